@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Findings listed in a reply; further ones are only counted.
-const MOST_SHOWN: usize = 1_000;
+const MAX_SHOWN: usize = 1_000;
 
 /// Checks every invariant of the books on the live store.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -91,7 +91,7 @@ impl Auditor {
         self.engine.audit(&mut report)?;
         let (findings, checks) = report.finish();
         let broken = findings.len() as u64;
-        let shown = findings.into_iter().take(MOST_SHOWN);
+        let shown = findings.into_iter().take(MAX_SHOWN);
         let findings =
             shown.map(|found| Violation { invariant: found.invariant.to_owned(), detail: found.detail }).collect();
         Ok(Verdict { clean: broken == 0, checks, broken, findings })

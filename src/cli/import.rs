@@ -22,7 +22,7 @@ use crate::node::Promox;
 /// The time limit of an import.
 const LIMIT: Duration = Duration::from_hours(6);
 /// The number of row errors that are printed.
-const MOST_PRINTED: usize = 20;
+const MAX_PRINTED: usize = 20;
 /// Products imported between two updates of the progress bar.
 const STEP: usize = 200;
 
@@ -150,8 +150,8 @@ fn print_counts(created: u64, updated: u64, skipped: u64, failed: u64) {
 }
 
 fn print_errors(errors: impl ExactSizeIterator<Item = (u64, impl Display, impl Display)>) {
-    let more = errors.len() > MOST_PRINTED;
-    for (row, detail, code) in errors.take(MOST_PRINTED) {
+    let more = errors.len() > MAX_PRINTED;
+    for (row, detail, code) in errors.take(MAX_PRINTED) {
         println!("  row {row}: {detail} ({code})");
     }
     if more {

@@ -311,7 +311,8 @@ async fn roles_are_what_the_contract_says() {
     let named: Vec<String> = operations(&document).into_iter().filter_map(|operation| operation.permission).collect();
     for (role, declared) in [("MANAGER", MANAGER), ("SUPPORT", SUPPORT), ("CUSTOMER", &[])] {
         let role = shop.admin.get(&format!("/api/roles/{role}")).await.expect(200);
-        let given: Vec<&str> = role["permissions"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
+        let given: Vec<&str> =
+            role["permissions"].as_array().unwrap().iter().map(|item| item.as_str().unwrap()).collect();
         for permission in &named {
             assert_eq!(
                 given.contains(&permission.as_str()),

@@ -176,7 +176,7 @@ async fn an_address_book_has_one_default() {
     let changed = ada.patch(&path, &work).await.expect(200);
     assert_eq!((&changed["company"], &changed["vatId"]), (&work["company"], &work["vatId"]));
     let defaults: Vec<Value> =
-        crate::shop::all(&ada, book).await.into_iter().filter(|it| it["isDefault"] == true).collect();
+        crate::shop::all(&ada, book).await.into_iter().filter(|item| item["isDefault"] == true).collect();
     assert_eq!((defaults.len(), &defaults[0]["id"]), (1, &second["id"]));
     assert_eq!(bob.patch(&path, &json!({"city": "Paris"})).await.status, 404);
     assert_eq!(bob.delete(&path).await.status, 404);

@@ -95,16 +95,17 @@ impl Expected {
             let first = firsts.entry(&sale.customer).or_insert(&sale.date);
             *first = (*first).min(&sale.date);
         }
-        let buyers: BTreeSet<&str> = orders.iter().map(|it| it.customer.as_str()).filter(|it| !it.is_empty()).collect();
+        let buyers: BTreeSet<&str> =
+            orders.iter().map(|order| order.customer.as_str()).filter(|customer| !customer.is_empty()).collect();
         let new = buyers.iter().filter(|name| firsts[**name] >= from).count();
         let mut products = BTreeMap::new();
-        for (sku, n, price) in orders.iter().flat_map(|it| &it.rows) {
+        for (sku, n, price) in orders.iter().flat_map(|order| &order.rows) {
             *products.entry(sku.clone()).or_default() += price * Decimal::from(*n);
         }
         Self {
             orders: orders.len(),
-            items: orders.iter().flat_map(|it| &it.rows).map(|(_, n, _)| n).sum(),
-            revenue: orders.iter().map(|it| total(it)).sum(),
+            items: orders.iter().flat_map(|order| &order.rows).map(|(_, n, _)| n).sum(),
+            revenue: orders.iter().map(|order| total(order)).sum(),
             refunds: Decimal::ZERO - notes.iter().filter(within).map(total).sum::<Decimal>(),
             new,
             returning: buyers.len() - new,
@@ -125,7 +126,7 @@ impl Expected {
         best.sort_by(|a, b| b.1.cmp(a.1));
         let wanted: Vec<String> = best.iter().take(10).map(|(_, sum)| money(**sum)).collect();
         let shown = told["topProducts"].as_array().unwrap();
-        assert_eq!(shown.iter().map(|it| it["revenue"].as_str().unwrap().to_owned()).collect::<Vec<_>>(), wanted);
+        assert_eq!(shown.iter().map(|item| item["revenue"].as_str().unwrap().to_owned()).collect::<Vec<_>>(), wanted);
         for product in shown {
             let fold = product["sku"].as_str().unwrap().parse::<promox_kernel::Sku>().unwrap().fold();
             assert_eq!(product["revenue"], money(self.products[&fold]));
@@ -174,7 +175,7 @@ async fn charts_add_up(shop: &Shop, period: &str, told: &Value) {
             let items = series["items"].as_array().unwrap();
             assert_eq!(items.len(), parts, "{granularity}");
             assert_eq!(
-                items.iter().map(|it| decimal(&it["value"])).sum::<Decimal>(),
+                items.iter().map(|item| decimal(&item["value"])).sum::<Decimal>(),
                 decimal(&told[whole]),
                 "{metric}"
             );
@@ -182,11 +183,12 @@ async fn charts_add_up(shop: &Shop, period: &str, told: &Value) {
     }
     let path = format!("/api/analytics/timeseries{period}&metric=newCustomers&granularity=day");
     let series = shop.admin.get(&path).await.expect(200);
-    let sum: i64 = series["items"].as_array().unwrap().iter().map(|it| it["value"].as_i64().unwrap()).sum();
+    let sum: i64 = series["items"].as_array().unwrap().iter().map(|point| point["value"].as_i64().unwrap()).sum();
     assert_eq!(told["newCustomers"], sum);
     let rfm = shop.admin.get(&format!("/api/analytics/customers/rfm{period}&limit=5")).await.expect(200);
     assert_eq!(rfm["customers"], sum);
-    let customers: i64 = rfm["segments"].as_array().unwrap().iter().map(|it| it["customers"].as_i64().unwrap()).sum();
+    let customers: i64 =
+        rfm["segments"].as_array().unwrap().iter().map(|item| item["customers"].as_i64().unwrap()).sum();
     assert_eq!((customers, rfm["items"].as_array().unwrap().len()), (sum, 5));
 }
 
@@ -342,7 +344,8 @@ async fn visits_make_a_funnel_tables_are_csv_and_the_day_is_heard() {
     shop.anyone.post("/api/orders", &order_of(&[("A", 1)], "tok_visa")).await.expect(201);
     followed(&shop).await;
     let funnel = shop.admin.get("/api/analytics/funnel").await.expect(200);
-    let counts: Vec<i64> = funnel["items"].as_array().unwrap().iter().map(|it| it["count"].as_i64().unwrap()).collect();
+    let counts: Vec<i64> =
+        funnel["items"].as_array().unwrap().iter().map(|item| item["count"].as_i64().unwrap()).collect();
     assert_eq!(counts, [4, 3, 1, 1, 1, 1]);
     assert_eq!(figures(&shop, "").await["conversionRate"], "0.3333");
     loop {

@@ -55,13 +55,14 @@ async fn a_campaign_moves_by_its_graph_and_keeps_its_history() {
     let refused = shift(&shop, &made, "ACTIVE").await.refused(409, "INVALID_TRANSITION");
     assert_eq!(refused["allowed"], json!([]));
     let history = shop.admin.get(&format!("{path}/history")).await.expect(200);
-    let path_of: Vec<_> = history["items"].as_array().unwrap().iter().map(|it| it["to"].as_str().unwrap()).collect();
+    let path_of: Vec<_> =
+        history["items"].as_array().unwrap().iter().map(|item| item["to"].as_str().unwrap()).collect();
     let mut sorted = path_of.clone();
     if sorted.first() == Some(&"ENDED") {
         sorted.reverse();
     }
     assert_eq!(sorted, ["DRAFT", "SCHEDULED", "ACTIVE", "PAUSED", "ACTIVE", "ENDED"]);
-    assert!(history["items"].as_array().unwrap().iter().all(|it| !it["at"].is_null()), "{history}");
+    assert!(history["items"].as_array().unwrap().iter().all(|item| !item["at"].is_null()), "{history}");
     assert_eq!(shop.admin.delete(&path).await.status, 409, "one that ran is kept");
     let draft = campaign(&shop, json!({})).await;
     let answer = shop.admin.get(&format!("/api/campaigns/{}", draft["id"])).await;
@@ -138,7 +139,7 @@ async fn a_campaign_runs_by_the_clock_also_over_a_stop() {
     let ended = reaches(&shop, &made, "ENDED").await;
     assert_eq!(price(&shop.anyone).await, "10.00");
     let history = shop.admin.get(&format!("/api/campaigns/{}/history", made["id"])).await.expect(200);
-    let moves: Vec<_> = history["items"].as_array().unwrap().iter().map(|it| it["to"].as_str().unwrap()).collect();
+    let moves: Vec<_> = history["items"].as_array().unwrap().iter().map(|item| item["to"].as_str().unwrap()).collect();
     assert_eq!(moves.iter().filter(|to| ["ACTIVE", "ENDED"].contains(to)).count(), 2, "each once: {moves:?}");
     assert_eq!(ended["version"].as_i64().unwrap(), i64::try_from(moves.len()).unwrap() + 1, "and one change");
     shop.close().await;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::shop::Shop;
 
 async fn category(shop: &Shop, name: &str, parent: Option<&Value>) -> Value {
-    let body = json!({"name": name, "parentId": parent.map(|it| it["id"].clone())});
+    let body = json!({"name": name, "parentId": parent.map(|item| item["id"].clone())});
     shop.admin.post("/api/categories", &body).await.expect(201)
 }
 
@@ -232,7 +232,7 @@ async fn search_forgives_filters_sorts_and_counts() {
     }
     let suggested = shop.anyone.get("/api/products/suggest?q=lan").await.expect(200);
     let names: Vec<&str> =
-        suggested["items"].as_array().unwrap().iter().map(|it| it["text"].as_str().unwrap()).collect();
+        suggested["items"].as_array().unwrap().iter().map(|item| item["text"].as_str().unwrap()).collect();
     assert_eq!(names.len(), 2, "{suggested}");
     assert!(names.iter().all(|name| name.contains("Lantern") && !name.contains("Hidden")), "{names:?}");
     shop.close().await;
@@ -284,7 +284,7 @@ async fn a_cursor_stays_good_while_rows_come_in() {
         for page in 0.. {
             let path = format!("/api/products?limit=7&sort={sort}{cursor}");
             let list = shop.anyone.get(&path).await.expect(200);
-            seen.extend(list["items"].as_array().unwrap().iter().map(|it| it["sku"].as_str().unwrap().to_owned()));
+            seen.extend(list["items"].as_array().unwrap().iter().map(|item| item["sku"].as_str().unwrap().to_owned()));
             let Some(next) = list["nextCursor"].as_str() else { break };
             cursor = format!("&cursor={next}");
             for (end, price) in [("a", before), ("z", after)] {

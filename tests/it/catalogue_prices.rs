@@ -38,7 +38,7 @@ async fn price(client: &Client) -> String {
 async fn listed(shop: &Shop, query: &str, wanted: &[&str]) -> Value {
     loop {
         let list = shop.anyone.get(&format!("/api/products?{query}")).await.expect(200);
-        let skus: Vec<_> = list["items"].as_array().unwrap().iter().map(|it| it["sku"].as_str().unwrap()).collect();
+        let skus: Vec<_> = list["items"].as_array().unwrap().iter().map(|item| item["sku"].as_str().unwrap()).collect();
         if skus == wanted {
             return list;
         }

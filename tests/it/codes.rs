@@ -25,7 +25,7 @@ async fn one_code_is_one_promotions_or_one_coupons_also_at_the_same_instant() {
         let imported = imported.unwrap().expect(200)["created"].as_i64().unwrap();
         let got = [promotion.status == 201, coupon.status == 201, imported == 1];
         assert!(got.iter().filter(|got| **got).count() <= 1, "{code}: {got:?}");
-        for refused in [promotion, coupon].iter().filter(|it| it.status != 201) {
+        for refused in [promotion, coupon].iter().filter(|item| item.status != 201) {
             refused.refused(409, "CODE_TAKEN");
         }
         if !got.contains(&true) {
@@ -189,7 +189,7 @@ async fn budgets_refuse_or_give_the_rest_and_the_store_caps_all() {
     let placed = order(&shop.anyone, "A", 1, json!({})).await.expect(201);
     let given = json!([[first, "2.50"], [last, "0.50"]]);
     let applied = placed["appliedPromotions"].as_array().unwrap();
-    let applied: Vec<_> = applied.iter().map(|it| json!([it["promotionId"], it["amount"]])).collect();
+    let applied: Vec<_> = applied.iter().map(|item| json!([item["promotionId"], item["amount"]])).collect();
     assert_eq!(json!(applied), given, "the excess comes off the last");
     let seen = shop.admin.get(&format!("/api/promotions/{last}")).await.expect(200);
     assert_eq!(seen["spent"], "0.50", "before budget is taken");

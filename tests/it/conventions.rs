@@ -321,7 +321,8 @@ async fn an_array_is_no_object() {
 /// An operation of the description with an example of its body: method, path, name and the example.
 fn examples(document: &Value) -> Vec<(String, String, String, Bytes)> {
     let paths = document["paths"].as_object().unwrap().iter();
-    let operations = paths.flat_map(|(path, methods)| methods.as_object().unwrap().iter().map(move |it| (path, it)));
+    let operations =
+        paths.flat_map(|(path, methods)| methods.as_object().unwrap().iter().map(move |item| (path, item)));
     let example = |(path, (method, operation)): (&String, (&String, &Value))| {
         let example = operation.pointer("/requestBody/content/application~1json/example")?;
         let path = path.replace("{sku}", "TEA-1-S").replace("{id}", "1");
@@ -338,7 +339,7 @@ async fn the_examples_of_the_description_can_be_sent() {
     assert!(examples.len() > 25, "{examples:?}");
     // What others speak of comes first.
     let first = ["product.create", "inventory.count", "promotion.create", "campaign.create", "coupon.create"];
-    examples.sort_by_key(|(_, _, name, _)| first.iter().position(|it| it == name).unwrap_or(first.len()));
+    examples.sort_by_key(|(_, _, name, _)| first.iter().position(|item| item == name).unwrap_or(first.len()));
     for (method, path, name, body) in examples {
         let media_type = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
         let answer = shop.admin.send(&method, &path, media_type, body).await.unwrap();

@@ -35,7 +35,8 @@ async fn a_damaged_row_costs_itself_and_not_its_list() {
     let admin = process.admin().await;
     let page = admin.get("/api/campaigns").await;
     let body = page.expect(200);
-    let names: Vec<&str> = body["items"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> =
+        body["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["Autumn", "Spring"]);
     let warning = &body["warnings"][0];
     assert_eq!((&warning["code"], &warning["rows"]), (&json!("DAMAGED_ROWS"), &json!(1)), "{body}");
@@ -53,7 +54,7 @@ async fn a_damaged_row_costs_itself_and_not_its_list() {
     let verdict = admin.get("/api/ops/verify").await.expect(200);
     let named = verdict["findings"].as_array().unwrap().iter();
     assert!(
-        named.clone().any(|it| it["detail"].as_str().unwrap().contains("data.redb, table promox.campaigns")),
+        named.clone().any(|item| item["detail"].as_str().unwrap().contains("data.redb, table promox.campaigns")),
         "{verdict}"
     );
     process.stop().await;
@@ -82,7 +83,7 @@ async fn a_damaged_product_is_not_listed_and_not_sold() {
     assert!(flip(dir.path(), "a box named D-2") > 0);
     let process = Process::start(dir.path()).await;
     let body = process.anyone.get("/api/products?sort=newest").await.expect(200);
-    let skus: Vec<&str> = body["items"].as_array().unwrap().iter().map(|it| it["sku"].as_str().unwrap()).collect();
+    let skus: Vec<&str> = body["items"].as_array().unwrap().iter().map(|item| item["sku"].as_str().unwrap()).collect();
     assert_eq!(skus, ["D-3", "D-1"]);
     assert_eq!(body["warnings"][0]["table"], "ecommerce.products", "{body}");
     process.anyone.get("/api/products/sku/D-2").await.refused(500, "DATA_DAMAGED");

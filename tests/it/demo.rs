@@ -90,7 +90,7 @@ async fn the_four_calls_of_the_tour_run_as_they_are_printed() {
     check_order(&answers[1]);
 
     // 13.16 for the goods, of which 2.19 are tax: 10.97, a point for each whole unit.
-    let account = demo.run_until(calls[2], &held, |it| it["balance"] != points).await;
+    let account = demo.run_until(calls[2], &held, |item| item["balance"] != points).await;
     assert_eq!((&account["userId"], &account["tier"]), (&json!(1), &json!("BRONZE")));
     assert_eq!(account["balance"], points + 10);
     let orders = before[1]["orders"].as_i64().unwrap();
@@ -118,7 +118,9 @@ fn check_order(order: &Value) {
         "tax": "2.85", "pointsRedeemed": 0, "pointsValue": "0.00", "total": "17.11"});
     assert_eq!(order["totals"], totals);
     let applied = order["appliedPromotions"].as_array().unwrap();
-    let of = |member: &str, code: &str| applied.iter().find(|it| it[member] == code).map(|it| it["amount"].clone());
+    let of = |member: &str, code: &str| {
+        applied.iter().find(|discount| discount[member] == code).map(|discount| discount["amount"].clone())
+    };
     assert_eq!(of("code", "SUMMER2024"), Some(json!("3.54")));
     assert_eq!(of("couponCode", "WELCOME100"), Some(json!("1.00")));
     assert_eq!((applied.len(), &order["pointsEarned"]), (2, &json!(10)));

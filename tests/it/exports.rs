@@ -92,7 +92,8 @@ async fn an_order_that_was_given_back_whole_comes_to_nothing() {
     let told = shop.admin.get(SUMMARY).await.expect(200);
     assert_eq!(sums(&told), ["400.00", "400.00", "0.00"], "never more than the revenue");
     let chart = shop.admin.get("/api/analytics/timeseries?metric=returned&granularity=day").await.expect(200);
-    let parts: Vec<&str> = chart["items"].as_array().unwrap().iter().map(|it| it["value"].as_str().unwrap()).collect();
+    let parts: Vec<&str> =
+        chart["items"].as_array().unwrap().iter().map(|item| item["value"].as_str().unwrap()).collect();
     assert!(parts.contains(&"400.00"), "{parts:?}");
     let path = format!("{SUMMARY}?from={}&to={}", told["from"].as_str().unwrap(), told["to"].as_str().unwrap());
     let before = shop.admin.get(&path).await.expect(200);

@@ -55,7 +55,11 @@ impl Operation {
     }
 
     fn has_query(&self, name: &str) -> bool {
-        self.described["parameters"].as_array().unwrap().iter().any(|it| it["in"] == "query" && it["name"] == name)
+        self.described["parameters"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|item| item["in"] == "query" && item["name"] == name)
     }
 }
 
@@ -98,7 +102,7 @@ fn problem(answer: &Answer, statuses: &[u16], what: &str) -> Value {
 fn pointers(problem: &Value) -> Vec<&str> {
     problem["errors"]
         .as_array()
-        .map(|errors| errors.iter().filter_map(|it| it["pointer"].as_str()).collect())
+        .map(|errors| errors.iter().filter_map(|error| error["pointer"].as_str()).collect())
         .unwrap_or_default()
 }
 
@@ -106,7 +110,7 @@ fn pointers(problem: &Value) -> Vec<&str> {
 async fn every_body_is_checked_member_by_member() {
     let shop = Shop::start().await;
     let mut checked = 0;
-    for operation in operations(&shop).await.iter().filter(|it| it.method != "GET" && it.method != "DELETE") {
+    for operation in operations(&shop).await.iter().filter(|item| item.method != "GET" && item.method != "DELETE") {
         if operation.takes_stream() {
             continue;
         }
@@ -125,10 +129,10 @@ async fn every_body_is_checked_member_by_member() {
         assert_eq!(problem(&operation.send(&shop.admin, deep).await, &[400], &what)["code"], "JSON_TOO_DEEP");
         let unknown = problem(&operation.send(&shop.admin, "{\"noSuchMember\":1}").await, &[422], &what);
         let members = operation.body().and_then(|schema| schema["properties"].as_object());
-        let known = |pointer: &str| members.is_some_and(|it| it.contains_key(pointer.trim_start_matches('/')));
+        let known = |pointer: &str| members.is_some_and(|member| member.contains_key(pointer.trim_start_matches('/')));
         let pointed = pointers(&unknown);
         assert!(pointed.contains(&"/noSuchMember"), "{what}: {unknown}");
-        assert!(pointed.iter().all(|it| *it == "/noSuchMember" || known(it)), "{what}: {unknown}");
+        assert!(pointed.iter().all(|item| *item == "/noSuchMember" || known(item)), "{what}: {unknown}");
         if !operation.required().is_empty() {
             let empty = problem(&operation.send(&shop.admin, "{}").await, &[422], &what);
             for name in operation.required() {
@@ -160,7 +164,7 @@ async fn wrong_types(shop: &Shop, operation: &Operation, what: &str) -> usize {
                 continue;
             }
             let (refused, pointer) = (problem(&answer, &[422], &what), format!("/{name}"));
-            assert!(pointers(&refused).iter().any(|it| it.starts_with(&pointer)), "{what}: {refused}");
+            assert!(pointers(&refused).iter().any(|item| item.starts_with(&pointer)), "{what}: {refused}");
         }
     }
     let all_wrong: serde_json::Map<String, Value> = members.keys().map(|name| (name.clone(), json!([[[1]]]))).collect();
@@ -169,7 +173,7 @@ async fn wrong_types(shop: &Shop, operation: &Operation, what: &str) -> usize {
         let refused = problem(&answer, &[422], what);
         for name in members.keys() {
             let pointer = format!("/{name}");
-            assert!(pointers(&refused).iter().any(|it| it.starts_with(&pointer)), "{what}: no {name} in {refused}");
+            assert!(pointers(&refused).iter().any(|item| item.starts_with(&pointer)), "{what}: no {name} in {refused}");
         }
     }
     members.len()
@@ -203,7 +207,7 @@ async fn a_body_that_is_anothers_is_described_too() {
     let shop = Shop::start().await;
     let operations = operations(&shop).await;
     let members = |method: &str, path: &str| {
-        let found = operations.iter().find(|it| it.method == method && it.path == path).unwrap();
+        let found = operations.iter().find(|operation| operation.method == method && operation.path == path).unwrap();
         found.body().map(|schema| schema["properties"].as_object().unwrap().keys().cloned().collect::<Vec<_>>())
     };
     let order = members("POST", "/api/orders").unwrap();
@@ -222,7 +226,7 @@ async fn lists_take_one_to_two_hundred_and_their_own_cursors() {
     let shop = Shop::start().await;
     shop.product("A", "1.00", 1).await;
     let mut lists = 0;
-    for operation in operations(&shop).await.iter().filter(|it| it.method == "GET") {
+    for operation in operations(&shop).await.iter().filter(|item| item.method == "GET") {
         let (path, what) = (operation.filled(), format!("GET {}", operation.path));
         let unknown = shop.admin.get(&format!("{path}?noSuchMember=1")).await;
         problem(&unknown, &[422, 404], &what);

@@ -15,7 +15,7 @@ fn packs() -> [Value; 2] {
 }
 
 fn amounts(answer: &Value) -> Vec<&str> {
-    answer["appliedPromotions"].as_array().unwrap().iter().map(|it| it["amount"].as_str().unwrap()).collect()
+    answer["appliedPromotions"].as_array().unwrap().iter().map(|item| item["amount"].as_str().unwrap()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -228,18 +228,18 @@ async fn what_does_not_type_check_is_pointed_at() {
         let refused = shop.admin.post("/api/promotions", &body).await;
         let problem = refused.expect(422);
         let pointers: Vec<_> =
-            problem["errors"].as_array().unwrap().iter().map(|it| it["pointer"].as_str().unwrap()).collect();
+            problem["errors"].as_array().unwrap().iter().map(|item| item["pointer"].as_str().unwrap()).collect();
         assert!(pointers.contains(&pointer), "{body}: {pointers:?}, not {pointer}");
         let inline = json!({"items": [{"sku": "A", "quantity": 1, "unitPrice": "1"}], "promotions": [body]});
         if pointer != "/campaignId" {
             let problem = shop.admin.post("/api/promotions/calculate", &inline).await.expect(422);
             let wanted = format!("/promotions/0{pointer}");
-            let pointers = problem["errors"].as_array().unwrap().iter().any(|it| it["pointer"] == wanted.as_str());
+            let pointers = problem["errors"].as_array().unwrap().iter().any(|item| item["pointer"] == wanted.as_str());
             assert!(pointers, "{problem} without {wanted}");
         }
     }
     let missing = shop.admin.post("/api/promotions", &json!({})).await.expect(422);
-    let pointers: Vec<_> = missing["errors"].as_array().unwrap().iter().map(|it| &it["pointer"]).collect();
+    let pointers: Vec<_> = missing["errors"].as_array().unwrap().iter().map(|item| &item["pointer"]).collect();
     assert_eq!(pointers, ["/name", "/actions"]);
     assert_eq!(shop.admin.get("/api/promotions").await.expect(200)["items"], json!([]), "nothing was kept");
     shop.close().await;
@@ -272,7 +272,7 @@ async fn stackable_ones_follow_each_other_groups_give_one_and_exclusive_ones_sta
     ] {
         let answer = calculate(&shop.admin, items.clone(), promotions.clone(), json!({})).await;
         let ids: Vec<&Value> =
-            answer["appliedPromotions"].as_array().unwrap().iter().map(|it| &it["promotionId"]).collect();
+            answer["appliedPromotions"].as_array().unwrap().iter().map(|item| &item["promotionId"]).collect();
         assert_eq!((json!(ids), &answer["totals"]["total"]), (applied, &json!(total)), "{promotions}");
         let all = promotions.as_array().unwrap().len();
         let told = answer["rejectedPromotions"].as_array().unwrap().len() + ids.len();
@@ -298,8 +298,12 @@ async fn offers_say_what_is_missing_and_gifts_come_while_in_stock() {
         activate(&shop, json!({"name": name, "when": when, "actions": [{"type": "FREE_SHIPPING"}]})).await;
     }
     let quote = shop.anyone.post("/api/orders/quote", &order_of(&[("A", 1)], "tok_visa")).await.expect(200);
-    let offers: Vec<_> =
-        quote["offers"].as_array().unwrap().iter().map(|it| (it["name"].clone(), it["missing"].clone())).collect();
+    let offers: Vec<_> = quote["offers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| (item["name"].clone(), item["missing"].clone()))
+        .collect();
     assert_eq!(json!(offers), json!([["near", "3.20"], ["far", "10.00"], ["farther", "20.00"]]));
     assert_eq!(quote["offers"][0]["message"], "3.20 more for free shipping");
     assert_eq!(quote["offers"][0]["field"], "cart.subtotal");

@@ -189,7 +189,7 @@ async fn the_mail_says_what_was_given() {
     order.give_back(2).await;
     loop {
         let sent = shop.all("/api/notifications/deliveries").await;
-        if sent.iter().any(|it| it["kind"] == "ORDER_RETURNED" && it["status"] == "SENT") {
+        if sent.iter().any(|item| item["kind"] == "ORDER_RETURNED" && item["status"] == "SENT") {
             break;
         }
         tokio::task::yield_now().await;

@@ -51,8 +51,8 @@ async fn has(user: &Client, account: &str) -> (i64, i64) {
             continue;
         }
         let sum = |pending: bool| {
-            let of = entries.iter().filter(|it| it["availableAt"].is_string() == pending);
-            of.map(|it| number(&it["points"])).sum::<i64>()
+            let of = entries.iter().filter(|entry| entry["availableAt"].is_string() == pending);
+            of.map(|item| number(&item["points"])).sum::<i64>()
         };
         let sums = (number(&after["balance"]), number(&after["pending"]));
         assert_eq!((sum(false), sum(true)), sums, "{entries:?}");
@@ -124,7 +124,8 @@ async fn an_order_earns_and_points_pay_the_next() {
     assert_eq!(second["pointsEarned"], 19, "what points paid earns nothing");
     comes_to(&user, &account, (19, 0)).await;
     let entries = all(&user, &format!("{account}/transactions")).await;
-    let entries: Vec<_> = entries.iter().map(|it| (it["type"].as_str().unwrap(), number(&it["points"]))).collect();
+    let entries: Vec<_> =
+        entries.iter().map(|entry| (entry["type"].as_str().unwrap(), number(&entry["points"]))).collect();
     assert_eq!(entries, [("EARN", 19), ("REDEEM", -100), ("EARN", 100)]);
     shop.close().await;
 }
@@ -431,7 +432,7 @@ async fn achievements_count_coupons_promotions_and_points() {
     user.post("/api/orders", &body).await.expect(201);
     comes_to(&user, &account, (48, 0)).await;
     let mine = all(&user, &format!("{account}/achievements")).await;
-    let mut codes: Vec<&str> = mine.iter().map(|it| it["code"].as_str().unwrap()).collect();
+    let mut codes: Vec<&str> = mine.iter().map(|item| item["code"].as_str().unwrap()).collect();
     codes.sort_unstable();
     assert_eq!(codes, ["EARNER", "HUNTER", "SAVER"]);
     shop.close().await;

@@ -126,7 +126,7 @@ async fn what_is_switched_off_takes_no_order_and_lets_those_it_took_end() {
         let items = page["items"].as_array().unwrap().clone();
         items
             .iter()
-            .map(|it| format!("{} {}", it["method"].as_str().unwrap(), it["provider"].as_str().unwrap()))
+            .map(|item| format!("{} {}", item["method"].as_str().unwrap(), item["provider"].as_str().unwrap()))
             .collect::<Vec<_>>()
     };
     let pay = |method: &str| {
@@ -241,7 +241,7 @@ async fn amounts_have_the_currencys_digits_and_regions_no_case() {
         .as_array()
         .unwrap()
         .iter()
-        .any(|it| it.as_str().unwrap().contains("depend on the shipping address"));
+        .any(|item| item.as_str().unwrap().contains("depend on the shipping address"));
     assert!(warned, "a price without tax and shipping says so: {blind}");
     for (region, tax) in [("CA", "1.02"), ("ca", "1.02"), (" Ca ", "1.02"), ("NY", "0.14")] {
         let mut order = order_of(&[("A", 1)], "tok_visa");

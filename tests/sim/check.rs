@@ -60,7 +60,7 @@ async fn offers(clients: &Clients, shopper: &Shopper) {
     let listed = page["items"].as_array().unwrap();
     for (key, _, taken) in clients.log.answers("reward.redeem_offer", 201).iter().filter(|(_, ask, _)| ask.who == who) {
         assert!(
-            listed.iter().any(|it| it["id"] == taken["id"] && it["couponCode"] == taken["couponCode"]),
+            listed.iter().any(|item| item["id"] == taken["id"] && item["couponCode"] == taken["couponCode"]),
             "{key}: {taken}"
         );
     }

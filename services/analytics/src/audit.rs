@@ -75,7 +75,7 @@ fn state(report: &mut Report, entry: &Entry) {
     match entry.kind {
         EntryKind::Order => {
             report.right(COUNTED, entry.subject, counted(entry.measures.revenue, entry.measures.returned));
-            let sales = shares(entry.campaign_sales.0.iter().map(|it| (it.campaign, it.cost)));
+            let sales = shares(entry.campaign_sales.0.iter().map(|sale| (sale.campaign, sale.cost)));
             if !sales.is_empty() {
                 report.right(FLASH_SALES, entry.subject, sales);
             }

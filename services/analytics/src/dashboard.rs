@@ -59,30 +59,30 @@ impl Store {
 
 /// The figures of a period; `liability` is the points held at its end.
 fn figures(store: &Store, period: Period, sums: &Sums, liability: i64) -> PeriodFigures {
-    let it = &sums.measures;
+    let measures = &sums.measures;
     PeriodFigures {
         from: period.from,
         to: period.to,
         sales: SalesFigures {
-            orders: it.orders,
-            revenue: store.amount(it.revenue),
-            discounts: store.amount(it.discounts),
-            refunds: store.amount(it.refunds),
-            returned: store.amount(it.returned),
+            orders: measures.orders,
+            revenue: store.amount(measures.revenue),
+            discounts: store.amount(measures.discounts),
+            refunds: store.amount(measures.refunds),
+            returned: store.amount(measures.returned),
             net_revenue: store.amount(sums.net_revenue()),
-            average_order_value: average(it.revenue, it.orders, store.currency),
-            items_sold: it.items,
-            new_customers: it.new_customers,
+            average_order_value: average(measures.revenue, measures.orders, store.currency),
+            items_sold: measures.items,
+            new_customers: measures.new_customers,
             returning_customers: sums.returning_customers(),
-            conversion_rate: ratio(it.orders, it.views),
+            conversion_rate: ratio(measures.orders, measures.views),
         },
-        coupons: CouponFigures { issued: it.coupons_issued, redeemed: it.coupons_redeemed },
+        coupons: CouponFigures { issued: measures.coupons_issued, redeemed: measures.coupons_redeemed },
         points: PointFigures {
-            awarded: it.points_awarded,
-            redeemed: it.points_redeemed,
-            expired: it.points_expired,
-            restored: it.points_restored,
-            revoked: it.points_revoked,
+            awarded: measures.points_awarded,
+            redeemed: measures.points_redeemed,
+            expired: measures.points_expired,
+            restored: measures.points_restored,
+            revoked: measures.points_revoked,
             liability,
         },
     }
@@ -90,26 +90,26 @@ fn figures(store: &Store, period: Period, sums: &Sums, liability: i64) -> Period
 
 /// The value of a metric at a point.
 pub(crate) fn metric(store: &Store, metric: Metric, sums: &Sums) -> Figure {
-    let it = &sums.measures;
+    let measures = &sums.measures;
     let money = |amount| Figure::Amount(Some(store.amount(amount)));
     match metric {
-        Metric::Orders => Figure::Count(it.orders),
-        Metric::Revenue => money(it.revenue),
-        Metric::Discounts => money(it.discounts),
-        Metric::Refunds => money(it.refunds),
-        Metric::Returned => money(it.returned),
+        Metric::Orders => Figure::Count(measures.orders),
+        Metric::Revenue => money(measures.revenue),
+        Metric::Discounts => money(measures.discounts),
+        Metric::Refunds => money(measures.refunds),
+        Metric::Returned => money(measures.returned),
         Metric::NetRevenue => money(sums.net_revenue()),
-        Metric::AverageOrderValue => Figure::Amount(Some(average(it.revenue, it.orders, store.currency))),
-        Metric::ItemsSold => Figure::Count(it.items),
-        Metric::NewCustomers => Figure::Count(it.new_customers),
+        Metric::AverageOrderValue => Figure::Amount(Some(average(measures.revenue, measures.orders, store.currency))),
+        Metric::ItemsSold => Figure::Count(measures.items),
+        Metric::NewCustomers => Figure::Count(measures.new_customers),
         Metric::ReturningCustomers => Figure::Count(sums.returning_customers()),
-        Metric::Visits => Figure::Count(it.visits),
-        Metric::ProductViews => Figure::Count(it.views),
-        Metric::ConversionRate => Figure::Amount(ratio(it.orders, it.views)),
-        Metric::CouponsIssued => Figure::Count(it.coupons_issued),
-        Metric::CouponsRedeemed => Figure::Count(it.coupons_redeemed),
-        Metric::PointsAwarded => Figure::Count(it.points_awarded),
-        Metric::PointsRedeemed => Figure::Count(it.points_redeemed),
+        Metric::Visits => Figure::Count(measures.visits),
+        Metric::ProductViews => Figure::Count(measures.views),
+        Metric::ConversionRate => Figure::Amount(ratio(measures.orders, measures.views)),
+        Metric::CouponsIssued => Figure::Count(measures.coupons_issued),
+        Metric::CouponsRedeemed => Figure::Count(measures.coupons_redeemed),
+        Metric::PointsAwarded => Figure::Count(measures.points_awarded),
+        Metric::PointsRedeemed => Figure::Count(measures.points_redeemed),
     }
 }
 
@@ -150,7 +150,8 @@ impl Analytics {
             ProductOrder::Quantity => Decimal::from(sold.units),
             ProductOrder::Orders => Decimal::from(sold.orders),
         };
-        let leading = leading(sums.products().map(|(number, sold)| (number, *sold)).collect(), most, |it| worth(&it.1));
+        let leading =
+            leading(sums.products().map(|(number, sold)| (number, *sold)).collect(), most, |item| worth(&item.1));
         let mut described = Vec::with_capacity(leading.len());
         for some in leading.chunks(NAMES) {
             let found = |tx: &Tx<'_>| some.iter().map(|(number, _)| tx.get::<NumberedSku>(number)).collect();
@@ -175,16 +176,16 @@ impl Analytics {
 /// not by their internal numbers.
 pub(crate) fn leading<T>(mut all: Vec<T>, most: usize, worth: impl Fn(&T) -> Decimal) -> Vec<T> {
     if all.len() > most && most > 0 {
-        let (_, least, _) = all.select_nth_unstable_by_key(most - 1, |it| Reverse(worth(it)));
+        let (_, least, _) = all.select_nth_unstable_by_key(most - 1, |item| Reverse(worth(item)));
         let least = worth(least);
-        all.retain(|it| worth(it) >= least);
+        all.retain(|item| worth(item) >= least);
     }
     all
 }
 
 /// Those with the highest values first, the lower number first among equals.
 fn best<T>(mut all: Vec<(i64, T)>, most: usize, worth: impl Fn(&T) -> Decimal) -> Vec<(i64, T)> {
-    let key = |it: &(i64, T)| (Reverse(worth(&it.1)), it.0);
+    let key = |entry: &(i64, T)| (Reverse(worth(&entry.1)), entry.0);
     if all.len() > most && most > 0 {
         all.select_nth_unstable_by_key(most - 1, key);
         all.truncate(most);
@@ -201,7 +202,7 @@ async fn top_promotions(cx: &Cx, store: &Store, sums: &Sums) -> Result<Vec<Promo
     }
     let ids = best.iter().map(|(id, _)| PromotionId(*id)).collect();
     let known = cx.call(DescribePromotions { ids }).await?.items.into_iter();
-    let mut names: BTreeMap<i64, String> = known.map(|it| (it.id.0, it.name)).collect();
+    let mut names: BTreeMap<i64, String> = known.map(|item| (item.id.0, item.name)).collect();
     let figures = |(id, part): (i64, Attributed)| PromotionFigures {
         promotion_id: PromotionId(id),
         name: names.remove(&id),
@@ -222,7 +223,7 @@ async fn top_flash_sales(cx: &Cx, store: &Store, sums: &Sums) -> Result<Vec<Flas
     }
     let ids = best.iter().map(|(id, _)| FlashSaleId(*id)).collect();
     let known = cx.call(DescribeFlashSales { ids }).await?.items.into_iter();
-    let mut names: BTreeMap<i64, String> = known.map(|it| (it.id.0, it.name)).collect();
+    let mut names: BTreeMap<i64, String> = known.map(|item| (item.id.0, item.name)).collect();
     let figures = |(id, sold): (i64, Sold)| FlashFigures {
         flash_sale_id: FlashSaleId(id),
         name: names.remove(&id),

@@ -52,12 +52,12 @@ impl Analytics {
     pub(crate) async fn follow(&self, cx: &Cx) -> Result<bool, Error> {
         let _alone = self.following.lock().await;
         let mut generations = self.db.read(generations::all).await?;
-        if !generations.iter().any(|it| it.status == GenerationStatus::Current) {
+        if !generations.iter().any(|generation| generation.status == GenerationStatus::Current) {
             self.db.write(cx, generations::ensure).await?;
             generations = self.db.read(generations::all).await?;
         }
         let mut more = false;
-        for generation in generations.iter().filter(|it| it.status != GenerationStatus::Retired) {
+        for generation in generations.iter().filter(|row| row.status != GenerationStatus::Retired) {
             let shop = self.turn(cx, generation, Database::Ecommerce).await?;
             let promox = self.turn(cx, generation, Database::Promox).await?;
             more |= shop || promox;

@@ -67,7 +67,7 @@ impl Analytics {
             own,
             places: Mutex::default(),
             following: tokio::sync::Mutex::default(),
-            listeners: Listeners::at_most(stream::MOST_LISTENERS),
+            listeners: Listeners::at_most(stream::MAX_LISTENERS),
         })
     }
 

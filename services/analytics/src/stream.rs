@@ -14,7 +14,7 @@ use crate::rules::period::{Granularity, Period};
 use crate::rules::ratios::{average, ratio};
 
 /// Maximum listeners of a node.
-pub(crate) const MOST_LISTENERS: usize = 100;
+pub(crate) const MAX_LISTENERS: usize = 100;
 
 /// The figures of the current day.
 #[derive(Debug, Serialize)]

@@ -1,4 +1,4 @@
-//! The books of the campaigns, recomputed: budgets from the orders that took of them, states from their histories.
+//! Audit of the campaigns: recomputes budgets from the orders that use them, and statuses from their histories.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,10 +12,10 @@ use promox_storage::{Hold, HoldState, Report, StoreError, Tx};
 use crate::records::{BudgetUse, Campaign, CampaignStatus, Member, Move, Segment, SegmentId};
 use crate::rules::machine::allowed;
 
-/// What orders took of a campaign, spent and held.
+/// The amounts that orders use of a campaign's budget, spent and held.
 type Taken = BTreeMap<CampaignId, (Amount, Amount)>;
 
-/// Checks every row of this service, and states what other services must agree with.
+/// Checks every row of this service and states the facts that other services must agree with.
 pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
     let segments = check_segments(tx, report)?;
     let mut taken = read_uses(tx, report)?;
@@ -46,15 +46,15 @@ pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> 
 fn read_uses(tx: &Tx<'_>, report: &mut Report) -> Result<Taken, StoreError> {
     let mut taken = Taken::new();
     let mut orders: BTreeMap<OrderId, Vec<(i64, Amount)>> = BTreeMap::new();
-    for it in tx.scan::<BudgetUse>().rows() {
-        let it = it?;
-        if it.state.is_live() && !it.amount.is_zero() {
-            orders.entry(it.order_id).or_default().push((it.campaign_id.0, it.amount));
+    for budget_use in tx.scan::<BudgetUse>().rows() {
+        let budget_use = budget_use?;
+        if budget_use.state.is_live() && !budget_use.amount.is_zero() {
+            orders.entry(budget_use.order_id).or_default().push((budget_use.campaign_id.0, budget_use.amount));
         }
-        let sums = taken.entry(it.campaign_id).or_default();
-        match it.state {
-            HoldState::Posted => sums.0 += it.amount,
-            HoldState::Held => sums.1 += it.amount,
+        let sums = taken.entry(budget_use.campaign_id).or_default();
+        match budget_use.state {
+            HoldState::Posted => sums.0 += budget_use.amount,
+            HoldState::Held => sums.1 += budget_use.amount,
             HoldState::Released | HoldState::Expired | HoldState::Reversed => {}
         }
     }
@@ -83,7 +83,7 @@ fn check_budget(report: &mut Report, campaign: &Campaign, (spent, held): (Amount
     });
 }
 
-/// The history is a path of the graph that ends where the campaign stands; how many moves it has.
+/// Checks that the history is a path of the graph that ends in the campaign's status. Returns its length.
 fn check_history(tx: &Tx<'_>, report: &mut Report, campaign: &Campaign) -> Result<i64, StoreError> {
     let (mut number, mut at) = (0, None);
     for entry in tx.scan::<Move>().prefix(campaign.id).rows() {
@@ -106,7 +106,7 @@ fn check_history(tx: &Tx<'_>, report: &mut Report, campaign: &Campaign) -> Resul
     Ok(number)
 }
 
-/// Members are those that their segments list; which segments there are.
+/// Checks that members are those that their segments list. Returns the names of all segments.
 fn check_segments(tx: &Tx<'_>, report: &mut Report) -> Result<BTreeSet<SegmentId>, StoreError> {
     let mut listed: BTreeSet<(UserId, SegmentId)> = BTreeSet::new();
     let mut segments = BTreeSet::new();

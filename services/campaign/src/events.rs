@@ -1,4 +1,4 @@
-//! What follows from orders: what a confirmed one holds of budgets is spent.
+//! Event consumers: what a confirmed order holds of budgets is spent.
 
 use promox_contract::ids::OrderId;
 use promox_contract::order::OrderConfirmed;
@@ -7,7 +7,7 @@ use promox_storage::{Consumer, Database, Event, Tx};
 
 use crate::commands::budgets;
 
-/// Spends what confirmed orders hold, many in one transaction.
+/// Posts the budgets of confirmed orders, many in one transaction.
 #[derive(Debug)]
 pub(crate) struct PostBudgets;
 

@@ -1,4 +1,4 @@
-//! Who a customer is, as far as rules of segments ask and the caller left out.
+//! Completes what the caller knows of a customer with what the rules of segments need.
 
 use promox_contract::buyer::Buyer;
 use promox_contract::order::GetPurchaseTotals;
@@ -7,10 +7,10 @@ use promox_contract::reward::GetTier;
 use promox_contract::user::DescribeUsers;
 use promox_kernel::{Cx, Error};
 
-/// Seconds of a day.
+/// Seconds per day.
 const DAY: u64 = 24 * 3600;
 
-/// The customer with what the caller left out. What the caller says stays.
+/// The customer with the members that the caller left out. Members that the caller states stay.
 pub(crate) async fn complete(cx: &Cx, mut customer: Customer) -> Result<Customer, Error> {
     if customer.registered_days.is_none() || customer.attributes.is_empty() {
         profile(cx, &mut customer).await?;

@@ -1,4 +1,4 @@
-//! Operations: one read or one write each.
+//! Operation handlers: one read or one write each.
 
 use promox_contract::campaign::{
     CampaignStateList, GetCampaignStates, GetCustomerSegments, HoldBudgets, ReleaseBudgets, SegmentNames,
@@ -22,8 +22,8 @@ use crate::records::Segment;
 use crate::reject;
 use crate::{Campaigns, facts, queries};
 
-/// Accounts that a segment lists at most: all of them can be exchanged in one transaction.
-const MOST_LISTED: usize = 8_000;
+/// Maximum accounts in a segment's list: all of them can be replaced in one transaction.
+const MAX_LISTED: usize = 8_000;
 
 async fn store(cx: &Cx) -> Result<StoreProfile, Error> {
     cx.call(GetStoreProfile {}).await
@@ -66,7 +66,7 @@ impl Handle<DeleteCampaign> for Campaigns {
     }
 }
 
-/// Refuses while something belongs to a campaign, which would be left without it.
+/// Refuses while a promotion or a flash sale belongs to the campaign.
 async fn refuse_used(cx: &Cx, id: CampaignId) -> Result<(), Error> {
     let asked = FindReferencingPromotion { campaign_id: Some(id), ..FindReferencingPromotion::default() };
     if let Some(PromotionId(id)) = cx.call(asked).await?.promotion_id {
@@ -78,7 +78,7 @@ async fn refuse_used(cx: &Cx, id: CampaignId) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses while a promotion's conditions name a segment: without it they would mean something else.
+/// Refuses while a promotion's conditions name the segment, because its deletion would change their meaning.
 async fn refuse_named(cx: &Cx, segment: Segment) -> Result<(), Error> {
     let asked = FindReferencingPromotion { segment: Some(segment.name), ..FindReferencingPromotion::default() };
     match cx.call(asked).await?.promotion_id {
@@ -138,8 +138,8 @@ fn checked_rule(rule: Condition, currency: Currency) -> Result<Membership, Error
 fn listed(mut ids: Vec<UserId>) -> Result<Membership, Error> {
     ids.sort_unstable();
     ids.dedup();
-    if ids.len() > MOST_LISTED {
-        return Err(Error::field("/userIds", format!("must list at most {MOST_LISTED} accounts; use a rule for more")));
+    if ids.len() > MAX_LISTED {
+        return Err(Error::field("/userIds", format!("must list at most {MAX_LISTED} accounts; use a rule for more")));
     }
     Ok(Membership::Listed(ids))
 }
@@ -201,10 +201,10 @@ impl Handle<GetCustomerSegments> for Campaigns {
 
 impl Transact<HoldBudgets> for Campaigns {
     async fn transaction(&self, _: &Cx, op: HoldBudgets) -> Result<Transaction<()>, Error> {
-        if op.amounts.iter().any(|it| it.amount < Amount::ZERO) {
+        if op.amounts.iter().any(|requested| requested.amount < Amount::ZERO) {
             return Err(Error::field("/amounts", "must not be negative"));
         }
-        let locks = op.amounts.iter().map(|it| budgets::lock(it.campaign_id)).collect();
+        let locks = op.amounts.iter().map(|requested| budgets::lock(requested.campaign_id)).collect();
         Ok(self.db.transaction(move |tx| budgets::hold(tx, op.order_id, &op.amounts)).locking(locks))
     }
 }

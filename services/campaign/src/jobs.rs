@@ -1,4 +1,4 @@
-//! Work by the clock: campaigns start and end at their times, also those that passed while nothing ran.
+//! Scheduled jobs: campaigns start and end at their times, also those that passed while the node was down.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::Campaigns;
 use crate::commands::moves;
 use crate::records::CampaignByDue;
 
-/// Moves what is due, in bounded batches.
+/// Makes the transitions that are due, in bounded batches.
 pub(crate) fn keep_time(campaigns: &Arc<Campaigns>) -> Job {
     let campaigns = campaigns.clone();
     Job::new("campaign.keep_time", Duration::from_millis(500), move |cx| {

@@ -1,19 +1,22 @@
-//! Campaigns: what promotions, flash sales and coupons run under — when, for whom, and on which budget.
+//! Campaigns: when, for whom, and on which budget promotions, flash sales and coupons run.
 //!
-//! Tables: `campaigns`, `campaign_history` (every move of the state machine), `campaign_budget_uses` (what each order holds of
-//! a budget), `segments` and `segment_members` (which customers belong together), `campaign_epochs` (counts changes of what is
-//! kept compiled).
+//! Tables: `campaigns`, `campaign_history` (every transition), `campaign_budget_uses` (what each order holds of a
+//! budget), `segments` and `segment_members` (groups of customers), `campaign_epochs` (counts changes of what is cached
+//! in compiled form).
 //!
-//! What always holds:
-//! - a campaign's history is a path of the graph in `rules/machine.rs`, and ends where the campaign stands;
-//! - SCHEDULED and ACTIVE campaigns move at their times. The clock decides what applies, the row follows within a second and
-//!   after a stop in the order in which the times came;
-//! - spent = what confirmed orders took, held = what orders in flight took, spent + held ≤ budget: checked and taken in one
-//!   transaction. Holds make it exhausted for others; when what is spent reaches the budget, the campaign ends;
-//! - an order holds budgets once and gives them back once. One that gave back does not hold again;
-//! - a segment is either a rule over customers or a list of accounts, and is not deleted while a campaign has it as audience.
+//! Invariants:
+//! - a campaign's history is a path of the graph in `rules/machine.rs` and ends in its status;
+//! - SCHEDULED and ACTIVE campaigns change status at their times. The clock decides what applies; the row follows
+//!   within a second, or after a restart in the order of the times;
+//! - spent = amounts of confirmed orders, held = amounts of orders in progress, spent + held ≤ budget: checked and
+//!   taken in one transaction. Holds exhaust the budget for other orders; when the spent amount reaches it, the
+//!   campaign ends;
+//! - an order holds budgets once and releases them once. After a release it does not hold again;
+//! - a segment is either a rule over customers or a list of accounts, and is not deleted while it is in a campaign's
+//!   audience.
 //!
-//! Whether what belongs to a campaign may apply is decided by who asks: this service says how it stands.
+//! This service states the status of a campaign; the services whose promotions or sales belong to it decide what
+//! applies.
 
 mod api;
 mod audit;
@@ -46,7 +49,7 @@ pub struct Campaigns {
 }
 
 impl Campaigns {
-    /// The service on its database.
+    /// Creates the service on its database.
     pub fn new(db: Db) -> Arc<Self> {
         Arc::new(Self { db, segments: Arc::default() })
     }

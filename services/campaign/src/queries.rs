@@ -1,4 +1,4 @@
-//! Reads: campaigns, their history, segments, and which of them apply to a customer.
+//! Queries: campaigns, their history, segments, and which of them apply to a customer.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::records::{
 };
 
 /// Maximum segments.
-pub(crate) const MOST_SEGMENTS: usize = 500;
+pub(crate) const MAX_SEGMENTS: usize = 500;
 /// The epoch of segments.
 pub(crate) const SEGMENTS: &str = "segments";
 
@@ -47,7 +47,7 @@ impl SegmentCache {
         if known.0 == epoch {
             return Ok(known.1);
         }
-        let rows = tx.scan_by::<SegmentByName>().collect(MOST_SEGMENTS)?;
+        let rows = tx.scan_by::<SegmentByName>().collect(MAX_SEGMENTS)?;
         let segments = Arc::new(Segments(rows.into_iter().map(compile).collect()));
         let mut kept = self.0.write();
         if kept.0 < epoch {
@@ -70,7 +70,7 @@ impl Segments {
     fn of(&self, tx: &Tx<'_>, customer: &Customer) -> Result<Vec<&Compiled>, StoreError> {
         let listed: BTreeSet<SegmentId> = match customer.id {
             Some(id) => {
-                let rows = tx.scan::<Member>().prefix(id).collect(MOST_SEGMENTS)?;
+                let rows = tx.scan::<Member>().prefix(id).collect(MAX_SEGMENTS)?;
                 rows.into_iter().map(|row| row.segment_id).collect()
             }
             None => BTreeSet::new(),

@@ -11,7 +11,7 @@ promox_kernel::id! {
 }
 
 text_enum! {
-    /// Where a campaign stands.
+    /// The status of a campaign.
     CampaignStatus {
         Draft = "DRAFT",
         Scheduled = "SCHEDULED",
@@ -23,13 +23,13 @@ text_enum! {
 }
 
 text_enum! {
-    /// Why a campaign moved.
+    /// Why a campaign changed its status.
     MoveReason {
-        /// It was made.
+        /// It was created.
         Created = "CREATED",
-        /// Somebody asked for it.
+        /// A user requested it.
         Requested = "REQUESTED",
-        /// Its time had come.
+        /// Its scheduled time came.
         Schedule = "SCHEDULE",
         /// Its budget was spent.
         Budget = "BUDGET",
@@ -37,7 +37,7 @@ text_enum! {
 }
 
 record! {
-    /// A campaign, and what is taken of its budget.
+    /// A campaign, with the amounts used of its budget.
     pub(crate) struct Campaign in Promox.campaigns = 500, key(id: CampaignId) {
         name: String,
         description: String,
@@ -48,19 +48,19 @@ record! {
         schedule: Option<Json<Schedule>>,
         budget: Option<Amount>,
         currency: Currency,
-        /// What confirmed orders took.
+        /// Amounts of confirmed orders.
         spent: Amount,
-        /// What orders in flight took.
+        /// Amounts of orders in progress.
         held: Amount,
         /// Segments, any of which a customer must be in; empty for everybody.
         audience: Json<Vec<SegmentId>>,
-        /// When it moves by itself next.
+        /// When its next scheduled transition is due.
         due_at: Option<Timestamp>,
-        /// When it was ACTIVE first.
+        /// When it first became ACTIVE.
         started_at: Option<Timestamp>,
-        /// How many moves there are: the number of the newest.
+        /// The number of transitions, which is the number of the newest.
         moves: i64,
-        /// Counts edits and moves; orders are none.
+        /// Counts edits and transitions, but not orders.
         version: i64,
         created_at: Timestamp,
         updated_at: Timestamp,
@@ -71,25 +71,25 @@ record! {
 }
 
 record! {
-    /// A move of a campaign, numbered from 1 for each; never changed.
+    /// A transition of a campaign, numbered from 1 for each campaign; never changed.
     pub(crate) struct Move in Promox.campaign_history = 503, key(campaign_id: CampaignId, number: i64) {
         from: Option<CampaignStatus>,
         to: CampaignStatus,
         reason: MoveReason,
         by: Option<UserId>,
-        /// When its time had come, if it moved by itself.
+        /// The scheduled time, if it was a scheduled transition.
         due_at: Option<Timestamp>,
         at: Timestamp,
     }
 }
 
 record! {
-    /// What an order takes of a campaign's budget.
+    /// The amount of a campaign's budget that an order uses.
     pub(crate) struct BudgetUse in Promox.campaign_budget_uses = 504, key(order_id: OrderId, campaign_id: CampaignId) {
         amount: Amount,
         state: HoldState,
         held_at: Timestamp,
-        /// When it was spent or given back last.
+        /// When it was last spent or released.
         changed_at: Option<Timestamp>,
     }
 }
@@ -110,12 +110,12 @@ impl Hold for BudgetUse {
 }
 
 record! {
-    /// Customers that belong together: by a rule, or by a list whose members have rows of their own too.
+    /// A group of customers, by a rule or by a list whose members also have rows of their own.
     pub(crate) struct Segment in Promox.segments = 507, key(id: SegmentId) {
         name: String,
         rule: Option<Json<Condition>>,
         user_ids: Option<Json<Vec<UserId>>>,
-        /// Of the amounts in the rule.
+        /// Currency of the amounts in the rule.
         currency: Currency,
         version: i64,
         created_at: Timestamp,
@@ -132,7 +132,7 @@ record! {
 }
 
 record! {
-    /// Counts changes of segments, so that what is compiled from them knows when it is stale.
+    /// Counts changes of segments, so that compiled ones are known to be stale.
     pub(crate) struct Epoch in Promox.campaign_epochs = 510, key(name: String) {
         epoch: i64,
     }

@@ -1,4 +1,4 @@
-//! What campaigns refuse, and the codes a caller may branch on.
+//! Refusals of campaigns; their codes are in `contract::codes`.
 
 use promox_contract::codes;
 use promox_contract::ids::{CampaignId, OrderId, PromotionId};
@@ -9,7 +9,7 @@ use promox_kernel::{Amount, Currency, Error};
 use crate::records::CampaignStatus;
 use crate::rules::machine::allowed;
 
-/// The graph has no such move.
+/// The graph has no such transition.
 pub(crate) fn transition(from: CampaignStatus, to: CampaignStatus) -> Error {
     let allowed = allowed(from);
     let names: Vec<&str> = allowed.iter().map(|status| status.as_str()).collect();
@@ -34,7 +34,7 @@ pub(crate) fn spent() -> Error {
     Error::conflict(codes::BUDGET_SPENT, "The campaign's budget is spent: raise it first.")
 }
 
-/// What is over is not changed any more, but for its name and description.
+/// Of an ended campaign only name and description can be changed.
 pub(crate) fn closed(status: CampaignStatus) -> Error {
     Error::conflict(
         codes::CAMPAIGN_CLOSED,
@@ -42,12 +42,12 @@ pub(crate) fn closed(status: CampaignStatus) -> Error {
     )
 }
 
-/// It runs already: its start stays.
+/// It has started, so its start is fixed.
 pub(crate) fn started() -> Error {
     Error::conflict(codes::CAMPAIGN_STARTED, "The campaign has started: its startsAt can no longer be changed.")
 }
 
-/// More than the new budget is taken already.
+/// Orders have used more than the new budget.
 pub(crate) fn budget_taken(taken: Amount, currency: Currency) -> Error {
     Error::conflict(
         codes::BUDGET_TAKEN,
@@ -56,7 +56,7 @@ pub(crate) fn budget_taken(taken: Amount, currency: Currency) -> Error {
     .with("taken", taken)
 }
 
-/// It has been ACTIVE: the books keep it.
+/// It has been ACTIVE, so it is kept for the records.
 pub(crate) fn kept(status: CampaignStatus) -> Error {
     Error::conflict(
         codes::CAMPAIGN_KEPT,
@@ -64,19 +64,19 @@ pub(crate) fn kept(status: CampaignStatus) -> Error {
     )
 }
 
-/// A budget has not enough left for an order.
+/// A budget has too little left for an order.
 pub(crate) fn exhausted(campaign_id: CampaignId, left: Amount) -> Error {
     let refused =
         PromotionUnusable { promotion_id: None, campaign_id: Some(campaign_id), reason: RejectReason::BudgetExhausted };
     refused.refusal(format!("The budget of campaign {campaign_id} has only {left} left."))
 }
 
-/// The order gave its budgets back.
+/// The order has released its budgets.
 pub(crate) fn released(order_id: OrderId) -> Error {
     Error::conflict(codes::BUDGET_RELEASED, format!("The budget uses of order {order_id} were already released."))
 }
 
-/// Something belongs to the campaign.
+/// A promotion or flash sale belongs to the campaign.
 pub(crate) fn used(member: &'static str, what: &'static str, id: i64) -> Error {
     Error::conflict(
         codes::CAMPAIGN_IN_USE,
@@ -94,7 +94,7 @@ pub(crate) fn segment_named(promotion_id: PromotionId) -> Error {
     .with("promotionId", promotion_id)
 }
 
-/// A campaign has the segment as its audience.
+/// A campaign has the segment in its audience.
 pub(crate) fn segment_in_use(campaign_id: CampaignId) -> Error {
     Error::conflict(
         codes::SEGMENT_IN_USE,
@@ -108,7 +108,7 @@ pub(crate) fn name_taken(name: String) -> Error {
     Error::conflict(codes::SEGMENT_NAME_TAKEN, format!("A segment named \"{name}\" already exists."))
 }
 
-/// So many segments there can be.
+/// The maximum of segments is reached.
 pub(crate) fn too_many_segments(most: usize) -> Error {
     Error::conflict(codes::TOO_MANY_SEGMENTS, format!("The limit of {most} segments is reached: delete one first."))
 }

@@ -4,7 +4,7 @@ use promox_contract::product::{VARIANTS, variant_named};
 use promox_storage::{Report, StoreError, Tx};
 
 use crate::records::{Cart, CartItem, CartMerge, CartOrder};
-use crate::rules::{MOST_LINES, MOST_UNITS};
+use crate::rules::{MAX_LINES, MAX_UNITS};
 
 /// Checks every row of this service, and states what other services must agree with.
 pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
@@ -17,7 +17,7 @@ pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> 
         let owned = tx.get::<Cart>(&item.cart_id)?.is_some();
         report
             .check("references: every line belongs to a cart", owned, || format!("cart {} {}", item.cart_id, item.sku));
-        let fits = (1..=MOST_UNITS).contains(&item.quantity);
+        let fits = (1..=MAX_UNITS).contains(&item.quantity);
         report.check("cart: a line has 1 to 9999 units", fits, || format!("cart {} {}", item.cart_id, item.sku));
     }
     for merge in tx.scan::<CartMerge>().rows() {
@@ -33,7 +33,7 @@ pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> 
 
 fn check_cart(tx: &Tx<'_>, report: &mut Report, cart: &Cart) -> Result<(), StoreError> {
     let items: Vec<CartItem> = tx.scan::<CartItem>().prefix(cart.id).rows().collect::<Result<_, _>>()?;
-    let counted = items.len() == cart.lines as usize && cart.lines <= MOST_LINES;
+    let counted = items.len() == cart.lines as usize && cart.lines <= MAX_LINES;
     report.check("cart: it counts its lines, at most 1,000", counted, || {
         format!("cart {} counts {} lines, but has {}", cart.id, cart.lines, items.len())
     });

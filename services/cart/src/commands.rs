@@ -17,7 +17,7 @@ const ORDERS_KEPT: Duration = Duration::from_hours(2160);
 /// Old order records of a cart removed by one order.
 const ORDERS_SWEPT: usize = 4;
 /// Order records of a cart that are removed with it; a cart has more only after a hundred orders a day.
-const MOST_ORDERS: usize = 10_000;
+const MAX_ORDERS: usize = 10_000;
 
 /// Creates a cart for a holder without one.
 pub(crate) fn open(tx: &mut Tx<'_>, holder: &Holder) -> Result<Contents, Error> {
@@ -49,7 +49,7 @@ pub(crate) fn add(
     if quantity > available {
         return Err(reject::insufficient_stock(&of.sku, quantity, available));
     }
-    if line.is_none() && cart.lines >= rules::MOST_LINES {
+    if line.is_none() && cart.lines >= rules::MAX_LINES {
         return Err(reject::cart_full());
     }
     cart.version += 1;
@@ -243,7 +243,7 @@ pub(crate) fn drop_cart(tx: &mut Tx<'_>, cart: &Cart) -> Result<(), StoreError> 
     for line in lines(tx, cart.id)? {
         tx.delete::<CartItem>(&(cart.id, line.variant_id))?;
     }
-    for order in tx.scan::<CartOrder>().prefix(cart.id).collect(MOST_ORDERS)? {
+    for order in tx.scan::<CartOrder>().prefix(cart.id).collect(MAX_ORDERS)? {
         tx.delete::<CartOrder>(&(order.cart_id, order.version))?;
     }
     tx.delete::<CartMerge>(&cart.id)?;

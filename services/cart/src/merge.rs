@@ -79,7 +79,7 @@ fn move_lines(
         let in_stock = available.get(&line.variant_id).copied().unwrap_or(0);
         let own = tx.get::<CartItem>(&(cart.id, line.variant_id))?;
         let before = own.as_ref().map_or(0, |own| own.quantity);
-        let room = own.is_some() || cart.lines < rules::MOST_LINES;
+        let room = own.is_some() || cart.lines < rules::MAX_LINES;
         let after = if room { rules::merged(before, line.quantity, in_stock) } else { 0 };
         if after != before {
             put_line(tx, cart, own, (line.variant_id, &line.sku), after)?;
@@ -100,7 +100,7 @@ fn capped(sku: &Sku, asked: u32, after: u32, room: bool) -> CartWarning {
     let detail = if room {
         format!("{asked} of {sku} were requested, but only {after} are in the cart: there is no more stock.")
     } else {
-        format!("{sku} was left out: a cart has at most {} lines.", rules::MOST_LINES)
+        format!("{sku} was left out: a cart has at most {} lines.", rules::MAX_LINES)
     };
     CartWarning {
         code: WarningCode::QuantityCapped,

@@ -9,7 +9,7 @@ use promox_storage::{StoreError, Tx};
 
 use crate::records::{Cart, CartByToken, CartByUser, CartItem};
 use crate::reject;
-use crate::rules::{MOST_LINES, token_hash};
+use crate::rules::{MAX_LINES, token_hash};
 
 /// How a cart is found.
 #[derive(Clone, Debug)]
@@ -69,7 +69,7 @@ impl Contents {
 
 /// The lines of a cart, ordered by variant.
 pub(crate) fn lines(tx: &Tx<'_>, cart: CartId) -> Result<Vec<CartItem>, StoreError> {
-    tx.scan::<CartItem>().prefix(cart).collect(MOST_LINES as usize)
+    tx.scan::<CartItem>().prefix(cart).collect(MAX_LINES as usize)
 }
 
 /// The cart of a holder, unless there is none or it was merged.

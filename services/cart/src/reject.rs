@@ -4,7 +4,7 @@ use promox_contract::codes;
 use promox_contract::refusal::Short;
 use promox_kernel::{Error, FieldError, Sku};
 
-use crate::rules::MOST_LINES;
+use crate::rules::MAX_LINES;
 
 /// 409: fewer units are available than requested.
 pub(crate) fn insufficient_stock(sku: &Sku, asked: u32, available: u32) -> Error {
@@ -24,7 +24,7 @@ pub(crate) fn unknown_sku(sku: &Sku) -> Error {
 
 /// 422: the cart has no room for another line.
 pub(crate) fn cart_full() -> Error {
-    Error::refused(codes::CART_FULL, format!("A cart has at most {MOST_LINES} lines."))
+    Error::refused(codes::CART_FULL, format!("A cart has at most {MAX_LINES} lines."))
 }
 
 /// 422: the cart is empty.

@@ -5,11 +5,11 @@ use std::time::Duration;
 use promox_kernel::{Error, FieldError, Timestamp, bounded, sha256};
 
 /// Maximum units of a line.
-pub(crate) const MOST_UNITS: u32 = 9_999;
+pub(crate) const MAX_UNITS: u32 = 9_999;
 /// Maximum lines of a cart: above the largest real invoice, far below the limit of a transaction.
-pub(crate) const MOST_LINES: u32 = 1_000;
+pub(crate) const MAX_LINES: u32 = 1_000;
 /// Maximum coupons of a cart.
-pub(crate) const MOST_COUPONS: usize = 10;
+pub(crate) const MAX_COUPONS: usize = 10;
 /// A cart that was idle for this long is abandoned.
 const IDLE: Duration = Duration::from_hours(24);
 /// A guest's cart that was idle for this long is deleted.
@@ -17,18 +17,18 @@ const GUEST_LIFE: Duration = Duration::from_hours(720);
 
 /// Validates a quantity.
 pub(crate) fn quantity(sent: u32) -> Result<u32, Error> {
-    if (1..=MOST_UNITS).contains(&sent) {
+    if (1..=MAX_UNITS).contains(&sent) {
         Ok(sent)
     } else {
-        Err(Error::field("/quantity", format!("must be 1 to {MOST_UNITS}")))
+        Err(Error::field("/quantity", format!("must be 1 to {MAX_UNITS}")))
     }
 }
 
 /// The quantity of a line after units are added to it.
 pub(crate) fn added(before: u32, more: u32) -> Result<u32, Error> {
     let sum = before.saturating_add(more);
-    if sum > MOST_UNITS {
-        let detail = format!("a line holds at most {MOST_UNITS} units; {before} are in it already");
+    if sum > MAX_UNITS {
+        let detail = format!("a line holds at most {MAX_UNITS} units; {before} are in it already");
         return Err(Error::field("/quantity", detail));
     }
     Ok(sum)
@@ -37,7 +37,7 @@ pub(crate) fn added(before: u32, more: u32) -> Result<u32, Error> {
 /// The quantity of a line after a guest's is merged into it: the sum, capped at the available stock. A merge never
 /// reduces a line: one that already exceeds the stock stays as it is.
 pub(crate) fn merged(own: u32, guest: u32, available: u32) -> u32 {
-    own.saturating_add(guest).min(available).min(MOST_UNITS).max(own)
+    own.saturating_add(guest).min(available).min(MAX_UNITS).max(own)
 }
 
 /// A promotion code as sent; an empty one is none.
@@ -51,8 +51,8 @@ pub(crate) fn promotion_code(sent: Option<String>) -> Result<Option<String>, Err
 
 /// Coupon codes as sent, without duplicates.
 pub(crate) fn coupon_codes(sent: &[String]) -> Result<Vec<String>, Error> {
-    if sent.len() > MOST_COUPONS {
-        return Err(Error::field("/couponCodes", format!("must have at most {MOST_COUPONS} coupons")));
+    if sent.len() > MAX_COUPONS {
+        return Err(Error::field("/couponCodes", format!("must have at most {MAX_COUPONS} coupons")));
     }
     let mut codes = Vec::new();
     for (index, code) in sent.iter().enumerate() {
@@ -64,7 +64,7 @@ pub(crate) fn coupon_codes(sent: &[String]) -> Result<Vec<String>, Error> {
 
 /// Adds a code unless it is in the list; codes are compared without case and separators.
 pub(crate) fn join(codes: &mut Vec<String>, code: String) {
-    if codes.len() < MOST_COUPONS && !codes.iter().any(|known| normal(known) == normal(&code)) {
+    if codes.len() < MAX_COUPONS && !codes.iter().any(|known| normal(known) == normal(&code)) {
         codes.push(code);
     }
 }

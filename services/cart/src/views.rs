@@ -28,7 +28,11 @@ pub(crate) async fn available(cx: &Cx, variants: Vec<VariantId>) -> Result<Avail
 /// The variant that has or had a SKU, if the catalog sells it.
 pub(crate) async fn sold_as(cx: &Cx, sku: &Sku) -> Result<Option<VariantRef>, Error> {
     let found = cx.call(DescribeSkus { skus: vec![sku.clone()] }).await?.items.into_iter().next();
-    Ok(found.map(|it| VariantRef { variant_id: it.variant_id, product_id: it.product_id, sku: it.sku }))
+    Ok(found.map(|variant| VariantRef {
+        variant_id: variant.variant_id,
+        product_id: variant.product_id,
+        sku: variant.sku,
+    }))
 }
 
 /// The variant that has or had a SKU, whether it is sold or not.

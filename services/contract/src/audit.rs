@@ -25,7 +25,7 @@ fact! { Audited = "AUDITED" in "audit" kept 30 }
 impl Audited {
     /// An entry; the caller chooses which members `before` and `after` contain.
     pub fn new(actor: String, action: &str, subject: String, before: impl Serialize, after: impl Serialize) -> Self {
-        let value = |it| serde_json::to_value(it).unwrap_or(Value::Null);
+        let value = |view| serde_json::to_value(view).unwrap_or(Value::Null);
         let before = value(serde_json::json!(before));
         let after = value(serde_json::json!(after));
         Self { actor, action: action.to_owned(), subject, before, after }

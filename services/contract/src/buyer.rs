@@ -138,7 +138,10 @@ mod tests {
     /// Whether two keys count for the same person.
     fn shares(one: &Buyer, other: &Buyer) -> bool {
         let (one, other) = (one.person(), other.person());
-        other.keys.iter().any(|key| one.keys.iter().any(|it| it.name == key.name && other.is(key, it.exact.as_deref())))
+        other
+            .keys
+            .iter()
+            .any(|key| one.keys.iter().any(|known| known.name == key.name && other.is(key, known.exact.as_deref())))
     }
 
     #[test]

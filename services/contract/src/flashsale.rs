@@ -157,4 +157,4 @@ facts! { FlashSaleFact in "flash_sale":
 pub const TAKEN: &str = "flash sale: units taken for orders = their flash lines";
 /// Flash sales and the inventory both state for each sale the allocated units, as
 /// [`units_out`](crate::inventory::units_out) formats them.
-pub const ASIDE: &str = "flash sale: units allocated = the inventory's allocation";
+pub const ALLOCATED: &str = "flash sale: units allocated = the inventory's allocation";

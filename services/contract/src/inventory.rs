@@ -175,7 +175,7 @@ operation! { ChangeAllocation => (), "inventory.change_allocation", internal, "C
 #[serde(rename_all = "camelCase")]
 pub struct SellFromAllocation {
     /// `flash-sale:7`.
-    pub set_aside: String,
+    pub allocation: String,
     /// The units, each reference once.
     pub sales: Vec<AllocationSale>,
 }
@@ -198,7 +198,7 @@ pub struct AllocationSale {
 #[serde(rename_all = "camelCase")]
 pub struct ReturnToAllocation {
     /// `flash-sale:7`.
-    pub set_aside: String,
+    pub allocation: String,
     /// `flash-purchase:12`.
     pub reference: String,
 }

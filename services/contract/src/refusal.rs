@@ -11,7 +11,7 @@ use crate::ids::{CampaignId, PromotionId};
 use crate::promotion::RejectReason;
 
 /// Maximum SKUs that a message names.
-const MOST_NAMED: usize = 5;
+const MAX_NAMED: usize = 5;
 
 /// A SKU with less stock than requested.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -41,8 +41,8 @@ impl InsufficientStock {
 
 impl From<InsufficientStock> for Error {
     fn from(InsufficientStock { items }: InsufficientStock) -> Self {
-        let named = |it: &Short| format!("{} ({} requested, {} available)", it.sku, it.asked, it.available);
-        let words: Vec<String> = items.iter().take(MOST_NAMED).map(named).collect();
+        let named = |short: &Short| format!("{} ({} requested, {} available)", short.sku, short.asked, short.available);
+        let words: Vec<String> = items.iter().take(MAX_NAMED).map(named).collect();
         let more = if items.len() > words.len() { " and others" } else { "" };
         let message = format!("Not enough in stock: {}{more}.", words.join(", "));
         Self::conflict(codes::INSUFFICIENT_STOCK, message).with("items", items)

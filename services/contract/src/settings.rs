@@ -181,7 +181,7 @@ impl TaxSettings {
     /// Whether goods may have a class.
     pub fn has_class(&self, class: &str) -> bool {
         let named = || self.rates.iter().any(|rate| rate.tax_class == class);
-        class == STANDARD || self.classes.as_ref().map_or_else(named, |listed| listed.iter().any(|it| it == class))
+        class == STANDARD || self.classes.as_ref().map_or_else(named, |listed| listed.iter().any(|name| name == class))
     }
 
     /// Whether a country has rates by region: an address in it needs a region.

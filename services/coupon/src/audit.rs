@@ -1,4 +1,4 @@
-//! The books of the coupons, recomputed: live redemptions are within every limit, and each is one reference's.
+//! Audit of the coupons: active redemptions are within every limit, and each belongs to one reference.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,28 +11,28 @@ use promox_storage::{Hold, HoldState, Report, StoreError, Tx};
 use crate::commands::redeeming::order_reference;
 use crate::records::{Batch, BatchId, BatchStatus, Coupon, Redemption};
 
-/// Live redemptions of a code by each thing that their person is known by, in the order in which they were taken.
+/// Active redemptions of a code by each identifier of their person, in the order in which they were taken.
 type Uses = BTreeMap<(String, PersonName), BTreeSet<i64>>;
 
-/// `user:7`, or an address and what tells it from others of its mailbox.
+/// `user:7`, or an address and its exact form within the mailbox.
 type PersonName = (String, Option<String>);
 
-/// What the redemptions say.
+/// Sums of the redemptions.
 #[derive(Default)]
-struct Told {
+struct Redemptions {
     live: BTreeMap<String, u32>,
     uses: Uses,
-    /// Those that a limit per user held for: the code, what the person is known by, and the limit.
+    /// Redemptions under a limit per user: the code, the person's identifiers, and the limit.
     limited: BTreeMap<i64, (String, Vec<PersonName>, u32)>,
 }
 
-/// Checks every row of this service, and states what other services must agree with.
+/// Checks every row of this service and states the facts that other services must agree with.
 pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
-    let mut told = read_redemptions(tx, report)?;
+    let mut redemptions = read_redemptions(tx, report)?;
     let mut made: BTreeMap<BatchId, i64> = BTreeMap::new();
     for coupon in tx.scan::<Coupon>().rows() {
         let coupon = coupon?;
-        let live = told.live.remove(&coupon.code).unwrap_or(0);
+        let live = redemptions.live.remove(&coupon.code).unwrap_or(0);
         report.check("coupon: redeemed = active redemptions", live == coupon.redeemed, || {
             format!("a coupon of promotion {}: {} recorded, {live} active", coupon.promotion_id, coupon.redeemed)
         });
@@ -45,11 +45,11 @@ pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> 
             *made.entry(id).or_default() += 1;
         }
     }
-    report.check("coupon: every redemption belongs to a coupon", told.live.is_empty(), || {
-        format!("{} redeemed codes do not exist", told.live.len())
+    report.check("coupon: every redemption belongs to a coupon", redemptions.live.is_empty(), || {
+        format!("{} redeemed codes do not exist", redemptions.live.len())
     });
-    for (id, (code, names, limit)) in &told.limited {
-        let of = |name: &PersonName| told.uses.get(&(code.clone(), name.clone())).into_iter().flatten();
+    for (id, (code, names, limit)) in &redemptions.limited {
+        let of = |name: &PersonName| redemptions.uses.get(&(code.clone(), name.clone())).into_iter().flatten();
         let until: BTreeSet<&i64> = names.iter().flat_map(of).filter(|other| *other <= id).collect();
         let within = until.len() <= usize::try_from(*limit).unwrap_or(usize::MAX);
         report.check("coupon: a person's active redemptions ≤ limit", within, || {
@@ -59,8 +59,8 @@ pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> 
     check_batches(tx, report, &made)
 }
 
-fn read_redemptions(tx: &Tx<'_>, report: &mut Report) -> Result<Told, StoreError> {
-    let mut told = Told::default();
+fn read_redemptions(tx: &Tx<'_>, report: &mut Report) -> Result<Redemptions, StoreError> {
+    let mut redemptions = Redemptions::default();
     let mut orders: BTreeMap<OrderId, Vec<(i64, Amount)>> = BTreeMap::new();
     for redemption in tx.scan::<Redemption>().rows() {
         let redemption = redemption?;
@@ -74,7 +74,7 @@ fn read_redemptions(tx: &Tx<'_>, report: &mut Report) -> Result<Told, StoreError
             format!("redemption {}", redemption.id)
         });
         if live {
-            note(&mut told, &redemption);
+            note(&mut redemptions, &redemption);
             if let Some(order) = redemption.order_id {
                 orders.entry(order).or_default().push((redemption.promotion_id.0, Amount::ZERO));
             }
@@ -82,19 +82,19 @@ fn read_redemptions(tx: &Tx<'_>, report: &mut Report) -> Result<Told, StoreError
     }
     orders.into_iter().for_each(|(order, keys)| report.right(REDEEMED, order, shares(keys)));
     Redemption::audit(tx, report)?;
-    Ok(told)
+    Ok(redemptions)
 }
 
-fn note(told: &mut Told, redemption: &Redemption) {
-    *told.live.entry(redemption.code.clone()).or_default() += 1;
+fn note(redemptions: &mut Redemptions, redemption: &Redemption) {
+    *redemptions.live.entry(redemption.code.clone()).or_default() += 1;
     let by_user = redemption.user_id.map(|id| (format!("user:{id}"), None));
     let by_email = redemption.emails().map(|key| (key.name, key.exact));
     let names: Vec<PersonName> = by_user.into_iter().chain(by_email).collect();
     for name in &names {
-        told.uses.entry((redemption.code.clone(), name.clone())).or_default().insert(redemption.id);
+        redemptions.uses.entry((redemption.code.clone(), name.clone())).or_default().insert(redemption.id);
     }
     if let Some(limit) = redemption.user_limit {
-        told.limited.insert(redemption.id, (redemption.code.clone(), names, limit));
+        redemptions.limited.insert(redemption.id, (redemption.code.clone(), names, limit));
     }
 }
 

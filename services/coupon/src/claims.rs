@@ -1,30 +1,30 @@
-//! Claims on codes, which the promotion service keeps: who is about to make a coupon has them while it does, so that no
-//! promotion of the same code comes to be meanwhile.
+//! Claims on codes, which the promotion service keeps: a code is claimed while its coupon is created, so that no
+//! promotion takes it in the meantime.
 
 use promox_contract::promotion::{ClaimCodes, ReleaseCodes};
 use promox_kernel::{Cx, Error};
 
-/// A claim that stands.
+/// An active claim.
 #[derive(Debug)]
 pub(crate) struct Claim {
     owner: String,
 }
 
 impl Claim {
-    /// Claims codes in normal form; those that are promotions' are answered and not claimed.
+    /// Claims codes in normal form. Returns those that promotions have; they are not claimed.
     pub(crate) async fn codes(cx: &Cx, codes: Vec<String>) -> Result<(Self, Vec<String>), Error> {
         let owner = format!("coupon:{}", cx.node.entropy.token());
         let answer = cx.call(ClaimCodes { owner: owner.clone(), codes, span: None }).await?;
         Ok((Self { owner }, answer.taken))
     }
 
-    /// Claims all codes of one length between two.
+    /// Claims all codes of one length between two codes.
     pub(crate) async fn span(cx: &Cx, owner: String, span: (String, String)) -> Result<Self, Error> {
         cx.call(ClaimCodes { owner: owner.clone(), codes: Vec::new(), span: Some(span) }).await?;
         Ok(Self { owner })
     }
 
-    /// Ends it. One that cannot be ended now lapses by itself.
+    /// Releases the claim. If that fails, it expires.
     pub(crate) async fn release(self, cx: &Cx) {
         if let Err(error) = cx.call(ReleaseCodes { owner: self.owner }).await {
             tracing::warn!(%error, "could not release claimed codes; they stay claimed until the claim expires");

@@ -1,4 +1,5 @@
-//! Makes the codes of a batch: drawn outside the transaction, checked against coupons and promotions, added chunk by chunk.
+//! Generates the codes of a batch: drawn outside the transaction, checked against coupons and promotions, added in
+//! chunks.
 
 use promox_contract::promotion::FindPromotionCodes;
 use promox_kernel::{Cx, Entropy, Error};
@@ -10,19 +11,20 @@ use crate::records::{Batch, BatchByMaking};
 use crate::rules::pattern::Pattern;
 use crate::{Coupons, queries};
 
-/// Codes of one transaction: it keeps others waiting for a millisecond or two.
+/// Codes per transaction, so that it delays others by a millisecond or two.
 const CHUNK: i64 = 500;
-/// Chunks of one run of the job.
+/// Chunks per run of the job.
 const CHUNKS: usize = 16;
-/// Times that a code is drawn again before its batch is given up: of a thousand possible ones it takes all to be taken.
+/// Attempts to draw a free code before a batch ends. At least a thousand codes are possible for each that is generated,
+/// so this happens only if nearly all are taken.
 const TRIES: usize = 64;
-/// Batches that are looked at to choose the next.
-const MOST_BATCHES: usize = 100;
+/// Batches examined to choose the next.
+const MAX_BATCHES: usize = 100;
 
 impl Coupons {
-    /// Makes some codes of the batch that has the fewest left; whether there are more to make.
+    /// Generates codes of the batch with the fewest left. Returns whether there are more to generate.
     pub(crate) async fn make_codes(&self, cx: &Cx) -> Result<bool, Error> {
-        let making = self.db.read(|tx| tx.scan_by::<BatchByMaking>().collect(MOST_BATCHES)).await?;
+        let making = self.db.read(|tx| tx.scan_by::<BatchByMaking>().collect(MAX_BATCHES)).await?;
         let Some(batch) = making.into_iter().min_by_key(|batch| batch.count - batch.generated) else {
             return Ok(false);
         };
@@ -72,7 +74,7 @@ impl Coupons {
         Ok(None)
     }
 
-    /// Those of these codes, in normal form, that a coupon or a promotion has.
+    /// The codes, in normal form, that a coupon or a promotion has.
     pub(crate) async fn taken(&self, cx: &Cx, codes: &[String]) -> Result<Vec<String>, Error> {
         let mut taken = self.db.read(|tx| queries::taken(tx, codes)).await?;
         taken.extend(cx.call(FindPromotionCodes { codes: codes.to_vec() }).await?.taken);
@@ -80,7 +82,7 @@ impl Coupons {
     }
 }
 
-/// Claims all codes that a run may draw, so that no promotion takes one of them meanwhile.
+/// Claims all codes that a run may draw, so that no promotion takes one of them in the meantime.
 async fn claim_span(cx: &Cx, batch: &Batch) -> Result<Claim, Error> {
     let pattern = Pattern::parse(&batch.pattern).map_err(Error::internal)?;
     let chunks = CHUNK.saturating_mul(i64::try_from(CHUNKS).unwrap_or(0));

@@ -1,4 +1,4 @@
-//! Operations: one read or one write each.
+//! Operation handlers: one read or one write each.
 
 use std::time::Duration;
 
@@ -28,37 +28,37 @@ use crate::reject;
 use crate::rules::code;
 use crate::rules::pattern::Pattern;
 use crate::rules::person::Redeemer;
-use crate::rules::standing::{Terms, veiled};
+use crate::rules::standing::{Terms, public_reason};
 use crate::{Coupons, queries, transfer};
 
-/// Codes of a batch at most.
-const MOST_CODES: i64 = 10_000_000;
-/// Random characters of a code that the merchant did not choose.
+/// Maximum codes of a batch.
+const MAX_CODES: i64 = 10_000_000;
+/// Random characters of a generated code.
 const LENGTH: usize = 12;
-/// Times that a code is drawn before somebody is told to try again.
+/// Attempts to draw a code before the caller has to retry.
 const TRIES: usize = 8;
-/// Days that a batch can be good.
-const MOST_DAYS: u32 = 3_650;
+/// Maximum days that a batch is valid.
+const MAX_DAYS: u32 = 3_650;
 
 fn days(days: u32) -> Duration {
     Duration::from_secs(u64::from(days) * 24 * 3600)
 }
 
 impl Coupons {
-    /// Refuses a promotion that is not there.
+    /// Refuses a promotion that does not exist.
     async fn check_promotion(&self, cx: &Cx, id: PromotionId) -> Result<(), Error> {
         let found = cx.call(DescribePromotions { ids: vec![id] }).await?;
         if found.items.is_empty() { Err(unknown_promotion(id)) } else { Ok(()) }
     }
 
-    /// Refuses accounts that are not there.
+    /// Refuses an account that does not exist.
     async fn check_user(&self, cx: &Cx, id: Option<UserId>) -> Result<(), Error> {
         let Some(id) = id else { return Ok(()) };
         let found = cx.call(DescribeUsers { ids: vec![id] }).await?;
         if found.items.is_empty() { Err(unknown_user(id)) } else { Ok(()) }
     }
 
-    /// A code that nobody has, claimed.
+    /// A free code, claimed.
     async fn free_code(&self, cx: &Cx) -> Result<((String, String), Claim), Error> {
         for _ in 0..TRIES {
             let code = cx.node.entropy.code(LENGTH);
@@ -69,7 +69,7 @@ impl Coupons {
         Err(Error::unavailable(codes::NO_FREE_CODE, "No unused code was found; try again.", 1))
     }
 
-    /// The code that is asked for, claimed, when nobody has it.
+    /// The requested code, claimed if it is free.
     async fn wanted_code(&self, cx: &Cx, text: &str) -> Result<((String, String), Claim), Error> {
         let code = code::check(text).map_err(|fault| Error::field("/code", fault))?;
         match self.claim_free(cx, &code.1).await? {
@@ -148,7 +148,7 @@ impl Handle<CreateBatch> for Coupons {
     }
 }
 
-/// A batch as it is asked for, every fault of the request named.
+/// The requested batch; an error lists every fault.
 fn batch(op: &CreateBatch, cx: &Cx) -> Result<NewBatch, Error> {
     let valid_until = op.valid_days.map(|valid| cx.now + days(valid));
     let terms = Terms {
@@ -158,11 +158,11 @@ fn batch(op: &CreateBatch, cx: &Cx) -> Result<NewBatch, Error> {
         ends_at: op.ends_at.into_iter().chain(valid_until).min(),
     };
     let mut faults = terms.faults();
-    if !(1..=MOST_CODES).contains(&op.count) {
-        faults.note("/count", format!("must be 1 to {MOST_CODES}"));
+    if !(1..=MAX_CODES).contains(&op.count) {
+        faults.note("/count", format!("must be 1 to {MAX_CODES}"));
     }
-    if op.valid_days.is_some_and(|valid| !(1..=MOST_DAYS).contains(&valid)) {
-        faults.note("/validDays", format!("must be 1 to {MOST_DAYS} days"));
+    if op.valid_days.is_some_and(|valid| !(1..=MAX_DAYS).contains(&valid)) {
+        faults.note("/validDays", format!("must be 1 to {MAX_DAYS} days"));
     }
     let pattern = pattern(op).map_err(|fault| faults.add(fault)).ok();
     match pattern {
@@ -227,7 +227,7 @@ impl Handle<ImportCoupons> for Coupons {
 
 impl Handle<ValidateCoupon> for Coupons {
     async fn handle(&self, cx: &Cx, op: ValidateCoupon) -> Result<Validation, Error> {
-        self.judge(cx, op).await
+        self.validate_code(cx, op).await
     }
 }
 
@@ -243,7 +243,7 @@ impl Handle<RedeemCoupon> for Coupons {
     async fn handle(&self, cx: &Cx, op: RedeemCoupon) -> Result<RedemptionView, Error> {
         let reference = reference(&op.reference)?;
         let known = self.db.read(|tx| queries::redemption(tx, &reference, &op.code)).await?;
-        // What was redeemed stays so, whatever became of the promotion since.
+        // A redemption stays, even if its promotion no longer applies.
         let buyer = Buyer::identify(cx, op.user_id, op.email.clone()).await?;
         let redeemer = Redeemer::new(&buyer).or_nobody();
         if known.is_none()
@@ -278,16 +278,16 @@ impl Handle<ResolveCodes> for Coupons {
 }
 
 impl Coupons {
-    /// Counts codes that are neither a coupon's nor a promotion's, and those that the caller may not tell from them.
+    /// Counts codes that do not exist, and those that the caller must not distinguish from them.
     async fn note_guesses(&self, cx: &Cx, codes: &[String], found: &[ResolvedCode]) -> Result<(), Error> {
         let anonymous = cx.principal == Principal::Anonymous;
         let coupon = |code: &String| found.iter().find(|coupon| coupon.code == *code);
         let others: Vec<String> =
-            codes.iter().filter(|code| coupon(code).is_none()).map(|it| normal_code(it)).collect();
+            codes.iter().filter(|code| coupon(code).is_none()).map(|code| normal_code(code)).collect();
         let promotions =
             if others.is_empty() { Vec::new() } else { cx.call(FindPromotionCodes { codes: others }).await?.taken };
         let hidden = |reason: Option<RejectReason>| {
-            reason.is_some_and(|reason| veiled(reason, anonymous) == RejectReason::Unknown)
+            reason.is_some_and(|reason| public_reason(reason, anonymous) == RejectReason::Unknown)
         };
         let good = |code: &&String| match coupon(code) {
             Some(coupon) => !hidden(coupon.reason),

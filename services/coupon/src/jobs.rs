@@ -1,4 +1,4 @@
-//! Work by the clock: batches that are asked for are made, also those that a stop interrupted.
+//! Scheduled jobs: requested batches are generated, also after an interruption.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use promox_kernel::Job;
 
 use crate::Coupons;
 
-/// Makes codes, some at a time.
+/// Generates codes, a bounded number at a time.
 pub(crate) fn make_codes(coupons: &Arc<Coupons>) -> Job {
     let coupons = coupons.clone();
     Job::new("coupon.make_codes", Duration::from_millis(100), move |cx| {

@@ -1,20 +1,21 @@
-//! Coupons: codes that are keys to promotions, made one by one or by the million, and what became of each.
+//! Coupons: codes for promotions, created one by one or by the million, and their redemptions.
 //!
-//! Tables: `coupons` (one row a code), `coupon_batches` (what a million codes have in common), `coupon_redemptions` (each use,
-//! live or given back), `coupon_issues` (personal coupons by the reference that they were issued for).
+//! Tables: `coupons` (one row per code), `coupon_batches` (the common terms of up to millions of codes),
+//! `coupon_redemptions` (each use, active or released), `coupon_issues` (personal coupons by the reference that they
+//! were issued for).
 //!
-//! What always holds:
-//! - a code has a normal form (upper case, without space, `-` and `_`), which is its key: no two coupons share it, and none is
-//!   a promotion's code;
-//! - a coupon's count of live redemptions is never over its limit, nor a person's over theirs: both are checked and taken in
-//!   one transaction;
-//! - a redemption belongs to one reference (an order's is `order:7`), is taken once and given back once. A reference that gave
-//!   back does not take again;
-//! - the codes of a batch are made in key order, in small transactions that move the batch's progress with them, so that it
-//!   goes on after a restart where it stopped. One row disables them all.
+//! Invariants:
+//! - a code's key is its normal form (upper case, without spaces, `-` and `_`): no two coupons share it, and no
+//!   promotion has it;
+//! - active redemptions of a coupon never exceed its limit, nor those of a person the limit per user: both are checked
+//!   and taken in one transaction;
+//! - a redemption belongs to one reference (`order:7` for an order), is taken once and released once. A released
+//!   reference does not redeem again;
+//! - the codes of a batch are generated in key order, in small transactions that also record its progress, so that
+//!   generation continues after a restart where it stopped. One row disables them all.
 //!
-//! Redemptions name people by account and by a digest of the address; events and the audit trail name a coupon by a digest of
-//! its code, because a code is worth money.
+//! Redemptions identify people by account and by a digest of the address. Events and the audit trail identify a coupon
+//! by a digest of its code, because a code is worth money.
 
 mod api;
 mod audit;
@@ -52,7 +53,7 @@ pub struct Coupons {
 }
 
 impl Coupons {
-    /// The service on its database; `limited` turns the limit on guessing codes on.
+    /// Creates the service on its database; `limited` enables the limit on guessing codes.
     pub fn new(db: Db, cache: Cache, limited: bool) -> Arc<Self> {
         Arc::new(Self { db, guesses: throttle::GuessThrottle::new(&cache, limited) })
     }

@@ -1,4 +1,4 @@
-//! Reads: coupons, redemptions, batches, and why a code is not valid for a buyer.
+//! Queries: coupons, redemptions, batches, and why a code is not valid for a buyer.
 
 use std::cell::Cell;
 use std::collections::btree_map::Entry;
@@ -23,7 +23,7 @@ use crate::rules::pattern::Pattern;
 use crate::rules::person::Redeemer;
 
 /// Maximum rows that a filtered page examines.
-const MOST_VISITED: usize = 2_000;
+const MAX_VISITED: usize = 2_000;
 
 /// The batches of one request, each read once.
 #[derive(Default)]
@@ -177,7 +177,7 @@ pub(crate) fn list(tx: &Tx<'_>, asked: ListCoupons, now: Timestamp) -> Result<Pa
     let visited = Cell::new(0);
     let keep = |coupon: &Coupon| {
         visited.set(visited.get() + 1);
-        visited.get() >= MOST_VISITED || matches(coupon)
+        visited.get() >= MAX_VISITED || matches(coupon)
     };
     let batch = match asked.batch_id {
         Some(id) => Some(tx.get::<Batch>(&id)?.ok_or_else(|| Error::not_found("batch"))?),

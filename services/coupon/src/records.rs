@@ -1,4 +1,5 @@
-//! The tables of coupons. A batch's codes carry what they are checked by, so that a look-up is two rows at most.
+//! The tables of coupons. A batch's codes repeat the terms that they are checked by, so that a look-up reads two rows
+//! at most.
 
 use promox_contract::ids::{OrderId, PromotionId};
 use promox_kernel::{Timestamp, UserId, text_enum};
@@ -10,7 +11,7 @@ promox_kernel::id! {
 }
 
 text_enum! {
-    /// Where a coupon stands.
+    /// The status of a coupon.
     CouponStatus {
         Active = "ACTIVE",
         Disabled = "DISABLED",
@@ -20,7 +21,7 @@ text_enum! {
 }
 
 text_enum! {
-    /// Where a batch stands.
+    /// The status of a batch.
     BatchStatus {
         Generating = "GENERATING",
         Completed = "COMPLETED",
@@ -31,23 +32,23 @@ text_enum! {
 }
 
 record! {
-    /// A code. Its key is the normal form.
+    /// A coupon. Its key is the normal form of its code.
     pub(crate) struct Coupon in Promox.coupons = 590, key(code: String) {
         promotion_id: PromotionId,
-        /// The batch that it was made in.
+        /// Its batch, if any.
         batch_id: Option<BatchId>,
-        /// As it was written; null for a batch's, which are written by its pattern.
+        /// The code as written; null for codes of a batch, which are written by its pattern.
         written: Option<String>,
         max_redemptions: Option<u32>,
         per_user_limit: Option<u32>,
-        /// Whose alone it is.
+        /// The only user who can redeem it.
         user_id: Option<UserId>,
         starts_at: Option<Timestamp>,
         ends_at: Option<Timestamp>,
         disabled: bool,
-        /// Live redemptions.
+        /// Active redemptions.
         redeemed: u32,
-        /// Counts edits; redemptions are none.
+        /// Counts edits, but not redemptions.
         version: i64,
         created_at: Timestamp,
     }
@@ -55,7 +56,7 @@ record! {
 }
 
 record! {
-    /// A batch of codes, and how far it is made.
+    /// A batch of codes and its progress.
     pub(crate) struct Batch in Promox.coupon_batches = 592, key(id: BatchId) {
         promotion_id: PromotionId,
         pattern: String,
@@ -66,7 +67,7 @@ record! {
         starts_at: Option<Timestamp>,
         ends_at: Option<Timestamp>,
         status: BatchStatus,
-        /// True while codes are to be made, else null, so that the index holds only these.
+        /// True while codes are to be generated, else null, so that the index holds only these.
         making: Option<bool>,
         version: i64,
         created_at: Timestamp,
@@ -78,22 +79,22 @@ record! {
 }
 
 record! {
-    /// A use of a code. It is used up from when it is held, so there is nothing to post.
+    /// A use of a code. It counts as used from the hold on, so posting changes nothing.
     pub(crate) struct Redemption in Promox.coupon_redemptions = 594, key(id: i64) {
         code: String,
         promotion_id: PromotionId,
-        /// Who took it: `order:7`, or a caller's own name for it.
+        /// The redeemer: `order:7`, or the caller's reference.
         reference: String,
         order_id: Option<OrderId>,
         user_id: Option<UserId>,
-        /// An address of the person, as limits know it: the account's, a guest's, `-` for nobody at all.
+        /// The person's address in normal form for limits: the account's or a guest's; `-` for buyers without any.
         email: Option<String>,
-        /// What tells it from others of its mailbox.
+        /// The exact address within its mailbox.
         email_exact: Option<String>,
-        /// The address that was named beside the account's.
+        /// The address given in addition to the account's.
         other_email: Option<String>,
         other_exact: Option<String>,
-        /// The limit per user that it was taken under.
+        /// The limit per user at the time.
         user_limit: Option<u32>,
         state: HoldState,
         redeemed_at: Timestamp,
@@ -122,9 +123,9 @@ impl Hold for Redemption {
 }
 
 record! {
-    /// A personal coupon, by what it was issued for.
+    /// A personal coupon, by the reference that it was issued for.
     pub(crate) struct Issue in Promox.coupon_issues = 600, key(reference: String) {
-        /// As it is written.
+        /// The code as written.
         code: String,
         at: Timestamp,
     }

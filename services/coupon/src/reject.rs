@@ -1,10 +1,10 @@
-//! What coupons refuse, and the codes a caller may branch on.
+//! Refusals of coupons; their codes are in `contract::codes`.
 
 use promox_contract::codes;
 use promox_contract::promotion::RejectReason;
 use promox_kernel::Error;
 
-/// The code is not good for this buyer now.
+/// The buyer cannot use the code now.
 pub(crate) fn invalid(code: String, reason: RejectReason) -> Error {
     Error::refused(codes::COUPON_INVALID, format!("The coupon \"{code}\" cannot be used: {}.", words(reason)))
         .with("code", code)
@@ -16,7 +16,7 @@ pub(crate) fn taken(code: String) -> Error {
     Error::conflict(codes::CODE_TAKEN, format!("The code \"{code}\" is already in use: choose another."))
 }
 
-/// The reference gave its redemption back.
+/// The reference has released its redemption.
 pub(crate) fn released(reference: String) -> Error {
     Error::conflict(
         codes::REDEMPTION_RELEASED,
@@ -29,7 +29,7 @@ pub(crate) fn pinned() -> Error {
     Error::conflict(codes::REDEMPTION_PINNED, "The redemption belongs to an order: cancel the order to release it.")
 }
 
-/// Fewer redemptions than there are cannot be the limit.
+/// The limit is below the current redemptions.
 pub(crate) fn already_redeemed(redeemed: u32) -> Error {
     Error::conflict(
         codes::ALREADY_REDEEMED,
@@ -43,7 +43,7 @@ pub(crate) fn batch_disabled() -> Error {
     Error::conflict(codes::BATCH_DISABLED, "The coupon's whole batch is disabled: create a new coupon instead.")
 }
 
-/// A reason for people.
+/// A reason as text.
 fn words(reason: RejectReason) -> &'static str {
     match reason {
         RejectReason::Unknown => "this code does not exist",

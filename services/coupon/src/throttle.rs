@@ -1,7 +1,7 @@
-//! Limits on guessing: who tries codes that are none too often waits, wherever codes are tried.
+//! Limits on guessing: a client with too many wrong codes waits, in every operation that takes codes.
 //!
-//! Different codes count, not tries: a cart that keeps a code which is not good any more is looked at as often as one likes.
-//! Who has to wait may go on with the codes tried before, which tell nothing new.
+//! Different codes count, not attempts: a cart with an expired code can be viewed as often as the client likes. A
+//! client that has to wait may still use the codes that it tried before, because they reveal nothing new.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use promox_contract::coupon::normal_code;
 use promox_kernel::{Cx, Error, Kind, Principal};
 use promox_storage::{Cache, CacheSpace, Pace, Throttle};
 
-/// Different wrong codes of a client.
+/// Maximum different wrong codes of a client.
 const PACE: Pace = Pace::Window { most: 20, span: Duration::from_mins(10) };
 /// Clients that are remembered.
 const CLIENTS: CacheSpace = CacheSpace { name: "wrong coupon codes", most: 65_536, most_bytes: 8 << 20 };
 
-/// A client: the account, or else the address.
+/// The client: the account, or else the address.
 fn client(cx: &Cx) -> String {
     match cx.principal.user() {
         Some(user) => format!("user {user}"),
@@ -32,17 +32,17 @@ impl GuessThrottle {
         Self(enabled.then(|| Throttle::new(cache, CLIENTS, PACE)))
     }
 
-    /// The limit, if this caller's guesses are counted at all.
+    /// The limit, if this caller's guesses are counted.
     fn of(&self, cx: &Cx) -> Option<&Throttle> {
         self.0.as_ref().filter(|_| cx.principal != Principal::System)
     }
 
-    /// Whether guesses of this caller are counted at all.
+    /// Whether guesses of this caller are counted.
     pub(crate) fn counts(&self, cx: &Cx) -> bool {
         self.of(cx).is_some()
     }
 
-    /// Refuses a caller who guessed too often and now tries a code that was not tried before.
+    /// Refuses a caller with too many wrong codes who tries a new one.
     pub(crate) fn check(&self, cx: &Cx, codes: &[String]) -> Result<(), Error> {
         let Some(throttle) = self.of(cx).filter(|_| !codes.is_empty()) else { return Ok(()) };
         let codes: Vec<String> = codes.iter().map(|code| normal_code(code)).collect();
@@ -53,7 +53,7 @@ impl GuessThrottle {
         })
     }
 
-    /// Remembers what became of codes; the good ones only of who has wrong ones.
+    /// Remembers wrong codes, and good ones only of clients that have wrong ones.
     pub(crate) fn note(&self, cx: &Cx, wrong: &[&String], good: &[&String]) {
         let Some(throttle) = self.of(cx) else { return };
         let normal = |codes: &[&String]| codes.iter().map(|code| normal_code(code)).collect::<Vec<String>>();

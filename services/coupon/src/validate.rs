@@ -1,4 +1,4 @@
-//! Whether a code is good for these goods: the coupon's own state first, then the promotion's word on the cart.
+//! Whether a code is valid for these goods: first by the coupon's own state, then by the promotion.
 
 use promox_contract::buyer::Buyer;
 use promox_contract::coupon::{ResolvedCode, normal_code};
@@ -9,13 +9,13 @@ use promox_kernel::{Amount, Currency, Cx, Error, FieldError, Principal};
 
 use crate::api::{ValidateCoupon, Validation};
 use crate::rules::person::Redeemer;
-use crate::rules::standing::veiled;
+use crate::rules::standing::public_reason;
 use crate::{Coupons, queries};
 
-/// Lines of a cart at most.
-const MOST_ITEMS: usize = 1_000;
+/// Maximum lines of a cart.
+const MAX_ITEMS: usize = 1_000;
 
-/// What is found of a code.
+/// The validity of a code.
 struct Verdict {
     reason: Option<RejectReason>,
     details: Vec<RejectDetail>,
@@ -27,7 +27,7 @@ impl Verdict {
         Self { reason: Some(reason), details: Vec::new(), discount: Amount::ZERO }
     }
 
-    /// The same without what the goods decide.
+    /// The validity regardless of the goods.
     fn whatever_the_goods(self) -> Self {
         use RejectReason::{ConditionsNotMet, NoMatchingItems, NotCombinable};
         let by_goods = [ConditionsNotMet, NoMatchingItems, NotCombinable];
@@ -39,14 +39,14 @@ impl Verdict {
 }
 
 impl Coupons {
-    /// Judges a code, and counts wrong ones.
-    pub(crate) async fn judge(&self, cx: &Cx, asked: ValidateCoupon) -> Result<Validation, Error> {
+    /// Validates a code, and counts wrong ones.
+    pub(crate) async fn validate_code(&self, cx: &Cx, asked: ValidateCoupon) -> Result<Validation, Error> {
         let code = asked.code.clone();
         self.guesses.check(cx, std::slice::from_ref(&code))?;
         let currency = cx.call(GetStoreProfile {}).await?.currency;
         let verdict = self.verdict(cx, asked, currency).await?;
         let anonymous = cx.principal == Principal::Anonymous;
-        let unknown = verdict.reason.map(|reason| veiled(reason, anonymous)) == Some(RejectReason::Unknown);
+        let unknown = verdict.reason.map(|reason| public_reason(reason, anonymous)) == Some(RejectReason::Unknown);
         let tried = [&code];
         if unknown {
             self.guesses.note(cx, &tried, &[]);
@@ -55,7 +55,7 @@ impl Coupons {
         }
         Ok(Validation {
             valid: verdict.reason.is_none(),
-            reason: verdict.reason.map(|reason| veiled(reason, anonymous)),
+            reason: verdict.reason.map(|reason| public_reason(reason, anonymous)),
             details: verdict.details,
             discount: currency.round(verdict.discount.0),
             currency,
@@ -76,8 +76,8 @@ impl Coupons {
         Ok(if bare { verdict.whatever_the_goods() } else { verdict })
     }
 
-    /// Why the promotion of a good coupon does not apply to this buyer now, whatever they buy. Who it is for is not held
-    /// against who is not named.
+    /// Why the promotion of a valid coupon does not apply to this buyer now, whatever the goods. An anonymous buyer is
+    /// not refused because of the promotion's audience.
     pub(crate) async fn promotion_refuses(
         &self,
         cx: &Cx,
@@ -95,7 +95,7 @@ impl Coupons {
     }
 }
 
-/// An empty cart with nothing but this code.
+/// An empty cart with only this code.
 fn cart(code: String, buyer: Buyer, coupon: Option<ResolvedCode>, currency: Currency) -> EvaluateCart {
     EvaluateCart {
         lines: Vec::new(),
@@ -113,13 +113,13 @@ fn cart(code: String, buyer: Buyer, coupon: Option<ResolvedCode>, currency: Curr
     }
 }
 
-/// The goods as the lines of a cart.
+/// The goods as cart lines.
 async fn lines(cx: &Cx, asked: &ValidateCoupon) -> Result<Vec<CartLine>, Error> {
     if asked.items.is_empty() {
         return Ok(Vec::new());
     }
-    if asked.items.len() > MOST_ITEMS {
-        return Err(Error::field("/items", format!("must have at most {MOST_ITEMS} items")));
+    if asked.items.len() > MAX_ITEMS {
+        return Err(Error::field("/items", format!("must have at most {MAX_ITEMS} items")));
     }
     for (i, item) in asked.items.iter().enumerate() {
         if item.quantity == 0 {
@@ -144,16 +144,16 @@ async fn lines(cx: &Cx, asked: &ValidateCoupon) -> Result<Vec<CartLine>, Error> 
     Ok(lines)
 }
 
-/// What the evaluation says of the one code, which a promotion writes in its own way.
+/// The result of the evaluation for the code, which the promotion spells in its own form.
 fn read(evaluation: Evaluation, code: &str) -> Verdict {
     let normal = normal_code(code);
     let named = |given: &Option<String>| given.as_deref().map(normal_code).as_ref() == Some(&normal);
-    let applied = evaluation.applied.iter().filter(|it| named(&it.coupon_code) || named(&it.code));
-    let amounts: Vec<Amount> = applied.map(|it| it.amount + it.shipping_amount).collect();
+    let applied = evaluation.applied.iter().filter(|applied| named(&applied.coupon_code) || named(&applied.code));
+    let amounts: Vec<Amount> = applied.map(|applied| applied.amount + applied.shipping_amount).collect();
     if !amounts.is_empty() {
         return Verdict { reason: None, details: Vec::new(), discount: amounts.into_iter().sum() };
     }
-    match evaluation.rejected.into_iter().find(|it| named(&it.code)) {
+    match evaluation.rejected.into_iter().find(|rejected| named(&rejected.code)) {
         Some(rejected) => Verdict { details: rejected.details, ..Verdict::refused(rejected.reason) },
         None => Verdict::refused(RejectReason::Unknown),
     }

@@ -1,8 +1,8 @@
-//! The books of the flash sales, recomputed: what is taken of each item is its live reservations and its purchases.
+//! Audit of the flash sales: recomputes the taken units of each item from active reservations and purchases.
 
 use std::collections::BTreeMap;
 
-use promox_contract::flashsale::{ASIDE, TAKEN};
+use promox_contract::flashsale::{ALLOCATED, TAKEN};
 use promox_contract::ids::{FlashSaleId, OrderId};
 use promox_contract::inventory::units_out;
 use promox_contract::product::{VARIANTS, variant_named};
@@ -17,19 +17,19 @@ use crate::records::{
 
 type ItemKey = (FlashSaleId, u32);
 
-/// What reservations and purchases come to.
+/// Sums of reservations and purchases.
 #[derive(Default)]
 struct Counted {
     held: BTreeMap<ItemKey, i64>,
     bought: BTreeMap<ItemKey, i64>,
     users: BTreeMap<(FlashSaleId, u32, UserId), i64>,
-    /// Of `bought`, what the inventory has heard of.
+    /// Of `bought`, the units that were reported to the inventory.
     told: BTreeMap<ItemKey, i64>,
-    /// What orders have, by item.
+    /// Units of orders, by item.
     orders: BTreeMap<OrderId, Vec<(ItemKey, i64)>>,
 }
 
-/// Checks every row of this service, and states what other services must agree with.
+/// Checks every row of this service and states the facts that other services must agree with.
 pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
     let mut counted = Counted::default();
     read_holds(tx, report, &mut counted)?;
@@ -44,7 +44,7 @@ pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> 
                 format!("flash sale {} {}: {}", sale.id, item.sku, item.sale_price)
             });
         }
-        state_aside(tx, report, &sale, &counted)?;
+        state_allocations(tx, report, &sale, &counted)?;
     }
     state_orders(tx, report, &counted)?;
     let mut limits = BTreeMap::new();
@@ -80,7 +80,8 @@ fn read_holds(tx: &Tx<'_>, report: &mut Report, counted: &mut Counted) -> Result
         report.check("flash sale: a reservation belongs to its user or an order, or has ended", marked, || {
             format!("reservation {} is {}", hold.id, hold.state)
         });
-        let bought = tx.get::<FlashPurchase>(&hold.id)?.is_some_and(|it| it.status == PurchaseStatus::Bought);
+        let bought =
+            tx.get::<FlashPurchase>(&hold.id)?.is_some_and(|purchase| purchase.status == PurchaseStatus::Bought);
         report.check(
             "flash sale: a confirmed reservation has a purchase",
             bought == (hold.state == HoldState::Posted),
@@ -107,14 +108,14 @@ fn read_purchases(tx: &Tx<'_>, report: &mut Report, counted: &mut Counted) -> Re
     Ok(())
 }
 
-/// What the inventory must hold for a sale: all of it less what was sold out of it, or, when it is over, what is kept for
-/// orders on their way.
-fn state_aside(tx: &Tx<'_>, report: &mut Report, sale: &FlashSale, counted: &Counted) -> Result<(), StoreError> {
+/// States the allocation that the inventory must have: all units less those sold or, after the sale, those kept for
+/// orders in progress.
+fn state_allocations(tx: &Tx<'_>, report: &mut Report, sale: &FlashSale, counted: &Counted) -> Result<(), StoreError> {
     let on_its_way = tx.scan_by::<PurchaseByDue>().prefix(Some(sale.id)).first()?.is_some();
     if sale.draft.is_some() || on_its_way || (sale.is_over() && sale.due_at.is_some()) {
-        report.open(ASIDE, sale.id);
+        report.open(ALLOCATED, sale.id);
     }
-    let aside = if sale.is_over() {
+    let allocated = if sale.is_over() {
         let kept = queries::kept(tx, sale.id)?.into_iter();
         units_out(kept.map(|item| (item.variant_id, i64::from(item.quantity))))
     } else {
@@ -122,13 +123,13 @@ fn state_aside(tx: &Tx<'_>, report: &mut Report, sale: &FlashSale, counted: &Cou
         let items = queries::items(tx, sale.id)?.into_iter();
         units_out(items.map(|item| (item.variant_id, item.stock - sold(&item))))
     };
-    if !aside.is_empty() {
-        report.left(ASIDE, sale.id, aside);
+    if !allocated.is_empty() {
+        report.left(ALLOCATED, sale.id, allocated);
     }
     Ok(())
 }
 
-/// What orders must agree with: their flash lines.
+/// States the flash sale lines that orders must have.
 fn state_orders(tx: &Tx<'_>, report: &mut Report, counted: &Counted) -> Result<(), StoreError> {
     for (order, parts) in &counted.orders {
         let mut pieces = Vec::with_capacity(parts.len());

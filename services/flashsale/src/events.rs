@@ -1,4 +1,4 @@
-//! What follows from the shop's events: an order that is confirmed has bought what it claimed.
+//! Event consumers: a confirmed order has bought what it claimed.
 
 use promox_contract::ids::OrderId;
 use promox_contract::order::OrderConfirmed;

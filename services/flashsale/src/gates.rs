@@ -1,4 +1,4 @@
-//! What the gates of a sale are made of: its rows, as they are when the gates are read.
+//! Builds the gates of a sale from its rows.
 
 use std::collections::HashMap;
 
@@ -8,14 +8,14 @@ use promox_storage::{Gate, GateGroup, GivenBack};
 
 use crate::records::{FlashItem, FlashSale, UserCount};
 
-/// The gates of the sales that sell now.
+/// The gates of the running sales.
 pub(crate) type Gates = promox_storage::Gates<FlashSaleId, SaleFacts>;
-/// A sale's gates, one an item.
+/// The gates of a sale, one per item.
 pub(crate) type SaleGate = GateGroup<SaleFacts>;
-/// Pieces that can be reserved again.
+/// Units that can be reserved again.
 pub(crate) type Freed = GivenBack<FlashSaleId>;
 
-/// What has to be known of a sale beside its gates.
+/// Facts about a sale that are checked beside its gates.
 #[derive(Debug)]
 pub(crate) struct SaleFacts {
     /// It sells only while this campaign runs.
@@ -25,7 +25,7 @@ pub(crate) struct SaleFacts {
 }
 
 impl SaleFacts {
-    /// The number of an item by the SKU in its terms, which is its variant's for good.
+    /// The number of an item by the SKU in its terms, which belongs to its variant permanently.
     pub(crate) fn number(&self, sku: &Sku) -> Option<u32> {
         self.numbers.get(sku).copied()
     }
@@ -36,7 +36,7 @@ impl SaleFacts {
     }
 }
 
-/// The gates as the rows say.
+/// Reads the gates from the rows.
 pub(crate) fn read(sale: &FlashSale, items: &[FlashItem], users: &[UserCount]) -> SaleGate {
     let gate = |item: &FlashItem| {
         let counts = users.iter().filter(|count| count.item == item.item);

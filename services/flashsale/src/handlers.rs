@@ -1,4 +1,4 @@
-//! Operations: one read or one write each, but for those that set stock aside between two writes.
+//! Operation handlers: one read or one write each, except those that allocate stock between two writes.
 
 use std::sync::Arc;
 
@@ -24,14 +24,14 @@ use crate::api::{
 use crate::commands::holds::Reserver;
 use crate::commands::{claims, holds, sales};
 use crate::gates::{self, Freed, SaleFacts, SaleGate};
-use crate::records::{Draft, FlashItem, FlashSale, MOST_CLAIMED, SaleStatus, Terms, UserCount};
+use crate::records::{Draft, FlashItem, FlashSale, MAX_CLAIMED, SaleStatus, Terms, UserCount};
 use crate::reject;
 use crate::stocking::Stocked;
 use crate::{FlashSales, queries, rules, stream};
 
 /// Users' counts that one read of a gate takes.
 const COUNTS: usize = 10_000;
-/// How often a gate is read again because pieces were given back meanwhile.
+/// How often a gate is read again because units were released meanwhile.
 const READINGS: usize = 4;
 
 impl Handle<ListSales> for FlashSales {
@@ -85,7 +85,7 @@ impl Handle<UpdateSale> for FlashSales {
     }
 }
 
-/// The terms of a sale that is not over, as they stand, and its version.
+/// The current terms of a sale that is not over, and its version.
 fn terms(tx: &Tx<'_>, id: FlashSaleId) -> Result<(i64, Terms), Error> {
     let sale = queries::listed(tx, id)?;
     if sale.is_over() {
@@ -110,7 +110,7 @@ async fn check(cx: &Cx, mut terms: Terms) -> Result<Terms, Error> {
     Ok(terms)
 }
 
-/// Refuses when the campaign does not run, or its audience is without this user.
+/// Refuses when the campaign does not run, or this user is not in its audience.
 async fn check_campaign(cx: &Cx, id: CampaignId, user: UserId) -> Result<(), Error> {
     let customer = Customer { id: Some(user), ..Customer::default() };
     let states = cx.call(GetCampaignStates { ids: vec![id], customer: Some(customer) }).await?.items;
@@ -131,7 +131,7 @@ async fn running(cx: &Cx, ids: Vec<CampaignId>) -> Result<Vec<CampaignId>, Error
 }
 
 impl FlashSales {
-    /// Sets a draft's stock aside and answers with the sale as it then is; refused stock is refused with pointers.
+    /// Allocates a draft's stock and returns the resulting sale. Refused stock is an error with pointers.
     async fn settle(&self, cx: &Cx, id: FlashSaleId) -> Result<SaleView, Error> {
         if let Stocked::No(error) = self.stock(cx, id).await? {
             self.refuse(cx, cx.claim.clone(), id).await?;
@@ -144,7 +144,7 @@ impl FlashSales {
         self.db.answer(cx, work).await
     }
 
-    /// Changes how a sale stands, and keeps the trail.
+    /// Changes a sale's status and records it in the audit trail.
     async fn end(
         &self,
         cx: &Cx,
@@ -158,7 +158,7 @@ impl FlashSales {
             caller.check_version(before.version)?;
             let sale = work(tx, id)?;
             if before.status != sale.status || before.listed != sale.listed {
-                sales::trail(tx, id, (&caller.principal.name(), action), before.status, sale.status)?;
+                sales::audit_change(tx, id, (&caller.principal.name(), action), before.status, sale.status)?;
             }
             Ok(queries::view(tx, sale)?)
         };
@@ -210,7 +210,7 @@ impl Handle<CreateReservation> for FlashSales {
                 pass.use_up();
                 self.gates.taken_from(id, &gate);
             }
-            // The rows know better: the gate is read from them again.
+            // The rows are authoritative: read the gate from them again.
             Err(error) if error.is_decided() => self.gates.forget(id),
             Err(_) => {}
         }
@@ -218,8 +218,8 @@ impl Handle<CreateReservation> for FlashSales {
     }
 }
 
-/// The other accounts of a user's mailbox, where the store says that plus tags tell no persons apart. Otherwise an account
-/// is a person, for an address has one account.
+/// The other accounts of a user's mailbox, if the store ignores plus tags in addresses. Otherwise an account is a
+/// person, because an address has one account.
 async fn other_accounts(cx: &Cx, user: UserId) -> Result<Vec<UserId>, Error> {
     if !cx.call(GetStoreProfile {}).await?.ignore_plus_tags {
         return Ok(Vec::new());
@@ -231,7 +231,7 @@ async fn other_accounts(cx: &Cx, user: UserId) -> Result<Vec<UserId>, Error> {
     Ok(ids)
 }
 
-/// The number of the item that a SKU means: nobody is asked when it is the one in the sale's terms.
+/// The number of a SKU's item. The catalogue is queried only if the SKU is not the one in the sale's terms.
 async fn number(cx: &Cx, sale: &SaleFacts, sku: &Sku) -> Result<u32, Error> {
     if let Some(number) = sale.number(sku) {
         return Ok(number);
@@ -241,7 +241,7 @@ async fn number(cx: &Cx, sale: &SaleFacts, sku: &Sku) -> Result<u32, Error> {
     number.ok_or_else(|| Error::field("/sku", format!("{sku} is not in this sale")))
 }
 
-/// Shows what sales sell under the SKUs of now.
+/// Shows items under their current SKUs.
 async fn name_items(cx: &Cx, sales: &mut [SaleView]) -> Result<(), Error> {
     let skus: Vec<Sku> = sales.iter().flat_map(|sale| &sale.items).map(|item| item.sku.clone()).collect();
     if skus.is_empty() {
@@ -259,7 +259,7 @@ fn not_a_user() -> Error {
 }
 
 impl FlashSales {
-    /// The gate of a sale that sells, read from the rows when it is not there.
+    /// The gate of a running sale, read from the rows when it is missing.
     async fn gate(&self, id: FlashSaleId) -> Result<Arc<SaleGate>, Error> {
         if let Some(gate) = self.gates.get(id) {
             return Ok(gate);
@@ -291,7 +291,7 @@ impl FlashSales {
         }
     }
 
-    /// Reads the gates of all sales that sell: before the node is ready, so that no buyer waits for it.
+    /// Reads the gates of all running sales, before the node is ready, so that no buyer waits for it.
     pub(crate) async fn open_gates(&self) -> Result<(), Error> {
         for sale in self.db.read(queries::open).await? {
             self.gate(sale.id).await?;
@@ -299,7 +299,7 @@ impl FlashSales {
         Ok(())
     }
 
-    /// A write that gives pieces back, in the rows and then at the gates.
+    /// A write that releases units, in the rows and then at the gates.
     async fn freeing<F>(&self, cx: &Cx, lane: Lane, work: F) -> Result<(), Error>
     where
         F: Fn(&mut Tx<'_>) -> Result<Vec<Freed>, Error> + Send + 'static,
@@ -364,8 +364,8 @@ impl Handle<GetReservedLines> for FlashSales {
     }
 }
 
-/// Those of the campaigns that were paused or are over, and which: what was reserved under them is not sold meanwhile. One
-/// whose hours are over or whose budget is held lets what was reserved before be bought.
+/// Those of the campaigns that are paused or over, by id: their reservations are not sold for now. A campaign outside
+/// its hours, or with an exhausted budget, lets earlier reservations be bought.
 async fn stopped(cx: &Cx, ids: Vec<CampaignId>) -> Result<Vec<(CampaignId, RejectReason)>, Error> {
     if ids.is_empty() {
         return Ok(Vec::new());
@@ -383,10 +383,10 @@ impl Transact<HoldFlashPieces> for FlashSales {
 }
 
 fn check_named(named: usize) -> Result<(), Error> {
-    if named <= MOST_CLAIMED {
+    if named <= MAX_CLAIMED {
         return Ok(());
     }
-    let detail = format!("must name at most {MOST_CLAIMED} reservations");
+    let detail = format!("must name at most {MAX_CLAIMED} reservations");
     Err(Error::field("/flashSaleReservationIds", detail))
 }
 

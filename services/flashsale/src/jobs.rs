@@ -1,5 +1,5 @@
-//! Work by the clock, each in bounded batches: sales start, end and close; reservations lapse; purchases leave the stock;
-//! listeners hear what is new.
+//! Scheduled jobs, each in bounded batches: sales start, end and close; reservations expire; purchases are reported to
+//! the inventory; listeners get updates.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use promox_kernel::{Cx, Error, Job};
 use crate::commands::holds;
 use crate::{FlashSales, queries, stream};
 
-/// How soon a sale starts after its time, and how often listeners hear.
+/// How soon a sale starts after its time, and how often listeners get updates.
 const OFTEN: Duration = Duration::from_millis(250);
 
-/// All of them.
+/// All jobs.
 pub(crate) fn all(sales: &Arc<FlashSales>) -> Vec<Job> {
     vec![
         job(sales, "flashsale.move", OFTEN, |sales, cx| async move { sales.turn(&cx).await }),
-        job(sales, "flashsale.expire", Duration::from_secs(1), |sales, cx| async move { sales.lapse(&cx).await }),
+        job(sales, "flashsale.expire", Duration::from_secs(1), |sales, cx| async move { sales.expire_due(&cx).await }),
         job(sales, "flashsale.settle", OFTEN, |sales, cx| async move { sales.settle_purchases(&cx).await }),
-        job(sales, "flashsale.tell", OFTEN, |sales, cx| async move { sales.tell_listeners(&cx).await }),
+        job(sales, "flashsale.update_listeners", OFTEN, |sales, cx| async move { sales.update_listeners(&cx).await }),
     ]
 }
 
@@ -33,8 +33,8 @@ where
 }
 
 impl FlashSales {
-    /// Ends reservations whose time is up.
-    async fn lapse(&self, cx: &Cx) -> Result<bool, Error> {
+    /// Ends expired reservations.
+    async fn expire_due(&self, cx: &Cx) -> Result<bool, Error> {
         let mut more = false;
         for sale in self.db.read(queries::open).await? {
             if self.db.read(|tx| queries::has_lapsed(tx, &sale, cx.now)).await? {
@@ -44,7 +44,7 @@ impl FlashSales {
         Ok(more)
     }
 
-    async fn tell_listeners(&self, cx: &Cx) -> Result<bool, Error> {
+    async fn update_listeners(&self, cx: &Cx) -> Result<bool, Error> {
         let followed = self.listeners.topics();
         if followed.is_empty() {
             return Ok(false);

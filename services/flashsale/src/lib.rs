@@ -1,20 +1,22 @@
-//! Flash sales: stock set aside, sold fast at a price of its own, a few to each buyer.
+//! Flash sales: allocated stock, sold fast at a special price, with a limit per buyer.
 //!
-//! Tables: `flash_sales`, `flash_sale_items` (one row an item, with what is taken of it), `flash_reservations`,
-//! `flash_sale_users` (what a user has of an item with a limit), `flash_sale_purchases`.
+//! Tables: `flash_sales`, `flash_sale_items` (one row per item, with the units taken), `flash_reservations`,
+//! `flash_sale_users` (a user's units of an item with a limit), `flash_sale_purchases`.
 //!
-//! What always holds:
-//! - 0 ≤ taken ≤ set aside; taken = live reservations + purchases; nobody has more than the limit. A reservation is decided
+//! Invariants:
+//! - 0 ≤ taken ≤ allocated; taken = active reservations + purchases; nobody exceeds the limit. A reservation is decided
 //!   in its transaction, by these rows alone, and answered when they are durable;
-//! - the gate in memory says no and never yes. It is read from the rows before the node is ready, and again when in doubt;
-//! - a sale is shown only when its stock is set aside in the inventory: one pinned reservation there, `flash-sale:7`;
-//! - a reservation lasts until its time is up or the sale ends, whichever is first. Named in an order it is the order's, and
-//!   good even if the sale ends. When the order fails, it is the user's again for what is left of its time;
-//! - the inventory hears of each purchase once, and of each that is undone once, by a job that asks until it is done. When
-//!   a sale is over, all but what orders on their way have claimed goes back into stock, and the rest when they are decided.
+//! - the gate in memory refuses and never accepts. It is read from the rows before the node is ready, and again when in
+//!   doubt;
+//! - a sale is listed only when its stock is allocated in the inventory: one pinned reservation there, `flash-sale:7`;
+//! - a reservation lasts until it expires or the sale ends. An order that names it claims it, and it then stays valid
+//!   even if the sale ends. When the order fails, it returns to the user for the rest of its time;
+//! - each purchase and each reversal is reported to the inventory once, by a job that retries until it succeeds. When a
+//!   sale is over, all units but those claimed by orders in progress return to stock, and the rest once these are
+//!   decided.
 //!
-//! Times are the node's clock's: a sale moves at most a quarter of a second late, and over what passed while the node was
-//! down. Deliberately absent: prices of orders; the order service asks for the lines of reservations and charges them.
+//! Times are those of the node's clock: a sale starts or ends at most a quarter of a second late, or after a restart.
+//! Prices of orders are not here; the order service gets the lines of reservations and charges them.
 
 pub mod api;
 mod audit;
@@ -56,9 +58,9 @@ pub struct FlashSales {
 }
 
 impl FlashSales {
-    /// The service on its database.
+    /// Creates the service on its database.
     pub fn new(db: Db) -> Arc<Self> {
-        Arc::new(Self { db, gates: Gates::default(), listeners: Listeners::at_most(stream::MOST_LISTENERS) })
+        Arc::new(Self { db, gates: Gates::default(), listeners: Listeners::at_most(stream::MAX_LISTENERS) })
     }
 }
 
@@ -93,7 +95,8 @@ impl Service for FlashSales {
     }
 
     async fn recover(&self, cx: &Cx) -> Result<(), Error> {
-        // Sales move over the time that the node was down. What cannot be settled with the inventory now is left to the jobs.
+        // Catch up with sales that were due while the node was down. What cannot be settled with the inventory now is
+        // left to the jobs.
         while self.turn(cx).await.unwrap_or(false) {}
         self.open_gates().await
     }

@@ -1,4 +1,4 @@
-//! Reads: sales with their items, what is due, the lines of reservations.
+//! Queries: sales with their items, due work, the lines of reservations.
 
 use std::collections::BTreeMap;
 
@@ -15,21 +15,21 @@ use crate::records::{
     SaleByListed, SaleByOpen,
 };
 
-/// Sales that sell at once, at most, as far as the clock's jobs look.
-const MOST_OPEN: usize = 1_000;
+/// Maximum number of running sales that the jobs examine.
+const MAX_OPEN: usize = 1_000;
 
-/// A sale that is shown.
+/// A listed sale.
 pub(crate) fn listed(tx: &Tx<'_>, id: FlashSaleId) -> Result<FlashSale, Error> {
     let sale = tx.get::<FlashSale>(&id)?.filter(|sale| sale.listed.is_some());
     sale.ok_or(Error::not_found("flash sale"))
 }
 
-/// A sale's items, in their order.
+/// A sale's items, in order.
 pub(crate) fn items(tx: &Tx<'_>, id: FlashSaleId) -> Result<Vec<FlashItem>, StoreError> {
     tx.scan::<FlashItem>().prefix(id).rows().collect()
 }
 
-/// A sale as others see it.
+/// The view of a sale.
 pub(crate) fn view(tx: &Tx<'_>, sale: FlashSale) -> Result<SaleView, StoreError> {
     let item = |it: FlashItem| SaleItemView {
         remaining: it.left(),
@@ -71,35 +71,35 @@ pub(crate) fn list(tx: &Tx<'_>, op: ListSales) -> Result<Page<SaleView>, Error> 
     views(tx, scan.page_of(op.limit, op.cursor, |sale| op.status.is_none_or(|status| status == sale.status))?)
 }
 
-/// A page of sales that sell, the first to end first.
+/// A page of running sales, the first to end first.
 pub(crate) fn active(tx: &Tx<'_>, op: ListActiveSales, now: Timestamp) -> Result<Page<SaleView>, Error> {
     views(tx, tx.scan_by::<SaleByOpen>().page_of(op.limit, op.cursor, |sale| sale.sells_at(now))?)
 }
 
-/// Sales that have something to do by now.
+/// Sales with work that is due.
 pub(crate) fn due(tx: &Tx<'_>, now: Timestamp, limit: usize) -> Result<Vec<FlashSale>, StoreError> {
     tx.scan_by::<SaleByDue>().before(Some(now + std::time::Duration::from_micros(1))).collect(limit)
 }
 
-/// Sales that sell.
+/// Running sales.
 pub(crate) fn open(tx: &Tx<'_>) -> Result<Vec<FlashSale>, StoreError> {
-    tx.scan_by::<SaleByOpen>().collect(MOST_OPEN)
+    tx.scan_by::<SaleByOpen>().collect(MAX_OPEN)
 }
 
-/// Whether a reservation of a sale waits to be ended.
+/// Whether a sale has expired reservations that were not swept yet.
 pub(crate) fn has_lapsed(tx: &Tx<'_>, sale: &FlashSale, now: Timestamp) -> Result<bool, StoreError> {
     let soonest = tx.scan_by::<HoldByLapse>().prefix(Some(sale.id)).first()?;
     Ok(soonest.is_some_and(|hold| sale.is_over() || hold.expires_at <= now))
 }
 
-/// The first purchases that the inventory is to hear of, of the first sale from `from` on that has any.
+/// The first purchases to report to the inventory, of the first sale from `from` on that has any.
 pub(crate) fn unsettled(tx: &Tx<'_>, from: FlashSaleId, limit: usize) -> Result<Vec<FlashPurchase>, StoreError> {
     let Some(first) = tx.scan_by::<PurchaseByDue>().from(Some(from)).first()? else { return Ok(Vec::new()) };
     tx.scan_by::<PurchaseByDue>().prefix(Some(first.sale_id)).collect(limit)
 }
 
-/// What must stay set aside for a sale that is over: what orders on their way have claimed, and what was bought and is not
-/// out of the inventory yet.
+/// What must stay allocated for a sale that is over: units claimed by orders in progress, and units bought that have
+/// not left the inventory yet.
 pub(crate) fn kept(tx: &Tx<'_>, id: FlashSaleId) -> Result<Vec<VariantQuantity>, StoreError> {
     let mut kept: BTreeMap<u32, u32> = BTreeMap::new();
     for hold in tx.scan_by::<HoldByClaim>().prefix(Some(id)).rows() {
@@ -121,7 +121,7 @@ pub(crate) fn kept(tx: &Tx<'_>, id: FlashSaleId) -> Result<Vec<VariantQuantity>,
     Ok(quantities)
 }
 
-/// A sale under a campaign that is shown, or about to be.
+/// A sale under a campaign that is listed, or about to be.
 pub(crate) fn under(tx: &Tx<'_>, campaign: CampaignId) -> Result<Option<FlashSaleId>, StoreError> {
     for sale in tx.scan::<FlashSale>().rows() {
         let sale = sale?;
@@ -134,14 +134,14 @@ pub(crate) fn under(tx: &Tx<'_>, campaign: CampaignId) -> Result<Option<FlashSal
     Ok(None)
 }
 
-/// The names of sales, deleted ones among them.
+/// The names of sales, including deleted ones.
 pub(crate) fn names(tx: &Tx<'_>, ids: &[FlashSaleId]) -> Result<Vec<FlashSaleDescription>, StoreError> {
     let described = |sale: FlashSale| FlashSaleDescription { id: sale.id, name: sale.name };
     let found = ids.iter().map(|id| Ok(tx.get::<FlashSale>(id)?.map(described)));
     found.filter_map(Result::transpose).collect()
 }
 
-/// What a user's reservations come to in an order: lines, and those that give none.
+/// The lines that a user's reservations give in an order, and the reservations that give none.
 pub(crate) fn lines(
     tx: &Tx<'_>,
     user_id: Option<UserId>,

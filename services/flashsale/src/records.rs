@@ -1,16 +1,16 @@
-//! The tables of flash sales. What a reservation checks and changes stands in few small rows: the sale without its items,
-//! one item with its counts, and one row a user and item where there is a limit.
+//! The tables of flash sales. A reservation checks and changes few small rows: the sale without its items, one item
+//! with its counts, and, where there is a limit, one row per user and item.
 
 use promox_contract::ids::{CampaignId, FlashReservationId, FlashSaleId, OrderId, VariantId};
 use promox_kernel::{Amount, Currency, Json, Sku, Timestamp, UserId, text_enum};
 use promox_storage::{Hold, HoldState, StoreError, Tx, record};
 use serde::{Deserialize, Serialize};
 
-/// Reservations that one order claims at most.
-pub(crate) const MOST_CLAIMED: usize = 1_000;
+/// Maximum reservations of one order.
+pub(crate) const MAX_CLAIMED: usize = 1_000;
 
 text_enum! {
-    /// Where a sale stands.
+    /// The status of a sale.
     SaleStatus {
         Scheduled = "SCHEDULED",
         Active = "ACTIVE",
@@ -21,32 +21,32 @@ text_enum! {
 }
 
 text_enum! {
-    /// What became of a purchase.
+    /// The status of a purchase.
     PurchaseStatus { Bought = "BOUGHT", Released = "RELEASED" }
 }
 
-/// An item as it is to be sold.
+/// The terms of an item.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ItemTerms {
-    /// None until the catalogue was asked.
+    /// Null until the catalogue was queried.
     pub(crate) variant_id: Option<VariantId>,
-    /// What the variant was called then.
+    /// The variant's SKU at that time.
     pub(crate) sku: Sku,
     pub(crate) sale_price: Amount,
     pub(crate) stock: u32,
     pub(crate) per_user_limit: Option<u32>,
 }
 
-/// What a variant is called makes no other terms.
+/// A changed SKU does not change the terms.
 impl PartialEq for ItemTerms {
     fn eq(&self, other: &Self) -> bool {
-        let terms = |it: &Self| (it.variant_id, it.sale_price, it.stock, it.per_user_limit);
+        let terms = |item: &Self| (item.variant_id, item.sale_price, item.stock, item.per_user_limit);
         terms(self) == terms(other)
     }
 }
 
-/// What an administrator says of a sale.
+/// An administrator's terms of a sale.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Terms {
@@ -59,12 +59,12 @@ pub(crate) struct Terms {
     pub(crate) items: Vec<ItemTerms>,
 }
 
-/// What a sale is to become.
+/// The pending terms of a sale.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Draft {
     pub(crate) terms: Terms,
-    /// Who said so, as the audit trail names it.
+    /// The principal that requested them, as the audit trail names it.
     pub(crate) by: String,
 }
 
@@ -78,13 +78,13 @@ record! {
         ends_at: Timestamp,
         currency: Currency,
         ttl_seconds: u32,
-        /// What it is to become, until the inventory has set the stock aside or refused.
+        /// Its pending terms, until the inventory has allocated the stock or refused.
         draft: Option<Json<Draft>>,
-        /// True while it is shown: not before its stock is set aside, nor after it was deleted.
+        /// True while it is listed: from the allocation of its stock until it is deleted.
         listed: Option<bool>,
-        /// Its end, while it sells.
+        /// Its end, while it is running.
         open_until: Option<Timestamp>,
-        /// When the clock has something to do with it.
+        /// When the next job on it is due.
         due_at: Option<Timestamp>,
         version: i64,
         created_at: Timestamp,
@@ -96,17 +96,17 @@ record! {
 }
 
 record! {
-    /// An item of a sale, by its place in it, with what is taken of it.
+    /// An item of a sale, by its position, with the units taken.
     pub(crate) struct FlashItem in Promox.flash_sale_items = 564, key(sale_id: FlashSaleId, item: u32) {
         variant_id: VariantId,
-        /// What the variant was called when the terms were set.
+        /// The variant's SKU when the terms were set.
         sku: Sku,
         sale_price: Amount,
         stock: i64,
         per_user_limit: Option<u32>,
-        /// Pieces of live reservations and of purchases.
+        /// Units of active reservations and of purchases.
         taken: i64,
-        /// Pieces of purchases alone.
+        /// Units of purchases.
         sold: i64,
     }
 }
@@ -120,11 +120,11 @@ record! {
         quantity: u32,
         /// Posted when an order has bought it.
         state: HoldState,
-        /// The order that has claimed it.
+        /// The order that claimed it.
         order_id: Option<OrderId>,
-        /// Its sale, while it is the user's and can lapse.
+        /// Its sale, while it is the user's and can expire.
         live_in: Option<FlashSaleId>,
-        /// Its sale, while it is an order's on its way.
+        /// Its sale, while an order in progress claims it.
         claimed_in: Option<FlashSaleId>,
         expires_at: Timestamp,
         created_at: Timestamp,
@@ -139,7 +139,7 @@ impl Hold for FlashHold {
     type Reference = OrderId;
 
     fn of(tx: &Tx<'_>, order_id: &OrderId) -> Result<Vec<Self>, StoreError> {
-        tx.scan_by::<HoldByOrder>().prefix(Some(*order_id)).collect(MOST_CLAIMED)
+        tx.scan_by::<HoldByOrder>().prefix(Some(*order_id)).collect(MAX_CLAIMED)
     }
     fn state(&self) -> HoldState {
         self.state
@@ -151,14 +151,14 @@ impl Hold for FlashHold {
 }
 
 record! {
-    /// What a user has of an item with a limit; no row for nothing.
+    /// A user's units of an item with a limit; there is no row for zero.
     pub(crate) struct UserCount in Promox.flash_sale_users = 569, key(sale_id: FlashSaleId, item: u32, user_id: UserId) {
         taken: i64,
     }
 }
 
 record! {
-    /// What an order bought by a reservation, under the reservation's number.
+    /// What an order bought by a reservation; the reservation's id is the key.
     pub(crate) struct FlashPurchase in Promox.flash_sale_purchases = 570, key(id: FlashReservationId) {
         sale_id: FlashSaleId,
         item: u32,
@@ -169,7 +169,7 @@ record! {
         quantity: u32,
         unit_price: Amount,
         status: PurchaseStatus,
-        /// Its sale, until the inventory has heard of it.
+        /// Its sale, until it is reported to the inventory.
         due_in: Option<FlashSaleId>,
         bought_at: Timestamp,
         released_at: Option<Timestamp>,

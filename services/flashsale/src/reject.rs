@@ -1,4 +1,4 @@
-//! What flash sales refuse, and the codes a caller may branch on.
+//! Refusals of flash sales; their codes are in `contract::codes`.
 
 use promox_contract::codes;
 use promox_contract::ids::FlashReservationId;
@@ -9,7 +9,7 @@ use promox_storage::GateRefusal;
 
 use crate::records::{SaleStatus, Terms};
 
-/// Fewer are left than were asked for.
+/// Fewer units are left than requested.
 pub(crate) fn sold_out(left: i64) -> Error {
     let message = match left {
         ..=0 => "This item is sold out.".to_owned(),
@@ -18,18 +18,18 @@ pub(crate) fn sold_out(left: i64) -> Error {
     Error::conflict(codes::SOLD_OUT, message).with("remaining", left.max(0))
 }
 
-/// The user has as many as one may have.
+/// The user has reached the limit.
 pub(crate) fn limit_reached(limit: u32) -> Error {
     let message = format!("A buyer may have {limit} of this item, reservations and purchases together.");
     Error::conflict(codes::LIMIT_REACHED, message).with("perUserLimit", limit)
 }
 
-/// The sale does not sell now.
+/// The sale is not running.
 pub(crate) fn not_active(status: SaleStatus) -> Error {
     Error::conflict(codes::NOT_ACTIVE, "This sale is not running.").with("status", status)
 }
 
-/// The sale's campaign is for others.
+/// The audience of the sale's campaign excludes the user.
 pub(crate) fn not_for_you() -> Error {
     Error::conflict(codes::NOT_ACTIVE, "This sale is limited to other customers.")
         .with("reason", RejectReason::NotEligible)
@@ -44,7 +44,7 @@ pub(crate) fn invalid(id: FlashReservationId, reason: RejectReason) -> Error {
     Error::refused(codes::FLASH_RESERVATION_INVALID, message).with("reason", reason).with("reservationId", id)
 }
 
-/// A sale that sells can only be renamed or end at another time.
+/// A running sale can only be renamed or get another end.
 pub(crate) fn running() -> Error {
     Error::conflict(
         codes::SALE_RUNNING,
@@ -59,7 +59,7 @@ pub(crate) fn over(status: SaleStatus) -> Error {
         .with("allowed", Vec::<SaleStatus>::new())
 }
 
-/// Somebody else changes the sale at this moment.
+/// Another request is changing the sale.
 pub(crate) fn changing() -> Error {
     Error::conflict(codes::SALE_CHANGING, "The sale is being changed by another request: read it again and retry.")
 }
@@ -69,7 +69,7 @@ pub(crate) fn ordered() -> Error {
     Error::conflict(codes::RESERVATION_ORDERED, "The reservation belongs to an order: cancel the order.")
 }
 
-/// The gate of a sale lets nobody through.
+/// The gate of a sale refuses.
 pub(crate) fn by_gate(refusal: GateRefusal) -> Error {
     match refusal {
         GateRefusal::SoldOut { left } => sold_out(left),
@@ -77,7 +77,7 @@ pub(crate) fn by_gate(refusal: GateRefusal) -> Error {
     }
 }
 
-/// What the inventory refused of a sale's stock, with pointers to the items that are short; any other error as it is.
+/// The inventory's refusal of a sale's stock, with pointers to the short items; any other error unchanged.
 pub(crate) fn short(error: Error, terms: &Terms) -> Error {
     let Some(InsufficientStock { items }) = InsufficientStock::of(&error) else { return error };
     let fault = |Short { sku, available, .. }: Short| {

@@ -1,4 +1,4 @@
-//! What a sale may be and become. No storage, no clock: the time is an argument.
+//! Rules of sales. No storage, no clock: the time is an argument.
 
 use std::collections::BTreeSet;
 
@@ -11,11 +11,11 @@ use promox_storage::HoldState;
 use crate::api::{CreateSale, SaleItemInput, UpdateSale};
 use crate::records::{FlashHold, FlashItem, FlashSale, ItemTerms, SaleStatus, Terms};
 
-/// Items of a sale at most.
-const MOST_ITEMS: usize = 50;
-/// Pieces of an item at most.
-const MOST_STOCK: u32 = 1_000_000;
-/// How long reservations may last, in seconds, and how long they do unless said.
+/// Maximum items of a sale.
+const MAX_ITEMS: usize = 50;
+/// Maximum units of an item.
+const MAX_STOCK: u32 = 1_000_000;
+/// The range of reservations' time to live in seconds, and its default.
 const TTL: std::ops::RangeInclusive<u32> = 60..=3600;
 const USUAL_TTL: u32 = 600;
 
@@ -30,12 +30,12 @@ impl FlashSale {
         matches!(self.status, SaleStatus::Ended | SaleStatus::Cancelled)
     }
 
-    /// Whether it sells at this time, whatever the clock's job has come to.
+    /// Whether it sells at this time, even if the job has not updated its status yet.
     pub(crate) fn sells_at(&self, now: Timestamp) -> bool {
         self.is_open() && self.starts_at <= now && now < self.ends_at
     }
 
-    /// Its terms as they are, with these items.
+    /// Its current terms, with these items.
     pub(crate) fn terms(&self, items: &[FlashItem]) -> Terms {
         Terms {
             name: self.name.clone(),
@@ -50,7 +50,7 @@ impl FlashSale {
 }
 
 impl FlashItem {
-    /// What can be reserved.
+    /// Units that can be reserved.
     pub(crate) fn left(&self) -> i64 {
         self.stock - self.taken
     }
@@ -60,7 +60,7 @@ impl FlashItem {
             variant_id: Some(self.variant_id),
             sku: self.sku.clone(),
             sale_price: self.sale_price,
-            stock: u32::try_from(self.stock).unwrap_or(MOST_STOCK),
+            stock: u32::try_from(self.stock).unwrap_or(MAX_STOCK),
             per_user_limit: self.per_user_limit,
         }
     }
@@ -72,14 +72,14 @@ impl FlashHold {
         self.state == HoldState::Held && self.order_id.is_none() && self.in_time(sale, now)
     }
 
-    /// Whether neither its own time nor the sale's is up.
+    /// Whether neither it nor the sale has ended by time.
     pub(crate) fn in_time(&self, sale: &FlashSale, now: Timestamp) -> bool {
         now < self.expires_at && sale.sells_at(now)
     }
 }
 
 impl Terms {
-    /// What is to be set aside.
+    /// The stock to allocate.
     pub(crate) fn stock(&self) -> Vec<VariantQuantity> {
         let quantity = |item: &ItemTerms| {
             let (sku, quantity) = (item.sku.clone(), item.stock);
@@ -88,12 +88,12 @@ impl Terms {
         self.items.iter().filter_map(quantity).collect()
     }
 
-    /// Whether they differ in what may change while the sale sells: its name and its end.
+    /// Whether they differ only in what may change while the sale runs: its name and its end.
     pub(crate) fn amends(&self, other: &Self) -> bool {
         Self { name: other.name.clone(), ends_at: other.ends_at, ..self.clone() } == *other
     }
 
-    /// The terms of a new sale as they were asked for.
+    /// The requested terms of a new sale.
     pub(crate) fn asked(op: CreateSale) -> Self {
         Self {
             name: op.name,
@@ -106,7 +106,7 @@ impl Terms {
         }
     }
 
-    /// These terms with a patch laid over.
+    /// These terms with a patch applied.
     pub(crate) fn patched(self, op: UpdateSale) -> Self {
         let mut campaign_id = self.campaign_id;
         op.campaign_id.apply(&mut campaign_id);
@@ -121,7 +121,7 @@ impl Terms {
         }
     }
 
-    /// Checks everything at once, against the catalogue, and writes SKUs and prices as the catalogue does.
+    /// Validates everything at once, against the catalogue, and takes SKUs and prices in the catalogue's form.
     pub(crate) fn check(&mut self, described: SkuDescriptions, now: Timestamp) -> Result<(), Error> {
         let mut faults = Faults::default();
         match bounded(&self.name, 1, 200) {
@@ -136,8 +136,8 @@ impl Terms {
         if !TTL.contains(&self.ttl_seconds) {
             faults.note("/reservationTtlSeconds", "must be 60 to 3600 seconds");
         }
-        if self.items.is_empty() || self.items.len() > MOST_ITEMS {
-            faults.note("/items", format!("must have 1 to {MOST_ITEMS} items"));
+        if self.items.is_empty() || self.items.len() > MAX_ITEMS {
+            faults.note("/items", format!("must have 1 to {MAX_ITEMS} items"));
         }
         self.currency = described.items.first().map_or(self.currency, |found| found.currency);
         check_items(&mut self.items, described, &mut faults);
@@ -163,8 +163,8 @@ fn check_items(items: &mut [ItemTerms], described: SkuDescriptions, faults: &mut
         let mut fault = |member: &str, detail: String| {
             faults.note(format!("/items/{at}/{member}"), detail);
         };
-        if !(1..=MOST_STOCK).contains(&item.stock) {
-            fault("stock", format!("must be 1 to {MOST_STOCK} units"));
+        if !(1..=MAX_STOCK).contains(&item.stock) {
+            fault("stock", format!("must be 1 to {MAX_STOCK} units"));
         }
         if item.per_user_limit == Some(0) {
             fault("perUserLimit", "must be at least 1; omit it for no limit".to_owned());
@@ -191,18 +191,18 @@ fn check_items(items: &mut [ItemTerms], described: SkuDescriptions, faults: &mut
 
 /// Refuses a quantity that cannot be reserved.
 pub(crate) fn check_quantity(quantity: u32) -> Result<(), Error> {
-    if (1..=MOST_STOCK).contains(&quantity) {
+    if (1..=MAX_STOCK).contains(&quantity) {
         return Ok(());
     }
-    Err(Error::field("/quantity", format!("must be 1 to {MOST_STOCK}")))
+    Err(Error::field("/quantity", format!("must be 1 to {MAX_STOCK}")))
 }
 
-/// How the inventory knows what is set aside for a sale.
-pub(crate) fn set_aside(id: promox_contract::ids::FlashSaleId) -> String {
+/// The reference of a sale's allocation in the inventory.
+pub(crate) fn allocation(id: promox_contract::ids::FlashSaleId) -> String {
     format!("flash-sale:{id}")
 }
 
-/// How the inventory knows a purchase.
+/// The reference of a purchase in the inventory.
 pub(crate) fn purchase(id: promox_contract::ids::FlashReservationId) -> String {
     format!("flash-purchase:{id}")
 }

@@ -1,5 +1,5 @@
-//! Between the sales and the inventory: stock is set aside before a sale is shown, purchases are told of, and what is left
-//! goes back. Every step may be asked again, and the clock's jobs do until it is done.
+//! Allocates stock in the inventory before a sale is listed, reports purchases, and releases the rest. Every step can
+//! be repeated, and the jobs repeat it until it succeeds.
 
 use std::sync::Arc;
 
@@ -19,22 +19,22 @@ use crate::{FlashSales, queries, rules};
 
 /// Purchases reported to the inventory at once.
 const BATCH: usize = 200;
-/// Sales that one turn of the clock moves.
+/// Maximum sales per run of the job.
 const TURN: usize = 50;
 
-/// Whether a sale's stock is set aside as its draft says.
+/// Whether the stock of a sale is allocated as its draft requires.
 pub(crate) enum Stocked {
-    /// It is, or there is nothing to set aside.
+    /// It is, or nothing is to be allocated.
     Yes,
-    /// It is not; nothing was taken.
+    /// It was refused; nothing was allocated.
     No(Error),
 }
 
 impl FlashSales {
-    /// Asks the inventory for what a draft wants. An error that decides nothing is not the end: it is asked again.
+    /// Allocates the stock of a draft. An error that decides nothing is returned, and the call is repeated later.
     pub(crate) async fn stock(&self, cx: &Cx, id: FlashSaleId) -> Result<Stocked, Error> {
         let Some((terms, is_new)) = self.db.read(|tx| draft(tx, id)).await? else { return Ok(Stocked::Yes) };
-        let (reference, items) = (rules::set_aside(id), terms.stock());
+        let (reference, items) = (rules::allocation(id), terms.stock());
         let cx = cx.elevated();
         let answer = if is_new {
             cx.call(AllocateStock { reference, items }).await
@@ -48,12 +48,13 @@ impl FlashSales {
         }
     }
 
-    /// Forgets a draft whose stock was refused.
+    /// Drops a draft whose stock was refused.
     pub(crate) async fn refuse(&self, cx: &Cx, claim: Option<Arc<Claim>>, id: FlashSaleId) -> Result<(), Error> {
         Ok(self.db.write(cx, move |tx| sales::drop_draft(tx, claim.as_deref(), id)).await?)
     }
 
-    /// Moves sales as far as the time says, also over what passed while the node was down; whether there is more to do.
+    /// Moves sales to the status that the time requires, also after the node was down. Returns whether there is more to
+    /// do.
     pub(crate) async fn turn(&self, cx: &Cx) -> Result<bool, Error> {
         let due = self.db.read(|tx| queries::due(tx, cx.now, TURN)).await?;
         let (mut more, mut failed) = (due.len() == TURN, None);
@@ -90,7 +91,7 @@ impl FlashSales {
         Ok(over)
     }
 
-    /// Settles a sale that is over: reservations end, purchases leave the stock, the rest goes back into it.
+    /// Settles a sale that is over: reservations end, purchases leave the stock, and the rest returns to it.
     async fn close(&self, cx: &Cx, id: FlashSaleId) -> Result<bool, Error> {
         self.gates.forget(id);
         if self.expire(cx, id).await? == holds::SWEEP {
@@ -98,14 +99,14 @@ impl FlashSales {
         }
         let due = self.db.read(|tx| queries::unsettled(tx, id, BATCH)).await?;
         if due.first().is_some_and(|purchase| purchase.sale_id == id) {
-            self.tell(cx, id, due).await?;
+            self.report_purchases(cx, id, due).await?;
         }
         let kept: Vec<VariantQuantity> = self.db.read(|tx| queries::kept(tx, id)).await?;
-        cx.call(EndAllocation { reference: rules::set_aside(id), keep: kept.clone() }).await?;
+        cx.call(EndAllocation { reference: rules::allocation(id), keep: kept.clone() }).await?;
         self.db.write(cx, move |tx| sales::close(tx, id, &kept)).await
     }
 
-    /// Ends reservations of one sale, a bounded batch; how many.
+    /// Ends reservations of one sale, a bounded batch. Returns how many.
     pub(crate) async fn expire(&self, cx: &Cx, id: FlashSaleId) -> Result<usize, Error> {
         let doubt = self.gates.in_doubt();
         let freed: Result<Vec<Freed>, Error> = self.db.write_in(cx, Lane::Bulk, move |tx| holds::expire(tx, id)).await;
@@ -116,14 +117,14 @@ impl FlashSales {
         Ok(freed?.len())
     }
 
-    /// Tells the inventory what was bought and what came back, a batch a sale; whether there is more.
+    /// Reports purchases and reversals to the inventory, one batch per sale. Returns whether there is more.
     pub(crate) async fn settle_purchases(&self, cx: &Cx) -> Result<bool, Error> {
         let (mut from, mut more, mut failed) = (FlashSaleId(0), false, None);
         loop {
             let due = self.db.read(|tx| queries::unsettled(tx, from, BATCH)).await?;
             let Some(id) = due.first().map(|purchase| purchase.sale_id) else { break };
             let full = due.len() == BATCH;
-            match self.tell(cx, id, due).await {
+            match self.report_purchases(cx, id, due).await {
                 Ok(()) => more |= full,
                 Err(error) => {
                     tracing::warn!(sale = id.0, %error, "purchases are not settled yet; will retry");
@@ -135,20 +136,20 @@ impl FlashSales {
         failed.map_or(Ok(more), Err)
     }
 
-    /// Tells the inventory of one sale's purchases: first what came back, so that it can be sold again.
-    async fn tell(&self, cx: &Cx, id: FlashSaleId, due: Vec<FlashPurchase>) -> Result<(), Error> {
-        let set_aside = rules::set_aside(id);
+    /// Reports one sale's purchases to the inventory: reversals first, so that their units can be sold again.
+    async fn report_purchases(&self, cx: &Cx, id: FlashSaleId, due: Vec<FlashPurchase>) -> Result<(), Error> {
+        let allocation = rules::allocation(id);
         let (bought, released): (Vec<_>, Vec<_>) =
             due.iter().partition(|purchase| purchase.status == PurchaseStatus::Bought);
         for purchase in released {
             let reference = rules::purchase(purchase.id);
-            cx.call(ReturnToAllocation { set_aside: set_aside.clone(), reference }).await?;
+            cx.call(ReturnToAllocation { allocation: allocation.clone(), reference }).await?;
         }
         if !bought.is_empty() {
-            cx.call(SellFromAllocation { set_aside, sales: bought.into_iter().map(sale).collect() }).await?;
+            cx.call(SellFromAllocation { allocation, sales: bought.into_iter().map(sale).collect() }).await?;
         }
-        let told: Vec<_> = due.iter().map(|purchase| (purchase.id, purchase.status)).collect();
-        Ok(self.db.write_in(cx, Lane::Bulk, move |tx| claims::told(tx, id, &told)).await?)
+        let reported: Vec<_> = due.iter().map(|purchase| (purchase.id, purchase.status)).collect();
+        Ok(self.db.write_in(cx, Lane::Bulk, move |tx| claims::reported(tx, id, &reported)).await?)
     }
 }
 
@@ -158,7 +159,7 @@ fn sale(purchase: &FlashPurchase) -> AllocationSale {
     AllocationSale { reference: rules::purchase(purchase.id), order_id: purchase.order_id, items: vec![item] }
 }
 
-/// What a sale is to become, and whether nothing is set aside for it yet.
+/// The draft of a sale, and whether nothing is allocated for it yet.
 fn draft(tx: &Tx<'_>, id: FlashSaleId) -> Result<Option<(Terms, bool)>, Error> {
     let sale = tx.get::<FlashSale>(&id)?.ok_or_else(|| Error::not_found("flash sale"))?;
     let is_new = sale.listed.is_none();

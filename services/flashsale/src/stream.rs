@@ -12,20 +12,20 @@ use crate::queries;
 use crate::records::{FlashItem, FlashSale, SaleStatus};
 
 /// Maximum listeners of a node.
-pub(crate) const MOST_LISTENERS: usize = 1_000;
+pub(crate) const MAX_LISTENERS: usize = 1_000;
 
 /// The streamed state of a sale.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct News {
+struct SaleUpdate {
     flash_sale_id: FlashSaleId,
     status: SaleStatus,
-    items: Vec<ItemNews>,
+    items: Vec<ItemUpdate>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct ItemNews {
+struct ItemUpdate {
     variant_id: VariantId,
     sku: Sku,
     remaining: i64,
@@ -43,10 +43,11 @@ pub(crate) struct State {
 pub(crate) fn state(tx: &Tx<'_>, id: FlashSaleId) -> Result<Option<State>, StoreError> {
     let Some(sale) = tx.get::<FlashSale>(&id)?.filter(|sale| sale.listed.is_some()) else { return Ok(None) };
     let items = queries::items(tx, id)?.into_iter();
-    let item = |it: FlashItem| ItemNews { remaining: it.left(), variant_id: it.variant_id, sku: it.sku, sold: it.sold };
+    let item =
+        |row: FlashItem| ItemUpdate { remaining: row.left(), variant_id: row.variant_id, sku: row.sku, sold: row.sold };
     let items = items.map(item).collect();
-    let news = News { flash_sale_id: id, status: sale.status, items };
-    let json = serde_json::to_string(&news).map_err(|error| StoreError::Io(error.to_string()))?;
+    let update = SaleUpdate { flash_sale_id: id, status: sale.status, items };
+    let json = serde_json::to_string(&update).map_err(|error| StoreError::Io(error.to_string()))?;
     Ok(Some(State { status: sale.status, json: json.into() }))
 }
 

@@ -1,16 +1,16 @@
-//! The books of the stock, recomputed: sums of the ledger, of the locations and of the live holds.
+//! Audit of the stock: recomputes it from the ledger, the locations and the active holds.
 
 use std::collections::BTreeMap;
 
-use promox_contract::flashsale::ASIDE;
+use promox_contract::flashsale::ALLOCATED;
 use promox_contract::ids::VariantId;
 use promox_contract::inventory::{SOLD, units_out};
 use promox_contract::product::{VARIANTS, variant_named};
 use promox_storage::{Hold, HoldState, Report, StoreError, Tx};
 
-use crate::records::{AsideSale, Movement, Reservation, Stock};
+use crate::records::{AllocationPurchase, Movement, Reservation, Stock};
 
-/// What the ledger says of a variant.
+/// The ledger's figures for a variant.
 #[derive(Default)]
 struct Entered {
     sum: i64,
@@ -18,7 +18,7 @@ struct Entered {
     gap: bool,
 }
 
-/// Checks every row of this service, and states what other services must agree with.
+/// Checks every row of this service and states the facts that other services must agree with.
 pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
     let ledger = read_ledger(tx, report)?;
     let mut held = read_holds(tx, report)?;
@@ -67,7 +67,7 @@ fn read_ledger(tx: &Tx<'_>, report: &mut Report) -> Result<BTreeMap<VariantId, E
     Ok(ledger)
 }
 
-/// What live holds took of each variant at each place.
+/// The units that active holds took of each variant at each location.
 fn read_holds(tx: &Tx<'_>, report: &mut Report) -> Result<BTreeMap<(VariantId, String), i64>, StoreError> {
     let mut held = BTreeMap::new();
     for reservation in tx.scan::<Reservation>().rows() {
@@ -80,7 +80,7 @@ fn read_holds(tx: &Tx<'_>, report: &mut Report) -> Result<BTreeMap<(VariantId, S
             format!("reservation {} is {}", reservation.id, reservation.state)
         });
         state_sold(&reservation, report);
-        state_aside(&reservation, report);
+        state_allocations(&reservation, report);
         for line in reservation.lines.iter() {
             report.check("stock: restocked ≤ sold", line.out() + line.restocked == line.quantity, || {
                 format!("reservation {}: {} restocked of variant {}", reservation.id, line.restocked, line.variant_id)
@@ -94,7 +94,7 @@ fn read_holds(tx: &Tx<'_>, report: &mut Report) -> Result<BTreeMap<(VariantId, S
     Ok(held)
 }
 
-/// What orders must agree with: their units that are held or gone.
+/// States the units of each order that are held or sold.
 fn state_sold(reservation: &Reservation, report: &mut Report) {
     let order = reservation.reference.strip_prefix("order:").and_then(|id| id.parse::<i64>().ok());
     let Some(order) = order.filter(|_| reservation.state.is_live()) else { return };
@@ -104,19 +104,20 @@ fn state_sold(reservation: &Reservation, report: &mut Report) {
     }
 }
 
-/// What flash sales must agree with: what is set aside for each.
-fn state_aside(reservation: &Reservation, report: &mut Report) {
+/// States the units allocated to each flash sale.
+fn state_allocations(reservation: &Reservation, report: &mut Report) {
     let sale = reservation.reference.strip_prefix("flash-sale:").and_then(|id| id.parse::<i64>().ok());
     let Some(sale) = sale.filter(|_| reservation.state == HoldState::Held) else { return };
     let units = units_out(reservation.lines.iter().map(|line| (line.variant_id, i64::from(line.quantity))));
     if !units.is_empty() {
-        report.right(ASIDE, sale, units);
+        report.right(ALLOCATED, sale, units);
     }
 }
 
-/// What was sold of set-asides: no more comes back than went, and what was undone has come back whole.
+/// Checks purchases from allocations: no more units return than were sold, and a reversed purchase has returned all of
+/// its units.
 fn check_sales(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
-    for sale in tx.scan::<AsideSale>().rows() {
+    for sale in tx.scan::<AllocationPurchase>().rows() {
         let sale = sale?;
         for line in sale.lines.iter() {
             let back = line.out() + line.restocked == line.quantity && (sale.state.is_live() || line.out() == 0);
@@ -125,7 +126,7 @@ fn check_sales(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
             });
         }
     }
-    AsideSale::audit(tx, report)
+    AllocationPurchase::audit(tx, report)
 }
 
 fn check_stock(report: &mut Report, stock: &Stock, entered: &Entered) {
@@ -146,7 +147,7 @@ fn check_stock(report: &mut Report, stock: &Stock, entered: &Entered) {
 }
 
 fn check_places(report: &mut Report, stock: &Stock, held: &mut BTreeMap<(VariantId, String), i64>) {
-    for place in stock.places() {
+    for place in stock.locations() {
         let live = held.remove(&(stock.variant_id, place.name.clone())).unwrap_or(0);
         report.check("stock: reserved = sum of active holds", live == place.reserved, || {
             format!("{} at {}: {} reserved, {live} held", stock.sku, place.name, place.reserved)

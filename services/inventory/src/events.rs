@@ -1,5 +1,5 @@
-//! What follows from others' events: an order that is confirmed takes its goods out of stock, and a variant that has another
-//! SKU is listed under it.
+//! Event consumers: the hold of a confirmed order is posted, and a variant whose SKU changed is listed under the new
+//! one.
 
 use promox_contract::ids::OrderId;
 use promox_contract::order::OrderConfirmed;
@@ -9,11 +9,11 @@ use promox_storage::{Consumer, Database, Event, Tx};
 
 use crate::commands::{Book, holds, stock};
 
-/// Confirms the holds of confirmed orders, many in one transaction: a SKU that they share is written once.
+/// Posts the holds of confirmed orders, many in one transaction, so that a SKU that they share is written once.
 #[derive(Debug)]
 pub(crate) struct PostHolds;
 
-/// The name of its place.
+/// The consumer's name.
 pub(crate) const POST_HOLDS: &str = "inventory.post_holds";
 
 impl Consumer for PostHolds {
@@ -38,7 +38,7 @@ impl Consumer for PostHolds {
     }
 }
 
-/// Follows the catalogue's SKUs.
+/// Follows changes of SKUs.
 #[derive(Debug)]
 pub(crate) struct FollowSkus;
 

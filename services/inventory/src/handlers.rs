@@ -1,4 +1,4 @@
-//! Operations: one read or one write each.
+//! Operation handlers: one read or one write each.
 
 use std::time::Duration;
 
@@ -17,23 +17,23 @@ use crate::api::{
     MovementView, ReleaseReservation, ReservationStatus, ReservationView, StockView,
 };
 use crate::commands::stock::{Adjustment, Count};
-use crate::commands::{aside, holds, stock};
+use crate::commands::{allocations, holds, stock};
 use crate::records::Reservation;
 use crate::{Inventory, queries, rules};
 
-/// Items of a reservation at most.
-const MOST_ITEMS: usize = 1_000;
-/// Items of an order's hold or of a restock at most: its writes must fit one transaction.
-const MOST_LINES: usize = 5_000;
-/// Counts that one transaction of an import takes.
+/// Maximum items of a reservation.
+const MAX_ITEMS: usize = 1_000;
+/// Maximum items of an order's hold or of a restock: its writes must fit into one transaction.
+const MAX_LINES: usize = 5_000;
+/// Counts per transaction of an import.
 const CHUNK: usize = 200;
-/// A week: the longest a reservation holds.
+/// The longest reservation: a week.
 const LONGEST_TTL: u32 = 7 * 24 * 3600;
 
-/// How references begin that only promox itself makes: of orders' holds, and of what is set aside for sales.
+/// Prefixes of references that only promox itself creates: of orders' holds and of allocations.
 const OTHERS: [&str; 2] = ["order:", "flash-sale:"];
 
-/// What an engine that locks takes one after the other: the stock rows.
+/// Lock keys of stock rows, for engines with row locks.
 fn locks(variants: impl Iterator<Item = VariantId>) -> Vec<Vec<u8>> {
     variants.map(|id| format!("stock:{id}").into_bytes()).collect()
 }
@@ -42,13 +42,13 @@ fn item_locks(items: &[VariantQuantity]) -> Vec<Vec<u8>> {
     locks(items.iter().map(|item| item.variant_id))
 }
 
-/// The variant that has or had a SKU.
+/// The variant that has or had this SKU.
 async fn variant(cx: &Cx, sku: &Sku) -> Result<VariantRef, Error> {
     let found = cx.call(ResolveSkus { skus: vec![sku.clone()] }).await?.variants;
     found.into_iter().flatten().next().ok_or_else(|| Error::not_found("variant with this SKU"))
 }
 
-/// Items by variant; a SKU that no product has is refused.
+/// Items by variant. A SKU without a product is refused.
 async fn variants(cx: &Cx, items: &[SkuQuantity]) -> Result<Vec<VariantQuantity>, Error> {
     let found = cx.call(ResolveSkus { skus: items.iter().map(|item| item.sku.clone()).collect() }).await?.variants;
     let mut faults = Faults::default();
@@ -122,7 +122,7 @@ impl Handle<CreateReservation> for Inventory {
             return Err(Error::field("/ttlSeconds", format!("must be 1 to {LONGEST_TTL} seconds")));
         }
         let items = variants(cx, &op.items).await?;
-        rules::check_items(&items, MOST_ITEMS)?;
+        rules::check_items(&items, MAX_ITEMS)?;
         let ttl = Duration::from_secs(op.ttl_seconds.into());
         let reserve = move |tx: &mut Tx<'_>| holds::reserve(tx, &reference, &items, ttl);
         self.answer_reservation(cx, "inventory.reserve", reserve).await
@@ -172,9 +172,9 @@ impl Handle<GetAvailableStock> for Inventory {
 
 impl Transact<HoldStock> for Inventory {
     async fn transaction(&self, _: &Cx, op: HoldStock) -> Result<Transaction<()>, Error> {
-        // An order of pieces that are set aside holds nothing else.
+        // An order of allocated units alone has no items here.
         if !op.items.is_empty() {
-            rules::check_items(&op.items, MOST_LINES)?;
+            rules::check_items(&op.items, MAX_LINES)?;
         }
         let locks = item_locks(&op.items);
         let hold = move |tx: &mut Tx<'_>| holds::hold(tx, holds::order_reference(op.order_id), &op.items);
@@ -190,7 +190,7 @@ impl Handle<ReleaseStock> for Inventory {
 
 impl Handle<Restock> for Inventory {
     async fn handle(&self, cx: &Cx, op: Restock) -> Result<(), Error> {
-        rules::check_items(&op.items, MOST_LINES)?;
+        rules::check_items(&op.items, MAX_LINES)?;
         let skus = op.items.iter().map(|item| item.sku.clone()).collect();
         let found = cx.call(ResolveSkus { skus }).await?.variants;
         let variants: Vec<VariantRef> = found.into_iter().flatten().collect();
@@ -223,7 +223,7 @@ impl Handle<SetStock> for Inventory {
 
 impl Handle<AllocateStock> for Inventory {
     async fn handle(&self, cx: &Cx, op: AllocateStock) -> Result<(), Error> {
-        rules::check_items(&op.items, MOST_ITEMS)?;
+        rules::check_items(&op.items, MAX_ITEMS)?;
         let locks = item_locks(&op.items);
         let hold = move |tx: &mut Tx<'_>| holds::hold(tx, op.reference.clone(), &op.items);
         self.db.write_locked(cx, locks, hold).await
@@ -232,9 +232,9 @@ impl Handle<AllocateStock> for Inventory {
 
 impl Handle<ChangeAllocation> for Inventory {
     async fn handle(&self, cx: &Cx, op: ChangeAllocation) -> Result<(), Error> {
-        rules::check_items(&op.items, MOST_ITEMS)?;
+        rules::check_items(&op.items, MAX_ITEMS)?;
         let locks = item_locks(&op.items);
-        let change = move |tx: &mut Tx<'_>| aside::change(tx, &op.reference, &op.items);
+        let change = move |tx: &mut Tx<'_>| allocations::change(tx, &op.reference, &op.items);
         self.db.write_locked(cx, locks, change).await
     }
 }
@@ -242,19 +242,19 @@ impl Handle<ChangeAllocation> for Inventory {
 impl Handle<SellFromAllocation> for Inventory {
     async fn handle(&self, cx: &Cx, op: SellFromAllocation) -> Result<(), Error> {
         let locks = locks(op.sales.iter().flat_map(|sale| &sale.items).map(|item| item.variant_id));
-        let sell = move |tx: &mut Tx<'_>| aside::sell(tx, &op.set_aside, &op.sales);
+        let sell = move |tx: &mut Tx<'_>| allocations::sell(tx, &op.allocation, &op.sales);
         self.db.write_locked(cx, locks, sell).await
     }
 }
 
 impl Handle<ReturnToAllocation> for Inventory {
     async fn handle(&self, cx: &Cx, op: ReturnToAllocation) -> Result<(), Error> {
-        self.db.write(cx, move |tx| aside::unsell(tx, &op.set_aside, &op.reference)).await
+        self.db.write(cx, move |tx| allocations::return_sold(tx, &op.allocation, &op.reference)).await
     }
 }
 
 impl Handle<EndAllocation> for Inventory {
     async fn handle(&self, cx: &Cx, op: EndAllocation) -> Result<(), Error> {
-        self.db.write(cx, move |tx| aside::finish(tx, &op.reference, &op.keep)).await
+        self.db.write(cx, move |tx| allocations::end(tx, &op.reference, &op.keep)).await
     }
 }

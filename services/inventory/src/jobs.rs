@@ -1,4 +1,4 @@
-//! Work by the clock: reservations that nobody confirmed go back.
+//! Scheduled jobs: reservations that were not confirmed in time are released.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use promox_storage::Lane;
 use crate::Inventory;
 use crate::commands::holds;
 
-/// Ends reservations at their TTL, in bounded batches.
+/// Ends expired reservations in bounded batches.
 pub(crate) fn expire_holds(inventory: &Arc<Inventory>) -> Job {
     let inventory = inventory.clone();
     Job::new("inventory.expire_holds", Duration::from_secs(1), move |cx| {

@@ -1,23 +1,25 @@
-//! Inventory: how much of each variant there is and where, what is promised to whom, and every movement.
+//! Inventory: the stock of each variant at each location, its holds, and every movement.
 //!
-//! Tables: `inventory` (one row a variant, its locations in it), `stock_movements` (a ledger, append-only), `reservations`
-//! (holds with their lines), `restocks` (references that came back once), `set_aside_sales` (what orders bought of pieces
-//! that were set aside for a sale, once a reference).
+//! Tables: `inventory` (one row per variant, with its locations), `stock_movements` (an append-only ledger),
+//! `reservations` (holds with their lines), `restocks` (references of returns, each restocked once), `set_aside_sales`
+//! (orders' purchases from the allocations of flash sales, once per reference).
 //!
-//! What always holds:
-//! - on hand = the sum of the variant's movements; reserved = the sum of live holds, at each location; what is not written down
-//!   as lying elsewhere lies at `MAIN`, so a variant is the sum of its locations;
-//! - available = on hand − reserved, never below zero. One with `backorder` may go below: what is then missing is owed
-//!   to its buyers, and the next delivery pays it off;
-//! - a hold is all or nothing. It takes from `MAIN` first, then from the other locations by name, remembers what it took
-//!   where, and gives it back exactly there;
-//! - an order's hold is pinned: it has no expiry, and only its order ends it. Other reservations lapse at their TTL.
-//! - what is set aside for a sale is one pinned hold too; it shrinks by what is sold from it, and ends with the sale.
+//! Invariants:
+//! - on hand = the sum of the variant's movements; reserved = the sum of active holds, at each location. Units that no
+//!   other location has are at `MAIN`, so a variant is the sum of its locations;
+//! - available = on hand − reserved, never below zero, except with `backorder`: the missing units are then owed to
+//!   their buyers, and the next delivery settles them;
+//! - a hold is all or nothing. It takes from `MAIN` first, then from the other locations by name, remembers how much it
+//!   took where, and returns it there;
+//! - an order's hold is pinned: it has no expiry, and only its order ends it. Other reservations expire after their
+//!   TTL;
+//! - an allocation to a flash sale is one pinned hold too; it shrinks by each sale from it and ends with the flash
+//!   sale.
 //!
-//! A hold of n lines writes n stock rows and one reservation; movements are written when it is confirmed, in batches.
-//! `STOCK_CHANGED` follows counts, adjustments and returns, and of the holds only those that empty a variant, refill it or
-//! cross its threshold. Everything hangs on the variant's id, which the product service finds for a SKU, present or former;
-//! the SKU in a stock's row is a label for lists and messages, which follows the catalogue a moment later.
+//! A hold of n lines writes n stock rows and one reservation; movements are written when it is posted, in batches.
+//! `STOCK_CHANGED` follows counts, adjustments and returns, and of the holds only those that empty a variant, refill it
+//! or cross its threshold. Rows refer to the variant's id, which the product service finds for a current or former SKU;
+//! the SKU in a stock row is a label for lists and messages, which follows the catalogue with a short delay.
 
 pub mod api;
 mod audit;
@@ -53,7 +55,7 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// The service on its database.
+    /// Creates the service on its database.
     pub fn new(db: Db) -> Arc<Self> {
         Arc::new(Self { db })
     }
@@ -67,7 +69,7 @@ impl Service for Inventory {
         records::Movement::TABLE,
         records::Reservation::TABLE,
         records::Restocked::TABLE,
-        records::AsideSale::TABLE,
+        records::AllocationPurchase::TABLE,
     ];
 
     fn register(self: &Arc<Self>, registry: &mut Registry) {

@@ -8,11 +8,12 @@ use promox_storage::{StoreError, Tx};
 
 use crate::api::{ListMovements, ListStock, LocationView, MovementView, ReservationStatus, ReservationView, StockView};
 use crate::records::{
-    AsideSale, AsideSaleByOrder, Movement, Reservation, ReservationByLapse, Stock, StockByLow, StockBySku,
+    AllocationPurchase, AllocationPurchaseByOrder, Movement, Reservation, ReservationByLapse, Stock, StockByLow,
+    StockBySku,
 };
 
 /// Maximum purchases of one order from allocations.
-const MOST_SALES: usize = 1_000;
+const MAX_SALES: usize = 1_000;
 
 pub(crate) fn stock_view(stock: Stock) -> StockView {
     StockView {
@@ -22,9 +23,9 @@ pub(crate) fn stock_view(stock: Stock) -> StockView {
         low_stock_threshold: stock.threshold,
         backorder: stock.backorder,
         locations: stock
-            .places()
+            .locations()
             .into_iter()
-            .map(|it| LocationView { location: it.name, on_hand: it.on_hand, reserved: it.reserved })
+            .map(|place| LocationView { location: place.name, on_hand: place.on_hand, reserved: place.reserved })
             .collect(),
         variant_id: stock.variant_id,
         product_id: stock.product_id,
@@ -59,15 +60,15 @@ pub(crate) fn movements(tx: &Tx<'_>, id: VariantId, op: ListMovements) -> Result
         return Err(Error::not_found("SKU in stock"));
     }
     let page = tx.scan::<Movement>().prefix(id).backward().page(op.limit, op.cursor)?;
-    Ok(page.map(|it| MovementView {
-        id: it.number,
-        kind: it.kind,
-        delta: it.delta,
-        on_hand: it.on_hand,
-        location: it.location,
-        reason: it.reason,
-        reference: it.reference,
-        at: it.at,
+    Ok(page.map(|movement| MovementView {
+        id: movement.number,
+        kind: movement.kind,
+        delta: movement.delta,
+        on_hand: movement.on_hand,
+        location: movement.location,
+        reason: movement.reason,
+        reference: movement.reference,
+        at: movement.at,
     }))
 }
 
@@ -106,12 +107,12 @@ pub(crate) fn reservation(tx: &Tx<'_>, id: ReservationId, now: Timestamp) -> Res
 /// Whether a reservation waits to be swept.
 pub(crate) fn has_lapsed(tx: &Tx<'_>, now: Timestamp) -> Result<bool, StoreError> {
     let soonest = tx.scan_by::<ReservationByLapse>().first()?;
-    Ok(soonest.and_then(|it| it.lapses_at).is_some_and(|at| at <= now))
+    Ok(soonest.and_then(|reservation| reservation.lapses_at).is_some_and(|at| at <= now))
 }
 
 /// An order's purchases from allocations that were not undone.
-pub(crate) fn sales_of(tx: &Tx<'_>, order_id: OrderId) -> Result<Vec<AsideSale>, StoreError> {
-    let mut sales = tx.scan_by::<AsideSaleByOrder>().prefix(order_id).collect(MOST_SALES)?;
+pub(crate) fn sales_of(tx: &Tx<'_>, order_id: OrderId) -> Result<Vec<AllocationPurchase>, StoreError> {
+    let mut sales = tx.scan_by::<AllocationPurchaseByOrder>().prefix(order_id).collect(MAX_SALES)?;
     sales.retain(|sale| sale.state.is_live());
     Ok(sales)
 }

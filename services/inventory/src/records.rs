@@ -1,26 +1,27 @@
-//! The tables of the inventory. A variant's locations stand in its row and a hold's lines in the hold's, so that a checkout
-//! writes one row a line and one for the hold. All hang on the variant's id: its SKU in the stock's row is what lists go by.
+//! The tables of the inventory. A variant's locations are in its row and a hold's lines in the hold's row, so that a
+//! checkout writes one row per line and one for the hold. Rows refer to variants' ids; the SKU in a stock row is for
+//! lists.
 
 use promox_contract::ids::{OrderId, ProductId, VariantId};
 use promox_kernel::{Json, Sku, Timestamp, text_enum};
 use promox_storage::{Hold, HoldState, StoreError, Tx, record};
 use serde::{Deserialize, Serialize};
 
-/// What lies at one place.
+/// The stock at one location.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Location {
     /// Its name.
     pub(crate) name: String,
-    /// Pieces there.
+    /// Units there.
     pub(crate) on_hand: i64,
-    /// Pieces of them promised.
+    /// Units of them that are reserved.
     pub(crate) reserved: i64,
 }
 
-/// What a hold took from one place.
+/// Units that a hold took from one location.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Taken {
-    /// From where.
+    /// The location.
     pub(crate) location: String,
     /// The quantity.
     pub(crate) quantity: u32,
@@ -29,14 +30,14 @@ pub(crate) struct Taken {
 /// A line of a hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HeldLine {
-    /// Of what.
+    /// The variant.
     pub(crate) variant_id: VariantId,
     /// The quantity.
     pub(crate) quantity: u32,
-    /// What of them was taken from other places than `MAIN`.
+    /// The part of the quantity that was taken from locations other than `MAIN`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) elsewhere: Vec<Taken>,
-    /// How many have come back since it was confirmed.
+    /// Units that came back after the hold was posted.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) restocked: u32,
 }
@@ -47,7 +48,7 @@ fn is_zero(number: &u32) -> bool {
 }
 
 text_enum! {
-    /// Why a piece came or went.
+    /// Why units came or went.
     MovementKind {
         Count = "COUNT",
         Adjustment = "ADJUSTMENT",
@@ -58,20 +59,20 @@ text_enum! {
 }
 
 record! {
-    /// A variant's stock. What does not lie elsewhere lies at `MAIN`: most rows have no list to read and write.
+    /// A variant's stock. Units that no other location has are at `MAIN`, so most rows have no list to read and write.
     pub(crate) struct Stock in Ecommerce.inventory = 150, key(variant_id: VariantId) {
         product_id: ProductId,
-        /// What the variant is called; a consumer follows the catalogue.
+        /// The variant's SKU; a consumer follows the catalogue.
         sku: Sku,
         on_hand: i64,
         reserved: i64,
         threshold: i64,
         backorder: bool,
-        /// Other places than `MAIN`, by name.
+        /// Locations other than `MAIN`, by name.
         elsewhere: Json<Vec<Location>>,
         /// True while at or below the threshold, else null, so that the index holds only these.
         low: Option<bool>,
-        /// How many movements there are: the number of the newest.
+        /// The number of movements, which is the number of the newest.
         movements: i64,
         version: i64,
         updated_at: Timestamp,
@@ -81,16 +82,16 @@ record! {
 }
 
 record! {
-    /// A movement of a variant, numbered from 1 for each; never changed.
+    /// A movement of a variant, numbered from 1 for each variant; never changed.
     pub(crate) struct Movement in Ecommerce.stock_movements = 152, key(variant_id: VariantId, number: i64) {
         kind: MovementKind,
         delta: i64,
         /// On hand at all locations after it.
         on_hand: i64,
         location: String,
-        /// What an administrator wrote.
+        /// The administrator's reason.
         reason: Option<String>,
-        /// `order:7`, `return:3`, or a reservation's own.
+        /// `order:7`, `return:3`, or a reservation's own reference.
         reference: Option<String>,
         at: Timestamp,
     }
@@ -102,9 +103,9 @@ record! {
         reference: String,
         state: HoldState,
         lines: Json<Vec<HeldLine>>,
-        /// When it lapses, while it can.
+        /// When it expires, while it is held.
         lapses_at: Option<Timestamp>,
-        /// When it was to lapse, as it was promised.
+        /// When it was due to expire; kept after it ended.
         expires_at: Option<Timestamp>,
         created_at: Timestamp,
         ended_at: Option<Timestamp>,
@@ -130,7 +131,7 @@ impl Hold for Reservation {
 }
 
 record! {
-    /// A return that was put back into stock: once a reference.
+    /// A return that was put back into stock, once per reference.
     pub(crate) struct Restocked in Ecommerce.restocks = 156, key(reference: String) {
         order_id: i64,
         at: Timestamp,
@@ -138,17 +139,18 @@ record! {
 }
 
 record! {
-    /// Pieces of a set-aside that an order bought, once a reference: posted from the start, reversed when it is undone.
-    pub(crate) struct AsideSale in Ecommerce.set_aside_sales = 157, key(reference: String) {
+    /// An order's purchase from an allocation, once per reference: posted from the start, reversed when the order is
+    /// cancelled.
+    pub(crate) struct AllocationPurchase in Ecommerce.set_aside_sales = 157, key(reference: String) {
         order_id: OrderId,
         lines: Json<Vec<HeldLine>>,
         state: HoldState,
         at: Timestamp,
     }
-    index AsideSaleByOrder = 158 (order_id);
+    index AllocationPurchaseByOrder = 158 (order_id);
 }
 
-impl Hold for AsideSale {
+impl Hold for AllocationPurchase {
     const KIND: &'static str = "set-aside sale";
     type Reference = String;
 

@@ -1,4 +1,4 @@
-//! What the inventory refuses, and the codes a caller may branch on.
+//! Refusals of the inventory; their codes are in `contract::codes`.
 
 use promox_contract::codes;
 use promox_kernel::{Error, Sku, Timestamp};
@@ -6,7 +6,7 @@ use promox_storage::HoldState;
 
 use crate::api::ReservationStatus;
 
-/// Less would be left than is promised.
+/// Fewer units would remain than are reserved.
 pub(crate) fn reserved(sku: Sku, location: String, reserved: i64) -> Error {
     Error::conflict(
         codes::STOCK_RESERVED,
@@ -15,7 +15,7 @@ pub(crate) fn reserved(sku: Sku, location: String, reserved: i64) -> Error {
     .with("reserved", reserved)
 }
 
-/// Backorder cannot end while pieces are owed.
+/// Backorder cannot end while units are owed.
 pub(crate) fn owed(sku: Sku, owed: i64) -> Error {
     Error::conflict(
         codes::STOCK_OWED,
@@ -23,7 +23,7 @@ pub(crate) fn owed(sku: Sku, owed: i64) -> Error {
     )
 }
 
-/// A SKU may lie at so many places.
+/// A SKU has reached its maximum of locations.
 pub(crate) fn too_many_locations(most: usize) -> Error {
     Error::refused(codes::TOO_MANY_LOCATIONS, format!("A SKU can have at most {most} locations."))
 }
@@ -34,13 +34,13 @@ pub(crate) fn reference_taken(id: i64) -> Error {
         .with("reservationId", id)
 }
 
-/// The reservation is over.
+/// The reservation has ended.
 pub(crate) fn ended(state: HoldState) -> Error {
     let status = ReservationStatus::of(state);
     Error::conflict(codes::RESERVATION_ENDED, format!("The reservation is already {status}.")).with("status", status)
 }
 
-/// The reservation lapsed.
+/// The reservation has expired.
 pub(crate) fn lapsed(at: Timestamp) -> Error {
     Error::conflict(codes::RESERVATION_EXPIRED, format!("The reservation expired at {at}; create a new one."))
 }
@@ -50,12 +50,12 @@ pub(crate) fn pinned() -> Error {
     Error::conflict(codes::RESERVATION_PINNED, "The reservation belongs to an order: confirm or cancel the order.")
 }
 
-/// More comes back than was sold.
+/// More units would come back than were sold.
 pub(crate) fn not_sold(sku: Sku, left: u32) -> Error {
     Error::conflict(codes::RESTOCK_EXCEEDS_SOLD, format!("Only {left} of {sku} can still be restocked."))
 }
 
-/// More is sold than was set aside.
-pub(crate) fn not_aside(sku: Sku, left: u32) -> Error {
+/// More units would be sold than are allocated.
+pub(crate) fn not_allocated(sku: Sku, left: u32) -> Error {
     Error::conflict(codes::NOT_SET_ASIDE, format!("Only {left} of {sku} are allocated."))
 }

@@ -1,4 +1,4 @@
-//! The arithmetic of stock: what can be sold, what a hold takes where, what comes back. No storage, no clock.
+//! Arithmetic of stock: what can be sold, where a hold takes units, and what comes back. No storage, no clock.
 
 use promox_contract::inventory::VariantQuantity;
 use promox_contract::product::VariantRef;
@@ -8,14 +8,14 @@ use promox_kernel::{Error, Faults, bounded};
 use crate::records::{HeldLine, Location, Stock, Taken};
 use crate::reject;
 
-/// Where stock lies unless said otherwise, and where holds take from first.
+/// The default location, which holds take from first.
 pub(crate) const MAIN: &str = "MAIN";
-/// Places that one SKU may lie at.
-pub(crate) const MOST_LOCATIONS: usize = 50;
-/// The most of a SKU at one place, and the most that one movement moves.
-pub(crate) const MOST_PIECES: i64 = 1_000_000_000;
-/// The most of a SKU that one line asks for.
-const MOST_QUANTITY: u32 = 1_000_000;
+/// Maximum locations of one SKU.
+pub(crate) const MAX_LOCATIONS: usize = 50;
+/// Maximum units of a SKU at one location, and in one movement.
+pub(crate) const MAX_UNITS: i64 = 1_000_000_000;
+/// Maximum units of a SKU in one line.
+const MAX_QUANTITY: u32 = 1_000_000;
 
 impl Stock {
     /// A variant without stock.
@@ -36,12 +36,12 @@ impl Stock {
         }
     }
 
-    /// On hand and not promised; below zero only with backorder.
+    /// On hand less reserved; below zero only with backorder.
     pub(crate) fn available(&self) -> i64 {
         self.on_hand - self.reserved
     }
 
-    /// What can be sold: no bound with backorder.
+    /// Units that can be sold; unlimited with backorder.
     pub(crate) fn sellable(&self) -> u32 {
         if self.backorder {
             return u32::MAX;
@@ -54,7 +54,7 @@ impl Stock {
         self.available() <= self.threshold
     }
 
-    /// On hand and reserved at a place.
+    /// On hand and reserved at a location.
     pub(crate) fn at(&self, name: &str) -> (i64, i64) {
         if name == MAIN {
             let main = (self.on_hand, self.reserved);
@@ -64,15 +64,16 @@ impl Stock {
         place.map_or((0, 0), |place| (place.on_hand, place.reserved))
     }
 
-    /// Its places as holds take from them: `MAIN` first, then by name. `MAIN` is left out when all lies elsewhere.
-    pub(crate) fn places(&self) -> Vec<Location> {
+    /// Its locations in the order in which holds take from them: `MAIN` first, then by name. `MAIN` is omitted when it
+    /// has no units.
+    pub(crate) fn locations(&self) -> Vec<Location> {
         let (on_hand, reserved) = self.at(MAIN);
         let main = (on_hand, reserved) != (0, 0) || self.elsewhere.is_empty();
         let main = main.then(|| Location { name: MAIN.to_owned(), on_hand, reserved });
         main.into_iter().chain(self.elsewhere.iter().cloned()).collect()
     }
 
-    /// The only way its numbers change: a place and the sums together.
+    /// Changes a location and the sums together; nothing else changes them.
     pub(crate) fn change(&mut self, name: &str, on_hand: i64, reserved: i64) {
         self.on_hand += on_hand;
         self.reserved += reserved;
@@ -88,7 +89,7 @@ impl Stock {
         self.elsewhere.sort_by(|a, b| a.name.cmp(&b.name));
     }
 
-    /// Promises pieces: from `MAIN`, then from the others by name; what backorder owes is owed by `MAIN`. `None` when there
+    /// Reserves units: from `MAIN`, then from the others by name; backordered units count at `MAIN`. `None` when there
     /// are too few.
     pub(crate) fn take(&mut self, quantity: u32) -> Option<HeldLine> {
         if self.sellable() < quantity {
@@ -110,7 +111,8 @@ impl Stock {
         Some(line)
     }
 
-    /// Refuses to leave less than what is promised, at the place and in all. What comes in is always taken.
+    /// Refuses to leave fewer units than are reserved, at the location and in total. Incoming units are always
+    /// accepted.
     pub(crate) fn check_movement(&self, name: &str, delta: i64) -> Result<(), Error> {
         let (on_hand, reserved) = self.at(name);
         if delta < 0 && on_hand + delta < reserved {
@@ -120,17 +122,17 @@ impl Stock {
             let location = "all locations".to_owned();
             return Err(reject::reserved(self.sku.clone(), location, self.reserved));
         }
-        if on_hand.saturating_add(delta) > MOST_PIECES {
-            return Err(Error::field("/delta", format!("a location holds at most {MOST_PIECES}")));
+        if on_hand.saturating_add(delta) > MAX_UNITS {
+            return Err(Error::field("/delta", format!("a location holds at most {MAX_UNITS}")));
         }
         let known = name == MAIN || self.elsewhere.iter().any(|place| place.name == name);
-        if !known && self.elsewhere.len() + 1 >= MOST_LOCATIONS {
-            return Err(reject::too_many_locations(MOST_LOCATIONS));
+        if !known && self.elsewhere.len() + 1 >= MAX_LOCATIONS {
+            return Err(reject::too_many_locations(MAX_LOCATIONS));
         }
         Ok(())
     }
 
-    /// Refuses to end backorder while pieces are owed.
+    /// Refuses to end backorder while units are owed.
     pub(crate) fn check_backorder(&self) -> Result<(), Error> {
         if self.backorder || self.available() >= 0 {
             return Ok(());
@@ -140,7 +142,7 @@ impl Stock {
 }
 
 impl Taken {
-    /// Pieces of a place; nothing for none.
+    /// Units of a location, omitted when zero.
     fn some(location: &str, quantity: i64) -> Option<Self> {
         let quantity = u32::try_from(quantity).ok().filter(|quantity| *quantity > 0)?;
         Some(Self { location: location.to_owned(), quantity })
@@ -148,19 +150,19 @@ impl Taken {
 }
 
 impl HeldLine {
-    /// What it took where, in the order in which it comes back.
+    /// How many units it took where, in the order in which they come back.
     pub(crate) fn taken(&self) -> Vec<Taken> {
         let elsewhere: u32 = self.elsewhere.iter().map(|taken| taken.quantity).sum();
         let main = Taken::some(MAIN, i64::from(self.quantity) - i64::from(elsewhere));
         main.into_iter().chain(self.elsewhere.iter().cloned()).collect()
     }
 
-    /// How many have not come back.
+    /// Units that have not come back.
     pub(crate) fn out(&self) -> u32 {
         self.quantity.saturating_sub(self.restocked)
     }
 
-    /// Takes back up to `quantity`, to where they were taken from; what has come back before is passed over.
+    /// Takes back up to `quantity` units, to where they were taken from, skipping those that came back before.
     pub(crate) fn take_back(&mut self, quantity: u32) -> Vec<Taken> {
         let (mut skip, mut left) = (self.restocked, quantity.min(self.out()));
         self.restocked += left;
@@ -176,7 +178,7 @@ impl HeldLine {
 }
 
 impl HeldLine {
-    /// Takes pieces out of the line, those at `MAIN` first; `None` when it has fewer.
+    /// Splits units off the line, those at `MAIN` first; `None` when it has fewer.
     pub(crate) fn split(&mut self, quantity: u32) -> Option<Self> {
         let main = self.quantity.saturating_sub(self.elsewhere.iter().map(|taken| taken.quantity).sum());
         self.quantity = self.quantity.checked_sub(quantity)?;
@@ -192,7 +194,7 @@ impl HeldLine {
         Some(Self { variant_id: self.variant_id, quantity, elsewhere, restocked: 0 })
     }
 
-    /// Adds pieces of a place to the line.
+    /// Adds units of a location to the line.
     pub(crate) fn join(&mut self, taken: Taken) {
         self.quantity = self.quantity.saturating_add(taken.quantity);
         if taken.location == MAIN {
@@ -205,19 +207,19 @@ impl HeldLine {
     }
 }
 
-/// Whether a hold has just these items.
+/// Whether a hold has exactly these items.
 pub(crate) fn same_items(lines: &[HeldLine], items: &[VariantQuantity]) -> bool {
     let same =
         |line: &HeldLine, item: &VariantQuantity| line.variant_id == item.variant_id && line.quantity == item.quantity;
     lines.len() == items.len() && items.iter().all(|item| lines.iter().any(|line| same(line, item)))
 }
 
-/// How short a variant is of what is asked.
+/// The shortage of a variant.
 pub(crate) fn short(item: &VariantQuantity, available: u32) -> Short {
     Short { sku: item.sku.clone(), asked: item.quantity, available }
 }
 
-/// Checks the items of a hold: some, each variant once, quantities in bounds.
+/// Checks the items of a hold: at least one, each variant once, quantities in range.
 pub(crate) fn check_items(items: &[VariantQuantity], most: usize) -> Result<(), Error> {
     if items.is_empty() || items.len() > most {
         return Err(Error::field("/items", format!("must have 1 to {most} items; got {}", items.len())));
@@ -225,8 +227,8 @@ pub(crate) fn check_items(items: &[VariantQuantity], most: usize) -> Result<(), 
     let mut seen = std::collections::BTreeSet::new();
     let mut faults = Faults::default();
     for (at, item) in items.iter().enumerate() {
-        if !(1..=MOST_QUANTITY).contains(&item.quantity) {
-            let detail = format!("must be 1 to {MOST_QUANTITY}");
+        if !(1..=MAX_QUANTITY).contains(&item.quantity) {
+            let detail = format!("must be 1 to {MAX_QUANTITY}");
             faults.note(format!("/items/{at}/quantity"), detail);
         }
         if !seen.insert(item.variant_id) {
@@ -236,7 +238,7 @@ pub(crate) fn check_items(items: &[VariantQuantity], most: usize) -> Result<(), 
     faults.finish()
 }
 
-/// The name of a place: upper case letters, digits, `-` and `_`; `MAIN` unless said.
+/// A location's name: upper case letters, digits, `-` and `_`; `MAIN` by default.
 pub(crate) fn location(name: Option<&str>) -> Result<String, Error> {
     let Some(name) = name else { return Ok(MAIN.to_owned()) };
     let name = bounded(name, 1, 32).map_err(|fault| Error::field("/location", fault))?.to_uppercase();
@@ -252,18 +254,18 @@ mod tests {
 
     use super::*;
 
-    fn stock(places: &[(&str, i64, i64)], backorder: bool) -> Stock {
+    fn stock(locations: &[(&str, i64, i64)], backorder: bool) -> Stock {
         let (variant_id, product_id, sku) = (VariantId(1), ProductId(1), "A".parse().unwrap());
         let mut stock = Stock::blank(&VariantRef { variant_id, product_id, sku });
         stock.backorder = backorder;
-        for (name, on_hand, reserved) in places {
+        for (name, on_hand, reserved) in locations {
             stock.change(name, *on_hand, *reserved);
         }
         stock
     }
 
     fn pairs(taken: &[Taken]) -> Vec<(&str, u32)> {
-        taken.iter().map(|it| (it.location.as_str(), it.quantity)).collect()
+        taken.iter().map(|taken| (taken.location.as_str(), taken.quantity)).collect()
     }
 
     #[test]
@@ -278,14 +280,14 @@ mod tests {
             (&[("A", 1, 0)], true, 3, Some(&[("MAIN", 2), ("A", 1)])),
             (&[("A", -2, 0), ("B", 5, 0)], false, 3, Some(&[("B", 3)])),
         ];
-        for (places, backorder, quantity, want) in cases {
-            let mut stock = stock(places, backorder);
+        for (locations, backorder, quantity, want) in cases {
+            let mut stock = stock(locations, backorder);
             let available = stock.available();
             let taken = stock.take(quantity).map(|line| line.taken());
-            assert_eq!(taken.as_deref().map(pairs).as_deref(), want, "{places:?}");
+            assert_eq!(taken.as_deref().map(pairs).as_deref(), want, "{locations:?}");
             let left = available - if want.is_some() { i64::from(quantity) } else { 0 };
             assert_eq!(stock.available(), left);
-            assert_eq!(stock.places().iter().map(|place| place.reserved).sum::<i64>(), stock.reserved);
+            assert_eq!(stock.locations().iter().map(|place| place.reserved).sum::<i64>(), stock.reserved);
         }
     }
 
@@ -314,15 +316,19 @@ mod tests {
 
     #[test]
     fn no_movement_leaves_less_than_is_promised() {
-        for (places, name, delta, good) in [
+        for (locations, name, delta, good) in [
             (&[("MAIN", 5, 3)][..], "MAIN", -2, true),
             (&[("MAIN", 5, 3)][..], "MAIN", -3, false),
             (&[("MAIN", 5, 3)][..], "B", -1, false),
             (&[("MAIN", -2, 1)][..], "MAIN", 1, true),
             (&[("MAIN", 0, 2), ("B", 5, 0)][..], "B", -4, false),
-            (&[("MAIN", 0, 0)][..], "MAIN", MOST_PIECES + 1, false),
+            (&[("MAIN", 0, 0)][..], "MAIN", MAX_UNITS + 1, false),
         ] {
-            assert_eq!(stock(places, true).check_movement(name, delta).is_ok(), good, "{places:?} {name} {delta}");
+            assert_eq!(
+                stock(locations, true).check_movement(name, delta).is_ok(),
+                good,
+                "{locations:?} {name} {delta}"
+            );
         }
         assert!(stock(&[("MAIN", 1, 2)], false).check_backorder().is_err());
     }
@@ -339,7 +345,7 @@ mod tests {
             (vec![], vec!["/items"]),
         ] {
             let error = check_items(&items, 2).unwrap_err();
-            assert_eq!(error.errors().iter().map(|it| it.pointer.as_str()).collect::<Vec<_>>(), pointers);
+            assert_eq!(error.errors().iter().map(|error| error.pointer.as_str()).collect::<Vec<_>>(), pointers);
         }
     }
 }

@@ -529,7 +529,8 @@ mod tests {
     fn every_fault_is_told_each_once() {
         let pointers = |body: &str| {
             let error = request(&[], body).bind::<Whole>().unwrap_err();
-            let mut told: Vec<_> = error.errors().iter().map(|it| format!("{} {}", it.pointer, it.code)).collect();
+            let mut told: Vec<_> =
+                error.errors().iter().map(|item| format!("{} {}", item.pointer, item.code)).collect();
             told.sort();
             told.join(", ")
         };
@@ -550,7 +551,7 @@ mod tests {
             r#"{"email":"a@b.example","price":1,"parts":[{"sku":"A","quantity":1},{"sku":"B","quantity":"2"}]}"#;
         assert_eq!(pointers(whole), "/parts/1/quantity INVALID_VALUE");
         let query = request(&[("minPrice", "x"), ("nope", "1")], "").bind::<Probe>().unwrap_err();
-        let query: Vec<_> = query.errors().iter().map(|it| it.pointer.as_str()).collect();
+        let query: Vec<_> = query.errors().iter().map(|error| error.pointer.as_str()).collect();
         assert_eq!(query, ["?minPrice", "?nope"]);
     }
 

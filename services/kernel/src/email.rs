@@ -129,10 +129,10 @@ mod tests {
             ("Ada+Shop+2@example.com", "Ada+Shop+2@example.com", "ada+shop+2@example.com", "ada@example.com"),
             ("+ada@example.com", "+ada@example.com", "", ""),
         ] {
-            let it = email(written);
+            let parsed = email(written);
             let or_kept = |form: &str| if form.is_empty() { kept.to_owned() } else { form.to_owned() };
-            assert_eq!((it.as_str(), it.normal(), it.mailbox()), (kept, or_kept(normal), or_kept(mailbox)));
-            assert_eq!(email(it.as_str()), it, "what is kept is read again as it is");
+            assert_eq!((parsed.as_str(), parsed.normal(), parsed.mailbox()), (kept, or_kept(normal), or_kept(mailbox)));
+            assert_eq!(email(parsed.as_str()), parsed, "what is kept is read again as it is");
         }
     }
 }

@@ -11,9 +11,9 @@ use serde_json::{Map, Value};
 use crate::{Error, FieldError};
 
 /// Values that are checked individually; in a larger body, the first ones.
-const MOST_VALUES: usize = 500;
+const MAX_VALUES: usize = 500;
 /// The maximum number of reported faults.
-const MOST_FAULTS: usize = 100;
+const MAX_FAULTS: usize = 100;
 /// The code of a missing member.
 pub(crate) const MISSING: &str = "MISSING";
 
@@ -61,7 +61,7 @@ impl Faults {
 
     /// Adds a fault whose pointer is whole, unless there is one at that place or there are very many.
     pub(crate) fn add_once(&mut self, fault: FieldError) {
-        if self.list.len() < MOST_FAULTS && self.list.iter().all(|known| known.pointer != fault.pointer) {
+        if self.list.len() < MAX_FAULTS && self.list.iter().all(|known| known.pointer != fault.pointer) {
             self.list.push(fault);
         }
     }
@@ -132,7 +132,7 @@ pub(crate) fn of_values(body: &Value, found: &mut Faults, read: &mut dyn FnMut(&
 
 /// The leaf values, with the path to each.
 fn collect<'a>(value: &'a Value, way: &mut Vec<Step>, values: &mut Vec<(Vec<Step>, &'a Value)>) {
-    if values.len() == MOST_VALUES {
+    if values.len() == MAX_VALUES {
         return;
     }
     match value {
@@ -200,9 +200,9 @@ impl<'a> Absence<'a> {
     /// Resolves references, and the value schema of nullable members.
     fn resolve(&self, mut schema: &'a Value) -> &'a Value {
         for _ in 0..8 {
-            let reference = schema["$ref"].as_str().and_then(|it| it.strip_prefix('#'));
+            let reference = schema["$ref"].as_str().and_then(|item| item.strip_prefix('#'));
             let not_null = || schema["anyOf"].as_array()?.iter().find(|one| one["type"] != "null");
-            match reference.and_then(|it| self.root.pointer(it)).or_else(not_null) {
+            match reference.and_then(|item| self.root.pointer(item)).or_else(not_null) {
                 Some(inner) => schema = inner,
                 None => break,
             }

@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 /// The largest absolute amount: sums and products of amounts up to it fit 96 bits.
 const LARGEST: Decimal = Decimal::from_parts(0xA764_0000, 0x0DE0_B6B3, 0, false, 0); // 10^18
 /// The largest amount in minor units: a product of two fits 128 bits.
-const MOST_MINOR_UNITS: u64 = 1_000_000_000_000_000_000;
+const MAX_MINOR_UNITS: u64 = 1_000_000_000_000_000_000;
 
 /// An ISO 4217 currency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -79,7 +79,7 @@ impl Currency {
             let divisor = 10_i128.checked_pow(scale - digits)?;
             (value.mantissa() % divisor == 0).then_some(value.mantissa() / divisor)?
         };
-        i64::try_from(minor).ok().filter(|minor| minor.unsigned_abs() <= MOST_MINOR_UNITS)
+        i64::try_from(minor).ok().filter(|minor| minor.unsigned_abs() <= MAX_MINOR_UNITS)
     }
 }
 

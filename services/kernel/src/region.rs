@@ -5,7 +5,7 @@ use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 
 /// Regions that an error lists.
-const MOST_LISTED: usize = 60;
+const MAX_LISTED: usize = 60;
 
 /// The regions of a country; none where ISO 3166-2 has none.
 fn regions(country: &str) -> &'static [Subdivision] {
@@ -51,7 +51,7 @@ fn unknown(country: &str, text: &str) -> String {
     let Some(first) = known.first() else { return format!("{country} has no regions in ISO 3166-2; got \"{text}\"") };
     let wanted =
         format!("must be an ISO 3166-2 region of {country}, such as {} ({}); got \"{text}\"", bare(first), first.name);
-    if known.len() > MOST_LISTED {
+    if known.len() > MAX_LISTED {
         return wanted;
     }
     let codes: Vec<&str> = known.iter().map(bare).collect();

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::api::NotificationSettings;
 use crate::kinds::{Channel, MessageKind};
-use crate::queries::{self, MOST_LOCALES, SETTINGS};
+use crate::queries::{self, MAX_LOCALES, SETTINGS};
 use crate::records::{
     Attempt, Delivery, DeliveryByReference, DeliveryByUser, DeliveryId, DeliveryStatus, InboxByUser, InboxItem,
     MessageBody, NotificationId, Preferences, Setting, StoredTemplate, URGENT, USUAL,
@@ -224,8 +224,7 @@ pub(crate) fn put_template(
     let old = tx.get::<StoredTemplate>(&key)?;
     let version = old.as_ref().map_or(0, |old| old.version);
     if_match.map_or(Ok(()), |seen| seen.check(version))?;
-    if old.is_none() && tx.scan::<StoredTemplate>().prefix((kind, channel)).collect(MOST_LOCALES)?.len() == MOST_LOCALES
-    {
+    if old.is_none() && tx.scan::<StoredTemplate>().prefix((kind, channel)).collect(MAX_LOCALES)?.len() == MAX_LOCALES {
         return Err(reject::too_many_locales());
     }
     let Source { subject, html, text } = source;

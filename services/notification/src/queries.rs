@@ -18,7 +18,7 @@ use crate::records::{
 use crate::templates::{self, Source, builtin};
 
 /// Maximum locales of one template.
-pub(crate) const MOST_LOCALES: usize = 50;
+pub(crate) const MAX_LOCALES: usize = 50;
 /// Inbox items in a user's export.
 const EXPORTED: usize = 5_000;
 
@@ -159,7 +159,7 @@ pub(crate) fn all_templates(tx: &Tx<'_>, limit: Limit, cursor: Option<Cursor>) -
     for (kind, channel) in templates::all() {
         let built_in = unchanged(kind, channel, builtin::LOCALE.to_owned(), builtin::source(kind, channel));
         found.insert(place(&built_in), built_in);
-        for stored in tx.scan::<StoredTemplate>().prefix((kind, channel)).collect(MOST_LOCALES)? {
+        for stored in tx.scan::<StoredTemplate>().prefix((kind, channel)).collect(MAX_LOCALES)? {
             let view = template_view(stored);
             found.insert(place(&view), view);
         }

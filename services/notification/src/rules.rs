@@ -5,7 +5,7 @@ use std::time::Duration;
 use promox_kernel::{BackOff, Error, Timestamp};
 
 /// Attempts after which a delivery is given up: with the pauses below, after about 17 hours.
-pub(crate) const MOST_ATTEMPTS: usize = 11;
+pub(crate) const MAX_ATTEMPTS: usize = 11;
 /// Attempts that are kept, so that manual retries do not let a row grow without limit.
 pub(crate) const KEPT_ATTEMPTS: usize = 40;
 /// How long a delivery waits whose details are not available.
@@ -18,7 +18,7 @@ pub(crate) const PAUSES: BackOff = BackOff { first: Duration::from_mins(1), doub
 
 /// When to try again after the `failed`-th failure in a row; `None` to give up.
 pub(crate) fn next_try(now: Timestamp, failed: usize, permanent: bool) -> Option<Timestamp> {
-    (!permanent && failed < MOST_ATTEMPTS).then(|| now + PAUSES.after(failed))
+    (!permanent && failed < MAX_ATTEMPTS).then(|| now + PAUSES.after(failed))
 }
 
 /// The text of an attempt: short and without addresses, which are not stored.
@@ -65,10 +65,10 @@ mod tests {
     #[test]
     fn pauses_double_until_the_delivery_is_given_up() {
         let now = Timestamp::EPOCH;
-        let pauses: Vec<u64> = (1..MOST_ATTEMPTS).map(|failed| PAUSES.after(failed).as_secs() / 60).collect();
+        let pauses: Vec<u64> = (1..MAX_ATTEMPTS).map(|failed| PAUSES.after(failed).as_secs() / 60).collect();
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]);
         assert_eq!(next_try(now, 1, false), Some(Timestamp::from_seconds(60)));
-        assert_eq!(next_try(now, MOST_ATTEMPTS, false), None);
+        assert_eq!(next_try(now, MAX_ATTEMPTS, false), None);
         assert_eq!(next_try(now, 1, true), None, "what can never work is not tried again");
     }
 

@@ -82,7 +82,8 @@ fn check_ledger(tx: &Tx<'_>, report: &mut Report, payment: &Payment) -> Result<u
 /// Checks refunds against the payment; returns their number.
 fn check_refunds(tx: &Tx<'_>, report: &mut Report, payment: &Payment) -> Result<usize, StoreError> {
     let refunds = queries::refunds(tx, payment.id)?;
-    let sum = |status| refunds.iter().filter(|it| it.status == status).map(|it| it.amount).sum::<Amount>();
+    let sum =
+        |status| refunds.iter().filter(|refund| refund.status == status).map(|refund| refund.amount).sum::<Amount>();
     let sums = (sum(RefundStatus::Succeeded), sum(RefundStatus::Pending));
     report.check("payment: refunded = sum of refunds", sums == (payment.refunded, payment.refunding), || {
         format!("payment {}: refunds come to {} and {} pending", payment.id, sums.0, sums.1)

@@ -55,7 +55,9 @@ pub(crate) fn prune_events(payments: &Arc<Payments>) -> Job {
             }
             let more = old.len() == BATCH;
             let forget = move |tx: &mut Tx<'_>| {
-                old.iter().try_for_each(|it| tx.delete::<ProviderEvent>(&(it.provider, it.event_id.clone())).map(drop))
+                old.iter().try_for_each(|event| {
+                    tx.delete::<ProviderEvent>(&(event.provider, event.event_id.clone())).map(drop)
+                })
             };
             db.write_in(&cx, Lane::Bulk, forget).await?;
             Ok(more)
@@ -91,7 +93,8 @@ impl Payments {
     /// Resumes one checkout; returns when to try again, if at all.
     async fn resume_checkout(&self, cx: &Cx, order: UnpaidOrder) -> (OrderId, Option<Timestamp>) {
         let id = order.order_id;
-        let decided = |tx: &Tx<'_>| Ok::<_, StoreError>(queries::of_order(tx, id)?.is_some_and(|it| !it.undecided()));
+        let decided =
+            |tx: &Tx<'_>| Ok::<_, StoreError>(queries::of_order(tx, id)?.is_some_and(|payment| !payment.undecided()));
         if self.db.read(decided).await.unwrap_or(false) {
             return (id, None);
         }

@@ -13,7 +13,7 @@ use crate::reject;
 use crate::rules::{self, ALL_REFUNDS};
 
 /// Payments in a user's export.
-const MOST_EXPORTED: usize = 2_000;
+const MAX_EXPORTED: usize = 2_000;
 
 /// A payment as its order sees it.
 pub(crate) fn outcome(payment: &Payment) -> PaymentOutcome {
@@ -32,13 +32,13 @@ pub(crate) fn outcome(payment: &Payment) -> PaymentOutcome {
 
 /// A payment as clients see it.
 pub(crate) fn view(tx: &Tx<'_>, payment: Payment) -> Result<PaymentView, StoreError> {
-    let refunds = refunds(tx, payment.id)?.into_iter().map(|it| RefundView {
-        id: it.id,
-        amount: it.amount,
-        reason: it.reason,
-        reference: it.reference,
-        status: it.status,
-        created_at: it.created_at,
+    let refunds = refunds(tx, payment.id)?.into_iter().map(|refund| RefundView {
+        id: refund.id,
+        amount: refund.amount,
+        reason: refund.reason,
+        reference: refund.reference,
+        status: refund.status,
+        created_at: refund.created_at,
     });
     Ok(PaymentView {
         id: payment.id,
@@ -114,7 +114,7 @@ fn views(tx: &Tx<'_>, page: Page<Payment>) -> Result<Page<PaymentView>, Error> {
 
 /// All data held about a user.
 pub(crate) fn export(tx: &Tx<'_>, user: UserId) -> Result<Vec<PaymentView>, StoreError> {
-    let own = tx.scan_by::<PaymentByUser>().prefix(Some(user)).collect(MOST_EXPORTED)?;
+    let own = tx.scan_by::<PaymentByUser>().prefix(Some(user)).collect(MAX_EXPORTED)?;
     own.into_iter().map(|payment| view(tx, payment)).collect()
 }
 

@@ -8,11 +8,11 @@ use crate::records::{Attempt, Method, Payment, Provider};
 use crate::reject;
 
 /// Attempts shown on a payment.
-const MOST_ATTEMPTS: usize = 20;
+const MAX_ATTEMPTS: usize = 20;
 /// Maximum manual refunds of a payment.
-pub(crate) const MOST_REFUNDS: usize = 500;
+pub(crate) const MAX_REFUNDS: usize = 500;
 /// Maximum refunds of a payment including those of its returns, which are limited too, and of its end.
-pub(crate) const ALL_REFUNDS: usize = 2 * MOST_REFUNDS + 1;
+pub(crate) const ALL_REFUNDS: usize = 2 * MAX_REFUNDS + 1;
 
 /// An update about a charge: a provider's answer, its webhook, or no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,7 +110,7 @@ impl Payment {
     pub(crate) fn tried(&mut self, attempts: &[Attempt]) {
         self.tries = self.tries.saturating_add(u32::try_from(attempts.len()).unwrap_or(u32::MAX));
         self.attempts.extend_from_slice(attempts);
-        let surplus = self.attempts.len().saturating_sub(MOST_ATTEMPTS);
+        let surplus = self.attempts.len().saturating_sub(MAX_ATTEMPTS);
         self.attempts.drain(..surplus);
     }
 
@@ -360,7 +360,7 @@ mod tests {
             (choice("CARD", None, Some(" ")), Err("/payment/token")),
             (choice("CARD", None, Some("4242 4242 4242 4242")), Err("/payment/token")),
         ] {
-            let got = choose(&given).map(|it| (it.provider, it.method));
+            let got = choose(&given).map(|item| (item.provider, item.method));
             assert_eq!(
                 got.map_err(|error| error.errors()[0].pointer.clone()),
                 want.map_err(str::to_owned),

@@ -15,7 +15,7 @@ use crate::records::Provider;
 use crate::rules::{self, ProviderUpdate};
 
 /// The largest body.
-const MOST_BYTES: usize = 64 * 1024;
+const MAX_BYTES: usize = 64 * 1024;
 /// The tolerated difference between a webhook's time and ours, in either direction.
 const TOLERANCE: Duration = Duration::from_mins(5);
 /// The longest id of an event.
@@ -42,7 +42,7 @@ struct SentData {
 /// Reads a webhook of a provider whose secret is `secret`.
 pub(crate) async fn read(provider: Provider, secret: &str, body: Body, now: Timestamp) -> Result<Webhook, Error> {
     let bytes = match body.reader {
-        Some(reader) => reader.collect(MOST_BYTES).await?,
+        Some(reader) => reader.collect(MAX_BYTES).await?,
         None => Vec::new(),
     };
     let event_id = verify(secret, &body.headers, &bytes, now)?;

@@ -120,7 +120,9 @@ fn audit_prices(report: &mut Report, product: &Product) {
     report.names(TAX_CLASSES, product.tax_class.as_str(), || format!("product {}", product.id));
     report.names(IN_CURRENCY, product.currency.code(), || format!("product {}", product.id));
     let variants = product.variants.iter();
-    let amounts = variants.flat_map(|it| [Some(it.price), it.compare_at_price, it.cost]).chain([product.floor_price]);
+    let amounts = variants
+        .flat_map(|variant| [Some(variant.price), variant.compare_at_price, variant.cost])
+        .chain([product.floor_price]);
     for amount in amounts.flatten() {
         let good = !amount.is_negative() && product.currency.exact(amount).is_ok();
         report.check(PRICES, good, || format!("{amount} {} of product {}", product.currency, product.id));

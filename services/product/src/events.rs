@@ -10,7 +10,7 @@ use crate::Products;
 use crate::search::Projection;
 
 /// Batches taken at once; the rest waits for the next run.
-const MOST_BATCHES: usize = 64;
+const MAX_BATCHES: usize = 64;
 /// Variants queried at once.
 const ASKED_AT_ONCE: usize = 500;
 
@@ -19,7 +19,7 @@ impl Products {
     async fn follow(&self) -> Result<bool, Error> {
         let mut feed = self.feed.lock().await;
         let Some(follower) = feed.as_mut() else { return Ok(false) };
-        for _ in 0..MOST_BATCHES {
+        for _ in 0..MAX_BATCHES {
             let events = follower.next().await?;
             if events.is_empty() {
                 return Ok(false);

@@ -30,7 +30,7 @@ use crate::search::{Query, ResultSet};
 use crate::{Products, READ, reject, transfer};
 
 /// Completions per reply.
-const MOST_SUGGESTIONS: usize = 10;
+const MAX_SUGGESTIONS: usize = 10;
 
 /// A page of products without prices and stock yet.
 struct FoundPage {
@@ -170,14 +170,14 @@ impl Handle<SuggestProducts> for Products {
         let complete = |tx: &Tx<'_>, _: &Epochs| -> Result<Vec<Product>, Error> {
             let projection = self.projection.read();
             let (ids, _) =
-                self.results.get(&query, &projection, &self.index)?.page(&projection, 3 * MOST_SUGGESTIONS, None)?;
+                self.results.get(&query, &projection, &self.index)?.page(&projection, 3 * MAX_SUGGESTIONS, None)?;
             drop(projection);
             let mut found: Vec<Product> = Vec::new();
             for id in ids {
                 let product = tx.get::<Product>(&id)?.filter(|product| product.status == ProductStatus::Active);
                 found.extend(product.filter(|product| found.iter().all(|known| known.name != product.name)));
             }
-            found.truncate(MOST_SUGGESTIONS);
+            found.truncate(MAX_SUGGESTIONS);
             Ok(found)
         };
         let found = self.read_current(complete).await?;

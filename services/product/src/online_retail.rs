@@ -16,7 +16,7 @@ use crate::api::ProductChange;
 use crate::{Products, transfer};
 
 /// Maximum errors listed; all are counted.
-const MOST_ERRORS: usize = 1_000;
+const MAX_ERRORS: usize = 1_000;
 /// Stock codes that are not goods: postage, carriage, fees, discounts, manual entries, samples.
 const CHARGES: &[&str] = &["amazonfee", "b", "bank charges", "c2", "cruk", "d", "dot", "m", "pads", "post", "s"];
 
@@ -57,7 +57,7 @@ pub struct CatalogReport {
 impl CatalogReport {
     fn refuse(&mut self, row: u64, code: &str, detail: String) {
         self.failed += 1;
-        if self.errors.len() < MOST_ERRORS {
+        if self.errors.len() < MAX_ERRORS {
             self.errors.push(RowError::new(row, code, detail));
         }
     }

@@ -122,7 +122,8 @@ impl Products {
         prices: &Prices,
         shown: Vec<Shown>,
     ) -> Result<Vec<Arc<Rendered>>, Error> {
-        let skus = shown.iter().flat_map(|it| if let Shown::Row(_, skus, _) = it { skus.as_slice() } else { &[] });
+        let skus =
+            shown.iter().flat_map(|shown| if let Shown::Row(_, skus, _) = shown { skus.as_slice() } else { &[] });
         let items: Vec<SkuDescription> = skus.cloned().collect();
         let list = if items.is_empty() {
             CatalogPrices::default()
@@ -132,8 +133,8 @@ impl Products {
         };
         let mut rest = list.prices.as_slice();
         let mut pages = Vec::with_capacity(shown.len());
-        for it in shown {
-            pages.push(match it {
+        for product in shown {
+            pages.push(match product {
                 Shown::Page(page) => page,
                 Shown::Row(product, skus, epoch) => {
                     let (own, others) = rest.split_at_checked(skus.len()).unwrap_or_default();

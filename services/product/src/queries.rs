@@ -10,7 +10,7 @@ use promox_storage::{StoreError, Tx};
 
 use crate::api::{ProductView, VariantView};
 use crate::records::{Category, Epochs, Product, ProductStatus, SkuByVariant, Variant, VariantSku};
-use crate::rules::{CatalogPrice, MOST_CATEGORIES, Ruled, Tree};
+use crate::rules::{CatalogPrice, MAX_CATEGORIES, Ruled, Tree};
 
 /// The number of catalog changes, as this transaction sees it.
 pub(crate) fn epochs(tx: &Tx<'_>) -> Result<Epochs, StoreError> {
@@ -29,7 +29,7 @@ impl TreeCache {
         if known.0 == epochs.categories {
             return Ok(known.1);
         }
-        let tree = Arc::new(Tree::new(tx.scan::<Category>().collect(MOST_CATEGORIES)?));
+        let tree = Arc::new(Tree::new(tx.scan::<Category>().collect(MAX_CATEGORIES)?));
         let mut kept = self.0.write();
         if kept.0 < epochs.categories {
             *kept = (epochs.categories, tree.clone());

@@ -49,6 +49,6 @@ pub(crate) fn category_misplaced(why: &str) -> Error {
 
 /// 409 `TOO_MANY_CATEGORIES`.
 pub(crate) fn too_many_categories() -> Error {
-    let most = crate::rules::MOST_CATEGORIES;
+    let most = crate::rules::MAX_CATEGORIES;
     Error::conflict(codes::TOO_MANY_CATEGORIES, format!("A shop can have at most {most} categories."))
 }

@@ -278,26 +278,32 @@ fn check_redemptions(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError>
 fn check_achievements(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
     let known: BTreeSet<AchievementId> =
         tx.scan::<Achievement>().rows().map(|row| row.map(|row| row.id)).collect::<Result<_, _>>()?;
-    for it in tx.scan::<Counted>().rows() {
-        let it = it?;
-        let tag = || format!("{} {} of user {}", it.event, it.of, it.user_id);
-        report.check("achievements: a counted event has happened", it.times > 0 && !it.amount.is_negative(), tag);
-        if matches!(it.event, CountedEvent::OrderCreated | CountedEvent::PromotionApplied) {
-            let row = tx.get::<OrderPoints>(&OrderId(it.of))?;
+    for counted in tx.scan::<Counted>().rows() {
+        let counted = counted?;
+        let tag = || format!("{} {} of user {}", counted.event, counted.of, counted.user_id);
+        report.check(
+            "achievements: a counted event has happened",
+            counted.times > 0 && !counted.amount.is_negative(),
+            tag,
+        );
+        if matches!(counted.event, CountedEvent::OrderCreated | CountedEvent::PromotionApplied) {
+            let row = tx.get::<OrderPoints>(&OrderId(counted.of))?;
             // A promotion counts with its order, which has a row from then on.
-            let lives = row.map_or(it.event == CountedEvent::OrderCreated, |row| row.cancelled_at.is_none());
+            let lives = row.map_or(counted.event == CountedEvent::OrderCreated, |row| row.cancelled_at.is_none());
             report.check("achievements: a cancelled order's events no longer count", lives, tag);
         }
     }
-    for it in tx.scan::<EarlyUse>().rows() {
-        let it = it?;
-        let early = tx.get::<OrderPoints>(&it.order_id)?.is_none_or(|row| row.counted_at.is_none());
-        report.check("achievements: an event waits for its order to count", early, || format!("order {}", it.order_id));
+    for early in tx.scan::<EarlyUse>().rows() {
+        let early = early?;
+        let waits = tx.get::<OrderPoints>(&early.order_id)?.is_none_or(|row| row.counted_at.is_none());
+        report.check("achievements: an event waits for its order to count", waits, || {
+            format!("order {}", early.order_id)
+        });
     }
-    for it in tx.scan::<Unlocked>().rows() {
-        let it = it?;
-        report.check("achievements: an earned achievement exists", known.contains(&it.achievement_id), || {
-            format!("user {} achievement {}", it.user_id, it.achievement_id)
+    for unlocked in tx.scan::<Unlocked>().rows() {
+        let unlocked = unlocked?;
+        report.check("achievements: an earned achievement exists", known.contains(&unlocked.achievement_id), || {
+            format!("user {} achievement {}", unlocked.user_id, unlocked.achievement_id)
         });
     }
     Ok(())

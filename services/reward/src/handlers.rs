@@ -29,7 +29,7 @@ use crate::settings::{self, RewardSettings};
 use crate::{Rewards, queries};
 
 /// Rows of each kind that an export gives.
-const MOST_EXPORTED: usize = 5_000;
+const MAX_EXPORTED: usize = 5_000;
 
 /// One's own, or all with `reward:read`; to others it is not there.
 fn may_read(cx: &Cx, user_id: UserId) -> Result<(), Error> {
@@ -325,11 +325,11 @@ impl Handle<ExportRewards> for Rewards {
     async fn handle(&self, cx: &Cx, op: ExportRewards) -> Result<PersonalData, Error> {
         let read = |tx: &Tx<'_>| {
             let terms = self.terms.at(tx)?;
-            let entries = tx.scan_by::<EntryByUser>().prefix(op.user_id).backward().collect(MOST_EXPORTED)?;
+            let entries = tx.scan_by::<EntryByUser>().prefix(op.user_id).backward().collect(MAX_EXPORTED)?;
             let entries: Vec<TransactionView> = entries.into_iter().map(queries::transaction_view).collect();
-            let unlocked = tx.scan::<Unlocked>().prefix(op.user_id).collect(MOST_EXPORTED)?;
-            let achieved: Vec<_> = unlocked.iter().map(|it| (it.achievement_id, it.at)).collect();
-            let taken = tx.scan_by::<RedemptionByUser>().prefix(op.user_id).backward().collect(MOST_EXPORTED)?;
+            let unlocked = tx.scan::<Unlocked>().prefix(op.user_id).collect(MAX_EXPORTED)?;
+            let achieved: Vec<_> = unlocked.iter().map(|item| (item.achievement_id, item.at)).collect();
+            let taken = tx.scan_by::<RedemptionByUser>().prefix(op.user_id).backward().collect(MAX_EXPORTED)?;
             let taken: Vec<RedemptionView> = taken.into_iter().map(redemption_view).collect();
             let account = queries::account(tx, &terms, op.user_id, cx.now)?;
             Ok::<_, Error>(serde_json::json!({

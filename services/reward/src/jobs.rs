@@ -197,7 +197,7 @@ mod tests {
             (known(24, true), 23, None),
         ] {
             let next = Celebrated::next(before.clone(), date(2026, 11, today));
-            assert_eq!(next.map(|it| it.day.day()), want, "{before:?} on {today}");
+            assert_eq!(next.map(|item| item.day.day()), want, "{before:?} on {today}");
         }
     }
 }

@@ -18,9 +18,9 @@ use crate::rules::ladder::Tier;
 use crate::settings::Terms;
 
 /// Lots examined for the next expiries.
-const MOST_LOTS: usize = 500;
+const MAX_LOTS: usize = 500;
 /// Maximum expiry times shown.
-const MOST_EXPIRING: usize = 12;
+const MAX_EXPIRING: usize = 12;
 
 /// The first lots that become available by a time.
 pub(crate) fn first_pending(tx: &Tx<'_>, user: UserId, by: Timestamp, most: usize) -> Result<Vec<Lot>, StoreError> {
@@ -115,13 +115,13 @@ pub(crate) fn empty_account(terms: &Terms, user_id: UserId) -> AccountView {
 
 fn expiring(tx: &Tx<'_>, user: UserId, now: Timestamp) -> Result<Vec<Expiring>, StoreError> {
     let mut expiring: Vec<Expiring> = Vec::new();
-    for lot in tx.scan_by::<LotByOpen>().prefix(Some(user)).from(now + INSTANT).rows().take(MOST_LOTS) {
+    for lot in tx.scan_by::<LotByOpen>().prefix(Some(user)).from(now + INSTANT).rows().take(MAX_LOTS) {
         let lot = lot?;
         let Some(at) = lot.expires_at else { break };
         let times = expiring.len();
         match expiring.last_mut() {
             Some(last) if last.at == at => last.points += lot.remaining,
-            _ if times == MOST_EXPIRING => break,
+            _ if times == MAX_EXPIRING => break,
             _ => expiring.push(Expiring { points: lot.remaining, at }),
         }
     }
@@ -150,7 +150,7 @@ pub(crate) fn transaction_view(entry: Entry) -> TransactionView {
 
 /// An achievement that is not deleted.
 pub(crate) fn achievement(tx: &Tx<'_>, id: crate::AchievementId) -> Result<Achievement, Error> {
-    let found = tx.get::<Achievement>(&id)?.filter(|it| it.code.is_some());
+    let found = tx.get::<Achievement>(&id)?.filter(|row| row.code.is_some());
     found.ok_or_else(|| Error::not_found("achievement"))
 }
 
@@ -188,18 +188,18 @@ pub(crate) fn user_achievements(tx: &Tx<'_>, op: ListUserAchievements) -> Result
             name: row.name,
             description: row.description,
             badge: row.badge,
-            points: unlocked.map_or(row.points, |it| it.points),
+            points: unlocked.map_or(row.points, |unlocked| unlocked.points),
             count,
             sum,
-            unlocked_at: unlocked.map(|it| it.at),
+            unlocked_at: unlocked.map(|unlocked| unlocked.at),
         })
     };
     if op.status == Some(UserAchievementStatus::InProgress) {
         let page = tx.scan::<Progress>().prefix(op.id).page_of(op.limit, op.cursor, |_| true)?;
-        return page.try_map(|it| named(it.achievement_id, Some(it.count), Some(it.sum), None));
+        return page.try_map(|item| named(item.achievement_id, Some(item.count), Some(item.sum), None));
     }
     let page = tx.scan::<Unlocked>().prefix(op.id).page_of(op.limit, op.cursor, |_| true)?;
-    page.try_map(|it| named(it.achievement_id, None, None, Some(&it)))
+    page.try_map(|item| named(item.achievement_id, None, None, Some(&item)))
 }
 
 /// An offer that is not deleted.

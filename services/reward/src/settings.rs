@@ -18,11 +18,11 @@ use crate::rules::ladder::Ladder;
 /// The row whose epoch counts changes.
 const EPOCH: &str = "epoch";
 /// The largest bonus.
-const MOST_BONUS: u32 = 1_000_000;
+const MAX_BONUS: u32 = 1_000_000;
 /// The longest pending period, in days.
 const LONGEST_PENDING: u32 = 365;
 /// The longest validity, in months.
-const MOST_MONTHS: u32 = 120;
+const MAX_MONTHS: u32 = 120;
 
 text_enum! {
     /// What happens when points are revoked and the balance is too small.
@@ -194,7 +194,7 @@ impl Group for RewardSettings {
         let value = self.point_value.is_none_or(|value| within(value, 1_000_000, 6));
         check(value, "pointValue", "must be 0 to 1,000,000 with at most 6 decimals");
         check(self.pending_days <= LONGEST_PENDING, "pendingDays", "must be 0 to 365 days");
-        let months = self.expiry_months.is_none_or(|months| (1..=MOST_MONTHS).contains(&months));
+        let months = self.expiry_months.is_none_or(|months| (1..=MAX_MONTHS).contains(&months));
         check(months, "expiryMonths", "must be 1 to 120 months; null for never");
         let lapse_pending = self.expiry_months.is_some_and(|months| self.pending_days >= months.saturating_mul(28));
         check(
@@ -207,7 +207,7 @@ impl Group for RewardSettings {
             (self.referral_bonus, "referralBonus"),
             (self.birthday_bonus, "birthdayBonus"),
         ] {
-            check(bonus <= MOST_BONUS, member, "must be 0 to 1,000,000 points");
+            check(bonus <= MAX_BONUS, member, "must be 0 to 1,000,000 points");
         }
         for (percent, member) in
             [(self.min_share_percent, "minSharePercent"), (self.max_share_percent, "maxSharePercent")]

@@ -6,7 +6,7 @@ use promox_kernel::Error;
 
 /// 409 `TAX_CLASS_IN_USE`: products use a tax class that would be removed.
 pub(crate) fn tax_class_in_use(uses: &[TaxClassUse]) -> Error {
-    let named: Vec<String> = uses.iter().map(|it| format!("{} ({})", it.tax_class, it.sku)).collect();
+    let named: Vec<String> = uses.iter().map(|product| format!("{} ({})", product.tax_class, product.sku)).collect();
     let message = format!(
         "Products use tax classes that would be removed: {}. Give these products another class, or list the \
              class in classes.",

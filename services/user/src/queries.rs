@@ -19,17 +19,17 @@ use crate::records::{
 use crate::rules::{chain, permissions, terms};
 
 /// Maximum roles of a user.
-pub(crate) const MOST_ROLES: usize = 20;
+pub(crate) const MAX_ROLES: usize = 20;
 /// Maximum permissions of a role.
-pub(crate) const MOST_PERMISSIONS: usize = 500;
+pub(crate) const MAX_PERMISSIONS: usize = 500;
 /// Maximum live logins of a user.
-pub(crate) const MOST_SESSIONS: usize = 100;
+pub(crate) const MAX_SESSIONS: usize = 100;
 /// The access version of all roles.
 pub(crate) const ALL_ROLES: i64 = 0;
 /// Accounts of one mailbox, by plus tag, that are examined.
-const MOST_OF_A_MAILBOX: usize = 1_000;
+const MAX_OF_A_MAILBOX: usize = 1_000;
 /// Accounts that one page of a search examines.
-const MOST_EXAMINED: usize = 6_000;
+const MAX_EXAMINED: usize = 6_000;
 
 /// The user with this id.
 pub(crate) fn user(tx: &Tx<'_>, id: UserId) -> Result<User, Error> {
@@ -45,7 +45,7 @@ pub(crate) fn user_by_email(tx: &Tx<'_>, email: &Email) -> Result<Option<User>, 
 pub(crate) fn accounts_of(tx: &Tx<'_>, emails: &[Email], ignore_plus_tags: bool) -> Result<Vec<UserId>, StoreError> {
     let mut ids = Vec::new();
     for email in emails {
-        for user in tx.scan_by::<UserByMailbox>().prefix(Some(email.mailbox())).rows().take(MOST_OF_A_MAILBOX) {
+        for user in tx.scan_by::<UserByMailbox>().prefix(Some(email.mailbox())).rows().take(MAX_OF_A_MAILBOX) {
             let user = user?;
             let same = user.email.as_ref().is_some_and(|known| ignore_plus_tags || known.normal() == email.normal());
             if same && !ids.contains(&user.id) {
@@ -58,7 +58,7 @@ pub(crate) fn accounts_of(tx: &Tx<'_>, emails: &[Email], ignore_plus_tags: bool)
 
 /// The names of a user's roles.
 pub(crate) fn roles_of(tx: &Tx<'_>, user: UserId) -> Result<Vec<String>, StoreError> {
-    Ok(tx.scan::<UserRole>().prefix(user).collect(MOST_ROLES)?.into_iter().map(|it| it.role).collect())
+    Ok(tx.scan::<UserRole>().prefix(user).collect(MAX_ROLES)?.into_iter().map(|held| held.role).collect())
 }
 
 /// The permissions of a role; ADMIN has `every` permission.
@@ -70,8 +70,8 @@ pub(crate) fn permissions_of_role(
     if role == permissions::ADMIN {
         return Ok(every.clone());
     }
-    let rows = tx.scan::<RolePermission>().prefix(role).collect(MOST_PERMISSIONS)?;
-    Ok(rows.into_iter().map(|it| it.permission).collect())
+    let rows = tx.scan::<RolePermission>().prefix(role).collect(MAX_PERMISSIONS)?;
+    Ok(rows.into_iter().map(|row| row.permission).collect())
 }
 
 /// The permissions of several roles together.
@@ -130,7 +130,7 @@ pub(crate) fn account(
 
 /// The logins of a user that have not been ended.
 pub(crate) fn live_sessions(tx: &Tx<'_>, user: UserId) -> Result<Vec<Session>, StoreError> {
-    tx.scan_by::<SessionByUser>().prefix((user, None::<Timestamp>)).collect(MOST_SESSIONS * 2)
+    tx.scan_by::<SessionByUser>().prefix((user, None::<Timestamp>)).collect(MAX_SESSIONS * 2)
 }
 
 /// All stored logins of a user.
@@ -208,7 +208,7 @@ pub(crate) fn users(tx: &Tx<'_>, op: ListUsers) -> Result<Page<UserView>, Error>
     } else {
         ids(tx.scan::<User>(), limit, cursor, wanted)
     };
-    let page = page.map_err(|error| if examined.get() > MOST_EXAMINED { too_wide() } else { error })?;
+    let page = page.map_err(|error| if examined.get() > MAX_EXAMINED { too_wide() } else { error })?;
     page.try_map(|id| Ok::<_, Error>(user_view(tx, user(tx, id)?)?))
 }
 

@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 /// How long a refused body is drained.
 const LINGER: Duration = Duration::from_secs(1);
 /// Bytes of a refused body that are drained.
-const MOST_DRAINED: usize = 8 << 20;
+const MAX_DRAINED: usize = 8 << 20;
 
 /// The limits of one body.
 #[derive(Clone, Copy, Debug)]
@@ -85,7 +85,7 @@ pub(crate) async fn json(headers: &HeaderMap, mut body: Incoming, bounds: Bounds
 
 /// Drains the body, up to a limit.
 async fn drain(body: &mut Incoming) {
-    let mut left = MOST_DRAINED;
+    let mut left = MAX_DRAINED;
     while let Some(Ok(frame)) = body.frame().await {
         let length = frame.data_ref().map_or(0, Bytes::len);
         if length > left {

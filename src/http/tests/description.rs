@@ -97,7 +97,7 @@ async fn an_operator_sees_settings_and_changes_levels() {
     let settings = rig.ask("GET /actuator/env", &[operator], "").await;
     assert!(!settings.body.contains("hush"));
     let password =
-        settings.json()["settings"].as_array().unwrap().iter().find(|it| it["key"] == "mail.password").cloned();
+        settings.json()["settings"].as_array().unwrap().iter().find(|item| item["key"] == "mail.password").cloned();
     assert_eq!(password.unwrap()["origin"], "environment PROMOX_MAIL__PASSWORD");
     let set = rig.post("/actuator/loggers", &[operator], r#"{"logger":"promox::http","level":"DEBUG"}"#).await;
     assert_eq!((set.status, &set.json()["loggers"]["promox::http"]), (200, &json!("debug")));

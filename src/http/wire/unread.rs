@@ -26,7 +26,7 @@ use crate::http::wire::activity::Activity;
 /// The start of an HTTP/1 head.
 const HEAD: &[u8] = b"HTTP/1.";
 /// Bytes of a refused request that are drained, so that its client sees the response and not a connection reset.
-const MOST_DRAINED: usize = 1 << 20;
+const MAX_DRAINED: usize = 1 << 20;
 
 /// The error behind hyper's bare response.
 fn error_behind(bare: &[u8]) -> Error {
@@ -118,7 +118,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Completed<S> {
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(refusal) = &mut self.refusal else { return Poll::Ready(Ok(())) };
         let mut room = [0; 4096];
-        while refusal.drained < MOST_DRAINED {
+        while refusal.drained < MAX_DRAINED {
             let mut buffer = ReadBuf::new(&mut room);
             ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
             let read = buffer.filled().len();

@@ -89,7 +89,7 @@ impl Played {
             Ok::<_, String>(FigureLine { line, campaign_id: None })
         };
         let lines = (0..self.lines).map(line).collect::<Result<Vec<_>, _>>().map_err(Error::internal)?;
-        let subtotal = lines.iter().map(|it| it.line.subtotal).sum();
+        let subtotal = lines.iter().map(|line| line.line.subtotal).sum();
         let zero = Amount::ZERO;
         Ok(OrderFigure {
             id,

@@ -63,7 +63,10 @@ impl Log {
         let log = self.0.lock();
         let good = |path: &'static str, status: u16| {
             let of_path = log.values().filter(move |sent| sent.user == user && sent.path.ends_with(path));
-            of_path.filter_map(|sent| sent.answer.clone()).filter(move |it| it.0 == status).map(|it| it.1)
+            of_path
+                .filter_map(|sent| sent.answer.clone())
+                .filter(move |answer| answer.0 == status)
+                .map(|answer| answer.1)
         };
         let cancelled: Vec<Value> = good("/cancel", 200).map(|order| order["id"].clone()).collect();
         let live = good("/api/orders", 201).filter(|order| !cancelled.contains(&order["id"]));
@@ -152,7 +155,10 @@ async fn check(users: &[Client], log: &Log) {
             tokio::task::yield_now().await;
         }
         let coupons = all(user, &format!("{path}/redemptions")).await;
-        assert!(coupons.iter().all(|it| it["status"] == "ISSUED" && it["couponCode"].is_string()), "{coupons:?}");
+        assert!(
+            coupons.iter().all(|coupon| coupon["status"] == "ISSUED" && coupon["couponCode"].is_string()),
+            "{coupons:?}"
+        );
     }
 }
 

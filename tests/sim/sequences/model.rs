@@ -371,7 +371,7 @@ impl Model {
             _ => "PROCESSING",
         };
         let rank =
-            |status: &str| ["CONFIRMED", "PROCESSING", "SHIPPED", "DELIVERED"].iter().position(|it| *it == status);
+            |status: &str| ["CONFIRMED", "PROCESSING", "SHIPPED", "DELIVERED"].iter().position(|item| *item == status);
         if rank(stands) > rank(self.status) {
             self.status = stands;
         }

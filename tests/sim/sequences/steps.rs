@@ -295,13 +295,14 @@ impl<'a> Case<'a> {
     /// Approves the first return that waits; what it says that it gives is what it says later.
     async fn approve_one(&self, dice: &Entropy) {
         let order = self.desk.done("order.get", &[("id", self.id())], Value::Null).await;
-        let waiting = order["returns"].as_array().into_iter().flatten().find(|it| it["status"] == "REQUESTED");
+        let waiting = order["returns"].as_array().into_iter().flatten().find(|item| item["status"] == "REQUESTED");
         let Some(asked) = waiting else { return };
         let terms = json!({"restock": dice.below(4) > 0, "fee": amount(below(dice, 100))});
         let (status, said) = self.ask("order.approve_return", Some(("rid", &asked["id"])), terms).await;
         if status == 200 {
             let now = self.desk.done("order.get", &[("id", self.id())], Value::Null).await;
-            let found = now["returns"].as_array().unwrap().iter().find(|it| it["id"] == asked["id"]).unwrap().clone();
+            let found =
+                now["returns"].as_array().unwrap().iter().find(|item| item["id"] == asked["id"]).unwrap().clone();
             assert_eq!(
                 (&found["refund"], &found["voided"]),
                 (&said["refund"], &said["voided"]),
@@ -357,7 +358,7 @@ impl<'a> Case<'a> {
 
     /// All goods and all money of an order that has left.
     async fn send_all_back(&self, order: &Value) {
-        for asked in order["returns"].as_array().into_iter().flatten().filter(|it| it["status"] == "REQUESTED") {
+        for asked in order["returns"].as_array().into_iter().flatten().filter(|item| item["status"] == "REQUESTED") {
             let (status, answer) = self.ask("order.reject_return", Some(("rid", &asked["id"])), Value::Null).await;
             assert_eq!(status, 200, "case {}: {answer}", self.number);
         }
@@ -395,8 +396,8 @@ fn lost(order: &Value, sku: &str) -> i64 {
     if order["status"] == "CANCELLED" {
         return 0;
     }
-    let approved = returns(order).filter(|it| it["status"] == "APPROVED" && it["restock"] == false);
-    approved.map(|it| units(&it["items"], sku)).sum()
+    let approved = returns(order).filter(|item| item["status"] == "APPROVED" && item["restock"] == false);
+    approved.map(|item| units(&item["items"], sku)).sum()
 }
 
 fn returns(order: &Value) -> impl Iterator<Item = &Value> {
@@ -411,7 +412,7 @@ fn units(items: &Value, sku: &str) -> i64 {
 /// What of a line has not come back, as an item of a return.
 fn left(order: &Value, line: &Value) -> Option<Value> {
     let sku = line["sku"].as_str().unwrap();
-    let back: i64 = returns(order).filter(|it| it["status"] == "APPROVED").map(|it| units(&it["items"], sku)).sum();
+    let back: i64 = returns(order).filter(|row| row["status"] == "APPROVED").map(|row| units(&row["items"], sku)).sum();
     let left = line["quantity"].as_i64().unwrap() - back;
     (left > 0).then(|| json!({"sku": sku, "quantity": left}))
 }

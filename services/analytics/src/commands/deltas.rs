@@ -14,7 +14,7 @@ use crate::rules::sum::Sum;
 
 /// What the promotions of an entry did.
 pub(crate) fn promotions(entry: &Entry) -> impl Iterator<Item = (i64, Attributed)> {
-    entry.uses.0.iter().map(|it| (it.promotion, attributed(entry, 1, it.cost)))
+    entry.uses.0.iter().map(|applied| (applied.promotion, attributed(entry, 1, applied.cost)))
 }
 
 /// What its campaigns did, by their promotions and by their flash sales.
@@ -32,7 +32,7 @@ fn attributed(entry: &Entry, redemptions: i64, cost: Amount) -> Attributed {
 /// What its flash sales sold.
 pub(crate) fn flash_sales(entry: &Entry) -> impl Iterator<Item = (i64, Sold)> {
     let sold = |it: &crate::rules::counting::FlashPart| Sold { orders: 1, units: it.units, revenue: it.revenue };
-    entry.flash.0.iter().map(move |it| (it.sale, sold(it)))
+    entry.flash.0.iter().map(move |flash| (flash.sale, sold(flash)))
 }
 
 /// Whether an entry is added or taken away.

@@ -22,7 +22,7 @@ pub(crate) fn all(tx: &Tx<'_>) -> Result<Vec<Generation>, StoreError> {
 
 /// The one that is shown.
 pub(crate) fn current(tx: &Tx<'_>) -> Result<Option<Generation>, StoreError> {
-    Ok(all(tx)?.into_iter().find(|it| it.status == GenerationStatus::Current))
+    Ok(all(tx)?.into_iter().find(|generation| generation.status == GenerationStatus::Current))
 }
 
 fn begin(tx: &mut Tx<'_>, status: GenerationStatus) -> Result<Generation, StoreError> {
@@ -51,7 +51,7 @@ pub(crate) fn ensure(tx: &mut Tx<'_>) -> Result<(), StoreError> {
 /// Starts a rebuild, or finds the running one.
 pub(crate) fn rebuild(tx: &mut Tx<'_>) -> Result<Generation, StoreError> {
     ensure(tx)?;
-    match all(tx)?.into_iter().find(|it| it.status == GenerationStatus::Rebuilding) {
+    match all(tx)?.into_iter().find(|generation| generation.status == GenerationStatus::Rebuilding) {
         Some(running) => Ok(running),
         None => begin(tx, GenerationStatus::Rebuilding),
     }

@@ -24,7 +24,7 @@ fn bit(stage: VisitStage) -> u32 {
 /// Whether an event of a session changes nothing.
 pub(crate) fn is_known(tx: &Tx<'_>, session: &[u8], stage: VisitStage, now: Timestamp) -> Result<bool, StoreError> {
     let visit = tx.get_by::<VisitBySession>(session.to_vec())?;
-    Ok(visit.is_some_and(|it| it.stages & bit(stage) != 0 && now.since(it.last_seen) < COARSE))
+    Ok(visit.is_some_and(|visit| visit.stages & bit(stage) != 0 && now.since(visit.last_seen) < COARSE))
 }
 
 /// Records what a session did, and with which product.

@@ -83,7 +83,8 @@ fn work(
             None => break,
             Some(Task::Read(index, piece, mark)) => (index, piece, mark),
             Some(Task::Plan(index)) => {
-                let pieces = periods.get(index).map_or_else(|| Ok(Vec::new()), |it| plan(tx, generation, *it))?;
+                let pieces =
+                    periods.get(index).map_or_else(|| Ok(Vec::new()), |period| plan(tx, generation, *period))?;
                 rows += LEVELS.len() * 2;
                 tasks.extend(pieces.into_iter().rev().map(|piece| Task::Read(index, piece, None)));
                 continue;

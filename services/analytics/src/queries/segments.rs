@@ -32,7 +32,7 @@ impl Analytics {
         }
         let buyer = |(number, (orders, revenue, last))| Buyer { number, orders, revenue, last };
         let mut buyers: Vec<Buyer> = buyers.into_iter().map(buyer).collect();
-        buyers.sort_unstable_by_key(|it| it.number);
+        buyers.sort_unstable_by_key(|buyer| buyer.number);
         Ok(buyers)
     }
 

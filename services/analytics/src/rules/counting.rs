@@ -44,8 +44,8 @@ impl Column for Uses {
 
 /// Each campaign with the number of its promotions and flash sales that an order used, and their cost.
 pub(crate) fn campaigns(uses: &Uses, sales: &CampaignSales) -> BTreeMap<i64, (i64, Amount)> {
-    let promotions = uses.0.iter().filter_map(|it| Some((it.campaign?, it.cost)));
-    let sales = sales.0.iter().map(|it| (it.campaign, it.cost));
+    let promotions = uses.0.iter().filter_map(|item| Some((item.campaign?, item.cost)));
+    let sales = sales.0.iter().map(|sale| (sale.campaign, sale.cost));
     let mut campaigns = BTreeMap::<i64, (i64, Amount)>::new();
     for (campaign, part) in promotions.chain(sales) {
         let (uses, cost) = campaigns.entry(campaign).or_default();
@@ -151,8 +151,8 @@ pub(crate) fn measures(order: &OrderFigure) -> Measures {
     Measures {
         orders: 1,
         placed: placed(order),
-        items: order.lines.iter().map(|it| i64::from(it.line.quantity)).sum(),
-        revenue: order.lines.iter().map(|it| it.line.net(inside)).sum(),
+        items: order.lines.iter().map(|line| i64::from(line.line.quantity)).sum(),
+        revenue: order.lines.iter().map(|line| line.line.net(inside)).sum(),
         discounts: order.totals.discount,
         returned: order.returned,
         ..Measures::default()
@@ -180,7 +180,7 @@ pub(crate) fn uses(order: &OrderFigure) -> Uses {
         cost: plain(it.cost),
     };
     let mut uses: Vec<Use> = order.uses.iter().map(to_use).collect();
-    uses.sort_by_key(|it| it.promotion);
+    uses.sort_by_key(|item| item.promotion);
     Uses(uses)
 }
 

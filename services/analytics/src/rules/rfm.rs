@@ -64,9 +64,9 @@ fn ranks<T: Ord>(values: &[T]) -> Vec<u32> {
 
 /// The scores of customers, in the order given.
 pub(crate) fn score(buyers: &[Buyer]) -> Vec<Scores> {
-    let recency = ranks(&buyers.iter().map(|it| it.last).collect::<Vec<_>>());
-    let frequency = ranks(&buyers.iter().map(|it| it.orders).collect::<Vec<_>>());
-    let monetary = ranks(&buyers.iter().map(|it| it.revenue).collect::<Vec<_>>());
+    let recency = ranks(&buyers.iter().map(|buyer| buyer.last).collect::<Vec<_>>());
+    let frequency = ranks(&buyers.iter().map(|buyer| buyer.orders).collect::<Vec<_>>());
+    let monetary = ranks(&buyers.iter().map(|buyer| buyer.revenue).collect::<Vec<_>>());
     let scores = recency.into_iter().zip(frequency).zip(monetary);
     scores.map(|((recency, frequency), monetary)| Scores { recency, frequency, monetary }).collect()
 }

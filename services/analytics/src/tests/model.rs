@@ -186,17 +186,22 @@ impl Naive {
         let goods = |order: &OrderFigure| order.totals.subtotal - order.totals.discount;
         let firsts = model.firsts();
         let buyers: BTreeSet<&str> =
-            orders.iter().map(|it| it.customer.as_str()).filter(|name| firsts.contains_key(name)).collect();
+            orders.iter().map(|order| order.customer.as_str()).filter(|name| firsts.contains_key(name)).collect();
         let is_new = |name: &&&str| within(firsts[**name].0);
         let new = buyers.iter().filter(is_new).count();
-        let refunds = model.orders.values().flat_map(|it| &it.refunds).filter(|it| within(it.at)).map(|it| it.amount);
+        let refunds = model
+            .orders
+            .values()
+            .flat_map(|order| &order.refunds)
+            .filter(|refund| within(refund.at))
+            .map(|refund| refund.amount);
         let notes = model.notes.values().filter(|(at, _)| within(*at)).map(|(_, sum)| *sum);
         let mut naive = Self {
             orders: i64::try_from(orders.len()).unwrap(),
-            items: orders.iter().flat_map(|it| &it.lines).map(|it| i64::from(it.line.quantity)).sum(),
-            revenue: orders.iter().map(|it| goods(it)).sum(),
+            items: orders.iter().flat_map(|order| &order.lines).map(|line| i64::from(line.line.quantity)).sum(),
+            revenue: orders.iter().map(|order| goods(order)).sum(),
             refunds: refunds.chain(notes).sum(),
-            returned: orders.iter().map(|it| it.returned).sum(),
+            returned: orders.iter().map(|order| order.returned).sum(),
             new: i64::try_from(new).unwrap(),
             returning: i64::try_from(buyers.len() - new).unwrap(),
             products: BTreeMap::new(),
@@ -227,8 +232,10 @@ impl Naive {
                 (*uses, *sum) = (*uses + 1, *sum + it.cost);
             }
         }
-        let sales =
-            order.lines.iter().filter_map(|it| Some((it.line.flash_sale_id?.0, it.campaign_id?.0, it.line.quantity)));
+        let sales = order
+            .lines
+            .iter()
+            .filter_map(|line| Some((line.line.flash_sale_id?.0, line.campaign_id?.0, line.line.quantity)));
         let mut seen = BTreeSet::new();
         for (sale, campaign, units) in sales {
             let (uses, sum) = campaigns.entry(campaign).or_default();
@@ -283,7 +290,7 @@ fn states(model: &Model, report: &mut promox_storage::Report) {
         report.left(CREDITED, *id, (-*sum).0.normalize());
     }
     for order in model.orders.values().filter(|order| !order.refunds.is_empty()) {
-        let sum: Amount = order.refunds.iter().map(|it| it.amount).sum();
+        let sum: Amount = order.refunds.iter().map(|refund| refund.amount).sum();
         report.left(REFUNDED, order.id, sum.0.normalize());
     }
 }

@@ -35,8 +35,11 @@ async fn orders_count_while_they_are_neither_failed_nor_cancelled() {
     assert_eq!(told.sales.average_order_value.to_string(), "11.08");
     assert_eq!((told.sales.new_customers, told.sales.returning_customers), (1, 0));
     assert_eq!(told.sales.conversion_rate, None);
-    let best: Vec<_> =
-        told.top_products.iter().map(|it| (it.sku.as_str(), it.orders, it.quantity, it.revenue.to_string())).collect();
+    let best: Vec<_> = told
+        .top_products
+        .iter()
+        .map(|product| (product.sku.as_str(), product.orders, product.quantity, product.revenue.to_string()))
+        .collect();
     assert_eq!(best, [("A", 2, 3, "27.00".to_owned()), ("B", 2, 5, "6.25".to_owned())]);
     world.order(promox_contract::order::OrderFigure { status: OrderStatus::Cancelled, ..first }).await;
     world.follow().await;
@@ -125,7 +128,7 @@ async fn promotions_and_campaigns_have_their_cost_and_their_return() {
         (1, "2.00".into(), "7.0000".into())
     );
     let top = summary(&world, "2024-03-01", "2024-03-02").await.top_promotions;
-    let names: Vec<_> = top.iter().map(|it| it.name.as_deref().unwrap()).collect();
+    let names: Vec<_> = top.iter().map(|item| item.name.as_deref().unwrap()).collect();
     assert_eq!(names, ["Promotion 5", "Promotion 6"]);
     world.order(promox_contract::order::OrderFigure { status: OrderStatus::Cancelled, ..sold }).await;
     world.follow().await;

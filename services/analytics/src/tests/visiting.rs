@@ -35,7 +35,7 @@ async fn visits_are_counted_once_until_a_pause() {
     let period = || (Some("2024-03-15".to_owned()), Some("2024-03-16".to_owned()));
     let (from, to) = period();
     let funnel = world.call(GetFunnel { from, to }).await.unwrap().body;
-    let steps: Vec<_> = funnel.items.iter().map(|it| (it.step.as_str(), it.count)).collect();
+    let steps: Vec<_> = funnel.items.iter().map(|item| (item.step.as_str(), item.count)).collect();
     let visits = [("VISIT", 4), ("PRODUCT_VIEWED", 3), ("CART_ADDED", 1), ("CHECKOUT_STARTED", 1)];
     assert_eq!(steps, [&visits[..], &[("ORDER_PLACED", 1), ("ORDER", 1)]].concat());
     assert_eq!(funnel.items[1].of_visits.unwrap().to_string(), "0.7500");
@@ -70,7 +70,7 @@ async fn every_order_that_is_placed_is_in_the_funnel() {
     let steps = async || {
         let (from, to) = (Some("2024-03-15".to_owned()), Some("2024-03-16".to_owned()));
         let items = world.call(GetFunnel { from, to }).await.unwrap().body.items;
-        let count = |step: &str| items.iter().find(|it| it.step == step).unwrap().count;
+        let count = |step: &str| items.iter().find(|item| item.step == step).unwrap().count;
         (count("ORDER_PLACED"), count("ORDER"))
     };
     let place = async |id: i64, status: OrderStatus, imported: bool| {

@@ -157,7 +157,7 @@ pub(super) fn order(id: i64, customer: &str, placed_at: Timestamp, lines: Vec<Fi
         customer: customer.to_owned(),
         currency: Currency::GBP,
         prices_include_tax: false,
-        totals: totals(lines.iter().map(|it| &it.line)),
+        totals: totals(lines.iter().map(|line| &line.line)),
         lines,
         uses: Vec::new(),
         returned: Amount::ZERO,

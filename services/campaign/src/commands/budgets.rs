@@ -1,4 +1,4 @@
-//! Budgets: held when an order is placed, spent when it is confirmed, given back once when it is undone.
+//! Budgets: held when an order is placed, spent when it is confirmed, released once when it fails or is cancelled.
 
 use promox_contract::campaign::CampaignAmount;
 use promox_contract::ids::{CampaignId, OrderId};
@@ -9,8 +9,7 @@ use super::moves::end_if_spent;
 use crate::records::{BudgetUse, Campaign};
 use crate::reject;
 
-/// Holds budgets for an order, all or nothing. What the order has already is answered again; what it released it does not get
-/// again.
+/// Holds budgets for an order, all or nothing. Repeating it changes nothing; after a release it is refused.
 pub(crate) fn hold(tx: &mut Tx<'_>, order_id: OrderId, amounts: &[CampaignAmount]) -> Result<(), Error> {
     match BudgetUse::begin(tx, &order_id)? {
         Begin::New => {}
@@ -18,12 +17,12 @@ pub(crate) fn hold(tx: &mut Tx<'_>, order_id: OrderId, amounts: &[CampaignAmount
         Begin::Ended(_) => return Err(reject::released(order_id)),
     }
     let mut taken = Vec::with_capacity(amounts.len());
-    for it in amounts {
-        let campaign = tx.get::<Campaign>(&it.campaign_id)?.ok_or(Error::not_found("campaign"))?;
-        if let Some(left) = campaign.left().filter(|left| *left < it.amount) {
-            return Err(reject::exhausted(it.campaign_id, left));
+    for wanted in amounts {
+        let campaign = tx.get::<Campaign>(&wanted.campaign_id)?.ok_or(Error::not_found("campaign"))?;
+        if let Some(left) = campaign.left().filter(|left| *left < wanted.amount) {
+            return Err(reject::exhausted(wanted.campaign_id, left));
         }
-        taken.push((campaign, it.amount));
+        taken.push((campaign, wanted.amount));
     }
     let held_at = tx.now();
     for (mut campaign, amount) in taken {
@@ -35,31 +34,31 @@ pub(crate) fn hold(tx: &mut Tx<'_>, order_id: OrderId, amounts: &[CampaignAmount
     Ok(())
 }
 
-/// What becomes of the budget. A campaign that has spent all of it ends.
-fn apply(tx: &mut Tx<'_>, it: &mut BudgetUse, step: HoldStep) -> Result<(), Error> {
-    let Some(mut campaign) = tx.get::<Campaign>(&it.campaign_id)? else { return Ok(()) };
+/// Changes the budget by one step of a hold. A campaign that has spent all of its budget ends.
+fn apply(tx: &mut Tx<'_>, held: &mut BudgetUse, step: HoldStep) -> Result<(), Error> {
+    let Some(mut campaign) = tx.get::<Campaign>(&held.campaign_id)? else { return Ok(()) };
     match step {
         HoldStep::Post => {
-            campaign.take(-it.amount, it.amount);
+            campaign.take(-held.amount, held.amount);
             end_if_spent(tx, &mut campaign)?;
         }
-        HoldStep::Release | HoldStep::Expire => campaign.take(-it.amount, Amount::ZERO),
-        HoldStep::Reverse => campaign.take(Amount::ZERO, -it.amount),
+        HoldStep::Release | HoldStep::Expire => campaign.take(-held.amount, Amount::ZERO),
+        HoldStep::Reverse => campaign.take(Amount::ZERO, -held.amount),
     }
     Ok(tx.put(&campaign)?)
 }
 
-/// The order is confirmed: what it holds is spent.
+/// Posts a confirmed order's hold: its amounts are spent.
 pub(crate) fn post(tx: &mut Tx<'_>, order_id: OrderId) -> Result<(), Error> {
     BudgetUse::post(tx, &order_id, apply)
 }
 
-/// The order is not to be: what it holds or spent is given back.
+/// Releases what an order holds or spent.
 pub(crate) fn release(tx: &mut Tx<'_>, order_id: OrderId) -> Result<(), Error> {
     BudgetUse::release(tx, &order_id, apply)
 }
 
-/// What an engine that locks takes one after the other: the campaigns' rows.
+/// Lock key of a campaign's row, for engines with row locks.
 pub(crate) fn lock(id: CampaignId) -> Vec<u8> {
     format!("campaign:{id}").into_bytes()
 }

@@ -1,4 +1,4 @@
-//! Campaigns: made, changed, deleted.
+//! Campaigns: created, updated, deleted.
 
 use promox_contract::audit::Audited;
 use promox_contract::condition::Timetable;
@@ -13,10 +13,10 @@ use crate::queries::campaign_view;
 use crate::records::{Campaign, CampaignStatus as Status, Move, MoveReason, SegmentByName, SegmentId};
 use crate::reject;
 
-/// Segments of an audience at most.
-const MOST_AUDIENCE: usize = 50;
+/// Maximum segments of an audience.
+const MAX_AUDIENCE: usize = 50;
 
-/// What the store says a new campaign is in.
+/// The store's currency and time zone, for new campaigns.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
     pub(crate) currency: Currency,
@@ -24,16 +24,16 @@ pub(crate) struct Store {
 }
 
 impl Campaign {
-    /// What the audit trail keeps of it.
+    /// What the audit trail records of it.
     fn trace(&self) -> Value {
         json!({
             "status": self.status, "startsAt": self.starts_at, "endsAt": self.ends_at, "timezone": self.timezone,
-            "schedule": self.schedule.as_ref().map(|it| &it.0), "budget": self.budget, "audience": self.audience.0,
+            "schedule": self.schedule.as_ref().map(|schedule| &schedule.0), "budget": self.budget, "audience": self.audience.0,
         })
     }
 }
 
-/// Makes a draft.
+/// Creates a draft.
 pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, store: &Store, asked: &CreateCampaign) -> Result<CampaignView, Error> {
     let mut faults = Faults::default();
     let now = tx.now();
@@ -82,10 +82,10 @@ fn amount(budget: Amount, currency: Currency, faults: &mut Faults) -> Option<Amo
     faults.take("/budget", exact)
 }
 
-/// The segments of these names.
+/// The segments with these names.
 fn audience(tx: &Tx<'_>, names: &[String], faults: &mut Faults) -> Result<Vec<SegmentId>, StoreError> {
-    if names.len() > MOST_AUDIENCE {
-        faults.note("/audience", format!("must have at most {MOST_AUDIENCE} segments"));
+    if names.len() > MAX_AUDIENCE {
+        faults.note("/audience", format!("must have at most {MAX_AUDIENCE} segments"));
         return Ok(Vec::new());
     }
     let mut ids = Vec::with_capacity(names.len());
@@ -103,7 +103,7 @@ fn audience(tx: &Tx<'_>, names: &[String], faults: &mut Faults) -> Result<Vec<Se
     Ok(ids)
 }
 
-/// Refuses times that are none, or that never come.
+/// Refuses times in the past or in the wrong order, and a schedule that never applies.
 fn check_times(campaign: &Campaign, now: Timestamp, faults: &mut Faults) {
     let Campaign { starts_at, ends_at, timezone, schedule, .. } = campaign;
     let hours = match Timetable::read(timezone, schedule.as_ref().map(|schedule| &schedule.0), "") {
@@ -133,14 +133,16 @@ fn note(
     tx.emit(id, &Audited::new(cx.principal.name(), action, format!("campaign:{id}"), before, after))
 }
 
-/// Changes the members that are sent.
+/// Updates the members that are sent.
 pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, asked: &UpdateCampaign) -> Result<CampaignView, Error> {
     let before = tx.get::<Campaign>(&asked.id)?.ok_or(Error::not_found("campaign"))?;
     cx.check_version(before.version)?;
     let mut after = before.clone();
     let mut faults = Faults::default();
     change(tx, &mut after, asked, &mut faults)?;
-    let times = |it: &Campaign| (it.starts_at, it.ends_at, it.timezone.clone(), it.schedule.clone());
+    let times = |campaign: &Campaign| {
+        (campaign.starts_at, campaign.ends_at, campaign.timezone.clone(), campaign.schedule.clone())
+    };
     if times(&after) != times(&before) {
         check_times(&after, tx.now(), &mut faults);
     }
@@ -182,7 +184,7 @@ fn change(tx: &Tx<'_>, campaign: &mut Campaign, asked: &UpdateCampaign, faults: 
     Ok(())
 }
 
-/// Refuses what the state of a campaign does not allow.
+/// Refuses changes that the campaign's status does not allow.
 fn check_change(before: &Campaign, after: &Campaign) -> Result<(), Error> {
     let named = Campaign { name: after.name.clone(), description: after.description.clone(), ..before.clone() };
     if before.status.is_over() && *after != named {
@@ -201,7 +203,7 @@ fn check_change(before: &Campaign, after: &Campaign) -> Result<(), Error> {
     Ok(())
 }
 
-/// A campaign that has never been ACTIVE, as the caller knows it.
+/// A campaign that has never been ACTIVE, in the version that the caller knows.
 pub(crate) fn deletable(tx: &Tx<'_>, cx: &Cx, id: CampaignId) -> Result<Campaign, Error> {
     let campaign = tx.get::<Campaign>(&id)?.ok_or(Error::not_found("campaign"))?;
     cx.check_version(campaign.version)?;
@@ -211,7 +213,7 @@ pub(crate) fn deletable(tx: &Tx<'_>, cx: &Cx, id: CampaignId) -> Result<Campaign
     Ok(campaign)
 }
 
-/// Deletes what has never been ACTIVE.
+/// Deletes a campaign that has never been ACTIVE.
 pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, id: CampaignId) -> Result<(), Error> {
     let campaign = deletable(tx, cx, id)?;
     for number in 1..=campaign.moves {

@@ -1,4 +1,4 @@
-//! What changes campaigns: each command loads, decides, writes and tells in one transaction.
+//! Commands on campaigns. Each loads, decides, writes and publishes in one transaction.
 
 pub(crate) mod budgets;
 pub(crate) mod campaigns;

@@ -1,4 +1,4 @@
-//! Moves of the state machine: asked for, due, or because a budget is spent.
+//! Transitions of the state machine: requested, scheduled, or because a budget is spent.
 
 use promox_contract::audit::Audited;
 use promox_contract::campaign::{CampaignEnded, CampaignFact, CampaignPaused, CampaignStarted};
@@ -12,17 +12,17 @@ use crate::records::{Campaign, CampaignByDue, CampaignStatus as Status, Move, Mo
 use crate::reject;
 use crate::rules::machine::allowed;
 
-/// Moves that one sweep makes at most.
+/// Maximum transitions of one sweep.
 const SWEEP: usize = 100;
 
-/// Who or what moves a campaign.
+/// Why a campaign changes its status.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cause {
     pub(crate) reason: MoveReason,
     pub(crate) by: Option<UserId>,
 }
 
-/// Moves a campaign, enters it in its history and tells of it. The caller writes the row.
+/// Changes the status, records it in the history and publishes it. The caller writes the row.
 pub(crate) fn shift(tx: &mut Tx<'_>, campaign: &mut Campaign, to: Status, cause: Cause) -> Result<(), StoreError> {
     let from = campaign.status;
     let due_at = campaign.due_at.filter(|_| cause.reason == MoveReason::Schedule);
@@ -43,7 +43,7 @@ pub(crate) fn shift(tx: &mut Tx<'_>, campaign: &mut Campaign, to: Status, cause:
     }
 }
 
-/// Enters a move in the history.
+/// Adds a transition to the history.
 pub(crate) fn enter(
     tx: &mut Tx<'_>,
     campaign: &mut Campaign,
@@ -65,7 +65,7 @@ pub(crate) fn enter(
     tx.insert(&entry)
 }
 
-/// Moves a campaign because somebody asks for it.
+/// Changes the status as requested.
 pub(crate) fn request(tx: &mut Tx<'_>, cx: &Cx, id: CampaignId, to: Status) -> Result<CampaignView, Error> {
     let mut campaign = tx.get::<Campaign>(&id)?.ok_or(Error::not_found("campaign"))?;
     cx.check_version(campaign.version)?;
@@ -86,7 +86,7 @@ pub(crate) fn request(tx: &mut Tx<'_>, cx: &Cx, id: CampaignId, to: Status) -> R
     Ok(campaign_view(tx, campaign)?)
 }
 
-/// Refuses to start what cannot run.
+/// Refuses to start a campaign that cannot run.
 fn check(tx: &Tx<'_>, campaign: &Campaign, to: Status) -> Result<(), Error> {
     if !matches!(to, Status::Scheduled | Status::Active) {
         return Ok(());
@@ -100,7 +100,7 @@ fn check(tx: &Tx<'_>, campaign: &Campaign, to: Status) -> Result<(), Error> {
     if campaign.is_spent() { Err(reject::spent()) } else { Ok(()) }
 }
 
-/// Ends a campaign whose budget confirmed orders have taken. The caller writes the row.
+/// Ends a campaign whose budget is spent. The caller writes the row.
 pub(crate) fn end_if_spent(tx: &mut Tx<'_>, campaign: &mut Campaign) -> Result<(), StoreError> {
     let runs = matches!(campaign.status, Status::Active | Status::Paused);
     if !runs || !campaign.is_spent() {
@@ -109,7 +109,8 @@ pub(crate) fn end_if_spent(tx: &mut Tx<'_>, campaign: &mut Campaign) -> Result<(
     shift(tx, campaign, Status::Ended, Cause { reason: MoveReason::Budget, by: None })
 }
 
-/// Makes the moves whose time has come, in the order of their times, one bounded batch; whether there may be more.
+/// Makes the transitions that are due, in the order of their times, one bounded batch. Returns whether there may be
+/// more.
 pub(crate) fn keep_time(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
     let soon = Some(tx.now() + std::time::Duration::from_micros(1));
     for _ in 0..SWEEP {

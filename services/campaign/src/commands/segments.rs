@@ -1,4 +1,4 @@
-//! Segments: made, changed, deleted; each change moves the epoch of what is compiled from them.
+//! Segments: created, updated, deleted; each change increments the epoch of the compiled segments.
 
 use std::collections::BTreeSet;
 
@@ -9,16 +9,16 @@ use promox_storage::{StoreError, Tx};
 use serde_json::{Value, json};
 
 use crate::api::SegmentView;
-use crate::queries::{MOST_SEGMENTS, SEGMENTS, segment_view};
+use crate::queries::{MAX_SEGMENTS, SEGMENTS, segment_view};
 use crate::records::{Campaign, Epoch, Member, Segment, SegmentByName, SegmentId};
 use crate::reject;
 
-/// Who is in a segment.
+/// What defines the members of a segment.
 #[derive(Clone, Debug)]
 pub(crate) enum Membership {
-    /// Whom the rule holds for.
+    /// The customers that match this rule.
     Rule(Condition),
-    /// These accounts, each once, sorted.
+    /// These accounts, sorted and without duplicates.
     Listed(Vec<UserId>),
 }
 
@@ -32,7 +32,7 @@ impl Membership {
 }
 
 impl Segment {
-    /// What the audit trail keeps of it.
+    /// What the audit trail records of it.
     fn trace(&self) -> Value {
         let listed = self.user_ids.as_ref().map(|ids| ids.len());
         json!({ "rule": self.rule.as_ref().map(|rule| &rule.0), "listed": listed })
@@ -43,7 +43,7 @@ impl Segment {
     }
 }
 
-/// Makes a segment.
+/// Creates a segment.
 pub(crate) fn create(
     tx: &mut Tx<'_>,
     cx: &Cx,
@@ -51,8 +51,8 @@ pub(crate) fn create(
     who: &Membership,
 ) -> Result<SegmentView, Error> {
     check_name(tx, name, None)?;
-    if tx.scan::<Segment>().collect(MOST_SEGMENTS)?.len() >= MOST_SEGMENTS {
-        return Err(reject::too_many_segments(MOST_SEGMENTS));
+    if tx.scan::<Segment>().collect(MAX_SEGMENTS)?.len() >= MAX_SEGMENTS {
+        return Err(reject::too_many_segments(MAX_SEGMENTS));
     }
     let now = tx.now();
     let mut segment = Segment {
@@ -79,7 +79,7 @@ fn check_name(tx: &Tx<'_>, name: &str, own: Option<SegmentId>) -> Result<(), Err
     }
 }
 
-/// Changes the name, or who is in it.
+/// Updates the name or the members.
 pub(crate) fn update(
     tx: &mut Tx<'_>,
     cx: &Cx,
@@ -105,14 +105,14 @@ pub(crate) fn update(
     Ok(segment_view(after))
 }
 
-/// A segment as the caller knows it.
+/// A segment in the version that the caller knows.
 pub(crate) fn known(tx: &Tx<'_>, cx: &Cx, id: SegmentId) -> Result<Segment, Error> {
     let segment = tx.get::<Segment>(&id)?.ok_or(Error::not_found("segment"))?;
     cx.check_version(segment.version)?;
     Ok(segment)
 }
 
-/// A segment that is no campaign's audience.
+/// A segment that is in no campaign's audience.
 pub(crate) fn deletable(tx: &Tx<'_>, cx: &Cx, id: SegmentId) -> Result<Segment, Error> {
     let segment = known(tx, cx, id)?;
     for campaign in tx.scan::<Campaign>().backward().rows() {
@@ -124,7 +124,7 @@ pub(crate) fn deletable(tx: &Tx<'_>, cx: &Cx, id: SegmentId) -> Result<Segment, 
     Ok(segment)
 }
 
-/// Deletes a segment that is no campaign's audience.
+/// Deletes a segment that is in no campaign's audience.
 pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, id: SegmentId) -> Result<(), Error> {
     let segment = deletable(tx, cx, id)?;
     move_members(tx, id, &segment.ids(), &BTreeSet::new())?;
@@ -148,7 +148,7 @@ fn move_members(
     Ok(())
 }
 
-/// Writes an entry of the audit trail, and lets what is compiled know.
+/// Writes the audit trail and increments the epoch.
 fn note(
     tx: &mut Tx<'_>,
     cx: &Cx,

@@ -52,7 +52,7 @@ impl Campaign {
 
     /// Its schedule, which was validated when it was saved; one with an unknown zone is always open.
     fn timetable(&self) -> Timetable {
-        Timetable::read(&self.timezone, self.schedule.as_ref().map(|it| &it.0), "").unwrap_or_default()
+        Timetable::read(&self.timezone, self.schedule.as_ref().map(|schedule| &schedule.0), "").unwrap_or_default()
     }
 
     /// Why the campaign does not apply now; by time, even before its row has been updated.
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_graph_is_the_contracts() {
+    fn the_graph_matches_the_contract() {
         let moves = |from: Status| allowed(from).iter().map(|to| to.as_str()).collect::<Vec<_>>().join(" ");
         let graph = Status::ALL.iter().map(|from| format!("{from}: {}", moves(*from)));
         let expected = [

@@ -1,3 +1,3 @@
-//! The pure part: the state machine. No storage, no clock.
+//! Domain rules: the state machine. No storage, no clock.
 
 pub(crate) mod machine;

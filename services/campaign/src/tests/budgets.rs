@@ -1,4 +1,4 @@
-//! Budgets: never passed, spent by confirmed orders, given back once.
+//! Budgets: never exceeded, spent by confirmed orders, released once.
 
 use promox_contract::campaign::{CampaignAmount, GetCampaignStates, HoldBudgets, ReleaseBudgets};
 use promox_contract::ids::{CampaignId, OrderId};
@@ -23,7 +23,7 @@ async fn release(shop: &Shop, order: i64) {
     shop.call(ReleaseBudgets { order_id: OrderId(order) }).await.unwrap();
 }
 
-/// Confirms orders, as the order service does, and lets the consumer follow.
+/// Confirms orders as the order service does, and runs the consumer.
 async fn confirm(shop: &Shop, orders: &[i64]) {
     for order in orders {
         let fact = json!({"orderId": order, "userId": null, "total": "0.00", "currency": "GBP"});
@@ -55,7 +55,7 @@ fn of(spent: &str, held: &str, status: &str) -> (String, String, String) {
 }
 
 #[tokio::test]
-async fn a_budget_is_held_spent_and_never_passed() {
+async fn a_budget_is_held_spent_and_never_exceeded() {
     let shop = Shop::open();
     let (id, other) = (running(&shop, "10.00").await, running(&shop, "100.00").await);
     hold(&shop, 1, &[(id, "6.00")]).await.unwrap();
@@ -66,7 +66,7 @@ async fn a_budget_is_held_spent_and_never_passed() {
     assert_eq!(numbers(&shop, other).await, of("0.00", "0.00", "ACTIVE"));
     hold(&shop, 3, &[(id, "4.00"), (other, "2.50")]).await.unwrap();
     assert_eq!(left(&shop, id).await, (Some("0.00".parse().unwrap()), Some(RejectReason::BudgetExhausted)));
-    assert_eq!(numbers(&shop, id).await, of("0.00", "10.00", "ACTIVE"), "holds only make it exhausted");
+    assert_eq!(numbers(&shop, id).await, of("0.00", "10.00", "ACTIVE"), "holds only exhaust it");
     shop.verify();
     confirm(&shop, &[1]).await;
     assert_eq!(numbers(&shop, id).await, of("6.00", "4.00", "ACTIVE"));
@@ -89,7 +89,7 @@ async fn confirmed_spending_that_reaches_the_budget_ends_it() {
     assert_eq!(numbers(&shop, id).await, of("10.00", "0.00", "ENDED"));
     assert_eq!(shop.campaign_events().await.last(), Some(&("CAMPAIGN_ENDED".to_owned(), id)));
     release(&shop, 2).await;
-    assert_eq!(numbers(&shop, id).await, of("7.00", "0.00", "ENDED"), "over is over");
+    assert_eq!(numbers(&shop, id).await, of("7.00", "0.00", "ENDED"), "it has ended");
     shop.verify();
 }
 
@@ -112,7 +112,7 @@ async fn a_budget_is_not_cut_below_what_is_taken() {
 }
 
 #[tokio::test]
-async fn what_gave_back_first_is_not_taken_later_and_no_budget_has_no_end() {
+async fn a_released_order_holds_nothing_and_no_budget_is_unlimited() {
     let shop = Shop::open();
     let id = shop.create(json!({})).await;
     shop.go(id, "ACTIVE").await.unwrap();

@@ -1,4 +1,4 @@
-//! Campaigns on the memory engine, each scenario closed by the auditor.
+//! Campaigns on the memory engine; each scenario ends with the auditor.
 
 mod budgets;
 mod moves;
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use crate::{Campaigns, CreateCampaign, GetCampaign, MoveCampaign};
 
-/// A node with the campaign service whole. It is Monday, 23 November 2026, noon.
+/// A node with the campaign service alone. It is noon on Monday, 23 November 2026.
 struct Shop(Harness<Campaigns>);
 
 impl Deref for Shop {
@@ -61,7 +61,7 @@ impl Shop {
         self.ask_as::<O>(self.staff(), json).await
     }
 
-    /// Makes a campaign with these members; its id.
+    /// Creates a campaign with these members and returns its id.
     async fn create(&self, members: Value) -> i64 {
         let mut body = json!({"name": "Sale"});
         body.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
@@ -76,12 +76,12 @@ impl Shop {
         self.ask::<GetCampaign>(json!({ "id": id })).await.unwrap()["status"].as_str().unwrap().to_owned()
     }
 
-    /// Moves the clock on and lets the job do what has become due.
+    /// Moves the clock on and runs the job until nothing is due.
     async fn pass_hours(&self, hours: u64) {
         self.pass(Duration::from_hours(hours)).await;
     }
 
-    /// Type and campaign of each event.
+    /// The type and campaign of each event.
     async fn campaign_events(&self) -> Vec<(String, i64)> {
         let events = self.events().await.into_iter().filter(|event| event.topic == "campaign");
         events.map(|event| (event.kind, event.aggregate_id)).collect()

@@ -1,4 +1,4 @@
-//! The state machine: asked for, by the clock, and after a stop.
+//! The state machine: by request, by the clock, and after the node was down.
 
 use promox_contract::campaign::GetCampaignStates;
 use promox_contract::ids::CampaignId;
@@ -20,13 +20,13 @@ async fn path(shop: &Shop, id: i64) -> String {
     let page = shop.ask::<ListHistory>(json!({ "id": id })).await.unwrap();
     let steps = page["items"].as_array().unwrap().iter();
     steps
-        .map(|it| format!("{}/{}", it["to"].as_str().unwrap(), it["reason"].as_str().unwrap()))
+        .map(|step| format!("{}/{}", step["to"].as_str().unwrap(), step["reason"].as_str().unwrap()))
         .collect::<Vec<_>>()
         .join(" ")
 }
 
 #[tokio::test]
-async fn every_move_is_the_graphs() {
+async fn only_transitions_of_the_graph_are_allowed() {
     let shop = Shop::open();
     let made = shop.ask::<CreateCampaign>(json!({"name": "Spring"})).await.unwrap();
     assert_eq!((made["status"].as_str(), made["timezone"].as_str()), (Some("DRAFT"), Some("Europe/London")));
@@ -55,7 +55,7 @@ async fn every_move_is_the_graphs() {
 }
 
 #[tokio::test]
-async fn the_clock_starts_and_ends_them_and_decides_before_the_row_follows() {
+async fn the_clock_decides_before_the_row_follows() {
     let shop = Shop::open();
     let id = shop.create(json!({"startsAt": "2026-11-23T13:00:00Z", "endsAt": "2026-11-23T15:00:00Z"})).await;
     assert_eq!(reason(&shop, id).await, Some(RejectReason::NotStarted));
@@ -73,7 +73,7 @@ async fn the_clock_starts_and_ends_them_and_decides_before_the_row_follows() {
 }
 
 #[tokio::test]
-async fn what_passed_while_nothing_ran_is_made_up_for_in_its_order() {
+async fn missed_transitions_are_made_in_order() {
     let shop = Shop::open();
     let whole = shop.create(json!({"startsAt": "2026-11-23T13:00:00Z", "endsAt": "2026-11-23T16:00:00Z"})).await;
     let open = shop.create(json!({"startsAt": "2026-11-23T14:00:00Z"})).await;
@@ -98,7 +98,7 @@ async fn what_passed_while_nothing_ran_is_made_up_for_in_its_order() {
 }
 
 #[tokio::test]
-async fn activated_early_it_starts_now_and_late_it_does_not() {
+async fn early_activation_starts_now_and_a_late_one_is_refused() {
     let shop = Shop::open();
     let id = shop.create(json!({"startsAt": "2026-11-30T00:00:00Z", "endsAt": "2026-12-01T00:00:00Z"})).await;
     shop.go(id, "SCHEDULED").await.unwrap();
@@ -133,7 +133,7 @@ async fn a_schedule_decides_by_the_hour() {
 }
 
 #[tokio::test]
-async fn faults_are_pointed_at() {
+async fn faults_have_pointers() {
     let shop = Shop::open();
     let cases: [(Value, &[&str]); 8] = [
         (json!({"name": "", "budget": "1.001"}), &["/name", "/budget"]),
@@ -160,7 +160,12 @@ async fn versions_lists_and_deletion() {
     shop.go(2, "ACTIVE").await.unwrap();
     let names = async |query: Value| {
         let page = shop.ask::<ListCampaigns>(query).await.unwrap();
-        page["items"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap().to_owned()).collect::<String>()
+        page["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["name"].as_str().unwrap().to_owned())
+            .collect::<String>()
     };
     assert_eq!((names(json!({})).await.as_str(), names(json!({"status": "DRAFT"})).await.as_str()), ("CBA", "CA"));
     let mut stale = shop.staff();

@@ -1,4 +1,4 @@
-//! Segments: by rule or by list, and audiences of them.
+//! Segments by rule or by list, and audiences.
 
 use promox_contract::campaign::{GetCampaignStates, GetCustomerSegments};
 use promox_contract::ids::CampaignId;
@@ -40,13 +40,13 @@ async fn a_customer_is_in_segments_by_rule_and_by_list() {
     assert_eq!(segments_of(&shop, customer(4, 0)).await, "EARLY");
     assert_eq!(segments_of(&shop, customer(8, 0)).await, "");
     let page = shop.ask::<ListSegments>(json!({})).await.unwrap();
-    let names: Vec<_> = page["items"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
+    let names: Vec<_> = page["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["EARLY", "LOYAL"]);
     shop.verify();
 }
 
 #[tokio::test]
-async fn an_audience_is_who_is_in_any_of_its_segments() {
+async fn an_audience_is_the_union_of_its_segments() {
     let shop = Shop::open();
     shop.ask::<CreateSegment>(loyal()).await.unwrap();
     shop.ask::<CreateSegment>(json!({"name": "FRIENDS", "userIds": [7]})).await.unwrap();
@@ -58,9 +58,9 @@ async fn an_audience_is_who_is_in_any_of_its_segments() {
         found.items[0].in_audience
     };
     assert!(within(Some(customer(7, 0))).await && within(Some(customer(1, 3))).await && within(None).await);
-    assert!(within(Some(customer(20, 0))).await, "what the caller left out is asked for");
+    assert!(within(Some(customer(20, 0))).await, "what the caller left out is queried");
     let said = Customer { segments: vec!["LOYAL".into()], ..Customer::default() };
-    assert!(within(Some(said)).await, "the caller's word counts");
+    assert!(within(Some(said)).await, "the caller's statement wins");
     assert!(!within(Some(customer(1, 2))).await && !within(Some(Customer::default())).await);
     assert_eq!(code(shop.ask::<DeleteSegment>(json!({"id": 2})).await), "SEGMENT_IN_USE");
     let narrowed = shop.ask::<UpdateCampaign>(json!({"id": id, "audience": ["LOYAL"]})).await.unwrap();
@@ -74,18 +74,18 @@ async fn an_audience_is_who_is_in_any_of_its_segments() {
 }
 
 #[tokio::test]
-async fn what_a_promotion_names_keeps_its_name() {
+async fn a_segment_in_use_keeps_its_name() {
     let shop = Shop::open();
     let id = &shop.ask::<CreateSegment>(json!({"name": "NAMED", "userIds": [7]})).await.unwrap()["id"];
     assert_eq!(code(shop.ask::<DeleteSegment>(json!({"id": id})).await), "SEGMENT_IN_USE");
     assert_eq!(code(shop.ask::<UpdateSegment>(json!({"id": id, "name": "OTHER"})).await), "SEGMENT_IN_USE");
     let moved = shop.ask::<UpdateSegment>(json!({"id": id, "name": "NAMED", "userIds": [8]})).await.unwrap();
-    assert_eq!(moved["userIds"], json!([8]), "who is in it can change");
+    assert_eq!(moved["userIds"], json!([8]), "its members can change");
     shop.verify();
 }
 
 #[tokio::test]
-async fn faults_are_pointed_at() {
+async fn faults_have_pointers() {
     let shop = Shop::open();
     shop.ask::<CreateSegment>(loyal()).await.unwrap();
     assert_eq!(code(shop.ask::<CreateSegment>(loyal()).await), "SEGMENT_NAME_TAKEN");

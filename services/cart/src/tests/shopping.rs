@@ -102,7 +102,8 @@ async fn what_cannot_be_bought_any_more_is_shown_with_a_warning() {
     shop.stock("A", 100, 2);
     shop.shelf.0.lock().remove(&sku("B"));
     let cart = user.call(GetCart {}).await.unwrap();
-    let warned: Vec<_> = cart.warnings.iter().map(|it| (it.code, it.sku.clone().unwrap(), it.available)).collect();
+    let warned: Vec<_> =
+        cart.warnings.iter().map(|warning| (warning.code, warning.sku.clone().unwrap(), warning.available)).collect();
     let want =
         [(WarningCode::InsufficientStock, sku("A"), Some(2)), (WarningCode::ProductUnavailable, sku("B"), Some(0))];
     assert_eq!(warned, want);
@@ -121,7 +122,8 @@ async fn codes_are_kept_while_they_do_not_apply_and_say_why() {
     let codes = SetCodes { promotion_code: Some("SUMMER".to_owned()), coupon_codes: vec!["X-1".to_owned()] };
     let cart = user.call(codes).await.unwrap();
     assert_eq!(cart.codes.promotion_code.as_deref(), Some("SUMMER"));
-    let rejected: Vec<_> = cart.warnings.iter().map(|it| (it.code, it.rejected_code.as_deref().unwrap())).collect();
+    let rejected: Vec<_> =
+        cart.warnings.iter().map(|warning| (warning.code, warning.rejected_code.as_deref().unwrap())).collect();
     assert_eq!(rejected, [(WarningCode::CodeNotApplied, "SUMMER"), (WarningCode::CodeNotApplied, "X-1")]);
     let cart = user.call(SetCodes { promotion_code: None, coupon_codes: Vec::new() }).await.unwrap();
     assert_eq!((cart.codes.promotion_code, cart.warnings), (None, Vec::new()));
@@ -144,8 +146,8 @@ async fn merging_adds_up_caps_and_happens_once() {
     let capped: Vec<_> = merged
         .warnings
         .iter()
-        .filter(|it| it.code == WarningCode::QuantityCapped)
-        .map(|it| (it.sku.clone().unwrap(), it.asked, it.available))
+        .filter(|warning| warning.code == WarningCode::QuantityCapped)
+        .map(|item| (item.sku.clone().unwrap(), item.asked, item.available))
         .collect();
     assert_eq!(capped, [(sku("A"), Some(13), Some(10)), (sku("C"), Some(1), Some(0))]);
     assert_eq!(merged.codes.promotion_code.as_deref(), Some("GUEST"));

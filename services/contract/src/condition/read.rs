@@ -12,9 +12,9 @@ use super::test::{Leaf, Test, Wanted};
 /// Maximum nesting of `all`, `any` and `not`.
 const DEEPEST: usize = 8;
 /// Maximum comparisons of a condition, including nested ones.
-const MOST_COMPARISONS: usize = 200;
+const MAX_COMPARISONS: usize = 200;
 /// Maximum members of a list value.
-const MOST_MEMBERS: usize = 1_000;
+const MAX_MEMBERS: usize = 1_000;
 
 /// The parsed form of a line filter.
 pub trait Lines: Sized {
@@ -61,27 +61,30 @@ impl Reader {
         self.faults.push(FieldError::new(pointer, detail));
     }
 
-    fn nested<I: Lines>(&mut self, it: &Condition, pointer: &str, depth: usize) -> Option<Test<I>> {
-        let comparison = it.field.is_some() || it.op.is_some() || it.value.is_some() || it.items.is_some();
-        let forms = [it.all.is_some(), it.any.is_some(), it.not.is_some(), comparison];
+    fn nested<I: Lines>(&mut self, condition: &Condition, pointer: &str, depth: usize) -> Option<Test<I>> {
+        let comparison = condition.field.is_some()
+            || condition.op.is_some()
+            || condition.value.is_some()
+            || condition.items.is_some();
+        let forms = [condition.all.is_some(), condition.any.is_some(), condition.not.is_some(), comparison];
         if forms.iter().filter(|form| **form).count() != 1 {
             self.fault(pointer, "must be one of all, any, not, or a comparison of field, op and value");
             return None;
         }
         if comparison {
-            return self.leaf(it, pointer).map(|leaf| Test::Leaf(Box::new(leaf)));
+            return self.leaf(condition, pointer).map(|leaf| Test::Leaf(Box::new(leaf)));
         }
         if depth == DEEPEST {
             self.fault(pointer, format!("must nest at most {DEEPEST} levels deep"));
             return None;
         }
-        if let Some(inner) = &it.not {
+        if let Some(inner) = &condition.not {
             return Some(Test::Not(Box::new(self.nested(inner, &format!("{pointer}/not"), depth + 1)?)));
         }
-        if let Some(all) = &it.all {
+        if let Some(all) = &condition.all {
             return self.several(all, &format!("{pointer}/all"), depth).map(Test::All);
         }
-        let any = it.any.as_deref().unwrap_or_default();
+        let any = condition.any.as_deref().unwrap_or_default();
         let pointer = format!("{pointer}/any");
         if any.is_empty() {
             self.fault(&pointer, "an empty any never matches");
@@ -97,15 +100,15 @@ impl Reader {
         tests.into_iter().collect()
     }
 
-    fn leaf<I: Lines>(&mut self, it: &Condition, pointer: &str) -> Option<Leaf<I>> {
-        self.count(it, pointer);
-        let (name, op, value) = (it.field.clone()?, it.op?, it.value.clone()?);
+    fn leaf<I: Lines>(&mut self, condition: &Condition, pointer: &str) -> Option<Leaf<I>> {
+        self.count(condition, pointer);
+        let (name, op, value) = (condition.field.clone()?, condition.op?, condition.value.clone()?);
         let field = self.field(&name, &format!("{pointer}/field"))?;
         let at = format!("{pointer}/items");
-        if it.items.is_some() && !field.is_of_items() {
+        if condition.items.is_some() && !field.is_of_items() {
             self.fault(&at, "only items.… fields can be restricted to some lines");
         }
-        let items = I::read_filter(it.items.as_deref(), &at, self.currency, &mut self.faults);
+        let items = I::read_filter(condition.items.as_deref(), &at, self.currency, &mut self.faults);
         if !field.value_type().compares(op) {
             self.fault(format!("{pointer}/op"), format!("{op} cannot compare {name}"));
             return None;
@@ -115,12 +118,14 @@ impl Reader {
     }
 
     /// Counts a comparison, and reports what it lacks.
-    fn count(&mut self, it: &Condition, pointer: &str) {
+    fn count(&mut self, condition: &Condition, pointer: &str) {
         self.comparisons += 1;
-        if self.comparisons == MOST_COMPARISONS + 1 {
-            self.fault(pointer, format!("must have at most {MOST_COMPARISONS} comparisons"));
+        if self.comparisons == MAX_COMPARISONS + 1 {
+            self.fault(pointer, format!("must have at most {MAX_COMPARISONS} comparisons"));
         }
-        for (name, absent) in [("field", it.field.is_none()), ("op", it.op.is_none()), ("value", it.value.is_none())] {
+        for (name, absent) in
+            [("field", condition.field.is_none()), ("op", condition.op.is_none()), ("value", condition.value.is_none())]
+        {
             if absent {
                 let (pointer, detail) =
                     (format!("{pointer}/{name}"), "a comparison must have field, op and value".to_owned());
@@ -149,9 +154,9 @@ impl Reader {
     }
 
     fn list(&mut self, field: &Field, value: &Value, (name, at): (&str, &str)) -> Option<Wanted> {
-        let members = value.as_array().filter(|list| (1..=MOST_MEMBERS).contains(&list.len()));
+        let members = value.as_array().filter(|list| (1..=MAX_MEMBERS).contains(&list.len()));
         let Some(members) = members else {
-            self.fault(at, format!("IN and NOT_IN take a list of 1 to {MOST_MEMBERS} values"));
+            self.fault(at, format!("IN and NOT_IN take a list of 1 to {MAX_MEMBERS} values"));
             return None;
         };
         let (mut numbers, mut texts) = (Vec::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! Batches: asked for, made chunk by chunk, disabled by one row.
+//! Batches: requested, generated in chunks, disabled by one row.
 
 use promox_contract::audit::Audited;
 use promox_contract::coupon::CouponsIssued;
@@ -12,7 +12,7 @@ use crate::queries::batch_view;
 use crate::records::{Batch, BatchId, BatchStatus, Coupon};
 use crate::rules::standing::Terms;
 
-/// A batch to be made.
+/// A requested batch.
 #[derive(Clone, Debug)]
 pub(crate) struct NewBatch {
     pub(crate) promotion_id: PromotionId,
@@ -21,7 +21,7 @@ pub(crate) struct NewBatch {
     pub(crate) terms: Terms,
 }
 
-/// Asks for a batch. The same idempotency key finds the same batch again, as far as it is.
+/// Creates a batch. The same idempotency key returns the same batch, with its progress.
 pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, new: &NewBatch) -> Result<BatchView, Error> {
     if let Some(claim) = &cx.claim
         && let Recall::Undecided(id) = tx.recall(claim)?
@@ -58,8 +58,8 @@ fn note(tx: &mut Tx<'_>, cx: &Cx, action: &str, id: BatchId, after: serde_json::
     tx.emit(id, &Audited::new(cx.principal.name(), action, format!("coupon_batch:{id}"), (), after))
 }
 
-/// Adds the next codes of a batch, drawn for the ordinals from `from` on; whether there are more to make. A batch that has
-/// moved on, or is disabled, is left alone.
+/// Adds the next codes of a batch, drawn for the ordinals from `from` on. Returns whether more are to be generated.
+/// Does nothing if the batch has other progress or is disabled.
 pub(crate) fn add(tx: &mut Tx<'_>, id: BatchId, from: i64, codes: &[String]) -> Result<bool, StoreError> {
     let Some(mut batch) = tx.get::<Batch>(&id)?.filter(|batch| batch.making.is_some()) else { return Ok(false) };
     if batch.generated != from {
@@ -98,7 +98,7 @@ fn coupon_of(batch: &Batch, code: &str) -> Coupon {
     }
 }
 
-/// Gives a batch up whose pattern has no free codes left.
+/// Ends the generation of a batch whose pattern has no free codes left.
 pub(crate) fn give_up(tx: &mut Tx<'_>, id: BatchId) -> Result<(), StoreError> {
     let Some(mut batch) = tx.get::<Batch>(&id)?.filter(|batch| batch.making.is_some()) else { return Ok(()) };
     batch.status = BatchStatus::Failed;
@@ -106,7 +106,7 @@ pub(crate) fn give_up(tx: &mut Tx<'_>, id: BatchId) -> Result<(), StoreError> {
     tx.put(&batch)
 }
 
-/// Takes a batch out of use. Asking again changes nothing.
+/// Disables a batch. Repeating it changes nothing.
 pub(crate) fn disable(tx: &mut Tx<'_>, cx: &Cx, id: BatchId) -> Result<BatchView, Error> {
     let mut batch = tx.get::<Batch>(&id)?.ok_or(Error::not_found("batch"))?;
     cx.check_version(batch.version)?;

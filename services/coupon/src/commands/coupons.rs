@@ -1,4 +1,4 @@
-//! Single coupons: made, changed, imported, issued to a person.
+//! Single coupons: created, updated, imported, issued to a person.
 
 use promox_contract::audit::Audited;
 use promox_contract::coupon::CouponsIssued;
@@ -15,10 +15,10 @@ use crate::reject;
 use crate::rules::code::subject;
 use crate::rules::standing::Terms;
 
-/// A coupon to be made.
+/// A coupon to create.
 #[derive(Clone, Debug)]
 pub(crate) struct NewCoupon {
-    /// As it is written, and in normal form.
+    /// The code as written, and in normal form.
     pub(crate) code: (String, String),
     pub(crate) promotion_id: PromotionId,
     pub(crate) user_id: Option<UserId>,
@@ -64,7 +64,7 @@ impl Coupon {
         self.ends_at = ends_at;
     }
 
-    /// What the audit trail keeps of it.
+    /// What the audit trail records of it.
     fn trace(&self) -> Value {
         json!({
             "promotionId": self.promotion_id, "userId": self.user_id, "disabled": self.disabled,
@@ -85,7 +85,7 @@ pub(crate) fn note(
     tx.emit(1, &Audited::new(cx.principal.name(), action, subject(normal), before, after))
 }
 
-/// Makes one, unless the code is taken.
+/// Inserts a coupon unless the code is taken.
 fn insert(tx: &mut Tx<'_>, new: &NewCoupon) -> Result<Coupon, Error> {
     let coupon = new.row(tx.now());
     if tx.get::<Coupon>(&coupon.code)?.is_some() {
@@ -96,7 +96,7 @@ fn insert(tx: &mut Tx<'_>, new: &NewCoupon) -> Result<Coupon, Error> {
     Ok(coupon)
 }
 
-/// Makes a coupon.
+/// Creates a coupon.
 pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, new: &NewCoupon) -> Result<CouponView, Error> {
     let coupon = insert(tx, new)?;
     note(tx, cx, "coupon.create", &coupon.code, (Value::Null, coupon.trace()))?;
@@ -104,7 +104,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, new: &NewCoupon) -> Result<Coupon
     Ok(Batches::default().view(tx, coupon, now)?)
 }
 
-/// Changes the members of a coupon that are sent.
+/// Updates the members that are sent.
 pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, normal: &String, change: &UpdateCoupon) -> Result<CouponView, Error> {
     let before = tx.get::<Coupon>(normal)?.ok_or(Error::not_found("coupon"))?;
     cx.check_version(before.version)?;
@@ -139,7 +139,7 @@ fn check(terms: &Terms) -> Result<(), Error> {
     terms.faults().finish()
 }
 
-/// Takes a coupon that was issued elsewhere. What a row leaves out stays as it is.
+/// Imports a coupon that was issued elsewhere. Members that a row leaves out stay as they are.
 pub(crate) fn import(tx: &mut Tx<'_>, cx: &Cx, new: &NewCoupon) -> Result<RowOutcome, Error> {
     check(&new.terms)?;
     let Some(before) = tx.get::<Coupon>(&new.code.1)? else {
@@ -173,7 +173,7 @@ pub(crate) fn import(tx: &mut Tx<'_>, cx: &Cx, new: &NewCoupon) -> Result<RowOut
     Ok(RowOutcome::Updated)
 }
 
-/// Issues a personal coupon, once a reference; its code as it is written.
+/// Issues a personal coupon, once per reference, and returns its code as written.
 pub(crate) fn issue(tx: &mut Tx<'_>, reference: &str, new: &NewCoupon) -> Result<String, Error> {
     if let Some(known) = tx.get::<Issue>(&reference.to_owned())? {
         return Ok(known.code);
@@ -184,7 +184,7 @@ pub(crate) fn issue(tx: &mut Tx<'_>, reference: &str, new: &NewCoupon) -> Result
     Ok(issue.code)
 }
 
-/// A promotion that is not there.
+/// The promotion does not exist.
 pub(crate) fn unknown_promotion(id: PromotionId) -> Error {
     Error::invalid(vec![FieldError {
         pointer: "/promotionId".to_owned(),
@@ -193,7 +193,7 @@ pub(crate) fn unknown_promotion(id: PromotionId) -> Error {
     }])
 }
 
-/// An account that is not there.
+/// The account does not exist.
 pub(crate) fn unknown_user(id: UserId) -> Error {
     Error::invalid(vec![FieldError {
         pointer: "/userId".to_owned(),

@@ -1,4 +1,4 @@
-//! What changes coupons: each command loads, decides, writes and tells in one transaction.
+//! Commands on coupons. Each loads, decides, writes and publishes in one transaction.
 
 pub(crate) mod batches;
 pub(crate) mod coupons;

@@ -1,4 +1,4 @@
-//! Redemptions: taken once, given back once, never past a limit.
+//! Redemptions: taken once, released once, never beyond a limit.
 
 use promox_contract::audit::Audited;
 use promox_contract::coupon::{CouponRedeemed, CouponReleased, normal_code};
@@ -19,7 +19,7 @@ pub(crate) fn order_reference(order_id: OrderId) -> String {
     format!("order:{order_id}")
 }
 
-/// A code that is good for this person now, or why it is not.
+/// The coupon, if this person can redeem it now, else the reason.
 fn good(tx: &Tx<'_>, code: &str, person: &Redeemer) -> Result<Coupon, Error> {
     let invalid = |reason| reject::invalid(code.to_owned(), reason);
     let coupon = tx.get::<Coupon>(&normal_code(code))?.ok_or_else(|| invalid(RejectReason::Unknown))?;
@@ -29,7 +29,7 @@ fn good(tx: &Tx<'_>, code: &str, person: &Redeemer) -> Result<Coupon, Error> {
     }
 }
 
-/// Takes one use of a coupon that is good.
+/// Takes one redemption of a valid coupon.
 fn take(
     tx: &mut Tx<'_>,
     mut coupon: Coupon,
@@ -66,7 +66,7 @@ fn take(
     Ok(redemption)
 }
 
-/// Whatever ends a redemption gives its use back; posting it changes nothing.
+/// Returns the use of a redemption that ends. Posting changes nothing.
 fn apply(tx: &mut Tx<'_>, redemption: &mut Redemption, step: HoldStep) -> Result<(), Error> {
     if step == HoldStep::Post {
         return Ok(());
@@ -79,7 +79,7 @@ fn apply(tx: &mut Tx<'_>, redemption: &mut Redemption, step: HoldStep) -> Result
     Ok(tx.emit(redemption.id, &fact)?)
 }
 
-/// Redeems under a caller's reference. Asking again answers the same redemption.
+/// Redeems under a caller's reference. Repeating it returns the same redemption.
 pub(crate) fn redeem(
     tx: &mut Tx<'_>,
     cx: &Cx,
@@ -101,7 +101,7 @@ pub(crate) fn redeem(
     Ok(redemption_view(taken))
 }
 
-/// Gives a caller's redemption back. Asking again changes nothing.
+/// Releases a caller's redemption. Repeating it changes nothing.
 pub(crate) fn release(tx: &mut Tx<'_>, cx: &Cx, code: &str, reference: &str) -> Result<RedemptionView, Error> {
     let known = tx.get_by::<RedemptionByReference>((reference, normal_code(code)))?;
     let known = known.ok_or(Error::not_found("redemption"))?;
@@ -122,8 +122,7 @@ fn note(tx: &mut Tx<'_>, cx: &Cx, action: &str, redemption: &Redemption) -> Resu
     tx.emit(redemption.id, &Audited::new(cx.principal.name(), action, subject(&redemption.code), (), after))
 }
 
-/// Holds an order's coupons, all or nothing. What the order has already is answered again; what it released it does not get
-/// again.
+/// Holds an order's coupons, all or nothing. Repeating it changes nothing; after a release it is refused.
 pub(crate) fn hold(tx: &mut Tx<'_>, order_id: OrderId, person: &Redeemer, codes: &[String]) -> Result<(), Error> {
     let reference = order_reference(order_id);
     match Redemption::begin(tx, &reference)? {
@@ -134,7 +133,7 @@ pub(crate) fn hold(tx: &mut Tx<'_>, order_id: OrderId, person: &Redeemer, codes:
     let mut coupons: Vec<Coupon> = Vec::with_capacity(codes.len());
     for code in codes {
         let coupon = good(tx, code, person)?;
-        if !coupons.iter().any(|it| it.code == coupon.code) {
+        if !coupons.iter().any(|held| held.code == coupon.code) {
             coupons.push(coupon);
         }
     }
@@ -144,7 +143,7 @@ pub(crate) fn hold(tx: &mut Tx<'_>, order_id: OrderId, person: &Redeemer, codes:
     Ok(())
 }
 
-/// The order is not to be: its redemptions are given back.
+/// Releases an order's redemptions.
 pub(crate) fn release_order(tx: &mut Tx<'_>, order_id: OrderId) -> Result<(), Error> {
     Redemption::release(tx, &order_reference(order_id), apply)
 }

@@ -1,18 +1,18 @@
-//! A code as a merchant writes it, and the name that events give it.
+//! A code as a merchant writes it, and its digest for events.
 
 use std::fmt::Write as _;
 
 use promox_contract::coupon::normal_code;
 use promox_kernel::sha256;
 
-/// Characters of a code as written, at most.
+/// Maximum characters of a code as written.
 const LONGEST_WRITTEN: usize = 64;
 /// Characters of its normal form.
 const NORMAL: std::ops::RangeInclusive<usize> = 3..=40;
-/// What a path or a file would trip over.
+/// Characters that would break a path or a file.
 const NOT_TAKEN: &str = "/\\?#%\"'<>,;";
 
-/// A code that is taken, as it was written and in normal form; the error is for people.
+/// Validates a code. Returns it as written and in normal form, or a message.
 pub(crate) fn check(text: &str) -> Result<(String, String), String> {
     let written = text.trim();
     if let Some(bad) = written.chars().find(|c| c.is_control() || NOT_TAKEN.contains(*c)) {
@@ -38,7 +38,7 @@ pub(crate) fn fingerprint(text: &str) -> String {
     })
 }
 
-/// How the audit trail names a coupon: by a digest, because the code itself is worth money.
+/// A coupon's name in the audit trail: a digest, because the code itself is worth money.
 pub(crate) fn subject(normal: &str) -> String {
     format!("coupon:{}", fingerprint(normal))
 }

@@ -1,4 +1,4 @@
-//! The pure part: codes and patterns, where a coupon stands, who a buyer is. No storage, no clock.
+//! Domain rules: codes and patterns, a coupon's status, the identity of a buyer. No storage, no clock.
 
 pub(crate) mod code;
 pub(crate) mod pattern;

@@ -1,32 +1,32 @@
-//! Patterns: how the codes of a batch look, which code a number is, and how they are unguessable and yet come in key order.
+//! Patterns: how the codes of a batch look, and how they are both unguessable and generated in key order.
 //!
-//! A pattern's free places make a number system whose digits sort as their bytes do, so numbers and codes have one order.
-//! The numbers are cut into as many strata as codes are wanted; each code is a random number of its own stratum. So they
-//! come sorted, none twice, and who knows all the others knows of one only its stratum: the chance of a guess is what it is
-//! when all are drawn at random.
+//! The free places of a pattern are the digits of a number, ordered as their bytes, so numbers and codes sort alike.
+//! The numbers are divided into as many strata as codes are wanted, and each code is a random number of its own
+//! stratum. So codes come sorted and without duplicates, and whoever knows all others only knows the stratum of one:
+//! the chance of a guess is the same as if all were drawn at random.
 
-/// What a free place may be, in byte order: no 0, 1, I, O, U, which people mistake.
+/// The characters of a free place, in byte order: without 0, 1, I, O and U, which people confuse.
 const LETTERS: &[u8] = b"23456789ABCDEFGHJKLMNPQRSTVWXYZ";
 const BASE: u128 = LETTERS.len() as u128;
-/// Free places at most: the numbers then fit with room to spare.
-const MOST_FREE: usize = 20;
-/// Characters of a pattern at most.
+/// Maximum free places; larger numbers would not fit.
+const MAX_FREE: usize = 20;
+/// Maximum characters of a pattern.
 const LONGEST: usize = 40;
-/// Codes that are possible for each that is made, at least.
+/// Minimum of possible codes for each that is generated.
 const SPARSE: u128 = 1_000;
 
 /// A place of a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// Stands in the code as it is.
+    /// A fixed character of the code.
     Fixed(char),
-    /// Is only written.
+    /// A separator, which is only written.
     Separator(char),
-    /// A letter or digit of the code's own.
+    /// A random letter or digit.
     Free,
 }
 
-/// How the codes of a batch look.
+/// The form of a batch's codes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pattern {
     places: Vec<Place>,
@@ -34,17 +34,17 @@ pub(crate) struct Pattern {
 }
 
 impl Pattern {
-    /// Reads `SAVE-####-####`; the error is for people.
+    /// Parses `SAVE-####-####`; the error is a message.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let places = text.trim().chars().map(place).collect::<Result<Vec<_>, _>>()?;
         let free = places.iter().filter(|place| **place == Place::Free).count();
-        if places.len() > LONGEST || free == 0 || free > MOST_FREE {
-            return Err(format!("a pattern must have up to {LONGEST} characters, 1 to {MOST_FREE} of them #"));
+        if places.len() > LONGEST || free == 0 || free > MAX_FREE {
+            return Err(format!("a pattern must have up to {LONGEST} characters, 1 to {MAX_FREE} of them #"));
         }
         Ok(Self { places, free: u32::try_from(free).unwrap_or(0) })
     }
 
-    /// How it is written down.
+    /// The text form.
     pub(crate) fn text(&self) -> String {
         let character = |place: &Place| match place {
             Place::Fixed(c) | Place::Separator(c) => *c,
@@ -53,7 +53,7 @@ impl Pattern {
         self.places.iter().map(character).collect()
     }
 
-    /// Refuses to make so many that a guess would be worth a try.
+    /// Refuses a number of codes so large that they could be guessed.
     pub(crate) fn check_room(&self, count: i64) -> Result<(), String> {
         if self.stratum(count) >= SPARSE {
             return Ok(());
@@ -61,16 +61,16 @@ impl Pattern {
         Err(format!("{count} codes of this pattern could be guessed: add more #"))
     }
 
-    /// How many numbers a stratum has when `count` codes are wanted.
+    /// The size of a stratum when `count` codes are wanted.
     pub(crate) fn stratum(&self, count: i64) -> u128 {
         BASE.pow(self.free) / u128::from(count.max(1).unsigned_abs())
     }
 
-    /// The code, in normal form, of one stratum: `draw` is random.
+    /// The code, in normal form, of one stratum; `draw` is random.
     pub(crate) fn code(&self, count: i64, ordinal: i64, draw: u128) -> String {
         let width = self.stratum(count).max(1);
         let mut number = u128::from(ordinal.unsigned_abs()) * width + draw % width;
-        let mut digits = Vec::with_capacity(MOST_FREE);
+        let mut digits = Vec::with_capacity(MAX_FREE);
         for _ in 0..self.free {
             let digit = usize::try_from(number % BASE).unwrap_or(0);
             digits.extend(LETTERS.get(digit).map(|byte| char::from(*byte)));
@@ -84,7 +84,7 @@ impl Pattern {
         self.places.iter().filter_map(free).collect()
     }
 
-    /// A code in normal form as the pattern writes it.
+    /// Writes a code in normal form as the pattern does.
     pub(crate) fn dress(&self, normal: &str) -> String {
         let mut rest = normal.chars();
         let character = |place: &Place| match place {
@@ -111,7 +111,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_alphabet_sorts_as_its_bytes() {
+    fn the_alphabet_sorts_by_its_bytes() {
         assert!(LETTERS.is_sorted());
     }
 

@@ -1,4 +1,4 @@
-//! Where a coupon stands at a time, and what that is called towards a buyer.
+//! The status of a coupon at a time, and the reason that a buyer sees.
 
 use promox_contract::promotion::RejectReason;
 use promox_kernel::{Faults, Timestamp};
@@ -7,7 +7,7 @@ use super::person::Redeemer;
 use crate::records::{Coupon, CouponStatus};
 
 impl Coupon {
-    /// Where it stands; `batch_disabled` when the batch that it was made in is.
+    /// The status; `batch_disabled` says whether its batch is disabled.
     pub(crate) fn status(&self, batch_disabled: bool, now: Timestamp) -> CouponStatus {
         if self.disabled || batch_disabled {
             CouponStatus::Disabled
@@ -20,7 +20,7 @@ impl Coupon {
         }
     }
 
-    /// Why this person cannot use it now, limits per user aside.
+    /// Why this person cannot use it now, apart from limits per user.
     pub(crate) fn reason(&self, batch_disabled: bool, person: &Redeemer, now: Timestamp) -> Option<RejectReason> {
         if self.user_id.is_some() && self.user_id != person.user_id {
             return Some(RejectReason::NotEligible);
@@ -37,8 +37,8 @@ impl Coupon {
     }
 }
 
-/// What an anonymous caller is told: unknown, expired and foreign codes look the same.
-pub(crate) fn veiled(reason: RejectReason, anonymous: bool) -> RejectReason {
+/// The reason that an anonymous caller sees: unknown, expired and personal codes look the same.
+pub(crate) fn public_reason(reason: RejectReason, anonymous: bool) -> RejectReason {
     match reason {
         RejectReason::NotStarted | RejectReason::Expired | RejectReason::Paused | RejectReason::NotEligible
             if anonymous =>
@@ -49,7 +49,7 @@ pub(crate) fn veiled(reason: RejectReason, anonymous: bool) -> RejectReason {
     }
 }
 
-/// The terms that a coupon or a batch is made with.
+/// The terms of a new coupon or batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Terms {
     pub(crate) max_redemptions: Option<u32>,
@@ -59,7 +59,7 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    /// What is wrong with them.
+    /// Their faults.
     pub(crate) fn faults(&self) -> Faults {
         let mut faults = Faults::default();
         for (pointer, limit) in [("/maxRedemptions", self.max_redemptions), ("/perUserLimit", self.per_user_limit)] {
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_coupon_stands_where_its_row_and_its_batch_say() {
+    fn a_coupons_status_follows_its_row_and_its_batch() {
         use CouponStatus as Status;
         use RejectReason as Reason;
         let change = |change: fn(&mut Coupon)| {
@@ -118,9 +118,9 @@ mod tests {
             (coupon(), false, 9, Status::Active, Some(Reason::NotStarted)),
             (coupon(), false, 20, Status::Expired, Some(Reason::Expired)),
             (coupon(), true, 15, Status::Disabled, Some(Reason::Paused)),
-            (change(|it| it.disabled = true), false, 25, Status::Disabled, Some(Reason::Paused)),
-            (change(|it| it.redeemed = 2), false, 15, Status::Exhausted, Some(Reason::LimitReached)),
-            (change(|it| it.user_id = Some(UserId(7))), false, 15, Status::Active, Some(Reason::NotEligible)),
+            (change(|coupon| coupon.disabled = true), false, 25, Status::Disabled, Some(Reason::Paused)),
+            (change(|coupon| coupon.redeemed = 2), false, 15, Status::Exhausted, Some(Reason::LimitReached)),
+            (change(|coupon| coupon.user_id = Some(UserId(7))), false, 15, Status::Active, Some(Reason::NotEligible)),
         ] {
             let now = at(now);
             assert_eq!(coupon.status(batch_disabled, now), status, "{coupon:?}");
@@ -129,9 +129,9 @@ mod tests {
     }
 
     #[test]
-    fn only_an_anonymous_caller_sees_the_veil() {
-        assert_eq!(veiled(RejectReason::Expired, true), RejectReason::Unknown);
-        assert_eq!(veiled(RejectReason::Expired, false), RejectReason::Expired);
-        assert_eq!(veiled(RejectReason::ConditionsNotMet, true), RejectReason::ConditionsNotMet);
+    fn only_anonymous_callers_get_the_public_reason() {
+        assert_eq!(public_reason(RejectReason::Expired, true), RejectReason::Unknown);
+        assert_eq!(public_reason(RejectReason::Expired, false), RejectReason::Expired);
+        assert_eq!(public_reason(RejectReason::ConditionsNotMet, true), RejectReason::ConditionsNotMet);
     }
 }

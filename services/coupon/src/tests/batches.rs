@@ -1,4 +1,4 @@
-//! Batches: made in key order, gone on with after a restart, disabled by one row.
+//! Batches: generated in key order, continued after a restart, disabled by one row.
 
 use promox_kernel::{Claim, Cx};
 use promox_testkit::pointers;
@@ -49,13 +49,13 @@ async fn codes_are_unique_sorted_and_written_by_their_pattern() {
         "it looks at some rows only"
     );
     assert_eq!(shop.ask::<ListBatches>(json!({})).await.unwrap()["items"].as_array().unwrap().len(), 1);
-    let issued: i64 = shop.events_of("COUPONS_ISSUED").await.iter().map(|it| it["count"].as_i64().unwrap()).sum();
+    let issued: i64 = shop.events_of("COUPONS_ISSUED").await.iter().map(|item| item["count"].as_i64().unwrap()).sum();
     assert_eq!(issued, 12_345);
     shop.verify();
 }
 
 #[tokio::test]
-async fn a_batch_goes_on_where_a_stop_left_it_and_small_ones_go_first() {
+async fn a_batch_continues_after_a_restart_and_small_ones_go_first() {
     let shop = open();
     shop.ask::<CreateBatch>(json!({"count": 20_000, "promotionId": 1, "prefix": "BIG-"})).await.unwrap();
     let job = shop.service.jobs().remove(0);
@@ -95,7 +95,7 @@ async fn one_row_disables_a_batch() {
         assert_eq!(shop.ask::<DisableBatch>(json!({"id": 1})).await.unwrap()["status"], "DISABLED");
     }
     shop.work().await;
-    assert_eq!(batch(&shop, 1).await.0, 8_000, "what is disabled is not made");
+    assert_eq!(batch(&shop, 1).await.0, 8_000, "a disabled batch is not continued");
     let page = shop.ask::<ListCoupons>(json!({"batchId": 1, "limit": 1})).await.unwrap();
     let code = page["items"][0]["code"].clone();
     assert_eq!(page["items"][0]["status"], "DISABLED");

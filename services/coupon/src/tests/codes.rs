@@ -1,4 +1,4 @@
-//! Single codes: made, shown, changed, listed, judged.
+//! Single codes: created, shown, updated, listed, validated.
 
 use promox_contract::buyer::Buyer;
 use promox_contract::coupon::{FindCouponCodes, IssueCoupon, ResolveCodes};
@@ -11,7 +11,7 @@ use super::{ADA, PROMOTION, open, refusal};
 use crate::{CreateCoupon, GetCoupon, ListCoupons, UpdateCoupon, ValidateCoupon};
 
 #[tokio::test]
-async fn one_code_has_many_writings_and_one_owner() {
+async fn spellings_of_a_code_are_one_code() {
     let shop = open();
     let made = shop.ask::<CreateCoupon>(json!({"code": "Welcome-100", "promotionId": 1})).await.unwrap();
     assert_eq!((made["code"].as_str(), made["status"].as_str()), (Some("Welcome-100"), Some("ACTIVE")));
@@ -32,7 +32,7 @@ async fn one_code_has_many_writings_and_one_owner() {
 }
 
 #[tokio::test]
-async fn faults_are_pointed_at() {
+async fn faults_have_pointers() {
     let shop = open();
     for (body, pointer) in [
         (json!({"code": "ok-code", "promotionId": 9}), "/promotionId"),
@@ -67,7 +67,7 @@ async fn a_patch_changes_what_it_names_and_respects_versions() {
 }
 
 #[tokio::test]
-async fn lists_filter_and_go_on() {
+async fn lists_filter_and_page() {
     let shop = open();
     for (code, promotion) in [("CCC", 1), ("AAA", 2), ("BBB", 1), ("DDD", 1)] {
         shop.ask::<CreateCoupon>(json!({"code": code, "promotionId": promotion})).await.unwrap();
@@ -75,7 +75,7 @@ async fn lists_filter_and_go_on() {
     shop.ask::<UpdateCoupon>(json!({"code": "CCC", "status": "DISABLED"})).await.unwrap();
     let codes = async |query: serde_json::Value| {
         let page = shop.ask::<ListCoupons>(query).await.unwrap();
-        let codes: Vec<_> = page["items"].as_array().unwrap().iter().map(|it| it["code"].to_string()).collect();
+        let codes: Vec<_> = page["items"].as_array().unwrap().iter().map(|item| item["code"].to_string()).collect();
         (codes.join(","), page["nextCursor"].clone())
     };
     assert_eq!(codes(json!({})).await.0, r#""AAA","BBB","CCC","DDD""#);
@@ -101,7 +101,7 @@ async fn codes_resolve_with_the_reason_why_not() {
     let reasons = async |user_id| {
         let asked = ResolveCodes { codes: codes.clone(), buyer: Buyer { user_id, ..Buyer::default() } };
         let found = shop.call(asked).await.unwrap().coupons;
-        found.into_iter().map(|it| (it.code, it.reason)).collect::<Vec<_>>()
+        found.into_iter().map(|item| (item.code, item.reason)).collect::<Vec<_>>()
     };
     let expect = |last: Option<RejectReason>| {
         let reasons = [None, Some(RejectReason::NotStarted), Some(RejectReason::Expired), last];
@@ -112,38 +112,42 @@ async fn codes_resolve_with_the_reason_why_not() {
 }
 
 #[tokio::test]
-async fn judging_tells_the_discount_and_hides_from_strangers_what_a_guess_could_use() {
+async fn validation_returns_the_discount_and_reveals_little_to_strangers() {
     let shop = open();
     shop.ask::<CreateCoupon>(json!({"code": "TEN", "promotionId": 1})).await.unwrap();
     shop.ask::<CreateCoupon>(json!({"code": "OLD", "promotionId": 1, "endsAt": "2020-01-01T00:00:00Z"})).await.unwrap();
-    let judge = async |cx, code: &str| {
+    let validate_code = async |cx, code: &str| {
         let body = json!({"code": code, "items": [{"sku": "A", "quantity": 2}, {"sku": "a", "quantity": 1}]});
         shop.ask_as::<ValidateCoupon>(cx, body).await
     };
-    let good = judge(shop.anonymous(), "t-e-n").await.unwrap();
+    let good = validate_code(shop.anonymous(), "t-e-n").await.unwrap();
     assert_eq!((good["valid"].as_bool(), good["discount"].as_str()), (Some(true), Some("3.00")));
-    assert_eq!(judge(shop.anonymous(), "OLD").await.unwrap()["reason"], "UNKNOWN");
-    assert_eq!(judge(shop.cx(), "OLD").await.unwrap()["reason"], "EXPIRED");
+    assert_eq!(validate_code(shop.anonymous(), "OLD").await.unwrap()["reason"], "UNKNOWN");
+    assert_eq!(validate_code(shop.cx(), "OLD").await.unwrap()["reason"], "EXPIRED");
     let unsold = json!({"code": "TEN", "items": [{"sku": "Z", "quantity": 1}]});
     assert_eq!(pointers(shop.ask::<ValidateCoupon>(unsold).await), ["/items/0/sku"]);
     for i in 0..18 {
-        assert_eq!(judge(shop.anonymous(), &format!("NONE-{i}")).await.unwrap()["valid"], false);
-        assert_eq!(judge(shop.anonymous(), "no_ne-0").await.unwrap()["valid"], false, "the same one counts once");
+        assert_eq!(validate_code(shop.anonymous(), &format!("NONE-{i}")).await.unwrap()["valid"], false);
+        assert_eq!(
+            validate_code(shop.anonymous(), "no_ne-0").await.unwrap()["valid"],
+            false,
+            "the same one counts once"
+        );
     }
     let resolve = async |codes: &[&str]| {
         let codes = codes.iter().map(|code| (*code).to_owned()).collect();
         shop.anonymous().call(ResolveCodes { codes, buyer: Buyer::default() }).await
     };
     assert_eq!(resolve(&["TEN", "SUMMER"]).await.unwrap().coupons.len(), 1, "neither is a guess");
-    assert!(resolve(&["NONE-18"]).await.unwrap().coupons.is_empty(), "the twentieth, with the one that is over");
+    assert!(resolve(&["NONE-18"]).await.unwrap().coupons.is_empty(), "the twentieth, with the expired one");
     assert_eq!(resolve(&["TEN", "NONE-3", "NONE-18"]).await.unwrap().coupons.len(), 1, "these were tried before");
     let refused = resolve(&["TEN", "NONE-19"]).await.unwrap_err();
     assert_eq!(refused.code(), "TOO_MANY_GUESSES");
     shop.ask::<CreateCoupon>(json!({"code": "NEW", "promotionId": 1})).await.unwrap();
-    let guesser = judge(shop.anonymous(), "NEW").await.unwrap_err();
+    let guesser = validate_code(shop.anonymous(), "NEW").await.unwrap_err();
     assert_eq!((guesser.kind(), guesser.retry_after_seconds()), (Kind::Throttled, Some(600)));
     let other = promox_kernel::Cx { client: Some([10, 0, 0, 1].into()), ..shop.anonymous() };
-    assert!(judge(other, "NEW").await.is_ok());
+    assert!(validate_code(other, "NEW").await.is_ok());
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Coupons on the memory engine, each scenario closed by the auditor.
+//! Coupons on the memory engine; each scenario ends with the auditor.
 
 mod batches;
 mod codes;
@@ -57,7 +57,7 @@ fn service(databases: &Databases) -> std::sync::Arc<Coupons> {
     Coupons::new(databases.promox.clone(), Cache::in_memory(), true)
 }
 
-/// A shop where promotions 1 to 3, accounts below 100 and the SKU `a` are there, and `SUMMER` is a promotion's code.
+/// A shop with promotions 1 to 3, accounts below 100 and the SKU `a`, where `SUMMER` is a promotion's code.
 fn open() -> Shop {
     Setup::at("2027-01-15T08:00:00Z")
         .answer(|_, op: FindPromotionCodes| Ok(taken(op.codes)))

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::open;
 use crate::CreateCoupon;
 
-/// Addresses as they are written, in normal form, and without their tag.
+/// Addresses as written, in normal form, and without their tag.
 const ADDRESSES: [(&str, &str, &str); 6] = [
     ("user1@example.com", "user1@example.com", "user1@example.com"),
     ("USER1@Example.com", "user1@example.com", "user1@example.com"),
@@ -19,7 +19,7 @@ const ADDRESSES: [(&str, &str, &str); 6] = [
     ("ada@XN--MNCHEN-3YA.example", "ada@xn--mnchen-3ya.example", "ada@xn--mnchen-3ya.example"),
 ];
 
-/// A redemption as the model knows it: the order, the account, and the addresses by their places.
+/// A redemption in the model: the order, the account, and the indexes of the addresses.
 struct Redeemed(i64, Option<i64>, Vec<usize>);
 
 fn same(one: usize, other: usize, ignore_plus_tags: bool) -> bool {

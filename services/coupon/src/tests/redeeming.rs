@@ -1,4 +1,4 @@
-//! Redemptions: once a reference, never past a limit, given back once.
+//! Redemptions: once per reference, never beyond a limit, released once.
 
 use promox_contract::buyer::Buyer;
 use promox_contract::coupon::{HoldCoupons, ReleaseCoupons};
@@ -31,7 +31,7 @@ async fn redeemed(shop: &Shop, code: &str) -> (i64, String) {
 }
 
 #[tokio::test]
-async fn a_reference_redeems_once_and_gives_back_once() {
+async fn a_reference_redeems_once_and_releases_once() {
     let shop = open();
     shop.ask::<CreateCoupon>(json!({"code": "ONCE", "promotionId": 1, "maxRedemptions": 1})).await.unwrap();
     let first = shop.ask::<RedeemCoupon>(json!({"code": "once", "reference": "till-1"})).await.unwrap();
@@ -51,7 +51,7 @@ async fn a_reference_redeems_once_and_gives_back_once() {
     assert_eq!((shop.events_of("COUPON_REDEEMED").await.len(), shop.events_of("COUPON_RELEASED").await.len()), (2, 1));
     let listed = async |status: Value| {
         let page = shop.ask::<ListRedemptions>(json!({"code": "ONCE", "status": status})).await.unwrap();
-        page["items"].as_array().unwrap().iter().map(|it| it["reference"].to_string()).collect::<Vec<_>>().join(",")
+        page["items"].as_array().unwrap().iter().map(|item| item["reference"].to_string()).collect::<Vec<_>>().join(",")
     };
     assert_eq!(listed(Value::Null).await, r#""till-2""#);
     assert_eq!(listed("RELEASED".into()).await, r#""till-1""#);
@@ -60,7 +60,7 @@ async fn a_reference_redeems_once_and_gives_back_once() {
 }
 
 #[tokio::test]
-async fn an_order_holds_all_or_nothing_and_does_not_come_back() {
+async fn an_order_holds_all_or_nothing_and_not_after_its_release() {
     let shop = open();
     for code in ["AAA", "BBB"] {
         let body = json!({"code": code, "promotionId": 1, "maxRedemptions": 1});
@@ -107,7 +107,7 @@ async fn a_limit_per_user_counts_by_account_and_by_address() {
 }
 
 #[tokio::test]
-async fn each_redemption_of_a_person_counts_once_by_whatever_it_is_known_to_be_theirs() {
+async fn a_redemption_counts_once_whichever_identifiers_match() {
     let shop = open();
     shop.ask::<CreateCoupon>(json!({"code": "TWICE", "promotionId": 1, "perUserLimit": 2})).await.unwrap();
     let reached = || ("COUPON_INVALID".to_owned(), Some("USER_LIMIT_REACHED".to_owned()));

@@ -1,4 +1,4 @@
-//! Codes that were issued elsewhere.
+//! Import of codes that were issued elsewhere.
 
 use bytes::Bytes;
 use promox_contract::ids::PromotionId;
@@ -22,12 +22,12 @@ fn counts(report: &ImportReport) -> (u64, u64, u64, u64) {
 }
 
 #[tokio::test]
-async fn one_bad_row_harms_no_other() {
+async fn a_bad_row_does_not_affect_others() {
     let shop = open();
     let csv = "code,promotionId,maxRedemptions,endsAt\r\nOLD-1,1,5,2030-01-01T00:00:00Z\nOLD-2,,,\n\nSUMMER,1,,\nOLD-3,9,,\nOLD-4,1\nOLD-5,1,many,\n\"a/b\",1,,\nold 1,1,5,\n";
     let report = import(&shop, "text/csv", csv, Some(2)).await;
     assert_eq!(counts(&report), (2, 0, 1, 5), "{report:?}");
-    let errors: Vec<_> = report.errors.iter().map(|it| (it.row, it.code.as_str())).collect();
+    let errors: Vec<_> = report.errors.iter().map(|error| (error.row, error.code.as_str())).collect();
     let expected =
         [(3, "CODE_TAKEN"), (4, "UNKNOWN_PROMOTION"), (5, "FIELD_COUNT"), (6, "INVALID_VALUE"), (7, "INVALID_CODE")];
     assert_eq!(errors, expected);
@@ -40,7 +40,7 @@ async fn lines_of_json_create_and_change() {
     let shop = open();
     let lines = "{\"code\":\"VIP-1\",\"promotionId\":1,\"userId\":7}\n{\"code\":\"VIP-2\"}\n{\"code\":\"VIP-3\",\"promotionId\":1,\"limit\":1}\n";
     let report = import(&shop, "application/x-ndjson", lines, None).await;
-    let errors: Vec<_> = report.errors.iter().map(|it| (it.row, it.code.as_str())).collect();
+    let errors: Vec<_> = report.errors.iter().map(|error| (error.row, error.code.as_str())).collect();
     assert_eq!((counts(&report), errors), ((1, 0, 0, 2), vec![(2, "MISSING"), (3, "UNKNOWN_MEMBER")]));
     let again = "{\"code\":\"vip1\",\"maxRedemptions\":3}\n{\"code\":\"VIP1\",\"promotionId\":2}";
     let report = import(&shop, "application/x-ndjson", again, Some(1)).await;
@@ -51,7 +51,7 @@ async fn lines_of_json_create_and_change() {
 }
 
 #[tokio::test]
-async fn a_header_that_is_not_known_is_one_error() {
+async fn an_unknown_header_is_one_error() {
     let shop = open();
     for bad in ["", "promotionId\n1\n", "code,colour\nA,red\n"] {
         let report = import(&shop, "text/csv", bad, Some(1)).await;

@@ -1,4 +1,4 @@
-//! The export of a batch: its codes of one moment, written as they are read.
+//! The export of a batch: its codes at one moment, streamed.
 
 use std::io::Write as _;
 
@@ -9,7 +9,7 @@ use promox_storage::{Db, Reader, Tx};
 use crate::records::{Batch, CouponByPromotion};
 use crate::rules::pattern::Pattern;
 
-/// Bytes that are sent at once.
+/// Bytes sent at a time.
 const CHUNK: usize = 64 << 10;
 
 /// Starts an export on a blocking thread.
@@ -27,7 +27,7 @@ pub(crate) fn export(db: &Db, batch: Batch, now: Timestamp) -> Result<Download, 
     Ok(Download { file_name: Some(name), ..Download::stream("text/csv", reader) })
 }
 
-/// Writes the codes; nothing in them needs quotes.
+/// Writes the codes; none of their characters needs quotes.
 fn write(tx: &Tx<'_>, batch: &Batch, now: Timestamp, sender: &BodySender) -> Result<(), Error> {
     let pattern = Pattern::parse(&batch.pattern).map_err(Error::internal)?;
     let disabled = batch.disabled_at.is_some();

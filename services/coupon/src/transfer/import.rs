@@ -1,4 +1,4 @@
-//! The import: rows in chunks of one transaction each; what fails by its own fault is reported and harms no other.
+//! The import: rows in chunks of one transaction each; a faulty row is reported and does not affect others.
 
 use std::collections::BTreeSet;
 
@@ -20,12 +20,12 @@ use crate::reject;
 use crate::rules::code;
 use crate::rules::standing::Terms;
 
-/// Rows of one transaction.
+/// Rows per transaction.
 const CHUNK: usize = 200;
 /// Chunks that are read ahead.
 const AHEAD: usize = 2;
 
-/// Takes a stream of rows.
+/// Imports a stream of rows.
 pub(crate) async fn import(coupons: &Coupons, cx: &Cx, asked: ImportCoupons) -> Result<ImportReport, Error> {
     let Some(reader) = asked.body.reader else {
         return Err(Error::new(Kind::Malformed, codes::BODY_MISSING, "Send the rows as the body."));
@@ -49,7 +49,7 @@ pub(crate) async fn import(coupons: &Coupons, cx: &Cx, asked: ImportCoupons) -> 
     Ok(report)
 }
 
-/// Checks a chunk against what other services know, and commits what is good of it in key order.
+/// Checks a chunk with other services, and commits its valid rows in key order.
 async fn take(
     coupons: &Coupons,
     cx: &Cx,
@@ -87,7 +87,7 @@ async fn take(
     committed
 }
 
-/// A row as a coupon to be.
+/// A row as a coupon.
 fn read(row: u64, it: Row, promotion: Option<PromotionId>) -> Result<(u64, NewCoupon), RowError> {
     let code = code::check(&it.code).map_err(|detail| RowError::new(row, "INVALID_CODE", format!("code: {detail}")))?;
     let Some(promotion_id) = it.promotion_id.or(promotion) else {
@@ -108,7 +108,7 @@ async fn known_promotions(cx: &Cx, good: &[(u64, NewCoupon)]) -> Result<BTreeSet
         return Ok(ids);
     }
     let found = cx.call(DescribePromotions { ids: ids.into_iter().collect() }).await?;
-    Ok(found.items.into_iter().map(|it| it.id).collect())
+    Ok(found.items.into_iter().map(|item| item.id).collect())
 }
 
 async fn known_users(cx: &Cx, good: &[(u64, NewCoupon)]) -> Result<BTreeSet<UserId>, Error> {
@@ -117,7 +117,7 @@ async fn known_users(cx: &Cx, good: &[(u64, NewCoupon)]) -> Result<BTreeSet<User
         return Ok(ids);
     }
     let found = cx.call(DescribeUsers { ids: ids.into_iter().collect() }).await?;
-    Ok(found.items.into_iter().map(|it| it.id).collect())
+    Ok(found.items.into_iter().map(|item| item.id).collect())
 }
 
 async fn commit(

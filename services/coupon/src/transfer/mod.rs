@@ -1,4 +1,4 @@
-//! Codes in and out, streamed: the export of a batch, and codes that were issued elsewhere.
+//! Export of batches, and import of codes that were issued elsewhere, both streamed.
 
 mod export;
 mod import;

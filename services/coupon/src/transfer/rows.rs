@@ -1,4 +1,4 @@
-//! Rows of an import, read line by line on a blocking thread: no code has a line break in it.
+//! Rows of an import, read line by line on a blocking thread; a code contains no line break.
 
 use std::io::{BufRead, BufReader, Read};
 
@@ -7,12 +7,12 @@ use promox_contract::import::RowError;
 use promox_kernel::{Timestamp, UserId, bind_json};
 use serde::Deserialize;
 
-/// Bytes of one line.
+/// Maximum bytes of a line.
 const LONGEST_LINE: u64 = 64 << 10;
-/// The columns there are.
+/// The known columns.
 const COLUMNS: &[&str] = &["code", "promotionId", "maxRedemptions", "perUserLimit", "userId", "startsAt", "endsAt"];
 
-/// A row as it is written.
+/// A row as written.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Row {
@@ -34,7 +34,7 @@ pub(super) struct Row {
 /// A row with its number, or why it could not be read.
 pub(super) type Parsed = Result<(u64, Row), RowError>;
 
-/// Hands every row to `give`, until that says stop.
+/// Passes every row to `give` until that returns false.
 pub(super) fn read(reader: impl Read, is_csv: bool, mut give: impl FnMut(Parsed) -> bool) {
     let mut lines = Lines { reader: BufReader::new(reader), line: Vec::new() };
     let header = if is_csv { Some(lines.header()) } else { None };
@@ -48,7 +48,7 @@ pub(super) fn read(reader: impl Read, is_csv: bool, mut give: impl FnMut(Parsed)
         let parsed = match (line, &header) {
             (Err(fault), _) => Err(fault),
             (Ok(line), Some(Ok(header))) => csv_row(row, line, header),
-            (Ok(line), _) => bind_json(line).map(|it| (row, it)).map_err(|error| RowError::of(row, &error)),
+            (Ok(line), _) => bind_json(line).map(|fields| (row, fields)).map_err(|error| RowError::of(row, &error)),
         };
         let unreadable = parsed.as_ref().is_err_and(|fault| fault.code == "UNREADABLE");
         if !give(parsed) || unreadable {
@@ -115,6 +115,6 @@ fn csv_row(row: u64, line: &[u8], header: &csv::StringRecord) -> Parsed {
     }
     record
         .deserialize(Some(header))
-        .map(|it| (row, it))
+        .map(|fields| (row, fields))
         .map_err(|error| RowError::new(row, "INVALID_VALUE", error.to_string()))
 }

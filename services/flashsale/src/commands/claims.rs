@@ -1,4 +1,4 @@
-//! Reservations that orders name: claimed while the order is on its way, bought when it is confirmed, given back when it ends.
+//! Reservations in orders: claimed while the order is in progress, bought when it is confirmed, released when it fails.
 
 use promox_contract::ids::{FlashReservationId, FlashSaleId, OrderId};
 use promox_contract::promotion::RejectReason;
@@ -10,7 +10,7 @@ use crate::gates::Freed;
 use crate::records::{FlashHold, FlashItem, FlashPurchase, FlashSale, PurchaseStatus};
 use crate::reject;
 
-/// Makes reservations an order's, all or none. Asking again for the same order changes nothing.
+/// Claims reservations for an order, all or none. Repeating it for the same order changes nothing.
 pub(crate) fn hold(
     tx: &mut Tx<'_>,
     order_id: OrderId,
@@ -45,15 +45,15 @@ fn sale_of(tx: &Tx<'_>, hold: &FlashHold) -> Result<FlashSale, Error> {
     tx.get::<FlashSale>(&hold.sale_id)?.ok_or(Error::not_found("flash sale"))
 }
 
-/// The order is not to be: what it claimed is its user's again while that is in time, everything else goes back to the sale.
+/// Releases an order's claims: those that have not expired return to their user, everything else to the sale.
 pub(crate) fn release(tx: &mut Tx<'_>, order_id: OrderId) -> Result<Vec<Freed>, Error> {
     for hold in FlashHold::of(tx, &order_id)? {
-        hand_back(tx, hold)?;
+        return_to_user(tx, hold)?;
     }
     let mut freed = Vec::new();
     FlashHold::release(tx, &order_id, |tx, hold, step| {
         if step == HoldStep::Reverse {
-            unbuy(tx, hold)?;
+            reverse(tx, hold)?;
         }
         freed.push(holds::free(tx, hold)?);
         Ok(())
@@ -61,8 +61,8 @@ pub(crate) fn release(tx: &mut Tx<'_>, order_id: OrderId) -> Result<Vec<Freed>, 
     Ok(freed)
 }
 
-/// A claim in time is its user's reservation again, and nothing of the order's.
-fn hand_back(tx: &mut Tx<'_>, mut hold: FlashHold) -> Result<(), Error> {
+/// Returns a claim that has not expired to its user.
+fn return_to_user(tx: &mut Tx<'_>, mut hold: FlashHold) -> Result<(), Error> {
     if hold.state != HoldState::Held || !hold.in_time(&sale_of(tx, &hold)?, tx.now()) {
         return Ok(());
     }
@@ -72,8 +72,8 @@ fn hand_back(tx: &mut Tx<'_>, mut hold: FlashHold) -> Result<(), Error> {
     Ok(tx.put(&hold)?)
 }
 
-/// A purchase is undone, and the inventory is to hear of it.
-fn unbuy(tx: &mut Tx<'_>, hold: &FlashHold) -> Result<(), Error> {
+/// Reverses a purchase, to be reported to the inventory.
+fn reverse(tx: &mut Tx<'_>, hold: &FlashHold) -> Result<(), Error> {
     if let Some(mut purchase) = tx.get::<FlashPurchase>(&hold.id)? {
         purchase.status = PurchaseStatus::Released;
         purchase.released_at = Some(tx.now());
@@ -91,7 +91,7 @@ fn change_sold(tx: &mut Tx<'_>, hold: &FlashHold, delta: i64) -> Result<FlashIte
     Ok(row)
 }
 
-/// The order is confirmed: its claims are purchases, and the inventory is to hear of them.
+/// Turns a confirmed order's claims into purchases, to be reported to the inventory.
 pub(crate) fn post(tx: &mut Tx<'_>, order_id: OrderId) -> Result<(), Error> {
     FlashHold::post(tx, &order_id, |tx, hold, _| buy(tx, hold, order_id))
 }
@@ -116,8 +116,8 @@ fn buy(tx: &mut Tx<'_>, hold: &FlashHold, order_id: OrderId) -> Result<(), Error
     Ok(())
 }
 
-/// The inventory has heard of purchases as they stood; what changed meanwhile stays due.
-pub(crate) fn told(
+/// Marks purchases as reported in the state that was sent; those that have changed since stay due.
+pub(crate) fn reported(
     tx: &mut Tx<'_>,
     sale_id: FlashSaleId,
     purchases: &[(FlashReservationId, PurchaseStatus)],
@@ -129,5 +129,5 @@ pub(crate) fn told(
             tx.put(&purchase)?;
         }
     }
-    sales::wake(tx, sale_id)
+    sales::schedule_report(tx, sale_id)
 }

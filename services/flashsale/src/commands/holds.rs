@@ -1,4 +1,4 @@
-//! Reservations: made, given back, lapsed. What is taken stands in the item's row, what a user has in the user's.
+//! Reservations: created, released, expired. An item's row counts the units taken, a user's row those of the user.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::queries;
 use crate::records::{FlashHold, FlashItem, FlashSale, HoldByLapse, SaleStatus, UserCount};
 use crate::reject;
 
-/// Reservations that one sweep ends at most.
+/// Maximum reservations that one sweep ends.
 pub(crate) const SWEEP: usize = 500;
 
-/// A reservation as it was made.
+/// A new reservation.
 #[derive(Debug)]
 pub(crate) struct Reserved {
     pub(crate) id: FlashReservationId,
@@ -24,15 +24,15 @@ pub(crate) struct Reserved {
     pub(crate) expires_at: Timestamp,
 }
 
-/// Who reserves.
+/// The user who reserves.
 #[derive(Clone, Debug)]
 pub(crate) struct Reserver {
     pub(crate) user_id: UserId,
-    /// Other accounts of the same person, whose pieces count against its limit.
+    /// Other accounts of the same person, whose units count towards the limit.
     pub(crate) others: Vec<UserId>,
 }
 
-/// Reserves pieces. Here it is decided, whatever the gate let through.
+/// Reserves units. The decision is made here, whatever the gate let through.
 pub(crate) fn reserve(
     tx: &mut Tx<'_>,
     sale_id: FlashSaleId,
@@ -78,7 +78,8 @@ pub(crate) fn reserve(
     Ok(Reserved { id, unit_price: row.sale_price, expires_at })
 }
 
-/// Changes what a user has of an item with a limit, and keeps to the limit, which other accounts of the person use up too.
+/// Changes a user's count of an item with a limit, and enforces the limit, to which the person's other accounts count
+/// too.
 fn count(tx: &mut Tx<'_>, item: &FlashItem, user_id: UserId, (delta, of_others): (i64, i64)) -> Result<(), Error> {
     let Some(limit) = item.per_user_limit else { return Ok(()) };
     let key = (item.sale_id, item.item, user_id);
@@ -94,7 +95,7 @@ fn count(tx: &mut Tx<'_>, item: &FlashItem, user_id: UserId, (delta, of_others):
     Ok(())
 }
 
-/// Tells that nothing is left, if nothing is left of any item.
+/// Marks a sale as sold out when no item has units left.
 fn sell_out(tx: &mut Tx<'_>, mut sale: FlashSale) -> Result<(), StoreError> {
     if queries::items(tx, sale.id)?.iter().any(|item| item.left() > 0) {
         return Ok(());
@@ -106,7 +107,7 @@ fn sell_out(tx: &mut Tx<'_>, mut sale: FlashSale) -> Result<(), StoreError> {
     tx.emit(sale.id, &FlashSaleSoldOut(FlashSaleFact { flash_sale_id: sale.id }))
 }
 
-/// Gives a reservation's pieces back to the sale, which sells again if it was sold out.
+/// Returns a reservation's units to the sale, which continues if it was sold out.
 pub(super) fn free(tx: &mut Tx<'_>, hold: &FlashHold) -> Result<Freed, Error> {
     let (sale_id, quantity) = (hold.sale_id, i64::from(hold.quantity));
     let mut row = tx.get::<FlashItem>(&(sale_id, hold.item))?.ok_or(Error::not_found("item in this sale"))?;
@@ -120,11 +121,11 @@ pub(super) fn free(tx: &mut Tx<'_>, hold: &FlashHold) -> Result<Freed, Error> {
         sale.updated_at = tx.now();
         tx.put(&sale)?;
     }
-    sales::wake(tx, sale_id)?;
+    sales::schedule_report(tx, sale_id)?;
     Ok(Freed { group: sale_id, gate: hold.item, user: hold.user_id, quantity: hold.quantity })
 }
 
-/// Ends reservations that are nobody's any more.
+/// Ends reservations that no user or order has any more.
 fn end(tx: &mut Tx<'_>, holds: Vec<FlashHold>, step: HoldStep) -> Result<Vec<Freed>, Error> {
     let mut freed = Vec::with_capacity(holds.len());
     for hold in holds {
@@ -136,7 +137,7 @@ fn end(tx: &mut Tx<'_>, holds: Vec<FlashHold>, step: HoldStep) -> Result<Vec<Fre
     Ok(freed)
 }
 
-/// Releases a user's reservation; nothing if it has ended already.
+/// Releases a user's reservation; does nothing if it has ended.
 pub(crate) fn release(
     tx: &mut Tx<'_>,
     sale_id: FlashSaleId,
@@ -152,7 +153,7 @@ pub(crate) fn release(
     }
 }
 
-/// Ends reservations of a sale whose time is up, all of them when the sale is over: one bounded batch.
+/// Ends expired reservations of a sale, or all of them when the sale is over: one bounded batch.
 pub(crate) fn expire(tx: &mut Tx<'_>, sale_id: FlashSaleId) -> Result<Vec<Freed>, Error> {
     let sale = tx.get::<FlashSale>(&sale_id)?.ok_or(Error::not_found("flash sale"))?;
     let scan = tx.scan_by::<HoldByLapse>().prefix(Some(sale_id));

@@ -1,4 +1,4 @@
-//! What changes flash sales, each in one transaction: load, decide by the rules, write, tell.
+//! Commands on flash sales. Each loads, decides by the rules, writes and publishes in one transaction.
 
 pub(crate) mod claims;
 pub(crate) mod holds;

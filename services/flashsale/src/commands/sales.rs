@@ -1,4 +1,5 @@
-//! A sale's life: opened as a draft, listed when its stock is set aside, moved by the clock, closed when all is settled.
+//! The life of a sale: a draft, listed once its stock is allocated, started and ended by the clock, closed when all is
+//! settled.
 
 use std::time::Duration;
 
@@ -14,18 +15,18 @@ use crate::queries;
 use crate::records::{Draft, FlashItem, FlashSale, SaleStatus, Terms};
 use crate::reject;
 
-/// How long the one who asked for a draft has it to himself; then the clock's job takes it up.
+/// How long a draft belongs to the request that made it; afterwards the job continues with it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The operation that the audit trail names.
+/// The event of an operation.
 const UPDATE: &str = "flashsale.update";
 
 fn fact(sale: &FlashSale) -> FlashSaleFact {
     FlashSaleFact { flash_sale_id: sale.id }
 }
 
-/// Tells the audit trail who changed what.
-pub(crate) fn trail(
+/// Records a change in the audit trail.
+pub(crate) fn audit_change(
     tx: &mut Tx<'_>,
     id: FlashSaleId,
     (by, action): (&str, &str),
@@ -35,7 +36,7 @@ pub(crate) fn trail(
     tx.emit(id, &Audited::new(by.to_owned(), action, format!("flash-sale:{id}"), before, after))
 }
 
-/// Opens a sale that nobody sees before its stock is set aside. A request that comes again goes on with its sale.
+/// Creates a sale that nobody sees before its stock is allocated. A repeated request continues with its sale.
 pub(crate) fn open(tx: &mut Tx<'_>, claim: Option<&Claim>, draft: &Draft) -> Result<FlashSaleId, StoreError> {
     if let Some(claim) = claim
         && let Recall::Undecided(id) = tx.recall(claim)?
@@ -63,7 +64,7 @@ pub(crate) fn open(tx: &mut Tx<'_>, claim: Option<&Claim>, draft: &Draft) -> Res
         created_at: now,
         updated_at: now,
     };
-    say(&mut sale, &draft.terms);
+    set_terms(&mut sale, &draft.terms);
     tx.insert(&sale)?;
     if let Some(claim) = claim {
         tx.claim(claim, id.0)?;
@@ -71,8 +72,8 @@ pub(crate) fn open(tx: &mut Tx<'_>, claim: Option<&Claim>, draft: &Draft) -> Res
     Ok(id)
 }
 
-/// What the terms say, items apart.
-fn say(sale: &mut FlashSale, terms: &Terms) {
+/// Sets the terms, except for the items.
+fn set_terms(sale: &mut FlashSale, terms: &Terms) {
     sale.name.clone_from(&terms.name);
     sale.campaign_id = terms.campaign_id;
     sale.starts_at = terms.starts_at;
@@ -81,8 +82,8 @@ fn say(sale: &mut FlashSale, terms: &Terms) {
     sale.ttl_seconds = terms.ttl_seconds;
 }
 
-/// Begins to change a sale that has not started; a sale that sells is changed at once. `version` is what the terms were
-/// worked out from.
+/// Begins to change a sale that has not started; a running sale is changed at once. `version` is the one that the terms
+/// were derived from.
 pub(crate) fn change(tx: &mut Tx<'_>, id: FlashSaleId, version: i64, draft: &Draft) -> Result<(), Error> {
     let mut sale = queries::listed(tx, id)?;
     if sale.version != version || sale.draft.is_some() {
@@ -105,11 +106,11 @@ fn amend(tx: &mut Tx<'_>, sale: &mut FlashSale, draft: &Draft) -> Result<(), Err
     if !before.amends(&draft.terms) {
         return Err(reject::running());
     }
-    say(sale, &draft.terms);
+    set_terms(sale, &draft.terms);
     sale.open_until = Some(sale.ends_at);
     sale.due_at = Some(sale.ends_at);
     touch(tx, sale);
-    Ok(trail(tx, sale.id, (&draft.by, UPDATE), before, &draft.terms)?)
+    Ok(audit_change(tx, sale.id, (&draft.by, UPDATE), before, &draft.terms)?)
 }
 
 fn touch(tx: &Tx<'_>, sale: &mut FlashSale) {
@@ -117,7 +118,7 @@ fn touch(tx: &Tx<'_>, sale: &mut FlashSale) {
     sale.updated_at = tx.now();
 }
 
-/// The stock is set aside: the sale is as its draft says, and starts if its time has come.
+/// The stock is allocated: applies the draft, and starts the sale if its time has come.
 pub(crate) fn settle(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<FlashSale, Error> {
     let mut sale = tx.get::<FlashSale>(&id)?.ok_or(Error::not_found("flash sale"))?;
     let Some(Json(Draft { terms, by })) = sale.draft.take() else { return Ok(sale) };
@@ -140,18 +141,18 @@ pub(crate) fn settle(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<FlashSale, Erro
             sold: 0,
         })?;
     }
-    say(&mut sale, &terms);
+    set_terms(&mut sale, &terms);
     sale.listed = Some(true);
     sale.due_at = Some(sale.starts_at);
     touch(tx, &mut sale);
     let action = if before.is_some() { UPDATE } else { "flashsale.create" };
-    trail(tx, id, (&by, action), before, &terms)?;
+    audit_change(tx, id, (&by, action), before, &terms)?;
     by_clock(tx, &mut sale)?;
     tx.put(&sale)?;
     Ok(sale)
 }
 
-/// The stock was refused: a new sale never was, an old one stays as it is.
+/// The stock was refused: drops a new sale, and leaves an existing one as it is.
 pub(crate) fn drop_draft(tx: &mut Tx<'_>, claim: Option<&Claim>, id: FlashSaleId) -> Result<(), StoreError> {
     let Some(mut sale) = tx.get::<FlashSale>(&id)?.filter(|sale| sale.draft.is_some()) else { return Ok(()) };
     if sale.listed.is_some() {
@@ -163,7 +164,7 @@ pub(crate) fn drop_draft(tx: &mut Tx<'_>, claim: Option<&Claim>, id: FlashSaleId
     claim.map_or(Ok(()), |claim| tx.unclaim(claim))
 }
 
-/// Moves a sale as far as the time says.
+/// Moves a sale to the status that the time requires.
 fn by_clock(tx: &mut Tx<'_>, sale: &mut FlashSale) -> Result<(), StoreError> {
     let now = tx.now();
     if sale.status == SaleStatus::Scheduled && sale.starts_at <= now {
@@ -179,7 +180,7 @@ fn by_clock(tx: &mut Tx<'_>, sale: &mut FlashSale) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Ends a sale; the clock's job closes it then.
+/// Ends a sale; the job closes it afterwards.
 fn end(tx: &mut Tx<'_>, sale: &mut FlashSale, status: SaleStatus) -> Result<(), StoreError> {
     let ran = sale.is_open();
     sale.status = status;
@@ -190,7 +191,7 @@ fn end(tx: &mut Tx<'_>, sale: &mut FlashSale, status: SaleStatus) -> Result<(), 
     if ran { tx.emit(sale.id, &FlashSaleEnded(fact(sale))) } else { Ok(()) }
 }
 
-/// Moves a sale that is due; how it stands then.
+/// Moves a sale that is due. Returns its status.
 pub(crate) fn advance(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<SaleStatus, Error> {
     let mut sale = tx.get::<FlashSale>(&id)?.ok_or(Error::not_found("flash sale"))?;
     if sale.draft.is_none() && !sale.is_over() {
@@ -200,7 +201,7 @@ pub(crate) fn advance(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<SaleStatus, Er
     Ok(sale.status)
 }
 
-/// Cancels a sale; again changes nothing.
+/// Cancels a sale. Repeating it changes nothing.
 pub(crate) fn cancel(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<FlashSale, Error> {
     let mut sale = queries::listed(tx, id)?;
     match sale.status {
@@ -214,7 +215,7 @@ pub(crate) fn cancel(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<FlashSale, Erro
     }
 }
 
-/// Takes a sale off the lists; the books keep it.
+/// Removes a sale from the lists; its rows stay.
 pub(crate) fn delete(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<FlashSale, Error> {
     let mut sale = queries::listed(tx, id)?;
     if sale.is_open() {
@@ -228,7 +229,7 @@ pub(crate) fn delete(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<FlashSale, Erro
     Ok(sale)
 }
 
-/// The inventory has been told to keep only `kept` for a sale that is over; whether there is something else to tell it.
+/// Records that the inventory keeps only `kept` for a sale that is over. Returns whether there is more to report.
 pub(crate) fn close(tx: &mut Tx<'_>, id: FlashSaleId, kept: &[VariantQuantity]) -> Result<bool, Error> {
     let mut sale = tx.get::<FlashSale>(&id)?.ok_or_else(|| Error::not_found("flash sale"))?;
     if queries::kept(tx, id)? != kept {
@@ -239,8 +240,8 @@ pub(crate) fn close(tx: &mut Tx<'_>, id: FlashSaleId, kept: &[VariantQuantity]) 
     Ok(false)
 }
 
-/// Something of a sale that is over was settled: the inventory is to keep less for it.
-pub(crate) fn wake(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<(), StoreError> {
+/// Schedules another report after a part of an ended sale was settled, because the inventory keeps less for it now.
+pub(crate) fn schedule_report(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<(), StoreError> {
     let over = tx.get::<FlashSale>(&id)?.filter(|sale| sale.is_over() && sale.due_at.is_none());
     let Some(mut sale) = over else { return Ok(()) };
     sale.due_at = Some(tx.now());

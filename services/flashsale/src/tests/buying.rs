@@ -1,4 +1,4 @@
-//! Reservations in orders: claimed, bought, undone; and a sale that ends while orders are on their way.
+//! Reservations in orders: claimed, bought, reversed; and a sale that ends while orders are in progress.
 
 use promox_testkit::sample::sku;
 use std::sync::atomic::Ordering;
@@ -20,7 +20,7 @@ async fn lines_are_the_buyers_own_and_good() {
     assert_eq!((line.reservation_id, line.flash_sale_id, line.quantity), (mine, id, 2));
     assert_eq!((line.sku.as_str(), line.sale_price.to_string().as_str()), ("A", "4.50"));
     market.advance(std::time::Duration::from_secs(600));
-    assert!(market.lines(1, &[mine]).await.is_empty(), "lapsed, swept or not");
+    assert!(market.lines(1, &[mine]).await.is_empty(), "expired, swept or not");
     let guest = promox_contract::flashsale::GetReservedLines { user_id: None, reservation_ids: vec![mine] };
     assert!(market.call(guest).await.unwrap().lines.is_empty());
 }
@@ -31,7 +31,7 @@ async fn a_claim_is_all_or_nothing_and_says_why_not() {
     let id = market.started(vec![item("A", 10, None)]).await;
     let (mine, foreign, old) =
         (market.granted(id, 1, 1).await, market.granted(id, 2, 1).await, market.granted(id, 1, 1).await);
-    market.give_back(id, 1, old).await.unwrap();
+    market.release_reservation(id, 1, old).await.unwrap();
     for (bad, reason) in [(foreign, "UNKNOWN"), (FlashReservationId(99), "UNKNOWN"), (old, "EXPIRED")] {
         let error = market.claim(1, 1, &[mine, bad]).await.unwrap_err();
         assert_eq!((error.kind(), error.code()), (Kind::Refused, "FLASH_RESERVATION_INVALID"));
@@ -43,31 +43,31 @@ async fn a_claim_is_all_or_nothing_and_says_why_not() {
     }
     assert_eq!(market.claim(2, 1, &[mine]).await.unwrap_err().members()["reason"], "EXPIRED", "one order's");
     assert!(market.lines(1, &[mine]).await.is_empty());
-    assert_eq!(market.give_back(id, 1, mine).await.unwrap_err().code(), "RESERVATION_ORDERED");
+    assert_eq!(market.release_reservation(id, 1, mine).await.unwrap_err().code(), "RESERVATION_ORDERED");
     market.verify();
 }
 
 #[tokio::test]
-async fn a_confirmed_order_has_bought_and_the_inventory_hears_of_it_once() {
+async fn a_confirmed_order_buys_and_is_reported_once() {
     let market = Market::open();
     let id = market.started(vec![item("A", 10, Some(3))]).await;
     let rid = market.granted(id, 1, 3).await;
     market.claim(7, 1, &[rid]).await.unwrap();
     market.wait(3_000).await;
-    assert_eq!(market.first(id).await, (7, 0), "an order's claim does not lapse");
+    assert_eq!(market.first(id).await, (7, 0), "an order's claim does not expire");
     for _ in 0..2 {
         market.confirm(7).await;
     }
-    assert_eq!((market.first(id).await, market.aside(id, "A")), ((7, 3), 10));
+    assert_eq!((market.first(id).await, market.allocated(id, "A")), ((7, 3), 10));
     market.wait(1).await;
     market.wait(1).await;
-    assert_eq!((market.aside(id, "A"), market.free("A")), (7, 90));
+    assert_eq!((market.allocated(id, "A"), market.free("A")), (7, 90));
     assert_eq!(market.reserve(id, 1, 1).await.unwrap_err().code(), "LIMIT_REACHED", "what is bought counts");
     market.verify();
 }
 
 #[tokio::test]
-async fn a_claim_without_its_order_is_the_users_again_while_its_time_lasts() {
+async fn a_failed_orders_claim_returns_to_its_user_until_it_expires() {
     let market = Market::open();
     let id = market.started(vec![item("A", 10, Some(3))]).await;
     let rid = market.granted(id, 1, 3).await;
@@ -87,18 +87,18 @@ async fn a_claim_without_its_order_is_the_users_again_while_its_time_lasts() {
 }
 
 #[tokio::test]
-async fn a_cancelled_order_gives_its_pieces_back_to_the_sale_once() {
+async fn a_cancelled_order_returns_its_units_to_the_sale_once() {
     let market = Market::open();
     let id = market.started(vec![item("A", 3, Some(3))]).await;
     let rid = market.granted(id, 1, 3).await;
     market.claim(7, 1, &[rid]).await.unwrap();
     market.confirm(7).await;
     market.wait(1).await;
-    assert_eq!((market.aside(id, "A"), market.sale(id).await.status), (0, SaleStatus::SoldOut));
+    assert_eq!((market.allocated(id, "A"), market.sale(id).await.status), (0, SaleStatus::SoldOut));
     for _ in 0..2 {
         market.release(7).await;
         market.wait(1).await;
-        assert_eq!((market.first(id).await, market.aside(id, "A")), ((3, 0), 3));
+        assert_eq!((market.first(id).await, market.allocated(id, "A")), ((3, 0), 3));
     }
     assert_eq!(market.sale(id).await.status, SaleStatus::Active);
     market.granted(id, 1, 3).await;
@@ -113,7 +113,7 @@ async fn a_cancel_overtakes_the_confirmation_and_the_warehouse() {
     market.claim(1, 1, &[one]).await.unwrap();
     market.release(1).await;
     market.confirm(1).await;
-    assert_eq!(market.first(id).await, (1, 0), "confirmed after it gave all back: nothing is bought");
+    assert_eq!(market.first(id).await, (1, 0), "confirmed after its release: nothing is bought");
     market.claim(2, 1, &[two]).await.unwrap();
     market.confirm(2).await;
     market.release(2).await;
@@ -121,12 +121,12 @@ async fn a_cancel_overtakes_the_confirmation_and_the_warehouse() {
     market.claim(3, 2, &[other]).await.unwrap();
     market.confirm(3).await;
     market.wait(1).await;
-    assert_eq!((market.first(id).await, market.aside(id, "A")), ((0, 3), 1), "undone before it was ever sold");
+    assert_eq!((market.first(id).await, market.allocated(id, "A")), ((0, 3), 1), "reversed before it was reported");
     market.verify();
 }
 
 #[tokio::test]
-async fn a_sale_ends_but_for_orders_on_their_way() {
+async fn an_ended_sale_keeps_units_for_orders_in_progress() {
     let market = Market::open();
     let id = market.started(vec![item("A", 10, None)]).await;
     market.wait(3_400).await;
@@ -134,16 +134,16 @@ async fn a_sale_ends_but_for_orders_on_their_way() {
     market.claim(1, 1, &ids[..1]).await.unwrap();
     market.claim(2, 2, &ids[1..2]).await.unwrap();
     market.wait(3_600).await;
-    assert_eq!((market.sale(id).await.status, market.free("A"), market.aside(id, "A")), (SaleStatus::Ended, 97, 3));
+    assert_eq!((market.sale(id).await.status, market.free("A"), market.allocated(id, "A")), (SaleStatus::Ended, 97, 3));
     market.confirm(1).await;
     market.wait(1).await;
-    assert_eq!((market.free("A"), market.aside(id, "A")), (97, 2));
+    assert_eq!((market.free("A"), market.allocated(id, "A")), (97, 2));
     market.release(2).await;
     market.wait(1).await;
-    assert_eq!((market.free("A"), market.aside(id, "A"), market.first(id).await), (99, 0, (9, 1)));
+    assert_eq!((market.free("A"), market.allocated(id, "A"), market.first(id).await), (99, 0, (9, 1)));
     market.release(1).await;
     market.wait(1).await;
-    assert_eq!((market.free("A"), market.first(id).await), (100, (10, 0)), "the sale is over: into stock");
+    assert_eq!((market.free("A"), market.first(id).await), (100, (10, 0)), "after the sale: into stock");
     market.verify();
 }
 
@@ -159,10 +159,10 @@ async fn many_purchases_are_settled_in_batches_when_the_warehouse_opens() {
         market.confirm(order).await;
     }
     assert!(market.try_work().await.is_err());
-    assert_eq!(market.aside(id, "A"), 1_000);
+    assert_eq!(market.allocated(id, "A"), 1_000);
     market.around.closed.store(false, Ordering::SeqCst);
     market.wait(1).await;
-    assert_eq!((market.aside(id, "A"), market.around.warehouse.lock().sold.len()), (550, 450));
+    assert_eq!((market.allocated(id, "A"), market.around.warehouse.lock().sold.len()), (550, 450));
     market.verify();
 }
 

@@ -1,4 +1,4 @@
-//! The market: the service between two ends that are played, the catalogue with its warehouse and the orders.
+//! The service with simulated neighbours: the catalogue with its warehouse, and the orders.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
@@ -30,11 +30,11 @@ use crate::gates;
 use crate::queries;
 use crate::records::UserCount;
 
-/// What lies in the warehouse, what is set aside of it, and what was sold of that.
+/// The warehouse's stock, the allocations, and what was sold of them.
 #[derive(Debug, Default)]
 pub(super) struct Warehouse {
     pub(super) free: BTreeMap<Sku, u32>,
-    pub(super) aside: BTreeMap<String, BTreeMap<Sku, u32>>,
+    pub(super) allocated: BTreeMap<String, BTreeMap<Sku, u32>>,
     ended: BTreeSet<String>,
     pub(super) sold: BTreeMap<String, (Sku, u32)>,
     undone: BTreeSet<String>,
@@ -45,7 +45,7 @@ impl Warehouse {
         if self.ended.contains(reference) {
             return Err(Error::conflict("RESERVATION_ENDED", "over"));
         }
-        let has = self.aside.get(reference).cloned().unwrap_or_default();
+        let has = self.allocated.get(reference).cloned().unwrap_or_default();
         let mut free = self.free.clone();
         for (sku, quantity) in has {
             *free.entry(sku).or_default() += quantity;
@@ -62,13 +62,13 @@ impl Warehouse {
             return Err(Error::conflict("INSUFFICIENT_STOCK", "short").with("items", short));
         }
         self.free = free;
-        let aside = items.iter().map(|item| (item.sku.clone(), item.quantity)).collect();
-        self.aside.insert(reference.to_owned(), aside);
+        let allocated = items.iter().map(|item| (item.sku.clone(), item.quantity)).collect();
+        self.allocated.insert(reference.to_owned(), allocated);
         Ok(())
     }
 }
 
-/// The services around.
+/// The other services.
 #[derive(Debug, Default)]
 pub(super) struct Around {
     pub(super) warehouse: Mutex<Warehouse>,
@@ -98,9 +98,9 @@ impl Around {
         Ok(CampaignStateList { items: known.map(state).collect() })
     }
 
-    fn set_aside(&self, _: &Cx, op: AllocateStock) -> Result<(), Error> {
+    fn allocate(&self, _: &Cx, op: AllocateStock) -> Result<(), Error> {
         let mut warehouse = self.open()?;
-        if !warehouse.aside.contains_key(&op.reference) {
+        if !warehouse.allocated.contains_key(&op.reference) {
             warehouse.change(&op.reference, &op.items)?;
         }
         Ok(())
@@ -117,20 +117,20 @@ impl Around {
                 continue;
             }
             let item = &sale.items[0];
-            let left = warehouse.aside.get_mut(&op.set_aside).unwrap().get_mut(&item.sku).unwrap();
-            *left = left.checked_sub(item.quantity).expect("no more is sold than is set aside");
+            let left = warehouse.allocated.get_mut(&op.allocation).unwrap().get_mut(&item.sku).unwrap();
+            *left = left.checked_sub(item.quantity).expect("no more is sold than is allocated");
             warehouse.sold.insert(sale.reference, (item.sku.clone(), item.quantity));
         }
         Ok(())
     }
 
-    fn unsell(&self, _: &Cx, op: ReturnToAllocation) -> Result<(), Error> {
+    fn return_sold(&self, _: &Cx, op: ReturnToAllocation) -> Result<(), Error> {
         let mut warehouse = self.open()?;
         warehouse.undone.insert(op.reference.clone());
         let Some((sku, quantity)) = warehouse.sold.remove(&op.reference) else { return Ok(()) };
-        let ended = warehouse.ended.contains(&op.set_aside);
-        let aside = warehouse.aside.get_mut(&op.set_aside).filter(|_| !ended);
-        let back = aside.and_then(|aside| aside.get_mut(&sku));
+        let ended = warehouse.ended.contains(&op.allocation);
+        let allocated = warehouse.allocated.get_mut(&op.allocation).filter(|_| !ended);
+        let back = allocated.and_then(|allocated| allocated.get_mut(&sku));
         match back {
             Some(back) => *back += quantity,
             None => *warehouse.free.get_mut(&sku).unwrap() += quantity,
@@ -140,21 +140,21 @@ impl Around {
 
     fn end(&self, _: &Cx, op: EndAllocation) -> Result<(), Error> {
         let mut warehouse = self.open()?;
-        let mut aside = warehouse.aside.remove(&op.reference).unwrap_or_default();
-        for (sku, left) in &mut aside {
+        let mut allocated = warehouse.allocated.remove(&op.reference).unwrap_or_default();
+        for (sku, left) in &mut allocated {
             let keep = op.keep.iter().find(|item| item.sku == *sku).map_or(0, |item| item.quantity).min(*left);
             *warehouse.free.get_mut(sku).unwrap() += *left - keep;
             *left = keep;
         }
-        if aside.values().all(|left| *left == 0) {
+        if allocated.values().all(|left| *left == 0) {
             warehouse.ended.insert(op.reference.clone());
         }
-        warehouse.aside.insert(op.reference, aside);
+        warehouse.allocated.insert(op.reference, allocated);
         Ok(())
     }
 }
 
-/// The accounts of one person, by plus tags; every other account is somebody else's.
+/// The accounts of one person, by plus tags; every other account is another person's.
 const ADA: std::ops::Range<i64> = 900_070..900_080;
 
 fn user(id: UserId) -> UserDescription {
@@ -200,7 +200,7 @@ fn service(databases: &Databases) -> Arc<FlashSales> {
 }
 
 impl Market {
-    /// A hundred A and a hundred B in the warehouse.
+    /// A warehouse with a hundred A and a hundred B.
     pub(super) fn open() -> Self {
         let around = Arc::new(Around::default());
         around.warehouse.lock().free = BTreeMap::from([(sku("A"), 100), (sku("B"), 100)]);
@@ -213,17 +213,17 @@ impl Market {
             })
             .answer_from(&around, Around::describe)
             .answer_from(&around, Around::campaigns)
-            .answer_from(&around, Around::set_aside)
+            .answer_from(&around, Around::allocate)
             .answer_from(&around, Around::change)
             .answer_from(&around, Around::sell)
-            .answer_from(&around, Around::unsell)
+            .answer_from(&around, Around::return_sold)
             .answer_from(&around, Around::end)
-            .shared(&[promox_contract::flashsale::ASIDE, promox_contract::flashsale::TAKEN])
+            .shared(&[promox_contract::flashsale::ALLOCATED, promox_contract::flashsale::TAKEN])
             .start(service);
         Self { harness, around }
     }
 
-    /// The same books after a start.
+    /// The same store after a restart.
     pub(super) async fn reopen(self) -> Self {
         let harness = self.restart(service);
         harness.service.recover(&harness.cx()).await.unwrap();
@@ -264,7 +264,7 @@ impl Market {
         self.reserve(id, user, quantity).await.unwrap().reservation_id
     }
 
-    pub(super) async fn give_back(&self, id: FlashSaleId, user: i64, rid: FlashReservationId) -> Result<(), Error> {
+    pub(super) async fn release_reservation(&self, id: FlashSaleId, user: i64, rid: FlashReservationId) -> Result<(), Error> {
         self.run(self.user(user), ReleaseReservation { id, rid }).await
     }
 
@@ -288,7 +288,7 @@ impl Market {
         self.consume().await;
     }
 
-    /// Lets time pass, and the jobs do all they have to.
+    /// Moves the clock on and runs all jobs until they have nothing to do.
     pub(super) async fn wait(&self, seconds: u64) {
         self.pass(Duration::from_secs(seconds)).await;
     }
@@ -297,17 +297,17 @@ impl Market {
         self.around.warehouse.lock().free[&sku(name)]
     }
 
-    pub(super) fn aside(&self, id: FlashSaleId, name: &str) -> u32 {
-        self.around.warehouse.lock().aside[&format!("flash-sale:{id}")][&sku(name)]
+    pub(super) fn allocated(&self, id: FlashSaleId, name: &str) -> u32 {
+        self.around.warehouse.lock().allocated[&format!("flash-sale:{id}")][&sku(name)]
     }
 
-    /// What happened to sales, in events, oldest first.
+    /// The events of sales, oldest first.
     pub(super) async fn sale_events(&self) -> Vec<String> {
         let types = self.event_types("FLASH_SALE_").await;
         types.iter().map(|kind| kind.trim_start_matches("FLASH_SALE_").to_owned()).collect()
     }
 
-    /// The auditor finds nothing, and every gate is what the rows say.
+    /// The auditor finds nothing, and every gate agrees with the rows.
     pub(super) fn verify(&self) {
         self.harness.verify();
         let reader = self.db.long_read().unwrap();

@@ -1,5 +1,5 @@
-//! Flash sales on the memory engine, beside a catalogue, a warehouse and campaigns that say what they are told to; every
-//! scenario closes with the auditor, and with the gate held against the rows.
+//! Flash sales on the memory engine, beside a simulated catalogue, warehouse and campaigns. Every scenario ends with
+//! the auditor, which also compares the gates with the rows.
 
 mod buying;
 mod market;

@@ -1,4 +1,4 @@
-//! Sales by the clock: they start, sell out, end and close, also over what passed while the node was down.
+//! Sales by the clock: they start, sell out, end and close, also after the node was down.
 
 use promox_testkit::sample::sku;
 use std::sync::atomic::Ordering;
@@ -27,7 +27,7 @@ async fn a_sale_starts_and_ends_at_its_times() {
 }
 
 #[tokio::test]
-async fn one_whose_time_has_come_starts_at_once() {
+async fn a_sale_that_is_due_starts_at_once() {
     let market = Market::open();
     let op = CreateSale { starts_at: START, ..plan(vec![item("A", 10, None)]) };
     let id = market.call(op).await.unwrap().id;
@@ -37,7 +37,7 @@ async fn one_whose_time_has_come_starts_at_once() {
 }
 
 #[tokio::test]
-async fn what_passed_while_the_node_was_down_is_caught_up_with() {
+async fn sales_catch_up_after_the_node_was_down() {
     let market = Market::open();
     let gone = market.make(vec![item("A", 10, None)]).await;
     let ends_at = START + Duration::from_hours(9);
@@ -52,7 +52,7 @@ async fn what_passed_while_the_node_was_down_is_caught_up_with() {
 }
 
 #[tokio::test]
-async fn reservations_end_with_the_sale_and_all_goes_back() {
+async fn reservations_end_with_the_sale_and_return_their_units() {
     let market = Market::open();
     market.around.warehouse.lock().free.insert(sku("A"), 1_500);
     let id = market.started(vec![item("A", 1_500, None)]).await;
@@ -68,7 +68,7 @@ async fn reservations_end_with_the_sale_and_all_goes_back() {
 }
 
 #[tokio::test]
-async fn a_closed_warehouse_delays_what_goes_back_and_loses_nothing() {
+async fn a_closed_warehouse_delays_returns_and_loses_nothing() {
     let market = Market::open();
     let id = market.started(vec![item("A", 10, None)]).await;
     market.around.closed.store(true, Ordering::SeqCst);

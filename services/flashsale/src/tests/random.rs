@@ -1,5 +1,4 @@
-//! Everything that can happen, in random orders: after each step the books are right, and at the end all pieces are where
-//! they belong.
+//! Random steps in random order: the invariants hold after each, and at the end every unit is accounted for.
 
 use promox_contract::ids::{FlashReservationId, FlashSaleId};
 use promox_kernel::Entropy;
@@ -7,7 +6,7 @@ use promox_kernel::Entropy;
 use super::market::{Market, item};
 use crate::api::CancelSale;
 
-/// The market with what happened so far.
+/// The market and its history so far.
 struct Story {
     market: Market,
     entropy: Entropy,
@@ -36,7 +35,7 @@ impl Story {
             }
             7 | 8 => {
                 if let Some((id, user, rid)) = self.any() {
-                    let _ = self.market.give_back(id, user, rid).await;
+                    let _ = self.market.release_reservation(id, user, rid).await;
                 }
             }
             9..=12 => {
@@ -58,7 +57,7 @@ impl Story {
     }
 }
 
-async fn tell(seed: u64) {
+async fn play(seed: u64) {
     let market = Market::open();
     let sales = vec![
         market.make(vec![item("A", 9, Some(4))]).await,
@@ -87,8 +86,8 @@ async fn tell(seed: u64) {
 }
 
 #[tokio::test]
-async fn the_books_are_right_whatever_happens() {
+async fn invariants_hold_for_random_steps() {
     for seed in 1..=60 {
-        tell(seed).await;
+        play(seed).await;
     }
 }

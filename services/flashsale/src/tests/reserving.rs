@@ -1,4 +1,4 @@
-//! Reservations: granted, refused, raced for, given back and lapsed; and the gate after a start.
+//! Reservations: granted, refused, raced for, released and expired; and the gate after a restart.
 
 use promox_testkit::sample::sku;
 use std::time::Duration;
@@ -12,8 +12,9 @@ use crate::api::SaleStatus;
 use promox_storage::Service as _;
 
 fn codes(results: &[Result<FlashReservationId, Error>]) -> (usize, usize, usize) {
-    let count = |code: &str| results.iter().filter(|it| it.as_ref().is_err_and(|error| error.code() == code)).count();
-    (results.iter().filter(|it| it.is_ok()).count(), count("SOLD_OUT"), count("LIMIT_REACHED"))
+    let count =
+        |code: &str| results.iter().filter(|result| result.as_ref().is_err_and(|error| error.code() == code)).count();
+    (results.iter().filter(|result| result.is_ok()).count(), count("SOLD_OUT"), count("LIMIT_REACHED"))
 }
 
 /// Many at once: a user and a quantity each.
@@ -54,7 +55,7 @@ async fn accounts_of_one_mailbox_share_a_limit_where_the_store_says_so() {
         assert_eq!(market.reserve(id, user, 1).await.unwrap_err().code(), "LIMIT_REACHED");
     }
     market.granted(id, somebody, 2).await;
-    market.give_back(id, one, first).await.unwrap();
+    market.release_reservation(id, one, first).await.unwrap();
     market.granted(id, 900_072, 1).await;
     market.verify();
 }
@@ -85,7 +86,7 @@ async fn what_cannot_be_reserved_is_refused_with_its_code() {
 }
 
 #[tokio::test]
-async fn a_keyed_reservation_keeps_its_answer_with_its_effect() {
+async fn a_keyed_reservation_stores_its_reply_with_its_effect() {
     let market = Market::open();
     let id = market.started(vec![item("A", 10, None)]).await;
     let cx = promox_kernel::Cx { claim: market.keyed("k").claim, ..market.user(1) };
@@ -96,7 +97,7 @@ async fn a_keyed_reservation_keeps_its_answer_with_its_effect() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_last_pieces_are_reserved_once() {
+async fn the_last_units_are_reserved_once() {
     let market = Market::open();
     let id = market.started(vec![item("A", 50, Some(2))]).await;
     let results = rush(&market, id, (0..300).map(|n| (1 + n % 150, 1)).collect()).await;
@@ -117,7 +118,7 @@ async fn a_users_limit_is_exact_however_many_race() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn pieces_that_come_back_in_a_rush_go_out_again() {
+async fn units_released_in_a_rush_are_reserved_again() {
     let market = Market::open();
     let id = market.started(vec![item("A", 10, Some(1))]).await;
     let mut buyers = JoinSet::new();
@@ -148,10 +149,10 @@ async fn a_reservation_goes_back_once_and_only_by_its_user() {
     let id = market.started(vec![item("A", 2, Some(2))]).await;
     let rid = market.granted(id, 1, 2).await;
     assert_eq!(market.sale(id).await.status, SaleStatus::SoldOut);
-    assert_eq!(market.give_back(id, 2, rid).await.unwrap_err().kind(), Kind::NotFound);
-    assert_eq!(market.give_back(FlashSaleId(9), 1, rid).await.unwrap_err().kind(), Kind::NotFound);
+    assert_eq!(market.release_reservation(id, 2, rid).await.unwrap_err().kind(), Kind::NotFound);
+    assert_eq!(market.release_reservation(FlashSaleId(9), 1, rid).await.unwrap_err().kind(), Kind::NotFound);
     for _ in 0..2 {
-        market.give_back(id, 1, rid).await.unwrap();
+        market.release_reservation(id, 1, rid).await.unwrap();
         assert_eq!((market.first(id).await, market.sale(id).await.status), ((2, 0), SaleStatus::Active));
     }
     market.granted(id, 1, 2).await;
@@ -160,7 +161,7 @@ async fn a_reservation_goes_back_once_and_only_by_its_user() {
 }
 
 #[tokio::test]
-async fn reservations_lapse_at_their_time_in_bounded_batches() {
+async fn reservations_expire_in_bounded_batches() {
     let market = Market::open();
     market.around.warehouse.lock().free.insert(sku("A"), 2_000);
     let id = market.started(vec![item("A", 2_000, Some(1))]).await;
@@ -170,9 +171,9 @@ async fn reservations_lapse_at_their_time_in_bounded_batches() {
     market.wait(599).await;
     assert_eq!(market.first(id).await, (800, 0));
     market.advance(Duration::from_secs(1));
-    let lapse = market.service.jobs().remove(1);
+    let expire_due = market.service.jobs().remove(1);
     let mut batches = 1;
-    while lapse.run(market.cx()).await.unwrap() {
+    while expire_due.run(market.cx()).await.unwrap() {
         batches += 1;
     }
     assert_eq!((batches, market.first(id).await), (3, (2_000, 0)));
@@ -181,13 +182,13 @@ async fn reservations_lapse_at_their_time_in_bounded_batches() {
 }
 
 #[tokio::test]
-async fn the_gate_after_a_start_is_what_the_rows_say() {
+async fn the_gate_agrees_with_the_rows_after_a_restart() {
     let market = Market::open();
     let id = market.started(vec![item("A", 10, Some(3)), item("B", 4, None)]).await;
     let rid = market.granted(id, 1, 3).await;
     market.granted(id, 2, 1).await;
     market.run(market.user(2), Market::reservation(id, "B", 2)).await.unwrap();
-    market.give_back(id, 1, rid).await.unwrap();
+    market.release_reservation(id, 1, rid).await.unwrap();
     market.granted(id, 1, 2).await;
     let market = market.reopen().await;
     assert!(market.service.gates.get(id).is_some(), "read before the node is ready");
@@ -203,7 +204,7 @@ async fn a_gate_in_doubt_is_read_again() {
     let market = Market::open();
     let id = market.started(vec![item("A", 2, Some(2))]).await;
     let rid = market.granted(id, 1, 2).await;
-    // Somebody gives the pieces back in the rows and leaves before the gate knows.
+    // The rows release the units, but the gate is not told.
     let user = promox_kernel::UserId(1);
     let doubt = market.service.gates.in_doubt();
     let give = move |tx: &mut promox_storage::Tx<'_>| crate::commands::holds::release(tx, id, rid, user).map(drop);

@@ -1,4 +1,4 @@
-//! Sales made, changed, listed and taken off; what is refused, with its pointers; stock set aside all or nothing.
+//! Sales created, changed, listed and deleted; refusals with their pointers; allocation all or nothing.
 
 use promox_testkit::sample::sku;
 use std::sync::atomic::Ordering;
@@ -39,14 +39,14 @@ async fn active(market: &Market) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn a_sale_sets_its_stock_aside_and_reads_as_it_was_made() {
+async fn a_sale_allocates_its_stock_and_reads_as_created() {
     let market = Market::open();
     let view = market.call(plan(vec![item("a", 30, Some(2)), item("B", 5, None)])).await.unwrap();
     assert_eq!((view.status, view.version, view.reservation_ttl_seconds), (SaleStatus::Scheduled, 1, 600));
     let (a, b) = (&view.items[0], &view.items[1]);
     assert_eq!((a.sku.as_str(), a.remaining, a.sold, a.per_user_limit), ("A", 30, 0, Some(2)));
     assert_eq!((b.sale_price.to_string().as_str(), b.stock), ("4.50", 5));
-    assert_eq!((market.free("A"), market.free("B"), market.aside(view.id, "A")), (70, 95, 30));
+    assert_eq!((market.free("A"), market.free("B"), market.allocated(view.id, "A")), (70, 95, 30));
     assert_eq!(list(&market, None).await, [1]);
     assert_eq!(list(&market, Some(SaleStatus::Active)).await, [0_i64; 0]);
     market.verify();
@@ -57,7 +57,7 @@ fn first(op: &mut CreateSale) -> &mut SaleItemInput {
 }
 
 #[tokio::test]
-async fn faults_name_their_members_and_nothing_is_set_aside() {
+async fn faults_name_their_members_and_nothing_is_allocated() {
     let market = Market::open();
     let with = |change: fn(&mut CreateSale)| {
         let mut op = plan(vec![item("A", 10, Some(1))]);
@@ -95,7 +95,7 @@ async fn faults_name_their_members_and_nothing_is_set_aside() {
 }
 
 #[tokio::test]
-async fn before_it_starts_all_of_it_can_change() {
+async fn a_scheduled_sale_can_change_completely() {
     let market = Market::open();
     let id = market.make(vec![item("A", 30, None)]).await;
     let items = Some(vec![item("B", 40, Some(1)), item("A", 10, None)]);
@@ -109,7 +109,7 @@ async fn before_it_starts_all_of_it_can_change() {
     assert_eq!(pointers(&market.call(more).await.unwrap_err()), ["/items/1/stock"]);
     let nothing = UpdateSale { name: Some("  ".into()), ..patch(id) };
     assert_eq!(pointers(&market.call(nothing).await.unwrap_err()), ["/name"]);
-    assert_eq!(market.call(patch(id)).await.unwrap().version, 2, "nothing new is no change");
+    assert_eq!(market.call(patch(id)).await.unwrap().version, 2, "an unchanged patch is no change");
     assert_eq!((market.free("A"), market.free("B"), market.sale(id).await.items.len()), (90, 60, 2));
     market.wait(60).await;
     assert_eq!(market.sale(id).await.status, SaleStatus::Active);
@@ -117,7 +117,7 @@ async fn before_it_starts_all_of_it_can_change() {
 }
 
 #[tokio::test]
-async fn while_it_sells_its_name_and_end_can_change() {
+async fn a_running_sale_can_change_its_name_and_end() {
     let market = Market::open();
     let id = market.started(vec![item("A", 30, None)]).await;
     for change in [
@@ -139,7 +139,7 @@ async fn while_it_sells_its_name_and_end_can_change() {
 }
 
 #[tokio::test]
-async fn a_sale_is_cancelled_once_and_deleted_when_it_does_not_sell() {
+async fn a_sale_is_cancelled_once_and_deleted_unless_it_runs() {
     let market = Market::open();
     let id = market.started(vec![item("A", 30, None)]).await;
     let rid = market.granted(id, 1, 3).await;
@@ -166,7 +166,7 @@ async fn a_sale_is_cancelled_once_and_deleted_when_it_does_not_sell() {
 }
 
 #[tokio::test]
-async fn an_unknown_outcome_is_asked_again_and_makes_one_sale() {
+async fn an_unknown_outcome_is_retried_and_creates_one_sale() {
     let market = Market::open();
     market.around.closed.store(true, Ordering::SeqCst);
     let op = plan(vec![item("A", 30, None)]);
@@ -185,7 +185,7 @@ async fn an_unknown_outcome_is_asked_again_and_makes_one_sale() {
 }
 
 #[tokio::test]
-async fn a_draft_whose_asker_is_gone_is_settled_by_the_clock() {
+async fn an_abandoned_draft_is_settled_by_the_job() {
     let market = Market::open();
     market.around.closed.store(true, Ordering::SeqCst);
     for (stock, name) in [(30, "A"), (101, "B")] {
@@ -200,7 +200,7 @@ async fn a_draft_whose_asker_is_gone_is_settled_by_the_clock() {
 }
 
 #[tokio::test]
-async fn it_sells_only_while_its_campaign_runs() {
+async fn a_sale_runs_only_with_its_campaign() {
     let market = Market::open();
     let op = CreateSale { campaign_id: Some(CampaignId(5)), ..plan(vec![item("A", 30, None)]) };
     let id = market.call(op).await.unwrap().id;

@@ -1,4 +1,4 @@
-//! A sale as its listeners hear it.
+//! The event stream of a sale.
 
 use promox_contract::ids::FlashSaleId;
 use promox_kernel::{BodyReader, Content};
@@ -28,7 +28,7 @@ fn said(name: &str, status: &str, remaining: i64) -> (String, String, i64) {
 }
 
 #[tokio::test]
-async fn listeners_hear_start_what_remains_and_the_end() {
+async fn listeners_get_start_remaining_and_end() {
     let market = Market::open();
     let id = market.make(vec![item("A", 5, None)]).await;
     let mut reader = follow(&market, id).await;

@@ -1,4 +1,4 @@
-//! The stock rows of one transaction: each is read once, written once, and told of once.
+//! The stock rows of one transaction: each is read once, written once, and its change published once.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -10,7 +10,7 @@ use promox_storage::{StoreError, Tx};
 
 use crate::records::{Movement, MovementKind, Stock};
 
-/// Why pieces move.
+/// Why units move.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cause<'a> {
     pub(crate) kind: MovementKind,
@@ -18,14 +18,14 @@ pub(crate) struct Cause<'a> {
     pub(crate) reference: Option<&'a str>,
 }
 
-/// A stock row as it was and as it is.
+/// A stock row before and after the transaction's changes.
 struct Opened {
     before: Option<Stock>,
     now: Stock,
     moved: bool,
 }
 
-/// The stock rows that a transaction works on.
+/// The stock rows that a transaction changes.
 #[derive(Default)]
 pub(crate) struct Book {
     stocks: BTreeMap<VariantId, Opened>,
@@ -33,7 +33,7 @@ pub(crate) struct Book {
 }
 
 impl Book {
-    /// A variant's row; a new one for one that was never counted.
+    /// A variant's row, new if the variant was never counted.
     pub(crate) fn begin(&mut self, tx: &Tx<'_>, of: &VariantRef) -> Result<&mut Stock, StoreError> {
         let opened = match self.stocks.entry(of.variant_id) {
             Entry::Occupied(known) => known.into_mut(),
@@ -51,7 +51,7 @@ impl Book {
         Ok(self.opened(tx, id)?.map(|opened| &mut opened.now))
     }
 
-    /// The row of a variant of which something is or was held: there is one.
+    /// The row of a variant that has or had holds; a missing row is damage.
     pub(crate) fn open(&mut self, tx: &Tx<'_>, id: VariantId) -> Result<&mut Stock, StoreError> {
         self.find(tx, id)?.ok_or_else(|| no_stock(id))
     }
@@ -66,7 +66,7 @@ impl Book {
         })
     }
 
-    /// Moves pieces in or out of a place, and enters it in the ledger; nothing for nothing.
+    /// Moves units into or out of a location and enters it in the ledger. Zero units make no entry.
     pub(crate) fn enter(
         &mut self,
         tx: &Tx<'_>,
@@ -98,7 +98,7 @@ impl Book {
         Ok(())
     }
 
-    /// Writes what changed, and tells of it.
+    /// Writes changed rows and publishes their changes.
     pub(crate) fn close(self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         for Opened { before, mut now, moved } in self.stocks.into_values() {
             if before.as_ref() == Some(&now) {
@@ -108,7 +108,7 @@ impl Book {
             now.version += 1;
             now.updated_at = tx.now();
             tx.put(&now)?;
-            tell(tx, before.as_ref(), &now, moved)?;
+            publish(tx, before.as_ref(), &now, moved)?;
         }
         for movement in self.movements {
             tx.insert(&movement)?;
@@ -121,8 +121,8 @@ fn no_stock(id: VariantId) -> StoreError {
     StoreError::Damaged { place: format!("variant {id} is held and has no row in inventory") }
 }
 
-/// Tells of a change that others act on: a movement, or a hold that crosses zero or the threshold.
-fn tell(tx: &mut Tx<'_>, before: Option<&Stock>, now: &Stock, moved: bool) -> Result<(), StoreError> {
+/// Publishes a change that others act on: a movement, or a hold that crosses zero or the threshold.
+fn publish(tx: &mut Tx<'_>, before: Option<&Stock>, now: &Stock, moved: bool) -> Result<(), StoreError> {
     let (was, is) = (before.map_or(0, Stock::sellable), now.sellable());
     let was_low = before.is_none_or(Stock::is_low);
     let crossed = (was == 0) != (is == 0) || was_low != now.is_low();

@@ -1,4 +1,4 @@
-//! Holds of stock: taken all or nothing, then posted, released, expired, or reversed after they were posted.
+//! Holds of stock: taken all or nothing, then posted, released, expired or reversed.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use super::Book;
 use super::book::Cause;
 use crate::queries;
 use crate::records::{
-    AsideSale, HeldLine, MovementKind, Reservation, ReservationByLapse, ReservationByReference, Restocked,
+    AllocationPurchase, HeldLine, MovementKind, Reservation, ReservationByLapse, ReservationByReference, Restocked,
 };
 use crate::reject;
 use crate::rules::{self, MAIN};
 
-/// Reservations that one sweep ends at most, and the lines after which it stops.
+/// The maximum of reservations that one sweep ends, and the number of lines after which it stops.
 const SWEEP: usize = 200;
 const SWEEP_LINES: usize = 2_000;
 
@@ -27,7 +27,7 @@ pub(crate) fn order_reference(order_id: OrderId) -> String {
     format!("order:{order_id}")
 }
 
-/// Holds for an order or a sale, without a time limit. Asking again changes nothing; a hold that has ended is not revived.
+/// Holds stock for an order or a sale, without a time limit. Repeating it changes nothing; an ended hold is refused.
 pub(crate) fn hold(tx: &mut Tx<'_>, reference: String, items: &[VariantQuantity]) -> Result<(), Error> {
     match Reservation::begin(tx, &reference)? {
         Begin::New => take(tx, reference, items, None).map(drop),
@@ -36,7 +36,8 @@ pub(crate) fn hold(tx: &mut Tx<'_>, reference: String, items: &[VariantQuantity]
     }
 }
 
-/// Reserves for a while. The same reference with the same items is the same reservation, whatever became of it.
+/// Reserves stock for a limited time. The same reference with the same items returns the same reservation, whatever its
+/// state.
 pub(crate) fn reserve(
     tx: &mut Tx<'_>,
     reference: &str,
@@ -84,7 +85,7 @@ fn take(
     Ok(reservation)
 }
 
-/// What becomes of the goods: they leave, can be sold again, or come back to where they were.
+/// Changes the stock by one step of a hold: units leave, become available again, or return to their locations.
 fn apply(tx: &mut Tx<'_>, book: &mut Book, held: &mut Reservation, step: HoldStep) -> Result<(), Error> {
     let cause = |kind| Cause { kind, reason: None, reference: Some(&held.reference) };
     match step {
@@ -107,7 +108,7 @@ fn apply(tx: &mut Tx<'_>, book: &mut Book, held: &mut Reservation, step: HoldSte
     Ok(())
 }
 
-/// Takes a step with one reservation.
+/// Takes one step of a reservation.
 fn advance(tx: &mut Tx<'_>, known: Reservation, step: HoldStep) -> Result<Reservation, Error> {
     let mut book = Book::default();
     let known = known.advance(tx, step, |tx, held, step| apply(tx, &mut book, held, step))?;
@@ -115,7 +116,7 @@ fn advance(tx: &mut Tx<'_>, known: Reservation, step: HoldStep) -> Result<Reserv
     Ok(known)
 }
 
-/// A line's goods leave.
+/// The units of a line leave the stock.
 pub(crate) fn post_line(tx: &mut Tx<'_>, book: &mut Book, line: &HeldLine, cause: Cause<'_>) -> Result<(), StoreError> {
     for taken in line.taken() {
         let quantity = i64::from(taken.quantity);
@@ -125,7 +126,7 @@ pub(crate) fn post_line(tx: &mut Tx<'_>, book: &mut Book, line: &HeldLine, cause
     Ok(())
 }
 
-/// A line's goods can be sold again.
+/// The units of a line become available again.
 pub(crate) fn release_line(tx: &mut Tx<'_>, book: &mut Book, line: &HeldLine) -> Result<(), StoreError> {
     let stock = book.open(tx, line.variant_id)?;
     for taken in line.taken() {
@@ -134,29 +135,29 @@ pub(crate) fn release_line(tx: &mut Tx<'_>, book: &mut Book, line: &HeldLine) ->
     Ok(())
 }
 
-/// The order is confirmed: its goods leave.
+/// Posts a confirmed order's hold: its units leave the stock.
 pub(crate) fn post_order(tx: &mut Tx<'_>, book: &mut Book, order_id: OrderId) -> Result<(), Error> {
     Reservation::post(tx, &order_reference(order_id), |tx, held, step| apply(tx, book, held, step))
 }
 
-/// The order is not to be: its goods can be sold again, or come back.
+/// Releases an order's hold: its units become available again or, if they left, return.
 pub(crate) fn release_order(tx: &mut Tx<'_>, order_id: OrderId) -> Result<(), Error> {
     release_all(tx, &order_reference(order_id), Book::default())
 }
 
-/// Ends a hold whatever it is, with the changes that are in the book.
+/// Ends a hold in any state, together with the changes in the book.
 pub(crate) fn release_all(tx: &mut Tx<'_>, reference: &str, mut book: Book) -> Result<(), Error> {
     Reservation::release(tx, &reference.to_owned(), |tx, held, step| apply(tx, &mut book, held, step))?;
     Ok(book.close(tx)?)
 }
 
-/// A caller's own reservation: an order's is not theirs to end.
+/// A caller's own reservation; one of an order is refused.
 fn own(tx: &Tx<'_>, id: i64) -> Result<Reservation, Error> {
     let known = tx.get::<Reservation>(&id)?.ok_or(Error::not_found("reservation"))?;
     if known.expires_at.is_none() { Err(reject::pinned()) } else { Ok(known) }
 }
 
-/// Confirms a reservation in time. Asking again changes nothing.
+/// Confirms a reservation that has not expired. Repeating it changes nothing.
 pub(crate) fn confirm(tx: &mut Tx<'_>, id: i64) -> Result<Reservation, Error> {
     let known = own(tx, id)?;
     match (known.state, known.lapses_at) {
@@ -166,7 +167,7 @@ pub(crate) fn confirm(tx: &mut Tx<'_>, id: i64) -> Result<Reservation, Error> {
     }
 }
 
-/// Releases a reservation. Asking again, or after it lapsed, changes nothing.
+/// Releases a reservation. Repeating it, or releasing an expired one, changes nothing.
 pub(crate) fn release(tx: &mut Tx<'_>, id: i64) -> Result<Reservation, Error> {
     let known = own(tx, id)?;
     match known.state {
@@ -175,7 +176,7 @@ pub(crate) fn release(tx: &mut Tx<'_>, id: i64) -> Result<Reservation, Error> {
     }
 }
 
-/// Ends reservations whose time has come, one bounded batch; whether there may be more.
+/// Ends expired reservations, one bounded batch. Returns whether there may be more.
 pub(crate) fn expire(tx: &mut Tx<'_>) -> Result<bool, Error> {
     let soon = Some(tx.now() + Duration::from_micros(1));
     let lapsed = tx.scan_by::<ReservationByLapse>().before(soon).collect(SWEEP)?;
@@ -194,8 +195,8 @@ pub(crate) fn expire(tx: &mut Tx<'_>) -> Result<bool, Error> {
     Ok(ended < found || found == SWEEP)
 }
 
-/// Puts returned pieces back, once a reference. An order that held nothing here returns to `MAIN`, where what was never counted
-/// begins with them; `variants` says what the items are.
+/// Puts returned units back, once per reference. Units of an order without a hold here, such as an imported one, go to
+/// `MAIN`; `variants` describes those that were never counted.
 pub(crate) fn restock(
     tx: &mut Tx<'_>,
     reference: &str,
@@ -213,8 +214,8 @@ pub(crate) fn restock(
         Begin::Already(held) => held,
         Begin::Ended(state) => return Err(reject::ended(state)),
     };
-    let aside = queries::sales_of(tx, order_id)?;
-    if held.is_empty() && aside.is_empty() {
+    let purchases = queries::sales_of(tx, order_id)?;
+    if held.is_empty() && purchases.is_empty() {
         for item in items {
             if let Some(of) = variants.iter().find(|of| of.variant_id == item.variant_id) {
                 book.begin(tx, of)?;
@@ -222,19 +223,19 @@ pub(crate) fn restock(
             book.enter(tx, item.variant_id, (MAIN, i64::from(item.quantity)), cause)?;
         }
     } else {
-        restock_sold(tx, &mut book, (held, aside), items, cause)?;
+        restock_sold(tx, &mut book, (held, purchases), items, cause)?;
     }
     book.close(tx)?;
     tx.insert(&Restocked { reference: reference.to_owned(), order_id: order_id.0, at: tx.now() })?;
     Ok(())
 }
 
-/// What an order bought comes back to where it was: what it held itself first, then what was set aside for it. The goods have
-/// left, though the return may overtake the event that posts the hold.
+/// Returns an order's units to where they were taken: first those of its own hold, then those from allocations. The
+/// return may overtake the event that posts the hold, so it posts the hold itself.
 fn restock_sold(
     tx: &mut Tx<'_>,
     book: &mut Book,
-    (held, mut aside): (Vec<Reservation>, Vec<AsideSale>),
+    (held, mut purchases): (Vec<Reservation>, Vec<AllocationPurchase>),
     items: &[VariantQuantity],
     cause: Cause<'_>,
 ) -> Result<(), Error> {
@@ -243,7 +244,7 @@ fn restock_sold(
     for item in items {
         let mut left = item.quantity;
         let own = held.iter_mut().flat_map(|held| &mut held.lines.0);
-        let lines = own.chain(aside.iter_mut().flat_map(|sale| &mut sale.lines.0));
+        let lines = own.chain(purchases.iter_mut().flat_map(|sale| &mut sale.lines.0));
         for line in lines.filter(|line| line.variant_id == item.variant_id) {
             for back in line.take_back(left) {
                 left -= back.quantity;
@@ -255,5 +256,5 @@ fn restock_sold(
         }
     }
     held.iter().try_for_each(|held| tx.put(held))?;
-    Ok(aside.iter().try_for_each(|sale| tx.put(sale))?)
+    Ok(purchases.iter().try_for_each(|sale| tx.put(sale))?)
 }

@@ -1,7 +1,7 @@
-//! What changes stock. Every command loads, decides by the rules, and writes through the [`Book`], which keeps the ledger
-//! and tells what others need to know.
+//! Commands on stock. Each loads, decides by the rules, and writes through the [`Book`], which keeps the ledger and
+//! publishes changes.
 
-pub(crate) mod aside;
+pub(crate) mod allocations;
 pub(crate) mod book;
 pub(crate) mod holds;
 pub(crate) mod stock;

@@ -1,4 +1,4 @@
-//! Counts and adjustments: what an administrator or an import says of the shelf.
+//! Counts and adjustments by an administrator or an import.
 
 use promox_contract::audit::Audited;
 use promox_contract::ids::VariantId;
@@ -12,9 +12,9 @@ use super::book::Cause;
 use crate::api::{AdjustStock, CountStock, StockView};
 use crate::queries::stock_view;
 use crate::records::{MovementKind, Stock};
-use crate::rules::{self, MAIN, MOST_PIECES};
+use crate::rules::{self, MAIN, MAX_UNITS};
 
-/// A count whose members were checked.
+/// A validated count.
 #[derive(Debug)]
 pub(crate) struct Count {
     of: VariantRef,
@@ -25,26 +25,26 @@ pub(crate) struct Count {
 }
 
 impl Count {
-    /// What is said of a variant.
+    /// Validates a request for a variant.
     pub(crate) fn read(op: &CountStock, of: VariantRef) -> Result<Self, Error> {
-        if !(0..=MOST_PIECES).contains(&op.on_hand) {
-            return Err(Error::field("/onHand", format!("must be 0 to {MOST_PIECES}")));
+        if !(0..=MAX_UNITS).contains(&op.on_hand) {
+            return Err(Error::field("/onHand", format!("must be 0 to {MAX_UNITS}")));
         }
-        if op.low_stock_threshold.is_some_and(|threshold| !(0..=MOST_PIECES).contains(&threshold)) {
-            return Err(Error::field("/lowStockThreshold", format!("must be 0 to {MOST_PIECES}")));
+        if op.low_stock_threshold.is_some_and(|threshold| !(0..=MAX_UNITS).contains(&threshold)) {
+            return Err(Error::field("/lowStockThreshold", format!("must be 0 to {MAX_UNITS}")));
         }
         let location = rules::location(op.location.as_deref())?;
         let (threshold, backorder) = (op.low_stock_threshold, op.backorder);
         Ok(Self { of, on_hand: op.on_hand, location, threshold, backorder })
     }
 
-    /// Of which variant.
+    /// The variant that is counted.
     pub(crate) fn variant(&self) -> VariantId {
         self.of.variant_id
     }
 }
 
-/// Takes a count.
+/// Records a count.
 pub(crate) fn count(tx: &mut Tx<'_>, cx: &Cx, count: &Count) -> Result<StockView, Error> {
     let id = count.of.variant_id;
     let before = tx.get::<Stock>(&id)?;
@@ -67,7 +67,7 @@ pub(crate) fn count(tx: &mut Tx<'_>, cx: &Cx, count: &Count) -> Result<StockView
     answer(tx, cx, "inventory.count", id, before)
 }
 
-/// An adjustment whose members were checked.
+/// A validated adjustment.
 #[derive(Debug)]
 pub(crate) struct Adjustment {
     of: VariantRef,
@@ -77,10 +77,10 @@ pub(crate) struct Adjustment {
 }
 
 impl Adjustment {
-    /// What is said of a variant.
+    /// Validates a request for a variant.
     pub(crate) fn read(op: &AdjustStock, of: VariantRef) -> Result<Self, Error> {
-        if op.delta == 0 || !(-MOST_PIECES..=MOST_PIECES).contains(&op.delta) {
-            return Err(Error::field("/delta", format!("must be up to {MOST_PIECES} in either direction, not 0")));
+        if op.delta == 0 || !(-MAX_UNITS..=MAX_UNITS).contains(&op.delta) {
+            return Err(Error::field("/delta", format!("must be up to {MAX_UNITS} in either direction, not 0")));
         }
         let reason = multiline(&op.reason, 1, 200).map_err(|fault| Error::field("/reason", fault))?;
         let location = rules::location(op.location.as_deref())?;
@@ -88,7 +88,7 @@ impl Adjustment {
     }
 }
 
-/// Moves stock by hand.
+/// Adjusts stock manually.
 pub(crate) fn adjust(tx: &mut Tx<'_>, cx: &Cx, adjustment: &Adjustment) -> Result<StockView, Error> {
     let Adjustment { of, delta, reason, location } = adjustment;
     let before = tx.get::<Stock>(&of.variant_id)?.ok_or(Error::not_found("SKU in stock"))?;
@@ -110,7 +110,8 @@ fn answer(tx: &mut Tx<'_>, cx: &Cx, action: &str, id: VariantId, before: Option<
     Ok(after)
 }
 
-/// First counts of an import, at `MAIN`. A SKU that has stock keeps it: what was sold and counted since is not undone by an import.
+/// Records first counts of an import, at `MAIN`. A SKU with stock keeps it, so that an import does not undo later sales
+/// and counts.
 pub(crate) fn set(tx: &mut Tx<'_>, counts: &[(VariantRef, u32)]) -> Result<CountsTaken, StoreError> {
     let mut book = Book::default();
     let mut taken = CountsTaken { refused: Vec::new(), kept: 0 };
@@ -120,7 +121,7 @@ pub(crate) fn set(tx: &mut Tx<'_>, counts: &[(VariantRef, u32)]) -> Result<Count
             continue;
         }
         let delta = i64::from(*on_hand);
-        if delta > MOST_PIECES {
+        if delta > MAX_UNITS {
             taken.refused.push(of.sku.clone());
             continue;
         }
@@ -132,8 +133,8 @@ pub(crate) fn set(tx: &mut Tx<'_>, counts: &[(VariantRef, u32)]) -> Result<Count
     Ok(taken)
 }
 
-/// Takes the SKU that a variant has been given. One that was never counted gets its row now, so that a count which asked for
-/// the SKU before finds the new one.
+/// Follows a variant's change of SKU. A variant that was never counted gets its row now, so that a count under the
+/// former SKU that is still running writes the new one.
 pub(crate) fn rename(tx: &Tx<'_>, book: &mut Book, told: SkuChanged) -> Result<(), StoreError> {
     let SkuChanged { product_id, variant_id, sku, .. } = told;
     let stock = book.begin(tx, &VariantRef { variant_id, product_id, sku: sku.clone() })?;

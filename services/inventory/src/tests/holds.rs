@@ -1,4 +1,4 @@
-//! Holds: all or nothing, once a reference, given back where they were taken; and many buyers at once.
+//! Holds: all or nothing, once per reference, returned to where they were taken; and many buyers at once.
 
 use std::time::Duration;
 
@@ -28,10 +28,10 @@ async fn a_hold_is_all_or_nothing_and_names_every_short_sku() {
         {"sku": "unknown", "asked": 1, "available": 0},
     ]);
     assert_eq!(error.members()["items"], short);
-    assert_eq!((shop.numbers("A").await, shop.numbers("B").await), ((5, 0), (1, 0)));
+    assert_eq!((shop.on_hand_and_reserved("A").await, shop.on_hand_and_reserved("B").await), ((5, 0), (1, 0)));
     let first = shop.hold(1, &[("a", 5)]).await.unwrap();
-    assert_eq!(shop.hold(1, &[("a", 5)]).await.unwrap(), first, "once an order");
-    assert_eq!(shop.numbers("A").await, (5, 5));
+    assert_eq!(shop.hold(1, &[("a", 5)]).await.unwrap(), first, "once per order");
+    assert_eq!(shop.on_hand_and_reserved("A").await, (5, 5));
     shop.verify();
 }
 
@@ -44,19 +44,20 @@ async fn an_order_goes_through_hold_sale_and_return() {
     shop.confirm(1).await;
     shop.confirm(1).await;
     shop.consume().await;
-    assert_eq!(shop.numbers("A").await, (1, 0));
+    assert_eq!(shop.on_hand_and_reserved("A").await, (1, 0));
     shop.restock("return:1", 1, &[("A", 1)]).await.unwrap();
     shop.restock("return:1", 1, &[("A", 1)]).await.unwrap();
-    assert_eq!(shop.numbers("A").await, (2, 0));
+    assert_eq!(shop.on_hand_and_reserved("A").await, (2, 0));
     assert_eq!(shop.restock("return:2", 1, &[("A", 4)]).await.unwrap_err().code(), "RESTOCK_EXCEEDS_SOLD");
     shop.give_back(1).await.unwrap();
     shop.give_back(1).await.unwrap();
     let view = shop.call(GetStock { sku: "A".parse().unwrap() }).await.unwrap();
-    let places: Vec<_> = view.locations.iter().map(|it| (it.location.as_str(), it.on_hand)).collect();
-    assert_eq!(places, [("MAIN", 2), ("SHOP", 3)], "each piece is where it was taken");
+    let places: Vec<_> = view.locations.iter().map(|location| (location.location.as_str(), location.on_hand)).collect();
+    assert_eq!(places, [("MAIN", 2), ("SHOP", 3)], "each unit is where it was taken");
     let op = ListMovements { sku: "A".parse().unwrap(), limit: Limit::default(), cursor: None };
     let page = shop.call(op).await.unwrap();
-    let ledger: Vec<_> = page.items.iter().map(|it| (it.kind.as_str(), it.delta, it.location.as_str())).collect();
+    let ledger: Vec<_> =
+        page.items.iter().map(|item| (item.kind.as_str(), item.delta, item.location.as_str())).collect();
     let want = [
         ("CANCEL", 2, "SHOP"),
         ("CANCEL", 1, "MAIN"),
@@ -71,21 +72,25 @@ async fn an_order_goes_through_hold_sale_and_return() {
 }
 
 #[tokio::test]
-async fn an_ended_hold_is_not_revived_whatever_comes_late() {
+async fn an_ended_hold_is_not_revived_by_late_requests() {
     let shop = Shop::open();
     shop.stock("A", 5).await;
     shop.hold(1, &[("A", 1)]).await.unwrap();
     shop.give_back(1).await.unwrap();
     shop.confirm(1).await;
     shop.consume().await;
-    assert_eq!(shop.numbers("A").await, (5, 0), "confirmed after it was given back");
+    assert_eq!(shop.on_hand_and_reserved("A").await, (5, 0), "confirmed after its release");
     assert_eq!(shop.hold(1, &[("A", 1)]).await.unwrap_err().code(), "RESERVATION_ENDED");
     shop.give_back(2).await.unwrap();
     assert_eq!(shop.hold(2, &[("A", 1)]).await.unwrap_err().code(), "RESERVATION_ENDED");
     assert_eq!(shop.restock("return:9", 1, &[("A", 1)]).await.unwrap_err().code(), "RESERVATION_ENDED");
     shop.restock("return:10", 99, &[("A", 2), ("never", 1)]).await.unwrap();
-    assert_eq!(shop.numbers("A").await, (7, 0), "an order that held nothing returns to the default place");
-    assert_eq!(shop.numbers("never").await, (1, 0), "and begins there what was never counted");
+    assert_eq!(
+        shop.on_hand_and_reserved("A").await,
+        (7, 0),
+        "an order that held nothing returns to the default location"
+    );
+    assert_eq!(shop.on_hand_and_reserved("never").await, (1, 0), "and creates the row of a SKU that was never counted");
     shop.verify();
 }
 
@@ -97,12 +102,12 @@ async fn a_return_may_overtake_the_confirmation() {
     shop.confirm(1).await;
     shop.restock("return:1", 1, &[("A", 2)]).await.unwrap();
     shop.consume().await;
-    assert_eq!(shop.numbers("A").await, (4, 0));
+    assert_eq!(shop.on_hand_and_reserved("A").await, (4, 0));
     shop.verify();
 }
 
 #[tokio::test]
-async fn reservations_are_one_a_reference_and_lapse() {
+async fn a_reference_has_one_reservation_which_expires() {
     let shop = Shop::open();
     shop.stock("A", 5).await;
     let made = shop.call(reserve("x", &[("A", 3)], 60)).await.unwrap();
@@ -116,7 +121,7 @@ async fn reservations_are_one_a_reference_and_lapse() {
     assert_eq!(late.code(), "RESERVATION_EXPIRED");
     assert_eq!(shop.call(GetReservation { id: made.id }).await.unwrap().status, Status::Expired);
     shop.sweep().await;
-    assert_eq!(shop.numbers("A").await, (5, 0));
+    assert_eq!(shop.on_hand_and_reserved("A").await, (5, 0));
     assert_eq!(shop.call(ReleaseReservation { id: made.id }).await.unwrap().status, Status::Expired);
     assert_eq!(shop.call(ConfirmReservation { id: made.id }).await.unwrap_err().code(), "RESERVATION_ENDED");
     shop.verify();
@@ -133,7 +138,7 @@ async fn reservations_are_confirmed_or_released_once() {
         assert_eq!(shop.call(ReleaseReservation { id: two }).await.unwrap().status, Status::Released);
     }
     assert_eq!(shop.call(ReleaseReservation { id: one }).await.unwrap_err().code(), "RESERVATION_ENDED");
-    assert_eq!(shop.numbers("A").await, (2, 0));
+    assert_eq!(shop.on_hand_and_reserved("A").await, (2, 0));
     let order = shop.hold(7, &[("A", 1)]).await.unwrap();
     for code in [
         shop.call(ConfirmReservation { id: ReservationId(order) }).await.unwrap_err(),
@@ -143,12 +148,12 @@ async fn reservations_are_confirmed_or_released_once() {
     }
     shop.advance(Duration::from_secs(1_000_000));
     shop.sweep().await;
-    assert_eq!(shop.numbers("A").await, (2, 1), "an order's hold never lapses");
+    assert_eq!(shop.on_hand_and_reserved("A").await, (2, 1), "an order's hold never expires");
     shop.verify();
 }
 
 #[tokio::test]
-async fn many_sweeps_end_what_lapsed_in_bounded_batches() {
+async fn sweeps_end_expired_reservations_in_bounded_batches() {
     let shop = Shop::open();
     shop.stock("A", 1_000).await;
     for n in 0..450 {
@@ -159,12 +164,12 @@ async fn many_sweeps_end_what_lapsed_in_bounded_batches() {
     while shop.sweep().await {
         sweeps += 1;
     }
-    assert_eq!((sweeps, shop.numbers("A").await), (3, (1_000, 0)));
+    assert_eq!((sweeps, shop.on_hand_and_reserved("A").await), (3, (1_000, 0)));
     shop.verify();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_last_pieces_are_sold_once() {
+async fn the_last_units_are_sold_once() {
     let shop = Shop::open();
     shop.stock("A", 40).await;
     shop.stock("B", 30).await;
@@ -188,7 +193,7 @@ async fn the_last_pieces_are_sold_once() {
     let bought: i64 =
         answers.iter().filter(|(order, held)| *held && order % 5 != 0).map(|(order, _)| 1 + order % 2).sum();
     shop.consume().await;
-    assert_eq!(shop.numbers("A").await, (40 - bought, 0));
-    assert!((35..=40).contains(&bought), "{bought} pieces are sold and the rest is not enough for anybody");
+    assert_eq!(shop.on_hand_and_reserved("A").await, (40 - bought, 0));
+    assert!((35..=40).contains(&bought), "{bought} units are sold and too few remain for any buyer");
     shop.verify();
 }

@@ -1,6 +1,6 @@
 //! The inventory's commands on the memory engine; every scenario closes with the auditor.
 
-mod aside;
+mod allocations;
 mod holds;
 mod model;
 mod shop;

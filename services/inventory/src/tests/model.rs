@@ -1,4 +1,4 @@
-//! Random operations against a plain model of the shelf.
+//! Random operations against a plain model of the stock.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -56,13 +56,13 @@ enum State {
 #[derive(Clone, Debug)]
 struct Hold {
     state: State,
-    /// SKU, quantity, come back.
+    /// SKU, quantity, units that came back.
     lines: Vec<(usize, i64, i64)>,
-    /// Its id and when it lapses, for reservations.
+    /// Its id and when it expires, for reservations.
     reservation: Option<(i64, u64)>,
 }
 
-/// The shelf as anyone would write it down.
+/// The stock in the simplest form.
 #[derive(Default)]
 struct Model {
     on_hand: [i64; 3],
@@ -103,7 +103,7 @@ impl Model {
         hold.state = State::Ended;
     }
 
-    /// Whether a restock is taken.
+    /// Whether a restock is accepted.
     fn restock(&mut self, reference: i64, name: &str, sku: usize, quantity: i64) -> bool {
         if self.returns.contains(&reference) {
             return true;
@@ -228,7 +228,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_inventory_is_its_model(script in prop::collection::vec(acts(), 1..60)) {
+    fn the_inventory_matches_its_model(script in prop::collection::vec(acts(), 1..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let (shop, mut model) = (Shop::open(), Model::default());

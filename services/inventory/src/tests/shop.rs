@@ -1,4 +1,4 @@
-//! A node with nothing but the inventory on the memory engine, shared by the tests.
+//! A node with the inventory alone on the memory engine.
 
 use std::ops::Deref;
 
@@ -16,7 +16,7 @@ use promox_storage::{Database, Service as _};
 use promox_testkit::sample::{order_fact, sku, variant, variant_ref};
 use promox_testkit::{Harness, Setup};
 
-/// A node with the inventory, and a catalogue with every SKU but `nope`.
+/// A node with the inventory, and a catalogue with every SKU except `nope`.
 pub(crate) struct Shop(Harness<Inventory>);
 
 impl Deref for Shop {
@@ -46,7 +46,7 @@ impl Shop {
         let resolve = |sku: Sku| Some(sku).filter(|sku| sku.as_str() != "nope").map(variant_ref);
         let harness = Setup::at("2027-01-15T08:00:00Z")
             .answer(move |_, op: ResolveSkus| Ok(ResolvedSkus { variants: op.skus.into_iter().map(resolve).collect() }))
-            .shared(&[promox_contract::flashsale::ASIDE, SOLD])
+            .shared(&[promox_contract::flashsale::ALLOCATED, SOLD])
             .start(|databases| Inventory::new(databases.ecommerce.clone()));
         Self(harness)
     }
@@ -99,7 +99,7 @@ impl Shop {
     }
 
     /// On hand and reserved.
-    pub(crate) async fn numbers(&self, sku: &str) -> (i64, i64) {
+    pub(crate) async fn on_hand_and_reserved(&self, sku: &str) -> (i64, i64) {
         let view = self.call(GetStock { sku: sku.parse().unwrap() }).await.unwrap();
         (view.on_hand, view.reserved)
     }

@@ -1,4 +1,4 @@
-//! Counts, adjustments, the ledger, lists, and what is told of them.
+//! Counts, adjustments, the ledger, lists, and the events they publish.
 
 use crate::api::{AdjustStock, CountStock, ListMovements, ListStock};
 use promox_contract::inventory::{SetStock, StockCount};
@@ -19,11 +19,12 @@ async fn counts_and_adjustments_are_the_ledger() {
     assert_eq!(shop.count("85123a", 4, Some("shop"), None).await.unwrap().on_hand, 14);
     assert_eq!(adjust(&shop, "85123A", -3, None).await.unwrap(), 11);
     let view = shop.stock("85123A", 7).await;
-    let places: Vec<_> = view.locations.iter().map(|it| (it.location.as_str(), it.on_hand)).collect();
+    let places: Vec<_> = view.locations.iter().map(|location| (location.location.as_str(), location.on_hand)).collect();
     assert_eq!(places, [("MAIN", 7), ("SHOP", 4)]);
     let op = ListMovements { sku: "85123A".parse().unwrap(), limit: Limit::default(), cursor: None };
     let page = shop.call(op).await.unwrap();
-    let ledger: Vec<_> = page.items.iter().map(|it| (it.id, it.kind.as_str(), it.delta, it.on_hand)).collect();
+    let ledger: Vec<_> =
+        page.items.iter().map(|item| (item.id, item.kind.as_str(), item.delta, item.on_hand)).collect();
     assert_eq!(ledger, [(3, "ADJUSTMENT", -3, 11), (2, "COUNT", 4, 14), (1, "COUNT", 10, 10)]);
     shop.verify();
 }
@@ -70,12 +71,12 @@ async fn faults_name_their_member_and_change_nothing() {
     cx.if_match = Some(7.into());
     let stale = shop.run(cx, count(1, "MAIN", None)).await.unwrap_err();
     assert_eq!(stale.kind(), Kind::Precondition);
-    assert_eq!(shop.numbers("A").await, (5, 0));
+    assert_eq!(shop.on_hand_and_reserved("A").await, (5, 0));
     shop.verify();
 }
 
 #[tokio::test]
-async fn low_stock_is_listed_and_told_when_it_comes() {
+async fn low_stock_is_listed_and_published_once() {
     let shop = Shop::open();
     for (sku, on_hand) in [("A-1", 9), ("A-2", 3), ("B-1", 1), ("b-2", 8)] {
         let op = CountStock {
@@ -90,7 +91,7 @@ async fn low_stock_is_listed_and_told_when_it_comes() {
     let list = async |low_stock, q: Option<&str>| {
         let op = ListStock { low_stock, q: q.map(str::to_owned), limit: Limit::default(), cursor: None };
         let page = shop.call(op).await.unwrap();
-        page.items.into_iter().map(|it| it.sku.as_str().to_owned()).collect::<Vec<_>>()
+        page.items.into_iter().map(|item| item.sku.as_str().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(list(Some(true), None).await, ["A-2", "B-1"]);
     assert_eq!(list(Some(true), Some("b")).await, ["B-1"]);
@@ -98,7 +99,7 @@ async fn low_stock_is_listed_and_told_when_it_comes() {
     assert_eq!(list(None, Some("B-")).await, ["B-1", "b-2"]);
     let before = shop.event_types("STOCK").await.len();
     shop.hold(1, &[("A-1", 5)]).await.unwrap();
-    assert_eq!(shop.event_types("STOCK").await.len(), before, "a hold that crosses nothing is not told");
+    assert_eq!(shop.event_types("STOCK").await.len(), before, "a hold that crosses nothing is not published");
     shop.hold(2, &[("A-1", 1)]).await.unwrap();
     assert_eq!(shop.event_types("STOCK").await[before..], ["STOCK_CHANGED", "STOCK_LOW"]);
     shop.hold(3, &[("A-1", 3)]).await.unwrap();
@@ -108,16 +109,16 @@ async fn low_stock_is_listed_and_told_when_it_comes() {
 }
 
 #[tokio::test]
-async fn backorder_sells_what_is_owed_and_ends_only_when_it_is_paid() {
+async fn backorder_ends_only_when_nothing_is_owed() {
     let shop = Shop::open();
     shop.count("A", 2, None, Some(true)).await.unwrap();
     assert_eq!(shop.available("A").await, u32::MAX);
     shop.hold(1, &[("A", 5)]).await.unwrap();
     shop.confirm(1).await;
     shop.consume().await;
-    assert_eq!(shop.numbers("A").await, (-3, 0));
+    assert_eq!(shop.on_hand_and_reserved("A").await, (-3, 0));
     let refused = shop.count("A", 0, None, Some(false)).await.map(|view| view.on_hand);
-    assert_eq!(refused.unwrap(), 0, "a count says what is there");
+    assert_eq!(refused.unwrap(), 0, "a count states what is there");
     shop.hold(2, &[("A", 4)]).await.unwrap_err();
     shop.count("A", 1, None, Some(true)).await.unwrap();
     shop.hold(2, &[("A", 4)]).await.unwrap();
@@ -129,7 +130,7 @@ async fn backorder_sells_what_is_owed_and_ends_only_when_it_is_paid() {
 }
 
 #[tokio::test]
-async fn an_import_counts_what_was_never_counted() {
+async fn an_import_counts_only_uncounted_skus() {
     let shop = Shop::open();
     shop.stock("SKU-7", 5).await;
     shop.hold(1, &[("SKU-7", 4)]).await.unwrap();
@@ -139,8 +140,8 @@ async fn an_import_counts_what_was_never_counted() {
     let taken = shop.call(SetStock { items: items.clone() }).await.unwrap();
     assert_eq!((taken.refused, taken.kept), (vec!["SKU-8".parse().unwrap()], 1));
     let again = shop.call(SetStock { items }).await.unwrap();
-    assert_eq!((again.refused.len(), again.kept), (1, 449), "an import again changes no stock");
-    assert_eq!(shop.numbers("SKU-7").await, (5, 4));
+    assert_eq!((again.refused.len(), again.kept), (1, 449), "repeating an import changes no stock");
+    assert_eq!(shop.on_hand_and_reserved("SKU-7").await, (5, 4));
     assert_eq!(shop.available("sku-449").await, 8);
     shop.verify();
 }

@@ -20,7 +20,7 @@ const FUEL: u64 = 1_000_000;
 /// Maximum nesting of blocks, loops and includes.
 const DEPTH: usize = 32;
 /// Bytes of one rendered part.
-const MOST_RENDERED: usize = 1 << 20;
+const MAX_RENDERED: usize = 1 << 20;
 /// Characters of a faulty line that are shown.
 const SHOWN_CHARS: usize = 80;
 /// Characters of a subject.
@@ -129,8 +129,8 @@ struct Bounded(Vec<u8>);
 
 impl io::Write for Bounded {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.len() + bytes.len() > MOST_RENDERED {
-            return Err(io::Error::other(format!("must not render to more than {MOST_RENDERED} bytes")));
+        if self.0.len() + bytes.len() > MAX_RENDERED {
+            return Err(io::Error::other(format!("must not render to more than {MAX_RENDERED} bytes")));
         }
         self.0.extend_from_slice(bytes);
         Ok(bytes.len())

@@ -67,7 +67,11 @@ async fn what_is_not_wanted_is_not_sent_and_what_is_demanded_is() {
         assert_eq!(desk.mute(kind, channel).await.unwrap_err().errors()[0].code, code, "{kind} {channel}");
     }
     let all = desk.user(7).call(GetPreferences {}).await.unwrap().preferences;
-    let off: Vec<_> = all.iter().filter(|it| !it.enabled).map(|it| (it.kind, it.channel)).collect();
+    let off: Vec<_> = all
+        .iter()
+        .filter(|preference| !preference.enabled)
+        .map(|preference| (preference.kind, preference.channel))
+        .collect();
     assert_eq!(off, [(MessageKind::OrderConfirmed, Channel::Inbox)], "setting them sets all");
     let export = desk.cx().call(ExportNotifications { user_id: UserId(7) }).await.unwrap().0;
     assert_eq!(export["inbox"].as_array().unwrap().len(), 1);

@@ -93,12 +93,12 @@ async fn what_fails_is_tried_again_with_growing_pauses_until_it_is_given_up() {
     std::fs::write(&blocked, "a file where the folder should be").unwrap();
     let desk = Desk::with(folder, MailTransport::Files(blocked.clone()));
     desk.follow(1, confirmed(1)).await;
-    for failed in 1..=rules::MOST_ATTEMPTS {
+    for failed in 1..=rules::MAX_ATTEMPTS {
         desk.service.send_due(&desk.cx()).await.unwrap();
         desk.service.send_due(&desk.cx()).await.unwrap();
         let delivery = desk.deliveries().await.remove(0);
         assert_eq!(delivery.attempts.len(), failed, "once a pause");
-        let given_up = failed == rules::MOST_ATTEMPTS;
+        let given_up = failed == rules::MAX_ATTEMPTS;
         let want = if given_up { DeliveryStatus::Dead } else { DeliveryStatus::Failed };
         assert_eq!((delivery.status, delivery.next_attempt_at.is_none()), (want, given_up));
         desk.advance(rules::PAUSES.after(failed));
@@ -107,7 +107,7 @@ async fn what_fails_is_tried_again_with_growing_pauses_until_it_is_given_up() {
     std::fs::remove_file(&blocked).unwrap();
     let id = desk.deliveries().await[0].id;
     let again = desk.cx().call(RetryDelivery { id }).await.unwrap();
-    assert_eq!((again.status, again.attempts.len()), (DeliveryStatus::Pending, rules::MOST_ATTEMPTS));
+    assert_eq!((again.status, again.attempts.len()), (DeliveryStatus::Pending, rules::MAX_ATTEMPTS));
     desk.work().await;
     assert_eq!(desk.deliveries().await[0].status, DeliveryStatus::Sent);
     assert_eq!(desk.cx().call(RetryDelivery { id }).await.unwrap_err().code(), "ALREADY_SENT");
@@ -176,7 +176,7 @@ async fn a_dead_letter_with_a_secret_cannot_be_sent_again() {
     std::fs::write(&blocked, "").unwrap();
     let desk = Desk::with(folder, MailTransport::Files(blocked));
     desk.cx().call(reset("reset:1", "first")).await.unwrap();
-    for failed in 1..=rules::MOST_ATTEMPTS {
+    for failed in 1..=rules::MAX_ATTEMPTS {
         desk.service.send_due(&desk.cx()).await.unwrap();
         desk.advance(rules::PAUSES.after(failed));
     }

@@ -89,14 +89,14 @@ async fn all_templates_come_in_pages() {
         let limit: Limit = serde_json::from_str("7").unwrap();
         let page = desk.cx().call(ListTemplates { limit, cursor: cursor.take() }).await.unwrap();
         assert!(page.items.len() <= 7);
-        seen.extend(page.items.into_iter().map(|it| (it.key, it.channel, it.locale, it.customized)));
+        seen.extend(page.items.into_iter().map(|item| (item.key, item.channel, item.locale, item.customized)));
         cursor = page.next_cursor;
         if cursor.is_none() {
             break;
         }
     }
     assert_eq!(seen.len(), crate::templates::all().count() + 1, "German beside the built-in ones");
-    assert_eq!(seen.iter().filter(|it| it.3).count(), 2);
+    assert_eq!(seen.iter().filter(|item| item.3).count(), 2);
 }
 
 #[tokio::test]

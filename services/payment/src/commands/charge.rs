@@ -218,7 +218,7 @@ pub(crate) fn process_webhook(tx: &mut Tx<'_>, notice: &Webhook) -> Result<Optio
     }
     let payment = match &notice.subject {
         Subject::Charge { order_id, update, amount } => {
-            let payment = queries::of_order(tx, *order_id)?.filter(|it| it.provider == provider);
+            let payment = queries::of_order(tx, *order_id)?.filter(|payment| payment.provider == provider);
             let payment = payment.ok_or(Error::not_found("payment"))?;
             let (due, all) = (payment.due(), payment.amount);
             let known = |(sum, currency)| currency == payment.currency && (sum == due || (due.is_zero() && sum == all));

@@ -12,7 +12,7 @@ use super::{enter, save};
 use crate::queries;
 use crate::records::{EntryKind, Payment, Refund, RefundByDue, RefundByReference, RefundStatus, Settlement};
 use crate::reject;
-use crate::rules::{self, MOST_REFUNDS, Settled};
+use crate::rules::{self, MAX_REFUNDS, Settled};
 
 /// The reference of the refund of an ended order.
 const CANCEL: &str = "cancel";
@@ -131,10 +131,10 @@ fn unfinished(tx: &Tx<'_>, payment: Payment, settlement: &Settlement) -> Result<
 
 fn check_number(tx: &Tx<'_>, id: PaymentId) -> Result<(), Error> {
     let refunds = queries::refunds(tx, id)?;
-    if refunds.iter().filter(|refund| rules::return_of(&refund.reference).is_none()).count() < MOST_REFUNDS {
+    if refunds.iter().filter(|refund| rules::return_of(&refund.reference).is_none()).count() < MAX_REFUNDS {
         return Ok(());
     }
-    Err(reject::too_many_refunds(MOST_REFUNDS))
+    Err(reject::too_many_refunds(MAX_REFUNDS))
 }
 
 /// The provider has refunded the money: it is recorded, once.

@@ -14,7 +14,7 @@ use promox_kernel::Clock;
 use super::{Answer, Charge, Failed};
 
 /// Keys whose calls are counted.
-const MOST_KEYS: usize = 10_000;
+const MAX_KEYS: usize = 10_000;
 
 /// The provider.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl Sandbox {
         let mut calls = self.calls.lock();
         if !calls.counts.contains_key(&charge.key) {
             calls.oldest.push_back(charge.key.clone());
-            if calls.oldest.len() > MOST_KEYS
+            if calls.oldest.len() > MAX_KEYS
                 && let Some(oldest) = calls.oldest.pop_front()
             {
                 calls.counts.remove(&oldest);
@@ -115,10 +115,10 @@ mod tests {
     #[test]
     fn it_remembers_a_bounded_number_of_keys() {
         let sandbox = Sandbox::new(Duration::ZERO);
-        for n in 0..MOST_KEYS + 50 {
+        for n in 0..MAX_KEYS + 50 {
             sandbox.count(&Charge { key: n.to_string(), ..charge("tok_flaky", 0) });
         }
         let calls = sandbox.calls.lock();
-        assert_eq!((calls.counts.len(), calls.oldest.len()), (MOST_KEYS, MOST_KEYS));
+        assert_eq!((calls.counts.len(), calls.oldest.len()), (MAX_KEYS, MAX_KEYS));
     }
 }

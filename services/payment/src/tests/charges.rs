@@ -168,7 +168,7 @@ async fn only_its_owner_and_who_may_see_a_payment() {
     let list = async |cx, order: Option<i64>| {
         let op = ListPayments { order_id: order.map(OrderId), limit: Limit::default(), cursor: None };
         let page = shop.run(cx, op).await;
-        page.map(|page| page.items.iter().map(|it| it.id.0).collect::<Vec<_>>())
+        page.map(|page| page.items.iter().map(|item| item.id.0).collect::<Vec<_>>())
     };
     assert_eq!(list(shop.cx(), None).await.unwrap(), [2, 1]);
     assert_eq!(list(shop.cx(), Some(100)).await.unwrap(), [2]);
@@ -200,7 +200,7 @@ async fn lists_go_by_time_whatever_the_ids_say() {
     let list = || ListPayments { order_id: None, limit: Limit::default(), cursor: None };
     for cx in [shop.cx(), shop.user(OWNER.0)] {
         let page = shop.run(cx, list()).await.unwrap();
-        assert_eq!(page.items.iter().map(|it| it.order_id.0).collect::<Vec<_>>(), [3, 1, 2]);
+        assert_eq!(page.items.iter().map(|item| item.order_id.0).collect::<Vec<_>>(), [3, 1, 2]);
     }
     shop.verify();
 }

@@ -64,7 +64,7 @@ async fn a_part_that_was_refunded_is_not_given_back_again() {
     shop.refund(1, Some("4.00")).await.unwrap();
     shop.cancel(1).await.unwrap();
     assert_eq!(shop.stands(1).await, (Status::Refunded, "9.00".into(), "9.00".into()));
-    let amounts: Vec<_> = shop.payment(1).await.refunds.iter().map(|it| it.amount.to_string()).collect();
+    let amounts: Vec<_> = shop.payment(1).await.refunds.iter().map(|refund| refund.amount.to_string()).collect();
     assert_eq!(amounts, ["4.00", "5.00"]);
     shop.verify();
 }

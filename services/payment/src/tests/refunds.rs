@@ -39,7 +39,7 @@ async fn refunds_take_from_what_is_left() {
         (None, Err((Kind::Refused, "REFUND_EXCEEDS_CAPTURED"))),
     ] {
         let got = shop.refund(1, amount).await;
-        let got = got.as_ref().map(|it| (it.status, it.refunded.to_string()));
+        let got = got.as_ref().map(|item| (item.status, item.refunded.to_string()));
         let got = got.map_err(|error| (error.kind(), error.code()));
         assert_eq!(got, want.map(|(status, refunded)| (status, refunded.to_owned())), "{amount:?}");
     }

@@ -10,7 +10,7 @@ use super::{CatalogTx, trail};
 use crate::api::{CreateCategory, UpdateCategory};
 use crate::records::{Category, CategoryBySlug, CategoryMembership, Product};
 use crate::reject;
-use crate::rules::{Composed, MOST_CATEGORIES, SlugChoice, Tree, check_slug, slug_of};
+use crate::rules::{Composed, MAX_CATEGORIES, SlugChoice, Tree, check_slug, slug_of};
 
 /// Products moved by one transaction.
 const MOVED_AT_ONCE: usize = 200;
@@ -21,7 +21,7 @@ pub(crate) fn create_category(
     catalog: &CatalogTx<'_>,
     asked: &CreateCategory,
 ) -> Result<Category, Error> {
-    if catalog.tree.len() >= MOST_CATEGORIES {
+    if catalog.tree.len() >= MAX_CATEGORIES {
         return Err(reject::too_many_categories());
     }
     check_parent(&catalog.tree, None, asked.parent_id)?;

@@ -10,11 +10,11 @@ use super::{NEW, Ruled, Tree, check_slug};
 use crate::api::{Image, ProductChange, VariantInput};
 use crate::records::{Product, ProductStatus, Variant};
 
-const MOST_CATEGORIES_OF_A_PRODUCT: usize = 20;
-const MOST_ATTRIBUTES: usize = 50;
-const MOST_OPTIONS: usize = 10;
-const MOST_IMAGES: usize = 20;
-const MOST_VARIANTS: usize = 100;
+const MAX_CATEGORIES_OF_A_PRODUCT: usize = 20;
+const MAX_ATTRIBUTES: usize = 50;
+const MAX_OPTIONS: usize = 10;
+const MAX_IMAGES: usize = 20;
+const MAX_VARIANTS: usize = 100;
 const LONGEST_DESCRIPTION: usize = 20_000;
 
 /// The context for validating a change.
@@ -166,8 +166,8 @@ struct VariantChange {
 
 fn categorise(ids: &mut Vec<CategoryId>, change: Patch<Vec<CategoryId>>, tree: &Tree, faults: &mut Faults) {
     let Some(wanted) = change.or_default() else { return };
-    if wanted.len() > MOST_CATEGORIES_OF_A_PRODUCT {
-        return faults.note("/categoryIds", format!("must have at most {MOST_CATEGORIES_OF_A_PRODUCT} entries"));
+    if wanted.len() > MAX_CATEGORIES_OF_A_PRODUCT {
+        return faults.note("/categoryIds", format!("must have at most {MAX_CATEGORIES_OF_A_PRODUCT} entries"));
     }
     ids.clear();
     for (index, id) in wanted.into_iter().enumerate() {
@@ -195,8 +195,8 @@ fn attribute(
             Some(value) => name_value("/attributes", attributes, &name, &value, faults),
         }
     }
-    if attributes.len() > MOST_ATTRIBUTES {
-        faults.note("/attributes", format!("must have at most {MOST_ATTRIBUTES} entries"));
+    if attributes.len() > MAX_ATTRIBUTES {
+        faults.note("/attributes", format!("must have at most {MAX_ATTRIBUTES} entries"));
     }
 }
 
@@ -211,8 +211,8 @@ fn name_value(pointer: &str, members: &mut BTreeMap<String, String>, name: &str,
 
 fn illustrate(images: &mut Vec<Image>, change: Patch<Vec<Image>>, faults: &mut Faults) {
     let Some(wanted) = change.or_default() else { return };
-    if wanted.len() > MOST_IMAGES {
-        return faults.note("/images", format!("must have at most {MOST_IMAGES} entries"));
+    if wanted.len() > MAX_IMAGES {
+        return faults.note("/images", format!("must have at most {MAX_IMAGES} entries"));
     }
     images.clear();
     for (index, mut image) in wanted.into_iter().enumerate() {
@@ -301,8 +301,8 @@ fn itself(base: Option<&Product>, product: &Product, variant_change: VariantChan
 
 /// The listed variants; price, former price and cost of the product are their defaults.
 fn listed(list: &[VariantInput], variant_change: &VariantChange, faults: &mut Faults) -> Vec<Variant> {
-    if list.len() > MOST_VARIANTS {
-        faults.note("/variants", format!("must have at most {MOST_VARIANTS} entries"));
+    if list.len() > MAX_VARIANTS {
+        faults.note("/variants", format!("must have at most {MAX_VARIANTS} entries"));
         return Vec::new();
     }
     if variant_change.barcode != Patch::Keep {
@@ -333,8 +333,8 @@ fn variant(at: &str, input: &VariantInput, variant_change: &VariantChange, fault
     for (name, value) in &input.options {
         name_value(&format!("{at}/options"), &mut options, name, value, faults);
     }
-    if options.len() > MOST_OPTIONS {
-        faults.note(format!("{at}/options"), format!("must have at most {MOST_OPTIONS} entries"));
+    if options.len() > MAX_OPTIONS {
+        faults.note(format!("{at}/options"), format!("must have at most {MAX_OPTIONS} entries"));
     }
     Variant {
         id: NEW,

@@ -13,7 +13,7 @@ use crate::records::Variant;
 use crate::reject;
 
 /// Maximum former SKUs of a variant.
-const MOST_FORMER: usize = 50;
+const MAX_FORMER: usize = 50;
 
 /// A variant that is not matched yet, or new: ids count from 1.
 pub(crate) const NEW: VariantId = VariantId(0);
@@ -87,8 +87,8 @@ pub(crate) fn former(known: &[Sku], last: &Sku, now: &Sku) -> Result<Vec<Sku>, E
     if last != now && !all.contains(last) {
         all.push(last.clone());
     }
-    if all.len() > MOST_FORMER {
-        return Err(reject::too_many_former_skus(now, MOST_FORMER));
+    if all.len() > MAX_FORMER {
+        return Err(reject::too_many_former_skus(now, MAX_FORMER));
     }
     Ok(all)
 }
@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(list(&[], "A", "B").unwrap(), ["A"]);
         assert_eq!(list(&["A"], "B", "C").unwrap(), ["A", "B"]);
         assert_eq!(list(&["A", "B"], "C", "a").unwrap(), ["B", "C"]);
-        let many: Vec<String> = (0..MOST_FORMER).map(|number| format!("S{number}")).collect();
+        let many: Vec<String> = (0..MAX_FORMER).map(|number| format!("S{number}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         assert!(list(&many, "X", "Y").is_err() && list(&many, "X", "S0").is_ok());
     }

@@ -7,7 +7,7 @@ use promox_contract::ids::CategoryId;
 use crate::records::Category;
 
 /// Maximum categories of a shop.
-pub(crate) const MOST_CATEGORIES: usize = 10_000;
+pub(crate) const MAX_CATEGORIES: usize = 10_000;
 /// Maximum nesting.
 const DEEPEST: usize = 16;
 

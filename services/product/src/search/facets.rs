@@ -11,11 +11,11 @@ use crate::api::{CategoryCount, Facets, PriceSpan, ValueCount};
 use crate::rules::{Tree, slot};
 
 /// Maximum categories.
-const MOST_CATEGORIES: usize = 100;
+const MAX_CATEGORIES: usize = 100;
 /// Maximum attributes.
-const MOST_NAMES: usize = 20;
+const MAX_NAMES: usize = 20;
 /// Maximum values per attribute.
-const MOST_VALUES: usize = 20;
+const MAX_VALUES: usize = 20;
 
 /// Counts of a result.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Counts {
         let mut counts: Vec<CategoryCount> =
             rows.map(|row| CategoryCount { id: row.id, name: row.name.clone(), count: count(row.id) }).collect();
         counts.sort_by(|a, b| b.count.cmp(&a.count).then(a.id.cmp(&b.id)));
-        counts.truncate(MOST_CATEGORIES);
+        counts.truncate(MAX_CATEGORIES);
         counts
     }
 
@@ -90,7 +90,7 @@ impl Counts {
             .map(|(name, values)| (values.iter().map(|value| value.count).sum(), name, values))
             .collect();
         names.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
-        names.truncate(MOST_NAMES);
+        names.truncate(MAX_NAMES);
         let attributes =
             names.into_iter().map(|(_, name, values)| (projection.values.name(name).to_owned(), most(values)));
         attributes.collect()
@@ -99,6 +99,6 @@ impl Counts {
 
 fn most(mut values: Vec<ValueCount>) -> Vec<ValueCount> {
     values.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.value.cmp(&b.value)));
-    values.truncate(MOST_VALUES);
+    values.truncate(MAX_VALUES);
     values
 }

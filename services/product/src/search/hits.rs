@@ -10,7 +10,7 @@ use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{DocSet, InvertedIndexReader, Searcher, SegmentReader, TERMINATED, Term};
 
 /// Terms of the dictionary that one search word may match.
-const MOST_TERMS: usize = 2_000;
+const MAX_TERMS: usize = 2_000;
 /// The number of words that match outweighs their scores.
 const MATCHED: u32 = 1 << 24;
 
@@ -118,7 +118,7 @@ fn find(
         give(&exact, worth.exact)?;
     }
     let mut beginning = terms.range().gt(text).into_stream()?;
-    for _ in 0..MOST_TERMS {
+    for _ in 0..MAX_TERMS {
         match beginning.next() {
             Some((key, term)) if key.starts_with(text) => give(term, worth.begins)?,
             _ => break,
@@ -131,7 +131,7 @@ fn find(
     let distance = if letters >= 8 { 2 } else { 1 };
     let automaton = FuzzyTermQuery::new(Term::from_field_text(field, word.text), distance, true).automaton()?;
     let mut mistyped = terms.search(automaton).into_stream()?;
-    for _ in 0..MOST_TERMS {
+    for _ in 0..MAX_TERMS {
         match mistyped.next() {
             Some((key, _)) if key.starts_with(text) => {}
             Some((_, term)) => give(term, worth.mistyped)?,

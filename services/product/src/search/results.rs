@@ -14,9 +14,9 @@ use super::select::{Query, Selection};
 use crate::rules::slot;
 
 /// Maximum cached results.
-const MOST_RESULTS: usize = 256;
+const MAX_RESULTS: usize = 256;
 /// Products in all of them together, four to eight bytes each.
-const MOST_SLOTS: usize = 2 << 20;
+const MAX_SLOTS: usize = 2 << 20;
 
 /// The basis of a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,7 +136,7 @@ impl Entries {
             Some(before) => self.slots -= before.total(),
             None => self.order.push_back(query),
         }
-        while self.results.len() > MOST_RESULTS || self.slots > MOST_SLOTS {
+        while self.results.len() > MAX_RESULTS || self.slots > MAX_SLOTS {
             let Some(oldest) = self.order.pop_front() else { break };
             if let Some(gone) = self.results.remove(&oldest) {
                 self.slots -= gone.total();

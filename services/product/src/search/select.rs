@@ -10,7 +10,7 @@ use crate::api::{ListProducts, ProductStatus, Sort};
 use crate::rules::{slot, words};
 
 /// Maximum words of a search; further ones are ignored.
-const MOST_WORDS: usize = 8;
+const MAX_WORDS: usize = 8;
 
 /// A list query without its page: equal queries have equal results.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -29,7 +29,7 @@ impl Query {
     /// The query of a request; `status` is what the caller may see.
     pub(crate) fn new(asked: &ListProducts, status: Option<ProductStatus>) -> Self {
         let mut words = asked.q.as_deref().map(words).unwrap_or_default();
-        words.truncate(MOST_WORDS);
+        words.truncate(MAX_WORDS);
         let natural = if words.is_empty() { Sort::Newest } else { Sort::Relevance };
         let fold = |(name, value): (&String, &String)| (name.to_lowercase(), value.to_lowercase());
         Self {

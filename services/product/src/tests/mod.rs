@@ -40,8 +40,8 @@ impl Others {
             return Ok(CatalogPrices::default());
         }
         let off = if cx.principal.user().is_some() && !op.anonymous { user } else { visitor };
-        let price = |it: &SkuDescription| Amount(it.list_price.0 * Decimal::from(100 - off) / Decimal::ONE_HUNDRED);
-        let prices = op.items.iter().map(|it| Currency::GBP.round(price(it).0)).collect();
+        let price = |item: &SkuDescription| Amount(item.list_price.0 * Decimal::from(100 - off) / Decimal::ONE_HUNDRED);
+        let prices = op.items.iter().map(|item| Currency::GBP.round(price(item).0)).collect();
         Ok(CatalogPrices { prices, epoch: visitor, personal: visitor != user, rules_state: visitor })
     }
 

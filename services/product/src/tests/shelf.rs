@@ -79,6 +79,6 @@ async fn others_are_told_both_prices() {
     shop.rule(10, 10).await;
     let skus: Vec<Sku> = ["C", "A"].map(|sku| sku.parse().unwrap()).into();
     let told = shop.anonymous().call(DescribeSkus { skus }).await.unwrap().items;
-    let told: Vec<_> = told.iter().map(|it| (it.price.to_string(), it.list_price.to_string())).collect();
+    let told: Vec<_> = told.iter().map(|item| (item.price.to_string(), item.list_price.to_string())).collect();
     assert_eq!(told, [("3.00".into(), "3.33".into()), ("9.00".into(), "10.00".to_string())]);
 }

@@ -66,7 +66,9 @@ fn write(tx: &Tx<'_>, format: ExportFormat, sender: &BodySender) -> Result<(), E
     for product in tx.scan::<Product>().rows() {
         let Some(product) = warnings.unless_damaged(product)? else { continue };
         match &table {
-            Some(table) => product.variants.iter().try_for_each(|it| put_record(&mut out, table.row(&product, it)))?,
+            Some(table) => {
+                product.variants.iter().try_for_each(|variant| put_record(&mut out, table.row(&product, variant)))?
+            }
             None => put_line(&mut out, &product)?,
         }
         if out.len() >= CHUNK && !sender.send_blocking(Ok(Bytes::from(std::mem::take(&mut out)))) {

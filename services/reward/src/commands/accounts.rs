@@ -9,7 +9,7 @@ use promox_kernel::{Cx, Error, Timestamp, UserId, bounded};
 use promox_storage::{StoreError, Tx};
 use serde_json::json;
 
-use super::book::{Book, Cause, MOST_DUE};
+use super::book::{Book, Cause, MAX_DUE};
 use super::referrals;
 use crate::api::{AccountView, AdjustPoints};
 use crate::queries;
@@ -20,7 +20,7 @@ use crate::settings::{SignupBonusOn, Terms};
 /// What a signup bonus refers to, and how what it refers to begins when an order gave it.
 pub(crate) const SIGNUP: &str = "signup";
 /// Points that are moved by hand at most.
-const MOST_ADJUSTED: i64 = 1_000_000_000;
+const MAX_ADJUSTED: i64 = 1_000_000_000;
 /// Accounts that one sweep brings up to date.
 const SWEEP: usize = 50;
 /// Between two birthday bonuses of one user lies the most of a year, whatever days of birth are named meanwhile.
@@ -29,7 +29,7 @@ const BIRTHDAYS_APART: Duration = Duration::from_hours(24 * 300);
 /// Gives or takes points by hand.
 pub(crate) fn adjust(tx: &mut Tx<'_>, terms: &Terms, cx: &Cx, asked: &AdjustPoints) -> Result<AccountView, Error> {
     let reason = bounded(&asked.reason, 1, 200).map_err(|detail| Error::field("/reason", detail))?;
-    if asked.points == 0 || asked.points.abs() > MOST_ADJUSTED {
+    if asked.points == 0 || asked.points.abs() > MAX_ADJUSTED {
         return Err(Error::field("/points", "must be 1 to 1,000,000,000 points in either direction"));
     }
     let mut book = Book::open(tx, terms, asked.id)?;
@@ -113,7 +113,7 @@ pub(crate) fn celebrate(tx: &mut Tx<'_>, terms: &Terms, user_id: UserId, year: i
 
 /// A person is gone: what they had is forfeited, how far they had come is dropped, the books stay.
 pub(crate) fn erase(tx: &mut Tx<'_>, terms: &Terms, user_id: UserId) -> Result<(), Error> {
-    for progress in tx.scan::<Progress>().prefix(user_id).collect(MOST_DUE)? {
+    for progress in tx.scan::<Progress>().prefix(user_id).collect(MAX_DUE)? {
         tx.delete::<Progress>(&(user_id, progress.achievement_id))?;
     }
     referrals::forget(tx, user_id)?;
@@ -147,7 +147,7 @@ pub(crate) fn keep_time(tx: &mut Tx<'_>, terms: &Terms) -> Result<bool, Error> {
         }
         settled += book.settled;
         book.close()?;
-        if behind || settled >= MOST_DUE {
+        if behind || settled >= MAX_DUE {
             return Ok(true);
         }
     }

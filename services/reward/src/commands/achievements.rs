@@ -19,7 +19,7 @@ use crate::settings::Terms;
 /// Achievements that there can be at once: each event of a user looks at all of them.
 const MOST: usize = 200;
 /// Points that one gives at most.
-const MOST_POINTS: u32 = 1_000_000;
+const MAX_POINTS: u32 = 1_000_000;
 
 fn is_code(code: &str) -> bool {
     let well_formed = code.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
@@ -41,7 +41,7 @@ fn faults_of(row: &Achievement) -> Faults {
     if let Some(Err(detail)) = row.badge.as_ref().map(|badge| bounded(badge, 1, 500)) {
         fault("/badge", detail);
     }
-    if row.points > i64::from(MOST_POINTS) {
+    if row.points > i64::from(MAX_POINTS) {
         fault("/points", "must be 0 to 1,000,000 points".to_owned());
     }
     faults
@@ -135,13 +135,13 @@ pub(crate) struct Happened {
 /// The achievements that count an event, but for those that came after it.
 fn concerned(tx: &Tx<'_>, event: CountedEvent, at: Timestamp) -> Result<Vec<Achievement>, StoreError> {
     let all = tx.scan_by::<AchievementByCode>().collect(MOST)?;
-    Ok(all.into_iter().filter(|it| it.rule.event == event && it.created_at <= at).collect())
+    Ok(all.into_iter().filter(|achievement| achievement.rule.event == event && achievement.created_at <= at).collect())
 }
 
 /// What the achievements that there are count.
 pub(crate) fn asked(tx: &Tx<'_>) -> Result<Vec<CountedEvent>, StoreError> {
     let all = tx.scan_by::<AchievementByCode>().collect(MOST)?;
-    Ok(all.into_iter().map(|it| it.rule.event).collect())
+    Ok(all.into_iter().map(|achievement| achievement.rule.event).collect())
 }
 
 /// Whether any achievement counts an event.

@@ -17,9 +17,9 @@ use crate::rules::calendar::{END_OF_TIME, INSTANT, TIER_SPAN, days_after, months
 use crate::settings::{Shortfall, Terms};
 
 /// Lots that become available or lapse in one transaction at most.
-pub(crate) const MOST_DUE: usize = 500;
+pub(crate) const MAX_DUE: usize = 500;
 /// Lots that are spent from at once.
-const MOST_SPENT: usize = 1_000;
+const MAX_SPENT: usize = 1_000;
 /// How long at least what is earned with an order that is not paid yet is pending: twice what a buyer has to confirm a
 /// payment.
 const UNPAID: Duration = Duration::from_hours(1);
@@ -123,12 +123,12 @@ impl<'a, 't> Book<'a, 't> {
     /// Enters what is due by `now`, or by an earlier time if that is too much for one transaction; until when.
     fn settle_until(&mut self, before: Timestamp, now: Timestamp) -> Result<Timestamp, StoreError> {
         let user = self.account.user_id;
-        let pending = queries::first_pending(self.tx, user, now, MOST_DUE)?;
-        let open = queries::first_lapsed(self.tx, user, now, MOST_DUE)?;
-        let last = |times: Vec<Timestamp>| if times.len() < MOST_DUE { None } else { times.last().copied() };
+        let pending = queries::first_pending(self.tx, user, now, MAX_DUE)?;
+        let open = queries::first_lapsed(self.tx, user, now, MAX_DUE)?;
+        let last = |times: Vec<Timestamp>| if times.len() < MAX_DUE { None } else { times.last().copied() };
         let bounds = [
-            last(pending.iter().map(|it| it.available_at).collect()),
-            last(open.iter().map(|it| it.spend_by).collect()),
+            last(pending.iter().map(|lot| lot.available_at).collect()),
+            last(open.iter().map(|lot| lot.spend_by).collect()),
         ];
         let until = bounds.into_iter().flatten().min().map_or(now, |bound| bound.max(before));
         self.account.settled_at = until;
@@ -274,7 +274,7 @@ impl<'a, 't> Book<'a, 't> {
         }
         let (drawn, parts) = self.draw(points)?;
         if drawn < points {
-            return Err(reject::scattered(MOST_SPENT));
+            return Err(reject::scattered(MAX_SPENT));
         }
         self.enter(-points, cause, Counts::default())?;
         Ok(parts)
@@ -283,7 +283,7 @@ impl<'a, 't> Book<'a, 't> {
     /// Draws points out of the lots, as far as they are there and the lots are not too many; how many, and from which.
     fn draw(&mut self, points: i64) -> Result<(i64, Vec<Part>), StoreError> {
         let (mut drawn, mut lots) = (0, Vec::new());
-        for lot in self.tx.scan_by::<LotByOpen>().prefix(Some(self.account.user_id)).rows().take(MOST_SPENT) {
+        for lot in self.tx.scan_by::<LotByOpen>().prefix(Some(self.account.user_id)).rows().take(MAX_SPENT) {
             let mut lot = lot?;
             let taken = (points - drawn).min(lot.remaining);
             lot.remaining -= taken;
@@ -382,7 +382,7 @@ impl<'a, 't> Book<'a, 't> {
             return Err(reject::below_zero(self.account.balance));
         }
         if self.draw(points)?.0 < points {
-            return Err(reject::scattered(MOST_SPENT));
+            return Err(reject::scattered(MAX_SPENT));
         }
         Ok(self.tell_revoked(points, cause, Counts::default())?)
     }
@@ -391,8 +391,8 @@ impl<'a, 't> Book<'a, 't> {
     pub(crate) fn forfeit(&mut self) -> Result<(), StoreError> {
         let cause = Cause::of(EntryKind::Forfeit, "erased");
         let user = Some(self.account.user_id);
-        let open = self.tx.scan_by::<LotByOpen>().prefix(user).collect(MOST_SPENT)?;
-        let pending = self.tx.scan_by::<LotByPending>().prefix(user).collect(MOST_SPENT)?;
+        let open = self.tx.scan_by::<LotByOpen>().prefix(user).collect(MAX_SPENT)?;
+        let pending = self.tx.scan_by::<LotByPending>().prefix(user).collect(MAX_SPENT)?;
         let mut sum = 0;
         for mut lot in open.into_iter().chain(pending) {
             let points = lot.remaining;

@@ -23,7 +23,7 @@ const REQUEST: Duration = Duration::from_secs(30);
 /// The pauses before a coupon is asked for again.
 const PAUSES: BackOff = BackOff { first: Duration::from_secs(2), doublings: 7 };
 /// The most that an offer costs.
-const MOST_POINTS: i64 = 1_000_000_000;
+const MAX_POINTS: i64 = 1_000_000_000;
 /// The longest that a coupon is good.
 const LONGEST_DAYS: u32 = 3_650;
 
@@ -33,7 +33,7 @@ fn faults_of(offer: &Offer) -> Faults {
     for (pointer, checked) in texts {
         faults.take(pointer, checked);
     }
-    if !(1..=MOST_POINTS).contains(&offer.points) {
+    if !(1..=MAX_POINTS).contains(&offer.points) {
         faults.note("/points", "must be 1 to 1,000,000,000 points");
     }
     if offer.valid_days.is_some_and(|days| days == 0 || days > LONGEST_DAYS) {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::records::{Mark, Progress};
 
 /// Maximum events that a rule counts, and recent ones that are remembered.
-pub(crate) const MOST_COUNTED: usize = 1_000;
+pub(crate) const MAX_COUNTED: usize = 1_000;
 /// Ten years.
 const LONGEST_DAYS: u32 = 3_650;
 
@@ -135,7 +135,7 @@ impl Rule {
     pub(crate) fn faults(&self) -> Faults {
         let mut faults = Faults::default();
         let mut fault = |member: &str, detail: &str| faults.note(format!("/rule/{member}"), detail);
-        if self.count.is_some_and(|count| count == 0 || count as usize > MOST_COUNTED) {
+        if self.count.is_some_and(|count| count == 0 || count as usize > MAX_COUNTED) {
             fault("count", "must be 1 to 1,000 events");
         }
         let unit = self.event.unit();
@@ -191,7 +191,7 @@ pub(crate) struct Undone {
 /// Only recent events count, and no more of those than a rule can require.
 fn forget(progress: &mut Progress, before: Timestamp) {
     progress.marks.retain(|mark| mark.at > before.0);
-    let over = progress.marks.len().saturating_sub(MOST_COUNTED);
+    let over = progress.marks.len().saturating_sub(MAX_COUNTED);
     progress.marks.drain(..over);
     sum_up(progress);
 }
@@ -209,7 +209,7 @@ mod tests {
 
     fn rule(count: Option<u32>, sum: Option<&str>, within: Option<u32>) -> Rule {
         let event = CountedEvent::OrderConfirmed;
-        Rule { event, count, sum: sum.map(|it| it.parse().unwrap()), within: within.map(Days) }
+        Rule { event, count, sum: sum.map(|item| item.parse().unwrap()), within: within.map(Days) }
     }
 
     fn reached(rule: &Rule, events: &[(u64, &str)]) -> Vec<bool> {

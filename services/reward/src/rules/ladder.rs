@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Maximum perks of a tier.
-const MOST_PERKS: usize = 20;
+const MAX_PERKS: usize = 20;
 /// The highest multiplier.
 const HIGHEST: i64 = 100;
 
@@ -111,8 +111,8 @@ impl TierStep {
         } else if let Some(below) = below.filter(|below| self.multiplier < below.multiplier) {
             fault("multiplier", format!("must not be less than the {} of the tier below", below.multiplier));
         }
-        if self.perks.len() > MOST_PERKS || self.perks.iter().any(|perk| perk.chars().count() > 200) {
-            fault("perks", format!("must be at most {MOST_PERKS} perks of 200 characters"));
+        if self.perks.len() > MAX_PERKS || self.perks.iter().any(|perk| perk.chars().count() > 200) {
+            fault("perks", format!("must be at most {MAX_PERKS} perks of 200 characters"));
         }
     }
 }

@@ -7,16 +7,19 @@ use rust_decimal::prelude::ToPrimitive as _;
 use crate::settings::RewardSettings;
 
 /// The maximum points that one order earns.
-const MOST_EARNED: i64 = 1_000_000_000_000;
+const MAX_EARNED: i64 = 1_000_000_000_000;
 
 /// `floor(base × rate × tier × promotion)`; nothing for an order that paid nothing for goods.
 pub(crate) fn earned(base: Amount, rate: Amount, tier: Decimal, promotion: Amount) -> i64 {
     if base <= Amount::ZERO || rate <= Amount::ZERO || promotion <= Amount::ZERO {
         return 0;
     }
-    let product =
-        base.0.checked_mul(rate.0).and_then(|it| it.checked_mul(tier)).and_then(|it| it.checked_mul(promotion.0));
-    product.and_then(|it| it.floor().to_i64()).map_or(MOST_EARNED, |points| points.min(MOST_EARNED))
+    let product = base
+        .0
+        .checked_mul(rate.0)
+        .and_then(|points| points.checked_mul(tier))
+        .and_then(|points| points.checked_mul(promotion.0));
+    product.and_then(|points| points.floor().to_i64()).map_or(MAX_EARNED, |points| points.min(MAX_EARNED))
 }
 
 /// Why points cannot pay.
@@ -76,7 +79,7 @@ mod tests {
             ("-5.00", "1", "1", "1", 0),
             ("10.00", "0", "1", "1", 0),
             ("10.00", "1", "1", "0", 0),
-            ("1000000000000000000", "1000", "100", "100", MOST_EARNED),
+            ("1000000000000000000", "1000", "100", "100", MAX_EARNED),
         ] {
             let got = earned(amount(base), amount(rate), amount(tier).0, amount(promotion));
             assert_eq!(got, points, "{base} × {rate} × {tier} × {promotion}");

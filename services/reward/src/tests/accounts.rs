@@ -245,7 +245,7 @@ async fn who_is_erased_has_nothing_and_gets_nothing() {
     assert_eq!(shop.has(7).await, (0, 0), "the books stay, the person is gone");
     assert_eq!(shop.adjust(7, 5).await.unwrap_err().kind(), Kind::NotFound);
     shop.pass_days(10).await;
-    let sum: i64 = shop.entries(7).await.iter().map(|it| it.1).sum();
+    let sum: i64 = shop.entries(7).await.iter().map(|entry| entry.1).sum();
     assert_eq!(sum, 0);
     shop.verify();
 }

@@ -18,7 +18,7 @@ async fn make(shop: &Shop, code: &str, rule: Value) -> Value {
 
 async fn unlocked(shop: &Shop, user: i64) -> Vec<String> {
     let page = shop.customer::<ListUserAchievements>(user, json!({ "id": user })).await.unwrap();
-    page["items"].as_array().unwrap().iter().map(|it| it["code"].as_str().unwrap().to_owned()).collect()
+    page["items"].as_array().unwrap().iter().map(|item| item["code"].as_str().unwrap().to_owned()).collect()
 }
 
 #[tokio::test]
@@ -34,7 +34,7 @@ async fn orders_unlock_achievements_once() {
     assert_eq!(unlocked(&shop, 7).await, ["FIRST"], "too slow, and not enough yet");
     let open = shop.customer::<ListUserAchievements>(7, json!({"id": 7, "status": "IN_PROGRESS"})).await.unwrap();
     let open: Vec<_> =
-        open["items"].as_array().unwrap().iter().map(|it| (it["code"].clone(), it["count"].clone())).collect();
+        open["items"].as_array().unwrap().iter().map(|item| (item["code"].clone(), item["count"].clone())).collect();
     assert_eq!(open, [(json!("BIG"), json!(2)), (json!("QUICK"), json!(1))]);
     shop.confirmed(3, 7, 0).await;
     assert_eq!(unlocked(&shop, 7).await, ["FIRST", "BIG", "QUICK"]);
@@ -81,10 +81,10 @@ async fn friends_are_counted_for_who_sent_them() {
 /// How far a user is with an achievement: count and sum.
 async fn far(shop: &Shop, user: i64, code: &str) -> (i64, String) {
     let page = shop.customer::<ListUserAchievements>(user, json!({"id": user, "status": "IN_PROGRESS"})).await.unwrap();
-    let open = page["items"].as_array().unwrap().iter().find(|it| it["code"] == code);
-    open.map_or((0, "0".to_owned()), |it| {
-        let sum: rust_decimal::Decimal = it["sum"].as_str().unwrap_or("0").parse().unwrap();
-        (it["count"].as_i64().unwrap(), sum.normalize().to_string())
+    let open = page["items"].as_array().unwrap().iter().find(|item| item["code"] == code);
+    open.map_or((0, "0".to_owned()), |progress| {
+        let sum: rust_decimal::Decimal = progress["sum"].as_str().unwrap_or("0").parse().unwrap();
+        (progress["count"].as_i64().unwrap(), sum.normalize().to_string())
     })
 }
 

@@ -68,7 +68,7 @@ impl Others {
         let next = born.iter().find(|(user, _)| user.0 > after);
         let celebrates = next.filter(|(_, day)| op.days.iter().any(|asked| asked == day));
         let more = next.filter(|(user, _)| born.iter().any(|(other, _)| other > user));
-        Ok(BirthdayPage { user_ids: celebrates.iter().map(|it| it.0).collect(), next: more.map(|it| it.0) })
+        Ok(BirthdayPage { user_ids: celebrates.iter().map(|user| user.0).collect(), next: more.map(|user| user.0) })
     }
 }
 
@@ -218,7 +218,7 @@ impl Shop {
     async fn entries(&self, user: i64) -> Vec<(String, i64)> {
         let page = self.customer::<ListTransactions>(user, json!({"id": user, "limit": 200})).await.unwrap();
         let items = page["items"].as_array().unwrap().iter().rev();
-        items.map(|it| (it["type"].as_str().unwrap().to_owned(), it["points"].as_i64().unwrap())).collect()
+        items.map(|item| (item["type"].as_str().unwrap().to_owned(), item["points"].as_i64().unwrap())).collect()
     }
 
     /// Moves the clock on and lets the jobs do what has become due.

@@ -104,7 +104,7 @@ impl Notebook {
     }
 
     fn collect(&mut self, now: Timestamp) {
-        let drawn: i64 = self.draw(now, self.owed).iter().map(|it| it.1).sum();
+        let drawn: i64 = self.draw(now, self.owed).iter().map(|item| item.1).sum();
         self.owed -= drawn;
     }
 
@@ -112,7 +112,7 @@ impl Notebook {
         let known = self.orders.contains_key(&order);
         let balance = self.balance(now);
         if known || balance < points {
-            return self.orders.get(&order).is_some_and(|it| !it.released && it.redeemed == points);
+            return self.orders.get(&order).is_some_and(|order| !order.released && order.redeemed == points);
         }
         let held = self.draw(now, points);
         self.orders.insert(order, Order { held, redeemed: points, ..Order::default() });
@@ -120,24 +120,24 @@ impl Notebook {
     }
 
     fn confirm(&mut self, now: Timestamp, order: i64, earned: i64) {
-        let mut it = self.orders.get(&order).cloned().unwrap_or_default();
-        if it.confirmed || it.released {
+        let mut entry = self.orders.get(&order).cloned().unwrap_or_default();
+        if entry.confirmed || entry.released {
             return;
         }
-        it.confirmed = true;
-        it.earned = earned;
-        it.lot = (earned > 0).then(|| self.give(now, earned, PENDING));
-        self.orders.insert(order, it);
+        entry.confirmed = true;
+        entry.earned = earned;
+        entry.lot = (earned > 0).then(|| self.give(now, earned, PENDING));
+        self.orders.insert(order, entry);
         self.collect(now);
     }
 
-    fn restore(&mut self, now: Timestamp, it: &mut Order, points: i64) {
+    fn restore(&mut self, now: Timestamp, entry: &mut Order, points: i64) {
         let mut left = points;
-        while let Some((lot, held)) = it.held.pop() {
+        while let Some((lot, held)) = entry.held.pop() {
             let back = left.min(held);
             left -= back;
             if held > back {
-                it.held.push((lot, held - back));
+                entry.held.push((lot, held - back));
             }
             if self.lots[lot].until <= now && back > 0 {
                 let until = self.lots[lot].until;
@@ -151,10 +151,10 @@ impl Notebook {
         }
     }
 
-    fn revoke(&mut self, now: Timestamp, it: &mut Order, until: i64) {
-        let mut left = until - it.taken;
-        it.taken = until;
-        if let Some(lot) = it.lot {
+    fn revoke(&mut self, now: Timestamp, entry: &mut Order, until: i64) {
+        let mut left = until - entry.taken;
+        entry.taken = until;
+        if let Some(lot) = entry.lot {
             let taken = left.min(self.lots[lot].left);
             self.lots[lot].left -= taken;
             left -= taken;
@@ -162,7 +162,7 @@ impl Notebook {
             self.lots[lot].lapsed -= lapsed;
             left -= lapsed;
         }
-        left -= self.draw(now, left).iter().map(|it| it.1).sum::<i64>();
+        left -= self.draw(now, left).iter().map(|item| item.1).sum::<i64>();
         if self.carries {
             self.owed += left;
         }
@@ -170,24 +170,27 @@ impl Notebook {
     }
 
     fn take_back(&mut self, now: Timestamp, order: i64, of: i64, points: i64) {
-        let Some(mut it) = self.orders.get(&order).cloned().filter(|it| it.confirmed && !it.released) else { return };
-        let held: i64 = it.held.iter().map(|it| it.1).sum();
-        self.restore(now, &mut it, points.min(held));
-        let until = gone(it.earned, Amount(of.into()), Amount(100.into())).max(it.taken);
-        self.revoke(now, &mut it, until);
-        self.orders.insert(order, it);
+        let Some(mut entry) = self.orders.get(&order).cloned().filter(|order| order.confirmed && !order.released)
+        else {
+            return;
+        };
+        let held: i64 = entry.held.iter().map(|item| item.1).sum();
+        self.restore(now, &mut entry, points.min(held));
+        let until = gone(entry.earned, Amount(of.into()), Amount(100.into())).max(entry.taken);
+        self.revoke(now, &mut entry, until);
+        self.orders.insert(order, entry);
     }
 
     fn release(&mut self, now: Timestamp, order: i64) {
-        let mut it = self.orders.get(&order).cloned().unwrap_or_default();
-        if !it.released {
-            it.released = true;
-            let held: i64 = it.held.iter().map(|it| it.1).sum();
-            self.restore(now, &mut it, held);
-            let until = it.earned;
-            self.revoke(now, &mut it, until);
+        let mut entry = self.orders.get(&order).cloned().unwrap_or_default();
+        if !entry.released {
+            entry.released = true;
+            let held: i64 = entry.held.iter().map(|item| item.1).sum();
+            self.restore(now, &mut entry, held);
+            let until = entry.earned;
+            self.revoke(now, &mut entry, until);
         }
-        self.orders.insert(order, it);
+        self.orders.insert(order, entry);
     }
 }
 
@@ -235,7 +238,7 @@ async fn play(steps: Vec<Step>, carries: bool) {
         book.lapse(now);
         let now = shop.node.clock.now();
         assert_eq!(shop.has(USER).await, (book.balance(now), book.pending(now)), "{step:?}");
-        let earned: i64 = book.orders.values().map(|it| it.earned - it.taken).sum();
+        let earned: i64 = book.orders.values().map(|order| order.earned - order.taken).sum();
         assert_eq!(shop.account(USER).await["lifetimeEarned"], earned, "{step:?}");
     }
     assert_eq!(shop.account(USER).await["owed"], book.owed);

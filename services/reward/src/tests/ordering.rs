@@ -95,7 +95,7 @@ async fn what_lapsed_while_it_was_spent_lapses_when_it_comes_back() {
     assert_eq!(code(shop.hold(2, 7, 1).await), "POINTS_INSUFFICIENT");
     shop.work().await;
     assert_eq!(shop.has(7).await, (0, 0));
-    let expired: i64 = shop.entries(7).await.iter().filter(|it| it.0 == "EXPIRE").map(|it| it.1).sum();
+    let expired: i64 = shop.entries(7).await.iter().filter(|entry| entry.0 == "EXPIRE").map(|entry| entry.1).sum();
     assert_eq!(expired, -100);
     shop.verify();
 }

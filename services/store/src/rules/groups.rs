@@ -16,7 +16,7 @@ use crate::api::{PaymentPatch, ShippingPatch, StorePatch, TaxPatch};
 /// Maximum length of a code: of a shipping method or a tax class.
 const LONGEST_CODE: usize = 64;
 /// The longest return period, in days.
-const MOST_RETURN_DAYS: u32 = 365;
+const MAX_RETURN_DAYS: u32 = 365;
 /// Maximum length of a name.
 const LONGEST_NAME: usize = 200;
 
@@ -76,8 +76,8 @@ impl Group for StoreSettings {
         if self.max_discount_percent.is_some_and(|percent| !is_percent(percent)) {
             faults.note("/maxDiscountPercent", "must be a percentage from 0 to 100 with at most 4 decimals");
         }
-        if self.return_days > MOST_RETURN_DAYS {
-            faults.note("/returnDays", format!("must be 0 to {MOST_RETURN_DAYS} days"));
+        if self.return_days > MAX_RETURN_DAYS {
+            faults.note("/returnDays", format!("must be 0 to {MAX_RETURN_DAYS} days"));
         }
         faults
     }

@@ -11,7 +11,7 @@ use super::accounts::{self, NewAccount, touched};
 use super::roles::check_reach;
 use super::sessions::{self, access_changed};
 use crate::api::{UpdateUser, UserStatus};
-use crate::queries::{self, MOST_ROLES};
+use crate::queries::{self, MAX_ROLES};
 use crate::records::{EndReason, Role, User, UserRole};
 use crate::reject;
 use crate::rules::permissions::{ADMIN, CUSTOMER};
@@ -58,10 +58,10 @@ fn wanted_roles(tx: &Tx<'_>, op: &UpdateUser, had: &[String]) -> Result<Vec<Stri
         faults.note("/status", "only its owner can erase an account; use BLOCKED to lock it");
     }
     let Some(roles) = &op.roles else { return faults.finish().map(|()| had.to_vec()) };
-    if roles.len() > MOST_ROLES {
-        faults.note("/roles", format!("must have at most {MOST_ROLES} roles"));
+    if roles.len() > MAX_ROLES {
+        faults.note("/roles", format!("must have at most {MAX_ROLES} roles"));
     }
-    for (place, role) in roles.iter().enumerate().take(MOST_ROLES) {
+    for (place, role) in roles.iter().enumerate().take(MAX_ROLES) {
         if tx.get::<Role>(role)?.is_none() {
             let detail = format!("There is no role {role:?}; GET /api/roles lists them.");
             faults.code(format!("/roles/{place}"), "UNKNOWN_ROLE", detail);

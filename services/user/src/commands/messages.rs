@@ -11,9 +11,9 @@ use crate::records::{MessageRequest, MessageRequestByDue, OneTimeToken, OneTimeT
 use crate::reject;
 
 /// Maximum tokens of one purpose per user; sending again leaves earlier ones valid.
-const MOST_TOKENS: usize = 50;
+const MAX_TOKENS: usize = 50;
 /// Maximum attempts at sending: with the growing pauses that is a day.
-const MOST_ATTEMPTS: u32 = 20;
+const MAX_ATTEMPTS: u32 = 20;
 
 impl Purpose {
     /// The lifetime of a token.
@@ -48,7 +48,7 @@ pub(crate) fn begin(
 ) -> Result<bool, StoreError> {
     let now = tx.now();
     let attempts = request.attempts + 1;
-    if attempts > MOST_ATTEMPTS {
+    if attempts > MAX_ATTEMPTS {
         return settle(tx, request).map(|()| false);
     }
     let pause = Duration::from_secs(10 << attempts.min(9));
@@ -91,7 +91,7 @@ pub(crate) fn take(tx: &mut Tx<'_>, purpose: Purpose, hash: &[u8]) -> Result<One
 
 /// Removes the tokens of one purpose: a user's, or those without a user.
 pub(crate) fn forget(tx: &mut Tx<'_>, purpose: Purpose, user: Option<UserId>) -> Result<(), StoreError> {
-    for token in tx.scan_by::<OneTimeTokenByPurpose>().prefix((purpose, user)).collect(MOST_TOKENS)? {
+    for token in tx.scan_by::<OneTimeTokenByPurpose>().prefix((purpose, user)).collect(MAX_TOKENS)? {
         tx.delete::<OneTimeToken>(&token.hash)?;
     }
     Ok(())

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::sessions::access_changed;
 use crate::api::{CreateRole, UpdateRole};
-use crate::queries::{self, ALL_ROLES, MOST_PERMISSIONS};
+use crate::queries::{self, ALL_ROLES, MAX_PERMISSIONS};
 use crate::records::{Role, RolePermission, UserRoleByRole};
 use crate::reject;
 use crate::rules::permissions::{self, ADMIN, GAINED, SEEDS};
@@ -127,8 +127,8 @@ pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, name: &str) -> Result<(), Error> 
 }
 
 fn known(faults: &mut Faults, wanted: &[String], every: &BTreeSet<String>) -> BTreeSet<String> {
-    if wanted.len() > MOST_PERMISSIONS {
-        faults.note("/permissions", format!("must have at most {MOST_PERMISSIONS} permissions"));
+    if wanted.len() > MAX_PERMISSIONS {
+        faults.note("/permissions", format!("must have at most {MAX_PERMISSIONS} permissions"));
     }
     for (place, permission) in wanted.iter().enumerate().filter(|(_, permission)| !every.contains(*permission)) {
         let detail = format!("There is no permission {permission:?}; GET /api/permissions lists them.");
@@ -140,7 +140,7 @@ fn known(faults: &mut Faults, wanted: &[String], every: &BTreeSet<String>) -> BT
 fn replace(tx: &mut Tx<'_>, role: &str, wanted: &BTreeSet<String>) -> Result<(), StoreError> {
     let now = tx.now();
     let had: BTreeSet<String> = {
-        let rows = tx.scan::<RolePermission>().prefix(role).collect(MOST_PERMISSIONS)?;
+        let rows = tx.scan::<RolePermission>().prefix(role).collect(MAX_PERMISSIONS)?;
         rows.into_iter().map(|row| row.permission).collect()
     };
     for permission in had.difference(wanted) {

@@ -6,7 +6,7 @@ use promox_kernel::{Error, UserId};
 use promox_storage::{StoreError, Tx};
 
 use crate::api::UserStatus;
-use crate::queries::{self, MOST_SESSIONS};
+use crate::queries::{self, MAX_SESSIONS};
 use crate::records::{AccessVersion, EndReason, Session, SessionByFamily, User};
 use crate::reject;
 use crate::rules::secrets::RefreshToken;
@@ -29,7 +29,7 @@ pub(crate) fn access_changed(tx: &mut Tx<'_>, id: i64) -> Result<(), StoreError>
 pub(crate) fn open(tx: &mut Tx<'_>, user: UserId, token: &RefreshToken, life: Duration) -> Result<Session, Error> {
     let mut live = queries::live_sessions(tx, user)?;
     live.sort_by_key(|session| session.refreshed_at);
-    let crowd = (live.len() + 1).saturating_sub(MOST_SESSIONS);
+    let crowd = (live.len() + 1).saturating_sub(MAX_SESSIONS);
     for session in live.into_iter().take(crowd) {
         end(tx, session, EndReason::Crowded)?;
     }

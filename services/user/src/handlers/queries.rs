@@ -12,9 +12,9 @@ use crate::tokens::{Refusal, Verified};
 use crate::{Users, queries, reject};
 
 /// Users per request.
-const MOST_DESCRIBED: usize = 1_000;
+const MAX_DESCRIBED: usize = 1_000;
 /// Accounts that one birthday request examines.
-const MOST_LOOKED_AT: usize = 2_000;
+const MAX_LOOKED_AT: usize = 2_000;
 
 impl Handle<Authenticate> for Users {
     async fn handle(&self, cx: &Cx, op: Authenticate) -> Result<Authenticated, Error> {
@@ -52,8 +52,8 @@ impl Users {
 
 impl Handle<DescribeUsers> for Users {
     async fn handle(&self, _: &Cx, op: DescribeUsers) -> Result<UserDescriptions, Error> {
-        if op.ids.len() > MOST_DESCRIBED {
-            return Err(Error::field("/ids", format!("must have at most {MOST_DESCRIBED} entries")));
+        if op.ids.len() > MAX_DESCRIBED {
+            return Err(Error::field("/ids", format!("must have at most {MAX_DESCRIBED} entries")));
         }
         let found = self.db.read(|tx| {
             let users = op.ids.iter().map(|id: &UserId| tx.get::<User>(id));
@@ -74,8 +74,8 @@ impl Handle<FindAccounts> for Users {
 impl Handle<ListBirthdays> for Users {
     async fn handle(&self, _: &Cx, op: ListBirthdays) -> Result<BirthdayPage, Error> {
         let first = op.after.map_or(1, |after| after.0.saturating_add(1));
-        let looked_at = self.db.read(|tx| tx.scan::<User>().from(UserId(first)).collect(MOST_LOOKED_AT)).await?;
-        let next = looked_at.last().filter(|_| looked_at.len() == MOST_LOOKED_AT).map(|user| user.id);
+        let looked_at = self.db.read(|tx| tx.scan::<User>().from(UserId(first)).collect(MAX_LOOKED_AT)).await?;
+        let next = looked_at.last().filter(|_| looked_at.len() == MAX_LOOKED_AT).map(|user| user.id);
         let born =
             |user: &User| user.birth_date.as_ref().is_some_and(|date| op.days.iter().any(|day| date.ends_with(day)));
         Ok(BirthdayPage { user_ids: looked_at.iter().filter(|user| born(user)).map(|user| user.id).collect(), next })

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use promox_kernel::{Timestamp, bounded, multiline};
 
 /// Maximum attributes of an account.
-const MOST_ATTRIBUTES: usize = 50;
+const MAX_ATTRIBUTES: usize = 50;
 
 /// A name.
 pub(crate) fn name(text: &str) -> Result<String, String> {
@@ -54,8 +54,8 @@ pub(crate) fn merge_attributes(
             }
         }
     }
-    if attributes.len() > MOST_ATTRIBUTES {
-        return Err(format!("must have at most {MOST_ATTRIBUTES} attributes"));
+    if attributes.len() > MAX_ATTRIBUTES {
+        return Err(format!("must have at most {MAX_ATTRIBUTES} attributes"));
     }
     Ok(())
 }

@@ -129,7 +129,7 @@ async fn birthdays_are_found_by_their_day_until_the_person_is_gone() {
         shop.run::<UpdateMe>(&cx, change).await.unwrap();
         born.push((user.user.id, cx));
     }
-    let ask = |days: &[&str], after| ListBirthdays { days: days.iter().map(|it| (*it).to_owned()).collect(), after };
+    let ask = |days: &[&str], after| ListBirthdays { days: days.iter().map(|day| (*day).to_owned()).collect(), after };
     let found = shop.run(shop.cx(), ask(&["12-10"], None)).await.unwrap();
     assert_eq!((found.user_ids, found.next), (vec![born[0].0, born[1].0], None));
     let found = shop.run(shop.cx(), ask(&["12-10", "02-28"], Some(born[0].0))).await.unwrap();
@@ -161,7 +161,7 @@ async fn an_erasure_waits_for_orders_and_is_done_by_itself() {
     assert_eq!(described.items.len(), 1, "its orders are still written about");
     let admin = shop.admin().await;
     let seen = shop.run(&admin, crate::api::GetUser { id: ada.user.id }).await.unwrap();
-    assert_eq!(seen.erasure.map(|it| it.open_orders), Some(2));
+    assert_eq!(seen.erasure.map(|erasure| erasure.open_orders), Some(2));
     shop.verify();
     // It is looked at again and again, also while orders cannot be asked.
     shop.others.down.store(true, std::sync::atomic::Ordering::Relaxed);

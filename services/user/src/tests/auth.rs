@@ -238,7 +238,7 @@ async fn logins_of_one_user_are_bounded() {
         ));
         crate::commands::sessions::open(tx, ada.user.id, &token, Duration::from_hours(1)).map(drop)
     };
-    for _ in 0..crate::queries::MOST_SESSIONS {
+    for _ in 0..crate::queries::MAX_SESSIONS {
         shop.advance(Duration::from_secs(1));
         shop.db.write(&shop.cx(), open).await.unwrap();
     }
@@ -248,5 +248,5 @@ async fn logins_of_one_user_are_bounded() {
         "the one that rested longest"
     );
     let live = shop.db.read(|tx| crate::queries::live_sessions(tx, ada.user.id)).await.unwrap();
-    assert_eq!(live.len(), crate::queries::MOST_SESSIONS);
+    assert_eq!(live.len(), crate::queries::MAX_SESSIONS);
 }

@@ -52,8 +52,8 @@ impl Fields {
     fn of(schema: &Value) -> Self {
         let get = |name: &str| schema.get(name).cloned();
         Self {
-            members: get("properties").and_then(|it| it.as_object().cloned()).unwrap_or_default(),
-            required: get("required").and_then(|it| it.as_array().cloned()).unwrap_or_default(),
+            members: get("properties").and_then(|value| value.as_object().cloned()).unwrap_or_default(),
+            required: get("required").and_then(|value| value.as_array().cloned()).unwrap_or_default(),
             description: get("description"),
         }
     }
@@ -116,7 +116,7 @@ fn without_null(mut schema: Value) -> Value {
         *types = named.unwrap_or_default();
     }
     let variants = members.get("anyOf").and_then(Value::as_array);
-    let other = variants.and_then(|variants| variants.iter().find(|it| it["type"] != "null").cloned());
+    let other = variants.and_then(|variants| variants.iter().find(|variant| variant["type"] != "null").cloned());
     match other {
         Some(other) if members.len() == 1 => other,
         _ => schema,

@@ -98,7 +98,7 @@ fn customers_are_ranked_in_fifths() {
         |number: i64| Buyer { number, orders: number, revenue: Amount(number.into()), last: Timestamp(-number) };
     let buyers: Vec<Buyer> = (1..=10).map(buyer).collect();
     let scores = score(&buyers);
-    let ranks: Vec<_> = scores.iter().map(|it| (it.recency, it.frequency, it.monetary)).collect();
+    let ranks: Vec<_> = scores.iter().map(|score| (score.recency, score.frequency, score.monetary)).collect();
     assert_eq!(ranks[0], (5, 1, 1));
     assert_eq!(ranks[9], (1, 5, 5));
     assert_eq!(scores[9].segment(), Segment::AtRisk);

@@ -69,7 +69,7 @@ proptest! {
             products.add_product(product, &Sold { orders: units, units, revenue });
             *model.entry(product).or_default() += units;
         }
-        let told: Vec<(i64, i64)> = products.0.iter().map(|(product, sold)| (*product, sold.units)).filter(|it| it.1 != 0).collect();
+        let told: Vec<(i64, i64)> = products.0.iter().map(|(product, sold)| (*product, sold.units)).filter(|(_, units)| *units != 0).collect();
         let want: Vec<(i64, i64)> = model.into_iter().filter(|(_, units)| *units != 0).collect();
         prop_assert_eq!(told, want);
         round_trip(&products);

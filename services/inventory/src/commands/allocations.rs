@@ -1,4 +1,4 @@
-//! Stock set aside for a sale: one pinned hold, sold from piece by piece, and ended when the sale does.
+//! Allocations: stock pinned for a sale as one hold, sold unit by unit and ended with the sale.
 
 use promox_contract::inventory::{AllocationSale, VariantQuantity};
 use promox_contract::refusal::{InsufficientStock, Short};
@@ -8,25 +8,26 @@ use promox_storage::{Begin, Hold, HoldState, StoreError, Tx};
 use super::Book;
 use super::book::Cause;
 use super::holds::{self, order_reference};
-use crate::records::{AsideSale, HeldLine, MovementKind, Reservation, ReservationByReference};
+use crate::records::{AllocationPurchase, HeldLine, MovementKind, Reservation, ReservationByReference};
 use crate::reject;
 use crate::rules;
 
-/// The set-aside of this reference, while it lives.
-fn live(tx: &Tx<'_>, reference: &str) -> Result<Option<Reservation>, StoreError> {
+/// The active allocation of this reference, if there is one.
+fn active(tx: &Tx<'_>, reference: &str) -> Result<Option<Reservation>, StoreError> {
     let known = tx.get_by::<ReservationByReference>(reference)?;
     Ok(known.filter(|held| held.state == HoldState::Held))
 }
 
-/// The set-aside of this reference, which must live.
-fn open(tx: &Tx<'_>, reference: &str) -> Result<Reservation, Error> {
-    let held = tx.get_by::<ReservationByReference>(reference)?.ok_or(Error::not_found("set-aside"))?;
+/// The allocation of this reference, which must be active.
+fn require_active(tx: &Tx<'_>, reference: &str) -> Result<Reservation, Error> {
+    let held = tx.get_by::<ReservationByReference>(reference)?.ok_or(Error::not_found("allocation"))?;
     if held.state == HoldState::Held { Ok(held) } else { Err(reject::ended(held.state)) }
 }
 
-/// Holds just these quantities from now on: more is taken, what is too much is let go, a variant not named goes back whole.
+/// Sets the allocation to exactly these quantities: missing units are taken and surplus units released, all of a
+/// variant that is not named.
 pub(crate) fn change(tx: &mut Tx<'_>, reference: &str, items: &[VariantQuantity]) -> Result<(), Error> {
-    let mut held = open(tx, reference)?;
+    let mut held = require_active(tx, reference)?;
     let mut book = Book::default();
     for line in &mut held.lines.0 {
         let wanted = wanted(items, line);
@@ -51,7 +52,7 @@ fn wanted(items: &[VariantQuantity], line: &HeldLine) -> u32 {
     items.iter().find(|item| item.variant_id == line.variant_id).map_or(0, |item| item.quantity)
 }
 
-/// Takes what a line lacks of an item; how short it is if there is less.
+/// Takes the units that a line lacks. Returns the shortage if there are too few.
 fn grow(
     tx: &mut Tx<'_>,
     book: &mut Book,
@@ -76,18 +77,18 @@ fn grow(
     Ok(None)
 }
 
-/// Sells pieces that were set aside, each reference once: on hand and reserved go down together.
+/// Sells allocated units, once per reference: on hand and reserved decrease together.
 pub(crate) fn sell(tx: &mut Tx<'_>, reference: &str, sales: &[AllocationSale]) -> Result<(), Error> {
     let mut fresh = Vec::new();
     for sale in sales {
-        if let Begin::New = AsideSale::begin(tx, &sale.reference)? {
+        if let Begin::New = AllocationPurchase::begin(tx, &sale.reference)? {
             fresh.push(sale);
         }
     }
     if fresh.is_empty() {
         return Ok(());
     }
-    let mut held = open(tx, reference)?;
+    let mut held = require_active(tx, reference)?;
     let mut book = Book::default();
     for sale in fresh {
         sell_one(tx, &mut book, &mut held, sale)?;
@@ -104,45 +105,52 @@ fn sell_one(tx: &mut Tx<'_>, book: &mut Book, held: &mut Reservation, sale: &All
         let line = held.lines.0.iter_mut().find(|line| line.variant_id == item.variant_id);
         let left = line.as_ref().map_or(0, |line| line.quantity);
         let sold = line.and_then(|line| line.split(item.quantity));
-        let sold = sold.ok_or_else(|| reject::not_aside(item.sku.clone(), left))?;
+        let sold = sold.ok_or_else(|| reject::not_allocated(item.sku.clone(), left))?;
         holds::post_line(tx, book, &sold, cause)?;
         lines.push(sold);
     }
     let (reference, order_id, at) = (sale.reference.clone(), sale.order_id, tx.now());
-    Ok(tx.insert(&AsideSale { reference, order_id, lines: Json(lines), state: HoldState::Posted, at })?)
+    Ok(tx.insert(&AllocationPurchase { reference, order_id, lines: Json(lines), state: HoldState::Posted, at })?)
 }
 
-/// Puts what was sold and is still out back: into the set-aside while it lives, else into stock. A sale that is not known
-/// yet will not be made.
-pub(crate) fn unsell(tx: &mut Tx<'_>, set_aside: &str, reference: &str) -> Result<(), Error> {
+/// Returns what was sold and has not come back: to the allocation while it is active, else to stock. Of an unknown
+/// purchase it leaves a tombstone, so that it is refused later.
+pub(crate) fn return_sold(tx: &mut Tx<'_>, allocation: &str, reference: &str) -> Result<(), Error> {
     let mut book = Book::default();
-    AsideSale::release(tx, &reference.to_owned(), |tx, sale, _| put_back(tx, &mut book, set_aside, sale))?;
+    AllocationPurchase::release(tx, &reference.to_owned(), |tx, sale, _| {
+        return_units(tx, &mut book, allocation, sale)
+    })?;
     Ok(book.close(tx)?)
 }
 
-fn put_back(tx: &mut Tx<'_>, book: &mut Book, set_aside: &str, sale: &mut AsideSale) -> Result<(), Error> {
+fn return_units(
+    tx: &mut Tx<'_>,
+    book: &mut Book,
+    allocation: &str,
+    sale: &mut AllocationPurchase,
+) -> Result<(), Error> {
     let order = order_reference(sale.order_id);
     let cause = Cause { kind: MovementKind::Cancel, reason: None, reference: Some(&order) };
-    let mut held = live(tx, set_aside)?;
+    let mut held = active(tx, allocation)?;
     for line in &mut sale.lines.0 {
-        let mut aside =
-            held.as_mut().and_then(|held| held.lines.0.iter_mut().find(|it| it.variant_id == line.variant_id));
+        let mut allocated =
+            held.as_mut().and_then(|held| held.lines.0.iter_mut().find(|item| item.variant_id == line.variant_id));
         for back in line.take_back(u32::MAX) {
             let quantity = i64::from(back.quantity);
             book.enter(tx, line.variant_id, (&back.location, quantity), cause)?;
-            if let Some(aside) = &mut aside {
+            if let Some(allocated) = &mut allocated {
                 book.open(tx, line.variant_id)?.change(&back.location, 0, quantity);
-                aside.join(back);
+                allocated.join(back);
             }
         }
     }
     Ok(held.iter().try_for_each(|held| tx.put(held))?)
 }
 
-/// Ends a set-aside but for what is kept; the one that keeps nothing is released.
-pub(crate) fn finish(tx: &mut Tx<'_>, reference: &str, keep: &[VariantQuantity]) -> Result<(), Error> {
+/// Releases an allocation except for the units in `keep`; without any it ends.
+pub(crate) fn end(tx: &mut Tx<'_>, reference: &str, keep: &[VariantQuantity]) -> Result<(), Error> {
     let mut book = Book::default();
-    if let Some(mut held) = live(tx, reference)? {
+    if let Some(mut held) = active(tx, reference)? {
         for line in &mut held.lines.0 {
             let surplus = line.quantity.saturating_sub(wanted(keep, line));
             if let Some(back) = line.split(surplus) {
