@@ -1,4 +1,5 @@
-//! Compensates in reverse: the money first, then the holds. Each step may be repeated; one that fails is tried again for ever.
+//! Compensates a checkout in reverse: the money first, then the holds. Each step can be repeated; a failed one is
+//! retried forever.
 
 use promox_contract::payment::{CancelPayment, GetOrderPayment};
 use promox_kernel::{Error, Kind};
@@ -10,7 +11,7 @@ use crate::checkout::transitions;
 use crate::{order_row, queries};
 
 impl Driver<'_> {
-    /// Gives back the order's money and holds; what fails is scheduled to be tried again, and is no error here.
+    /// Refunds the order's money and releases its holds. A failure schedules a retry and is not an error here.
     pub(crate) async fn compensate(&self) -> Result<OrderView, Error> {
         match self.give_back().await {
             Ok(view) => Ok(view),

@@ -1,4 +1,4 @@
-//! What a saga needs to go on after a crash.
+//! The state that a saga needs to continue after a crash.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -12,7 +12,7 @@ use crate::api::Address;
 use crate::pricing::Entitlements;
 use crate::rules::price::Priced;
 
-/// A saga's memory. The order to be is in it until its row exists.
+/// A saga's state. It contains the new order until the order has a row.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Draft {
@@ -21,18 +21,18 @@ pub(crate) struct Draft {
     pub(crate) choice: Option<PaymentChoice>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) claim: Option<StoredClaim>,
-    /// A guest's secret for the order, to be shown once.
+    /// A guest's secret for the order, shown once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<String>,
     #[serde(default)]
     pub(crate) actor: String,
-    /// Why everything is given back, when it is.
+    /// Why the checkout is compensated, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) undo: Option<Undo>,
 }
 
 impl Draft {
-    /// What is left to remember when the order's own rows exist.
+    /// The state that remains once the order's own rows exist.
     pub(crate) fn without_order(&self) -> Self {
         Self {
             order: None,
@@ -45,7 +45,7 @@ impl Draft {
     }
 }
 
-/// The order to be.
+/// The new order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NewOrder {
@@ -58,7 +58,7 @@ pub(crate) struct NewOrder {
     pub(crate) channel: Option<String>,
     pub(crate) note: Option<String>,
     pub(crate) attributes: BTreeMap<String, String>,
-    /// What is to be held beside stock.
+    /// Its holds other than stock.
     #[serde(default, rename = "extras")]
     pub(crate) entitlements: Entitlements,
     /// Points that it earns.
@@ -66,15 +66,15 @@ pub(crate) struct NewOrder {
     pub(crate) points_earned: i64,
 }
 
-/// Why everything is given back.
+/// Why the checkout is compensated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Undo {
-    /// For the books and the timeline.
+    /// For the records and the timeline.
     pub(crate) reason: String,
 }
 
-/// An idempotency key as a saga keeps it.
+/// An idempotency key as a saga stores it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StoredClaim {
     caller: String,
@@ -93,7 +93,7 @@ impl StoredClaim {
         }
     }
 
-    /// The status of an answer that is good.
+    /// The status of a successful reply.
     pub(crate) fn status(&self) -> u16 {
         self.status
     }

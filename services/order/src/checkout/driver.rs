@@ -1,4 +1,4 @@
-//! Drives a saga from the step it stands at to its end, or to where it has to wait.
+//! Drives a saga from its current step to its end, or until it has to wait.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,23 +20,23 @@ use crate::checkout::transitions::{self, Resumable, SagaLease};
 use crate::records::{Order, Saga, SagaStep};
 use crate::{order_row, queries, reject};
 
-/// The pause before a silent provider is asked again.
+/// The pause before a provider that did not respond is queried again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
-/// How often an order is priced at most, while other buyers take the last of its automatic promotions.
+/// Maximum times that an order is priced, while other buyers take the last uses of its automatic promotions.
 const MOST_PRICINGS: u32 = 4;
 
-/// One run of a saga by one driver.
+/// One driver's run of a saga.
 pub(crate) struct Driver<'a> {
     pub(crate) orders: &'a Orders,
     pub(crate) cx: &'a Cx,
     pub(crate) lease: SagaLease,
-    /// The rows of the order, if this driver has opened it.
+    /// The rows of the order, if this driver opened it.
     pub(super) pending: Option<Arc<PendingRows>>,
 }
 
 impl Orders {
-    /// Places an order. The answer is 202 while its payment is undecided.
+    /// Places an order. The reply is 202 while its payment is undecided.
     pub(crate) async fn place(&self, cx: &Cx, mut body: PlaceOrder) -> Result<OrderView, Error> {
         if let Some(order) = self.undecided(cx).await? {
             return self.present(order).await;
@@ -63,7 +63,7 @@ impl Orders {
         }
     }
 
-    /// The order that the request's idempotency key was used for, while the answer is not decided.
+    /// The order of the request's idempotency key, while its reply is undecided.
     async fn undecided(&self, cx: &Cx) -> Result<Option<OrderId>, Error> {
         let Some(claim) = &cx.claim else { return Ok(None) };
         match self.db.recall(claim).await? {
@@ -72,7 +72,8 @@ impl Orders {
         }
     }
 
-    /// The present state of an order whose request is repeated: 402 when its payment was declined, 503 before it exists.
+    /// The current state of an order whose request is repeated: 402 when its payment was declined, 503 before it
+    /// exists.
     pub(crate) async fn present(&self, id: OrderId) -> Result<OrderView, Error> {
         self.db
             .read(|tx| {
@@ -90,7 +91,7 @@ impl Orders {
             .await
     }
 
-    /// Resumes a saga at the step it stands at; nothing happens when there is none to resume.
+    /// Resumes a saga at its current step; does nothing if there is none to resume.
     pub(crate) async fn resume(&self, cx: &Cx, order_id: OrderId, resumable: Resumable) -> Result<(), Error> {
         let lease_end = transitions::lease_end(cx);
         let take = move |tx: &mut Tx<'_>| transitions::resume(tx, order_id, resumable, lease_end);
@@ -120,7 +121,7 @@ impl<'a> Driver<'a> {
         self.orders.db.write(self.cx, move |tx| work(tx, &lease)).await
     }
 
-    /// Ends the lease after an error that left the saga unfinished, so that nobody waits for the lease's end.
+    /// Ends the lease after an error, so that nobody waits for its expiry.
     async fn release_on_error<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
         let Err(error) = &result else { return result };
         if error.kind() == Kind::Declined {
@@ -135,20 +136,20 @@ impl<'a> Driver<'a> {
         result
     }
 
-    /// A checkout from its beginning to its answer.
+    /// A checkout from its beginning to its reply.
     pub(crate) async fn place(&mut self, draft: &Draft, cart: Option<OrderedCart>) -> Result<OrderView, Error> {
         self.begin(draft, cart).await?;
         self.pay(draft).await
     }
 
-    /// A checkout that was begun, to its answer.
+    /// A checkout that has begun, to its reply.
     async fn checkout(&mut self, draft: &Draft) -> Result<OrderView, Error> {
         self.hold_and_open(draft).await?;
         self.pay(draft).await
     }
 
-    /// Goes on holding after a crash. Only the cart's owner can be told whether a cart has changed, so a checkout of a cart ends
-    /// here, before anything was promised; the owner's request, when it is repeated, begins anew.
+    /// Continues holding after a crash. Only the cart's owner may learn that the cart has changed, so a checkout of a
+    /// cart ends here, before anything was promised; the owner's repeated request begins anew.
     async fn hold_again(&mut self) -> Result<(), Error> {
         let draft = self.draft().await?;
         if self.cart().await?.is_some() {
@@ -175,7 +176,7 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Takes the payment and goes where its outcome leads.
+    /// Takes the payment and continues by its outcome.
     async fn pay(&self, draft: &Draft) -> Result<OrderView, Error> {
         let Some(choice) = &draft.choice else { return self.confirm(None).await };
         let id = self.lease.order_id;
@@ -214,7 +215,7 @@ impl<'a> Driver<'a> {
         self.step(move |tx, lease| transitions::ask_again(tx, lease, outcome.as_ref(), ASK_AGAIN)).await
     }
 
-    /// Empties the cart and confirms the order: the point of no return is passed.
+    /// Empties the cart and confirms the order; the point of no return has passed.
     async fn confirm(&self, outcome: Option<PaymentOutcome>) -> Result<OrderView, Error> {
         let prepared = match &self.pending {
             Some(pending) => {
@@ -236,7 +237,7 @@ impl<'a> Driver<'a> {
         view.or(prepared).ok_or_else(|| Error::internal("a confirmation without its reply"))
     }
 
-    /// Empties the cart that is ordered and confirms the order, in one chain.
+    /// Empties the ordered cart and confirms the order, in one chain.
     async fn empty_cart_and(
         &self,
         cart: OrderedCart,
@@ -250,7 +251,7 @@ impl<'a> Driver<'a> {
         let mut outcomes = chain.run(&cx).await.into_iter();
         match (outcomes.next(), outcomes.next()) {
             (_, Some(Outcome::Done(view))) => Ok(view),
-            // The money is taken: a cart that another order took cannot stop this one any more.
+            // The money is taken, so a cart that another order took no longer stops this one.
             (Some(Outcome::Refused(error)), _) if error.kind() == Kind::Conflict => {
                 self.orders.db.write(self.cx, confirm).await
             }
@@ -259,7 +260,7 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// The cart that is ordered, if one is.
+    /// The ordered cart, if any.
     async fn cart(&self) -> Result<Option<OrderedCart>, Error> {
         let order_id = self.lease.order_id;
         let saga = self.orders.db.read(|tx| tx.get::<Saga>(&order_id)).await?;
@@ -274,7 +275,7 @@ impl<'a> Driver<'a> {
         Err(reject::declined(self.lease.order_id, code.as_deref()))
     }
 
-    /// Ends a checkout whose buyer's time is over, unless the money has come in the meantime.
+    /// Ends a checkout whose buyer did not act in time, unless the payment has succeeded since.
     async fn expire_action(&self) -> Result<(), Error> {
         let outcome = self.cx.call(GetOrderPayment { order_id: self.lease.order_id }).await?;
         match outcome.status {

@@ -1,7 +1,8 @@
-//! What a checkout holds in other services: stock, uses of promotions, campaigns' budgets, coupons, points, flash pieces.
+//! Holds of a checkout in other services: stock, uses of promotions, budgets of campaigns, coupons, points, flash sale
+//! units.
 //!
-//! Holds are links of the chain that opens the order, and are released one after the other in reverse. A hold and a release may both
-//! be repeated.
+//! Holds are links of the chain that opens the order; they are released one by one in reverse. Holding and releasing
+//! can be repeated.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -21,7 +22,7 @@ use crate::checkout::draft::NewOrder;
 use crate::records::{Order, OrderItem};
 use crate::rules::request;
 
-/// Something that an order holds in another service.
+/// A kind of hold that an order takes in another service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Hold {
     Stock,
@@ -33,10 +34,10 @@ enum Hold {
 }
 
 impl Hold {
-    /// All of them, in the order of holding.
+    /// All kinds, in the order of holding.
     const ALL: [Self; 6] = [Self::Stock, Self::Uses, Self::Budgets, Self::Coupons, Self::Points, Self::FlashPieces];
 
-    /// Whether an order to be wants this.
+    /// Whether a new order needs this hold.
     fn is_wanted(self, order: &NewOrder) -> bool {
         let wants = &order.entitlements;
         match self {
@@ -49,7 +50,7 @@ impl Hold {
         }
     }
 
-    /// Whether an order may hold this or have used it up, as far as its own rows say.
+    /// Whether an order may have this hold, or have posted it, by the order's own rows.
     fn is_of(self, order: &Order, items: &[OrderItem]) -> bool {
         let applied = &order.details.applied;
         match self {
@@ -61,7 +62,7 @@ impl Hold {
         }
     }
 
-    /// Appends the hold of what an order to be wants of this.
+    /// Appends this hold of a new order to the chain.
     fn append(self, chain: &mut Chain<()>, order_id: OrderId, order: &NewOrder) -> Result<(), Error> {
         let (user_id, wants) = (order.user_id, &order.entitlements);
         let (uses, buyer) = (&wants.uses, || wants.buyer.clone().unwrap_or_default());
@@ -88,11 +89,12 @@ impl Hold {
         Ok(())
     }
 
-    /// Whether this may be held when its link came to `outcome`. An earlier driver may have held what this one has `begun_before`.
+    /// Whether this may be held after its link ended with `outcome`. An earlier driver may have taken holds if
+    /// `begun_before`.
     fn may_be_held(self, outcome: &Outcome<()>, begun_before: bool) -> bool {
         match outcome {
             Outcome::Done(()) => true,
-            // Refused stock is not held, and sold-out goods are refused often: that release is saved.
+            // Refused stock is not held. Sold-out goods are refused often, so this saves the release.
             Outcome::Refused(error) => self != Self::Stock || !error.is_decided(),
             Outcome::Skipped => begun_before,
         }
@@ -115,28 +117,28 @@ impl Hold {
 pub(crate) struct HoldSet(Vec<Hold>);
 
 impl HoldSet {
-    /// What an order to be wants to hold.
+    /// The holds that a new order needs.
     pub(crate) fn wanted(order: &NewOrder) -> Self {
         Self(Hold::ALL.into_iter().filter(|hold| hold.is_wanted(order)).collect())
     }
 
-    /// What an order holds or has used up, by its own rows.
+    /// The holds that an order has or has posted, by its own rows.
     pub(crate) fn of(order: &Order, items: &[OrderItem]) -> Self {
         Self(Hold::ALL.into_iter().filter(|hold| hold.is_of(order, items)).collect())
     }
 
-    /// Appends these holds of an order to be.
+    /// Appends these holds of a new order to the chain.
     pub(crate) fn append(&self, chain: &mut Chain<()>, order_id: OrderId, order: &NewOrder) -> Result<(), Error> {
         self.0.iter().try_for_each(|hold| hold.append(chain, order_id, order))
     }
 
-    /// Those that may be held when the links of these holds came to `outcomes`.
+    /// The holds that may exist after the links of these holds ended with `outcomes`.
     pub(crate) fn may_be_held(&self, outcomes: &[Outcome<()>], begun_before: bool) -> Self {
         let holds = self.0.iter().zip(outcomes);
         Self(holds.filter(|(hold, outcome)| hold.may_be_held(outcome, begun_before)).map(|(hold, _)| *hold).collect())
     }
 
-    /// Releases these holds in reverse and gives back what was used up. Stops at the first error.
+    /// Releases these holds in reverse, also those that were posted. Stops at the first error.
     pub(crate) async fn release(&self, cx: &Cx, order_id: OrderId) -> Result<(), Error> {
         for hold in self.0.iter().rev() {
             hold.release(cx, order_id).await?;
@@ -145,7 +147,7 @@ impl HoldSet {
     }
 }
 
-/// Each variant once; flash lines are set aside already, gifts are held like any goods.
+/// Each variant once. Units of flash sales are allocated already; gifts are held like other goods.
 fn stock_items(order: &NewOrder) -> Result<Vec<VariantQuantity>, Error> {
     let mut items: Vec<VariantQuantity> = Vec::with_capacity(order.priced.lines.len());
     let mut places: HashMap<VariantId, usize> = HashMap::with_capacity(order.priced.lines.len());
@@ -164,7 +166,7 @@ fn points(order: &NewOrder) -> u32 {
     u32::try_from(order.priced.totals.points_redeemed).unwrap_or(u32::MAX)
 }
 
-/// What each campaign pays.
+/// The amount that each campaign pays.
 fn amounts(uses: &[PromotionUse]) -> Vec<CampaignAmount> {
     let mut by_campaign: BTreeMap<CampaignId, Amount> = BTreeMap::new();
     for used in uses {
@@ -175,7 +177,8 @@ fn amounts(uses: &[PromotionUse]) -> Vec<CampaignAmount> {
     by_campaign.into_iter().map(|(campaign_id, amount)| CampaignAmount { campaign_id, amount }).collect()
 }
 
-/// Whether a refusal is about a promotion or a gift that the buyer did not ask for. Then the order is priced again without it.
+/// Whether a refusal concerns a promotion or gift that the buyer did not request. The order is then priced again
+/// without it.
 pub(crate) fn lost_automatic(error: &Error, order: &NewOrder) -> bool {
     if let Some(InsufficientStock { items }) = InsufficientStock::of(error) {
         let is_short = |gift: &OrderLine| items.iter().any(|short| short.sku.fold() == gift.sku.fold());

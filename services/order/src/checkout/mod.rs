@@ -1,8 +1,8 @@
-//! The checkout: hold, take the payment, confirm; and give back what a failed step leaves behind.
+//! The checkout: hold, take the payment, confirm, and compensate when a step fails.
 //!
-//! A saga row says which step comes next and who drives it. Every step is written before it acts, may be repeated, and is resumed
-//! after a crash. Holds do not expire while their saga lives. The payment is the point of no return: a failure before it is
-//! compensated, after it the saga only goes forward.
+//! A saga row says which step comes next and who drives it. Every step is recorded before it acts, can be repeated, and
+//! is resumed after a crash. Holds do not expire while their saga is running. The payment is the point of no return: a
+//! failure before it is compensated, after it the saga only goes forward.
 
 mod compensate;
 pub(crate) mod draft;

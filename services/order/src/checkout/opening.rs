@@ -14,8 +14,8 @@ use crate::checkout::transitions;
 use crate::commands::leaving;
 
 impl Driver<'_> {
-    /// Begins a checkout, checks the cart that is ordered, holds what the order wants and opens it. Only once the checkout has begun
-    /// can no other one begin on the cart, so it is checked after that.
+    /// Begins a checkout, checks the ordered cart, takes the holds and opens the order. The cart is checked after the
+    /// beginning, because from then on no other checkout can begin on it.
     pub(super) async fn begin(&mut self, draft: &Draft, cart: Option<OrderedCart>) -> Result<(), Error> {
         let mut chain = Chain::default();
         chain.then(self.beginning(draft, cart)?);
@@ -25,7 +25,7 @@ impl Driver<'_> {
         self.run(draft, chain, true).await
     }
 
-    /// Holds what the order of a checkout wants and opens it, where an earlier driver has begun.
+    /// Takes the holds and opens the order of a checkout that an earlier driver has begun.
     pub(super) async fn hold_and_open(&mut self, draft: &Draft) -> Result<(), Error> {
         self.run(draft, Chain::default(), false).await
     }
@@ -40,8 +40,8 @@ impl Driver<'_> {
         }))
     }
 
-    /// Runs a chain and, as its next links, the holds and the opening of the order. A refusal of a hold or of the cart leaves no order;
-    /// while something may still be held, the saga stays and goes on.
+    /// Runs a chain, extended by the holds and the opening of the order. A refusal by a hold or the cart leaves no
+    /// order; while something may still be held, the saga stays and is resumed.
     async fn run(&mut self, draft: &Draft, mut chain: Chain<()>, begins: bool) -> Result<(), Error> {
         let Some(order) = &draft.order else { return Err(Error::internal("a saga without its order")) };
         let order_id = self.lease.order_id;

@@ -1,4 +1,4 @@
-//! From a request to the draft of an order: priced and checked as far as can be without holding anything.
+//! From a request to the draft of an order, priced and checked without holding anything.
 
 use promox_contract::payment::{CheckPaymentChoice, PaymentChoice};
 use promox_contract::promotion::RejectReason;
@@ -14,7 +14,7 @@ use crate::rules::price::Priced;
 use crate::rules::request;
 
 impl Orders {
-    /// The draft of the order that a request asks for, and the cart that it is from, if it is from one.
+    /// The draft of the requested order, and the cart that it orders, if any.
     pub(crate) async fn prepare(&self, cx: &Cx, body: &mut PlaceOrder) -> Result<(Draft, Option<OrderedCart>), Error> {
         request::check(body)?;
         let settings = self.settings.get(cx).await?;
@@ -63,7 +63,7 @@ impl Orders {
     }
 }
 
-/// How a total is paid, as far as the payment service takes it; `None` where nothing is to pay.
+/// How a total is paid, as the payment service accepts it; `None` if nothing is due.
 async fn payment_choice(cx: &Cx, body: &PlaceOrder, total: Amount) -> Result<Option<PaymentChoice>, Error> {
     if total.is_zero() {
         return Ok(None);
@@ -79,7 +79,8 @@ fn missing(pointer: &str, detail: &str) -> Error {
     Error::invalid(vec![FieldError { pointer: pointer.into(), code: "MISSING".into(), detail: detail.to_owned() }])
 }
 
-/// An order's number: 50 random bits, readable aloud, so that none can be guessed from another.
+/// An order's number: 50 random bits in a form that can be read aloud, so that numbers cannot be guessed from each
+/// other.
 fn number(cx: &Cx) -> String {
     let code = cx.node.entropy.code(10);
     let (left, right) = code.split_at(code.len() / 2);
@@ -97,7 +98,7 @@ async fn points_earned(cx: &Cx, priced: &Priced, multiplier: Option<Amount>) -> 
     Ok(cx.call(EstimatePoints { user_id, base, multiplier }).await?.points)
 }
 
-/// Refuses an order for a code that the buyer named and that does not apply, unless something better took its place.
+/// Refuses an order for a code that the buyer named and that does not apply, unless a better discount replaced it.
 fn refuse_bad_codes(priced: &Priced, codes: &[NamedCode]) -> Result<(), Error> {
     let bad = priced.rejected.iter().filter(|rejected| rejected.reason != RejectReason::NotCombinable);
     for rejected in bad {
@@ -108,7 +109,7 @@ fn refuse_bad_codes(priced: &Priced, codes: &[NamedCode]) -> Result<(), Error> {
     Ok(())
 }
 
-/// An account's order may go to the account's address; a guest has to name one.
+/// An account's order defaults to the account's address; a guest must give one.
 fn require_email(cx: &Cx, body: &PlaceOrder) -> Result<(), Error> {
     if body.email.is_some() || cx.principal.user().is_some() {
         return Ok(());

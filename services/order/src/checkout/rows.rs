@@ -1,5 +1,5 @@
-//! The rows that an order begins with and those that it is confirmed with, made ready outside the transactions that write
-//! them: one thread runs every transaction, so there each microsecond delays every other order.
+//! The rows of the pending and of the confirmed order, prepared outside of the transactions that write them. One thread
+//! runs every transaction, so each microsecond there delays every other order.
 
 use promox_contract::codes;
 use promox_contract::ids::OrderId;
@@ -17,21 +17,21 @@ use crate::records::{Order, OrderDetails, OrderItem};
 use crate::rules::states;
 use crate::{queries, reject, tokens};
 
-/// A PENDING order, ready to be written.
+/// The rows of a PENDING order.
 pub(crate) struct PendingRows {
     order: Order,
     items: Vec<OrderItem>,
     pub(crate) order_row: Prepared<Order>,
     pub(crate) item_rows: Vec<Prepared<OrderItem>>,
     pub(crate) created: OrderCreated,
-    /// What the saga remembers once these rows are written.
+    /// The saga's state once these rows are written.
     pub(crate) draft_after: Sealed<Draft>,
     claim: Option<StoredClaim>,
     token: Option<String>,
 }
 
 impl PendingRows {
-    /// The rows of a draft's order.
+    /// Prepares the rows of a draft's order.
     pub(crate) fn of(draft: &Draft, id: OrderId, now: Timestamp) -> Result<Self, Error> {
         let Some(new) = draft.order.as_deref() else { return Err(Error::internal("a saga without its order")) };
         let lines = (0..).zip(&new.priced.lines);
@@ -59,17 +59,17 @@ impl PendingRows {
     }
 }
 
-/// The same order CONFIRMED, with the answer to its request.
+/// The rows of the same order once CONFIRMED, and the reply to its request.
 pub(crate) struct ConfirmedRows {
     pub(crate) order_row: Prepared<Order>,
     pub(crate) event: OrderConfirmed,
     pub(crate) answer: OrderView,
-    /// The answer as it is stored for the request's idempotency key.
+    /// The reply as it is stored for the request's idempotency key.
     pub(crate) stored: Option<(StoredClaim, Response)>,
 }
 
 impl ConfirmedRows {
-    /// What a pending order becomes by a good payment; `None` where nothing was to pay.
+    /// The confirmation of a pending order by a successful payment; `None` for an order with nothing due.
     pub(crate) fn of(pending: &PendingRows, paid: Option<&PaymentOutcome>, now: Timestamp) -> Result<Self, Error> {
         let mut order = pending.order.clone();
         become_confirmed(&mut order, paid, now)?;
@@ -84,7 +84,7 @@ impl ConfirmedRows {
     }
 }
 
-/// Makes an order CONFIRMED. 409 `INVALID_STATE` when it is in a state that this cannot follow.
+/// Makes an order CONFIRMED. 409 `INVALID_STATE` if its status does not allow it.
 pub(crate) fn become_confirmed(order: &mut Order, paid: Option<&PaymentOutcome>, now: Timestamp) -> Result<(), Error> {
     if !states::may_follow(order.status, OrderStatus::Confirmed) {
         return Err(reject::state(codes::INVALID_STATE, "The order can no longer be confirmed.", order.status));

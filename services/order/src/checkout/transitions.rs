@@ -1,4 +1,4 @@
-//! The transactions of a checkout's saga. Each checks that its driver still holds the saga, and writes one step.
+//! The transactions of a checkout's saga. Each checks that its driver still has the lease, and records one step.
 
 use std::time::Duration;
 
@@ -16,30 +16,29 @@ use crate::queries::view;
 use crate::records::{Order, Saga, SagaByCart, SagaStep};
 use crate::reject;
 
-/// How much longer a lease lasts than its driver.
+/// How long a lease outlives its driver's deadline.
 const LEASE_MARGIN: Duration = Duration::from_secs(1);
 /// The longest pause before a saga that could not be advanced is resumed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(32);
-/// How long the buyer has to do what the provider asks for.
+/// How long the buyer has for an action that the provider asks for.
 pub(crate) const ACTION_LIFE: Duration = Duration::from_mins(30);
 
-/// When the lease of a driver that runs under `cx` ends: a little after its deadline, at which it is dropped wherever it
-/// stands. A longer lease would leave the saga to nobody for the rest of it.
+/// When the lease of a driver under `cx` ends: shortly after its deadline, at which the driver is dropped wherever it
+/// is. A longer lease would leave the saga without a driver for the rest of it.
 pub(crate) fn lease_end(cx: &Cx) -> Timestamp {
     cx.ends_at + LEASE_MARGIN
 }
 
-/// A driver's hold on a saga. It is lost when another driver resumes the saga, which counts `attempt` up.
+/// A driver's lease of a saga. It is lost when another driver resumes the saga, which increments `attempt`.
 #[derive(Clone, Debug)]
 pub(crate) struct SagaLease {
     pub(crate) order_id: OrderId,
     pub(crate) attempt: i64,
 }
 
-/// Claims the idempotency key and writes the saga, before anything is held. The lease lasts until `lease_end`.
-///
-/// 409 `CHECKOUT_IN_PROGRESS` when the cart is being ordered, or when the key was used since the request came: repeating the request
-/// gives its answer.
+/// Claims the idempotency key and writes the saga, before anything is held. The lease lasts until `lease_end`. 409
+/// `CHECKOUT_IN_PROGRESS` when another checkout orders the cart, or when the key was used since the request arrived:
+/// repeating the request returns its reply.
 pub(crate) fn begin(
     tx: &mut Tx<'_>,
     order_id: OrderId,
@@ -76,7 +75,7 @@ pub(crate) fn begin(
     Ok(())
 }
 
-/// The saga, while this driver holds it; 409 `CHECKOUT_IN_PROGRESS` after that.
+/// The saga, while this driver has the lease; afterwards 409 `CHECKOUT_IN_PROGRESS`.
 pub(crate) fn leased(tx: &Tx<'_>, lease: &SagaLease) -> Result<Saga, Error> {
     match tx.get::<Saga>(&lease.order_id)? {
         Some(saga) if saga.attempt == lease.attempt => Ok(saga),
@@ -84,16 +83,16 @@ pub(crate) fn leased(tx: &Tx<'_>, lease: &SagaLease) -> Result<Saga, Error> {
     }
 }
 
-/// When a saga may be resumed.
+/// When a saga can be resumed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Resumable {
-    /// When it is due at this time: its lease has ended, so nobody drives it.
+    /// Once it is due at this time: its lease has ended, so nobody drives it.
     DueAt(Timestamp),
-    /// At any time: its driver ended with the last process.
+    /// At any time: its driver ended with the previous process.
     Always,
 }
 
-/// Takes the lease of a saga until `lease_end`; `None` when there is no saga to resume.
+/// Takes the lease of a saga until `lease_end`; `None` if there is no saga to resume.
 pub(crate) fn resume(
     tx: &mut Tx<'_>,
     order_id: OrderId,
@@ -111,8 +110,9 @@ pub(crate) fn resume(
     Ok(Some((SagaLease { order_id, attempt: saga.attempt }, saga.step)))
 }
 
-/// Ends the lease of a saga that its driver could not advance, so that it is resumed after a pause: 1 second, doubled with each
-/// failure in a row, at most 32 seconds. A saga that has ended, was resumed by another driver or waits for its buyer is left alone.
+/// Ends the lease of a saga that its driver could not advance, so that it is resumed after a pause: 1 second, doubled
+/// with each consecutive failure, at most 32 seconds. Does nothing if the saga has ended, has another driver or waits
+/// for its buyer.
 pub(crate) fn release(tx: &mut Tx<'_>, lease: &SagaLease, error: &str) -> Result<(), Error> {
     let Some(mut saga) = unfinished(tx, lease)? else { return Ok(()) };
     saga.tries += 1;
@@ -121,18 +121,18 @@ pub(crate) fn release(tx: &mut Tx<'_>, lease: &SagaLease, error: &str) -> Result
     Ok(tx.put(&saga)?)
 }
 
-/// The saga, if this driver holds it and it does not wait for its buyer.
+/// The saga, if this driver has the lease and the saga does not wait for its buyer.
 pub(crate) fn unfinished(tx: &Tx<'_>, lease: &SagaLease) -> Result<Option<Saga>, Error> {
     let ours = |saga: &Saga| saga.attempt == lease.attempt && saga.step != SagaStep::AwaitingAction;
     Ok(tx.get::<Saga>(&lease.order_id)?.filter(ours))
 }
 
-/// The pause after so many failures in a row: from 1 second to 4 minutes.
+/// The pause after this many consecutive failures: from 1 second to 4 minutes.
 fn pause(tries: i64) -> Duration {
     Duration::from_secs(1_u64 << tries.clamp(0, 8))
 }
 
-/// Ends a checkout that was refused before its payment: it leaves no order and no claim on the idempotency key.
+/// Ends a checkout that was refused before its payment: no order remains, and the idempotency key is free again.
 pub(crate) fn abandon(tx: &mut Tx<'_>, lease: &SagaLease) -> Result<(), Error> {
     let saga = leased(tx, lease)?;
     if let Some(claim) = saga.draft.open()?.claim {
@@ -142,7 +142,7 @@ pub(crate) fn abandon(tx: &mut Tx<'_>, lease: &SagaLease) -> Result<(), Error> {
     Ok(())
 }
 
-/// Writes the order, PENDING, once everything is held. Its payment comes next.
+/// Writes the PENDING order once everything is held. The payment is the next step.
 pub(crate) fn open(tx: &mut Tx<'_>, lease: &SagaLease, pending: &PendingRows) -> Result<(), Error> {
     let mut saga = leased(tx, lease)?;
     tx.insert_prepared(&pending.order_row)?;
@@ -155,10 +155,10 @@ pub(crate) fn open(tx: &mut Tx<'_>, lease: &SagaLease, pending: &PendingRows) ->
     Ok(tx.emit(pending.id(), &pending.created)?)
 }
 
-/// Confirms the order, keeps the request's answer and ends the saga. `paid` is the good payment; `None` where nothing was to pay.
-///
-/// `prepared` are the rows of an order as this driver opened it and those that it is confirmed with. When the order still is as
-/// it was opened, these are written and the answer is theirs: `None`. Otherwise the order is confirmed as it stands now.
+/// Confirms the order, stores the reply and ends the saga. `paid` is the successful payment; `None` if nothing was due.
+/// `prepared` are the rows of the order as this driver opened it and as it is confirmed. If the order is unchanged,
+/// these rows are written and their reply applies: the result is `None`. Otherwise the order is confirmed in its
+/// current state.
 pub(crate) fn confirm(
     tx: &mut Tx<'_>,
     lease: &SagaLease,
@@ -185,7 +185,7 @@ pub(crate) fn confirm(
     keep(tx, view, &saga.draft.open()?).map(Some)
 }
 
-/// Suspends the saga while the buyer does what the provider asks for, and keeps the answer that says so.
+/// Suspends the saga until the buyer completes the provider's action, and stores the reply that says so.
 pub(crate) fn await_action(tx: &mut Tx<'_>, lease: &SagaLease, paid: &PaymentOutcome) -> Result<OrderView, Error> {
     let mut saga = leased(tx, lease)?;
     let mut order = order_row::load(tx, lease.order_id)?;
@@ -207,7 +207,8 @@ pub(crate) fn await_action(tx: &mut Tx<'_>, lease: &SagaLease, paid: &PaymentOut
     Ok(view)
 }
 
-/// Schedules another question to a provider that has not answered, after `wait`. The answer says that the order is undecided.
+/// Schedules another query of a provider that has not responded, after `wait`. The reply says that the order is
+/// undecided.
 pub(crate) fn ask_again(
     tx: &mut Tx<'_>,
     lease: &SagaLease,
@@ -230,7 +231,7 @@ pub(crate) fn ask_again(
     Ok(view)
 }
 
-/// Marks the order FAILED because its payment failed for good. The saga compensates next.
+/// Marks the order FAILED because its payment failed finally. Compensation is the next step.
 pub(crate) fn fail(
     tx: &mut Tx<'_>,
     lease: &SagaLease,
@@ -250,7 +251,7 @@ pub(crate) fn fail(
     Ok(tx.emit(order.id, &OrderFailed(fact(&order)))?)
 }
 
-/// Ends the saga of an order whose money and holds are all given back.
+/// Ends the saga of an order whose money is refunded and whose holds are released.
 pub(crate) fn compensated(
     tx: &mut Tx<'_>,
     lease: &SagaLease,
@@ -265,7 +266,7 @@ pub(crate) fn compensated(
     view(tx, order)
 }
 
-/// Schedules another try of a compensation that failed: after 2 seconds, doubled with each failure, at most 4 minutes, for ever.
+/// Schedules a retry of a failed compensation: after 2 seconds, doubled with each failure, at most 4 minutes, forever.
 pub(crate) fn compensate_later(tx: &mut Tx<'_>, lease: &SagaLease, error: &str) -> Result<(), Error> {
     let mut saga = leased(tx, lease)?;
     saga.tries += 1;
@@ -274,21 +275,21 @@ pub(crate) fn compensate_later(tx: &mut Tx<'_>, lease: &SagaLease, error: &str) 
     Ok(tx.put(&saga)?)
 }
 
-/// Confirms a checkout that waits for its payment, on news of the capture.
+/// Confirms a checkout that waits for its payment, when its capture is reported.
 pub(crate) fn confirm_captured(tx: &mut Tx<'_>, order_id: OrderId, paid: &PaymentOutcome) -> Result<(), Error> {
     let Some(saga) = tx.get::<Saga>(&order_id)? else { return note_capture(tx, order_id, paid) };
     if saga.step != SagaStep::AwaitingAction {
         return Ok(());
     }
     if saga.cart_id.is_some() {
-        // The cart is emptied before the order is confirmed, in another service: a driver does both.
+        // The cart, in another service, is emptied before the order is confirmed: a driver does both.
         return Ok(tx.put(&Saga { step: SagaStep::Paying, due_at: tx.now(), ..saga })?);
     }
     let lease = SagaLease { order_id, attempt: saga.attempt };
     confirm(tx, &lease, Some(paid), None).map(drop)
 }
 
-/// Notes a manual capture for an order that is confirmed already.
+/// Records a manual capture for an order that is confirmed already.
 fn note_capture(tx: &mut Tx<'_>, order_id: OrderId, paid: &PaymentOutcome) -> Result<(), Error> {
     let Some(mut order) = tx.get::<Order>(&order_id)? else { return Ok(()) };
     if !matches!(order.payment_status, Some(PaymentStatus::Pending | PaymentStatus::Authorized)) {
@@ -299,7 +300,7 @@ fn note_capture(tx: &mut Tx<'_>, order_id: OrderId, paid: &PaymentOutcome) -> Re
     touch(tx, &mut order)
 }
 
-/// Ends a checkout that waits for its buyer, on news that its payment failed: it is due at once.
+/// Ends a checkout that waits for its buyer, when its payment is reported as failed: it is due at once.
 pub(crate) fn expire_failed(tx: &mut Tx<'_>, order_id: OrderId) -> Result<(), Error> {
     let Some(mut saga) = tx.get::<Saga>(&order_id)? else { return Ok(()) };
     if saga.step == SagaStep::AwaitingAction {
@@ -309,7 +310,7 @@ pub(crate) fn expire_failed(tx: &mut Tx<'_>, order_id: OrderId) -> Result<(), Er
     Ok(())
 }
 
-/// Completes an answer by the guest's token and keeps it with the request's idempotency key.
+/// Adds the guest's token to a reply and stores it with the request's idempotency key.
 fn keep(tx: &mut Tx<'_>, mut view: OrderView, draft: &Draft) -> Result<OrderView, Error> {
     view.order_token.clone_from(&draft.token);
     if let Some(claim) = draft.claim.as_ref().map(StoredClaim::to_claim)

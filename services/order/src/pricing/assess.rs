@@ -1,4 +1,4 @@
-//! Prices a request: asks the other services what its goods, codes, buyer and points are worth, and puts it together.
+//! Prices a request: queries the other services about its goods, codes, buyer and points, and combines the results.
 
 use promox_contract::buyer::Buyer;
 use promox_contract::cart::{CartContents, GetCartForCheckout};
@@ -18,22 +18,22 @@ use crate::api::ShippingOption;
 use crate::rules::price::{self, Basket, Priced};
 use crate::rules::{request, shipping};
 
-/// A warning of a price that was worked out without an e-mail address.
+/// The warning for a price without an e-mail address.
 const LIMITS_UNCHECKED: &str = "Without an e-mail address, limits per user are not checked.";
 
 /// A priced request.
 pub(crate) struct Assessment {
     /// Whether shipping or tax depends on a shipping address.
     pub(crate) needs_address: bool,
-    /// The cart that the items are from, if the request named none.
+    /// The cart of the items, if the request named none.
     pub(crate) cart: Option<CartContents>,
     pub(crate) codes: Vec<NamedCode>,
-    /// The address that an order would be confirmed to.
+    /// The address that the order would be confirmed to.
     pub(crate) email: Option<Email>,
-    /// The ways to ship, cheapest first.
+    /// The shipping methods, cheapest first.
     pub(crate) options: Vec<ShippingOption>,
     pub(crate) priced: Priced,
-    /// How many lines at the end of the order are gifts.
+    /// The number of lines at the end of the order that are gifts.
     gifts: usize,
     pub(crate) offers: Vec<Offer>,
     pub(crate) entitlements: Entitlements,
@@ -41,16 +41,15 @@ pub(crate) struct Assessment {
 }
 
 impl Assessment {
-    /// The lines that were asked for, without gifts.
+    /// The requested lines, without gifts.
     pub(crate) fn asked_lines(&self) -> impl Iterator<Item = &OrderLine> {
         let lines = &self.priced.lines;
         lines.iter().take(lines.len().saturating_sub(self.gifts))
     }
 }
 
-/// Prices a request by these settings. Nothing is held or written.
-///
-/// Errors are refusals of what was asked for, as far as `strictness` says, and of services that do not answer.
+/// Prices a request under these settings. Nothing is held or written. Errors are refusals of the request, as
+/// `strictness` requires, and failures of other services.
 pub(crate) async fn assess(
     cx: &Cx,
     request: &PricingRequest,
@@ -121,7 +120,7 @@ async fn cart(cx: &Cx) -> Result<(Vec<SkuQuantity>, Option<CartContents>), Error
     Ok((cart.items.clone(), Some(cart)))
 }
 
-/// The caller's cart. With flash reservations named, no cart or an empty one is an order of those alone.
+/// The caller's cart. If flash reservations are named, a missing or empty cart orders those alone.
 fn cart_or_reservations(
     cart: Result<(Vec<SkuQuantity>, Option<CartContents>), Error>,
     request: &PricingRequest,
@@ -133,8 +132,8 @@ fn cart_or_reservations(
     }
 }
 
-/// Goods of a tax class that the store does not have cannot be sold, because their tax is unknown: an error if `strict`, else a
-/// warning.
+/// Goods whose tax class the store does not have cannot be sold, because their tax is unknown: an error if `strict`,
+/// else a warning.
 fn check_classes(
     lines: &[CartLine],
     taxes: &TaxSettings,
@@ -156,14 +155,14 @@ fn check_classes(
     Ok(())
 }
 
-/// Promotions and the way to ship, settled together.
+/// Promotions and the shipping method, determined together.
 struct Shipped {
     options: Vec<ShippingOption>,
     chosen: Option<ShippingOption>,
     evaluation: Evaluation,
 }
 
-/// What promotions are evaluated on.
+/// The input of the evaluation.
 #[derive(Clone, Copy)]
 struct Evaluated<'a> {
     cx: &'a Cx,
@@ -175,16 +174,16 @@ struct Evaluated<'a> {
 }
 
 impl Evaluated<'_> {
-    /// Evaluates promotions and chooses the way to ship. Shipping rates go by the goods after discounts, so when discounts
-    /// lead to another rate, promotions are evaluated a second time with it. Goods that cannot be shipped as asked are an error
-    /// if `refuse`, else shipped at no known rate.
+    /// Evaluates promotions and chooses the shipping method. Shipping rates depend on the goods after discounts, so if
+    /// discounts lead to another rate, promotions are evaluated again with it. Goods that cannot be shipped as
+    /// requested are an error if `refuse`, else they have no shipping rate.
     async fn evaluate_shipped(self, refuse: bool) -> Result<Shipped, Error> {
         let Self { request, settings, .. } = self;
         let (address, wanted) = (request.shipping_address.as_ref(), request.shipping_method.as_deref());
         let ways = |goods| shipping::options(&settings.shipping, address, goods, settings.store.currency);
         let subtotal = price::subtotal(self.lines, settings.store.currency)?;
         let options = ways(subtotal);
-        // Before an address is named the ways are not known, unless the same one leads everywhere.
+        // Without an address the methods are unknown, unless the same ones serve every place.
         let are_ways_known = address.is_some() || settings.shipping.zones.is_empty();
         let chosen = match shipping::choose(&options, wanted) {
             Err(error) if refuse && are_ways_known => return Err(error),
@@ -230,7 +229,7 @@ impl Evaluated<'_> {
     }
 }
 
-/// The value of points in money; refused when the buyer cannot spend that many here.
+/// The value of points in money; refused if the buyer cannot spend that many here.
 async fn points_value(cx: &Cx, points: u32, priced: &Priced) -> Result<Amount, Error> {
     let refused = |reason: &str| {
         Error::refused(codes::POINTS_INSUFFICIENT, format!("{points} points cannot be redeemed here."))

@@ -1,4 +1,4 @@
-//! What a price relies on beside stock, to be held before the order is placed.
+//! What a price relies on besides stock, to be held before the order is placed.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub(crate) struct Entitlements {
     /// The campaigns of the reservations' sales.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) flash_campaigns: BTreeMap<FlashSaleId, CampaignId>,
-    /// Who buys; left out where no use is counted.
+    /// The buyer; left out where no use is counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) buyer: Option<Buyer>,
     /// The shipping address in the form that limits per address compare.

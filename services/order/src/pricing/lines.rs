@@ -1,4 +1,4 @@
-//! The goods of a request as the catalogue has them: items, flash reservations and gifts.
+//! The goods of a request with the catalogue's data: items, flash reservations and gifts.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use promox_kernel::{Cx, Error, Faults};
 use crate::reject;
 use crate::rules::request;
 
-/// Items as lines at the catalogue's prices. An item of an unknown SKU is left out, or refused if `all_known`.
+/// Items as lines at the catalogue's prices. An item with an unknown SKU is left out, or refused if `all_known`.
 pub(super) async fn describe(
     cx: &Cx,
     items: Vec<SkuQuantity>,
@@ -32,7 +32,7 @@ pub(super) async fn describe(
             faults.code(format!("/items/{i}/sku"), "UNKNOWN_SKU", detail);
             continue;
         };
-        // A variant may be named by its SKU and by a former one: that is one line.
+        // A variant named both by its SKU and by a former one is one line.
         let again = |line: &&mut CartLine| line.item.variant_id == found.variant_id;
         let known = if found.former_skus.is_empty() { None } else { lines.iter_mut().find(again) };
         match known {
@@ -91,7 +91,7 @@ pub(super) async fn flash_lines(cx: &Cx, named: &[FlashReservationId], strict: b
     Ok(reserved)
 }
 
-/// Gifts as lines at zero, as far as they are in stock.
+/// Gifts as lines at a price of zero, as far as they are in stock.
 pub(super) async fn gift_lines(cx: &Cx, gifts: &[Gift]) -> Result<Vec<CartLine>, Error> {
     if gifts.is_empty() {
         return Ok(Vec::new());

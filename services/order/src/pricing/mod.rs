@@ -1,7 +1,7 @@
-//! What a request costs: its goods, promotions, shipping, tax and points, priced without holding anything.
+//! The price of a request: goods, promotions, shipping, tax and points, without holding anything.
 //!
-//! Carts, quotes and checkouts are priced here, by the same code, so that they cannot disagree. Each says how strict pricing is
-//! to be ([`Strictness`]); what an order would refuse, a quote reports and a cart leaves out.
+//! Carts, quotes and checkouts are priced by this code, so that they cannot disagree. Each states how strict pricing is
+//! ([`Strictness`]): an order refuses a problem that a quote reports and a cart leaves out.
 
 mod assess;
 mod entitlements;

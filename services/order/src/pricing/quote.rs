@@ -11,11 +11,11 @@ use crate::Orders;
 use crate::api::{PlaceOrder, QuoteView};
 use crate::rules::request;
 
-/// How long a quote is good.
+/// How long a quote is valid.
 const QUOTE_LIFE: Duration = Duration::from_mins(15);
 
 impl Orders {
-    /// Prices an order without placing it, and remembers the price.
+    /// Prices an order without placing it, and stores the price.
     pub(crate) async fn quote(&self, cx: &Cx, mut body: PlaceOrder) -> Result<QuoteView, Error> {
         request::check(&body)?;
         let settings = self.settings.get(cx).await?;
@@ -47,14 +47,14 @@ impl Orders {
     }
 }
 
-/// What a quote for this request is bound to. `email` is the address that the order would be confirmed to.
+/// The terms of a quote for this request. `email` is the address that the order would be confirmed to.
 pub(crate) fn quote_terms(
     cx: &Cx,
     request: &PricingRequest,
     assessment: &Assessment,
     email: Option<&Email>,
 ) -> QuoteTerms {
-    // Gifts are left out: nobody asks for them, and the stock of the moment decides whether they are there.
+    // Gifts are not part of the terms: they are not requested, and current stock decides about them.
     let mut items: Vec<String> =
         assessment.asked_lines().map(|line| format!("{:?}×{}", line.variant_id, line.quantity)).collect();
     items.sort();

@@ -1,6 +1,6 @@
 //! Quoted prices by the quote's id, in the cache: losing one costs the buyer another request, never money.
 //!
-//! What a quote is bound to is cached as digests, so the cache holds no address of a buyer.
+//! The terms of a quote are cached as digests, so the cache contains no address of a buyer.
 
 use promox_contract::codes;
 use promox_kernel::{Error, Timestamp};
@@ -12,19 +12,19 @@ use super::entitlements::Entitlements;
 use crate::rules::price::Priced;
 use crate::tokens::digest_hex;
 
-/// What an order that names a quote must agree with.
+/// The terms that an order with a quote must match.
 pub(crate) struct QuoteTerms {
-    /// Must be exactly the quote's: items, codes, address, shipping method, points.
+    /// Must equal the quote's: items, codes, address, shipping method, points.
     pub(crate) required: String,
-    /// Must contain what the quote said: who asks, how it is paid, where it is sold. A quote that left one of these open was
-    /// given no price for it, so an order may add it.
+    /// Must include the quote's: the caller, the payment method, the destination. A quote without one of these has no
+    /// price that depends on it, so an order may add it.
     pub(crate) optional: Vec<String>,
 }
 
-/// The space of the cache that quotes are in.
+/// The cache space of quotes.
 const QUOTES: CacheSpace = CacheSpace { name: "quotes", most: 20_000, most_bytes: 64 << 20 };
 
-/// The quotes that can still be redeemed.
+/// The quotes that can be redeemed.
 #[derive(Debug)]
 pub(crate) struct Quotes(Cache);
 
@@ -44,7 +44,7 @@ impl Quotes {
         Self(cache)
     }
 
-    /// Remembers a price under an id from `now` until `expires_at`.
+    /// Stores a price under an id from `now` until `expires_at`.
     pub(crate) fn remember(
         &self,
         id: &str,
@@ -61,9 +61,8 @@ impl Quotes {
         self.0.put(QUOTES, id.as_bytes(), now, &quote, expires_at);
     }
 
-    /// The quoted price and what it relies on. `own` is what the order's own price would rely on.
-    ///
-    /// 409 `QUOTE_EXPIRED` for an unknown quote, 409 `QUOTE_MISMATCH` when the order asks for something else.
+    /// The quoted price and its entitlements. `own` are the entitlements of the order's own price. 409 `QUOTE_EXPIRED`
+    /// for an unknown quote, 409 `QUOTE_MISMATCH` if the order differs from it.
     pub(crate) fn redeem(
         &self,
         id: &str,
@@ -80,7 +79,7 @@ impl Quotes {
                  another buyer's.";
             return Err(Error::conflict(codes::QUOTE_MISMATCH, message));
         }
-        // The digests agree, so the order's address is the quote's; the buyer is who places the order.
+        // The digests agree, so the order's address is the quote's; the buyer is the one who places the order.
         let buyer = own.buyer.filter(|_| !quote.extras.uses.is_empty());
         Ok((quote.priced, Entitlements { address_key: own.address_key, buyer, ..quote.extras }))
     }

@@ -1,4 +1,4 @@
-//! A request for a price, whoever asks: an order, a quote or a cart.
+//! A request for a price: by an order, a quote or a cart.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +10,14 @@ use promox_kernel::Email;
 
 use crate::api::{Address, PlaceOrder};
 
-/// How pricing treats what cannot be bought as it was asked for.
+/// How pricing treats goods that cannot be bought as requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Strictness {
     /// An order: refuses it.
     Order,
-    /// A quote: reports it, but refuses items of an unknown SKU, which nobody can price, and an address or a method that
-    /// nothing ships to or by.
+    /// A quote: reports it, but refuses unknown SKUs, which have no price, and an address or method without shipping.
     Quote,
-    /// A cart, whose items may have left the catalogue since: leaves it out.
+    /// A cart, whose items may have left the catalogue: leaves it out.
     Cart,
 }
 
@@ -26,11 +25,11 @@ pub(crate) enum Strictness {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NamedCode {
     pub(crate) code: String,
-    /// Whether it was named as a coupon's, which decides how a refusal calls it.
+    /// Whether it was named as a coupon's code, which decides the wording of a refusal.
     pub(crate) is_coupon: bool,
 }
 
-/// What is to be priced, and all that may decide its price.
+/// Everything that may affect a price.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PricingRequest {
     /// `None` for the caller's cart.
@@ -45,7 +44,7 @@ pub(crate) struct PricingRequest {
     pub(crate) payment_method: Option<String>,
     pub(crate) channel: Option<String>,
     pub(crate) attributes: BTreeMap<String, String>,
-    /// Whether a quote's price will take the place of the one worked out here.
+    /// Whether a quote's price will replace the calculated one.
     pub(crate) is_quoted: bool,
 }
 
@@ -80,7 +79,8 @@ impl From<PriceCart> for PricingRequest {
 }
 
 impl PricingRequest {
-    /// The codes that the buyer named in the request or put into the cart, each once: promotions' before coupons'.
+    /// The codes that the buyer named in the request or added to the cart, without duplicates: promotions' before
+    /// coupons'.
     pub(crate) fn codes(&self, cart: Option<&CartContents>) -> Vec<NamedCode> {
         let in_cart = cart.map(|cart| (&cart.promotion_code, &cart.coupon_codes));
         let promotions = self.promotion_codes.iter().chain(in_cart.into_iter().flat_map(|cart| cart.0));
