@@ -1,4 +1,4 @@
-//! The books of points, recomputed from the ledger, and what the orders must agree with.
+//! Audit of the points: recomputes them from the ledger, and states what the orders must agree with.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ use crate::rules::calendar::TIER_SPAN;
 use crate::rules::ladder::Ladder;
 use crate::settings::load;
 
-/// What the ledger says of a user, as of when the account was brought up to date.
+/// The ledger's sums of a user, at the time when the account was last updated.
 #[derive(Default)]
 struct Sums {
     balance: i64,
@@ -29,7 +29,7 @@ struct Sums {
     tier_points: i64,
 }
 
-/// What the ledger says of an order.
+/// The ledger's sums of an order.
 #[derive(Default, PartialEq, Eq, Debug)]
 struct OfOrder {
     redeemed: i64,
@@ -37,17 +37,17 @@ struct OfOrder {
     earned: i64,
 }
 
-/// What is read in one pass over the ledger.
+/// Everything that one pass over the ledger collects.
 #[derive(Default)]
 struct Ledger {
     users: BTreeMap<UserId, Sums>,
     orders: BTreeMap<OrderId, OfOrder>,
     lapsed: BTreeSet<String>,
-    /// Signup bonuses of a user, less those that were taken back, by what they refer to.
+    /// Signup bonuses of a user, less those revoked, by reference.
     signups: BTreeMap<UserId, BTreeMap<String, bool>>,
 }
 
-/// A referral has given both their points for one order, or nobody any.
+/// Checks that a referral has rewarded both users for one order, or nobody.
 fn check_referrals(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
     for row in tx.scan::<Referral>().rows() {
         let row = row?;
@@ -65,7 +65,7 @@ fn check_referrals(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Checks every row of this service, and states what other services must agree with.
+/// Checks every row of this service and states the facts that other services must agree with.
 pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
     let ladder: Ladder = load(tx)?;
     check_referrals(tx, report)?;
@@ -111,7 +111,7 @@ pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> 
     check_achievements(tx, report)
 }
 
-/// One pass over the ledger.
+/// Reads the ledger in one pass.
 fn read_ledger(tx: &Tx<'_>, report: &mut Report) -> Result<Ledger, StoreError> {
     let mut ledger = Ledger::default();
     let mut at: BTreeMap<UserId, Timestamp> = BTreeMap::new();
@@ -188,7 +188,7 @@ fn check_sums(report: &mut Report, account: &Account, sums: &Sums) {
     report.check("points: an erased user has none", gone, || format!("user {user_id}"));
 }
 
-/// What lies in each user's lots, available and pending.
+/// The points in each user's lots, available and pending.
 fn read_lots(
     tx: &Tx<'_>,
     report: &mut Report,
@@ -249,7 +249,7 @@ fn check_orders(tx: &Tx<'_>, report: &mut Report, mut ledger: BTreeMap<OrderId, 
     OrderPoints::audit(tx, report)
 }
 
-/// Orders that were confirmed and that this service has not followed yet earn in a moment.
+/// Confirmed orders whose events this service has not applied yet will earn their points later.
 fn open_unfollowed(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
     let place = tx.consumer_place(FOLLOW_SHOP)?;
     for event in tx.scan::<Event>().prefix(Event::log_of(Database::Ecommerce)).from(place + 1).rows() {

@@ -1,5 +1,5 @@
-//! What follows from events. Of the shop's: points are spent, earned and taken back, bonuses given, achievements counted,
-//! persons dropped; one consumer, so that an order's events are taken in their order. Of the promotion engine's own log:
+//! Event consumers. Of the shop's log: points are spent, earned and revoked, bonuses granted, achievements counted,
+//! persons erased; one consumer, so that an order's events are applied in order. Of the promotion engine's own log:
 //! achievements are counted.
 
 use std::sync::Arc;
@@ -23,10 +23,10 @@ use crate::rules::achievement::{CountedEvent, Undone};
 use crate::rules::ladder::Tier;
 use crate::settings::{Terms, TermsCache};
 
-/// The name of its place, which the auditor asks for too.
+/// The consumer's name, which the auditor uses too.
 pub(crate) const FOLLOW_SHOP: &str = "reward.follow_shop";
 
-/// Enters what happens in the shop.
+/// Applies the shop's events.
 #[derive(Debug)]
 pub(crate) struct FollowShop(pub(crate) Arc<TermsCache>);
 
@@ -52,7 +52,7 @@ impl Consumer for FollowShop {
 
     fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
         let terms = self.0.at(tx)?;
-        // Every order is placed, and few shops ask for that.
+        // Every order publishes this event, and few shops need it.
         let counted = achievements::asked(tx)?.contains(&CountedEvent::OrderCreated);
         for event in events {
             if event.is::<OrderCreated>() {
@@ -74,7 +74,7 @@ fn follow(tx: &mut Tx<'_>, terms: &Terms, event: &Event) -> Result<(), Error> {
     if event.is::<OrderFailed>() {
         let OrderFailed(fact) = event.fact()?;
         if let Some(user_id) = fact.user_id {
-            accounts::take_welcome_back(tx, terms, user_id, fact.order_id)?;
+            accounts::revoke_signup_bonus(tx, terms, user_id, fact.order_id)?;
         }
         return Ok(achievements::undo(tx, CountedEvent::OrderCreated, fact.order_id.0)?);
     }
@@ -101,11 +101,11 @@ fn follow(tx: &mut Tx<'_>, terms: &Terms, event: &Event) -> Result<(), Error> {
     registered(tx, terms, &event.fact()?, at)
 }
 
-/// An order was placed: it may give the signup bonus, and may count for achievements.
+/// An order was placed: it may earn the signup bonus and count for achievements.
 fn placed(tx: &mut Tx<'_>, terms: &Terms, event: &Event, counted: bool) -> Result<(), Error> {
     let (OrderCreated(fact), at) = (event.fact()?, event.occurred_at);
     let Some(user_id) = fact.user_id else { return Ok(()) };
-    accounts::welcome_with_order(tx, terms, user_id, fact.order_id)?;
+    accounts::signup_bonus_with_order(tx, terms, user_id, fact.order_id)?;
     if !counted {
         return Ok(());
     }
@@ -145,12 +145,12 @@ fn confirmed(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderFact, at: Timestamp) ->
     Ok(())
 }
 
-/// The order's saga gives its points back itself; here only what it counted for is counted out. Promotions that it used may be
-/// heard of later: they find the note.
+/// The order's saga restores its points itself; here the order is removed from achievements. Later events of its
+/// promotions find it marked as cancelled.
 fn cancelled(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderFact) -> Result<(), Error> {
     let Some(user_id) = fact.user_id else { return Ok(()) };
     referrals::undone(tx, terms, user_id, fact.order_id)?;
-    accounts::take_welcome_back(tx, terms, user_id, fact.order_id)?;
+    accounts::revoke_signup_bonus(tx, terms, user_id, fact.order_id)?;
     let of = fact.order_id.0;
     for event in [CountedEvent::OrderCreated, CountedEvent::PromotionApplied] {
         achievements::undo(tx, event, of)?;
@@ -175,12 +175,12 @@ fn returned(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderReturned, at: Timestamp)
 }
 
 fn registered(tx: &mut Tx<'_>, terms: &Terms, fact: &UserRegistered, at: Timestamp) -> Result<(), Error> {
-    accounts::welcome(tx, terms, fact)?;
+    accounts::signup_bonus(tx, terms, fact)?;
     let happened = |event, user_id| Happened { event, user_id, of: 0, amount: Amount::ZERO, at };
     achievements::count(tx, terms, happened(CountedEvent::UserRegistered, fact.user_id)).map(drop)
 }
 
-/// What is counted of the promotion engine's own log.
+/// The events of the promotion engine's log that are counted.
 const OF_PROMOTIONS: [CountedEvent; 5] = [
     CountedEvent::PromotionApplied,
     CountedEvent::CouponRedeemed,
@@ -189,8 +189,8 @@ const OF_PROMOTIONS: [CountedEvent; 5] = [
     CountedEvent::TierChanged,
 ];
 
-/// Counts what happens in the promotion engine for achievements. What an achievement itself gives is not counted, so that none
-/// leads to another for ever.
+/// Counts events of the promotion engine for achievements. Effects of an achievement itself are not counted, so that
+/// they cannot lead to each other endlessly.
 #[derive(Debug)]
 pub(crate) struct FollowPromotions(pub(crate) Arc<TermsCache>);
 
@@ -213,7 +213,7 @@ impl Consumer for FollowPromotions {
     }
 
     fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
-        // Most shops ask for none of it, and then nothing is looked at.
+        // Most shops count none of these events, so check that first.
         if !achievements::asked(tx)?.iter().any(|asked| OF_PROMOTIONS.contains(asked)) {
             return Ok(());
         }
@@ -258,7 +258,8 @@ fn count(tx: &mut Tx<'_>, terms: &Terms, event: &Event) -> Result<(), Error> {
     Ok(came_back(tx, CountedEvent::PointsRedeemed, &fact)?)
 }
 
-/// A promotion had an effect on an order. Of one that was not heard of yet it is kept, of one that is undone it is nothing.
+/// A promotion applied to an order. If the order's own event is still to come, it is stored; if the order was
+/// cancelled, it is ignored.
 fn applied(tx: &mut Tx<'_>, terms: &Terms, fact: &PromotionApplied, at: Timestamp) -> Result<(), Error> {
     let Some(user_id) = fact.user_id else { return Ok(()) };
     let PromotionApplied { order_id, promotion_id, amount, .. } = *fact;
@@ -277,7 +278,7 @@ fn use_of(used: &EarlyUse) -> Happened {
     Happened { event: CountedEvent::PromotionApplied, user_id, of: order_id.0, amount, at }
 }
 
-/// A tier was reached. Falling to a lower one is nothing to be had.
+/// A higher tier was reached. Falling to a lower one counts nothing.
 fn risen(tx: &mut Tx<'_>, terms: &Terms, fact: &TierChanged, at: Timestamp) -> Result<(), Error> {
     let (from, to) = (fact.from.parse::<Tier>(), fact.to.parse::<Tier>());
     if !matches!((from, to), (Ok(from), Ok(to)) if from < to) {
@@ -287,7 +288,7 @@ fn risen(tx: &mut Tx<'_>, terms: &Terms, fact: &TierChanged, at: Timestamp) -> R
     achievements::count(tx, terms, Happened { event, user_id, of: 0, amount: Amount::ZERO, at }).map(drop)
 }
 
-/// Points were given or spent.
+/// Points were awarded or spent.
 fn moved(
     tx: &mut Tx<'_>,
     terms: &Terms,
@@ -305,13 +306,13 @@ fn moved(
     achievements::count(tx, terms, happened).map(drop)
 }
 
-/// Points of an order were taken back, or came back.
+/// Points of an order were revoked or restored.
 fn came_back(tx: &mut Tx<'_>, event: CountedEvent, fact: &PointsFact) -> Result<(), StoreError> {
     let Some(order) = order_of(fact) else { return Ok(()) };
     achievements::undo_part(tx, event, order, Amount(Decimal::from(fact.points)))
 }
 
-/// The order that points moved for, if it is one.
+/// The order of a movement of points, if it has one.
 fn order_of(fact: &PointsFact) -> Option<i64> {
     fact.reference.strip_prefix("order:")?.parse().ok()
 }

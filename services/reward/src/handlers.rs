@@ -1,4 +1,4 @@
-//! Operations: one read or one write each; taking an offer of the catalogue is three steps.
+//! Operation handlers: one read or one write each; taking an offer of the catalogue has three steps.
 
 use promox_contract::codes;
 use promox_contract::coupon::IssueCoupon;
@@ -28,17 +28,17 @@ use crate::rules::worth;
 use crate::settings::{self, RewardSettings};
 use crate::{Rewards, queries};
 
-/// Rows of each kind that an export gives.
+/// Rows of each kind in an export.
 const MAX_EXPORTED: usize = 5_000;
 
-/// One's own, or all with `reward:read`; to others it is not there.
+/// The caller's own account, or any with `reward:read`; others look absent.
 fn may_read(cx: &Cx, user_id: UserId) -> Result<(), Error> {
     let own = cx.principal.user() == Some(user_id);
     if own || cx.principal.allows("reward:read") { Ok(()) } else { Err(Error::not_found("account")) }
 }
 
 impl Rewards {
-    /// What is not there for staff who ask for a user that nobody is.
+    /// 404 when staff name a user that does not exist.
     async fn check_user(&self, cx: &Cx, user_id: UserId) -> Result<(), Error> {
         let entered = self.db.read(|tx| tx.get::<Account>(&user_id)).await?.is_some();
         if entered || cx.principal.user() == Some(user_id) {
@@ -57,7 +57,7 @@ impl Rewards {
         Err(Error::invalid(vec![FieldError { pointer, code: "UNKNOWN_PROMOTION".into(), detail }]))
     }
 
-    /// Makes the coupon of an offer that was taken, or finds it made; what cannot be made gives the points back.
+    /// Issues the coupon of a taken offer, or finds it issued; if that is impossible, restores the points.
     pub(crate) async fn finish(&self, cx: &Cx, it: Redemption) -> Result<Redemption, Error> {
         if it.status != RedemptionStatus::Pending {
             return Ok(it);
@@ -161,7 +161,7 @@ impl Handle<PatchRewardSettings> for Rewards {
 }
 
 impl Rewards {
-    /// Changes the settings; a value of a point is an amount in the store's currency.
+    /// Changes the settings; the value of a point is an amount in the store's currency.
     async fn change_settings(
         &self,
         cx: &Cx,

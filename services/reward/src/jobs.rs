@@ -1,4 +1,5 @@
-//! Work by the clock: lots become available and lapse, tiers follow, coupons that were paid for are made, birthdays come.
+//! Scheduled jobs: lots become available and expire, tiers are updated, coupons of taken offers are issued, birthdays
+//! are rewarded.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,16 +18,16 @@ use crate::commands::{accounts, catalogue, referrals};
 use crate::records::Setting;
 use crate::rules::calendar;
 
-/// Redemptions that one turn goes on with.
+/// Redemptions that one run continues.
 const BATCH: usize = 20;
-/// The row that says how far birthdays have been looked for.
+/// The row with the progress of the search for birthdays.
 const BIRTHDAYS: &str = "birthdays";
-/// Days that birthdays are made up for after a stop.
+/// Maximum days that are caught up after the node was down.
 const MADE_UP: usize = 7;
-/// Users that one transaction gives a birthday bonus.
+/// Users who get a birthday bonus in one transaction.
 const CELEBRATED: usize = 100;
 
-/// Brings accounts up to date as their times come.
+/// Updates accounts when they are due.
 pub(crate) fn keep_time(rewards: &Arc<Rewards>) -> Job {
     let rewards = rewards.clone();
     Job::new("reward.keep_time", Duration::from_secs(1), move |cx| {
@@ -35,7 +36,7 @@ pub(crate) fn keep_time(rewards: &Arc<Rewards>) -> Job {
     })
 }
 
-/// Goes on with redemptions that were interrupted.
+/// Continues interrupted redemptions.
 pub(crate) fn finish_redemptions(rewards: &Arc<Rewards>) -> Job {
     let rewards = rewards.clone();
     Job::new("reward.finish_redemptions", Duration::from_secs(1), move |cx| {
@@ -44,7 +45,7 @@ pub(crate) fn finish_redemptions(rewards: &Arc<Rewards>) -> Job {
     })
 }
 
-/// Finds out whether those who were sent by somebody have paid their first order.
+/// Checks whether referred users have paid their first order.
 pub(crate) fn give_referrals(rewards: &Arc<Rewards>) -> Job {
     let rewards = rewards.clone();
     Job::new("reward.give_referrals", Duration::from_secs(1), move |cx| {
@@ -53,7 +54,7 @@ pub(crate) fn give_referrals(rewards: &Arc<Rewards>) -> Job {
     })
 }
 
-/// Looks for birthdays, some accounts at a time.
+/// Searches for birthdays, some accounts at a time.
 pub(crate) fn celebrate(rewards: &Arc<Rewards>) -> Job {
     let rewards = rewards.clone();
     Job::new("reward.celebrate", Duration::from_mins(1), move |cx| {
@@ -62,7 +63,7 @@ pub(crate) fn celebrate(rewards: &Arc<Rewards>) -> Job {
     })
 }
 
-/// Forgets the idempotency keys of this database whose time is over.
+/// Deletes expired idempotency keys of this database.
 pub(crate) fn prune_keys(rewards: &Arc<Rewards>) -> Job {
     let rewards = rewards.clone();
     Job::new("reward.prune_keys", Duration::from_mins(1), move |cx| {
@@ -71,7 +72,7 @@ pub(crate) fn prune_keys(rewards: &Arc<Rewards>) -> Job {
     })
 }
 
-/// How far birthdays have been looked for.
+/// The progress of the search for birthdays.
 #[derive(Clone, Debug, PartialEq)]
 struct Celebrated {
     day: Date,
@@ -90,7 +91,7 @@ impl Celebrated {
         json!({ "day": self.day.to_string(), "after": self.after, "done": self.done })
     }
 
-    /// What there is to look for next, if anything: what was begun, then each day since, as far as it is made up for.
+    /// The next search, if any: first the unfinished one, then each missed day, as far as days are caught up.
     fn next(known: Option<Self>, today: Date) -> Option<Self> {
         let first = |day| Self { day, after: None, done: false };
         match known {
@@ -117,7 +118,7 @@ impl Rewards {
         self.db.write_in(cx, Lane::Bulk, work).await
     }
 
-    /// Makes redemptions due that requests of the last process left between points and coupon.
+    /// Makes redemptions due that requests of the previous process left between points and coupon.
     pub(crate) async fn take_over_redemptions(&self, cx: &Cx) -> Result<(), Error> {
         while self.db.write(cx, |tx| catalogue::take_over(tx, BATCH)).await? {}
         Ok(())
@@ -185,7 +186,7 @@ mod tests {
     use jiff::civil::date;
 
     #[test]
-    fn days_that_were_missed_are_made_up_for_in_order() {
+    fn missed_days_are_caught_up_in_order() {
         let known = |day: i8, done: bool| Some(Celebrated { day: date(2026, 11, day), after: None, done });
         for (before, today, want) in [
             (None, 23, Some(23)),

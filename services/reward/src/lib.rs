@@ -1,27 +1,28 @@
-//! Rewards: what users earn, what points are good for, tiers, achievements, and a catalogue of coupons for points.
+//! Rewards: points that users earn and spend, tiers, achievements, and a catalogue of coupons for points.
 //!
-//! Tables: `reward_accounts` (a user's sums), `point_transactions` (the ledger), `point_lots` (what is left of what was
-//! given), `order_points` (what orders took and earned), `reward_settings`, `achievements`, `user_achievements`,
-//! `achievement_progress`, `achievement_counts` (what of it can be undone),
-//! `achievement_early_uses` (of orders that were not heard of yet), `reward_catalogue`, `reward_redemptions`.
+//! Tables: `reward_accounts` (a user's sums), `point_transactions` (the ledger), `point_lots` (the rest of granted
+//! points), `order_points` (points that orders spent and earned), `reward_settings`, `achievements`,
+//! `user_achievements`, `achievement_progress`, `achievement_counts` (counted events that can be undone),
+//! `achievement_early_uses` (promotions of orders whose own event is still to come), `reward_catalogue`,
+//! `reward_redemptions`.
 //!
-//! What always holds:
-//! - entries of the ledger never change. The balance is the sum of those that are available, and what is left in the lots
-//!   that are; it is never below zero. Pending points lie in pending lots, listed and not in the balance;
-//! - points are spent from the lots that lapse first, and each lot lapses once, whatever lapsed of it;
-//! - an order takes once and gives back once, to the lots that it took from; what lapsed meanwhile lapses then. Its hold has
-//!   no expiry: its saga alone ends it. One that gave back takes and earns nothing any more;
-//! - what comes back takes back what it earned: from the lot that it earned, then from what else there is, then as the
-//!   settings say;
-//! - the tier follows from the ledger: what was earned in the last 365 days, less what of it was taken back, on the ladder
-//!   as it is. What is given by hand is not earned;
-//! - a user has the signup bonus once: for registering, or with the first order, which takes it back if it comes to nothing;
-//! - an achievement is granted once a user; an offer of the catalogue is paid, then its coupon made, with the step between
-//!   written down;
-//! - the clock decides what is available, the rows follow within a second. An account in the books is brought up to date
-//!   before anything is entered in it.
+//! Invariants:
+//! - entries of the ledger never change. The balance is the sum of the available entries, and of the rest of the
+//!   available lots; it is never negative. Pending points are in pending lots: listed, but not in the balance;
+//! - points are spent from the lots that expire first, and each lot expires once;
+//! - an order takes points once and restores them once, to the lots that it took from; points that would have expired
+//!   since expire then. Its hold has no expiry: only its saga ends it. After a release it takes and earns nothing;
+//! - a return revokes what was earned: from the lot of the order, then from other lots, then as the settings say;
+//! - the tier follows from the ledger: points earned in the last 365 days, less those revoked, by the current
+//!   thresholds. Manual adjustments do not count as earned;
+//! - a user gets the signup bonus once: for registering, or with the first order, whose failure or cancellation revokes
+//!   it;
+//! - an achievement is granted once per user; an offer of the catalogue is paid for, then its coupon is issued, and the
+//!   step in between is recorded;
+//! - the clock decides what is available; the rows follow within a second. An account is brought up to date before any
+//!   entry is added to it.
 //!
-//! Whether points may pay an order is said before it is placed (`ValuePoints`); that there are enough is decided by the hold.
+//! `ValuePoints` says before an order is placed whether points may pay it; the hold decides whether there are enough.
 
 mod api;
 mod audit;
@@ -60,7 +61,7 @@ pub struct Rewards {
 }
 
 impl Rewards {
-    /// The service on its database.
+    /// Creates the service on its database.
     pub fn new(db: Db) -> Arc<Self> {
         Arc::new(Self { db, terms: Arc::default() })
     }

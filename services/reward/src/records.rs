@@ -1,4 +1,4 @@
-//! The tables of rewards: accounts, their ledger and its lots, what orders took and earned, achievements, the catalogue.
+//! The tables of rewards: accounts, their ledger and its lots, points of orders, achievements, the catalogue.
 
 use promox_contract::ids::{OrderId, PromotionId};
 use promox_kernel::{Amount, Json, Timestamp, UserId, id, text_enum};
@@ -17,38 +17,38 @@ id! {
     AchievementId,
     /// An offer of the catalogue.
     OfferId,
-    /// An offer that was taken.
+    /// A redeemed offer.
     RedemptionId,
 }
 
 record! {
-    /// What a user has. Its sums are those of the ledger as it stands at `settled_at`.
+    /// A user's account. Its sums are those of the ledger at `settled_at`.
     pub(crate) struct Account in Promox.reward_accounts = 620, key(user_id: UserId) {
         /// Sum of the entries that are available.
         balance: i64,
         /// Sum of the entries that are not available yet.
         pending: i64,
-        /// Points that were to be taken back when there were none.
+        /// Points that were to be revoked but were not there.
         debt: i64,
         /// Sum of the entries that count as earned.
         lifetime_earned: i64,
-        /// The same over the last 365 days.
+        /// Sum of the entries that count as earned in the last 365 days.
         tier_points: i64,
         tier: Tier,
-        /// The version of the ladder that the tier was read from.
+        /// The version of the thresholds that the tier is from.
         ladder: i64,
-        /// Until when lots have become available, lapsed and stopped counting.
+        /// The time until which lots were made available, expired and taken out of the count.
         settled_at: Timestamp,
-        /// When that happens next, or earlier; null for never.
+        /// When that is due next, or earlier; null for never.
         due_at: Option<Timestamp>,
-        /// Whether the next order gives the signup bonus.
+        /// Whether the next order earns the signup bonus.
         signup_due: bool,
-        /// The order that gave the signup bonus, and the lot that it lies in.
+        /// The order that earned the signup bonus, and the lot of the bonus.
         signup_order: Option<OrderId>,
         signup_lot: Option<LotId>,
-        /// When the last birthday bonus was given.
+        /// When the last birthday bonus was granted.
         birthday_at: Option<Timestamp>,
-        /// When the person was dropped: the books stay, nothing is given any more.
+        /// When the person was erased: the ledger stays, nothing is granted any more.
         erased_at: Option<Timestamp>,
         created_at: Timestamp,
     }
@@ -65,39 +65,39 @@ text_enum! {
         ReferralBonus = "REFERRAL_BONUS",
         BirthdayBonus = "BIRTHDAY_BONUS",
         Achievement = "ACHIEVEMENT",
-        /// Somebody of the staff gave or took them.
+        /// Staff adjusted them.
         Adjust = "ADJUST",
-        /// An order or an offer of the catalogue was paid with them.
+        /// They paid an order or an offer of the catalogue.
         Redeem = "REDEEM",
-        /// What was paid with them came back, and so did they.
+        /// What they paid was returned or refunded, and so were they.
         Restore = "RESTORE",
-        /// What earned them came back.
+        /// What earned them was returned or cancelled.
         Revoke = "REVOKE",
         Expire = "EXPIRE",
-        /// Their owner is gone.
+        /// Their owner was erased.
         Forfeit = "FORFEIT",
     }
 }
 
 record! {
-    /// An entry of the ledger: written once, never changed.
+    /// An entry of the ledger; never changed.
     pub(crate) struct Entry in Promox.point_transactions = 623, key(id: EntryId) {
         user_id: UserId,
         kind: EntryKind,
-        /// Signed; 0 when nothing was there to be taken back.
+        /// Signed; 0 when there was nothing to revoke.
         points: i64,
         order_id: Option<OrderId>,
         /// `order:7`, `signup`, `signup:order:7`, `achievement:FIRST_ORDER`.
         reference: String,
         created_at: Timestamp,
-        /// From when on it counts in the balance; null for at once.
+        /// From when it counts in the balance; null for at once.
         available_at: Option<Timestamp>,
         expires_at: Option<Timestamp>,
-        /// Whose tier it counts for; null for what was not earned.
+        /// The user whose tier it counts for; null if it does not count as earned.
         counted_for: Option<UserId>,
-        /// When it was earned, or what it takes back was.
+        /// When it was earned, or when what it revokes was earned.
         counted_at: Timestamp,
-        /// What it counts there: its points, and those that are not there any more to be taken back.
+        /// What it counts for the tier: its points, and revoked ones that were not there any more.
         counted: i64,
     }
     index EntryByUser = 624 (user_id, created_at);
@@ -105,26 +105,26 @@ record! {
 }
 
 record! {
-    /// Points that were given at once, lapse at once, and are spent from the first to lapse on.
+    /// Points that were granted together and expire together; lots are spent in the order of their expiry.
     pub(crate) struct Lot in Promox.point_lots = 626, key(id: LotId) {
         user_id: UserId,
-        /// The entry that gave them.
+        /// The entry that granted them.
         entry_id: EntryId,
         points: i64,
-        /// What of them is neither spent, nor lapsed, nor taken back.
+        /// The points that are neither spent, expired nor revoked.
         remaining: i64,
         available_at: Timestamp,
         expires_at: Option<Timestamp>,
         expired_at: Option<Timestamp>,
-        /// What lapsed of them, and was not to be taken back since.
+        /// The points that expired, less those revoked since.
         lapsed: i64,
-        /// When they were earned; null for what does not count for tiers.
+        /// When they were earned; null if they do not count for tiers.
         earned_at: Option<Timestamp>,
-        /// Whose, while it is not available yet.
+        /// The owner, while the lot is pending.
         pending_for: Option<UserId>,
-        /// Whose, while there is something to spend in it.
+        /// The owner, while the lot has points to spend.
         open_for: Option<UserId>,
-        /// When it lapses; the end of time for never.
+        /// When it expires; the end of time for never.
         spend_by: Timestamp,
     }
     index LotByOpen = 627 (open_for, spend_by);
@@ -139,26 +139,26 @@ pub(crate) struct Part {
 }
 
 record! {
-    /// What an order took and earned. Its order alone ends it.
+    /// The points that an order took and earned. Only its order ends it.
     pub(crate) struct OrderPoints in Promox.order_points = 629, key(order_id: OrderId) {
         user_id: UserId,
         state: HoldState,
         redeemed: i64,
-        /// The lots they came from, less what went back there.
+        /// The lots that they came from, less what was restored.
         parts: Json<Vec<Part>>,
         given_back: i64,
-        /// What one was worth when they were taken.
+        /// The value of a point when they were taken.
         point_value: Option<Amount>,
         earned: i64,
-        /// What of it is to be gone, by returns or for good.
+        /// Points to revoke in total, by returns or a cancellation.
         taken_back: i64,
-        /// The lot that it earned.
+        /// The lot of its earned points.
         lot_id: Option<LotId>,
         /// When it was confirmed and counted for achievements; null if it was released before.
         counted_at: Option<Timestamp>,
         created_at: Timestamp,
         changed_at: Option<Timestamp>,
-        /// When it was cancelled: what it did counts for no achievement any more.
+        /// When it was cancelled: it no longer counts for achievements.
         cancelled_at: Option<Timestamp>,
     }
 }
@@ -179,7 +179,7 @@ impl Hold for OrderPoints {
 }
 
 record! {
-    /// A group of settings by name, and under `epoch` the count of all changes.
+    /// A group of settings by name, and under `epoch` the number of all changes.
     pub(crate) struct Setting in Promox.reward_settings = 631, key(name: String) {
         value: Json<serde_json::Value>,
         version: i64,
@@ -187,11 +187,11 @@ record! {
 }
 
 record! {
-    /// Something to achieve.
+    /// An achievement.
     pub(crate) struct Achievement in Promox.achievements = 632, key(id: AchievementId) {
         /// Null once it is deleted: the code is free again.
         code: Option<String>,
-        /// The code that it had to the end.
+        /// Its last code.
         last_code: String,
         name: String,
         description: String,
@@ -206,7 +206,7 @@ record! {
 }
 
 record! {
-    /// An achievement that a user has: once, by its key.
+    /// An achievement that a user has earned; the key allows it once.
     pub(crate) struct Unlocked in Promox.user_achievements = 635, key(user_id: UserId, achievement_id: AchievementId) {
         points: i64,
         at: Timestamp,
@@ -214,33 +214,33 @@ record! {
 }
 
 text_enum! {
-    /// What has become of a referral.
+    /// The status of a referral.
     ReferralStatus {
-        /// The one who was sent has paid no order yet.
+        /// The referred user has not paid an order yet.
         Open = "OPEN",
-        /// An order was confirmed, and whether it is the first that was paid and kept is to be found out.
+        /// An order was confirmed; whether it is the first that was paid and kept is to be checked.
         Due = "DUE",
         /// Both have their bonus for the order.
         Given = "GIVEN",
-        /// They are one person, or who was sent had been a customer before: there is no bonus.
+        /// They are one person, or the referred user was a customer before: there is no bonus.
         Refused = "REFUSED",
     }
 }
 
 record! {
-    /// Somebody who registered with somebody's code.
+    /// A user who registered with a referral code.
     pub(crate) struct Referral in Promox.reward_referrals = 648, key(user_id: UserId) {
-        /// Who sent them.
+        /// The referrer.
         referrer: UserId,
         status: ReferralStatus,
-        /// The order that the bonus was given for.
+        /// The order that earned the bonus.
         order_id: Option<OrderId>,
-        /// What each was given.
+        /// The points that each was granted.
         points: i64,
-        /// The lot of who was sent, and that of who sent them; null for who is gone.
+        /// The lots of the referred user and of the referrer; null for an erased user.
         lot_id: Option<LotId>,
         referrer_lot_id: Option<LotId>,
-        /// When it is looked at, while it is due.
+        /// When it is checked next, while it is due.
         due_at: Option<Timestamp>,
         tries: i64,
         created_at: Timestamp,
@@ -259,7 +259,7 @@ pub(crate) struct Mark {
 }
 
 record! {
-    /// How far a user has come with an achievement.
+    /// A user's progress with an achievement.
     pub(crate) struct Progress in Promox.achievement_progress = 636, key(user_id: UserId, achievement_id: AchievementId) {
         count: i64,
         sum: Amount,
@@ -270,19 +270,20 @@ record! {
 }
 
 record! {
-    /// What of an order or a redemption was counted, while it can still be given back. There is none while no achievement asks for it.
+    /// The events counted for an order or a redemption, while they can be undone. Not stored while no achievement needs
+    /// them.
     pub(crate) struct Counted in Promox.achievement_counts = 646, key(event: CountedEvent, of: i64) {
         user_id: UserId,
         times: i64,
         amount: Amount,
-        /// When it happened: achievements that came later have not counted it.
+        /// When it happened: achievements created later have not counted it.
         at: Timestamp,
     }
 }
 
 record! {
-    /// A promotion that an order used, heard of before the order itself: it counts when that is confirmed here, so that all that
-    /// was cancelled before it is counted out already.
+    /// A promotion of an order whose own event is still to come. It counts when the order is confirmed here, so that
+    /// earlier cancellations are applied first.
     pub(crate) struct EarlyUse in Promox.achievement_early_uses = 647, key(order_id: OrderId, promotion_id: PromotionId) {
         user_id: UserId,
         amount: Amount,
@@ -295,11 +296,11 @@ record! {
     pub(crate) struct Offer in Promox.reward_catalogue = 640, key(id: OfferId) {
         name: String,
         description: String,
-        /// What it costs.
+        /// Its cost in points.
         points: i64,
-        /// What the coupon is the key to.
+        /// The promotion of the coupon.
         promotion_id: PromotionId,
-        /// Days that the coupon is good.
+        /// Days that the coupon is valid.
         valid_days: Option<u32>,
         /// Null once it is deleted.
         listed: Option<bool>,
@@ -311,18 +312,18 @@ record! {
 }
 
 text_enum! {
-    /// What has become of an offer that was taken.
+    /// The status of a redeemed offer.
     RedemptionStatus {
-        /// The points are taken, the coupon is being made.
+        /// The points are spent, the coupon is pending.
         Pending = "PENDING",
         Issued = "ISSUED",
-        /// There is no such coupon any more; the points went back.
+        /// The coupon can no longer be issued; the points were restored.
         Failed = "FAILED",
     }
 }
 
 record! {
-    /// An offer that was taken: the points first, then the coupon, then the note that it is there.
+    /// A redeemed offer: first the points, then the coupon, then the record that it was issued.
     pub(crate) struct Redemption in Promox.reward_redemptions = 642, key(id: RedemptionId) {
         user_id: UserId,
         offer_id: OfferId,
@@ -332,7 +333,7 @@ record! {
         parts: Json<Vec<Part>>,
         status: RedemptionStatus,
         coupon_code: Option<String>,
-        /// When somebody goes on with it, while it is pending.
+        /// When it is continued, while it is pending.
         due_at: Option<Timestamp>,
         tries: i64,
         created_at: Timestamp,

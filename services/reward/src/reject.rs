@@ -1,4 +1,4 @@
-//! What rewards refuse, and the codes a caller may branch on.
+//! Refusals of rewards; their codes are in `contract::codes`.
 
 use promox_contract::codes;
 use promox_contract::ids::OrderId;
@@ -6,20 +6,20 @@ use promox_kernel::{Amount, Error};
 
 use crate::rules::worth::Unfit;
 
-/// There are not so many points to spend.
+/// The user has too few points to spend.
 pub(crate) fn not_enough(asked: i64, spendable: i64) -> Error {
     insufficient("NOT_ENOUGH", format!("{asked} points were requested, but only {spendable} can be spent."))
         .with("asked", asked)
         .with("spendable", spendable)
 }
 
-/// They are spread over more lots than are taken at once.
+/// The points are spread over more lots than can be spent from at once.
 pub(crate) fn scattered(most: usize) -> Error {
     let message = format!("That many points are spread over more than {most} lots: spend fewer at once.");
     insufficient("TOO_MANY_LOTS", message)
 }
 
-/// Points do not pay so much of an order, or nothing.
+/// Points cannot pay that much of an order, or nothing.
 pub(crate) fn unfit(unfit: Unfit) -> Error {
     let limit = |reason: &str, words: &str, amount: Amount| {
         insufficient(reason, format!("Points can pay {words} {amount} of this order.")).with("limit", amount)
@@ -33,18 +33,18 @@ pub(crate) fn unfit(unfit: Unfit) -> Error {
     }
 }
 
-/// An adjustment would take more than there is.
+/// An adjustment would make the balance negative.
 pub(crate) fn below_zero(balance: i64) -> Error {
     Error::conflict(codes::POINTS_INSUFFICIENT, format!("The balance is {balance} points and cannot become negative."))
         .with("balance", balance)
 }
 
-/// The order gave its points back.
+/// The order has released its points.
 pub(crate) fn released(order_id: OrderId) -> Error {
     Error::conflict(codes::POINTS_RELEASED, format!("The points of order {order_id} were already released."))
 }
 
-/// The order took another number of points.
+/// The order holds another number of points.
 pub(crate) fn other_hold(order_id: OrderId, points: i64) -> Error {
     Error::conflict(codes::POINTS_HELD, format!("Order {order_id} already holds {points} points."))
 }
@@ -54,12 +54,12 @@ pub(crate) fn code_taken(code: String) -> Error {
     Error::conflict(codes::CODE_TAKEN, format!("An achievement with the code \"{code}\" already exists."))
 }
 
-/// So many there can be.
+/// The maximum is reached.
 pub(crate) fn too_many(what: &'static str, most: usize) -> Error {
     Error::conflict(codes::TOO_MANY, format!("The limit of {most} {what} is reached: delete one first."))
 }
 
-/// More of an account is due than one transaction does; a job is at it.
+/// More of an account is due than one transaction can handle; a job is working on it.
 pub(crate) fn busy() -> Error {
     Error::unavailable(codes::ACCOUNT_BUSY, "The account is being brought up to date; try again.", 1)
 }

@@ -315,7 +315,7 @@ mod tests {
     use promox_kernel::bind_json;
 
     #[test]
-    fn settings_that_make_no_sense_are_pointed_at() {
+    fn faults_of_settings_have_pointers() {
         assert!(Group::faults(&RewardSettings::default()).is_empty());
         for (json, pointer) in [
             (r#"{"pointsPerUnit":"-1"}"#, "/pointsPerUnit"),

@@ -264,7 +264,12 @@ impl Market {
         self.reserve(id, user, quantity).await.unwrap().reservation_id
     }
 
-    pub(super) async fn release_reservation(&self, id: FlashSaleId, user: i64, rid: FlashReservationId) -> Result<(), Error> {
+    pub(super) async fn release_reservation(
+        &self,
+        id: FlashSaleId,
+        user: i64,
+        rid: FlashReservationId,
+    ) -> Result<(), Error> {
         self.run(self.user(user), ReleaseReservation { id, rid }).await
     }
 

@@ -1,4 +1,4 @@
-//! Accounts: adjusted by hand, given bonuses, brought up to date, dropped with their person.
+//! Accounts: adjusted manually, given bonuses, brought up to date, erased.
 
 use std::time::Duration;
 
@@ -17,16 +17,16 @@ use crate::records::{Account, AccountByDue, AccountByLadder, EntryKind, Lot, Pro
 use crate::rules::calendar::INSTANT;
 use crate::settings::{SignupBonusOn, Terms};
 
-/// What a signup bonus refers to, and how what it refers to begins when an order gave it.
+/// The reference of a signup bonus, and its prefix when an order earned it.
 pub(crate) const SIGNUP: &str = "signup";
-/// Points that are moved by hand at most.
+/// Maximum points of a manual adjustment.
 const MAX_ADJUSTED: i64 = 1_000_000_000;
-/// Accounts that one sweep brings up to date.
+/// Accounts that one sweep updates.
 const SWEEP: usize = 50;
-/// Between two birthday bonuses of one user lies the most of a year, whatever days of birth are named meanwhile.
+/// At least this much lies between two birthday bonuses of a user, even if the birthday is edited.
 const BIRTHDAYS_APART: Duration = Duration::from_hours(24 * 300);
 
-/// Gives or takes points by hand.
+/// Adjusts points manually.
 pub(crate) fn adjust(tx: &mut Tx<'_>, terms: &Terms, cx: &Cx, asked: &AdjustPoints) -> Result<AccountView, Error> {
     let reason = bounded(&asked.reason, 1, 200).map_err(|detail| Error::field("/reason", detail))?;
     if asked.points == 0 || asked.points.abs() > MAX_ADJUSTED {
@@ -50,8 +50,8 @@ pub(crate) fn adjust(tx: &mut Tx<'_>, terms: &Terms, cx: &Cx, asked: &AdjustPoin
     view.ok_or(Error::not_found("account"))
 }
 
-/// Somebody registered: the bonus for it, and the note of who sent them.
-pub(crate) fn welcome(tx: &mut Tx<'_>, terms: &Terms, fact: &UserRegistered) -> Result<(), Error> {
+/// A user registered: grants the bonus and records the referrer.
+pub(crate) fn signup_bonus(tx: &mut Tx<'_>, terms: &Terms, fact: &UserRegistered) -> Result<(), Error> {
     let bonus = i64::from(terms.settings.signup_bonus);
     if bonus > 0 {
         let with_order = terms.settings.signup_bonus_on == SignupBonusOn::FirstOrder;
@@ -64,8 +64,13 @@ pub(crate) fn welcome(tx: &mut Tx<'_>, terms: &Terms, fact: &UserRegistered) -> 
     Ok(referrals::note(tx, fact)?)
 }
 
-/// An order was placed: the first one gives the signup bonus to who was to have it for that.
-pub(crate) fn welcome_with_order(tx: &mut Tx<'_>, terms: &Terms, user: UserId, order: OrderId) -> Result<(), Error> {
+/// An order was placed: the first one earns the signup bonus, if it is set to that.
+pub(crate) fn signup_bonus_with_order(
+    tx: &mut Tx<'_>,
+    terms: &Terms,
+    user: UserId,
+    order: OrderId,
+) -> Result<(), Error> {
     if !tx.get::<Account>(&user)?.is_some_and(|account| account.signup_due) {
         return Ok(());
     }
@@ -78,8 +83,8 @@ pub(crate) fn welcome_with_order(tx: &mut Tx<'_>, terms: &Terms, user: UserId, o
     Ok(())
 }
 
-/// An order that gave the signup bonus came to nothing: the bonus goes, and the next order gives it.
-pub(crate) fn take_welcome_back(tx: &mut Tx<'_>, terms: &Terms, user: UserId, order: OrderId) -> Result<(), Error> {
+/// An order that earned the signup bonus failed or was cancelled: revokes the bonus, and the next order earns it.
+pub(crate) fn revoke_signup_bonus(tx: &mut Tx<'_>, terms: &Terms, user: UserId, order: OrderId) -> Result<(), Error> {
     let account = tx.get::<Account>(&user)?.filter(|account| account.signup_order == Some(order));
     let Some(Account { signup_lot, .. }) = account else { return Ok(()) };
     let points = signup_lot.map(|id| tx.get::<Lot>(&id)).transpose()?.flatten().map_or(0, |lot| lot.points);
@@ -96,7 +101,7 @@ fn signup_with(kind: EntryKind, order: OrderId) -> Cause {
     Cause::of(kind, format!("{SIGNUP}:order:{order}"))
 }
 
-/// It is somebody's birthday.
+/// Grants the birthday bonus.
 pub(crate) fn celebrate(tx: &mut Tx<'_>, terms: &Terms, user_id: UserId, year: i16) -> Result<(), Error> {
     let mut book = Book::open(tx, terms, user_id)?;
     let now = book.now();
@@ -111,7 +116,7 @@ pub(crate) fn celebrate(tx: &mut Tx<'_>, terms: &Terms, user_id: UserId, year: i
     Ok(())
 }
 
-/// A person is gone: what they had is forfeited, how far they had come is dropped, the books stay.
+/// Erases a user: forfeits the points and drops progress; the ledger stays.
 pub(crate) fn erase(tx: &mut Tx<'_>, terms: &Terms, user_id: UserId) -> Result<(), Error> {
     for progress in tx.scan::<Progress>().prefix(user_id).collect(MAX_DUE)? {
         tx.delete::<Progress>(&(user_id, progress.achievement_id))?;
@@ -127,13 +132,13 @@ pub(crate) fn erase(tx: &mut Tx<'_>, terms: &Terms, user_id: UserId) -> Result<(
     Ok(())
 }
 
-/// Whether an account has something due by `now`, or stands on an old ladder.
+/// Whether an account has anything due by `now`, or its tier is from outdated thresholds.
 pub(crate) fn any_due(tx: &Tx<'_>, terms: &Terms, now: Timestamp) -> Result<bool, StoreError> {
     let due = tx.scan_by::<AccountByDue>().before(Some(now + INSTANT)).first()?;
     Ok(due.is_some() || tx.scan_by::<AccountByLadder>().before(terms.ladder.version).first()?.is_some())
 }
 
-/// Brings accounts up to date, one bounded batch; whether there may be more.
+/// Updates accounts, one bounded batch. Returns whether there may be more.
 pub(crate) fn keep_time(tx: &mut Tx<'_>, terms: &Terms) -> Result<bool, Error> {
     let soon = Some(tx.now() + INSTANT);
     let mut accounts = tx.scan_by::<AccountByDue>().before(soon).collect(SWEEP)?;

@@ -1,4 +1,4 @@
-//! Achievements: made and changed by the staff, counted and granted by what happens.
+//! Achievements: edited by staff, counted and granted by events.
 
 use promox_contract::audit::Audited;
 use promox_contract::reward::AchievementUnlocked;
@@ -16,9 +16,9 @@ use crate::reject;
 use crate::rules::achievement::{CountedEvent, Undone};
 use crate::settings::Terms;
 
-/// Achievements that there can be at once: each event of a user looks at all of them.
+/// Maximum achievements at once, because each event of a user is checked against all of them.
 const MOST: usize = 200;
-/// Points that one gives at most.
+/// Maximum points of an achievement.
 const MAX_POINTS: u32 = 1_000_000;
 
 fn is_code(code: &str) -> bool {
@@ -55,7 +55,7 @@ fn note(tx: &mut Tx<'_>, cx: &Cx, action: &str, id: AchievementId, change: (Valu
     tx.emit(id, &Audited::new(cx.principal.name(), action, format!("achievement:{id}"), change.0, change.1))
 }
 
-/// Makes an achievement.
+/// Creates an achievement.
 pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, asked: &CreateAchievement) -> Result<AchievementView, Error> {
     let now = tx.now();
     let row = Achievement {
@@ -83,7 +83,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, asked: &CreateAchievement) -> Res
     Ok(achievement_view(row))
 }
 
-/// Changes the members that are sent.
+/// Updates the members that are sent.
 pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, asked: &UpdateAchievement) -> Result<AchievementView, Error> {
     let before = queries::achievement(tx, asked.id)?;
     cx.check_version(before.version)?;
@@ -111,7 +111,7 @@ pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, asked: &UpdateAchievement) -> Res
     Ok(achievement_view(after))
 }
 
-/// Deletes an achievement; who has it keeps it.
+/// Deletes an achievement; users who have earned it keep it.
 pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, id: AchievementId) -> Result<(), Error> {
     let mut row = queries::achievement(tx, id)?;
     cx.check_version(row.version)?;
@@ -121,7 +121,7 @@ pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, id: AchievementId) -> Result<(), 
     Ok(note(tx, cx, "achievement.delete", id, (trace(&row), Value::Null))?)
 }
 
-/// Something that happened to a user.
+/// An event of a user.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Happened {
     pub(crate) event: CountedEvent,
@@ -132,13 +132,13 @@ pub(crate) struct Happened {
     pub(crate) at: Timestamp,
 }
 
-/// The achievements that count an event, but for those that came after it.
+/// The achievements that count an event, except those created after it.
 fn concerned(tx: &Tx<'_>, event: CountedEvent, at: Timestamp) -> Result<Vec<Achievement>, StoreError> {
     let all = tx.scan_by::<AchievementByCode>().collect(MOST)?;
     Ok(all.into_iter().filter(|achievement| achievement.rule.event == event && achievement.created_at <= at).collect())
 }
 
-/// What the achievements that there are count.
+/// The events that the existing achievements count.
 pub(crate) fn asked(tx: &Tx<'_>) -> Result<Vec<CountedEvent>, StoreError> {
     let all = tx.scan_by::<AchievementByCode>().collect(MOST)?;
     Ok(all.into_iter().map(|achievement| achievement.rule.event).collect())
@@ -165,7 +165,8 @@ fn progress(tx: &Tx<'_>, user_id: UserId, id: AchievementId) -> Result<Progress,
     Ok(tx.get::<Progress>(&(user_id, id))?.unwrap_or_else(fresh))
 }
 
-/// Counts what happened for all achievements that ask for it, and grants those that are reached; whether any has further to go.
+/// Counts an event for all achievements that count it, and grants those reached. Returns whether any is still in
+/// progress.
 pub(crate) fn count(tx: &mut Tx<'_>, terms: &Terms, it: Happened) -> Result<bool, Error> {
     let erased = |account: Option<Account>| account.is_some_and(|account| account.erased_at.is_some());
     let concerned = concerned(tx, it.event, it.at)?;
@@ -189,7 +190,7 @@ pub(crate) fn count(tx: &mut Tx<'_>, terms: &Terms, it: Happened) -> Result<bool
     Ok(further)
 }
 
-/// Counts what can be undone, and remembers it for that.
+/// Counts an event that can be undone, and records it for that.
 pub(crate) fn count_undoable(tx: &mut Tx<'_>, terms: &Terms, it: Happened) -> Result<(), Error> {
     if !count(tx, terms, it)? {
         return Ok(());
@@ -200,7 +201,7 @@ pub(crate) fn count_undoable(tx: &mut Tx<'_>, terms: &Terms, it: Happened) -> Re
     Ok(tx.put(&Counted { times: known.times + 1, amount: known.amount + amount, ..known })?)
 }
 
-/// Counts all that was counted of an order or a redemption out again. What was granted stays.
+/// Removes everything that was counted for an order or a redemption. Granted achievements stay.
 pub(crate) fn undo(tx: &mut Tx<'_>, event: CountedEvent, of: i64) -> Result<(), StoreError> {
     let Some(known) = tx.get::<Counted>(&(event, of))? else { return Ok(()) };
     tx.delete::<Counted>(&(event, of))?;
@@ -208,7 +209,7 @@ pub(crate) fn undo(tx: &mut Tx<'_>, event: CountedEvent, of: i64) -> Result<(), 
     count_out(tx, event, known.user_id, (known.at, undone))
 }
 
-/// Counts a part of what an order came to out again; with the last of it, the order.
+/// Removes a part of an order's events; with the last part, the order itself.
 pub(crate) fn undo_part(tx: &mut Tx<'_>, event: CountedEvent, of: i64, amount: Amount) -> Result<(), StoreError> {
     let Some(known) = tx.get::<Counted>(&(event, of))? else { return Ok(()) };
     if amount >= known.amount {
@@ -218,7 +219,7 @@ pub(crate) fn undo_part(tx: &mut Tx<'_>, event: CountedEvent, of: i64, amount: A
     count_out(tx, event, known.user_id, (known.at, Undone { of, times: 0, amount }))
 }
 
-/// Counts out what was counted of a user at a time.
+/// Removes what was counted for a user at a time.
 pub(crate) fn count_out(
     tx: &mut Tx<'_>,
     event: CountedEvent,
@@ -240,7 +241,7 @@ fn unlock(tx: &mut Tx<'_>, terms: &Terms, user_id: UserId, achievement: &Achieve
     let cause = Cause::of(EntryKind::Achievement, format!("achievement:{code}"));
     let mut book = Book::open(tx, terms, user_id)?;
     book.award(points, cause, false)?;
-    book.tell(&AchievementUnlocked { user_id, code })?;
+    book.publish(&AchievementUnlocked { user_id, code })?;
     book.close()?;
     Ok(())
 }

@@ -1,7 +1,7 @@
-//! A user's book in a transaction: opened up to date, entered into, closed with its sums.
+//! A user's account in a transaction: opened up to date, changed by ledger entries, closed with its sums.
 //!
-//! Every movement is an entry that is never changed. What an entry gives lies in a lot until it is spent, lapses or is taken
-//! back; the balance is what lies in the lots that are available.
+//! Every movement is an entry that never changes. The points of an entry are in a lot until they are spent, expire or
+//! are revoked; the balance is the sum of the available lots.
 
 use std::time::Duration;
 
@@ -16,26 +16,26 @@ use crate::reject;
 use crate::rules::calendar::{END_OF_TIME, INSTANT, TIER_SPAN, days_after, months_after};
 use crate::settings::{Shortfall, Terms};
 
-/// Lots that become available or lapse in one transaction at most.
+/// Maximum lots that become available or expire in one transaction.
 pub(crate) const MAX_DUE: usize = 500;
-/// Lots that are spent from at once.
+/// Maximum lots that are spent from at once.
 const MAX_SPENT: usize = 1_000;
-/// How long at least what is earned with an order that is not paid yet is pending: twice what a buyer has to confirm a
+/// The minimum pending time of points for an order that is not paid yet: twice the time that a buyer has to confirm a
 /// payment.
 const UNPAID: Duration = Duration::from_hours(1);
 
-/// A user's book, open in a transaction. What is entered counts when it is closed.
+/// A user's account, open in a transaction. Entries take effect when it is closed.
 pub(crate) struct Book<'a, 't> {
     tx: &'a mut Tx<'t>,
     terms: &'a Terms,
     pub(crate) account: Account,
-    /// Lots that became available or lapsed when it was opened.
+    /// Lots that became available or expired when it was opened.
     pub(crate) settled: usize,
-    /// Whether what was due first is over, so that what comes next has to be looked for.
+    /// Whether the earliest due time has passed, so that the next one has to be determined.
     passed: bool,
 }
 
-/// Why points move, and what an entry says of it.
+/// Why points move, as the entry records it.
 #[derive(Clone, Debug)]
 pub(crate) struct Cause {
     pub(crate) kind: EntryKind,
@@ -44,24 +44,24 @@ pub(crate) struct Cause {
 }
 
 impl Cause {
-    /// On behalf of an order.
+    /// For an order.
     pub(crate) fn order(kind: EntryKind, order_id: OrderId) -> Self {
         Self { kind, order_id: Some(order_id), reference: format!("order:{order_id}") }
     }
 
-    /// On behalf of something else.
+    /// For any other reason.
     pub(crate) fn of(kind: EntryKind, reference: impl Into<String>) -> Self {
         Self { kind, order_id: None, reference: reference.into() }
     }
 }
 
-/// When an entry counts: in the balance, and for the tier.
+/// How an entry counts: in the balance, and for the tier.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
     available_at: Option<Timestamp>,
     expires_at: Option<Timestamp>,
     earned_at: Option<Timestamp>,
-    /// What counts beside the points that move.
+    /// What counts besides the points that move.
     beside: i64,
 }
 
@@ -87,13 +87,14 @@ fn fresh(tx: &Tx<'_>, terms: &Terms, user_id: UserId) -> Account {
 }
 
 impl<'a, 't> Book<'a, 't> {
-    /// Opens a user's book: what has become available, lapsed or stopped counting by now is entered first.
+    /// Opens a user's account, after recording what became available, expired or stopped counting by now.
     pub(crate) fn open(tx: &'a mut Tx<'t>, terms: &'a Terms, user_id: UserId) -> Result<Self, Error> {
         let book = Self::open_partly(tx, terms, user_id)?;
         if book.is_behind() { Err(reject::busy()) } else { Ok(book) }
     }
 
-    /// The same, as far as one transaction goes; whether there is more is told by [`Self::is_behind`].
+    /// Opens a user's account as far up to date as one transaction allows; [`Self::is_behind`] says whether more is
+    /// due.
     pub(crate) fn open_partly(tx: &'a mut Tx<'t>, terms: &'a Terms, user_id: UserId) -> Result<Self, Error> {
         let account = tx.get::<Account>(&user_id)?.unwrap_or_else(|| fresh(tx, terms, user_id));
         let mut book = Self { tx, terms, account, settled: 0, passed: false };
@@ -101,12 +102,12 @@ impl<'a, 't> Book<'a, 't> {
         Ok(book)
     }
 
-    /// Whether more is due than was entered.
+    /// Whether more is due than was recorded.
     pub(crate) fn is_behind(&self) -> bool {
         self.account.settled_at < self.tx.now()
     }
 
-    /// The time that the book is at.
+    /// The time of the account.
     pub(crate) fn now(&self) -> Timestamp {
         self.account.settled_at
     }
@@ -120,7 +121,7 @@ impl<'a, 't> Book<'a, 't> {
         Ok(())
     }
 
-    /// Enters what is due by `now`, or by an earlier time if that is too much for one transaction; until when.
+    /// Records what is due by `now`, or by an earlier time if that is too much for one transaction. Returns that time.
     fn settle_until(&mut self, before: Timestamp, now: Timestamp) -> Result<Timestamp, StoreError> {
         let user = self.account.user_id;
         let pending = queries::first_pending(self.tx, user, now, MAX_DUE)?;
@@ -195,14 +196,14 @@ impl<'a, 't> Book<'a, 't> {
         Ok(id)
     }
 
-    /// Gives points that are earned, at once or `pending`. The lot that they lie in; none for who is gone.
+    /// Awards earned points, at once or `pending`. Returns their lot; none for an erased user.
     pub(crate) fn award(&mut self, points: i64, cause: Cause, pending: bool) -> Result<Option<LotId>, StoreError> {
         let days = if pending { self.terms.settings.pending_days } else { 0 };
         let available_at = (days > 0).then(|| days_after(self.now(), days));
         self.award_from(points, cause, available_at)
     }
 
-    /// The same for something that is not paid yet: pending, for longer than a payment may take.
+    /// Awards points for something that is not paid yet: pending for longer than a payment may take.
     pub(crate) fn award_unpaid(&mut self, points: i64, cause: Cause) -> Result<Option<LotId>, StoreError> {
         let window_ends = days_after(self.now(), self.terms.settings.pending_days);
         self.award_from(points, cause, Some(window_ends.max(self.now() + UNPAID)))
@@ -224,7 +225,7 @@ impl<'a, 't> Book<'a, 't> {
         Ok(Some(lot))
     }
 
-    /// Gives points that are not earned.
+    /// Grants points that do not count as earned.
     pub(crate) fn grant(&mut self, points: i64, cause: Cause) -> Result<(), StoreError> {
         let counts = Counts { expires_at: self.lapses_at(), ..Counts::default() };
         self.give(points, &cause, counts)?;
@@ -267,7 +268,7 @@ impl<'a, 't> Book<'a, 't> {
         Ok(id)
     }
 
-    /// Spends points, those first that lapse first; from which lots they came.
+    /// Spends points, the first to expire first. Returns the lots that they came from.
     pub(crate) fn spend(&mut self, points: i64, cause: &Cause) -> Result<Vec<Part>, Error> {
         if points > self.account.balance {
             return Err(reject::not_enough(points, self.account.balance));
@@ -280,7 +281,8 @@ impl<'a, 't> Book<'a, 't> {
         Ok(parts)
     }
 
-    /// Draws points out of the lots, as far as they are there and the lots are not too many; how many, and from which.
+    /// Takes points out of the lots, limited by what is there and by the number of lots. Returns how many, and from
+    /// which.
     fn draw(&mut self, points: i64) -> Result<(i64, Vec<Part>), StoreError> {
         let (mut drawn, mut lots) = (0, Vec::new());
         for lot in self.tx.scan_by::<LotByOpen>().prefix(Some(self.account.user_id)).rows().take(MAX_SPENT) {
@@ -302,8 +304,8 @@ impl<'a, 't> Book<'a, 't> {
         Ok((drawn, parts))
     }
 
-    /// Gives back to the lots what was spent from them, as it was: what would have lapsed meanwhile lapses now. It is told
-    /// of what was told to be spent. What comes back to who is gone is forfeited.
+    /// Restores spent points to their lots; those that would have expired since expire now. Publishes the restored
+    /// points as far as they were published as spent. Points of an erased user are forfeited.
     pub(crate) fn restore(&mut self, parts: &[Part], cause: Cause, told: bool) -> Result<(), StoreError> {
         let points: i64 = parts.iter().map(|part| part.points).sum();
         if points == 0 {
@@ -330,9 +332,9 @@ impl<'a, 't> Book<'a, 't> {
         if told { self.tx.emit(self.account.user_id, &fact) } else { Ok(()) }
     }
 
-    /// Takes earned points back: from their own lot first, then, for those that were spent, from what else there is; what is
-    /// missing then is forgiven or owed, as the settings say. What lapsed is gone already. None of it counts as earned any
-    /// more.
+    /// Revokes earned points: from their own lot first, then, for those that were spent, from other lots; what is
+    /// missing is waived or owed, by the settings. Expired points are not revoked again. Revoked points no longer count
+    /// as earned.
     pub(crate) fn revoke(&mut self, points: i64, lot: Option<LotId>, cause: &Cause) -> Result<(), StoreError> {
         let lot = lot.map(|id| self.tx.get::<Lot>(&id)).transpose()?.flatten();
         let earned_at = lot.as_ref().and_then(|lot| lot.earned_at);
@@ -349,7 +351,7 @@ impl<'a, 't> Book<'a, 't> {
         let (taken, _) = if left > 0 { self.draw(left)? } else { (0, Vec::new()) };
         let missing = left - taken;
         if taken + lapsed + missing > 0 {
-            self.tell_revoked(taken, cause, Counts { earned_at, beside: -lapsed - missing, ..Counts::default() })?;
+            self.publish_revoked(taken, cause, Counts { earned_at, beside: -lapsed - missing, ..Counts::default() })?;
         }
         if self.terms.settings.return_shortfall == Shortfall::Carry && self.account.erased_at.is_none() {
             self.account.debt += missing;
@@ -367,16 +369,16 @@ impl<'a, 't> Book<'a, 't> {
             self.account.balance -= taken;
         }
         self.put_open(lot)?;
-        if taken > 0 { self.tell_revoked(taken, cause, counts) } else { Ok(()) }
+        if taken > 0 { self.publish_revoked(taken, cause, counts) } else { Ok(()) }
     }
 
-    fn tell_revoked(&mut self, points: i64, cause: &Cause, counts: Counts) -> Result<(), StoreError> {
+    fn publish_revoked(&mut self, points: i64, cause: &Cause, counts: Counts) -> Result<(), StoreError> {
         self.enter(-points, cause, counts)?;
         let fact = PointsRevoked(self.fact(points, cause.clone()));
         if points > 0 { self.tx.emit(self.account.user_id, &fact) } else { Ok(()) }
     }
 
-    /// Takes points by hand.
+    /// Removes points manually.
     pub(crate) fn remove(&mut self, points: i64, cause: &Cause) -> Result<(), Error> {
         if points > self.account.balance {
             return Err(reject::below_zero(self.account.balance));
@@ -384,10 +386,10 @@ impl<'a, 't> Book<'a, 't> {
         if self.draw(points)?.0 < points {
             return Err(reject::scattered(MAX_SPENT));
         }
-        Ok(self.tell_revoked(points, cause, Counts::default())?)
+        Ok(self.publish_revoked(points, cause, Counts::default())?)
     }
 
-    /// All that is there is forfeited; nothing is given any more. What lies in more lots than one transaction takes stays due.
+    /// Forfeits all points and grants no more. Points in more lots than one transaction handles stay due.
     pub(crate) fn forfeit(&mut self) -> Result<(), StoreError> {
         let cause = Cause::of(EntryKind::Forfeit, "erased");
         let user = Some(self.account.user_id);
@@ -416,18 +418,18 @@ impl<'a, 't> Book<'a, 't> {
         self.tx.emit(self.account.user_id, &fact)
     }
 
-    /// Tells something of the user in the same transaction.
-    pub(crate) fn tell<F: promox_kernel::Fact>(&mut self, fact: &F) -> Result<(), StoreError> {
+    /// Publishes an event about the user in the same transaction.
+    pub(crate) fn publish<F: promox_kernel::Fact>(&mut self, fact: &F) -> Result<(), StoreError> {
         self.tx.emit(self.account.user_id, fact)
     }
 
-    /// Collects what is owed, works the tier out, and writes the account.
+    /// Collects owed points, determines the tier, and writes the account.
     pub(crate) fn close(mut self) -> Result<Account, Error> {
         let owed = self.account.debt.min(self.account.balance);
         if owed > 0 {
             let (owed, _) = self.draw(owed)?;
             self.account.debt -= owed;
-            self.tell_revoked(owed, &Cause::of(EntryKind::Revoke, "owed"), Counts::default())?;
+            self.publish_revoked(owed, &Cause::of(EntryKind::Revoke, "owed"), Counts::default())?;
         }
         let (from, to) = (self.account.tier, self.terms.ladder.tier(self.account.tier_points));
         self.account.tier = to;
@@ -443,13 +445,13 @@ impl<'a, 't> Book<'a, 't> {
         Ok(self.account)
     }
 
-    /// Something happens at a time: the account is due then, or before. What is spent or taken back leaves a time at which
-    /// there is nothing to do; what comes next is looked for only when it has come.
+    /// Records that something happens at a time, when the account is due at the latest. Spending and revoking may leave
+    /// a due time with nothing to do; the next one is determined only then.
     fn falls_due(&mut self, at: Option<Timestamp>) {
         self.account.due_at = self.account.due_at.into_iter().chain(at).min();
     }
 
-    /// When something becomes available, lapses or stops counting next.
+    /// The next time when points become available, expire or stop counting.
     fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
         if self.account.erased_at.is_some() && self.account.balance + self.account.pending > 0 {
             return Ok(Some(self.now()));

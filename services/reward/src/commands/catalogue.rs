@@ -1,5 +1,5 @@
-//! The catalogue: offers made and changed by the staff, taken by users. Who takes one pays first; the coupon follows, and
-//! what comes between is written down.
+//! The catalogue: offers edited by staff and taken by users. Taking one costs the points first; the coupon follows, and
+//! the state in between is recorded.
 
 use std::time::Duration;
 
@@ -18,13 +18,13 @@ use crate::records::{
 use crate::rules::calendar::INSTANT;
 use crate::settings::Terms;
 
-/// How long the request that took an offer is left alone with it.
+/// How long a redemption belongs to the request that made it.
 const REQUEST: Duration = Duration::from_secs(30);
-/// The pauses before a coupon is asked for again.
+/// The pauses before the coupon is requested again.
 const PAUSES: BackOff = BackOff { first: Duration::from_secs(2), doublings: 7 };
-/// The most that an offer costs.
+/// Maximum cost of an offer.
 const MAX_POINTS: i64 = 1_000_000_000;
-/// The longest that a coupon is good.
+/// Maximum validity of a coupon.
 const LONGEST_DAYS: u32 = 3_650;
 
 fn faults_of(offer: &Offer) -> Faults {
@@ -56,7 +56,7 @@ fn note(
     tx.emit(id, &Audited::new(cx.principal.name(), action, format!("reward_offer:{id}"), before, after))
 }
 
-/// Makes an offer.
+/// Creates an offer.
 pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, asked: &CreateOffer) -> Result<OfferView, Error> {
     let now = tx.now();
     let offer = Offer {
@@ -77,7 +77,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, asked: &CreateOffer) -> Result<Of
     Ok(offer_view(offer))
 }
 
-/// Changes the members that are sent.
+/// Updates the members that are sent.
 pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, asked: &UpdateOffer) -> Result<OfferView, Error> {
     let before = queries::offer(tx, asked.id)?;
     cx.check_version(before.version)?;
@@ -109,7 +109,7 @@ pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, id: OfferId) -> Result<(), Error>
     Ok(note(tx, cx, "reward_offer.delete", id, (trace(&offer), Value::Null))?)
 }
 
-/// Takes an offer: the points are gone, the coupon is to come. The same idempotency key finds the same redemption again.
+/// Takes an offer: the points are spent, the coupon is pending. The same idempotency key returns the same redemption.
 pub(crate) fn take(
     tx: &mut Tx<'_>,
     terms: &Terms,
@@ -154,7 +154,7 @@ fn pending(tx: &Tx<'_>, id: RedemptionId) -> Result<Result<Redemption, Redemptio
     Ok(if row.status == Status::Pending { Ok(row) } else { Err(row) })
 }
 
-/// The coupon is there.
+/// The coupon was issued.
 pub(crate) fn issued(tx: &mut Tx<'_>, id: RedemptionId, code: &str) -> Result<Redemption, Error> {
     let mut row = match pending(tx, id)? {
         Ok(row) => row,
@@ -168,7 +168,7 @@ pub(crate) fn issued(tx: &mut Tx<'_>, id: RedemptionId, code: &str) -> Result<Re
     Ok(row)
 }
 
-/// There is no such coupon any more: the points go back.
+/// The coupon can no longer be issued: restores the points.
 pub(crate) fn failed(tx: &mut Tx<'_>, terms: &Terms, id: RedemptionId) -> Result<Redemption, Error> {
     let mut row = match pending(tx, id)? {
         Ok(row) => row,
@@ -188,7 +188,7 @@ fn end(tx: &mut Tx<'_>, row: &mut Redemption) -> Result<(), StoreError> {
     tx.put(row)
 }
 
-/// It is not known whether there is a coupon: it is asked for again later.
+/// The outcome is unknown: the coupon is requested again later.
 pub(crate) fn later(tx: &mut Tx<'_>, id: RedemptionId) -> Result<Redemption, Error> {
     let mut row = match pending(tx, id)? {
         Ok(row) => row,
@@ -200,7 +200,7 @@ pub(crate) fn later(tx: &mut Tx<'_>, id: RedemptionId) -> Result<Redemption, Err
     Ok(row)
 }
 
-/// Makes redemptions due that wait for somebody who is gone, one bounded batch; whether there may be more.
+/// Makes redemptions due whose process has ended, one bounded batch. Returns whether there may be more.
 pub(crate) fn take_over(tx: &mut Tx<'_>, most: usize) -> Result<bool, StoreError> {
     let now = tx.now();
     let waiting = tx.scan_by::<RedemptionByDue>().from(Some(now + INSTANT)).collect(most)?;
@@ -211,7 +211,7 @@ pub(crate) fn take_over(tx: &mut Tx<'_>, most: usize) -> Result<bool, StoreError
     Ok(waiting.len() == most)
 }
 
-/// Redemptions that nobody goes on with.
+/// Redemptions that nobody handles.
 pub(crate) fn due(tx: &Tx<'_>, cx: &Cx, most: usize) -> Result<Vec<Redemption>, StoreError> {
     tx.scan_by::<RedemptionByDue>().before(Some(cx.now + INSTANT)).collect(most)
 }

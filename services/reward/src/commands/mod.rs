@@ -1,4 +1,4 @@
-//! What changes rewards: each command loads, decides, writes and tells in one transaction.
+//! Commands on rewards. Each loads, decides, writes and publishes in one transaction.
 
 pub(crate) mod accounts;
 pub(crate) mod achievements;

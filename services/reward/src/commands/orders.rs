@@ -1,4 +1,4 @@
-//! What orders spend and earn: held when an order is placed, posted when it is confirmed, given back by returns and for good.
+//! Points of orders: held when an order is placed, posted when it is confirmed, restored by returns and cancellations.
 
 use promox_contract::ids::OrderId;
 use promox_contract::order::{OrderFact, OrderReturned};
@@ -33,7 +33,7 @@ fn untouched(tx: &Tx<'_>, order_id: OrderId, user_id: UserId) -> OrderPoints {
     }
 }
 
-/// Holds points for an order, once. An order that released them does not hold again.
+/// Holds points for an order, once. After a release it is refused.
 pub(crate) fn hold(
     tx: &mut Tx<'_>,
     terms: &Terms,
@@ -56,8 +56,8 @@ pub(crate) fn hold(
     Ok(tx.insert(&OrderPoints { redeemed: points, parts, point_value, ..held })?)
 }
 
-/// An order is confirmed: what it holds is spent, what it earns is given, at once or when the return window ends. Whether it
-/// counts: one that was posted or ended before does not.
+/// Posts a confirmed order: the held points are spent, and its own are earned, at once or at the end of the return
+/// period. Returns false if it was posted or had ended before.
 pub(crate) fn post(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderFact, at: Timestamp) -> Result<bool, Error> {
     let Some(user_id) = fact.user_id else { return Ok(false) };
     let order_id = fact.order_id;
@@ -82,7 +82,7 @@ fn spend_and_earn(
     let reference = format!("order:{order_id}");
     if row.redeemed > 0 {
         let value = row.point_value.map(|_| worth::value(row.redeemed, row.point_value, fact.currency));
-        book.tell(&PointsRedeemed(PointsFact { user_id, points: row.redeemed, value, reference }))?;
+        book.publish(&PointsRedeemed(PointsFact { user_id, points: row.redeemed, value, reference }))?;
     }
     row.lot_id = book.award(fact.points_earned, Cause::order(EntryKind::Earn, order_id), true)?;
     book.close()?;
@@ -91,7 +91,7 @@ fn spend_and_earn(
     Ok(())
 }
 
-/// A part of an order came back: the points that paid it go back, those that it earned are taken back.
+/// A part of an order was returned: restores the points that paid for it and revokes those that it earned.
 pub(crate) fn return_part(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderReturned) -> Result<(), Error> {
     let Some(mut row) = tx.get::<OrderPoints>(&fact.order_id)?.filter(|row| row.state == HoldState::Posted) else {
         return Ok(());
@@ -109,7 +109,7 @@ pub(crate) fn return_part(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderReturned) 
     Ok(tx.put(&row)?)
 }
 
-/// The last of the parts, so that what lapses last comes back first; the others stay.
+/// The last of the parts, so that points that expire last are restored first; the others stay.
 fn take_parts(parts: &mut Vec<Part>, points: i64) -> Vec<Part> {
     let (mut left, mut taken) = (points, Vec::new());
     while let Some(last) = parts.last_mut().filter(|_| left > 0) {
@@ -122,7 +122,7 @@ fn take_parts(parts: &mut Vec<Part>, points: i64) -> Vec<Part> {
     taken
 }
 
-/// The order is not to be: its points are given back, held or spent, and what it earned is taken back.
+/// Releases an order: restores its points, held or spent, and revokes what it earned.
 pub(crate) fn release(tx: &mut Tx<'_>, terms: &Terms, order_id: OrderId) -> Result<(), Error> {
     OrderPoints::release(tx, &order_id, |tx, row, step| give_back(tx, terms, row, step))
 }
@@ -138,12 +138,12 @@ fn give_back(tx: &mut Tx<'_>, terms: &Terms, row: &mut OrderPoints, step: HoldSt
     Ok(())
 }
 
-/// What an engine that locks takes one after the other: the user's account.
+/// Lock key of the user's account, for engines with row locks.
 pub(crate) fn lock(user_id: UserId) -> Vec<u8> {
     format!("reward:{user_id}").into_bytes()
 }
 
-/// What an order that was confirmed was paid, for achievements.
+/// The paid amount of a confirmed order, for achievements.
 pub(crate) fn paid(fact: &OrderFact) -> Amount {
     fact.total
 }
@@ -154,7 +154,7 @@ mod tests {
     use crate::records::LotId;
 
     #[test]
-    fn parts_come_back_from_the_end() {
+    fn parts_are_restored_from_the_end() {
         let part = |lot: i64, points: i64| Part { lot: LotId(lot), points };
         let mut parts = vec![part(1, 10), part(2, 5), part(3, 1)];
         assert_eq!(take_parts(&mut parts, 0), []);

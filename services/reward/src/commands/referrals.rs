@@ -1,4 +1,5 @@
-//! Referrals: noted at the registration, given with the first order that was paid and kept, taken back when that is undone.
+//! Referrals: recorded at registration, rewarded with the first order that was paid and kept, revoked when that is
+//! undone.
 
 use std::time::Duration;
 
@@ -14,10 +15,10 @@ use crate::rules::achievement::CountedEvent;
 use crate::rules::calendar::INSTANT;
 use crate::settings::Terms;
 
-/// The pauses before an order that is not paid yet is asked about again.
+/// The pauses before an order that is not paid yet is checked again.
 const PAUSES: BackOff = BackOff { first: Duration::from_secs(2), doublings: 13 };
 
-/// Notes who sent somebody.
+/// Records a user's referrer.
 pub(crate) fn note(tx: &mut Tx<'_>, fact: &UserRegistered) -> Result<(), StoreError> {
     let Some(referrer) = fact.referrer.filter(|referrer| *referrer != fact.user_id) else { return Ok(()) };
     let now = tx.now();
@@ -36,7 +37,7 @@ pub(crate) fn note(tx: &mut Tx<'_>, fact: &UserRegistered) -> Result<(), StoreEr
     })
 }
 
-/// An order of an account was confirmed or paid: if the account was sent by somebody, it is looked at at once.
+/// An order of an account was confirmed or paid: if the account was referred, it is checked at once.
 pub(crate) fn wake(tx: &mut Tx<'_>, user_id: UserId) -> Result<(), StoreError> {
     match tx.get::<Referral>(&user_id)? {
         Some(row) if matches!(row.status, Status::Open | Status::Due) => put_due(tx, row, 0),
@@ -44,7 +45,7 @@ pub(crate) fn wake(tx: &mut Tx<'_>, user_id: UserId) -> Result<(), StoreError> {
     }
 }
 
-/// An order was cancelled or came back whole: what was given for it is taken back, and the next order may earn it.
+/// An order was cancelled or returned completely: revokes the rewards for it, which the next order may earn.
 pub(crate) fn undone(tx: &mut Tx<'_>, terms: &Terms, user_id: UserId, order_id: OrderId) -> Result<(), Error> {
     let Some(mut row) = tx.get::<Referral>(&user_id)? else { return Ok(()) };
     if row.status != Status::Given || row.order_id != Some(order_id) {
@@ -68,23 +69,23 @@ fn put_due(tx: &mut Tx<'_>, row: Referral, tries: i64) -> Result<(), StoreError>
     tx.put(&Referral { status: Status::Due, due_at, tries, changed_at: now, ..row })
 }
 
-/// Referrals to be looked at.
+/// Referrals to check.
 pub(crate) fn due(tx: &Tx<'_>, now: Timestamp, most: usize) -> Result<Vec<Referral>, StoreError> {
     tx.scan_by::<ReferralByDue>().before(Some(now + INSTANT)).collect(most)
 }
 
-/// What is found of an account that was sent by somebody.
+/// The finding about a referred account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// Nothing that was paid and kept, yet.
+    /// No order that was paid and kept, yet.
     Nothing,
     /// The first such order.
     First(OrderId),
-    /// They are one person, or who was sent is no new customer.
+    /// The two are one person, or the referred user is not a new customer.
     Refused,
 }
 
-/// Goes on with a referral that is still as it was when it was looked at.
+/// Continues with a referral that has not changed since it was checked.
 pub(crate) fn settle(tx: &mut Tx<'_>, terms: &Terms, seen: &Referral, found: Found) -> Result<(), Error> {
     let Some(row) = tx.get::<Referral>(&seen.user_id)?.filter(|row| row == seen) else { return Ok(()) };
     let (order_id, now) = match found {
@@ -105,7 +106,7 @@ pub(crate) fn settle(tx: &mut Tx<'_>, terms: &Terms, seen: &Referral, found: Fou
     achievements::count(tx, terms, Happened { event, user_id: referrer, of, amount, at }).map(drop)
 }
 
-/// Gives a bonus as an order's points are given: pending until the return window ends.
+/// Awards a bonus like an order's points: pending until the return period ends.
 fn award(
     tx: &mut Tx<'_>,
     terms: &Terms,
@@ -122,7 +123,7 @@ fn award(
     Ok(lot)
 }
 
-/// Forgets who sent somebody who is gone, unless the books refer to it.
+/// Removes the referrer of an erased user, unless the ledger refers to it.
 pub(crate) fn forget(tx: &mut Tx<'_>, user_id: UserId) -> Result<(), StoreError> {
     if tx.get::<Referral>(&user_id)?.is_some_and(|row| row.status != Status::Given) {
         tx.delete::<Referral>(&user_id)?;

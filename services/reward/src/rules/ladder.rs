@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ladder_that_crosses_itself_is_pointed_at() {
+    fn overlapping_tiers_have_pointers() {
         let good = [(0, "1"), (10, "1"), (20, "1.5"), (30, "2"), (40, "2")];
         assert!(ladder(good).faults().is_empty() && Ladder::default().faults().is_empty());
         for (at, step, pointer) in [

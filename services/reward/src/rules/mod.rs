@@ -1,4 +1,4 @@
-//! The pure domain: points earned by orders, the value of points, tiers, the calendar, achievements.
+//! Domain rules: points earned by orders, the value of points, tiers, the calendar, achievements.
 
 pub(crate) mod achievement;
 pub(crate) mod calendar;

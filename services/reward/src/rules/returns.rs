@@ -20,7 +20,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parts_of_an_order_take_back_all_that_it_earned(
+        fn returns_of_all_parts_revoke_everything_earned(
             earned in 0_i64..1_000_000,
             parts in prop::collection::vec(0_i64..100_000, 1..12),
         ) {

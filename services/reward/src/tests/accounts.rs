@@ -1,4 +1,4 @@
-//! Accounts: who sees them, adjustments, tiers over the year, bonuses, and the end of a person.
+//! Accounts: who can see them, adjustments, tiers over the year, bonuses, and erasure.
 
 use promox_contract::ids::OrderId;
 use promox_contract::order::{FirstPaidOrder, OrderCreated, OrderFailed};
@@ -15,7 +15,7 @@ async fn tier(shop: &Shop, user: i64) -> String {
 }
 
 #[tokio::test]
-async fn anothers_account_looks_like_none() {
+async fn another_users_account_looks_absent() {
     let shop = Shop::open();
     shop.adjust(7, 5).await.unwrap();
     let asked = json!({"id": 7});
@@ -29,7 +29,7 @@ async fn anothers_account_looks_like_none() {
         assert_eq!(error.kind(), Kind::NotFound);
     }
     assert_eq!(shop.staff::<GetAccount>(asked).await.unwrap()["balance"], 5);
-    assert_eq!(shop.account(9).await["tier"], "BRONZE", "who has nothing has an account all the same");
+    assert_eq!(shop.account(9).await["tier"], "BRONZE", "an unused account reads as empty");
     shop.verify();
 }
 
@@ -44,12 +44,12 @@ async fn adjustments_never_go_below_zero() {
         let body = json!({"id": 7, "points": points, "reason": reason});
         assert_eq!(pointers(shop.staff::<AdjustPoints>(body).await), [pointer]);
     }
-    assert_eq!(shop.account(7).await["lifetimeEarned"], 0, "what is given by hand is not earned");
+    assert_eq!(shop.account(7).await["lifetimeEarned"], 0, "adjustments do not count as earned");
     shop.verify();
 }
 
 #[tokio::test]
-async fn points_lapse_once_the_oldest_first() {
+async fn points_expire_once_the_oldest_first() {
     let shop = Shop::with(json!({"expiryMonths": 1})).await;
     shop.adjust(7, 100).await.unwrap();
     shop.pass_days(10).await;
@@ -99,7 +99,7 @@ async fn tiers_follow_the_ledger_up_and_down() {
 }
 
 #[tokio::test]
-async fn a_ladder_that_crosses_itself_is_refused() {
+async fn overlapping_tiers_are_refused() {
     let shop = Shop::open();
     let mut ladder = shop.staff::<GetTiers>(json!({})).await.unwrap();
     ladder["tiers"][3]["threshold"] = json!(10);
@@ -116,7 +116,7 @@ async fn a_ladder_that_crosses_itself_is_refused() {
 }
 
 #[tokio::test]
-async fn sending_friends_gives_a_bonus_with_their_first_paid_order() {
+async fn a_referral_is_rewarded_with_the_first_paid_order() {
     let shop = Shop::with(json!({"signupBonus": 50, "referralBonus": 20, "pendingDays": 5})).await;
     let registered = |user: i64, referrer: Option<i64>| UserRegistered {
         user_id: UserId(user),
@@ -129,7 +129,7 @@ async fn sending_friends_gives_a_bonus_with_their_first_paid_order() {
     }
     shop.work().await;
     assert_eq!((shop.has(7).await, shop.has(8).await), ((50, 0), (50, 0)), "a registration is no order");
-    // Confirmed and to be paid at the door: nothing yet.
+    // Confirmed and to be paid on delivery: nothing yet.
     shop.confirmed(1, 8, 0).await;
     shop.work().await;
     assert_eq!(shop.has(7).await, (50, 0));
@@ -142,7 +142,7 @@ async fn sending_friends_gives_a_bonus_with_their_first_paid_order() {
     shop.pass_days(5).await;
     assert_eq!((shop.has(7).await, shop.has(8).await), ((70, 0), (70, 0)));
     assert_eq!(shop.entries(8).await, [entry("SIGNUP_BONUS", 50), entry("REFERRAL_BONUS", 20)]);
-    // What is undone is taken back, and due again with the next.
+    // What is undone is revoked, and due again with the next order.
     shop.paid(0, 8);
     shop.cancelled(1, 8).await;
     shop.work().await;
@@ -152,10 +152,10 @@ async fn sending_friends_gives_a_bonus_with_their_first_paid_order() {
     assert_eq!((shop.has(7).await, shop.has(8).await), ((50, 20), (50, 20)));
     shop.paid(0, 8);
     shop.returned(2, 8, 40, 0).await;
-    assert_eq!(shop.has(7).await, (50, 20), "a part came back");
+    assert_eq!(shop.has(7).await, (50, 20), "a part was returned");
     shop.returned(2, 8, 100, 0).await;
     assert_eq!((shop.has(7).await, shop.has(8).await), ((50, 0), (50, 0)));
-    // Somebody who sends themselves, and somebody who bought as a guest before.
+    // A user who used their own code, and one who bought as a guest before.
     shop.others.paid.lock().extend([
         (UserId(9), FirstPaidOrder { order_id: Some(OrderId(9)), by_account: true, of_referrer: true }),
         (UserId(10), FirstPaidOrder { order_id: Some(OrderId(4)), by_account: false, of_referrer: false }),
@@ -168,7 +168,7 @@ async fn sending_friends_gives_a_bonus_with_their_first_paid_order() {
 }
 
 #[tokio::test]
-async fn the_first_order_gives_the_signup_bonus_once() {
+async fn the_first_order_earns_the_signup_bonus_once() {
     let shop = Shop::with(json!({"signupBonus": 50, "signupBonusOn": "FIRST_ORDER"})).await;
     let registered = |user| UserRegistered { user_id: UserId(user), referral_code: None, referrer: None };
     let placed = |order, user| OrderCreated(fact(order, user, 0));
@@ -178,7 +178,7 @@ async fn the_first_order_gives_the_signup_bonus_once() {
     assert_eq!(shop.has(7).await, (0, 50), "it pays nothing before its order is paid");
     shop.follow(placed(2, 7)).await;
     shop.follow(OrderFailed(fact(1, 7, 0))).await;
-    assert_eq!(shop.has(7).await, (0, 0), "an order that failed takes it back");
+    assert_eq!(shop.has(7).await, (0, 0), "a failed order revokes it");
     shop.follow(placed(3, 7)).await;
     shop.follow(placed(4, 7)).await;
     shop.confirmed(3, 7, 0).await;
@@ -186,18 +186,18 @@ async fn the_first_order_gives_the_signup_bonus_once() {
     assert_eq!(shop.has(7).await, (50, 0));
     shop.cancelled(4, 7).await;
     shop.returned(3, 7, 1, 0).await;
-    assert_eq!(shop.has(7).await, (50, 0), "another order's end and a return leave it");
+    assert_eq!(shop.has(7).await, (50, 0), "another order's end and a return keep it");
     let entries = shop.entries(7).await;
     assert_eq!(entries, [entry("SIGNUP_BONUS", 50), entry("REVOKE", -50), entry("SIGNUP_BONUS", 50)]);
     shop.cancelled(3, 7).await;
     assert_eq!(shop.has(7).await, (0, 0));
     shop.follow(placed(5, 7)).await;
-    assert_eq!(shop.has(7).await, (0, 50), "the next order gives it");
+    assert_eq!(shop.has(7).await, (0, 50), "the next order earns it");
     shop.verify();
 }
 
 #[tokio::test]
-async fn what_the_signup_bonus_is_for_is_decided_at_the_registration() {
+async fn the_signup_bonus_rule_is_fixed_at_registration() {
     let shop = Shop::with(json!({"signupBonus": 50})).await;
     let registered = |user| UserRegistered { user_id: UserId(user), referral_code: None, referrer: None };
     shop.follow(registered(7)).await;
@@ -212,14 +212,14 @@ async fn what_the_signup_bonus_is_for_is_decided_at_the_registration() {
 }
 
 #[tokio::test]
-async fn birthdays_come_once_a_year_and_are_made_up_for() {
+async fn birthdays_are_rewarded_once_a_year_and_caught_up() {
     let shop = Shop::with(json!({"birthdayBonus": 25})).await;
     *shop.others.born.lock() = vec![(UserId(7), "11-23"), (UserId(8), "11-25"), (UserId(9), "02-29")];
     shop.work().await;
     shop.work().await;
     assert_eq!((shop.has(7).await, shop.has(8).await), ((25, 0), (0, 0)));
     shop.pass_days(3).await;
-    assert_eq!(shop.has(8).await, (25, 0), "two days ago nobody was here to celebrate");
+    assert_eq!(shop.has(8).await, (25, 0), "two days ago the account did not exist");
     *shop.others.born.lock() = vec![(UserId(7), "11-27"), (UserId(9), "02-29")];
     shop.pass_days(1).await;
     assert_eq!(shop.has(7).await, (25, 0), "another day of birth does not make another birthday");
@@ -231,7 +231,7 @@ async fn birthdays_come_once_a_year_and_are_made_up_for() {
 }
 
 #[tokio::test]
-async fn who_is_erased_has_nothing_and_gets_nothing() {
+async fn an_erased_user_has_no_points_and_gets_none() {
     let shop = Shop::with(json!({"pendingDays": 5})).await;
     shop.adjust(7, 100).await.unwrap();
     shop.hold(1, 7, 40).await.unwrap();
@@ -242,7 +242,7 @@ async fn who_is_erased_has_nothing_and_gets_nothing() {
     shop.confirmed(3, 7, 30).await;
     shop.release(1).await;
     shop.release(2).await;
-    assert_eq!(shop.has(7).await, (0, 0), "the books stay, the person is gone");
+    assert_eq!(shop.has(7).await, (0, 0), "the ledger stays, the person is erased");
     assert_eq!(shop.adjust(7, 5).await.unwrap_err().kind(), Kind::NotFound);
     shop.pass_days(10).await;
     let sum: i64 = shop.entries(7).await.iter().map(|entry| entry.1).sum();

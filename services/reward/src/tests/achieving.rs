@@ -1,4 +1,4 @@
-//! Achievements: made, counted, granted once.
+//! Achievements: edited, counted, granted once.
 
 use promox_contract::coupon::{CouponRedeemed, CouponReleased};
 use promox_contract::ids::PromotionId;
@@ -46,7 +46,7 @@ async fn orders_unlock_achievements_once() {
 }
 
 #[tokio::test]
-async fn a_cancelled_order_counts_no_more() {
+async fn a_cancelled_order_no_longer_counts() {
     let shop = Shop::open();
     shop.confirmed(9, 7, 0).await;
     shop.pass_days(1).await;
@@ -62,7 +62,7 @@ async fn a_cancelled_order_counts_no_more() {
 }
 
 #[tokio::test]
-async fn friends_are_counted_for_who_sent_them() {
+async fn referrals_count_for_the_referrer() {
     let shop = Shop::open();
     make(&shop, "WELCOME", json!({"event": "USER_REGISTERED"})).await;
     make(&shop, "FRIENDS", json!({"event": "USER_REFERRED", "count": 2})).await;
@@ -78,7 +78,7 @@ async fn friends_are_counted_for_who_sent_them() {
     shop.verify();
 }
 
-/// How far a user is with an achievement: count and sum.
+/// A user's progress with an achievement: count and sum.
 async fn far(shop: &Shop, user: i64, code: &str) -> (i64, String) {
     let page = shop.customer::<ListUserAchievements>(user, json!({"id": user, "status": "IN_PROGRESS"})).await.unwrap();
     let open = page["items"].as_array().unwrap().iter().find(|item| item["code"] == code);
@@ -99,7 +99,7 @@ fn redeemed(user: Option<i64>) -> CouponRedeemed {
 }
 
 #[tokio::test]
-async fn every_event_of_a_user_counts_and_what_is_undone_no_more() {
+async fn every_event_counts_until_it_is_undone() {
     let shop = Shop::open();
     shop.promotion_event(1, redeemed(Some(7))).await;
     shop.advance(std::time::Duration::from_secs(1));
@@ -147,7 +147,8 @@ async fn every_event_of_a_user_counts_and_what_is_undone_no_more() {
         assert_eq!(far(&shop, 7, &lately(code)).await, want, "{code} within");
     }
     assert_eq!(far(&shop, 8, "COUPON_REDEEMED").await, (1, "0".to_owned()));
-    // A quarter of the third order comes back, the second is cancelled before its last promotion is heard of, the fourth after.
+    // A quarter of the third order is returned; the second is cancelled before the event of its last promotion, the
+    // fourth after.
     shop.returned(3, 7, 25, 0).await;
     shop.cancelled(2, 7).await;
     shop.promotion_event(3, used(2, 7, "9.00")).await;
@@ -170,7 +171,7 @@ async fn every_event_of_a_user_counts_and_what_is_undone_no_more() {
 }
 
 #[tokio::test]
-async fn points_that_were_spent_count_until_they_come_back() {
+async fn spent_points_count_until_they_are_restored() {
     let shop = Shop::with(json!({})).await;
     make(&shop, "SPENDER", json!({"event": "POINTS_REDEEMED", "sum": "1000"})).await;
     shop.adjust(7, 500).await.unwrap();
@@ -188,7 +189,7 @@ async fn points_that_were_spent_count_until_they_come_back() {
 }
 
 #[tokio::test]
-async fn what_achievements_give_leads_to_no_others_and_falling_is_no_rise() {
+async fn achievements_and_lost_tiers_count_for_no_achievement() {
     let shop = Shop::open();
     shop.ladder([0, 50, 500, 5_000, 50_000]).await;
     make(&shop, "FIRST", json!({"event": "ORDER_CONFIRMED"})).await;
@@ -200,7 +201,7 @@ async fn what_achievements_give_leads_to_no_others_and_falling_is_no_rise() {
     assert_eq!((far(&shop, 7, "COLLECTOR").await.0, far(&shop, 7, "CLIMBER").await.0), (1, 1));
     shop.pass_days(366).await;
     shop.count().await;
-    assert_eq!(far(&shop, 7, "CLIMBER").await.0, 1, "silver lapsed");
+    assert_eq!(far(&shop, 7, "CLIMBER").await.0, 1, "silver has ended");
     shop.confirmed(2, 7, 50).await;
     shop.count().await;
     assert_eq!(unlocked(&shop, 7).await, ["FIRST", "COLLECTOR", "CLIMBER"]);
@@ -213,7 +214,7 @@ async fn what_achievements_give_leads_to_no_others_and_falling_is_no_rise() {
 }
 
 #[tokio::test]
-async fn following_the_log_again_counts_nothing_twice() {
+async fn replaying_the_log_counts_nothing_twice() {
     let shop = Shop::open();
     make(&shop, "SAVER", json!({"event": "PROMOTION_APPLIED", "count": 3})).await;
     for order in [1, 2] {
@@ -231,12 +232,12 @@ async fn following_the_log_again_counts_nothing_twice() {
     shop.release(4).await;
     shop.confirmed(3, 7, 0).await;
     shop.confirmed(4, 7, 0).await;
-    assert_eq!(far(&shop, 7, "SAVER").await.0, 2, "what was given back before counts for nothing");
+    assert_eq!(far(&shop, 7, "SAVER").await.0, 2, "what was released before counts nothing");
     shop.verify();
 }
 
 #[tokio::test]
-async fn achievements_are_edited_and_deleted_and_stay_with_who_has_them() {
+async fn deleted_achievements_stay_with_their_owners() {
     let shop = Shop::open();
     let made = make(&shop, "FIRST", json!({"event": "ORDER_CONFIRMED"})).await;
     let taken = json!({"code": "FIRST", "name": "Again", "rule": {"event": "ORDER_CONFIRMED"}});

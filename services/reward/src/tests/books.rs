@@ -1,4 +1,4 @@
-//! The auditor's negative control: books that are tampered with are found out.
+//! The negative control of the audit: it detects tampered rows.
 
 use promox_contract::ids::OrderId;
 use promox_kernel::UserId;
@@ -42,7 +42,7 @@ const TAMPERING: [(&str, Tamper); 9] = [
 ];
 
 #[tokio::test]
-async fn tampering_is_found_out() {
+async fn tampering_is_detected() {
     for (invariant, tamper) in TAMPERING {
         let shop = Shop::with(json!({})).await;
         shop.adjust(7, 100).await.unwrap();

@@ -1,4 +1,4 @@
-//! Rewards on the memory engine, each scenario closed by the auditor.
+//! Rewards on the memory engine; each scenario ends with the auditor.
 
 mod accounts;
 mod achieving;
@@ -30,14 +30,14 @@ use serde_json::{Value, json};
 use crate::api::{AdjustPoints, GetAccount, ListTransactions, PatchRewardSettings, PutTiers};
 use crate::{RewardSettings, Rewards};
 
-/// What the other services answer from.
+/// The data of the other services.
 #[derive(Default)]
 struct Others {
-    /// What making a coupon is answered, if not with one.
+    /// The error that issuing a coupon returns, if any.
     coupons_fail: Mutex<Option<Error>>,
     /// Coupons by reference.
     coupons: Mutex<Vec<String>>,
-    /// Days of birth, `MM-DD`.
+    /// Birthdays, `MM-DD`.
     born: Mutex<Vec<(UserId, &'static str)>>,
     /// Each account's first order that was paid and kept.
     paid: Mutex<Vec<(UserId, FirstPaidOrder)>>,
@@ -72,7 +72,7 @@ impl Others {
     }
 }
 
-/// A node with the reward service whole. It is Monday, 23 November 2026, noon.
+/// A node with the reward service alone. It is noon on Monday, 23 November 2026.
 struct Shop {
     harness: Harness<Rewards>,
     others: Arc<Others>,
@@ -109,7 +109,7 @@ impl Shop {
         Self { harness, others }
     }
 
-    /// A shop where points are worth a penny, with some more settings.
+    /// A shop where a point is worth a penny, with some more settings.
     async fn with(settings: Value) -> Self {
         let shop = Self::open();
         shop.set(settings).await;
@@ -122,7 +122,7 @@ impl Shop {
         self.staff::<PatchRewardSettings>(body).await.unwrap();
     }
 
-    /// Tiers at so many points each, earning 1, 1.5, 2, 3 and 4.
+    /// Tiers at these thresholds, earning 1, 1.5, 2, 3 and 4.
     async fn ladder(&self, thresholds: [u32; 5]) {
         let names = ["BRONZE", "SILVER", "GOLD", "PLATINUM", "DIAMOND"];
         let steps = names.iter().zip(thresholds).zip(["1", "1.5", "2", "3", "4"]);
@@ -142,7 +142,7 @@ impl Shop {
         self.ask_as::<O>(self.user(user), json).await
     }
 
-    /// Writes an event of the shop, and lets rewards follow it.
+    /// Writes an event of the shop and runs its consumer.
     async fn follow<F: Fact + Clone + Sync>(&self, fact: F) {
         self.emit(Database::Ecommerce, 1, fact).await;
         self.consume_from(Database::Ecommerce).await;
@@ -153,7 +153,7 @@ impl Shop {
         self.emit(Database::Promox, aggregate, fact).await;
     }
 
-    /// Lets achievements follow the promotion engine.
+    /// Runs the consumer of the promotion engine's events.
     async fn count(&self) {
         self.consume_from(Database::Promox).await;
     }
@@ -170,7 +170,7 @@ impl Shop {
         self.follow(OrderConfirmed(fact(order, user, earned))).await;
     }
 
-    /// Says what is the first order that an account paid and kept; 0 for none.
+    /// Sets the first order that an account paid and kept; 0 for none.
     fn paid(&self, order: i64, user: i64) {
         let order_id = (order > 0).then_some(OrderId(order));
         let mut paid = self.others.paid.lock();
@@ -183,7 +183,7 @@ impl Shop {
         self.release(order).await;
     }
 
-    /// Goods for so much of 100.00 have come back, the last of them with so many points.
+    /// Goods worth this much of 100.00 were returned, the last of them with these points.
     async fn returned(&self, order: i64, user: i64, returned: i64, points: i64) {
         let money = |units: i64| Currency::GBP.round(rust_decimal::Decimal::from(units));
         self.follow(OrderReturned {
@@ -221,7 +221,7 @@ impl Shop {
         items.map(|item| (item["type"].as_str().unwrap().to_owned(), item["points"].as_i64().unwrap())).collect()
     }
 
-    /// Moves the clock on and lets the jobs do what has become due.
+    /// Moves the clock on and runs the jobs until nothing is due.
     async fn pass_days(&self, days: u64) {
         self.pass(Duration::from_hours(24 * days)).await;
     }
@@ -233,7 +233,7 @@ impl Shop {
         of_user.map(|event| event.kind).collect()
     }
 
-    /// What the auditor finds; what the orders would state is still on its way.
+    /// The auditor's findings, except those that await the orders' statements.
     fn findings(&self) -> Vec<String> {
         let findings = self.findings_with(|report| {
             for order in 0..200_i64 {
@@ -258,7 +258,7 @@ fn entry(kind: &str, points: i64) -> (String, i64) {
 }
 
 #[tokio::test]
-async fn a_new_store_earns_one_point_a_unit_that_is_worth_nothing() {
+async fn a_new_stores_points_have_no_value() {
     let shop = Shop::open();
     let settings = shop.staff::<crate::api::GetRewardSettings>(json!({})).await.unwrap();
     assert_eq!(settings["pointsPerUnit"], "1");

@@ -1,4 +1,4 @@
-//! The ledger against a plain model of lots: earn, hold, confirm, return, release, adjust, and time that passes.
+//! The ledger against a plain model of lots: earn, hold, confirm, return, release, adjust, and the passing of time.
 
 use promox_kernel::{Amount, Timestamp};
 use std::collections::BTreeMap;
@@ -13,12 +13,12 @@ use crate::rules::returns::gone;
 const USER: i64 = 7;
 const PENDING: u32 = 10;
 
-/// What may happen. Orders are 1 to 6.
+/// Possible steps. Orders are 1 to 6.
 #[derive(Clone, Debug)]
 enum Step {
     Hold(i64, u32),
     Confirm(i64, i64),
-    /// Up to so much of 100 has come back, with so many points.
+    /// In total this much of 100 was returned, with this many points.
     Return(i64, i64, i64),
     Release(i64),
     Adjust(i64),
@@ -49,7 +49,7 @@ struct Order {
     lot: Option<usize>,
 }
 
-/// A lot: from when to when it is good, what is left, and what lapsed.
+/// A lot: when it becomes available and expires, the rest, and the expired points.
 #[derive(Clone, Debug)]
 struct Lot {
     from: Timestamp,
@@ -58,7 +58,7 @@ struct Lot {
     lapsed: i64,
 }
 
-/// Points as a person would keep them in a notebook.
+/// The model of the points.
 #[derive(Default)]
 struct Notebook {
     lots: Vec<Lot>,
@@ -87,7 +87,7 @@ impl Notebook {
         self.lots.iter().filter(|lot| lot.from > now).map(|lot| lot.left).sum()
     }
 
-    /// Takes up to so many, those first that lapse first.
+    /// Takes up to this many points, the first to expire first.
     fn draw(&mut self, now: Timestamp, points: i64) -> Vec<(usize, i64)> {
         let mut open: Vec<usize> = (0..self.lots.len()).filter(|i| self.lots[*i].from <= now).collect();
         open.sort_by_key(|i| (self.lots[*i].until, *i));
@@ -249,7 +249,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn the_ledger_is_what_a_notebook_says(steps in steps(), carries: bool) {
+    fn the_ledger_matches_its_model(steps in steps(), carries: bool) {
         tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(play(steps, carries));
     }
 }

@@ -1,4 +1,4 @@
-//! The catalogue: offers made and taken; what comes between the points and the coupon.
+//! The catalogue: offers edited and taken, and the state between points and coupon.
 
 use promox_kernel::{Kind, UserId};
 use promox_storage::Tx;
@@ -30,7 +30,7 @@ async fn points_buy_a_personal_coupon() {
 }
 
 #[tokio::test]
-async fn a_coupon_that_is_not_made_yet_is_made_later() {
+async fn a_pending_coupon_is_issued_later() {
     let shop = Shop::open();
     let id = offer(&shop).await;
     shop.adjust(7, 100).await.unwrap();
@@ -49,7 +49,7 @@ async fn a_coupon_that_is_not_made_yet_is_made_later() {
 }
 
 #[tokio::test]
-async fn what_a_crash_left_between_points_and_coupon_is_gone_on_with() {
+async fn a_redemption_continues_after_a_crash() {
     let shop = Shop::open();
     let id = crate::OfferId(offer(&shop).await.as_i64().unwrap());
     shop.adjust(7, 100).await.unwrap();
@@ -58,7 +58,7 @@ async fn what_a_crash_left_between_points_and_coupon_is_gone_on_with() {
     let take = move |tx: &mut Tx<'_>| catalogue::take(tx, &*terms.at(tx)?, &caller, (UserId(7), id));
     assert_eq!(shop.db.write(&cx, take).await.unwrap().points, 100);
     shop.work().await;
-    assert_eq!(shop.others.coupons.lock().len(), 0, "its request may still be at it");
+    assert_eq!(shop.others.coupons.lock().len(), 0, "its request may still be running");
     shop.service.recover(&cx).await.unwrap();
     shop.work().await;
     assert_eq!(shop.others.coupons.lock().len(), 1);
@@ -67,7 +67,7 @@ async fn what_a_crash_left_between_points_and_coupon_is_gone_on_with() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_made_gives_the_points_back() {
+async fn a_failed_redemption_restores_the_points() {
     let shop = Shop::open();
     let id = offer(&shop).await;
     shop.adjust(7, 100).await.unwrap();

@@ -1,4 +1,4 @@
-//! Orders: points held, spent, earned, given back and taken back.
+//! Points of orders: held, spent, earned, restored and revoked.
 
 use promox_contract::reward::{EstimatePoints, ValuePoints};
 use promox_kernel::{Currency, UserId};
@@ -12,7 +12,7 @@ async fn an_order_spends_and_earns_once() {
     shop.adjust(7, 500).await.unwrap();
     shop.hold(1, 7, 300).await.unwrap();
     shop.hold(1, 7, 300).await.unwrap();
-    assert_eq!(shop.has(7).await, (200, 0), "a hold is asked for twice and taken once");
+    assert_eq!(shop.has(7).await, (200, 0), "a repeated hold is taken once");
     assert_eq!(code(shop.hold(1, 7, 100).await), "POINTS_HELD");
     for _ in 0..2 {
         shop.confirmed(1, 7, 90).await;
@@ -22,13 +22,13 @@ async fn an_order_spends_and_earns_once() {
     assert_eq!(shop.entries(7).await, entries);
     assert_eq!(shop.account_events(7).await, ["POINTS_AWARDED", "POINTS_REDEEMED", "POINTS_AWARDED"]);
     shop.pass_days(14).await;
-    assert_eq!(shop.has(7).await, (290, 0), "the return window is over");
-    assert_eq!(shop.entries(7).await, entries, "nothing is entered when it ends");
+    assert_eq!(shop.has(7).await, (290, 0), "the return period is over");
+    assert_eq!(shop.entries(7).await, entries, "its end makes no entry");
     shop.verify();
 }
 
 #[tokio::test]
-async fn nobody_spends_more_than_there_is_or_what_is_pending() {
+async fn pending_or_missing_points_cannot_be_spent() {
     let shop = Shop::with(json!({"pendingDays": 14})).await;
     assert_eq!(code(shop.hold(1, 7, 1).await), "POINTS_INSUFFICIENT");
     shop.confirmed(2, 7, 100).await;
@@ -41,7 +41,7 @@ async fn nobody_spends_more_than_there_is_or_what_is_pending() {
 }
 
 #[tokio::test]
-async fn what_is_released_is_as_it_was_once_and_never_taken_again() {
+async fn a_release_restores_points_once_and_for_good() {
     let shop = Shop::with(json!({"expiryMonths": 2})).await;
     shop.adjust(7, 100).await.unwrap();
     shop.pass_days(10).await;
@@ -52,12 +52,12 @@ async fn what_is_released_is_as_it_was_once_and_never_taken_again() {
     for _ in 0..2 {
         shop.release(1).await;
     }
-    assert_eq!(shop.account(7).await, before, "each point lapses when it would have");
+    assert_eq!(shop.account(7).await, before, "each point keeps its expiry");
     assert_eq!(code(shop.hold(1, 7, 150).await), "POINTS_RELEASED");
     shop.confirmed(1, 7, 50).await;
-    assert_eq!(shop.has(7).await, (200, 0), "an order that gave back earns nothing");
+    assert_eq!(shop.has(7).await, (200, 0), "a released order earns nothing");
     shop.release(9).await;
-    assert_eq!(code(shop.hold(9, 7, 1).await), "POINTS_RELEASED", "a late hold is not taken");
+    assert_eq!(code(shop.hold(9, 7, 1).await), "POINTS_RELEASED", "a late hold is refused");
     assert_eq!(
         shop.account_events(7).await,
         ["POINTS_AWARDED", "POINTS_AWARDED"],
@@ -67,7 +67,7 @@ async fn what_is_released_is_as_it_was_once_and_never_taken_again() {
 }
 
 #[tokio::test]
-async fn a_cancelled_order_gives_back_what_it_took_and_what_it_earned() {
+async fn a_cancelled_order_restores_and_revokes_points() {
     let shop = Shop::with(json!({})).await;
     shop.adjust(7, 100).await.unwrap();
     shop.hold(1, 7, 60).await.unwrap();
@@ -84,7 +84,7 @@ async fn a_cancelled_order_gives_back_what_it_took_and_what_it_earned() {
 }
 
 #[tokio::test]
-async fn what_lapsed_while_it_was_spent_lapses_when_it_comes_back() {
+async fn points_expired_while_spent_expire_when_restored() {
     let shop = Shop::with(json!({"expiryMonths": 1})).await;
     shop.adjust(7, 100).await.unwrap();
     shop.hold(1, 7, 60).await.unwrap();
@@ -101,7 +101,7 @@ async fn what_lapsed_while_it_was_spent_lapses_when_it_comes_back() {
 }
 
 #[tokio::test]
-async fn returns_give_points_back_and_take_earned_ones_in_parts() {
+async fn returns_restore_and_revoke_points_in_parts() {
     let shop = Shop::with(json!({"pendingDays": 30})).await;
     shop.adjust(7, 100).await.unwrap();
     shop.hold(1, 7, 100).await.unwrap();
@@ -114,14 +114,14 @@ async fn returns_give_points_back_and_take_earned_ones_in_parts() {
     shop.returned(1, 7, 100, 34).await;
     assert_eq!(shop.has(7).await, (100, 0), "the last takes the remainder");
     shop.returned(1, 7, 100, 34).await;
-    assert_eq!(shop.has(7).await, (100, 0), "no more comes back than was spent");
+    assert_eq!(shop.has(7).await, (100, 0), "no more is restored than was spent");
     shop.pass_days(31).await;
     assert_eq!(shop.has(7).await, (100, 0));
     shop.verify();
 }
 
 #[tokio::test]
-async fn earned_points_that_are_spent_are_forgiven_or_owed() {
+async fn revoked_points_that_were_spent_are_waived_or_owed() {
     for (shortfall, owed, later) in [("WAIVE", 0, 30), ("CARRY", 20, 10)] {
         let shop = Shop::with(json!({ "returnShortfall": shortfall })).await;
         shop.confirmed(1, 7, 50).await;
@@ -131,7 +131,7 @@ async fn earned_points_that_are_spent_are_forgiven_or_owed() {
         shop.returned(1, 7, 100, 0).await;
         let account = shop.account(7).await;
         assert_eq!((&account["balance"], &account["owed"]), (&json!(0), &json!(owed)), "{shortfall}");
-        assert_eq!(account["tierPoints"], 0, "no tier is kept for what came back");
+        assert_eq!(account["tierPoints"], 0, "returned goods do not count for the tier");
         shop.adjust(7, 30).await.unwrap();
         assert_eq!(shop.has(7).await, (later, 0), "{shortfall}");
         assert_eq!(shop.account(7).await["owed"], 0);
@@ -140,7 +140,7 @@ async fn earned_points_that_are_spent_are_forgiven_or_owed() {
 }
 
 #[tokio::test]
-async fn what_lapsed_is_not_taken_back_once_more() {
+async fn expired_points_are_not_revoked_again() {
     let shop = Shop::with(json!({"expiryMonths": 1, "returnShortfall": "CARRY"})).await;
     shop.confirmed(1, 7, 50).await;
     shop.hold(2, 7, 20).await.unwrap();
@@ -148,14 +148,14 @@ async fn what_lapsed_is_not_taken_back_once_more() {
     shop.pass_days(31).await;
     shop.adjust(7, 100).await.unwrap();
     shop.returned(1, 7, 50, 0).await;
-    assert_eq!(shop.has(7).await, (100, 0), "30 of 50 lapsed, and 25 are to be gone");
+    assert_eq!(shop.has(7).await, (100, 0), "30 of 50 have expired, and 25 are to be revoked");
     shop.returned(1, 7, 100, 0).await;
     assert_eq!(shop.has(7).await, (80, 0), "the 20 that were spent come from others");
     shop.verify();
 }
 
 #[tokio::test]
-async fn points_are_worth_what_the_settings_say_within_the_shares() {
+async fn the_value_of_points_follows_the_settings() {
     let shop = Shop::with(json!({"minSharePercent": "10", "maxSharePercent": "50"})).await;
     shop.adjust(7, 900).await.unwrap();
     let ask = |points| ValuePoints { user_id: UserId(7), points, total: amount("20.00"), currency: Currency::GBP };
