@@ -267,7 +267,7 @@ impl Handle<ReleaseCoupon> for Coupons {
 
 impl Handle<ResolveCodes> for Coupons {
     async fn handle(&self, cx: &Cx, op: ResolveCodes) -> Result<ResolvedCodes, Error> {
-        self.guesses.check(cx, &op.codes)?;
+        self.guesses.check(cx, &op.codes).await?;
         let person = Redeemer::new(&op.buyer);
         let coupons = self.db.read(|tx| queries::resolve(tx, &op.codes, &person, cx.now)).await?;
         if self.guesses.counts(cx) {
@@ -294,7 +294,7 @@ impl Coupons {
             None => promotions.contains(&normal_code(code)),
         };
         let (good, wrong): (Vec<&String>, Vec<&String>) = codes.iter().partition(good);
-        self.guesses.note(cx, &wrong, &good);
+        self.guesses.note(cx, &wrong, &good).await;
         Ok(())
     }
 }

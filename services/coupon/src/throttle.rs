@@ -43,10 +43,10 @@ impl GuessThrottle {
     }
 
     /// Refuses a caller with too many wrong codes who tries a new one.
-    pub(crate) fn check(&self, cx: &Cx, codes: &[String]) -> Result<(), Error> {
+    pub(crate) async fn check(&self, cx: &Cx, codes: &[String]) -> Result<(), Error> {
         let Some(throttle) = self.of(cx).filter(|_| !codes.is_empty()) else { return Ok(()) };
         let codes: Vec<String> = codes.iter().map(|code| normal_code(code)).collect();
-        throttle.check_guesses(&client(cx), &codes, cx.now).map_err(|wait| {
+        throttle.check_guesses(&client(cx), &codes, cx.now).await.map_err(|wait| {
             let message = "Too many wrong coupon codes; try again later.";
             let seconds = u32::try_from(wait.as_secs()).unwrap_or(1).max(1);
             Error::new(Kind::Throttled, codes::TOO_MANY_GUESSES, message).retry_after(seconds)
@@ -54,9 +54,9 @@ impl GuessThrottle {
     }
 
     /// Remembers wrong codes, and good ones only of clients that have wrong ones.
-    pub(crate) fn note(&self, cx: &Cx, wrong: &[&String], good: &[&String]) {
+    pub(crate) async fn note(&self, cx: &Cx, wrong: &[&String], good: &[&String]) {
         let Some(throttle) = self.of(cx) else { return };
         let normal = |codes: &[&String]| codes.iter().map(|code| normal_code(code)).collect::<Vec<String>>();
-        throttle.note_guesses(&client(cx), &normal(wrong), &normal(good), cx.now);
+        throttle.note_guesses(&client(cx), &normal(wrong), &normal(good), cx.now).await;
     }
 }

@@ -42,16 +42,16 @@ impl Coupons {
     /// Validates a code, and counts wrong ones.
     pub(crate) async fn validate_code(&self, cx: &Cx, asked: ValidateCoupon) -> Result<Validation, Error> {
         let code = asked.code.clone();
-        self.guesses.check(cx, std::slice::from_ref(&code))?;
+        self.guesses.check(cx, std::slice::from_ref(&code)).await?;
         let currency = cx.call(GetStoreProfile {}).await?.currency;
         let verdict = self.verdict(cx, asked, currency).await?;
         let anonymous = cx.principal == Principal::Anonymous;
         let unknown = verdict.reason.map(|reason| public_reason(reason, anonymous)) == Some(RejectReason::Unknown);
         let tried = [&code];
         if unknown {
-            self.guesses.note(cx, &tried, &[]);
+            self.guesses.note(cx, &tried, &[]).await;
         } else {
-            self.guesses.note(cx, &[], &tried);
+            self.guesses.note(cx, &[], &tried).await;
         }
         Ok(Validation {
             valid: verdict.reason.is_none(),

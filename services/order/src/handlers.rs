@@ -75,10 +75,10 @@ impl Handle<GetInvoice> for Orders {
 
 impl Handle<LookUpOrder> for Orders {
     async fn handle(&self, cx: &Cx, op: LookUpOrder) -> Result<OrderView, Error> {
-        self.look_ups.check(cx)?;
+        self.look_ups.check(cx).await?;
         let found = self.db.read(|tx| queries::look_up(tx, &op.number, &op.email)).await;
         if found.is_err() {
-            self.look_ups.wrong(cx);
+            self.look_ups.wrong(cx).await;
         }
         found
     }

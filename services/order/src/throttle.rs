@@ -25,9 +25,9 @@ impl LookUpThrottle {
     }
 
     /// Refuses an address with too many wrong look-ups.
-    pub(crate) fn check(&self, cx: &Cx) -> Result<(), Error> {
+    pub(crate) async fn check(&self, cx: &Cx) -> Result<(), Error> {
         let Some(throttle) = &self.0 else { return Ok(()) };
-        throttle.check(&address(cx), cx.now).map_err(|wait| {
+        throttle.check(&address(cx), cx.now).await.map_err(|wait| {
             let message = "Too many wrong order look-ups; try again later.";
             let seconds = u32::try_from(wait.as_secs()).unwrap_or(1).max(1);
             Error::new(Kind::Throttled, codes::TOO_MANY_GUESSES, message).retry_after(seconds)
@@ -35,9 +35,9 @@ impl LookUpThrottle {
     }
 
     /// Counts a wrong look-up.
-    pub(crate) fn wrong(&self, cx: &Cx) {
+    pub(crate) async fn wrong(&self, cx: &Cx) {
         if let Some(throttle) = &self.0 {
-            throttle.fail(&address(cx), cx.now);
+            throttle.fail(&address(cx), cx.now).await;
         }
     }
 }

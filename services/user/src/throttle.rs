@@ -62,50 +62,50 @@ impl GuessThrottle {
     }
 
     /// Counts an attempt at an account's password, or refuses it.
-    pub(crate) fn login(&self, cx: &Cx, email: &Email) -> Result<LoginAttempt<'_>, Error> {
+    pub(crate) async fn login(&self, cx: &Cx, email: &Email) -> Result<LoginAttempt<'_>, Error> {
         let (account, network) = (format!("{}\n{:?}", email.normal(), self::network(cx)), key(cx));
         if self.enabled {
-            self.passwords.count(&account, cx.now).map_err(reject::locked)?;
-            self.networks.count(&network, cx.now).map_err(|wait| {
-                self.passwords.give_back(&account, cx.now);
-                reject::too_many_attempts(wait)
-            })?;
+            self.passwords.count(&account, cx.now).await.map_err(reject::locked)?;
+            if let Err(wait) = self.networks.count(&network, cx.now).await {
+                self.passwords.give_back(&account, cx.now).await;
+                return Err(reject::too_many_attempts(wait));
+            }
         }
         Ok(LoginAttempt { throttle: self, account, network, now: cx.now })
     }
 
     /// Whether a message to this address may be requested now. The client is not told: the reply is the same.
-    pub(crate) fn message(&self, cx: &Cx, email: &Email) -> bool {
+    pub(crate) async fn message(&self, cx: &Cx, email: &Email) -> bool {
         !self.enabled
-            || (self.messages_of_network.count(&key(cx), cx.now).is_ok()
-                && self.messages.count(&email.normal(), cx.now).is_ok())
+            || (self.messages_of_network.count(&key(cx), cx.now).await.is_ok()
+                && self.messages.count(&email.normal(), cx.now).await.is_ok())
     }
 
     /// Counts an attempt at a token from a message, or refuses it.
-    pub(crate) fn token(&self, cx: &Cx) -> Result<(), Error> {
+    pub(crate) async fn token(&self, cx: &Cx) -> Result<(), Error> {
         if self.enabled {
-            self.tokens.count(&key(cx), cx.now).map_err(reject::too_many_attempts)?;
+            self.tokens.count(&key(cx), cx.now).await.map_err(reject::too_many_attempts)?;
         }
         Ok(())
     }
 
     /// Marks the token attempt as successful.
-    pub(crate) fn token_succeeded(&self, cx: &Cx) {
-        self.tokens.give_back(&key(cx), cx.now);
+    pub(crate) async fn token_succeeded(&self, cx: &Cx) {
+        self.tokens.give_back(&key(cx), cx.now).await;
     }
 }
 
 impl LoginAttempt<'_> {
     /// The password was right: the account's failures are reset; the network keeps those of other accounts.
-    pub(crate) fn succeeded(self) {
-        self.throttle.passwords.forget(&self.account, self.now);
-        self.throttle.networks.give_back(&self.network, self.now);
+    pub(crate) async fn succeeded(self) {
+        self.throttle.passwords.forget(&self.account, self.now).await;
+        self.throttle.networks.give_back(&self.network, self.now).await;
     }
 
     /// Withdraws an attempt whose outcome is unknown.
-    pub(crate) fn withdraw(self) {
-        self.throttle.passwords.give_back(&self.account, self.now);
-        self.throttle.networks.give_back(&self.network, self.now);
+    pub(crate) async fn withdraw(self) {
+        self.throttle.passwords.give_back(&self.account, self.now).await;
+        self.throttle.networks.give_back(&self.network, self.now).await;
     }
 }
 

@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::future::{Future, ready};
+use std::pin::Pin;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -44,19 +46,60 @@ pub enum Change<T> {
     Remove,
 }
 
-/// A cache engine.
+/// A value with its expiry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheEntry {
+    /// The value.
+    pub value: Vec<u8>,
+    /// The expiry.
+    pub until: Timestamp,
+}
+
+/// What a change expects to find.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// Any value, or none.
+    Anything,
+    /// This value.
+    Value(Vec<u8>),
+    /// No value, or an expired one.
+    Nothing,
+}
+
+impl Expected {
+    /// Exactly what was found before.
+    pub fn same(found: Option<Vec<u8>>) -> Self {
+        found.map_or(Self::Nothing, Self::Value)
+    }
+
+    /// Whether it is what is found now.
+    pub fn is(&self, found: Option<&[u8]>) -> bool {
+        match self {
+            Self::Anything => true,
+            Self::Value(value) => found == Some(value.as_slice()),
+            Self::Nothing => found.is_none(),
+        }
+    }
+}
+
+/// What an engine is asked for; it may be on the network.
+pub type CacheFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A cache engine. One that cannot be reached, or has no room, holds nothing and accepts every change.
 pub trait CacheEngine: fmt::Debug + Send + Sync + 'static {
     /// The value of a key that has not expired.
-    fn get(&self, space: CacheSpace, key: &[u8], now: Timestamp) -> Option<Vec<u8>>;
+    fn get<'a>(&'a self, space: CacheSpace, key: &'a [u8], now: Timestamp) -> CacheFuture<'a, Option<Vec<u8>>>;
 
-    /// Changes a value atomically; `change` is called once, or never when there is nowhere to store the value.
-    fn update(
-        &self,
+    /// Sets a key, or removes it, in one step. If its value is not the expected one, nothing changes and the error is
+    /// the value.
+    fn set<'a>(
+        &'a self,
         space: CacheSpace,
-        key: &[u8],
+        key: &'a [u8],
         now: Timestamp,
-        change: &mut dyn FnMut(Option<&[u8]>) -> Change<Vec<u8>>,
-    );
+        expected: Expected,
+        after: Option<CacheEntry>,
+    ) -> CacheFuture<'a, Result<(), Option<Vec<u8>>>>;
 }
 
 /// A service's access to the cache. Cheap to clone.
@@ -75,49 +118,56 @@ impl Cache {
     }
 
     /// The value of a key that has not expired.
-    pub fn get<T: DeserializeOwned>(&self, space: CacheSpace, key: &[u8], now: Timestamp) -> Option<T> {
-        decode(&self.0.get(space, key, now)?)
+    pub async fn get<T: DeserializeOwned>(&self, space: CacheSpace, key: &[u8], now: Timestamp) -> Option<T> {
+        decode(&self.0.get(space, key, now).await?)
     }
 
     /// Sets a value with an expiry.
-    pub fn put<T: Serialize>(&self, space: CacheSpace, key: &[u8], now: Timestamp, value: &T, until: Timestamp) {
-        self.0.update(space, key, now, &mut |_| encode(value, until));
+    pub async fn put<T: Serialize>(&self, space: CacheSpace, key: &[u8], now: Timestamp, value: &T, until: Timestamp) {
+        let entry = encode(value, until);
+        let _ = self.0.set(space, key, now, Expected::Anything, entry).await;
     }
 
     /// Removes a key.
-    pub fn remove(&self, space: CacheSpace, key: &[u8], now: Timestamp) {
-        self.0.update(space, key, now, &mut |_| Change::Remove);
+    pub async fn remove(&self, space: CacheSpace, key: &[u8], now: Timestamp) {
+        let _ = self.0.set(space, key, now, Expected::Anything, None).await;
     }
 
     /// Changes a value atomically: `change` gets the current value, and returns what to do with it and the result. It
-    /// may run again, so it acts only through what it returns.
-    pub fn update<T, A>(
+    /// runs again when others have changed the value in the meantime, so it acts only through what it returns.
+    pub async fn update<T, A>(
         &self,
         space: CacheSpace,
         key: &[u8],
         now: Timestamp,
-        change: impl Fn(Option<T>) -> (Change<T>, A),
+        change: impl Fn(Option<T>) -> (Change<T>, A) + Send,
     ) -> A
     where
         T: Serialize + DeserializeOwned,
+        A: Send,
     {
-        let mut answer = None;
-        self.0.update(space, key, now, &mut |before| {
-            let (after, said) = change(before.and_then(decode));
-            answer = Some(said);
-            match after {
-                Change::Keep => Change::Keep,
+        let mut before = self.0.get(space, key, now).await;
+        loop {
+            let (wanted, answer) = change(before.as_deref().and_then(decode));
+            let after = match wanted {
+                Change::Keep => return answer,
                 Change::Put { value, until } => encode(&value, until),
-                Change::Remove => Change::Remove,
+                Change::Remove => None,
+            };
+            if before.is_none() && after.is_none() {
+                return answer;
             }
-        });
-        // Without a cache the entry counts as absent.
-        answer.unwrap_or_else(|| change(None).1)
+            // Every turn of the loop means that another caller's change was made, so it ends with their number.
+            match self.0.set(space, key, now, Expected::same(before), after).await {
+                Ok(()) => return answer,
+                Err(found) => before = found,
+            }
+        }
     }
 }
 
-fn encode<T: Serialize>(value: &T, until: Timestamp) -> Change<Vec<u8>> {
-    serde_json::to_vec(value).map_or(Change::Remove, |value| Change::Put { value, until })
+fn encode<T: Serialize>(value: &T, until: Timestamp) -> Option<CacheEntry> {
+    serde_json::to_vec(value).ok().map(|value| CacheEntry { value, until })
 }
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
@@ -143,24 +193,30 @@ impl fmt::Debug for MemoryCache {
 }
 
 impl CacheEngine for MemoryCache {
-    fn get(&self, space: CacheSpace, key: &[u8], now: Timestamp) -> Option<Vec<u8>> {
-        self.0.lock().get(space.name)?.get(key, now).map(<[u8]>::to_vec)
+    fn get<'a>(&'a self, space: CacheSpace, key: &'a [u8], now: Timestamp) -> CacheFuture<'a, Option<Vec<u8>>> {
+        let found = self.0.lock().get(space.name).and_then(|room| room.get(key, now).map(<[u8]>::to_vec));
+        Box::pin(ready(found))
     }
 
-    fn update(
-        &self,
+    fn set<'a>(
+        &'a self,
         space: CacheSpace,
-        key: &[u8],
+        key: &'a [u8],
         now: Timestamp,
-        change: &mut dyn FnMut(Option<&[u8]>) -> Change<Vec<u8>>,
-    ) {
+        expected: Expected,
+        after: Option<CacheEntry>,
+    ) -> CacheFuture<'a, Result<(), Option<Vec<u8>>>> {
         let mut rooms = self.0.lock();
         let room = rooms.entry(space.name).or_default();
-        match change(room.get(key, now)) {
-            Change::Keep => {}
-            Change::Remove => room.remove(key),
-            Change::Put { value, until } => room.put(space, key, value, until, now),
+        let found = room.get(key, now);
+        if !expected.is(found) {
+            return Box::pin(ready(Err(found.map(<[u8]>::to_vec))));
         }
+        match after {
+            Some(CacheEntry { value, until }) => room.put(space, key, value, until, now),
+            None => room.remove(key),
+        }
+        Box::pin(ready(Ok(())))
     }
 }
 
@@ -202,8 +258,8 @@ impl Room {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_memory_cache_conforms() {
-        crate::conformance::check_cache(Arc::new(MemoryCache::default()));
+    #[tokio::test]
+    async fn the_memory_cache_conforms() {
+        crate::conformance::check_cache(Arc::new(MemoryCache::default())).await;
     }
 }

@@ -36,7 +36,10 @@ mod transaction;
 mod tx;
 
 pub use audit::{Finding, Report};
-pub use cache::{Cache, CacheEngine, CacheSpace, Change, MOST_CACHE_KEY, MOST_CACHE_VALUE, MemoryCache};
+pub use cache::{
+    Cache, CacheEngine, CacheEntry, CacheFuture, CacheSpace, Change, Expected, MOST_CACHE_KEY, MOST_CACHE_VALUE,
+    MemoryCache,
+};
 pub use chain::{Chain, Outcome};
 pub use consumer::{Consumer, ConsumerLoop, Follower};
 pub use db::Db;

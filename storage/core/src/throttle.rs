@@ -117,81 +117,94 @@ impl Throttle {
     }
 
     /// Refuses a client that has to wait, and says how long.
-    pub fn check(&self, client: &str, now: Timestamp) -> Result<(), Duration> {
-        self.tries(client, now).map_or(Ok(()), |tries| self.pace.check(&tries, now))
+    pub async fn check(&self, client: &str, now: Timestamp) -> Result<(), Duration> {
+        self.tries(client, now).await.map_or(Ok(()), |tries| self.pace.check(&tries, now))
     }
 
     /// Refuses a client that has to wait, unless it only repeats guesses that were made before, which tell nothing new.
-    pub fn check_guesses<G: AsRef<str>>(&self, client: &str, guesses: &[G], now: Timestamp) -> Result<(), Duration> {
-        let Some(tries) = self.tries(client, now) else { return Ok(()) };
+    pub async fn check_guesses<G: AsRef<str> + Sync>(
+        &self,
+        client: &str,
+        guesses: &[G],
+        now: Timestamp,
+    ) -> Result<(), Duration> {
+        let Some(tries) = self.tries(client, now).await else { return Ok(()) };
         let checked = self.pace.check(&tries, now);
         if checked.is_err() && digests(guesses).into_iter().all(|guess| tries.knows(guess)) { Ok(()) } else { checked }
     }
 
     /// Counts a failure.
-    pub fn fail(&self, client: &str, now: Timestamp) {
-        self.cache.update(self.space, &key(client), now, |before: Option<Tries>| {
-            let mut tries = self.live(before, now).unwrap_or_else(|| Tries::new(now));
-            tries.failed(now);
-            (self.keep(tries), ())
-        });
+    pub async fn fail(&self, client: &str, now: Timestamp) {
+        self.cache
+            .update(self.space, &key(client), now, |before: Option<Tries>| {
+                let mut tries = self.live(before, now).unwrap_or_else(|| Tries::new(now));
+                tries.failed(now);
+                (self.keep(tries), ())
+            })
+            .await;
     }
 
     /// Counts a try as failed until it is known to be good, or refuses it and says how long to wait. Tries at once are
     /// counted each.
-    pub fn count(&self, client: &str, now: Timestamp) -> Result<(), Duration> {
-        self.cache.update(self.space, &key(client), now, |before: Option<Tries>| {
-            let mut tries = self.live(before, now).unwrap_or_else(|| Tries::new(now));
-            match self.pace.check(&tries, now) {
-                Ok(()) => {
-                    tries.failed(now);
-                    (self.keep(tries), Ok(()))
+    pub async fn count(&self, client: &str, now: Timestamp) -> Result<(), Duration> {
+        self.cache
+            .update(self.space, &key(client), now, |before: Option<Tries>| {
+                let mut tries = self.live(before, now).unwrap_or_else(|| Tries::new(now));
+                match self.pace.check(&tries, now) {
+                    Ok(()) => {
+                        tries.failed(now);
+                        (self.keep(tries), Ok(()))
+                    }
+                    Err(wait) => (Change::Keep, Err(wait)),
                 }
-                Err(wait) => (Change::Keep, Err(wait)),
-            }
-        })
+            })
+            .await
     }
 
     /// Takes back a try that was counted and did not fail.
-    pub fn give_back(&self, client: &str, now: Timestamp) {
-        self.cache.update(self.space, &key(client), now, |before: Option<Tries>| match before {
-            Some(tries) if tries.failures > 1 => (self.keep(Tries { failures: tries.failures - 1, ..tries }), ()),
-            _ => (Change::Remove, ()),
-        });
+    pub async fn give_back(&self, client: &str, now: Timestamp) {
+        self.cache
+            .update(self.space, &key(client), now, |before: Option<Tries>| match before {
+                Some(tries) if tries.failures > 1 => (self.keep(Tries { failures: tries.failures - 1, ..tries }), ()),
+                _ => (Change::Remove, ()),
+            })
+            .await;
     }
 
     /// Forgets a client's failures.
-    pub fn forget(&self, client: &str, now: Timestamp) {
-        self.cache.remove(self.space, &key(client), now);
+    pub async fn forget(&self, client: &str, now: Timestamp) {
+        self.cache.remove(self.space, &key(client), now).await;
     }
 
     /// Counts wrong guesses, each once, and remembers the right ones of a client that has wrong ones.
-    pub fn note_guesses<G: AsRef<str>>(&self, client: &str, wrong: &[G], right: &[G], now: Timestamp) {
+    pub async fn note_guesses<G: AsRef<str> + Sync>(&self, client: &str, wrong: &[G], right: &[G], now: Timestamp) {
         let (wrong, right): (Vec<u32>, Vec<u32>) = (digests(wrong), digests(right));
-        let known = self.tries(client, now);
+        let known = self.tries(client, now).await;
         let is_new = |guess: &u32| known.as_ref().is_none_or(|tries| !tries.knows(*guess));
         if !(wrong.iter().any(is_new) || (known.is_some() && right.iter().any(is_new))) {
             return;
         }
-        self.cache.update(self.space, &key(client), now, |before: Option<Tries>| {
-            let mut tries = self.live(before, now).unwrap_or_else(|| Tries::new(now));
-            for guess in &wrong {
-                if !tries.wrong.contains(guess) && self.pace.check(&tries, now).is_ok() {
-                    tries.wrong.push(*guess);
-                    tries.failed(now);
+        self.cache
+            .update(self.space, &key(client), now, |before: Option<Tries>| {
+                let mut tries = self.live(before, now).unwrap_or_else(|| Tries::new(now));
+                for guess in &wrong {
+                    if !tries.wrong.contains(guess) && self.pace.check(&tries, now).is_ok() {
+                        tries.wrong.push(*guess);
+                        tries.failed(now);
+                    }
                 }
-            }
-            for guess in &right {
-                if !tries.knows(*guess) && tries.right.len() < MOST_RIGHT {
-                    tries.right.push(*guess);
+                for guess in &right {
+                    if !tries.knows(*guess) && tries.right.len() < MOST_RIGHT {
+                        tries.right.push(*guess);
+                    }
                 }
-            }
-            (self.keep(tries), ())
-        });
+                (self.keep(tries), ())
+            })
+            .await;
     }
 
-    fn tries(&self, client: &str, now: Timestamp) -> Option<Tries> {
-        self.live(self.cache.get(self.space, &key(client), now), now)
+    async fn tries(&self, client: &str, now: Timestamp) -> Option<Tries> {
+        self.live(self.cache.get(self.space, &key(client), now).await, now)
     }
 
     fn live(&self, tries: Option<Tries>, now: Timestamp) -> Option<Tries> {
@@ -229,58 +242,62 @@ mod tests {
         Throttle::new(&Cache::in_memory(), SPACE, pace)
     }
 
-    #[test]
-    fn failures_slow_down_then_lock_then_are_forgotten() {
+    #[tokio::test]
+    async fn failures_slow_down_then_lock_then_are_forgotten() {
         let forget = Duration::from_hours(1);
         let logins = throttle(Pace::Doubling { free: 5, lock_at: 10, lock: Duration::from_mins(15), forget });
         let (mut now, mut waits) = (START, Vec::new());
         for _ in 0..12 {
-            if let Err(wait) = logins.count("ada", now) {
+            if let Err(wait) = logins.count("ada", now).await {
                 waits.push(wait.as_secs());
                 now = now + wait;
-                logins.count("ada", now).unwrap();
+                logins.count("ada", now).await.unwrap();
             }
         }
         assert_eq!(waits, [1, 2, 4, 8, 16, 900, 900]);
-        assert!(logins.count("eve", now).is_ok(), "others have their own");
-        assert!(logins.check("ada", now + Duration::from_mins(15)).is_ok());
-        assert!((0..5).all(|_| logins.count("ada", now + forget).is_ok()), "all are forgotten");
-        assert_eq!(logins.count("ada", now + forget), Err(Duration::from_secs(1)));
-        logins.give_back("ada", now + forget);
-        assert!(logins.count("ada", now + forget).is_ok(), "one that did not fail does not count");
-        logins.forget("ada", now + forget);
-        assert!((0..5).all(|_| logins.count("ada", now + forget).is_ok()));
+        assert!(logins.count("eve", now).await.is_ok(), "others have their own");
+        assert!(logins.check("ada", now + Duration::from_mins(15)).await.is_ok());
+        for _ in 0..5 {
+            assert!(logins.count("ada", now + forget).await.is_ok(), "all are forgotten");
+        }
+        assert_eq!(logins.count("ada", now + forget).await, Err(Duration::from_secs(1)));
+        logins.give_back("ada", now + forget).await;
+        assert!(logins.count("ada", now + forget).await.is_ok(), "one that did not fail does not count");
+        logins.forget("ada", now + forget).await;
+        for _ in 0..5 {
+            assert!(logins.count("ada", now + forget).await.is_ok());
+        }
     }
 
-    #[test]
-    fn a_window_ends_whatever_happens_in_it() {
+    #[tokio::test]
+    async fn a_window_ends_whatever_happens_in_it() {
         let span = Duration::from_mins(15);
         let look_ups = throttle(Pace::Window { most: 3, span });
         for second in 0..5 {
             let now = START + Duration::from_secs(second);
             assert_eq!(
-                look_ups.check("ada", now).err().map(|wait| wait.as_secs()),
+                look_ups.check("ada", now).await.err().map(|wait| wait.as_secs()),
                 (second > 2).then_some(900 - second)
             );
-            look_ups.fail("ada", now);
+            look_ups.fail("ada", now).await;
         }
-        assert!(look_ups.check("ada", START + Duration::from_secs(899)).is_err());
-        assert!(look_ups.check("ada", START + span).is_ok());
+        assert!(look_ups.check("ada", START + Duration::from_secs(899)).await.is_err());
+        assert!(look_ups.check("ada", START + span).await.is_ok());
     }
 
-    #[test]
-    fn different_wrong_guesses_count_and_known_ones_stay_free() {
+    #[tokio::test]
+    async fn different_wrong_guesses_count_and_known_ones_stay_free() {
         let codes = throttle(Pace::Window { most: 3, span: Duration::from_mins(10) });
-        codes.note_guesses("ada", &[], &["GOOD"], START);
+        codes.note_guesses("ada", &[], &["GOOD"], START).await;
         for _ in 0..5 {
-            codes.note_guesses("ada", &["A", "B"], &["FINE"], START);
+            codes.note_guesses("ada", &["A", "B"], &["FINE"], START).await;
         }
-        assert!(codes.check_guesses("ada", &["C"], START).is_ok(), "two wrong ones");
-        codes.note_guesses("ada", &["C", "D"], &[], START);
-        assert_eq!(codes.check_guesses("ada", &["E"], START), Err(Duration::from_mins(10)));
-        assert!(codes.check_guesses("ada", &["A", "C", "FINE"], START).is_ok(), "nothing new");
+        assert!(codes.check_guesses("ada", &["C"], START).await.is_ok(), "two wrong ones");
+        codes.note_guesses("ada", &["C", "D"], &[], START).await;
+        assert_eq!(codes.check_guesses("ada", &["E"], START).await, Err(Duration::from_mins(10)));
+        assert!(codes.check_guesses("ada", &["A", "C", "FINE"], START).await.is_ok(), "nothing new");
         for unknown in ["D", "GOOD"] {
-            assert!(codes.check_guesses("ada", &[unknown], START).is_err(), "{unknown} was not remembered");
+            assert!(codes.check_guesses("ada", &[unknown], START).await.is_err(), "{unknown} was not remembered");
         }
     }
 }

@@ -3,16 +3,20 @@
 //! On any failure the cache is wiped and starts empty. If even that fails, it returns nothing and stores nothing. It is
 //! opened on first use, so a shop that does not need it pays for no threads or buffers. Writes are not synced: a power
 //! cut may lose the last second.
+//!
+//! A value of an open space is read at once, as rows are, beside writes and without waiting for them. Opening, which
+//! reads whole spaces, writing and repairing are done on a thread for work that blocks.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use promox_kernel::Timestamp;
-use promox_storage::{CacheEngine, CacheSpace, Change, MOST_CACHE_KEY, MOST_CACHE_VALUE};
+use promox_storage::{CacheEngine, CacheEntry, CacheFuture, CacheSpace, Expected, MOST_CACHE_KEY, MOST_CACHE_VALUE};
 use sled::{Config, Db, Mode, Tree};
 
 use crate::base::catch_quietly;
@@ -27,10 +31,14 @@ const LOCK_TRIES: u32 = 100;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Keyed state with a time to live, in a directory of its own.
-pub struct SledCache {
+#[derive(Debug)]
+pub struct SledCache(Arc<Cabinet>);
+
+/// The directory and what is open in it.
+struct Cabinet {
     dir: PathBuf,
     memory: u64,
-    state: Mutex<State>,
+    state: RwLock<State>,
 }
 
 enum State {
@@ -41,7 +49,7 @@ enum State {
     Gone,
 }
 
-impl fmt::Debug for SledCache {
+impl fmt::Debug for Cabinet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "a cache in {}", self.dir.display())
     }
@@ -49,16 +57,24 @@ impl fmt::Debug for SledCache {
 
 struct Open {
     db: Db,
-    spaces: HashMap<&'static str, Space>,
+    /// How many were opened before it.
+    number: u64,
+    spaces: RwLock<HashMap<&'static str, Arc<Space>>>,
 }
 
 /// The entries of one space.
-#[derive(Clone)]
 struct Space {
     /// Key → expiry, checksum, value.
     entries: Tree,
     /// Expiry, key → nothing: the sweep order.
     ends: Tree,
+    /// Whoever writes holds it.
+    size: Mutex<Size>,
+}
+
+/// How much a space holds.
+#[derive(Default)]
+struct Size {
     count: usize,
     /// Total size of the values.
     bytes: usize,
@@ -67,49 +83,88 @@ struct Space {
 impl SledCache {
     /// The cache in `dir`; sled may use `memory` bytes.
     pub fn new(dir: impl Into<PathBuf>, memory: usize) -> Self {
-        Self { dir: dir.into(), memory: memory as u64, state: Mutex::new(State::Closed) }
+        let state = RwLock::new(State::Closed);
+        Self(Arc::new(Cabinet { dir: dir.into(), memory: memory as u64, state }))
+    }
+
+    /// Runs work that may touch the disk where nobody waits for it; nothing if it failed.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        space: CacheSpace,
+        work: impl FnOnce(&Space) -> sled::Result<T> + Send + 'static,
+    ) -> Option<T> {
+        let cabinet = self.0.clone();
+        tokio::task::spawn_blocking(move || cabinet.guard(|open| work(&*open.space(space)?))).await.ok()?
+    }
+}
+
+impl Cabinet {
+    /// The value of a key, if its space is open and reading succeeds. Whatever else there is to do may take time.
+    #[allow(clippy::option_option, reason = "not at hand is one thing, no value another")]
+    fn at_hand(&self, space: CacheSpace, key: &[u8], now: Timestamp) -> Option<Option<Vec<u8>>> {
+        let state = self.state.try_read()?;
+        let State::Open(open) = &*state else { return matches!(*state, State::Gone).then_some(None) };
+        let space = open.spaces.try_read()?.get(space.name)?.clone();
+        catch_quietly(|| space.get(key, now)).ok()?.ok()
     }
 
     /// Runs sled calls; on an error or a panic the cache is wiped and starts empty.
-    fn guard<T>(&self, work: impl FnOnce(&mut Open) -> sled::Result<T>) -> Option<T> {
-        let mut state = self.state.lock();
-        if matches!(*state, State::Closed) {
-            *state = self.opened();
-        }
-        let State::Open(open) = &mut *state else { return None };
+    fn guard<T>(&self, work: impl FnOnce(&Open) -> sled::Result<T>) -> Option<T> {
+        self.open();
+        let state = self.state.read();
+        let State::Open(open) = &*state else { return None };
+        let number = open.number;
         let why = match catch_quietly(|| work(open)) {
             Ok(Ok(value)) => return Some(value),
             Ok(Err(error)) => error.to_string(),
             Err(panic) => panic,
         };
-        let broken = std::mem::replace(&mut *state, State::Gone);
-        let _ = catch_quietly(|| drop(broken));
-        wipe(&self.dir, &why);
-        *state = self.opened();
+        drop(state);
+        self.replace(number, &why);
         None
     }
 
-    fn opened(&self) -> State {
-        let opened = self.unlocked().or_else(|why| {
+    fn open(&self) {
+        if matches!(*self.state.read(), State::Closed) {
+            let mut state = self.state.write();
+            if matches!(*state, State::Closed) {
+                *state = self.opened(0);
+            }
+        }
+    }
+
+    /// Wipes what failed and starts empty, once however many callers it failed.
+    fn replace(&self, number: u64, why: &str) {
+        let mut state = self.state.write();
+        if matches!(&*state, State::Open(open) if open.number == number) {
+            let broken = std::mem::replace(&mut *state, State::Gone);
+            let _ = catch_quietly(|| drop(broken));
+            wipe(&self.dir, why);
+            *state = self.opened(number + 1);
+        }
+    }
+
+    fn opened(&self, number: u64) -> State {
+        let opened = self.unlocked(number).or_else(|why| {
             if is_lock(&why) {
                 return Err(why);
             }
             wipe(&self.dir, &why);
-            Open::guarded(&self.dir, self.memory)
+            Open::guarded(&self.dir, self.memory, number)
         });
         let opened = opened.inspect_err(|why| tracing::warn!(why, "the cache cannot be opened; continuing without it"));
         opened.map_or(State::Gone, State::Open)
     }
 
     /// Opens sled, waiting briefly while threads of the previous instance still hold its lock.
-    fn unlocked(&self) -> Result<Open, String> {
-        let mut opened = Open::guarded(&self.dir, self.memory);
+    fn unlocked(&self, number: u64) -> Result<Open, String> {
+        let mut opened = Open::guarded(&self.dir, self.memory, number);
         for _ in 0..LOCK_TRIES {
             if !opened.as_ref().is_err_and(|why| is_lock(why)) {
                 break;
             }
             std::thread::sleep(LOCK_PAUSE);
-            opened = Open::guarded(&self.dir, self.memory);
+            opened = Open::guarded(&self.dir, self.memory, number);
         }
         opened
     }
@@ -121,18 +176,29 @@ fn is_lock(why: &str) -> bool {
 }
 
 impl CacheEngine for SledCache {
-    fn get(&self, space: CacheSpace, key: &[u8], now: Timestamp) -> Option<Vec<u8>> {
-        self.guard(|open| open.space(space)?.get(key, now)).flatten()
+    fn get<'a>(&'a self, space: CacheSpace, key: &'a [u8], now: Timestamp) -> CacheFuture<'a, Option<Vec<u8>>> {
+        Box::pin(async move {
+            if let Some(found) = self.0.at_hand(space, key, now) {
+                return found;
+            }
+            let key = key.to_vec();
+            self.blocking(space, move |space| space.get(&key, now)).await.flatten()
+        })
     }
 
-    fn update(
-        &self,
+    fn set<'a>(
+        &'a self,
         space: CacheSpace,
-        key: &[u8],
+        key: &'a [u8],
         now: Timestamp,
-        change: &mut dyn FnMut(Option<&[u8]>) -> Change<Vec<u8>>,
-    ) {
-        self.guard(|open| open.space(space)?.update(space, key, now, change));
+        expected: Expected,
+        after: Option<CacheEntry>,
+    ) -> CacheFuture<'a, Result<(), Option<Vec<u8>>>> {
+        Box::pin(async move {
+            let key = key.to_vec();
+            let done = self.blocking(space, move |within| within.set(space, &key, now, &expected, after)).await;
+            done.unwrap_or(Ok(()))
+        })
     }
 }
 
@@ -143,38 +209,43 @@ fn wipe(dir: &Path, why: &str) {
 }
 
 impl Open {
-    fn guarded(dir: &Path, memory: u64) -> Result<Self, String> {
-        match catch_quietly(|| Self::at(dir, memory)) {
+    fn guarded(dir: &Path, memory: u64, number: u64) -> Result<Self, String> {
+        match catch_quietly(|| Self::at(dir, memory, number)) {
             Ok(Ok(open)) => Ok(open),
             Ok(Err(error)) => Err(error.to_string()),
             Err(panic) => Err(panic),
         }
     }
 
-    fn at(dir: &Path, memory: u64) -> sled::Result<Self> {
+    fn at(dir: &Path, memory: u64, number: u64) -> sled::Result<Self> {
         let config = Config::new().path(dir).mode(Mode::HighThroughput).flush_every_ms(Some(1_000));
         let db = config.cache_capacity(memory).segment_size(SEGMENT).open()?;
-        Ok(Self { db, spaces: HashMap::new() })
+        Ok(Self { db, number, spaces: RwLock::default() })
     }
 
-    fn space(&mut self, space: CacheSpace) -> sled::Result<&mut Space> {
-        if !self.spaces.contains_key(space.name) {
-            let opened = Space::open(&self.db, space.name)?;
-            self.spaces.insert(space.name, opened);
+    fn space(&self, space: CacheSpace) -> sled::Result<Arc<Space>> {
+        if let Some(open) = self.spaces.read().get(space.name) {
+            return Ok(open.clone());
         }
-        self.spaces.get_mut(space.name).ok_or_else(|| sled::Error::ReportableBug("a space is gone".to_owned()))
+        let mut spaces = self.spaces.write();
+        if let Some(open) = spaces.get(space.name) {
+            return Ok(open.clone());
+        }
+        let opened = Arc::new(Space::open(&self.db, space.name)?);
+        spaces.insert(space.name, opened.clone());
+        Ok(opened)
     }
 }
 
 impl Space {
     fn open(db: &Db, name: &str) -> sled::Result<Self> {
         let (entries, ends) = (db.open_tree(name)?, db.open_tree(format!("{name} by end"))?);
-        let (mut count, mut bytes) = (0, 0);
+        let mut size = Size::default();
         for entry in &entries {
-            count += 1;
-            bytes += entry?.1.len().saturating_sub(HEADER);
+            size.count += 1;
+            size.bytes += entry?.1.len().saturating_sub(HEADER);
         }
-        Ok(Self { entries, ends, count, bytes })
+        Ok(Self { entries, ends, size: Mutex::new(size) })
     }
 
     fn get(&self, key: &[u8], now: Timestamp) -> sled::Result<Option<Vec<u8>>> {
@@ -183,74 +254,89 @@ impl Space {
         Ok((until > now).then(|| value.to_vec()))
     }
 
-    fn update(
-        &mut self,
+    fn set(
+        &self,
         bounds: CacheSpace,
         key: &[u8],
         now: Timestamp,
-        change: &mut dyn FnMut(Option<&[u8]>) -> Change<Vec<u8>>,
-    ) -> sled::Result<()> {
-        match change(self.get(key, now)?.as_deref()) {
-            Change::Keep => Ok(()),
-            Change::Remove => self.remove(key),
-            Change::Put { value, until } => self.put(bounds, key, &value, until, now),
+        expected: &Expected,
+        after: Option<CacheEntry>,
+    ) -> sled::Result<Result<(), Option<Vec<u8>>>> {
+        let mut size = self.size.lock();
+        if *expected != Expected::Anything {
+            let found = self.get(key, now)?;
+            if !expected.is(found.as_deref()) {
+                return Ok(Err(found));
+            }
         }
+        let fits = |entry: &CacheEntry| {
+            key.len() <= MOST_CACHE_KEY && entry.value.len() <= MOST_CACHE_VALUE.min(bounds.most_bytes)
+        };
+        match after {
+            Some(entry) if fits(&entry) => self.put(&mut size, bounds, key, &entry, now)?,
+            Some(_) | None => self.remove(&mut size, key)?,
+        }
+        Ok(Ok(()))
     }
 
     fn put(
-        &mut self,
+        &self,
+        size: &mut Size,
         bounds: CacheSpace,
         key: &[u8],
-        value: &[u8],
-        until: Timestamp,
+        entry: &CacheEntry,
         now: Timestamp,
     ) -> sled::Result<()> {
-        self.sweep(now)?;
-        self.remove(key)?;
-        if key.len() > MOST_CACHE_KEY || value.len() > MOST_CACHE_VALUE.min(bounds.most_bytes) {
-            return Ok(());
+        self.sweep(size, now)?;
+        // The old value stays until the new one replaces it: a reader finds one of them.
+        if let Some(old) = self.entries.get(key)? {
+            self.ends.remove(end_key(decode(key, &old)?.0, key))?;
+            size.less(&old);
         }
-        while self.count >= bounds.most || self.bytes + value.len() > bounds.most_bytes {
+        while size.count >= bounds.most || size.bytes + entry.value.len() > bounds.most_bytes {
             let Some((end, _)) = self.ends.pop_min()? else { break };
-            self.forget(&end)?;
+            self.forget(size, &end)?;
         }
-        self.bytes += value.len();
-        self.entries.insert(key, encode(key, until, value))?;
-        self.ends.insert(end_key(until, key), &[])?;
-        self.count += 1;
+        self.entries.insert(key, encode(key, entry.until, &entry.value))?;
+        self.ends.insert(end_key(entry.until, key), &[])?;
+        size.count += 1;
+        size.bytes += entry.value.len();
         Ok(())
     }
 
-    fn remove(&mut self, key: &[u8]) -> sled::Result<()> {
+    fn remove(&self, size: &mut Size, key: &[u8]) -> sled::Result<()> {
         let Some(entry) = self.entries.remove(key)? else { return Ok(()) };
-        self.less(entry.len());
+        size.less(&entry);
         let (until, _) = decode(key, &entry)?;
         self.ends.remove(end_key(until, key)).map(drop)
     }
 
     /// Removes some expired entries.
-    fn sweep(&mut self, now: Timestamp) -> sled::Result<()> {
+    fn sweep(&self, size: &mut Size, now: Timestamp) -> sled::Result<()> {
         for _ in 0..SWEPT {
             let Some((end, _)) = self.ends.first()? else { break };
             if end.get(..8).unwrap_or_default() > &sortable(now)[..] {
                 break;
             }
             self.ends.remove(&end)?;
-            self.forget(&end)?;
+            self.forget(size, &end)?;
         }
         Ok(())
     }
 
-    fn forget(&mut self, end: &[u8]) -> sled::Result<()> {
+    fn forget(&self, size: &mut Size, end: &[u8]) -> sled::Result<()> {
         if let Some(entry) = self.entries.remove(end.get(8..).unwrap_or_default())? {
-            self.less(entry.len());
+            size.less(&entry);
         }
         Ok(())
     }
+}
 
-    fn less(&mut self, entry: usize) {
+impl Size {
+    /// An entry is gone.
+    fn less(&mut self, entry: &[u8]) {
         self.count = self.count.saturating_sub(1);
-        self.bytes = self.bytes.saturating_sub(entry.saturating_sub(HEADER));
+        self.bytes = self.bytes.saturating_sub(entry.len().saturating_sub(HEADER));
     }
 }
 
@@ -287,8 +373,9 @@ fn decode<'a>(key: &[u8], entry: &'a [u8]) -> sled::Result<(Timestamp, &'a [u8])
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::task::{Context, Poll, Waker};
+
     use promox_storage::conformance;
-    use std::sync::Arc;
 
     const SPACE: CacheSpace = CacheSpace { name: "test", most: 10_000, most_bytes: 1 << 20 };
 
@@ -296,66 +383,94 @@ mod tests {
         Timestamp::from_seconds(second)
     }
 
-    fn put(cache: &SledCache, key: &[u8], value: &[u8]) {
-        cache.update(SPACE, key, at(0), &mut |_| Change::Put { value: value.to_vec(), until: at(100) });
+    async fn put(cache: &SledCache, key: &[u8], value: &[u8]) {
+        let entry = CacheEntry { value: value.to_vec(), until: at(100) };
+        cache.set(SPACE, key, at(0), Expected::Anything, Some(entry)).await.unwrap();
     }
 
-    #[test]
-    fn it_conforms() {
+    async fn found(cache: &SledCache, keys: impl Iterator<Item = Vec<u8>>) -> Vec<Vec<u8>> {
+        let mut found = Vec::new();
+        for key in keys {
+            found.extend(cache.get(SPACE, &key, at(0)).await);
+        }
+        found
+    }
+
+    #[tokio::test]
+    async fn it_conforms() {
         let dir = tempfile::tempdir().unwrap();
-        conformance::check_cache(Arc::new(SledCache::new(dir.path().join("cache"), 1 << 20)));
+        conformance::check_cache(Arc::new(SledCache::new(dir.path().join("cache"), 1 << 20))).await;
     }
 
-    #[test]
-    fn bounds_count_what_was_there_before_the_start() {
+    #[tokio::test]
+    async fn bounds_count_what_was_there_before_the_start() {
         let dir = tempfile::tempdir().unwrap();
         for round in 0..3_u8 {
             let cache = SledCache::new(dir.path().join("cache"), 1 << 20);
             for number in 0..200_u8 {
-                put(&cache, &[round, number], &[7; 2 << 10]);
+                put(&cache, &[round, number], &[7; 2 << 10]).await;
             }
-            let left = (0..3).flat_map(|round| (0..200).map(move |number| [round, number]));
-            let left = left.filter(|key| cache.get(SPACE, key, at(0)).is_some()).count();
-            assert_eq!(left, [200, 400, 512][usize::from(round)]);
+            let keys = (0..3).flat_map(|round| (0..200).map(move |number| vec![round, number]));
+            assert_eq!(found(&cache, keys).await.len(), [200, 400, 512][usize::from(round)]);
         }
     }
 
-    #[test]
-    fn it_survives_reopening_and_any_damage() {
+    #[tokio::test]
+    async fn it_survives_reopening_and_any_damage() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("cache");
-        let fill = || {
+        let keys = || (0..500_u32).map(|number| number.to_be_bytes().to_vec());
+        let fill = async || {
             let cache = SledCache::new(&path, 1 << 20);
-            (0..500_u32).for_each(|number| put(&cache, &number.to_be_bytes(), &[7; 100]));
+            for key in keys() {
+                put(&cache, &key, &[7; 100]).await;
+            }
         };
-        let found = |cache: &SledCache| {
-            let values = (0..500_u32).map(|number| cache.get(SPACE, &number.to_be_bytes(), at(0)));
-            values.flatten().inspect(|value| assert_eq!(*value, [7; 100])).count()
-        };
-        fill();
-        assert_eq!(found(&SledCache::new(&path, 1 << 20)), 500);
+        fill().await;
+        assert_eq!(found(&SledCache::new(&path, 1 << 20), keys()).await.len(), 500);
         for file in ["db", "conf"] {
             for place in [0, 17, 4_000, 40_000] {
-                fill();
+                fill().await;
                 let mut bytes = fs::read(path.join(file)).unwrap();
                 let end = bytes.len().min(place + 64);
                 bytes[place.min(end)..end].iter_mut().for_each(|byte| *byte ^= 0x5A);
                 fs::write(path.join(file), bytes).unwrap();
                 let cache = SledCache::new(&path, 1 << 20);
-                found(&cache);
-                put(&cache, b"new", b"1");
-                assert_eq!(cache.get(SPACE, b"new", at(0)), Some(b"1".to_vec()));
+                assert!(found(&cache, keys()).await.iter().all(|value| *value == [7; 100]));
+                put(&cache, b"new", b"1").await;
+                assert_eq!(cache.get(SPACE, b"new", at(0)).await, Some(b"1".to_vec()));
             }
         }
     }
 
-    #[test]
-    fn without_a_place_it_is_done_without() {
+    #[tokio::test]
+    async fn without_a_place_it_is_done_without() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         fs::write(&path, "not a directory").unwrap();
         let cache = SledCache::new(path.join("cache"), 1 << 20);
-        put(&cache, b"a", b"1");
-        assert_eq!(cache.get(SPACE, b"a", at(0)), None);
+        put(&cache, b"a", b"1").await;
+        assert_eq!(cache.get(SPACE, b"a", at(0)).await, None);
+        assert_eq!(cache.set(SPACE, b"a", at(0), Expected::Value(Vec::new()), None).await, Ok(()));
+    }
+
+    /// What the first poll gives.
+    fn polled<T>(mut wanted: CacheFuture<'_, T>) -> Poll<T> {
+        wanted.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[tokio::test]
+    async fn nobody_who_reads_waits_for_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = SledCache::new(dir.path().join("cache"), 1 << 20);
+        assert!(polled(cache.get(SPACE, b"a", at(0))).is_pending(), "it is opened elsewhere");
+        put(&cache, b"a", b"1").await;
+        let space = cache.0.guard(|open| open.space(SPACE)).unwrap();
+        {
+            let _writing = space.size.lock();
+            assert_eq!(polled(cache.get(SPACE, b"a", at(0))), Poll::Ready(Some(b"1".to_vec())), "beside a write");
+        }
+        let _repairing = cache.0.state.write();
+        assert!(polled(cache.get(SPACE, b"a", at(0))).is_pending());
     }
 }

@@ -26,7 +26,7 @@ impl Orders {
         let (priced, entitlements) = match &body.quote_id {
             Some(id) => {
                 let terms = quote_terms(cx, &request, &assessment, Some(&email));
-                self.quotes.redeem(id, &terms, assessment.entitlements, cx.now)?
+                self.quotes.redeem(id, &terms, assessment.entitlements, cx.now).await?
             }
             None => (assessment.priced, assessment.entitlements),
         };

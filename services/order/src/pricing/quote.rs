@@ -25,7 +25,7 @@ impl Orders {
         let expires_at = cx.now + QUOTE_LIFE;
         let quote_id = cx.node.entropy.token();
         let terms = quote_terms(cx, &request, &assessment, request.email.as_ref());
-        self.quotes.remember(&quote_id, &terms, &assessment, (cx.now, expires_at));
+        self.quotes.remember(&quote_id, &terms, &assessment, (cx.now, expires_at)).await;
         let mut warnings = assessment.warnings;
         if assessment.needs_address && request.shipping_address.is_none() {
             warnings.push("Shipping and tax are not included: they depend on the shipping address.".to_owned());

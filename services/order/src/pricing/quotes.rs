@@ -45,7 +45,7 @@ impl Quotes {
     }
 
     /// Stores a price under an id from `now` until `expires_at`.
-    pub(crate) fn remember(
+    pub(crate) async fn remember(
         &self,
         id: &str,
         terms: &QuoteTerms,
@@ -58,19 +58,19 @@ impl Quotes {
             priced: assessment.priced.clone(),
             extras: Entitlements { address_key: None, buyer: None, ..assessment.entitlements.clone() },
         };
-        self.0.put(QUOTES, id.as_bytes(), now, &quote, expires_at);
+        self.0.put(QUOTES, id.as_bytes(), now, &quote, expires_at).await;
     }
 
     /// The quoted price and its entitlements. `own` are the entitlements of the order's own price. 409 `QUOTE_EXPIRED`
     /// for an unknown quote, 409 `QUOTE_MISMATCH` if the order differs from it.
-    pub(crate) fn redeem(
+    pub(crate) async fn redeem(
         &self,
         id: &str,
         terms: &QuoteTerms,
         own: Entitlements,
         now: Timestamp,
     ) -> Result<(Priced, Entitlements), Error> {
-        let Some(quote) = self.0.get::<Quote>(QUOTES, id.as_bytes(), now) else {
+        let Some(quote) = self.0.get::<Quote>(QUOTES, id.as_bytes(), now).await else {
             return Err(Error::conflict(codes::QUOTE_EXPIRED, "The quote has expired; request a new one."));
         };
         let optional: Vec<String> = terms.optional.iter().map(|term| digest_hex(term)).collect();

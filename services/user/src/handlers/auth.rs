@@ -97,7 +97,7 @@ impl Handle<LogoutAll> for Users {
 impl Handle<ForgotPassword> for Users {
     async fn handle(&self, cx: &Cx, op: ForgotPassword) -> Result<Accepted, Error> {
         // The same single row is written whether or not an account has the address; a job finds out later.
-        if self.guesses.message(cx, &op.email) {
+        if self.guesses.message(cx, &op.email).await {
             let work = move |tx: &mut Tx<'_>| Ok::<_, Error>(messages::request(tx, Purpose::PasswordReset, &op.email)?);
             self.db.write(cx, work).await?;
         }
@@ -176,17 +176,17 @@ impl Handle<GetJwks> for Users {
 impl Users {
     /// The user with this address and password; `None` takes the same time whether the address is known or not.
     pub(crate) async fn check_password(&self, cx: &Cx, email: &Email, password: String) -> Result<Option<User>, Error> {
-        let attempt = self.guesses.login(cx, email)?;
+        let attempt = self.guesses.login(cx, email).await?;
         let user = self.db.read(|tx| queries::user_by_email(tx, email)).await?;
         let hash = user.as_ref().and_then(|user| user.password_hash.clone());
         match self.passwords.matches(password, hash).await {
             Ok(true) => {
-                attempt.succeeded();
+                attempt.succeeded().await;
                 Ok(user)
             }
             Ok(false) => Ok(None),
             Err(error) => {
-                attempt.withdraw();
+                attempt.withdraw().await;
                 Err(error)
             }
         }
@@ -194,9 +194,9 @@ impl Users {
 
     /// Rejects an unknown token before anything expensive is done for it.
     async fn check_token(&self, cx: &Cx, purpose: Purpose, hash: &[u8]) -> Result<(), Error> {
-        self.guesses.token(cx)?;
+        self.guesses.token(cx).await?;
         self.db.read(|tx| messages::look_up(tx, purpose, hash)).await?;
-        self.guesses.token_succeeded(cx);
+        self.guesses.token_succeeded(cx).await;
         Ok(())
     }
 

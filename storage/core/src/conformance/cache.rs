@@ -1,10 +1,13 @@
 //! What holds for every cache.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 
 use promox_kernel::Timestamp;
 
-use crate::{Cache, CacheEngine, CacheSpace, Change, MOST_CACHE_KEY};
+use super::limits::all;
+use crate::{Cache, CacheEngine, CacheEntry, CacheSpace, Change, Expected, MOST_CACHE_KEY};
 
 const SMALL: CacheSpace = CacheSpace { name: "small", most: 10, most_bytes: 1 << 10 };
 const OTHER: CacheSpace = CacheSpace { name: "other", most: 1_000, most_bytes: 1 << 20 };
@@ -14,60 +17,122 @@ fn at(second: i64) -> Timestamp {
 }
 
 /// Checks an empty cache; panics when something does not hold.
-pub fn check(engine: Arc<dyn CacheEngine>) {
-    let cache = Cache::new(engine);
-    values_last_until_their_time(&cache);
-    a_change_is_one_step(&cache);
-    a_space_keeps_to_its_bounds(&cache);
-    what_does_not_decode_was_never_there(&cache);
+pub async fn check(engine: Arc<dyn CacheEngine>) {
+    let cache = Cache::new(engine.clone());
+    values_last_until_their_time(&cache).await;
+    a_change_is_one_step(&cache).await;
+    a_change_needs_the_value_that_it_names(&*engine).await;
+    a_change_runs_again_when_another_came_first(&cache).await;
+    changes_at_once_are_all_made(&cache).await;
+    a_space_keeps_to_its_bounds(&cache).await;
+    what_does_not_decode_was_never_there(&cache).await;
 }
 
-fn values_last_until_their_time(cache: &Cache) {
-    cache.put(OTHER, b"a", at(0), &"one", at(10));
-    assert_eq!(cache.get(OTHER, b"a", at(9)), Some("one".to_owned()));
-    assert_eq!(cache.get::<String>(OTHER, b"a", at(10)), None);
-    assert_eq!(cache.get::<String>(SMALL, b"a", at(0)), None, "another space");
-    cache.put(OTHER, b"a", at(0), &"two", at(20));
-    assert_eq!(cache.get(OTHER, b"a", at(15)), Some("two".to_owned()));
-    cache.remove(OTHER, b"a", at(0));
-    assert_eq!(cache.get::<String>(OTHER, b"a", at(0)), None);
+async fn values_last_until_their_time(cache: &Cache) {
+    cache.put(OTHER, b"a", at(0), &"one", at(10)).await;
+    assert_eq!(cache.get(OTHER, b"a", at(9)).await, Some("one".to_owned()));
+    assert_eq!(cache.get::<String>(OTHER, b"a", at(10)).await, None);
+    assert_eq!(cache.get::<String>(SMALL, b"a", at(0)).await, None, "another space");
+    cache.put(OTHER, b"a", at(0), &"two", at(20)).await;
+    assert_eq!(cache.get(OTHER, b"a", at(15)).await, Some("two".to_owned()));
+    cache.remove(OTHER, b"a", at(0)).await;
+    assert_eq!(cache.get::<String>(OTHER, b"a", at(0)).await, None);
 }
 
-fn a_change_is_one_step(cache: &Cache) {
-    let count = |now: i64| {
-        cache.update(OTHER, b"n", at(now), |before: Option<u32>| {
-            let value = before.unwrap_or(0) + 1;
-            (Change::Put { value, until: at(10) }, value)
-        })
-    };
-    assert_eq!((count(0), count(1), count(2)), (1, 2, 3));
-    let kept = cache.update(OTHER, b"n", at(3), |before: Option<u32>| (Change::Keep, before));
-    assert_eq!((kept, cache.get(OTHER, b"n", at(3))), (Some(3), Some(3)));
-    assert_eq!(count(10), 1, "over, so it begins anew");
-    cache.update(OTHER, b"n", at(3), |_: Option<u32>| (Change::Remove, ()));
-    assert_eq!(cache.get::<u32>(OTHER, b"n", at(3)), None);
+/// One more, until second 10.
+fn more(before: Option<u32>) -> (Change<u32>, u32) {
+    let value = before.unwrap_or(0) + 1;
+    (Change::Put { value, until: at(10) }, value)
 }
 
-fn a_space_keeps_to_its_bounds(cache: &Cache) {
-    let there = |keys: std::ops::Range<u8>| keys.filter(|key| cache.get::<u8>(SMALL, &[*key], at(0)).is_some()).count();
-    for key in 0..50_u8 {
-        cache.put(SMALL, &[key], at(0), &key, at(100 - i64::from(key)));
+async fn a_change_is_one_step(cache: &Cache) {
+    for now in 0..3_u32 {
+        assert_eq!(cache.update(OTHER, b"n", at(now.into()), more).await, now + 1);
     }
-    assert_eq!((there(0..9), there(9..49), there(49..50)), (9, 0, 1), "what ends first makes room");
-    cache.put(SMALL, &[7; MOST_CACHE_KEY + 1], at(0), &1, at(100));
-    assert_eq!(cache.get::<u8>(SMALL, &[7; MOST_CACHE_KEY + 1], at(0)), None, "too long a key");
-    cache.put(SMALL, &[0], at(0), &"x".repeat(1 << 10), at(100));
-    assert_eq!(cache.get::<String>(SMALL, &[0], at(0)), None, "more than the space holds");
-    cache.put(SMALL, b"big", at(0), &"x".repeat(1_000), at(200));
-    assert_eq!((cache.get::<String>(SMALL, b"big", at(0)).is_some(), there(0..10)), (true, 8), "bytes are bounded too");
-    cache.put(SMALL, b"late", at(150), &1, at(300));
-    assert_eq!(there(0..50), 0, "what is over is swept");
+    let kept = cache.update(OTHER, b"n", at(3), |before: Option<u32>| (Change::Keep, before)).await;
+    assert_eq!((kept, cache.get(OTHER, b"n", at(3)).await), (Some(3), Some(3)));
+    assert_eq!(cache.update(OTHER, b"n", at(10), more).await, 1, "over, so it begins anew");
+    cache.update(OTHER, b"n", at(3), |_: Option<u32>| (Change::Remove, ())).await;
+    assert_eq!(cache.get::<u32>(OTHER, b"n", at(3)).await, None);
 }
 
-fn what_does_not_decode_was_never_there(cache: &Cache) {
-    cache.put(OTHER, b"v", at(0), &"text", at(10));
-    assert_eq!(cache.get::<u32>(OTHER, b"v", at(0)), None);
-    let value =
-        cache.update(OTHER, b"v", at(0), |before: Option<u32>| (Change::Put { value: 7, until: at(10) }, before));
-    assert_eq!((value, cache.get(OTHER, b"v", at(0))), (None, Some(7)));
+async fn a_change_needs_the_value_that_it_names(engine: &dyn CacheEngine) {
+    let bytes = |text: &str| Some(text.as_bytes().to_vec());
+    let set = async |now: i64, before: Option<Vec<u8>>, after: Option<&str>| {
+        let after = after.map(|text| CacheEntry { value: text.as_bytes().to_vec(), until: at(10) });
+        engine.set(OTHER, b"s", at(now), Expected::same(before), after).await
+    };
+    assert_eq!(set(0, bytes("1"), Some("2")).await, Err(None), "it is absent");
+    assert_eq!(set(0, None, Some("1")).await, Ok(()));
+    assert_eq!(set(0, None, Some("2")).await, Err(bytes("1")), "it is there");
+    assert_eq!(set(0, bytes("2"), None).await, Err(bytes("1")), "it is another one");
+    assert_eq!(engine.get(OTHER, b"s", at(0)).await, bytes("1"), "none of these has changed it");
+    assert_eq!(set(10, bytes("1"), None).await, Err(None), "it is over");
+    assert_eq!(set(0, bytes("1"), Some("2")).await, Ok(()));
+    assert_eq!(set(0, bytes("2"), None).await, Ok(()));
+    assert_eq!(engine.get(OTHER, b"s", at(0)).await, None);
+}
+
+async fn a_change_runs_again_when_another_came_first(cache: &Cache) {
+    let runs = AtomicU32::new(0);
+    let value = cache
+        .update(OTHER, b"r", at(0), |before: Option<u32>| {
+            if runs.fetch_add(1, Relaxed) == 0 {
+                // Another caller changes the value between this one's reading and its writing.
+                let other = cache.clone();
+                let done = std::thread::spawn(move || {
+                    let runtime = tokio::runtime::Builder::new_current_thread().build();
+                    runtime.unwrap().block_on(other.update(OTHER, b"r", at(0), more))
+                });
+                assert_eq!(done.join().unwrap(), 1);
+            }
+            more(before)
+        })
+        .await;
+    assert_eq!((value, runs.into_inner(), cache.get(OTHER, b"r", at(0)).await), (2, 2, Some(2)));
+}
+
+async fn changes_at_once_are_all_made(cache: &Cache) {
+    const TASKS: u32 = 24;
+    let change = || {
+        let cache = cache.clone();
+        async move {
+            cache.update(OTHER, b"c", at(0), more).await;
+        }
+    };
+    all((0..TASKS).map(|_| change()).collect()).await;
+    assert_eq!(cache.get(OTHER, b"c", at(0)).await, Some(TASKS));
+}
+
+async fn a_space_keeps_to_its_bounds(cache: &Cache) {
+    let there = async |keys: std::ops::Range<u8>| {
+        let mut there = 0;
+        for key in keys {
+            there += usize::from(cache.get::<u8>(SMALL, &[key], at(0)).await.is_some());
+        }
+        there
+    };
+    for key in 0..50_u8 {
+        cache.put(SMALL, &[key], at(0), &key, at(100 - i64::from(key))).await;
+    }
+    assert_eq!((there(0..9).await, there(9..49).await, there(49..50).await), (9, 0, 1), "what ends first makes room");
+    cache.put(SMALL, &[0], at(0), &7, at(100)).await;
+    assert_eq!(there(0..50).await, 10, "what is replaced makes room for itself");
+    cache.put(SMALL, &[7; MOST_CACHE_KEY + 1], at(0), &1, at(100)).await;
+    assert_eq!(cache.get::<u8>(SMALL, &[7; MOST_CACHE_KEY + 1], at(0)).await, None, "too long a key");
+    cache.put(SMALL, &[0], at(0), &"x".repeat(1 << 10), at(100)).await;
+    assert_eq!(cache.get::<String>(SMALL, &[0], at(0)).await, None, "more than the space holds");
+    cache.put(SMALL, b"big", at(0), &"x".repeat(1_000), at(200)).await;
+    let big = cache.get::<String>(SMALL, b"big", at(0)).await;
+    assert_eq!((big.is_some(), there(0..10).await), (true, 8), "bytes are bounded too");
+    cache.put(SMALL, b"late", at(150), &1, at(300)).await;
+    assert_eq!(there(0..50).await, 0, "what is over is swept");
+}
+
+async fn what_does_not_decode_was_never_there(cache: &Cache) {
+    cache.put(OTHER, b"v", at(0), &"text", at(10)).await;
+    assert_eq!(cache.get::<u32>(OTHER, b"v", at(0)).await, None);
+    let set = |before: Option<u32>| (Change::Put { value: 7, until: at(10) }, before);
+    assert_eq!(cache.update(OTHER, b"v", at(0), set).await, None);
+    assert_eq!(cache.get(OTHER, b"v", at(0)).await, Some(7));
 }
