@@ -22,6 +22,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Bench {
+    /// Every line over HTTP, by turns with another binary, in one run: what a change costs.
+    All(http::compare::Options),
     /// The embedded store beside raw syncs and redb's own commits, in one run.
     Storage(storage::Options),
     /// The figures of many orders: how fast they follow, and what the dashboard costs.
@@ -42,6 +44,7 @@ enum Bench {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     match Cli::parse().bench {
+        Bench::All(options) => http::compare::run(&options),
         Bench::Storage(options) => storage::run(&options),
         Bench::Analytics(options) => analytics::run(&options),
         Bench::Coupons(options) => coupons::run(&options),

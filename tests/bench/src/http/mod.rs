@@ -1,10 +1,12 @@
 //! The server over HTTP: a real process on a fresh directory, loaded from this one, beside a bare hyper "hello".
 
 mod client;
+pub(crate) mod compare;
 mod hello;
 pub(crate) mod promotions;
 mod server;
 pub(crate) mod shelf;
+mod shop;
 
 use std::error::Error;
 use std::net::SocketAddr;

@@ -1,9 +1,10 @@
-//! The program as a process of its own: `promox` beside this program, on a fresh directory, with an admin and no limits.
+//! The program as a process of its own, on a fresh directory, with an admin and no limits.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -23,37 +24,77 @@ const ORDERS_AT_ONCE: usize = 50_000;
 #[derive(Clone)]
 pub(crate) struct Bearer(pub(crate) String);
 
+/// A binary of promox, and the environment that it is started with.
+#[derive(Clone)]
+pub(crate) struct Program {
+    path: PathBuf,
+    environment: BTreeMap<String, String>,
+}
+
+impl Program {
+    /// The `promox` that was built together with this benchmark.
+    pub(crate) fn built_here() -> Result<Self, Box<dyn Error>> {
+        Self::at(&std::env::current_exe()?.with_file_name("promox"))
+    }
+
+    /// The binary at `path`, with the settings that every benchmark uses.
+    pub(crate) fn at(path: &Path) -> Result<Self, Box<dyn Error>> {
+        if !path.is_file() {
+            return Err(format!("there is no binary at {}: build it with cargo build --release", path.display()).into());
+        }
+        let mut program = Self { path: path.to_owned(), environment: BTreeMap::new() };
+        program.set("limits.enabled", "false");
+        program.set("payment.sandbox", "true");
+        program.set("admin.email", EMAIL);
+        program.set("admin.password", PASSWORD);
+        Ok(program)
+    }
+
+    /// Sets `key`, such as `storage.memory_mib`. An empty value leaves the setting out, for a binary that has no such key.
+    pub(crate) fn set(&mut self, key: &str, value: &str) {
+        let variable = format!("PROMOX_{}", key.to_uppercase().replace('.', "__"));
+        if value.is_empty() {
+            self.environment.remove(&variable);
+        } else {
+            self.environment.insert(variable, value.to_owned());
+        }
+    }
+}
+
 /// A running server.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     /// From start to readiness.
     pub(crate) ready_after: Duration,
+    program: Program,
     child: Child,
     dir: Option<TempDir>,
 }
 
 impl Server {
     pub(crate) async fn start() -> Result<Self, Box<dyn Error>> {
-        Self::start_on(tempfile::tempdir()?).await
+        Self::start_program(Program::built_here()?).await
     }
 
-    async fn start_on(dir: TempDir) -> Result<Self, Box<dyn Error>> {
+    /// Starts `program` on a fresh directory.
+    pub(crate) async fn start_program(program: Program) -> Result<Self, Box<dyn Error>> {
+        Self::start_on(program, tempfile::tempdir()?).await
+    }
+
+    async fn start_on(program: Program, dir: TempDir) -> Result<Self, Box<dyn Error>> {
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let started = Instant::now();
-        let child = Command::new(program()?)
+        let child = Command::new(&program.path)
             .args(["serve", "--listen", &address.to_string()])
+            .envs(&program.environment)
             .env("PROMOX_DATA__DIR", dir.path())
-            .env("PROMOX_LIMITS__ENABLED", "false")
-            .env("PROMOX_PAYMENT__SANDBOX", "true")
-            .env("PROMOX_ADMIN_EMAIL", EMAIL)
-            .env("PROMOX_ADMIN_PASSWORD", PASSWORD)
             .stderr(Stdio::null())
             .spawn()?;
-        let mut server = Self { address, ready_after: Duration::ZERO, child, dir: Some(dir) };
+        let mut server = Self { address, ready_after: Duration::ZERO, program, child, dir: Some(dir) };
         while !server.is_ready().await {
             if started.elapsed() > PATIENCE || server.child.try_wait()?.is_some() {
-                return Err("the server did not become ready".into());
+                return Err(format!("{} did not become ready", server.program.path.display()).into());
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -71,7 +112,7 @@ impl Server {
         self.child.kill()?;
         self.child.wait()?;
         let dir = self.dir.take().ok_or("the directory is gone")?;
-        Self::start_on(dir).await
+        Self::start_on(self.program.clone(), dir).await
     }
 
     /// Makes a catalogue with plenty of stock.
@@ -156,10 +197,4 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// The program beside this one.
-fn program() -> Result<PathBuf, Box<dyn Error>> {
-    let program = std::env::current_exe()?.with_file_name("promox");
-    if program.exists() { Ok(program) } else { Err("build it first: cargo build --release".into()) }
 }
