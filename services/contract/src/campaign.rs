@@ -64,14 +64,14 @@ pub struct SegmentNames {
 }
 json_reply!(SegmentNames);
 
-/// Holds budgets for an order, all or nothing, pinned until the order ends: 422 `PROMOTION_INVALID` with reason
-/// `BUDGET_EXHAUSTED` and the campaign when one has not enough. Asking again for the same order changes nothing.
+/// Holds budgets for an order, all or nothing, until the order ends. Repeating it changes nothing. 422
+/// `PROMOTION_INVALID` with reason `BUDGET_EXHAUSTED` and the campaign when a budget has too little left.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HoldBudgets {
-    /// For which order.
+    /// The order.
     pub order_id: OrderId,
-    /// How much of each, each campaign once.
+    /// The amounts, each campaign once.
     pub amounts: Vec<CampaignAmount>,
 }
 operation! { HoldBudgets => (), "campaign.hold_budgets", internal, "Holds campaign budgets for an order." }
@@ -82,7 +82,7 @@ operation! { HoldBudgets => (), "campaign.hold_budgets", internal, "Holds campai
 pub struct CampaignAmount {
     /// The campaign.
     pub campaign_id: CampaignId,
-    /// How much.
+    /// The amount.
     pub amount: Amount,
 }
 
@@ -90,7 +90,7 @@ pub struct CampaignAmount {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseBudgets {
-    /// Whose.
+    /// The order.
     pub order_id: OrderId,
 }
 operation! { ReleaseBudgets => (), "campaign.release_budgets", internal, "Releases an order's campaign budgets." }

@@ -31,20 +31,21 @@ pub struct CartContents {
 }
 json_reply!(CartContents);
 
-/// Refuses unless the caller's cart is in a state: 409 `CART_CHANGED` when it is not, and what [`GetCartForCheckout`] refuses.
+/// Checks that the caller's cart has not changed: 409 `CART_CHANGED` if it has, and the refusals of
+/// [`GetCartForCheckout`].
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckCart {
-    /// Which.
+    /// The cart.
     pub cart_id: CartId,
     /// [`CartContents::version`] as it was read.
     pub version: i64,
 }
 operation! { CheckCart => (), "cart.check", internal, "Checks that the caller's cart has not changed." }
 
-/// Takes out of a cart what an order was placed from: lines put in or changed since `version` stay. Asking again for the
-/// same order changes nothing. One order a cart's contents: when another order took that version or a later one, this is
-/// 409 `CART_ALREADY_ORDERED` and changes nothing.
+/// Removes from a cart the contents that an order was placed from; lines added or changed since `version` stay.
+/// Repeating it for the same order changes nothing. A cart's contents are ordered once: when another order took that
+/// version or a later one, this is 409 `CART_ALREADY_ORDERED` and changes nothing.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EmptyCart {

@@ -46,16 +46,16 @@ pub struct ResolvedCode {
     pub reason: Option<RejectReason>,
 }
 
-/// Holds coupons for an order, which redeems them, all or nothing, pinned until the order ends: 422 `COUPON_INVALID` with `code` and `reason`
-/// when one is not good any more. Asking again for the same order changes nothing.
+/// Redeems coupons for an order, all or nothing, and holds them until the order ends. Repeating it changes nothing. 422
+/// `COUPON_INVALID` with `code` and `reason` when one is no longer valid.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HoldCoupons {
-    /// For which order.
+    /// The order.
     pub order_id: OrderId,
-    /// Who buys.
+    /// The buyer.
     pub buyer: Buyer,
-    /// The codes that had an effect, as they were written.
+    /// The codes that had an effect, as entered.
     pub codes: Vec<String>,
 }
 operation! { HoldCoupons => (), "coupon.hold_coupons", internal, "Holds an order's coupons." }
@@ -64,7 +64,7 @@ operation! { HoldCoupons => (), "coupon.hold_coupons", internal, "Holds an order
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseCoupons {
-    /// Whose.
+    /// The order.
     pub order_id: OrderId,
 }
 operation! { ReleaseCoupons => (), "coupon.release_coupons", internal, "Releases an order's redemptions." }

@@ -91,28 +91,29 @@ pub struct FlashSaleDescription {
     pub name: String,
 }
 
-/// Holds the pieces of reservations for an order: they live as long as its saga, even when the sale ends. 422 `FLASH_RESERVATION_INVALID`
-/// with `reason` when one is not there, not the buyer's, or lapsed. Asking again for the same order changes nothing.
+/// Holds flash sale reservations for an order: they last as long as its saga, even if the sale ends. Repeating it
+/// changes nothing. 422 `FLASH_RESERVATION_INVALID` with `reason` when one does not exist, has expired or is another
+/// buyer's.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct HoldFlashPieces {
-    /// Which order.
+pub struct HoldFlashReservations {
+    /// The order.
     pub order_id: OrderId,
     /// The buyer.
     pub user_id: Option<UserId>,
     /// The reservations.
     pub reservation_ids: Vec<FlashReservationId>,
 }
-operation! { HoldFlashPieces => (), "flashsale.hold_pieces", internal, "Assigns flash sale reservations to an order." }
+operation! { HoldFlashReservations => (), "flashsale.hold_reservations", internal, "Assigns flash sale reservations to an order." }
 
-/// Releases an order's flash pieces, held or bought, once.
+/// Releases an order's flash sale units, held or bought, once.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ReleaseFlashPieces {
-    /// Whose.
+pub struct ReleaseFlashReservations {
+    /// The order.
     pub order_id: OrderId,
 }
-operation! { ReleaseFlashPieces => (), "flashsale.release_pieces", internal, "Releases an order's flash sale units." }
+operation! { ReleaseFlashReservations => (), "flashsale.release_reservations", internal, "Releases an order's flash sale units." }
 
 /// Finds a sale of a campaign, unless deleted, so that a campaign in use is not deleted.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

@@ -47,24 +47,24 @@ pub struct Availability {
 }
 json_reply!(Availability);
 
-/// Holds stock for an order, all or nothing. Pinned from the start: the hold lives until the order's saga ends it.
-/// Asking again for the same order changes nothing. Short stock is 409 `INSUFFICIENT_STOCK` naming every short SKU.
+/// Holds stock for an order, all or nothing, without expiry: the hold lasts until the order's saga ends it. Repeating
+/// it changes nothing. 409 `INSUFFICIENT_STOCK` with every SKU that is short.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HoldStock {
-    /// For whom.
+    /// The order.
     pub order_id: OrderId,
-    /// What, each variant once.
+    /// The units, each variant once.
     pub items: Vec<VariantQuantity>,
 }
 operation! { HoldStock => (), "inventory.hold_stock", internal, "Holds stock for an order." }
 
-/// Releases what an order holds; what it bought is put back into stock by movements. Asking again changes nothing. Without a
-/// hold it is noted, so that one that comes late is refused.
+/// Releases an order's stock: held units become available, units that left are put back by movements. Repeating it
+/// changes nothing. Without a hold it leaves a tombstone, so that a hold that arrives later is refused.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseStock {
-    /// Whose.
+    /// The order.
     pub order_id: OrderId,
 }
 operation! { ReleaseStock => (), "inventory.release_stock", internal, "Releases the stock held for an order." }

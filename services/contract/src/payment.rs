@@ -13,10 +13,10 @@ pub const DUE: &str = "an order that waits for its money has a payment that can 
 /// Orders and payments both state the effect of each approved return: refunded and no longer due.
 pub const SETTLED: &str = "a return's refund = its payment's refund";
 /// Orders and payments both state the refunds of each order.
-pub const GAVE: &str = "an order's refunds = its payment's refunds";
+pub const PAYMENT_REFUNDS: &str = "an order's refunds = its payment's refunds";
 
 /// The effect of a return, as both state it.
-pub fn gave(refund: Amount, voided: Amount) -> String {
+pub fn return_effect(refund: Amount, voided: Amount) -> String {
     format!("{refund} refunded, {voided} no longer due")
 }
 

@@ -201,28 +201,28 @@ pub struct PromotionUse {
     pub amount: Amount,
 }
 
-/// Takes the uses of an order's promotions against every limit and budget, all or nothing, pinned until the order ends.
-/// 422 `PROMOTION_INVALID` with `promotionId` and `reason` when one has not enough left. Asking again for the same order
-/// changes nothing.
+/// Holds the uses of an order's promotions against every limit and budget, all or nothing, until the order ends.
+/// Repeating it changes nothing. 422 `PROMOTION_INVALID` with `promotionId` and `reason` when a limit or budget is
+/// reached.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HoldUses {
-    /// For which order.
+    /// The order.
     pub order_id: OrderId,
-    /// Who buys.
+    /// The buyer.
     pub buyer: Buyer,
-    /// The shipping address in a form that limits per address compare.
+    /// The shipping address in the normal form of limits per address.
     pub address_key: Option<String>,
-    /// What is used.
+    /// The uses.
     pub uses: Vec<PromotionUse>,
 }
 operation! { HoldUses => (), "promotion.hold_uses", internal, "Holds an order's uses of promotions." }
 
-/// Gives an order's uses back, held or posted, once.
+/// Releases an order's uses, held or posted, once.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseUses {
-    /// Whose.
+    /// The order.
     pub order_id: OrderId,
 }
 operation! { ReleaseUses => (), "promotion.release_uses", internal, "Releases an order's uses of promotions." }
@@ -430,7 +430,7 @@ pub struct LineDiscount {
     pub amount: Amount,
 }
 
-/// Gets the terms that carts are priced on from the order service: the cap on discounts, shipping to an address, its
+/// Gets the terms that carts are priced with from the order service: the cap on discounts, shipping to an address, its
 /// tax rates.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -446,7 +446,7 @@ pub struct GetPricingTerms {
     /// The tax classes whose rates are requested.
     pub tax_classes: Vec<String>,
 }
-operation! { GetPricingTerms => PricingTerms, "order.pricing_terms", internal, "The terms that carts are priced on." }
+operation! { GetPricingTerms => PricingTerms, "order.pricing_terms", internal, "The terms that carts are priced with." }
 
 /// The answer to [`GetPricingTerms`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]

@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_says_to_others_what_it_was_made_of() {
+    fn a_refusal_keeps_its_payload() {
         let short = Short { sku: "A-1".parse().unwrap(), asked: 3, available: 1 };
         let stock = InsufficientStock { items: vec![short] };
         let error = Error::from(stock.clone());

@@ -32,25 +32,25 @@ pub struct PointsValue {
 }
 json_reply!(PointsValue);
 
-/// Holds points for an order, oldest first, pinned until the order ends: 422 `POINTS_INSUFFICIENT` with `reason` when there
-/// are not enough. Asking again for the same order changes nothing.
+/// Holds points for an order, those that expire first, until the order ends. Repeating it changes nothing. 422
+/// `POINTS_INSUFFICIENT` with `reason` when there are too few.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HoldPoints {
-    /// For which order.
+    /// The order.
     pub order_id: OrderId,
-    /// Whose.
+    /// The user.
     pub user_id: UserId,
-    /// How many.
+    /// The number of points.
     pub points: u32,
 }
 operation! { HoldPoints => (), "reward.hold_points", internal, "Holds points for an order." }
 
-/// Releases an order's points, held or spent, and takes back what it earned, once.
+/// Releases an order's points, held or spent, and revokes what it earned, once.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleasePoints {
-    /// Whose.
+    /// The order.
     pub order_id: OrderId,
 }
 operation! { ReleasePoints => (), "reward.release_points", internal, "Releases an order's points." }

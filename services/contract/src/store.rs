@@ -139,8 +139,8 @@ operation! {
     "Reports the outcome of a currency lock."
 }
 
-/// Does work that writes amounts in `currency`, which cannot change in the meantime; `written` tells from the result
-/// whether any were written. A refusal as a whole fixes nothing.
+/// Does work that writes amounts in `currency`, which cannot change in the meantime. `written` says whether a result
+/// wrote any. An error fixes nothing.
 pub async fn write_amounts<T>(
     cx: &Cx,
     currency: Currency,

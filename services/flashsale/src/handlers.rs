@@ -7,7 +7,7 @@ use promox_contract::campaign::GetCampaignStates;
 use promox_contract::codes;
 use promox_contract::flashsale::{
     DescribeFlashSales, FindReferencingSale, FlashLines, FlashRefusal, FlashSaleDescriptions, GetReservedLines,
-    HoldFlashPieces, ReferencingSale, ReleaseFlashPieces,
+    HoldFlashReservations, ReferencingSale, ReleaseFlashReservations,
 };
 use promox_contract::ids::{CampaignId, FlashSaleId};
 use promox_contract::product::{DescribeSkus, ResolveSkus, SkuDescriptions};
@@ -375,8 +375,8 @@ async fn stopped(cx: &Cx, ids: Vec<CampaignId>) -> Result<Vec<(CampaignId, Rejec
     Ok(states.into_iter().filter_map(|state| Some((state.id, state.reason.filter(stopped)?))).collect())
 }
 
-impl Transact<HoldFlashPieces> for FlashSales {
-    async fn transaction(&self, _: &Cx, op: HoldFlashPieces) -> Result<Transaction<()>, Error> {
+impl Transact<HoldFlashReservations> for FlashSales {
+    async fn transaction(&self, _: &Cx, op: HoldFlashReservations) -> Result<Transaction<()>, Error> {
         check_named(op.reservation_ids.len())?;
         Ok(self.db.transaction(move |tx| claims::hold(tx, op.order_id, op.user_id, &op.reservation_ids)))
     }
@@ -390,8 +390,8 @@ fn check_named(named: usize) -> Result<(), Error> {
     Err(Error::field("/flashSaleReservationIds", detail))
 }
 
-impl Handle<ReleaseFlashPieces> for FlashSales {
-    async fn handle(&self, cx: &Cx, op: ReleaseFlashPieces) -> Result<(), Error> {
+impl Handle<ReleaseFlashReservations> for FlashSales {
+    async fn handle(&self, cx: &Cx, op: ReleaseFlashReservations) -> Result<(), Error> {
         self.freeing(cx, Lane::Normal, move |tx| claims::release(tx, op.order_id)).await
     }
 }

@@ -37,7 +37,7 @@ mod tests;
 use std::sync::Arc;
 
 use promox_contract::flashsale::{
-    DescribeFlashSales, FindReferencingSale, GetReservedLines, HoldFlashPieces, ReleaseFlashPieces,
+    DescribeFlashSales, FindReferencingSale, GetReservedLines, HoldFlashReservations, ReleaseFlashReservations,
 };
 use promox_contract::ids::FlashSaleId;
 use promox_kernel::{Cx, Error, Job, Listeners, Registry, register};
@@ -78,8 +78,8 @@ impl Service for FlashSales {
     fn register(self: &Arc<Self>, registry: &mut Registry) {
         register!(registry, self; ListSales, ListActiveSales, GetSale, CreateSale, UpdateSale, CancelSale, DeleteSale);
         register!(registry, self; CreateReservation, ReleaseReservation, FollowSale);
-        register!(registry, self; DescribeFlashSales, GetReservedLines, ReleaseFlashPieces, FindReferencingSale);
-        promox_storage::register_transactions!(registry, self; HoldFlashPieces);
+        register!(registry, self; DescribeFlashSales, GetReservedLines, ReleaseFlashReservations, FindReferencingSale);
+        promox_storage::register_transactions!(registry, self; HoldFlashReservations);
     }
 
     fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {

@@ -4,7 +4,7 @@ use promox_contract::analytics::{COUNTED, CREDITED, GIVEN_BACK, REFUNDED, counte
 use promox_contract::inventory::{SOLD, SkuQuantity, units_out};
 use promox_contract::order::OrderStatus;
 use promox_contract::payment::{
-    DUE, GAVE, PAID, PaymentCaptured, PaymentFailed, PaymentRefunded, PaymentStatus, SETTLED, gave,
+    DUE, PAID, PAYMENT_REFUNDS, PaymentCaptured, PaymentFailed, PaymentRefunded, PaymentStatus, SETTLED, return_effect,
 };
 use promox_contract::product::{VARIANTS, variant_named};
 use promox_contract::reward::{EARNED, SPENT};
@@ -182,15 +182,15 @@ fn state_money(order: &Order, returns: &[Return], report: &mut Report) {
         }
     }
     if order.given_back > voided {
-        report.left(GAVE, order.id, order.given_back - voided);
+        report.left(PAYMENT_REFUNDS, order.id, order.given_back - voided);
     }
     for row in returns {
         if row.due_at.is_some() {
-            [GAVE, PAID, DUE].into_iter().for_each(|invariant| report.open(invariant, order.id));
+            [PAYMENT_REFUNDS, PAID, DUE].into_iter().for_each(|invariant| report.open(invariant, order.id));
             report.open(SETTLED, row.id.0);
         }
         if row.status == ReturnStatus::Approved && order.payment_id.is_some() {
-            report.left(SETTLED, row.id.0, gave(row.refund, row.voided));
+            report.left(SETTLED, row.id.0, return_effect(row.refund, row.voided));
         }
     }
 }
@@ -209,7 +209,7 @@ fn open_unheard(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
         } else {
             continue;
         };
-        [GAVE, PAID, DUE, GIVEN_BACK].into_iter().for_each(|invariant| report.open(invariant, order_id));
+        [PAYMENT_REFUNDS, PAID, DUE, GIVEN_BACK].into_iter().for_each(|invariant| report.open(invariant, order_id));
     }
     Ok(())
 }
@@ -280,7 +280,7 @@ fn check_saga(tx: &Tx<'_>, order: &Order, report: &mut Report) -> Result<(), Sto
         format!("order {} is PENDING without a saga", order.id)
     });
     if saga.is_some() {
-        [GAVE, PAID, DUE].into_iter().for_each(|invariant| report.open(invariant, order.id));
+        [PAYMENT_REFUNDS, PAID, DUE].into_iter().for_each(|invariant| report.open(invariant, order.id));
     }
     let undoes = |saga: &Saga| saga.draft.open().is_ok_and(|draft| draft.undo.is_some());
     let undoing = saga.as_ref().is_none_or(|saga| pending || undoes(saga));

@@ -1,7 +1,7 @@
 //! The invariants of payments, recomputed from the ledger, and the facts that orders must agree with.
 
 use promox_contract::analytics::GIVEN_BACK;
-use promox_contract::payment::{DUE, GAVE, PAID, PaymentStatus as Status, SETTLED, gave};
+use promox_contract::payment::{DUE, PAID, PAYMENT_REFUNDS, PaymentStatus as Status, SETTLED, return_effect};
 use promox_contract::store::IN_CURRENCY;
 use promox_kernel::Amount;
 use promox_storage::{Report, StoreError, Tx};
@@ -96,7 +96,7 @@ fn check_refunds(tx: &Tx<'_>, report: &mut Report, payment: &Payment) -> Result<
         |refund: &Refund| refund.status == RefundStatus::Succeeded || rules::return_of(&refund.reference).is_some();
     let given: Amount = refunds.iter().filter(|refund| known(refund)).map(|refund| refund.amount).sum();
     if given > Amount::ZERO {
-        report.right(GAVE, payment.order_id, given);
+        report.right(PAYMENT_REFUNDS, payment.order_id, given);
     }
     Ok(refunds.len())
 }
@@ -104,7 +104,7 @@ fn check_refunds(tx: &Tx<'_>, report: &mut Report, payment: &Payment) -> Result<
 /// A return's refund is the one with its reference, and orders agree with it.
 fn check_settlement(tx: &Tx<'_>, report: &mut Report, settlement: &Settlement) -> Result<(), StoreError> {
     let Settlement { return_id, payment_id, refund, voided, .. } = settlement;
-    report.right(SETTLED, *return_id, gave(*refund, *voided));
+    report.right(SETTLED, *return_id, return_effect(*refund, *voided));
     let known = tx.get_by::<RefundByReference>((*payment_id, &rules::return_reference(*return_id)))?;
     let claimed = known.map_or(Amount::ZERO, |refund| refund.amount);
     report.check("payment: a return's refund is the amount decided", claimed == *refund, || {

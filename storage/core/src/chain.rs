@@ -1,8 +1,8 @@
-//! Chains: transactions of several services in an order, handed to the store in one call.
+//! Chains: an ordered list of transactions of several services, handed to the store in one call.
 //!
-//! The links stay transactions of their own: one that refuses leaves those before it done, and after a crash any first part of a
-//! chain may be done and the rest not, whichever engine runs it. What an engine can give is fewer waits: all links of a chain
-//! become durable together. Who builds a chain cannot tell, and must be able to go on from each of its links.
+//! The links remain separate transactions: a refused link leaves earlier ones done, and after a crash any first part of a
+//! chain may be done and the rest not, whichever engine runs it. Engines can only save waiting, by making all links of a
+//! chain durable together. The caller cannot tell, and must be able to continue after any link.
 
 use std::sync::Arc;
 
@@ -12,17 +12,18 @@ use crate::db::Answered;
 use crate::transaction::Transactions;
 use crate::{Engine, Lane, Transaction, WorkOrder};
 
-/// Links that are handed to an engine in one call, at most.
+/// Maximum links that are handed to an engine in one call.
 const MOST_LINKS: usize = 16;
 
-/// What became of a link.
+/// The outcome of a link.
 #[derive(Clone, Debug)]
 pub enum Outcome<T> {
-    /// It is done, and durable.
+    /// It is done and durable.
     Done(T),
-    /// It was refused or has failed. As with every call, a failure that is no refusal may mean that it is not known whether it was done.
+    /// It was refused or has failed. As with every call, after a failure other than a refusal it may be unknown whether
+    /// it was done.
     Refused(Error),
-    /// It was not run: a link before it was refused or has failed.
+    /// It was not run, because an earlier link was refused or has failed.
     Skipped,
 }
 
@@ -41,22 +42,22 @@ impl<T> Outcome<T> {
     }
 }
 
-/// Transactions in the order in which they are to be done. After one that is refused or fails the rest are skipped.
+/// Transactions in the order in which they run. After one that is refused or fails the rest are skipped.
 #[must_use]
 pub struct Chain<T>(Vec<Link<T>>);
 
 enum Link<T> {
-    /// A transaction of who builds the chain.
+    /// A transaction of the caller's own service.
     Own(Transaction<T>),
-    /// An operation, once it is known where it runs.
+    /// An operation; where it runs is resolved when the chain runs.
     Call(Box<dyn FnOnce(Cx) -> BoxFuture<Result<Ready<T>, Error>> + Send>),
 }
 
-/// A link that can be run.
+/// A link that is ready to run.
 enum Ready<T> {
-    /// On an engine of this process, under the idempotency key or without one.
+    /// On an engine of this process, with the idempotency key if there is one.
     Here(Transaction<T>, Option<Arc<Claim>>),
-    /// By a call: its service is on another node, or does more than a transaction.
+    /// By a call: its service is on another node, or the operation is more than a transaction.
     Elsewhere(BoxFuture<Result<T, Error>>),
 }
 
@@ -73,13 +74,13 @@ impl<T> Default for Chain<T> {
 }
 
 impl<T: Send + 'static> Chain<T> {
-    /// How many links it has.
+    /// The number of links.
     pub fn links(&self) -> usize {
         self.0.len()
     }
 
-    /// Appends a transaction of the caller's own service. An answer that it keeps for the idempotency key of the request is recorded
-    /// there, as by [`Db::write`](crate::Db::write).
+    /// Appends a transaction of the caller's own service. A reply that it stores with the request's idempotency key is
+    /// recorded on the request, as by [`Db::write`](crate::Db::write).
     pub fn then(&mut self, transaction: Transaction<T>) {
         self.0.push(Link::Own(transaction));
     }
@@ -89,9 +90,9 @@ impl<T: Send + 'static> Chain<T> {
         self.0.push(Link::Call(Box::new(move |cx| Box::pin(ready(cx, op, convert)))));
     }
 
-    /// Runs the links in their order; the outcome of each. Links that follow each other and run on one engine of this process are
-    /// handed to it in one call, the others are called in turn. The request's deadline ends the wait: then whatever was handed over
-    /// with the link that it met has failed.
+    /// Runs the links in order and returns the outcome of each. Consecutive links on one engine of this process are
+    /// handed to it in one call, the others are called in turn. The request's deadline ends the wait: the links that it
+    /// interrupts count as failed.
     pub async fn run(self, cx: &Cx) -> Vec<Outcome<T>> {
         let wanted = self.0.len();
         let mut run = Run { cx, together: Vec::new(), outcomes: Vec::with_capacity(wanted) };
@@ -111,7 +112,7 @@ impl<T: Send + 'static> Chain<T> {
     }
 }
 
-/// Finds out where an operation runs, and makes it ready there.
+/// Resolves where an operation runs.
 async fn ready<O: Op, T: Send + 'static>(cx: Cx, op: O, convert: fn(O::Reply) -> T) -> Result<Ready<T>, Error> {
     let Some(transactions) = cx.node.in_process::<Transactions<O>>() else {
         return Ok(Ready::Elsewhere(Box::pin(async move { cx.call(op).await.map(convert) })));
@@ -120,7 +121,7 @@ async fn ready<O: Op, T: Send + 'static>(cx: Cx, op: O, convert: fn(O::Reply) ->
     Ok(Ready::Here(transaction.map(convert), None))
 }
 
-/// A chain on its way.
+/// A running chain.
 struct Run<'a, T> {
     cx: &'a Cx,
     /// Links that are handed to their engine in one call.
@@ -129,7 +130,7 @@ struct Run<'a, T> {
 }
 
 impl<T: Send + 'static> Run<'_, T> {
-    /// Adds a link to those that go together, or runs these and then it; whether the chain goes on.
+    /// Adds a link to those that go together, or runs these and then the link. Returns whether the chain continues.
     async fn add(&mut self, next: Result<Ready<T>, Error>) -> bool {
         match next {
             Ok(Ready::Here(transaction, claim)) => {
@@ -146,14 +147,14 @@ impl<T: Send + 'static> Run<'_, T> {
         }
     }
 
-    /// Notes an outcome; whether the chain goes on.
+    /// Records an outcome. Returns whether the chain continues.
     fn note(&mut self, outcome: Outcome<T>) -> bool {
         let goes_on = outcome.is_done();
         self.outcomes.push(outcome);
         goes_on
     }
 
-    /// Runs the links that go together; whether the chain goes on.
+    /// Runs the links that go together. Returns whether the chain continues.
     async fn commit(&mut self) -> bool {
         let Some((first, _)) = self.together.first() else { return true };
         let (engine, cx) = (first.db.engine().clone(), self.cx);
@@ -172,7 +173,7 @@ impl<T: Send + 'static> Run<'_, T> {
         }
     }
 
-    /// Runs links one after the other on an engine that cannot take them together; whether the chain goes on.
+    /// Runs links one by one on an engine that cannot take them together. Returns whether the chain continues.
     async fn in_turn(&mut self, engine: &dyn Engine, orders: Vec<WorkOrder>, answers: Vec<Answer<T>>) -> bool {
         for (order, (answered, claim)) in orders.into_iter().zip(answers) {
             engine.submit(order);
@@ -185,7 +186,7 @@ impl<T: Send + 'static> Run<'_, T> {
     }
 }
 
-/// Where the answer of a link comes, and the idempotency key that it may be kept for.
+/// The receiver of a link's result, and the idempotency key that its reply may be stored with.
 type Answer<T> = (Answered<T, Error>, Option<Arc<Claim>>);
 
 /// Waits for the outcomes of links that an engine has taken together.
@@ -193,7 +194,7 @@ async fn all<T>(cx: &Cx, answers: Vec<Answer<T>>) -> Vec<Outcome<T>> {
     let links = answers.len();
     let come = async {
         let mut outcomes = Vec::with_capacity(links);
-        // Links are answered in their order: who waits for the last one first is woken once.
+        // Links are answered in order, so waiting for the last one first wakes this task once.
         for (answered, claim) in answers.into_iter().rev() {
             outcomes.push(Outcome::of(answered.outcome(claim.as_deref()).await));
         }

@@ -1,4 +1,4 @@
-//! A service's way to its tables: short reads on a snapshot, writes through the engine's queue.
+//! A service's access to its tables: short reads on a snapshot, writes through the engine's queue.
 
 use std::sync::Arc;
 
@@ -27,13 +27,13 @@ impl Db {
         Self { engine, database }
     }
 
-    /// Which one it is.
+    /// The database.
     pub fn database(&self) -> Database {
         self.database
     }
 
-    /// Reads one consistent state, inline. What it reads is durable. The closure may run again: a remote engine gets what it
-    /// ran into that is not at hand, so that it never waits within a closure.
+    /// Reads one consistent state, inline; all of it is durable. The closure may run again: a remote engine fetches
+    /// what a run lacked, so that a closure never waits.
     pub async fn read<T, E, F>(&self, work: F) -> Result<T, E>
     where
         E: From<StoreError>,
@@ -42,8 +42,8 @@ impl Db {
         read_from(self.engine.snapshot(), self.database, work).await
     }
 
-    /// Runs a transaction and answers when it is durable. The closure may run again, so it acts only through `tx`;
-    /// an error drops all its changes. An answer that it keeps for the idempotency key of `cx` is recorded there.
+    /// Runs a transaction and returns when it is durable. The closure may run again, so it acts only through `tx`; an
+    /// error drops all its changes. A reply that it stores with the idempotency key of `cx` is recorded on the request.
     pub async fn write<T, E, F>(&self, cx: &Cx, work: F) -> Result<T, E>
     where
         T: Send + 'static,
@@ -53,7 +53,7 @@ impl Db {
         self.write_in(cx, Lane::Normal, work).await
     }
 
-    /// The same in a lane: bulk work lets others go first.
+    /// Runs a transaction in a lane: bulk work lets other work go first.
     pub async fn write_in<T, E, F>(&self, cx: &Cx, lane: Lane, work: F) -> Result<T, E>
     where
         T: Send + 'static,
@@ -63,7 +63,8 @@ impl Db {
         self.order(cx, lane, Vec::new(), work).await
     }
 
-    /// The same with keys that are known to be hot: an engine that would retry on them takes them one after the other.
+    /// Runs a transaction that names its contended keys: an engine that would retry on them runs such transactions one
+    /// after the other.
     pub async fn write_locked<T, E, F>(&self, cx: &Cx, mut locks: Vec<Vec<u8>>, work: F) -> Result<T, E>
     where
         T: Send + 'static,
@@ -86,7 +87,7 @@ impl Db {
         answered.outcome(cx.claim.as_deref()).await.unwrap_or_else(|| Err(StoreError::Stopped.into()))
     }
 
-    /// A transaction as an engine takes it, and where its answer comes.
+    /// A transaction as engines take it, and the receiver of its result.
     pub(crate) fn work_order<T, E, F>(
         &self,
         cx: &Cx,
@@ -105,7 +106,7 @@ impl Db {
         (WorkOrder { database: self.database, lane, stamp, locks, work }, Answered(answered))
     }
 
-    /// The engine that it is on.
+    /// Its engine.
     pub(crate) fn engine(&self) -> &Arc<dyn Engine> {
         &self.engine
     }
@@ -115,7 +116,7 @@ impl Db {
         self.engine.long_read()
     }
 
-    /// Signals after commits that told events; at most one signal waits.
+    /// Signals after commits with events; at most one signal is pending.
     pub fn subscribe(&self) -> flume::Receiver<()> {
         self.engine.subscribe()
     }
@@ -126,7 +127,7 @@ impl Db {
     }
 }
 
-/// Runs a closure on a state until all that it reads is at hand.
+/// Runs a closure on a state until everything that it reads has been fetched.
 pub(crate) async fn read_from<T, E, F>(mut state: Box<dyn Reader>, database: Database, work: F) -> Result<T, E>
 where
     E: From<StoreError>,
@@ -142,14 +143,14 @@ where
     }
 }
 
-/// The result of a transaction and the answer that it keeps for an idempotency key; nothing of a link that was skipped.
+/// The result of a transaction, and the reply that it stores with an idempotency key; nothing for a skipped link.
 type Answer<T, E> = Option<(Result<T, E>, Option<NewAnswer>)>;
 
-/// Where the answer of a transaction comes.
+/// The receiver of a transaction's result.
 pub(crate) struct Answered<T, E>(oneshot::Receiver<Answer<T, E>>);
 
 impl<T, E: From<StoreError>> Answered<T, E> {
-    /// Waits for the result; `None` of a link that was skipped. An answer that was kept for the key of `claim` is recorded there.
+    /// Waits for the result; `None` for a skipped link. A reply stored with the key of `claim` is recorded on it.
     pub(crate) async fn outcome(self, claim: Option<&Claim>) -> Option<Result<T, E>> {
         let Ok(answer) = self.0.await else { return Some(Err(StoreError::Stopped.into())) };
         let (result, stored) = answer?;
@@ -160,7 +161,7 @@ impl<T, E: From<StoreError>> Answered<T, E> {
     }
 }
 
-/// A closure with its result and who waits for it.
+/// A closure with its result and its receiver.
 struct Closure<T, E, F> {
     work: F,
     result: Option<Result<T, E>>,
@@ -192,10 +193,10 @@ where
 
     fn answer(self: Box<Self>) {
         let Self { work, result, stored, answer } = *self;
-        // What the closure holds, perhaps the last handle of the store, goes before the answer: who has the answer may
-        // close the store, and no store is closed from within.
+        // Drop what the closure holds, perhaps the last handle of the store, before the reply: its receiver may close
+        // the store, which must not happen on the store's own thread.
         drop(work);
-        // Nobody may wait any more; the work is done all the same.
+        // The receiver may be gone; the work is done all the same.
         let _ = answer.send(result.map(|result| (result, stored)));
     }
 }

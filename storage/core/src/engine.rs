@@ -24,34 +24,35 @@ pub enum Direction {
 /// A key without its space, and its value.
 pub type Item = (Vec<u8>, Bytes);
 
-/// One consistent state of the store, as far as it is at hand.
+/// One consistent state of the store, as far as it has been fetched.
 ///
-/// A reader never waits. What a remote engine has not fetched yet is [`StoreError::Unfetched`]: the engine fetches what the
-/// transaction ran into ([`Tx::wants`]), and the closure runs again.
+/// A reader never waits. What a remote engine has not
+/// fetched is [`StoreError::Unfetched`]: the engine fetches what the transaction lacked ([`Tx::wants`]), and the
+/// closure runs again.
 pub trait Reader: Send {
     /// The value of a key.
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
 
-    /// The values of several keys, in their order; one round trip where the store is remote.
+    /// The values of several keys, in order; one round trip if the store is remote.
     fn get_many(&self, space: Space, keys: &[Vec<u8>]) -> Result<Vec<Option<Bytes>>, StoreError> {
         keys.iter().map(|key| self.get(space, key)).collect()
     }
 
-    /// The items of a range, read as they are asked for.
+    /// The items of a range, read lazily.
     fn scan<'a>(
         &'a self,
         range: &KeyRange,
         direction: Direction,
     ) -> Box<dyn Iterator<Item = Result<Item, StoreError>> + 'a>;
 
-    /// The version of a key that is there, on an engine that checks at the commit what a transaction read.
+    /// The version of an existing key, on an engine that validates reads at the commit.
     fn version(&self, space: Space, key: &[u8]) -> Option<Version> {
         let _ = (space, key);
         None
     }
 
-    /// This state, or a newer one that is durable, in which `wants` is at hand beside what was before. A reader that has
-    /// everything at hand is never asked.
+    /// This state, or a newer durable one, with `wants` fetched in addition. Never called on a reader that has
+    /// everything.
     fn fetch(self: Box<Self>, wants: Wants) -> Fetching {
         drop(wants);
         Box::pin(std::future::ready(Err(StoreError::Unfetched)))
@@ -61,7 +62,7 @@ pub trait Reader: Send {
 /// A state that is being fetched.
 pub type Fetching = Pin<Box<dyn Future<Output = Result<Box<dyn Reader>, StoreError>> + Send>>;
 
-/// One change: a value, or `None` for gone.
+/// One change: a value, or `None` for a removal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Write {
     /// The space.
@@ -83,14 +84,14 @@ pub struct Claim {
     pub name: &'static str,
 }
 
-/// What a transaction changes, in key order, and the events it tells.
+/// The changes of a transaction in key order, and its events.
 #[derive(Debug, Default)]
 pub struct Batch {
     /// Row and index changes.
     pub writes: Vec<Write>,
-    /// Events, in the order they were told; the engine gives them their positions.
+    /// Events, in the order in which they were emitted; the engine assigns their positions.
     pub events: Vec<NewEvent>,
-    /// How many ids of which tables it has given out.
+    /// The number of ids assigned, by table.
     pub ids: Vec<(Space, i64)>,
     /// Keys that the write itself checks, if the engine asked for that ([`Tx::claiming`]).
     pub claims: Vec<Claim>,
@@ -98,24 +99,24 @@ pub struct Batch {
     pub reads: Reads,
 }
 
-/// Who goes first: bulk work gets at most a quarter of a group.
+/// Priorities: bulk work gets at most a quarter of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
-    /// Somebody waits for it.
+    /// A caller waits for it.
     Normal,
-    /// Imports, back-fills, consumers far behind.
+    /// Imports, back-fills, consumers that are far behind.
     Bulk,
 }
 
-/// A transaction as an engine runs it: any number of times, then answers once.
+/// A transaction as an engine runs it: any number of times, with one reply.
 pub trait Work: Send {
-    /// Runs the closure; whether its changes are to be committed.
+    /// Runs the closure. Returns whether its changes are to be committed.
     fn run(&mut self, tx: &mut Tx<'_>) -> bool;
     /// Replaces the result by an error of the store.
     fn fail(&mut self, error: StoreError);
-    /// Replaces the result by the statement that it was not run: an earlier link of its chain has refused or failed.
+    /// Marks it as skipped: an earlier link of its chain was refused or has failed.
     fn skip(&mut self);
-    /// Gives the result to who waits. Called once, when the group is durable.
+    /// Sends the result to its receiver. Called once, when the group is durable.
     fn answer(self: Box<Self>);
 }
 
@@ -127,7 +128,7 @@ pub struct WorkOrder {
     pub lane: Lane,
     /// The time and trace of the request.
     pub stamp: Stamp,
-    /// Keys that are known to be hot, for engines that lock; sorted.
+    /// Contended keys, sorted, for engines with locks.
     pub locks: Vec<Vec<u8>>,
     /// What to do.
     pub work: Box<dyn Work>,
@@ -139,31 +140,31 @@ impl fmt::Debug for WorkOrder {
     }
 }
 
-/// An engine keeps the tables of both databases.
+/// A storage engine for the tables of both databases.
 pub trait Engine: Send + Sync + 'static {
     /// Queues work. It is always answered: with its result once that is durable, or with an error.
     fn submit(&self, order: WorkOrder);
 
-    /// Queues the links of a chain. Each runs on what those before it left, and after one that refused or failed the rest are
-    /// skipped; all are answered, in their order. An engine that can do no better than to run them in turn gives them back, and
-    /// [`Chain`](crate::Chain) does that.
+    /// Queues the links of a chain. Each runs on the state that earlier ones left; after a refused or failed one the
+    /// rest are skipped; all are answered in order. An engine without support for chains returns the links, and
+    /// [`Chain`](crate::Chain) runs them one by one.
     fn submit_chain(&self, links: Vec<WorkOrder>) -> Result<(), Vec<WorkOrder>> {
         Err(links)
     }
 
-    /// The newest durable state, as far as it is at hand. Cheap; do not keep it long.
+    /// The newest durable state, as far as it has been fetched. Cheap; do not keep it long.
     fn snapshot(&self) -> Box<dyn Reader>;
 
     /// A state that may be held for minutes (backup, export, verify): at most two at a time, else [`StoreError::Busy`].
     fn long_read(&self) -> Result<Box<dyn Reader>, StoreError>;
 
-    /// Signals, at most one waiting, after each commit that told events.
+    /// Signals, at most one pending, after each commit with events.
     fn subscribe(&self) -> flume::Receiver<()>;
 
     /// The time of the newest commit, which the clock must not fall behind.
     fn last_commit(&self) -> Timestamp;
 
-    /// Checks what the engine keeps beside the rows that it reads.
+    /// Checks the data that the engine keeps besides the rows that it reads.
     fn audit(&self, report: &mut Report) -> Result<(), StoreError> {
         let _ = report;
         Ok(())

@@ -1,9 +1,9 @@
-//! Holds: a party takes something scarce, and keeps it or gives it back once that is decided.
+//! Holds: something scarce is taken for an order, and used up or released once the order is decided.
 //!
-//! A hold is known by its kind and a reference, for most the order that it is for. It is held, then posted when the order is
-//! confirmed, released when it is not to be, or expired when its time is up; what was posted can be reversed. All of that is
-//! the same for stock, budgets, points or uses, and stands here once. Which rows keep a hold, with which lines and amounts,
-//! and what a step means for them, is its service's.
+//! A hold is identified by its kind and a reference, usually an order. It is posted when the order is confirmed,
+//! released when it fails, or expired after its time; a posted hold can be reversed. This protocol is the same for
+//! stock, budgets, points and uses, and is implemented here only. The service decides which rows represent a hold, with
+//! which lines and amounts, and what each step does to them.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -14,41 +14,41 @@ use crate::system::Tombstone;
 use crate::{Record, Report, StoreError, Tx};
 
 text_enum! {
-    /// Where a hold stands.
+    /// The state of a hold.
     HoldState {
-        /// Taken; nothing is decided yet.
+        /// Taken, but not decided.
         Held = "HELD",
         /// Used up.
         Posted = "POSTED",
-        /// Given back before it was used up.
+        /// Returned before it was used up.
         Released = "RELEASED",
-        /// Given back because its time was up.
+        /// Returned because its time was up.
         Expired = "EXPIRED",
-        /// Given back after it was used up.
+        /// Returned after it was used up.
         Reversed = "REVERSED",
     }
 }
 
-/// What happens to a hold.
+/// A step of a hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HoldStep {
-    /// What is held is used up.
+    /// The held amount is used up.
     Post,
-    /// What is held is given back.
+    /// The held amount is returned.
     Release,
-    /// What is held is given back because its time is up.
+    /// The held amount is returned because its time is up.
     Expire,
-    /// What was used up is given back.
+    /// The used amount is returned.
     Reverse,
 }
 
 impl HoldState {
-    /// Whether it counts: held or used up.
+    /// Whether it counts: held or posted.
     pub const fn is_live(self) -> bool {
         matches!(self, Self::Held | Self::Posted)
     }
 
-    /// Where a step leads; `None` when it is not to be taken from here.
+    /// The state after a step; `None` if the step is not possible.
     pub const fn after(self, step: HoldStep) -> Option<Self> {
         match (self, step) {
             (Self::Held, HoldStep::Post) => Some(Self::Posted),
@@ -60,35 +60,35 @@ impl HoldState {
     }
 }
 
-/// What there is of a hold before it is taken.
+/// The state of a hold before it is taken.
 #[derive(Debug)]
 pub enum Begin<H> {
-    /// Nothing: it can be taken.
+    /// None: it can be taken.
     New,
     /// It was taken before; its rows, at least one.
     Already(Vec<H>),
-    /// It ended, or was released before it began: it is not taken again.
+    /// It has ended, or was released before it began: it cannot be taken again.
     Ended(HoldState),
 }
 
-/// A row of a hold. A hold has one, or as many as its service likes, such as one a campaign.
+/// A row of a hold. A hold has one row, or several, such as one per campaign.
 ///
-/// The methods are the whole protocol. Each runs within a transaction and may be repeated: a step that was taken is not taken
-/// twice. `effect` is what a step means for the service's amounts; it is called before the row is written, and may change it.
+/// The methods are the whole protocol. Each runs within a transaction and can be repeated: a step takes effect once.
+/// `effect` applies a step to the service's amounts; it is called before the row is written, and may change it.
 pub trait Hold: Record {
-    /// The kind of hold: no other table of the database has it.
+    /// The kind of hold, unique among the tables of a database.
     const KIND: &'static str;
-    /// What the holds of this kind are known by.
+    /// The type of a hold's reference.
     type Reference: Display + FromStr;
 
-    /// The rows of a hold, live or ended.
+    /// The rows of a hold, active or ended.
     fn of(tx: &Tx<'_>, reference: &Self::Reference) -> Result<Vec<Self>, StoreError>;
-    /// Where the row stands.
+    /// The state of the row.
     fn state(&self) -> HoldState;
-    /// Notes where the row stands from now on.
+    /// Sets the state of the row.
     fn set_state(&mut self, state: HoldState, at: Timestamp);
 
-    /// What there is of a hold that is about to be taken.
+    /// The state of a hold that is about to be taken.
     fn begin(tx: &Tx<'_>, reference: &Self::Reference) -> Result<Begin<Self>, StoreError> {
         let rows = Self::of(tx, reference)?;
         if let Some(ended) = rows.iter().map(Self::state).find(|state| !state.is_live()) {
@@ -101,7 +101,7 @@ pub trait Hold: Record {
         Ok(if released { Begin::Ended(HoldState::Released) } else { Begin::New })
     }
 
-    /// Takes a step with one row, if it is to be taken from where the row stands.
+    /// Takes a step with one row, if its state allows it.
     fn advance(
         mut self,
         tx: &mut Tx<'_>,
@@ -116,7 +116,7 @@ pub trait Hold: Record {
         Ok(self)
     }
 
-    /// Posts a hold. Nothing happens to one that is not there, was posted before or has ended.
+    /// Posts a hold. Does nothing if it does not exist, was posted before or has ended.
     fn post(
         tx: &mut Tx<'_>,
         reference: &Self::Reference,
@@ -125,8 +125,8 @@ pub trait Hold: Record {
         Self::of(tx, reference)?.into_iter().try_for_each(|row| row.advance(tx, HoldStep::Post, &mut effect).map(drop))
     }
 
-    /// Ends a hold: what is held is released, what was posted is reversed. Of one that is not there it is noted, so that it is
-    /// refused when it comes late.
+    /// Ends a hold: a held one is released, a posted one reversed. If there is none, leaves a tombstone, so that a late
+    /// hold is refused.
     fn release(
         tx: &mut Tx<'_>,
         reference: &Self::Reference,
@@ -143,7 +143,7 @@ pub trait Hold: Record {
         Ok(())
     }
 
-    /// Checks that what was released before it began was not taken later.
+    /// Checks that no hold that was released before it began was taken later.
     fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
         for tombstone in tx.scan::<Tombstone>().prefix((tx.database().number(), Self::KIND)).rows() {
             let tombstone = tombstone?;
@@ -162,7 +162,7 @@ fn tombstone_key<H: Hold>(tx: &Tx<'_>, reference: &H::Reference) -> (u32, String
     (tx.database().number(), H::KIND.to_owned(), reference.to_string())
 }
 
-/// Notes that a hold is not to be taken any more.
+/// Leaves a tombstone, so that a late hold is refused.
 fn refuse_late<H: Hold>(tx: &mut Tx<'_>, reference: &H::Reference) -> Result<(), StoreError> {
     let key = tombstone_key::<H>(tx, reference);
     if tx.get::<Tombstone>(&key)?.is_some() {

@@ -74,8 +74,8 @@ pub fn take_ids(
     Ok((next..end, tx.finish()?.writes))
 }
 
-/// Ids of a table for work that has to name a row before the transaction that writes it. Each is given once; those that are left when the
-/// process ends are never given.
+/// Ids of a table for work that names a row before the transaction that writes it. Each is assigned once; unused ones
+/// are lost when the process ends.
 pub struct IdPool<R> {
     db: Db,
     ids: Mutex<VecDeque<i64>>,
@@ -94,7 +94,7 @@ impl<R: Record> IdPool<R> {
         Self { db: db.clone(), ids: Mutex::default(), table: PhantomData }
     }
 
-    /// An id that no other row has had. One call in 64 takes ids by a transaction, and others wait for it.
+    /// An id that no other row has had. One call in 64 reserves ids by a transaction, and concurrent calls wait for it.
     pub async fn next(&self, cx: &Cx) -> Result<i64, Error> {
         let mut ids = self.ids.lock().await;
         if let Some(id) = ids.pop_front() {

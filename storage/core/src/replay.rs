@@ -1,4 +1,4 @@
-//! Idempotency keys: one row a caller and key, holding the answer from the moment it is decided.
+//! Idempotency keys: one row per caller and key, with the reply once it is decided.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,27 +8,27 @@ use promox_kernel::{Claim, Content, Cx, Error, Json, Reply, Response};
 use crate::system::{KeptByHour, StoredReply};
 use crate::{Db, Lane, StoreError, Tx};
 
-/// How long a key is stored: 25 hours, so that it is at least 24 whatever minute of the hour it came.
+/// How long a key is stored: 25 hours, so that it is at least 24 regardless of rounding to hours.
 const KEPT_HOURS: i64 = 25;
-/// How much longer one is stored that was claimed and not decided.
+/// How much longer a key is stored that was claimed but not decided.
 const UNDECIDED_HOURS: i64 = 30 * 24;
 /// Keys that one pruning batch removes.
 const PRUNE_BATCH: usize = 1_000;
 
-/// What is known of an idempotency key.
+/// The state of an idempotency key.
 #[derive(Debug)]
 pub enum Recall {
-    /// Nothing: go on.
+    /// Unknown: proceed.
     New,
-    /// The same caller used it for something else.
+    /// The same caller used it for another request.
     OtherRequest,
-    /// It is claimed and not decided; the id is the claimer's (the order's).
+    /// It is claimed and undecided; the id is that of the claiming work, such as the order.
     Undecided(i64),
-    /// The answer as it was given.
+    /// The stored reply.
     Decided(Response),
 }
 
-/// An answer that a transaction keeps for an idempotency key.
+/// A reply that a transaction stores with an idempotency key.
 #[derive(Debug)]
 pub(crate) struct NewAnswer {
     caller: String,
@@ -37,7 +37,7 @@ pub(crate) struct NewAnswer {
 }
 
 impl NewAnswer {
-    /// Tells the request that used the key that its answer is stored; any other request is left alone.
+    /// Records the stored reply on the request that used the key; does nothing for other requests.
     pub(crate) fn record(self, claim: &Claim) {
         if claim.caller == self.caller && claim.key == self.key {
             let _ = claim.recorded.set(self.response);
@@ -46,7 +46,7 @@ impl NewAnswer {
 }
 
 impl Tx<'_> {
-    /// What is known of a key.
+    /// The state of a key.
     pub fn recall(&self, claim: &Claim) -> Result<Recall, StoreError> {
         let Some(stored) = self.get::<StoredReply>(&self.reply_key(claim))? else { return Ok(Recall::New) };
         if stored.fingerprint != claim.fingerprint {
@@ -65,12 +65,12 @@ impl Tx<'_> {
         self.insert(&row)
     }
 
-    /// Gives a claimed key back: the work left nothing behind.
+    /// Releases a claimed key, because the work left nothing behind.
     pub fn unclaim(&mut self, claim: &Claim) -> Result<(), StoreError> {
         self.delete::<StoredReply>(&self.reply_key(claim)).map(drop)
     }
 
-    /// Keeps a decided answer. When it is durable, the request that used the key finds it recorded on its claim.
+    /// Stores a decided reply. Once it is durable, it is recorded on the request that used the key.
     pub fn keep(&mut self, claim: &Claim, response: &Response) -> Result<(), StoreError> {
         let subject = self.get::<StoredReply>(&self.reply_key(claim))?.and_then(|stored| stored.subject);
         let mut row = self.reply_row(claim, subject);
@@ -123,12 +123,12 @@ fn decided(status: u32, stored: StoredReply) -> Response {
 }
 
 impl Db {
-    /// What is known of a key.
+    /// The state of a key.
     pub async fn recall(&self, claim: &Claim) -> Result<Recall, StoreError> {
         self.read(|tx| tx.recall(claim)).await
     }
 
-    /// Keeps an answer that no transaction of the operation has stored: a refusal, or a reply that changed nothing.
+    /// Stores a reply that no transaction of the operation has stored: a refusal, or a reply without changes.
     pub async fn settle(&self, cx: &Cx, claim: Arc<Claim>, response: Response) -> Result<(), StoreError> {
         let response = Arc::new(response);
         self.write(cx, move |tx| tx.keep(&claim, &response)).await
@@ -151,9 +151,9 @@ impl Db {
         self.write(cx, answering).await
     }
 
-    /// Removes keys older than 24 hours, one bounded batch; whether there may be more. One that is claimed and not decided stays
-    /// for 30 days, also when the clock steps: without it the same request would be done a second time while the first is still
-    /// on its way.
+    /// Removes keys older than 24 hours, one bounded batch. Returns whether there may be more. Keys that are claimed
+    /// and undecided stay for 30 days, even if the clock jumps: without the key, the same request would be executed
+    /// again while the first is still running.
     pub async fn prune_keys(&self, cx: &Cx) -> Result<bool, Error> {
         self.write_in(cx, Lane::Bulk, move |tx| {
             let oldest = (tx.now() - Duration::from_secs(3600 * KEPT_HOURS.unsigned_abs())).seconds() / 3600;

@@ -97,7 +97,7 @@ impl TableDef {
         self.columns.iter().find(|column| column.name == name)
     }
 
-    /// The version in the row, if the table has a column `version`, which every change raises.
+    /// The version of the row, if the table has a column `version`, which every change increments.
     pub(crate) fn row_version(&self, mut columns: &[u8]) -> Option<i64> {
         for column in self.columns {
             if column.name == "version" && column.column_type == ColumnType::BigInt && !column.nullable {

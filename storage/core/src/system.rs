@@ -66,7 +66,7 @@ record! {
 }
 
 record! {
-    /// A hold that was released before it began: it is refused when it comes late.
+    /// A hold that was released before it began; a late hold is refused.
     pub(crate) struct Tombstone in Ecommerce.released_holds = 13, key(database: u32, kind: String, reference: String) {
         at: Timestamp,
     }

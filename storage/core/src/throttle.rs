@@ -1,7 +1,7 @@
-//! Limits on guessing: whoever fails too often waits.
+//! Limits on guessing: a client with too many failures has to wait.
 //!
-//! Failures are kept in the cache, by a digest of who failed; their loss costs a guesser a little less time. What a refusal
-//! says is for the service.
+//! Failures are kept in the cache, by a digest of the client; losing them costs a guesser a little less time. The
+//! message of a refusal is the service's.
 
 use std::time::Duration;
 
@@ -10,30 +10,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Cache, CacheSpace, Change};
 
-/// Guesses of one client that turned out right and are remembered beside wrong ones.
+/// Maximum right guesses that are remembered for a client with wrong ones.
 const MOST_RIGHT: usize = 64;
 /// The pauses between failures that cost nothing and the lock.
 const DOUBLING: BackOff = BackOff { first: Duration::from_secs(1), doublings: 16 };
 
-/// What failures cost.
+/// The price of failures.
 #[derive(Clone, Copy, Debug)]
 pub enum Pace {
-    /// So many failures in a window that begins with the first of them, then none until it ends.
+    /// A number of failures in a window that begins with the first; then none until it ends.
     Window {
-        /// Failures at most.
+        /// Maximum failures.
         most: u32,
         /// How long a window is.
         span: Duration,
     },
-    /// Pauses after each failure, which double from one second, and then a lock.
+    /// Pauses after each failure, doubling from one second, and then a lock.
     Doubling {
         /// Failures that cost nothing.
         free: u32,
-        /// From so many failures on, the pause is `lock`.
+        /// From this many failures on, the pause is `lock`.
         lock_at: u32,
         /// The longest pause.
         lock: Duration,
-        /// After so long without a failure all are forgotten.
+        /// After this long without a failure all are forgotten.
         forget: Duration,
     },
 }
@@ -46,7 +46,7 @@ struct Tries {
     /// When the last failed, in microseconds.
     last: i64,
     failures: u32,
-    /// Digests of the wrong guesses, where they are told apart.
+    /// Digests of the wrong guesses, where they are distinguished.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     wrong: Vec<u32>,
     /// Digests of right guesses of a client with wrong ones.
@@ -70,7 +70,7 @@ impl Tries {
 }
 
 impl Pace {
-    /// When the tries are forgotten.
+    /// When the failures are forgotten.
     fn ends(self, tries: &Tries) -> Timestamp {
         match self {
             Self::Window { span, .. } => Timestamp(tries.first) + span,
@@ -217,7 +217,7 @@ impl Throttle {
     }
 }
 
-/// A client by its digest: the cache may lie on a disk, and learns no addresses.
+/// A client's digest: the cache may be on disk, and contains no addresses.
 fn key(client: &str) -> Vec<u8> {
     sha256([client.as_bytes()]).to_vec()
 }

@@ -1,4 +1,5 @@
-//! A transaction that is ready to be run, alone or as a link of a chain; operations that are one transaction of their service.
+//! Transactions that are ready to run, alone or as links of a chain, and operations that are one transaction of their
+//! service.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use promox_kernel::{BoxFuture, Cx, Error, Handle, Op, Registry};
 
 use crate::{Db, Tx};
 
-/// A transaction of one service that has not been run.
+/// A transaction of one service that has not run.
 #[must_use]
 pub struct Transaction<T> {
     pub(crate) db: Db,
@@ -22,27 +23,27 @@ impl<T> std::fmt::Debug for Transaction<T> {
 }
 
 impl Db {
-    /// Makes a transaction to be run later. The closure may run again, so it acts only through `tx`; an error drops all its changes.
+    /// Prepares a transaction. The closure may run again, so it acts only through `tx`; an error drops all its changes.
     pub fn transaction<T>(&self, work: impl Fn(&mut Tx<'_>) -> Result<T, Error> + Send + 'static) -> Transaction<T> {
         Transaction { db: self.clone(), locks: Vec::new(), work: Box::new(work) }
     }
 }
 
 impl<T: Send + 'static> Transaction<T> {
-    /// Names keys that are known to be hot, as [`Db::write_locked`] does.
+    /// Names contended keys, as [`Db::write_locked`] does.
     pub fn locking(self, mut locks: Vec<Vec<u8>>) -> Self {
         locks.sort();
         locks.dedup();
         Self { locks, ..self }
     }
 
-    /// Turns its value into another one.
+    /// Converts its value.
     pub fn map<U>(self, convert: impl Fn(T) -> U + Send + 'static) -> Transaction<U> {
         let Self { db, locks, work } = self;
         Transaction { db, locks, work: Box::new(move |tx| work(tx).map(&convert)) }
     }
 
-    /// Runs it by itself and answers when it is durable.
+    /// Runs it alone and returns when it is durable.
     pub async fn run(self, cx: &Cx) -> Result<T, Error> {
         let Self { db, locks, work } = self;
         db.write_locked(cx, locks, work).await
@@ -53,7 +54,7 @@ impl<T: Send + 'static> Transaction<T> {
 /// as `async fn transaction(&self, cx: &Cx, op: O) -> Result<Transaction<O::Reply>, Error>` and register it with
 /// [`register_transactions!`](crate::register_transactions).
 pub trait Transact<O: Op>: Send + Sync + 'static {
-    /// Checks the operation and gives the transaction that carries it out. What it asks of others, it asks now.
+    /// Checks the operation and prepares its transaction. Other services are called here, before it runs.
     fn transaction(&self, cx: &Cx, op: O) -> impl Future<Output = Result<Transaction<O::Reply>, Error>> + Send;
 }
 
@@ -66,7 +67,7 @@ impl<O: Op, S: Transact<O>> Handle<O> for Transacting<S> {
     }
 }
 
-/// How an operation becomes a transaction in this process, by its type.
+/// How operations become transactions in this process, by type.
 pub(crate) struct Transactions<O: Op>(
     Box<dyn Fn(Cx, O) -> BoxFuture<Result<Transaction<O::Reply>, Error>> + Send + Sync>,
 );
@@ -78,7 +79,7 @@ impl<O: Op> Transactions<O> {
     }
 }
 
-/// Registers what `service` does for `O`, as an operation and as a link of chains.
+/// Registers the handler of `O`, as an operation and as a link of chains.
 pub fn register_transaction<O: Op, S: Transact<O>>(registry: &mut Registry, service: &Arc<S>) {
     registry.register::<O, _>(&Arc::new(Transacting(service.clone())));
     let service = service.clone();
@@ -88,7 +89,8 @@ pub fn register_transaction<O: Op, S: Transact<O>>(registry: &mut Registry, serv
     })));
 }
 
-/// Registers a list of operations of one service that are a transaction each: `register_transactions!(registry, service: HoldStock)`.
+/// Registers operations of one service that are one transaction each: `register_transactions!(registry, service:
+/// HoldStock)`.
 #[macro_export]
 macro_rules! register_transactions {
     ($registry:expr, $service:expr; $($op:ty),+ $(,)?) => {

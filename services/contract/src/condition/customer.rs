@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn conditions_ask_of_a_customer() {
+    fn conditions_are_evaluated_for_a_customer() {
         let guest = Customer { is_guest: true, ..Customer::default() };
         for (rule, of_ada, of_guest) in [
             (json!({"field": "customer.totalSpent", "op": "GTE", "value": "250"}), true, false),

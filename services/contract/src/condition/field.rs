@@ -182,9 +182,9 @@ impl Field {
         matches!(self, Self::ItemsSubtotal | Self::ItemsQuantity | Self::ItemsMaxLineQuantity)
     }
 
-    /// Whether an unmet condition may be shown with its value: values that name other people or internal segments may
+    /// Whether an unmet condition may be shown with its value. Values that name other people or internal segments may
     /// not.
-    pub fn is_telling(&self) -> bool {
+    pub fn may_be_shown(&self) -> bool {
         use CustomerField::{Attribute, Email, Id, Segments};
         !matches!(self, Self::Customer(Id | Email | Segments | Attribute(_)))
     }

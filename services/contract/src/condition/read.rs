@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_type_check_is_pointed_at() {
+    fn type_errors_have_pointers() {
         let leaf = |field: &str, op: &str, value: Value| json!({"field": field, "op": op, "value": value});
         for (rule, pointers) in [
             (json!({}), vec!["/rule"]),
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn each_subject_is_asked_for_what_it_knows() {
+    fn each_subject_has_its_own_fields() {
         let known =
             |subject: Subject, name: &str| Field::parse(name).is_some_and(|field| subject.check(&field, name).is_ok());
         for (name, on_cart, on_shelf, of_customer) in [

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn hours_are_those_of_the_place() {
+    fn hours_follow_the_time_zone() {
         let evenings = timetable("America/New_York", &["FRI", "SAT"], "17:00", "22:00");
         for (time, open) in [
             ("2026-11-27T21:59:00Z", false),
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_schedule_that_never_comes_is_noticed() {
+    fn a_schedule_that_never_applies_is_detected() {
         let comes = |zone: &str, days: &[&str], from: &str, to: &str, start: &str, end: &str| {
             timetable(zone, days, from, to).ever_comes(at(start), at(end))
         };
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_pointed_at() {
+    fn faults_have_pointers() {
         let faults = |zone: &str, schedule: &Schedule| {
             let faults = Timetable::read(zone, Some(schedule), "/it").unwrap_err();
             faults.into_iter().map(|fault| fault.pointer).collect::<Vec<_>>()

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use promox_contract::campaign::{CampaignState, CampaignStateList, GetCampaignStates};
-use promox_contract::flashsale::{FlashLine, GetReservedLines, HoldFlashPieces, ReleaseFlashPieces};
+use promox_contract::flashsale::{FlashLine, GetReservedLines, HoldFlashReservations, ReleaseFlashReservations};
 use promox_contract::ids::{CampaignId, FlashReservationId, FlashSaleId, OrderId};
 use promox_contract::inventory::{
     AllocateStock, ChangeAllocation, EndAllocation, ReturnToAllocation, SellFromAllocation, VariantQuantity,
@@ -280,11 +280,11 @@ impl Market {
 
     pub(super) async fn claim(&self, order: i64, user: i64, ids: &[FlashReservationId]) -> Result<(), Error> {
         let (order_id, user_id) = (OrderId(order), Some(UserId(user)));
-        self.call(HoldFlashPieces { order_id, user_id, reservation_ids: ids.to_vec() }).await
+        self.call(HoldFlashReservations { order_id, user_id, reservation_ids: ids.to_vec() }).await
     }
 
     pub(super) async fn release(&self, order: i64) {
-        self.call(ReleaseFlashPieces { order_id: OrderId(order) }).await.unwrap();
+        self.call(ReleaseFlashReservations { order_id: OrderId(order) }).await.unwrap();
     }
 
     /// Confirms an order as the order service does.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use promox_contract::campaign::{CampaignAmount, HoldBudgets, ReleaseBudgets};
 use promox_contract::coupon::{HoldCoupons, ReleaseCoupons};
-use promox_contract::flashsale::{HoldFlashPieces, ReleaseFlashPieces};
+use promox_contract::flashsale::{HoldFlashReservations, ReleaseFlashReservations};
 use promox_contract::ids::{CampaignId, OrderId, VariantId};
 use promox_contract::inventory::{HoldStock, ReleaseStock, VariantQuantity};
 use promox_contract::order_line::OrderLine;
@@ -83,7 +83,7 @@ impl Hold {
             }
             Self::FlashPieces => {
                 let reservation_ids = wants.flash_reservations.clone();
-                chain.then_call(HoldFlashPieces { order_id, user_id, reservation_ids }, drop);
+                chain.then_call(HoldFlashReservations { order_id, user_id, reservation_ids }, drop);
             }
         }
         Ok(())
@@ -107,7 +107,7 @@ impl Hold {
             Self::Budgets => cx.call(ReleaseBudgets { order_id }).await,
             Self::Coupons => cx.call(ReleaseCoupons { order_id }).await,
             Self::Points => cx.call(ReleasePoints { order_id }).await,
-            Self::FlashPieces => cx.call(ReleaseFlashPieces { order_id }).await,
+            Self::FlashPieces => cx.call(ReleaseFlashReservations { order_id }).await,
         }
     }
 }

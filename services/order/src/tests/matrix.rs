@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use promox_contract::campaign::{HoldBudgets, ReleaseBudgets};
 use promox_contract::coupon::{HoldCoupons, ReleaseCoupons};
-use promox_contract::flashsale::{HoldFlashPieces, ReleaseFlashPieces};
+use promox_contract::flashsale::{HoldFlashReservations, ReleaseFlashReservations};
 use promox_contract::ids::{CampaignId, FlashReservationId, FlashSaleId, OrderId, PromotionId};
 use promox_contract::inventory::{HoldStock, ReleaseStock};
 use promox_contract::order::OrderStatus;
@@ -32,13 +32,13 @@ const FORWARD: [&str; 7] = [
     HoldBudgets::NAME,
     HoldCoupons::NAME,
     HoldPoints::NAME,
-    HoldFlashPieces::NAME,
+    HoldFlashReservations::NAME,
     TakePayment::NAME,
 ];
 
 /// The steps that release holds, in their order.
 const RELEASES: [&str; 6] = [
-    ReleaseFlashPieces::NAME,
+    ReleaseFlashReservations::NAME,
     ReleasePoints::NAME,
     ReleaseCoupons::NAME,
     ReleaseBudgets::NAME,
@@ -203,7 +203,7 @@ async fn a_compensation_ends_whatever_step_fails() {
 async fn a_refused_hold_releases_the_others_whatever_step_fails() {
     run_steps::<Checkout>(&[(HoldCoupons::NAME, Fault::Refused)], &RELEASES, &Fault::TRANSIENT, |run| {
         // After a failed release the saga holds again, and by then a momentary refusal may be gone.
-        assert!(run.met && (!run.done || run.step == ReleaseFlashPieces::NAME), "{}", run.tag());
+        assert!(run.met && (!run.done || run.step == ReleaseFlashReservations::NAME), "{}", run.tag());
     })
     .await;
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use promox_contract::campaign::{HoldBudgets, ReleaseBudgets};
 use promox_contract::coupon::{HoldCoupons, ReleaseCoupons};
-use promox_contract::flashsale::{HoldFlashPieces, ReleaseFlashPieces};
+use promox_contract::flashsale::{HoldFlashReservations, ReleaseFlashReservations};
 use promox_contract::inventory::{HoldStock, ReleaseStock};
 use promox_contract::payment::{CancelPayment, GetOrderPayment, PaymentOutcome, PaymentStatus, TakePayment};
 use promox_contract::promotion::{HoldUses, ReleaseUses};
@@ -43,7 +43,7 @@ impl Others {
     pub(super) fn register(self: &Arc<Self>, setup: &mut Setup) {
         register!(setup, self;
             HoldStock, ReleaseStock, HoldUses, ReleaseUses, HoldBudgets, ReleaseBudgets, HoldCoupons, ReleaseCoupons,
-            HoldPoints, ReleasePoints, HoldFlashPieces, ReleaseFlashPieces, TakePayment, CancelPayment, GetOrderPayment,
+            HoldPoints, ReleasePoints, HoldFlashReservations, ReleaseFlashReservations, TakePayment, CancelPayment, GetOrderPayment,
         );
     }
 
@@ -109,7 +109,7 @@ holds! {
     "campaign": HoldBudgets, ReleaseBudgets;
     "coupon": HoldCoupons, ReleaseCoupons;
     "reward": HoldPoints, ReleasePoints;
-    "flashsale": HoldFlashPieces, ReleaseFlashPieces;
+    "flashsale": HoldFlashReservations, ReleaseFlashReservations;
 }
 
 impl Handle<TakePayment> for Others {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use promox_contract::ids::OrderId;
-use promox_contract::payment::{PaymentStatus as Status, ReturnSettlement, SETTLED, SettleReturn, gave};
+use promox_contract::payment::{PaymentStatus as Status, ReturnSettlement, SETTLED, SettleReturn, return_effect};
 use promox_kernel::{Error, Kind, Reply};
 use promox_storage::{Recall, Service};
 use tokio::task::JoinSet;
@@ -183,7 +183,7 @@ async fn verify_sees_a_return_that_says_other_than_what_was_given() {
     assert_eq!(for_return(&shop, 1, (7, "12.00")).await.unwrap().refund.to_string(), "6.96");
     for (said, found) in [("12.00", true), ("6.96", false)] {
         let findings = shop.findings_with(|report| {
-            report.left(SETTLED, 7, gave(said.parse().unwrap(), promox_kernel::Currency::GBP.zero()));
+            report.left(SETTLED, 7, return_effect(said.parse().unwrap(), promox_kernel::Currency::GBP.zero()));
         });
         assert_eq!(findings.iter().any(|finding| finding.invariant == SETTLED), found, "{said}: {findings:?}");
     }

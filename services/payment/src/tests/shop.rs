@@ -13,7 +13,7 @@ use promox_contract::order::{
     ResumedCheckout, VoidedOrder,
 };
 use promox_contract::payment::{
-    CancelPayment, DUE, GAVE, PAID, PaymentChoice, PaymentOutcome, PaymentStatus, SETTLED, TakePayment,
+    CancelPayment, DUE, PAID, PAYMENT_REFUNDS, PaymentChoice, PaymentOutcome, PaymentStatus, SETTLED, TakePayment,
 };
 use promox_kernel::{Currency, Cx, Error, Handle, Timestamp, UserId};
 use promox_testkit::{Databases, Harness, Setup};
@@ -85,7 +85,7 @@ impl Shop {
             .answer(owns)
             .answer(|_, _: GetOrderStatus| Ok(CurrentOrderStatus { status: OrderStatus::Confirmed }))
             .answer_from(&owners, Owners::resume)
-            .shared(&[PAID, DUE, SETTLED, GAVE, GIVEN_BACK]);
+            .shared(&[PAID, DUE, SETTLED, PAYMENT_REFUNDS, GIVEN_BACK]);
         setup.register::<CancelVoidedOrder, _>(&owners);
         Self { harness: setup.start(|databases| service(databases, Duration::ZERO)), owners }
     }

@@ -1,4 +1,4 @@
-//! What holds for every cache.
+//! Cases that hold for every cache.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;

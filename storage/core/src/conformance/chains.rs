@@ -1,4 +1,4 @@
-//! Chains: each link once and in order, nothing after one that refused or failed.
+//! Chains: each link once and in order, and none after one that was refused or failed.
 
 use std::sync::{Arc, OnceLock};
 
@@ -30,14 +30,14 @@ impl Store {
         chain.run(&cx()).await
     }
 
-    /// The counts of the first shelves, by their keepers.
+    /// The counts of the first shelves, by keeper.
     async fn counts(&self) -> Vec<(i64, i64)> {
         let shelves = self.read(|tx| tx.scan::<Shelf>().collect(9)).await;
         shelves.into_iter().map(|row| (row.id, row.keeper.unwrap_or_default())).collect()
     }
 }
 
-/// Counts a shelf up; how high it is then.
+/// Increments a shelf's count and returns it.
 fn count(tx: &mut Tx<'_>, id: i64) -> Result<i64, Error> {
     let row = tx.get::<Shelf>(&id)?.unwrap_or_else(|| shelf(id, &id.to_string()));
     let keeper = row.keeper.unwrap_or_default() + 1;
@@ -45,7 +45,7 @@ fn count(tx: &mut Tx<'_>, id: i64) -> Result<i64, Error> {
     Ok(keeper)
 }
 
-/// A link's value, its code when it was refused, nothing when it was skipped.
+/// A link's value, its code if it was refused, nothing if it was skipped.
 fn plain<T: Clone>(outcomes: &[Outcome<T>]) -> Vec<Option<Result<T, String>>> {
     let plain = |outcome: &Outcome<T>| match outcome {
         Outcome::Done(value) => Some(Ok(value.clone())),
@@ -71,13 +71,13 @@ pub(super) async fn the_rest_is_skipped(store: Store) {
     let refusing = store.link(|tx| count(tx, 2).and(Err(no())));
     let outcomes = store.chain(vec![store.link(|tx| count(tx, 1)), refusing, store.link(|tx| count(tx, 3))]).await;
     assert_eq!(plain(&outcomes), [Some(Ok(1)), Some(Err("NO".to_owned())), None]);
-    assert_eq!(store.counts().await, [(1, 1)], "what was done stays done");
+    assert_eq!(store.counts().await, [(1, 1)], "earlier links stay done");
     let outcomes = store.chain(vec![store.link(|_| Err(no())), store.link(|tx| count(tx, 1))]).await;
     assert_eq!(plain(&outcomes), [Some(Err("NO".to_owned())), None]);
     assert_eq!(store.counts().await, [(1, 1)]);
 }
 
-/// A link whose error its closure swallows, and one that is over a limit, end a chain as one that refuses does.
+/// A link whose closure swallows an error, and one that exceeds a limit, end a chain like a refusal.
 pub(super) async fn a_link_that_fails_ends_it(store: Store) {
     let swallowing = store.link(|tx| {
         let value = count(tx, 2)?;
@@ -123,11 +123,7 @@ pub(super) async fn both_databases_take_part(store: Store) {
         events.iter().map(link).collect::<Vec<_>>()
     };
     let shop = store.read(|tx| tx.events_after(0, 99)).await;
-    assert_eq!(
-        told(shop),
-        [(1, 1), (2, -1), (3, 2), (4, -2)],
-        "in the order of the links, and none of those that are not done"
-    );
+    assert_eq!(told(shop), [(1, 1), (2, -1), (3, 2), (4, -2)], "in the order of the links, and none of skipped links");
     let other: Result<_, StoreError> = promox.read(|tx| tx.events_after(0, 99)).await;
     assert_eq!(told(other.unwrap()), [(1, 1), (2, 2)]);
     store.write(|tx| tx.emit(5_i64, &Linked { link: 5 })).await.unwrap();
@@ -140,16 +136,16 @@ pub(super) async fn ids_are_given_once(store: Store) {
     let mut seen = std::collections::BTreeSet::new();
     for outcome in outcomes {
         let Outcome::Done(ids) = outcome else { panic!("{outcome:?}") };
-        assert!(ids.into_iter().all(|id| seen.insert(id)), "given twice");
+        assert!(ids.into_iter().all(|id| seen.insert(id)), "assigned twice");
     }
     assert_eq!((seen.len(), seen.first()), (150, Some(&1)));
     let pool = crate::IdPool::<Shelf>::of(&store.db());
     for _ in 0..150 {
-        assert!(seen.insert(pool.next(&cx()).await.unwrap()), "given twice");
+        assert!(seen.insert(pool.next(&cx()).await.unwrap()), "assigned twice");
     }
 }
 
-/// A link may claim the request's idempotency key, and another one decide it; a link that is not done records nothing.
+/// A link may claim the request's idempotency key and another one decide it; a link that is not done records nothing.
 pub(super) async fn keys_are_decided(store: Store) {
     let claim = |key: &str| Claim {
         caller: "user:7".to_owned(),
@@ -177,7 +173,7 @@ pub(super) async fn keys_are_decided(store: Store) {
     }
 }
 
-/// Chains and single transactions at once: no increment of either is lost.
+/// Chains and single transactions run concurrently, and no increment is lost.
 pub(super) async fn chains_run_beside_others(store: Store) {
     const TASKS: i64 = 12;
     let work = (0..TASKS).map(|_| {

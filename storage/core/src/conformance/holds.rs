@@ -1,5 +1,5 @@
-//! The protocol of holds against a plain model: whatever happens in whatever order, a hold goes through its states once, and
-//! each step has its effect once.
+//! The protocol of holds against a plain model: in any order of steps a hold passes through its states once, and each
+//! step has its effect once.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use super::tables::{Effect, Pledge};
 use super::{Store, cx};
 use crate::{Begin, Db, Hold, HoldState, HoldStep, Report, StoreError, Tx};
 
-/// What happens to a hold.
+/// A step of the test.
 #[derive(Clone, Copy, Debug)]
 pub enum HoldAct {
-    /// It is taken.
+    /// The hold is taken.
     Begin,
     /// It is posted.
     Post,
@@ -59,12 +59,12 @@ fn effect(tx: &mut Tx<'_>, row: &mut Pledge, step: HoldStep) -> Result<(), Error
     Ok(tx.insert(&Effect { reference: row.reference, part: row.part, step: format!("{step:?}") })?)
 }
 
-/// How many rows a hold has.
+/// The number of rows of a hold.
 fn parts(reference: i64) -> u32 {
     u32::try_from(reference % 3).unwrap() + 1
 }
 
-/// What taking a hold says: nothing when it is new or taken already, or how it ended.
+/// Takes a hold: `None` if it is new or was taken already, else its final state.
 fn begin(tx: &mut Tx<'_>, reference: i64) -> Result<Option<HoldState>, Error> {
     match Pledge::begin(tx, &reference)? {
         Begin::New => {
@@ -81,12 +81,12 @@ fn begin(tx: &mut Tx<'_>, reference: i64) -> Result<Option<HoldState>, Error> {
     }
 }
 
-/// Takes a step with each row of a hold; where they then stand.
+/// Takes a step with each row of a hold. Returns their states.
 fn step(tx: &mut Tx<'_>, reference: i64, step: HoldStep) -> Result<(), Error> {
     Pledge::of(tx, &reference)?.into_iter().try_for_each(|row| row.advance(tx, step, effect).map(drop))
 }
 
-/// A hold as anyone would write it down.
+/// A hold in the simplest form.
 #[derive(Clone, Copy, Debug)]
 struct Model {
     state: HoldState,
@@ -143,7 +143,7 @@ async fn act(db: &Db, known: &mut BTreeMap<i64, Model>, reference: i64, act: Hol
     }
 }
 
-/// The rows, the effects and the tombstones are those of the model.
+/// Compares the rows, the effects and the tombstones with the model.
 fn compare(tx: &Tx<'_>, known: &BTreeMap<i64, Model>) -> Result<(), StoreError> {
     let (mut rows, mut effects) = (0, 0);
     for (reference, it) in known {
@@ -165,7 +165,7 @@ fn compare(tx: &Tx<'_>, known: &BTreeMap<i64, Model>) -> Result<(), StoreError> 
     Ok(())
 }
 
-/// Lets all of this happen, on an empty store with the tables of the cases, and compares it with a plain model after each.
+/// Runs all steps on an empty store with the tables of the cases, and compares it with a plain model after each.
 pub async fn check_holds(db: &Db, script: &[(i64, HoldAct)]) {
     let mut known = BTreeMap::new();
     for (reference, happens) in script {

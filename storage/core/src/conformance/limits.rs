@@ -55,7 +55,7 @@ pub(super) async fn ids_are_given_once(store: Store) {
     let mut seen = std::collections::BTreeSet::new();
     for _ in 0..100 {
         let (one, two) = store.write(|tx| Ok((tx.next_id::<Shelf>()?, tx.next_id::<Shelf>()?))).await.unwrap();
-        assert!(seen.insert(one) && seen.insert(two), "{one} or {two} was given twice");
+        assert!(seen.insert(one) && seen.insert(two), "{one} or {two} was assigned twice");
     }
     assert_eq!(seen.first(), Some(&1));
     let many =

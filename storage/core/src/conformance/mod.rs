@@ -1,4 +1,4 @@
-//! What holds on every engine: cases that take any engine, each on an empty store with [`TABLES`].
+//! Cases that hold on every engine, each on an empty store with [`TABLES`].
 //!
 //! An engine's tests run them all: `for case in conformance::cases() { case.run(fresh_engine()).await }`. A case panics
 //! when something does not hold, and says what.
@@ -40,7 +40,7 @@ pub use tables::TABLES;
 
 type Running = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Something that holds on every engine.
+/// A case.
 #[derive(Clone, Copy)]
 pub struct Case {
     /// What holds.
@@ -55,7 +55,7 @@ impl std::fmt::Debug for Case {
 }
 
 impl Case {
-    /// Checks it on an engine whose tables are empty.
+    /// Runs it on an engine with empty tables.
     pub async fn run(&self, engine: Arc<dyn Engine>) {
         (self.run)(Store { engine }).await;
     }
@@ -108,7 +108,7 @@ macro_rules! cases {
 
 cases! {
     rows::written_rows_are_read => "rows are written, replaced, removed and read",
-    rows::prepared_rows_are_as_others => "rows that were made ready before are written as others are, and swapped for what they were",
+    rows::prepared_rows_are_as_others => "prepared rows are written like others, and replace unchanged rows",
     rows::an_error_drops_everything => "an error drops all changes of its transaction",
     rows::own_changes_are_seen => "a transaction sees its own changes, in gets and scans",
     rows::index_entries_move => "index entries move with their rows",
@@ -122,30 +122,30 @@ cases! {
     values::what_some_engine_refuses_all_refuse => "texts with a NUL and times outside of the years 1 to 9999 are refused",
     values::odd_values_survive => "empty, long and odd values are read as they were written",
     reads::scans_keep_to_their_range => "scans keep to prefix and range, in both directions",
-    reads::pages_go_on => "pages go on where they stopped while rows come and go",
-    reads::a_snapshot_stands_still => "a snapshot stands still while others write",
-    reads::a_read_after_an_answer_sees_it => "a read after an answer sees what was answered",
+    reads::pages_go_on => "pages continue where they stopped while rows are added and removed",
+    reads::a_snapshot_stands_still => "a snapshot does not change while others write",
+    reads::a_read_after_an_answer_sees_it => "a read after a reply sees the change",
     reads::long_reads_are_few_and_whole => "a long read is whole, and there are at most two",
     limits::increments_are_not_lost => "increments by many at once are all counted",
-    limits::ids_are_given_once => "ids begin with 1 and committed ones are given once",
+    limits::ids_are_given_once => "ids begin with 1 and committed ones are assigned once",
     limits::too_many_writes_are_refused => "16,384 changes are taken, one more is refused",
     limits::too_many_bytes_are_refused => "more than 4 MiB are refused",
     limits::too_many_reads_are_refused => "a short read has a limit on rows",
-    chains::links_are_done_in_order => "the links of a chain are done once, each on what those before it left",
-    chains::the_rest_is_skipped => "after a link that refuses the rest of its chain is skipped, and what was done stays done",
+    chains::links_are_done_in_order => "the links of a chain are done once, each on the state that earlier ones left",
+    chains::the_rest_is_skipped => "after a refused link the rest of its chain is skipped, and earlier links stay done",
     chains::a_link_that_fails_ends_it => "a link that fails or is too large ends its chain",
     chains::both_databases_take_part => "a chain may span both databases, and its events have positions in the order of its links",
-    chains::ids_are_given_once => "links, and work before its transactions, get ids that nobody else gets",
-    chains::keys_are_decided => "a link keeps the answer of the request's idempotency key",
-    chains::chains_run_beside_others => "chains and transactions at once lose nothing of each other",
+    chains::ids_are_given_once => "links, and work before its transactions, get unique ids",
+    chains::keys_are_decided => "a link stores the reply with the request's idempotency key",
+    chains::chains_run_beside_others => "chains and transactions run concurrently without lost updates",
     events::positions_are_dense => "events have dense positions in commit order, each database its own",
-    events::dropped_transactions_tell_nothing => "a dropped transaction tells no event",
-    events::subscribers_are_woken => "a commit that tells an event wakes subscribers",
-    events::consumers_wait_for_room => "consumers wait while the disk is full, and bury nothing",
+    events::dropped_transactions_tell_nothing => "a dropped transaction emits no event",
+    events::subscribers_are_woken => "a commit with an event wakes subscribers",
+    events::consumers_wait_for_room => "consumers wait while the disk is full, and move nothing to the dead letters",
     events::consumers_apply_each_once => "consumers apply each event once, and poison goes to the dead letters",
-    events::events_wait_for_their_consumers => "an event whose time is over waits for its consumers, and for nobody else's",
+    events::events_wait_for_their_consumers => "an expired event waits for its own consumers only",
     events::epochs_are_counted => "each name has an epoch, in each database its own",
     events::keys_are_claimed_and_kept => "an idempotency key is claimed, decided and recalled",
-    holds::holds_are_their_model => "holds go through their states once, and what comes late is refused",
+    holds::holds_are_their_model => "holds pass through their states once, and late ones are refused",
     events::last_commit_is_remembered => "the time of the newest commit is known",
 }

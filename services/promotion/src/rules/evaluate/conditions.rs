@@ -93,7 +93,7 @@ impl<'a> ConditionContext<'a> {
         let unmet = self.unmet();
         let of_customer = unmet.iter().any(|it| it.leaf.field.is_of_customer());
         let reason = if of_customer { RejectReason::NotEligible } else { RejectReason::ConditionsNotMet };
-        (reason, unmet.iter().filter(|it| it.leaf.field.is_telling()).map(|it| self.detail(it)).collect())
+        (reason, unmet.iter().filter(|it| it.leaf.field.may_be_shown()).map(|it| self.detail(it)).collect())
     }
 
     fn detail(self, it: &Unmet<'_>) -> RejectDetail {
