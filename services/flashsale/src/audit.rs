@@ -132,13 +132,13 @@ fn state_allocations(tx: &Tx<'_>, report: &mut Report, sale: &FlashSale, counted
 /// States the flash sale lines that orders must have.
 fn state_orders(tx: &Tx<'_>, report: &mut Report, counted: &Counted) -> Result<(), StoreError> {
     for (order, parts) in &counted.orders {
-        let mut pieces = Vec::with_capacity(parts.len());
+        let mut units = Vec::with_capacity(parts.len());
         for (key, quantity) in parts {
             if let Some(item) = tx.get::<FlashItem>(key)? {
-                pieces.push((format!("{}:{}", key.0, item.variant_id), *quantity));
+                units.push((format!("{}:{}", key.0, item.variant_id), *quantity));
             }
         }
-        report.right(TAKEN, *order, units_out(pieces));
+        report.right(TAKEN, *order, units_out(units));
     }
     Ok(())
 }

@@ -55,7 +55,7 @@ impl Products {
                     variants
                         .iter()
                         .zip(answer.available)
-                        .for_each(|(id, pieces)| projection.set_stock(*id, pieces > 0));
+                        .for_each(|(id, units)| projection.set_stock(*id, units > 0));
                 }
                 Err(error) => {
                     projection.unasked.extend(variants);

@@ -73,7 +73,7 @@ impl Rendered {
         let mut json = String::with_capacity(self.json.len() + 11);
         json.push_str(&self.json);
         match available {
-            Some(pieces) => json.push_str(&pieces.to_string()),
+            Some(units) => json.push_str(&units.to_string()),
             None => json.push_str("null"),
         }
         json.push('}');

@@ -174,5 +174,5 @@ fn description(product: &Product, variant: &Variant, tree: &Tree) -> SkuDescript
 pub(crate) fn sum_available(available: &[u32]) -> Option<u32> {
     available
         .iter()
-        .try_fold(0_u32, |sum, pieces| (*pieces != u32::MAX).then(|| sum.saturating_add(*pieces).min(u32::MAX - 1)))
+        .try_fold(0_u32, |sum, units| (*units != u32::MAX).then(|| sum.saturating_add(*units).min(u32::MAX - 1)))
 }

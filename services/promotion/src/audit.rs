@@ -1,4 +1,4 @@
-//! The books of promotions, recomputed: counters against the live uses, limits and budgets against the counters.
+//! Audit of the promotions: compares counters with the active uses, and limits and budgets with the counters.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,10 +13,10 @@ use crate::commands::rule_rows;
 use crate::records::{Count, HeldUse, OrderUses, PersonUse, Promotion, RuleRow, Use};
 use crate::rules::{ActionType, TOTAL};
 
-/// What holds of `promotion_rules`.
+/// The invariant of `promotion_rules`.
 const RULES: &str = "promotion: rule rows = the conditions and actions of the document";
 
-/// What live holds say of a counter.
+/// The sums of active holds for a counter.
 #[derive(Default)]
 struct Live {
     uses: i64,
@@ -25,12 +25,12 @@ struct Live {
 
 type Books = BTreeMap<(PromotionId, String), Live>;
 
-/// Live uses of promotions that limit them by person, under each thing that the person is known by: when and by which order.
+/// Active uses of promotions with a limit per person, by each identifier of the person: when and by which order.
 type PersonBooks = BTreeMap<(PromotionId, String), BTreeSet<(Timestamp, OrderId)>>;
 
 const BY_PERSON: &str = "promotion: a person's uses = active uses of orders";
 
-/// Checks every row of this service, and states what other services must agree with.
+/// Checks every row of this service and states the facts that other services must agree with.
 pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
     let (mut books, persons) = read_holds(tx, report)?;
     check_persons(tx, report, &persons)?;
@@ -38,7 +38,7 @@ pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> 
         check_count(report, &count?, &mut books);
     }
     for ((id, name), live) in books {
-        // Counters of periods are removed when their period is long over.
+        // Counters of periods are removed some time after the end of the period.
         let removable = name.contains(':');
         report.check("promotion: uses = active uses of orders", removable || live.uses == 0, || {
             format!("promotion {id} {name}: {} uses are not counted", live.uses)
@@ -86,8 +86,9 @@ fn read_holds(tx: &Tx<'_>, report: &mut Report) -> Result<(Books, PersonBooks), 
     Ok((books, persons))
 }
 
-/// Each live use is found under everything that its person is known by, nothing else is, and none passed a limit when it was
-/// taken. What differs in a plus tag alone may have been another person's then, and is not held against the limit.
+/// Checks that each active use is found under all identifiers of its person, that nothing else is, and that none
+/// exceeded a limit when it was taken. Addresses that differ only in a plus tag may have counted as other persons then,
+/// so they are not compared with the limit.
 fn check_persons(tx: &Tx<'_>, report: &mut Report, persons: &PersonBooks) -> Result<(), StoreError> {
     for used in tx.scan::<PersonUse>().rows() {
         let used = used?;
@@ -109,7 +110,7 @@ fn check_person(tx: &Tx<'_>, report: &mut Report, hold: &OrderUses, held: &HeldU
     let (id, order, at) = (held.promotion_id, hold.order_id, hold.held_at);
     let mut before: BTreeSet<(Timestamp, OrderId)> = BTreeSet::new();
     for key in hold.person.iter() {
-        // Uses in periods are removed when their period is long over.
+        // Uses in periods are removed some time after the end of the period.
         let forever = held.person_limits.iter().any(|(since, _)| *since == Timestamp::EPOCH);
         let exact = key.exact.clone().unwrap_or_default();
         let there = tx.get::<PersonUse>(&(id, key.name.clone(), at, order, exact.clone()))?.is_some();
@@ -131,7 +132,7 @@ fn check_person(tx: &Tx<'_>, report: &mut Report, hold: &OrderUses, held: &HeldU
     Ok(())
 }
 
-/// What orders must agree with, and campaigns: what was taken of each for an order.
+/// States the uses of each order that orders and campaigns must agree with.
 fn state_uses(tx: &Tx<'_>, report: &mut Report, hold: &OrderUses) -> Result<(), StoreError> {
     if !hold.uses.is_empty() {
         report.right(USED, hold.order_id, shares(hold.uses.iter().map(|held| (held.promotion_id.0, held.amount))));
@@ -142,7 +143,7 @@ fn state_uses(tx: &Tx<'_>, report: &mut Report, hold: &OrderUses) -> Result<(), 
         report.left(BUDGETED, hold.order_id, campaigns);
     }
     for held in hold.uses.iter() {
-        // A gift's price is in the use and not in the discount.
+        // A gift's price is part of the use but not of the discount.
         let gives = |it: &Promotion| it.document.actions.iter().any(|action| action.kind == ActionType::Gift);
         if tx.get::<Promotion>(&held.promotion_id)?.is_some_and(|it| gives(&it)) {
             report.open(USED, hold.order_id);
@@ -172,7 +173,7 @@ fn check_limits(tx: &Tx<'_>, report: &mut Report, promotion: &Promotion) -> Resu
     Ok(())
 }
 
-/// A promotion's rule rows are those that its document stands for; how many there are.
+/// Checks that a promotion's rule rows match its document. Returns their number.
 fn check_rules(tx: &Tx<'_>, report: &mut Report, promotion: &Promotion) -> Result<usize, StoreError> {
     let kept: Vec<RuleRow> = tx.scan::<RuleRow>().prefix(promotion.id).rows().collect::<Result<_, _>>()?;
     let wanted = rule_rows::rows(promotion.id, &promotion.document);
@@ -184,7 +185,7 @@ fn check_rules(tx: &Tx<'_>, report: &mut Report, promotion: &Promotion) -> Resul
     Ok(kept.len())
 }
 
-/// The log says of each use what its order's hold says.
+/// Checks that the log agrees with the holds of the orders.
 fn check_log(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
     for logged in tx.scan::<Use>().rows() {
         let logged = logged?;

@@ -65,7 +65,7 @@ impl Handle<CalculateCart> for Promotions {
 }
 
 impl Promotions {
-    /// The cart at catalog prices and its discounts, on these terms.
+    /// The cart at catalog prices and its discounts, under these terms.
     async fn work_out(
         &self,
         cx: &Cx,

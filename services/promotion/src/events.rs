@@ -1,4 +1,4 @@
-//! What follows from others' events: an order that is confirmed has used its promotions.
+//! Event consumers: a confirmed order has used its promotions.
 
 use promox_contract::ids::OrderId;
 use promox_contract::order::OrderConfirmed;
@@ -7,7 +7,7 @@ use promox_storage::{Consumer, Database, Event, Tx};
 
 use crate::commands::uses;
 
-/// Writes the uses of confirmed orders into the log.
+/// Posts the uses of confirmed orders.
 #[derive(Debug)]
 pub(crate) struct PostUses;
 

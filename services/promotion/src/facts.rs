@@ -1,5 +1,5 @@
-//! What an evaluation has to find out from others: who the buyer is, how campaigns stand, what gifts cost. Only what some
-//! promotion in question asks for is asked.
+//! Facts that an evaluation queries from other services: the buyer, the status of campaigns, the price of gifts. Only
+//! facts that some candidate promotion needs are queried.
 
 use std::collections::HashMap;
 
@@ -16,10 +16,10 @@ use promox_kernel::{Cx, Error, Sku, UserId};
 
 use crate::rules::{CampaignStanding, GiftStock, Needs};
 
-/// Seconds of a day.
+/// Seconds per day.
 const DAY: u64 = 24 * 3600;
 
-/// The buyer as far as promotions ask.
+/// The buyer, as far as promotions need it.
 pub(crate) async fn customer(cx: &Cx, buyer: &Buyer, needs: &Needs) -> Result<Customer, Error> {
     let (user, email) = (buyer.user_id, buyer.email().cloned());
     let mut customer = Customer { id: user, email, is_guest: user.is_none(), ..Customer::default() };
@@ -48,7 +48,7 @@ async fn profile(cx: &Cx, id: UserId, customer: &mut Customer) -> Result<(), Err
     Ok(())
 }
 
-/// How campaigns stand for a buyer. One that is not known does not run.
+/// The status of campaigns for a buyer. An unknown campaign does not run.
 pub(crate) async fn campaigns(
     cx: &Cx,
     mut ids: Vec<CampaignId>,
@@ -71,7 +71,7 @@ pub(crate) async fn campaigns(
     Ok(states.into_iter().map(standing).collect())
 }
 
-/// What goods that may come free cost, and how many there are, by every SKU that they have or had. What is not sold is left out.
+/// The price and stock of possible gifts, by every SKU that they have or had. Goods that are not sold are left out.
 pub(crate) async fn gifts(cx: &Cx, mut skus: Vec<Sku>) -> Result<HashMap<Sku, GiftStock>, Error> {
     skus.sort();
     skus.dedup();

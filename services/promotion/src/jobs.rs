@@ -26,12 +26,12 @@ pub(crate) fn sweep_counters(promotions: &Arc<Promotions>) -> Job {
 }
 
 /// How often changes by time, or on another node, are published.
-const TOLD_EVERY: Duration = Duration::from_millis(250);
+const SIGNAL_EVERY: Duration = Duration::from_millis(250);
 
 /// Publishes the state of price rules.
 pub(crate) fn signal_catalogue(promotions: &Arc<Promotions>) -> Job {
     let promotions = promotions.clone();
-    Job::new("promotion.signal_shelf", TOLD_EVERY, move |cx| {
+    Job::new("promotion.signal_catalogue", SIGNAL_EVERY, move |cx| {
         let promotions = promotions.clone();
         async move { promotions.signal_catalogue(&cx).await.map(|()| false) }
     })

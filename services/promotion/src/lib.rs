@@ -8,9 +8,9 @@
 //! Invariants:
 //! - every stored promotion type-checks; its rule rows match its document; its code is unique among promotions and
 //!   coupons;
-//! - an answer comes from promotions as of the epoch's row: one that is paused is paused for the next cart, everywhere;
-//! - uses and spent = what active orders hold, never above limit and budget, checked and counted in one transaction;
-//! - an order's uses are taken once, all or nothing, and given back once.
+//! - a reply uses the promotions at the epoch's row: a paused promotion is paused for the next cart, on every node;
+//! - uses and spent = those of active orders, never above limit and budget, checked and counted in one transaction;
+//! - an order's uses are held once, all or nothing, and released once.
 //!
 //! The engine itself is [`rules`], pure and public: benchmarks and tests call it without a store. Deliberately absent:
 //! tax, which belongs to orders; flash sale prices; the codes of coupons.

@@ -1,4 +1,4 @@
-//! Reads: promotions, their uses, what is left of their limits.
+//! Queries: promotions, their uses, the rest of their limits.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -87,7 +87,7 @@ record! {
 }
 
 record! {
-    /// Uses of a promotion by somebody in a period, or in total; `spent` only in total.
+    /// Uses of a promotion by a buyer in a period, or in total; `spent` only in total.
     pub(crate) struct Count in Promox.promotion_counts = 536, key(promotion_id: PromotionId, name: String) {
         uses: i64,
         spent: Amount,
@@ -97,7 +97,7 @@ record! {
     index CountByEnd = 537 (ends_at);
 }
 
-/// A promotion's use as an order holds it.
+/// A promotion's use in an order's hold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct HeldUse {
     pub(crate) promotion_id: PromotionId,
@@ -106,7 +106,7 @@ pub(crate) struct HeldUse {
     pub(crate) amount: Amount,
     /// The counters that it was counted in.
     pub(crate) counters: Vec<String>,
-    /// The limits on the person's uses that it was taken under. Without any, the person's uses are not kept.
+    /// The limits per person at the time. Without any, the person's uses are not stored.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) person_limits: Vec<(Timestamp, u32)>,
 }
@@ -116,11 +116,11 @@ record! {
     pub(crate) struct OrderUses in Promox.promotion_holds = 538, key(order_id: OrderId) {
         state: HoldState,
         user_id: Option<UserId>,
-        /// What the buyer is known by, where some use counts by person.
+        /// The buyer's identifiers, if some use counts by person.
         person: Json<Vec<PersonKey>>,
         uses: Json<Vec<HeldUse>>,
         held_at: Timestamp,
-        /// When they were given back.
+        /// When they were released.
         ended_at: Option<Timestamp>,
     }
 }
@@ -142,8 +142,8 @@ impl Hold for OrderUses {
 }
 
 record! {
-    /// A live use of a promotion that limits uses by person, under one of the things that the person is known by: `person`
-    /// is the name of a [`PersonKey`] and `exact` what tells persons apart under it, empty where nothing does.
+    /// An active use of a promotion with a limit per person, under one of the person's identifiers: `person` is the
+    /// name of a [`PersonKey`], and `exact` distinguishes persons under it, empty if nothing does.
     pub(crate) struct PersonUse in Promox.promotion_person_uses = 545,
         key(promotion_id: PromotionId, person: String, used_at: Timestamp, order_id: OrderId, exact: String)
     {
@@ -154,7 +154,7 @@ record! {
 }
 
 record! {
-    /// A use of a promotion by a confirmed order; one that was given back says when.
+    /// A use of a promotion by a confirmed order; with the time of its reversal, if any.
     pub(crate) struct Use in Promox.promotion_usage_log = 539, key(promotion_id: PromotionId, order_id: OrderId) {
         user_id: Option<UserId>,
         campaign_id: Option<CampaignId>,
@@ -167,8 +167,8 @@ record! {
 }
 
 record! {
-    /// Codes that are about to be somebody's: a promotion's that is being made, or coupons'. A row stands only while the
-    /// work goes on; one that a crash left behind lapses.
+    /// Codes that are about to be assigned: to a promotion that is being written, or to coupons. The row exists only in
+    /// the meantime; one left by a crash expires.
     pub(crate) struct CodeClaim in Promox.code_claims = 540, key(owner: String) {
         by_promotion: bool,
         /// In normal form.
@@ -182,12 +182,12 @@ record! {
 }
 
 impl CodeClaim {
-    /// Whether it is about a code that is named.
+    /// Whether it names this code.
     pub(crate) fn names(&self, code: &String) -> bool {
         self.codes.contains(code)
     }
 
-    /// Whether it is about codes yet to be drawn that this one may be among.
+    /// Whether this code is in its range.
     pub(crate) fn spans(&self, code: &String) -> bool {
         let within = |first: &String, last: &String| code.len() == first.len() && first <= code && code <= last;
         self.first.as_ref().zip(self.last.as_ref()).is_some_and(|(first, last)| within(first, last))

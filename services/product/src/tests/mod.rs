@@ -96,11 +96,11 @@ impl Shop {
     }
 
     /// Lets stock come or go, as the inventory does.
-    async fn stock(&self, sku: &str, pieces: u32) {
+    async fn stock(&self, sku: &str, units: u32) {
         let op = ResolveSkus { skus: vec![sku.parse().unwrap()] };
         let VariantRef { variant_id, product_id, sku } = self.call(op).await.unwrap().variants.remove(0).unwrap();
-        self.others.stock.lock().insert(variant_id, pieces);
-        let changed = StockChanged { variant_id, product_id, sku, available: i64::from(pieces) };
+        self.others.stock.lock().insert(variant_id, units);
+        let changed = StockChanged { variant_id, product_id, sku, available: i64::from(units) };
         self.emit(Database::Ecommerce, 1, changed).await;
     }
 

@@ -1,4 +1,5 @@
-//! Uses held against limits and budgets, posted when their order is confirmed, given back once when it is not to be.
+//! Uses held against limits and budgets, posted when their order is confirmed, released once when it fails or is
+//! cancelled.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -14,19 +15,19 @@ use crate::records::{Count, CountByEnd, HeldUse, OrderUses, PersonUse, PersonUse
 use crate::reject;
 use crate::rules::{Counted, Counter, PersonLimit, Rule, TOTAL};
 
-/// Uses of an order at most.
+/// Maximum uses of an order.
 pub(crate) const MAX_USES: usize = 200;
 /// Counters that one sweep removes.
 const SWEEP: usize = 500;
 
-/// A use that fits, with its counters as they become, and the person's own uses.
+/// A use within its limits, with the updated counters and the person's own uses.
 struct Taken {
     held: HeldUse,
     counts: Vec<Count>,
     by_person: Vec<PersonUse>,
 }
 
-/// Holds an order's uses, all or nothing. Asked again for an order it changes nothing; what was released stays so.
+/// Holds an order's uses, all or nothing. Repeating it changes nothing; after a release it is refused.
 pub(crate) fn hold(
     tx: &mut Tx<'_>,
     compiler: &Compiler,
@@ -65,14 +66,14 @@ pub(crate) fn hold(
     Ok(())
 }
 
-/// A promotion that is not active any more, as an order that was priced before still uses it.
+/// Compiles a promotion that is no longer active, because an order priced before still uses it.
 fn compile(tx: &Tx<'_>, id: PromotionId, currency: Currency) -> Result<Arc<Rule>, Error> {
     let row = tx.get::<Promotion>(&id)?.ok_or_else(|| reject::unusable(id, &id.to_string(), RejectReason::Unknown))?;
     let rule = Rule::compile(id, &row.document, currency, "");
     rule.map(Arc::new).map_err(Error::invalid)
 }
 
-/// Counts a use, or says which limit it does not fit.
+/// Counts a use, or returns the limit that it exceeds.
 fn fit(
     tx: &Tx<'_>,
     rule: &Rule,
@@ -120,8 +121,8 @@ fn fit(
     Ok(Taken { held, counts, by_person: by_person.collect() })
 }
 
-/// Whether a person has as many live uses of a promotion as one of the limits lets it have. A use counts once, by however
-/// many things it is known to be the person's.
+/// Whether a person has reached one of the limits with active uses of a promotion. A use counts once, however many
+/// identifiers match.
 pub(crate) fn person_is_through(
     tx: &Tx<'_>,
     id: PromotionId,
@@ -157,7 +158,7 @@ fn read(tx: &Tx<'_>, id: PromotionId, counter: &Counter) -> Result<Count, StoreE
     }))
 }
 
-/// The order is not to be: its uses are given back, held or posted.
+/// Releases an order's uses, held or posted.
 pub(crate) fn release(tx: &mut Tx<'_>, order_id: OrderId) -> Result<(), Error> {
     OrderUses::release(tx, &order_id, |tx, hold, _| Ok(give_back(tx, hold)?))
 }
@@ -179,7 +180,7 @@ fn give_back(tx: &mut Tx<'_>, hold: &OrderUses) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Takes a use out of a counter. One of a period that is long over may be gone.
+/// Removes a use from a counter. A counter of a past period may be gone.
 fn count_out(tx: &mut Tx<'_>, held: &HeldUse, name: &str) -> Result<(), StoreError> {
     let Some(mut count) = tx.get::<Count>(&(held.promotion_id, name.to_owned()))? else { return Ok(()) };
     count.uses -= 1;
@@ -189,7 +190,7 @@ fn count_out(tx: &mut Tx<'_>, held: &HeldUse, name: &str) -> Result<(), StoreErr
     tx.put(&count)
 }
 
-/// The order is confirmed: its uses are written into the log and told of.
+/// Posts a confirmed order's uses: writes them to the log and publishes them.
 pub(crate) fn post(tx: &mut Tx<'_>, order_id: OrderId, at: Timestamp) -> Result<(), Error> {
     OrderUses::post(tx, &order_id, |tx, hold, _| Ok(log(tx, hold, at)?))
 }
@@ -206,7 +207,7 @@ fn log(tx: &mut Tx<'_>, hold: &OrderUses, at: Timestamp) -> Result<(), StoreErro
     Ok(())
 }
 
-/// Removes counters and persons' uses of periods that ended; whether there may be more.
+/// Removes counters and persons' uses of past periods. Returns whether there may be more.
 pub(crate) fn sweep(tx: &mut Tx<'_>, before: Timestamp) -> Result<bool, StoreError> {
     let over: Vec<Count> = tx.scan_by::<CountByEnd>().before(Some(before)).collect(SWEEP)?;
     for count in &over {
@@ -220,7 +221,7 @@ pub(crate) fn sweep(tx: &mut Tx<'_>, before: Timestamp) -> Result<bool, StoreErr
     Ok(over.len() == SWEEP || uses.len() == SWEEP)
 }
 
-/// The uses of an order, each promotion once: what was evaluated, checked before anything is counted.
+/// Validates the uses of an order, each promotion once, before anything is counted.
 pub(crate) fn check(uses: &[PromotionUse]) -> Result<(), Error> {
     let mut seen = BTreeMap::new();
     if uses.len() > MAX_USES {

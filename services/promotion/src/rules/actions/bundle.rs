@@ -1,11 +1,11 @@
-//! Bundles: units that make up the parts, at one price together.
+//! Bundles: units that fill the parts, at one price together.
 
 use crate::rules::actions::stacks::Stack;
 use crate::rules::actions::turn::{Rounding, Turn};
 use crate::rules::language::filter::Filter;
 
 impl Turn<'_, '_> {
-    /// Discounts the dearest units that make up a bundle, as often as units last.
+    /// Discounts the dearest units that fill a bundle, as often as units last.
     pub(super) fn bundle(&mut self, parts: &[(Filter, u32)], price: i64) {
         let wanted: Vec<u32> = parts.iter().map(|(_, quantity)| *quantity).collect();
         let mut goods = self.goods_for(parts);
@@ -58,8 +58,8 @@ struct Member {
     parts: Vec<u32>,
 }
 
-/// Units matched to the parts of a bundle. Goods come dearest first and take part as long as what is matched can be
-/// rearranged around them, which makes the dearest bundle there is.
+/// Units matched to the parts of a bundle. Goods are added dearest first and accepted as long as the matched ones can
+/// be rearranged around them, which yields the dearest possible bundle.
 struct Bundling<'a> {
     goods: &'a [Bundled],
     wanted: &'a [u32],
@@ -72,10 +72,10 @@ impl<'a> Bundling<'a> {
         Self { goods, wanted, filled: vec![0; wanted.len()], members: Vec::new() }
     }
 
-    /// The units that make up a bundle, by their places among the goods; `None` when there are not enough.
+    /// The units that fill a bundle, by their positions among the goods; `None` if there are not enough.
     fn fill(mut self) -> Option<Vec<(usize, u32)>> {
         let mut missing: u32 = self.wanted.iter().sum();
-        // What is full for some goods is full for all that are good for the same.
+        // A part that is full for some goods is full for all that fit the same parts.
         let mut full: Vec<u32> = Vec::new();
         for (place, it) in self.goods.iter().enumerate() {
             if missing == 0 {
@@ -94,7 +94,7 @@ impl<'a> Bundling<'a> {
         (missing == 0).then(|| self.members.into_iter().map(units).filter(|(_, units)| *units > 0).collect())
     }
 
-    /// Adds as many units of some goods as there is room for. Returns how many.
+    /// Adds as many units of some goods as fit. Returns how many.
     fn join(&mut self, place: usize, it: &Bundled, missing: u32) -> u32 {
         let member = self.members.len();
         self.members.push(Member { place, fits: it.fits, parts: vec![0; self.wanted.len()] });
@@ -117,7 +117,7 @@ impl<'a> Bundling<'a> {
         self.wanted.get(part).copied().unwrap_or(0) - self.filled.get(part).copied().unwrap_or(0)
     }
 
-    /// Puts one more unit of a member into a part, moving others on where that part is full.
+    /// Adds one more unit of a member to a part, moving others if that part is full.
     fn admit(&mut self, member: usize, tried: &mut u32) -> bool {
         let fits = self.members.get(member).map_or(0, |it| it.fits);
         for part in 0..self.wanted.len() {

@@ -20,8 +20,8 @@ pub(crate) struct Turn<'t, 's> {
     pub(super) budget: i64,
 }
 
-/// How what comes off units exactly becomes money, half a unit rounded up. An action that gives units a price names it: where
-/// all of a line or of the goods come to it, just that is paid, whatever was rounded before.
+/// How exact discounts are rounded to money, half a unit up. An action that sets a price names it here: if a whole line
+/// or all goods reach it, exactly that is paid, regardless of earlier rounding.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Rounding {
     /// For each line on its own; the price is that of a unit.
@@ -69,15 +69,15 @@ impl Turn<'_, '_> {
         self.give(portions, Rounding::Once(None), false);
     }
 
-    /// Takes off units what portions say, which come in the order of lines. If it is anything, the units serve an
-    /// application if told.
+    /// Applies the discounts of portions, which are in the order of lines. If there is any discount, the units serve an
+    /// application, if requested.
     pub(super) fn give(&mut self, portions: Vec<Portion>, rounding: Rounding, serve: bool) {
         let money = self.in_money(&portions, rounding);
         self.give_money(portions, money, serve);
     }
 
-    /// The same with what comes off each line in money, within the budget and the store's cap; what is over comes off all in
-    /// proportion.
+    /// Applies discounts with given amounts of money per line, within the budget and the store's cap; an excess is
+    /// deducted from all in proportion.
     pub(super) fn give_money(&mut self, mut portions: Vec<Portion>, mut money: Vec<i64>, serve: bool) {
         let (allowed, total) = (self.budget.min(self.state.cap).max(0), money.iter().sum::<i64>());
         if allowed == 0 || portions.iter().all(|portion| portion.off.is_zero()) {
@@ -91,7 +91,7 @@ impl Turn<'_, '_> {
         }
         self.effect.lines.reserve(money.len());
         for (own, money) in by_line(&portions).zip(money) {
-            // A line at its floor can still be paid above it, by what was rounded before.
+            // A line at its floor can still be paid above it, by earlier rounding.
             let changed = serve || money > 0 || own.iter().any(|it| !it.off.is_zero());
             let Some(first) = own.first().filter(|_| changed) else { continue };
             self.state.take(&mut self.effect, first.line, money, own, serve);
@@ -133,7 +133,7 @@ impl Turn<'_, '_> {
         landed.unwrap_or_else(|| amount_of(own).half_up()).clamp(0, self.state.room_of(discounted.line))
     }
 
-    /// What comes off a line when all its units come to just a price each, whatever was rounded before; `None` when they do
+    /// The discount of a line if all its units reach the same price, regardless of earlier rounding; `None` if they do
     /// not.
     fn comes_to(&self, own: &[Portion], price: i64) -> Option<i64> {
         let line = own.first()?.line;

@@ -46,8 +46,8 @@ impl<'a> CataloguePrices<'a> {
         }
     }
 
-    /// What a unit of a line costs by the rules that hold. Flash lines have their own price. A rule whose campaign cannot
-    /// pay for one unit any more does not hold: no order could be placed at its price.
+    /// The price of a line's unit under the rules that apply. Flash lines have their own price. A rule whose campaign
+    /// cannot pay for one more unit does not apply: no order could be placed at its price.
     pub(crate) fn price(&self, line: &Line) -> CataloguePrice {
         let mut best = CataloguePrice { unit: line.list, by: Vec::new() };
         if line.flash || !line.discountable || self.set.catalogue().is_empty() {
@@ -67,7 +67,7 @@ impl<'a> CataloguePrices<'a> {
         best
     }
 
-    /// The rules that could lower a line's price from what it is, in order: they hold, and their campaigns can pay.
+    /// The rules that could lower a line's current price, in order: they apply, and their campaigns can pay.
     fn candidates(&self, line: &Line, unit: i64) -> Vec<Placed<'a>> {
         let positions = self.set.catalogue_candidates(line, unit, &self.context.customer.segments);
         let rules = positions.into_iter().filter_map(|position| Some((position, self.set.catalogue_rule(position)?)));
@@ -87,8 +87,8 @@ impl<'a> CataloguePrices<'a> {
         holds
     }
 
-    /// Stackable rules one after the other, of a group the one that gives the most at the turn of the first that gives
-    /// anything. Which of them could apply is asked anew as the price falls, where it depends on that.
+    /// Applies stackable rules in sequence; of a group, the one with the largest discount, at the turn of the first one
+    /// with an effect. Where candidates depend on the price, they are determined anew as it falls.
     fn in_sequence(&self, line: &Line, mut rules: Vec<Placed<'a>>) -> CataloguePrice {
         let mut priced = CataloguePrice { unit: line.list, by: Vec::new() };
         let mut done: Vec<&str> = Vec::new();

@@ -158,7 +158,8 @@ fn check_code(code: &str, faults: &mut DocumentFaults) {
     }
 }
 
-/// Notes what a price rule cannot have: everybody pays catalogue prices, so they take no codes, and no use is counted.
+/// Reports members that a price rule cannot have: everybody pays catalogue prices, so they have no codes, and no use is
+/// counted.
 fn check_catalogue_rule(it: &Promotion, faults: &mut DocumentFaults) {
     if it.code.is_some() {
         faults.note("/code", "a price rule must not have a code");

@@ -1,4 +1,4 @@
-//! What has to be looked up before a promotion can be evaluated.
+//! The data that must be looked up before a promotion can be evaluated.
 
 use promox_contract::condition::{CustomerField, Field, Test};
 use promox_kernel::Sku;
@@ -7,7 +7,7 @@ use crate::rules::actions::action::Action;
 use crate::rules::language::filter::Filter;
 use crate::rules::language::promotion::Limits;
 
-/// What has to be looked up before a promotion can be evaluated.
+/// The data that must be looked up before a promotion can be evaluated.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools, reason = "each says whether one question has to be asked")]
 pub struct Needs {

@@ -117,7 +117,7 @@ impl<'a> ConditionContext<'a> {
         }
     }
 
-    /// How much an amount or quantity lacks for a comparison to hold, in minor units or pieces and as an amount.
+    /// How much an amount or quantity lacks for a comparison to hold, in minor units or units and as an amount.
     fn missing(self, it: &Unmet<'_>) -> Option<(i64, Amount)> {
         let (Actual::Number(actual), Wanted::Number(wanted)) = (self.actual(it.leaf), &it.leaf.wanted) else {
             return None;

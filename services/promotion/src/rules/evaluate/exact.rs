@@ -1,11 +1,11 @@
 //! Amounts as exact as decisions need them: a fixed-point value, and a fingerprint that says when two amounts are equal.
 //!
-//! Unit prices are fractions whose denominators grow with every shared discount, without a useful bound. What the engine
-//! asks of them is less than the fraction itself: which of two is larger, what they round to, and whether they are
-//! equal, or whole, or a half. Order and rounding come from a value in parts of 2^-64 minor units, which each operation
-//! keeps to the nearest few parts. Equality comes from the fraction modulo a prime: equal fractions have equal
-//! fingerprints, and unequal ones that are this close in value share one with a probability of 2^-61. So ties and
-//! boundaries are seen exactly, every operation takes constant time, and nothing is rounded to decide.
+//! Unit prices are fractions whose denominators grow with every shared discount, without a useful bound. The engine
+//! needs less than the fraction itself: which of two is larger, how they round, and whether they are equal, whole, or a
+//! half. Order and rounding come from a value in parts of 2^-64 minor units, which each operation keeps accurate to a
+//! few parts. Equality comes from the fraction modulo a prime: equal fractions have equal fingerprints, and unequal
+//! ones this close in value have the same with a probability of 2^-61. So ties and boundaries are detected exactly,
+//! every operation takes constant time, and no decision is based on rounding.
 
 use std::cmp::Ordering;
 use std::iter::Sum;
@@ -16,7 +16,7 @@ const FRACTION: u32 = 64;
 /// Half a minor unit.
 const HALF: Exact = Exact { parts: 1 << (FRACTION - 1), print: 1 << 60 };
 
-/// How far the values of equal amounts may lie apart: many times what the operations of one evaluation add up to.
+/// How far the values of equal amounts may differ: many times the accumulated error of one evaluation.
 const NEAR: u128 = 1 << 48;
 
 /// The modulus of fingerprints, 2^61 - 1. It exceeds every whole amount of a cart.

@@ -36,8 +36,8 @@ pub(crate) struct Rejected<'a> {
 /// The most rejected promotions in an answer.
 const MAX_REJECTED: usize = 200;
 
-/// Puts together what was given and what was refused; the catalogue's price rules stand first where they gave, and last
-/// where they did not and everything is to be told.
+/// Combines the granted and the refused promotions. Price rules come first if they had an effect; those without come
+/// last, if everything is reported.
 pub(crate) fn report<'a>(
     set: &'a RuleSet,
     cart: &Cart,
@@ -73,8 +73,8 @@ pub(crate) fn report<'a>(
     answer
 }
 
-/// What the catalogue's price rules took off, as far as the lines cost what the rules say. Answers the places of those that
-/// took something.
+/// Adds the discounts of price rules, as far as the lines cost what the rules say. Returns the positions of the rules
+/// with an effect.
 fn add_catalogue(
     answer: &mut Evaluation,
     set: &RuleSet,

@@ -124,15 +124,15 @@ fn join(runs: &mut Vec<Run>, more: Run) {
     }
 }
 
-/// Shares an amount over units in proportion to what they cost. No unit gives more than stands in its `off`: what it cannot
-/// give moves on to the others.
+/// Shares an amount over units in proportion to their cost. No unit gets more than its `off`; the rest moves on to the
+/// others.
 pub(crate) fn share_out(portions: &mut [Portion], amount: Exact) {
     let mut open: Vec<&mut Portion> = portions.iter_mut().collect();
     let mut left = amount;
     loop {
         let cost: Exact = open.iter().map(|portion| portion.cost()).sum();
         if left >= cost {
-            return; // All that is open gives what it can.
+            return; // All open units give their maximum.
         }
         let (ratio, before) = (Ratio::of(left, cost), open.len());
         open.retain(|portion| {
