@@ -20,7 +20,7 @@ use crate::records::{CreditNote, LeavingBuyer, Order, OrderItem, Return, ReturnB
 use crate::rules::states;
 
 /// The attempts after which a return counts as stuck: some minutes have passed by then.
-const MOST_TRIES: i64 = 8;
+const MAX_TRIES: i64 = 8;
 
 /// Checks every row of this service, and states what other services must agree with.
 pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
@@ -132,7 +132,7 @@ fn check_returns(order: &Order, lines: &[OrderItem], returns: &[Return], report:
         });
         report.check(
             "returns: an approved one is retried within its limit",
-            row.due_at.is_none() || row.tries < MOST_TRIES,
+            row.due_at.is_none() || row.tries < MAX_TRIES,
             || format!("return {} has been tried {} times", row.id, row.tries),
         );
     }

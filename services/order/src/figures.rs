@@ -20,9 +20,9 @@ use crate::{Orders, tokens};
 /// Default number of orders per reply.
 const FIGURES: usize = 500;
 /// Approximate number of order and line rows read for one reply.
-const MOST_ROWS: usize = 15_000;
+const MAX_ROWS: usize = 15_000;
 /// Maximum orders of one customer that are counted.
-const MOST_PURCHASES: usize = 10_000;
+const MAX_PURCHASES: usize = 10_000;
 
 impl Handle<GetPurchaseTotals> for Orders {
     async fn handle(&self, cx: &Cx, op: GetPurchaseTotals) -> Result<PurchaseTotals, Error> {
@@ -46,21 +46,22 @@ impl Handle<FindFirstPaidOrder> for Orders {
         let referrer = Buyer::identify(cx, Some(op.referrer), None).await?;
         self.db
             .read(|tx| {
-                let own = tx.scan_by::<OrderByUser>().prefix(Some(op.user_id)).rows().take(MOST_PURCHASES);
+                let own = tx.scan_by::<OrderByUser>().prefix(Some(op.user_id)).rows().take(MAX_PURCHASES);
                 let mut orders: Vec<Order> = own.collect::<Result<_, _>>()?;
                 if let Some(email) = buyer.email() {
                     let of_box =
-                        tx.scan_by::<OrderByMailbox>().prefix(Some(email.mailbox())).rows().take(MOST_PURCHASES);
+                        tx.scan_by::<OrderByMailbox>().prefix(Some(email.mailbox())).rows().take(MAX_PURCHASES);
                     for order in of_box {
                         let order = order?;
-                        orders
-                            .extend(Some(order).filter(|it| it.email.as_ref().is_some_and(|it| buyer.same(it, email))));
+                        orders.extend(
+                            Some(order).filter(|order| order.email.as_ref().is_some_and(|own| buyer.same(own, email))),
+                        );
                     }
                 }
                 orders.sort_by_key(|order| (order.created_at, order.id));
                 for order in orders {
                     if is_kept(tx, &order)? {
-                        let theirs = |email: &Email| order.email.as_ref().is_some_and(|it| buyer.same(it, email));
+                        let theirs = |email: &Email| order.email.as_ref().is_some_and(|own| buyer.same(own, email));
                         let of_referrer = referrer.email().is_some_and(theirs);
                         let by_account = order.user_id == Some(op.user_id);
                         return Ok(FirstPaidOrder { order_id: Some(order.id), by_account, of_referrer });
@@ -96,12 +97,12 @@ fn purchases(tx: &Tx<'_>, buyer: &Buyer, accounts: &[UserId], emails: &[Email]) 
         }
     };
     for user in accounts {
-        for order in tx.scan_by::<OrderByUser>().prefix(Some(*user)).rows().take(MOST_PURCHASES) {
+        for order in tx.scan_by::<OrderByUser>().prefix(Some(*user)).rows().take(MAX_PURCHASES) {
             add(order?);
         }
     }
     for email in emails {
-        for order in tx.scan_by::<OrderByMailbox>().prefix(Some(email.mailbox())).rows().take(MOST_PURCHASES) {
+        for order in tx.scan_by::<OrderByMailbox>().prefix(Some(email.mailbox())).rows().take(MAX_PURCHASES) {
             let order = order?;
             if order.email.as_ref().is_some_and(|named| buyer.same(named, email)) {
                 add(order);
@@ -143,7 +144,7 @@ fn by_time(tx: &Tx<'_>, op: &ListOrderFigures) -> Result<OrderFigureList, Error>
         let figure = figure(tx, order?)?;
         rows += figure.lines.len() + 1;
         list.items.push(figure);
-        if rows >= MOST_ROWS {
+        if rows >= MAX_ROWS {
             break;
         }
     }
@@ -162,7 +163,7 @@ fn figure(tx: &Tx<'_>, order: Order) -> Result<OrderFigure, Error> {
         lines,
         totals: totals(&order),
         uses: uses(&order),
-        refunds: order.refunds.iter().map(|it| FigureRefund { at: it.at.0, amount: it.amount }).collect(),
+        refunds: order.refunds.iter().map(|refund| FigureRefund { at: refund.at.0, amount: refund.amount }).collect(),
         returned: order.returned_net,
         imported: order.imported,
         placed_at: order.created_at,
@@ -172,11 +173,11 @@ fn figure(tx: &Tx<'_>, order: Order) -> Result<OrderFigure, Error> {
 /// The cost of each promotion of an order. The amount taken from its budget takes precedence over its discounts.
 fn uses(order: &Order) -> Vec<FigureUse> {
     let mut uses = BTreeMap::new();
-    for it in &order.details.applied {
-        let none = || FigureUse { promotion_id: it.promotion_id, campaign_id: None, cost: Amount::ZERO };
-        uses.entry(it.promotion_id.0).or_insert_with(none).cost += it.amount + it.shipping_amount;
+    for applied in &order.details.applied {
+        let none = || FigureUse { promotion_id: applied.promotion_id, campaign_id: None, cost: Amount::ZERO };
+        uses.entry(applied.promotion_id.0).or_insert_with(none).cost += applied.amount + applied.shipping_amount;
     }
-    uses.extend(order.details.uses.iter().map(|it| (it.promotion_id.0, it.clone())));
+    uses.extend(order.details.uses.iter().map(|applied| (applied.promotion_id.0, applied.clone())));
     uses.into_values().collect()
 }
 

@@ -27,7 +27,7 @@ use crate::rules::request;
 use crate::{invoice, order_row, queries, reject};
 
 /// Maximum orders in a person's export.
-const MOST_EXPORTED: usize = 10_000;
+const MAX_EXPORTED: usize = 10_000;
 
 impl Handle<PlaceOrder> for Orders {
     async fn handle(&self, cx: &Cx, op: PlaceOrder) -> Result<OrderView, Error> {
@@ -184,7 +184,7 @@ impl Orders {
         let lines = self.db.read(|tx| queries::items(tx, id)).await?;
         let mut others: Vec<&mut SkuQuantity> =
             items.iter_mut().filter(|item| lines.iter().all(|line| line.sku != item.sku)).collect();
-        if lines.is_empty() || others.is_empty() || others.len() > request::MOST_LINES {
+        if lines.is_empty() || others.is_empty() || others.len() > request::MAX_LINES {
             return Ok(());
         }
         let skus = others.iter().map(|item| item.sku.clone()).collect();
@@ -294,7 +294,7 @@ impl Handle<ExportOrders> for Orders {
         let views = self
             .db
             .read(|tx| {
-                let orders: Vec<Order> = tx.scan_by::<OrderByUser>().prefix(Some(op.user_id)).collect(MOST_EXPORTED)?;
+                let orders: Vec<Order> = tx.scan_by::<OrderByUser>().prefix(Some(op.user_id)).collect(MAX_EXPORTED)?;
                 orders.into_iter().map(|order| queries::view(tx, order)).collect::<Result<Vec<_>, Error>>()
             })
             .await?;

@@ -21,15 +21,15 @@ pub(crate) fn state(order: &Order, lines: &[OrderItem], report: &mut Report) {
     }
     let applied = &order.details.applied;
     if !applied.is_empty() {
-        let taken = applied.iter().map(|it| (it.promotion_id.0, it.amount + it.shipping_amount));
+        let taken = applied.iter().map(|applied| (applied.promotion_id.0, applied.amount + applied.shipping_amount));
         report.left(USED, order.id, shares(taken));
     }
     // A gift's price is deducted from its promotion's budget, and the line does not say which promotion that is.
     if lines.iter().any(|line| is_gift(line.unit_price, line.list_price)) {
         report.open(USED, order.id);
     }
-    let coupons = applied.iter().filter(|it| it.coupon_code.is_some());
-    let coupons = shares(coupons.map(|it| (it.promotion_id.0, Amount::ZERO)));
+    let coupons = applied.iter().filter(|applied| applied.coupon_code.is_some());
+    let coupons = shares(coupons.map(|coupon| (coupon.promotion_id.0, Amount::ZERO)));
     if !coupons.is_empty() {
         report.left(REDEEMED, order.id, coupons);
     }

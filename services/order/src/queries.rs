@@ -13,7 +13,7 @@ use crate::records::{
 use crate::tokens;
 
 /// Maximum parcels and returns in a reply.
-const MOST_SHOWN: usize = 500;
+const MAX_SHOWN: usize = 500;
 
 /// An order that the caller may see: as its owner, with its token, or with the permission. Otherwise it counts as
 /// absent.
@@ -84,9 +84,9 @@ pub(crate) fn view_of_rows(order: Order, items: Vec<OrderItem>) -> OrderView {
 }
 
 fn parts(tx: &Tx<'_>, id: OrderId) -> Result<(Vec<FulfilmentView>, Vec<ReturnView>), StoreError> {
-    let mut fulfilments = tx.scan_by::<FulfilmentByOrder>().prefix(id).collect(MOST_SHOWN)?;
+    let mut fulfilments = tx.scan_by::<FulfilmentByOrder>().prefix(id).collect(MAX_SHOWN)?;
     fulfilments.sort_by_key(|row| (row.shipped_at, row.id));
-    let mut returns = tx.scan_by::<ReturnByOrder>().prefix(id).collect(MOST_SHOWN)?;
+    let mut returns = tx.scan_by::<ReturnByOrder>().prefix(id).collect(MAX_SHOWN)?;
     returns.sort_by_key(|row| (row.created_at, row.id));
     Ok((fulfilments.into_iter().map(fulfilment_view).collect(), returns.into_iter().map(return_view).collect()))
 }
@@ -219,7 +219,7 @@ pub(crate) fn look_up(tx: &Tx<'_>, number: &str, email: &Email) -> Result<OrderV
 pub(crate) fn describe(tx: &Tx<'_>, id: OrderId) -> Result<OrderDescription, Error> {
     let order = tx.get::<Order>(&id)?.ok_or_else(|| Error::not_found("order"))?;
     let lines = items(tx, id)?.into_iter().map(OrderItem::into_line).collect();
-    let parcels = tx.scan_by::<FulfilmentByOrder>().prefix(id).collect(MOST_SHOWN)?;
+    let parcels = tx.scan_by::<FulfilmentByOrder>().prefix(id).collect(MAX_SHOWN)?;
     let parcel = parcels.into_iter().max_by_key(|row| (row.shipped_at, row.id));
     let totals = totals(&order);
     Ok(OrderDescription {

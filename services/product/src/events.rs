@@ -52,10 +52,7 @@ impl Products {
             let mut projection = self.projection.write();
             match asked {
                 Ok(answer) => {
-                    variants
-                        .iter()
-                        .zip(answer.available)
-                        .for_each(|(id, units)| projection.set_stock(*id, units > 0));
+                    variants.iter().zip(answer.available).for_each(|(id, units)| projection.set_stock(*id, units > 0));
                 }
                 Err(error) => {
                     projection.unasked.extend(variants);

@@ -144,8 +144,9 @@ fn state_uses(tx: &Tx<'_>, report: &mut Report, hold: &OrderUses) -> Result<(), 
     }
     for held in hold.uses.iter() {
         // A gift's price is part of the use but not of the discount.
-        let gives = |it: &Promotion| it.document.actions.iter().any(|action| action.kind == ActionType::Gift);
-        if tx.get::<Promotion>(&held.promotion_id)?.is_some_and(|it| gives(&it)) {
+        let gives =
+            |promotion: &Promotion| promotion.document.actions.iter().any(|action| action.kind == ActionType::Gift);
+        if tx.get::<Promotion>(&held.promotion_id)?.is_some_and(|item| gives(&item)) {
             report.open(USED, hold.order_id);
         }
     }

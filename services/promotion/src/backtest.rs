@@ -197,7 +197,7 @@ impl Run {
 
     /// The order as a cart: its lines at the prices that were paid.
     fn cart(&self, order: &OrderFigure) -> Result<Cart, Error> {
-        let lines: Option<Vec<Line>> = order.lines.iter().map(|it| self.line(&it.line)).collect();
+        let lines: Option<Vec<Line>> = order.lines.iter().map(|line| self.line(&line.line)).collect();
         let lines = lines.ok_or_else(|| Error::internal(format_args!("order {} cannot be counted", order.id)))?;
         Cart::new(self.currency, lines, order.totals.shipping - order.totals.shipping_discount)
     }
@@ -206,16 +206,18 @@ impl Run {
         let known = self.skus.get(&line.sku).and_then(Option::as_ref);
         let cost = to_minor(line.subtotal - line.discount, self.currency)?;
         let input = LineInput {
-            sku: known.map_or_else(|| line.sku.clone(), |it| it.sku.clone()),
-            former_skus: known.map(|it| it.former_skus.clone()).unwrap_or_default(),
+            sku: known.map_or_else(|| line.sku.clone(), |described| described.sku.clone()),
+            former_skus: known.map(|described| described.former_skus.clone()).unwrap_or_default(),
             product_id: line.product_id.map(|id| id.0),
-            category_ids: known.map(|it| it.category_ids.iter().map(|id| id.0).collect()).unwrap_or_default(),
-            attributes: known.map_or_else(BTreeMap::new, |it| it.attributes.clone()),
+            category_ids: known
+                .map(|described| described.category_ids.iter().map(|id| id.0).collect())
+                .unwrap_or_default(),
+            attributes: known.map_or_else(BTreeMap::new, |described| described.attributes.clone()),
             quantity: line.quantity,
             list_price: line.unit_price,
             unit_price: line.unit_price,
-            floor_price: known.and_then(|it| it.floor_price),
-            discountable: known.is_none_or(|it| it.discountable),
+            floor_price: known.and_then(|described| described.floor_price),
+            discountable: known.is_none_or(|described| described.discountable),
             flash_sale_id: None,
         };
         Line::costing(input, cost, self.currency)

@@ -92,7 +92,8 @@ fn check(cx: &Cx, op: &CalculateCart) -> Result<(), Error> {
             || item.floor_price.is_some()
             || item.discountable.is_some()
     };
-    let shipping = op.shipping.as_ref().is_some_and(|it| it.amount.is_some() || it.tax_rate.is_some());
+    let shipping =
+        op.shipping.as_ref().is_some_and(|shipping| shipping.amount.is_some() || shipping.tax_rate.is_some());
     let own_facts = op.currency.is_some() || op.prices_include_tax.is_some() || op.customer.is_some();
     let privileged =
         shipping || own_facts || op.at.is_some() || op.promotions.is_some() || op.items.iter().any(foreign);
@@ -111,7 +112,7 @@ fn check(cx: &Cx, op: &CalculateCart) -> Result<(), Error> {
             faults.note(pointer, format!("must have {least} to {most} entries"));
         }
     }
-    let shipping_rate = op.shipping.as_ref().and_then(|it| it.tax_rate);
+    let shipping_rate = op.shipping.as_ref().and_then(|shipping| shipping.tax_rate);
     if shipping_rate.is_some_and(|rate| !is_rate(rate)) {
         faults.note("/shipping/taxRate", "must be a rate from 0 to 100 percent");
     }
@@ -125,7 +126,8 @@ fn check(cx: &Cx, op: &CalculateCart) -> Result<(), Error> {
 
 /// The lines, each SKU once: the catalog's data, with the caller's overrides.
 async fn describe(cx: &Cx, items: &[CalculateItem], currency: Currency) -> Result<Vec<Described>, Error> {
-    let mut own: Vec<Sku> = items.iter().filter(|item| item.unit_price.is_none()).map(|it| it.sku.clone()).collect();
+    let mut own: Vec<Sku> =
+        items.iter().filter(|item| item.unit_price.is_none()).map(|entry| entry.sku.clone()).collect();
     own.sort();
     own.dedup();
     let found = if own.is_empty() { HashMap::new() } else { cx.call(DescribeSkus { skus: own }).await?.by_sku() };
@@ -248,7 +250,8 @@ async fn question(
     }
     let mut cart = Cart::new(currency, built, terms.shipping)?;
     cart.shipping_method.clone_from(&terms.shipping_method);
-    cart.country = op.shipping.as_ref().and_then(|it| it.country.as_ref()).map(|country| country.to_uppercase());
+    cart.country =
+        op.shipping.as_ref().and_then(|shipping| shipping.country.as_ref()).map(|country| country.to_uppercase());
     cart.payment_method.clone_from(&op.payment_method);
     cart.channel = op.channel.clone().unwrap_or(cart.channel);
     cart.attributes.clone_from(&op.attributes);
@@ -348,7 +351,7 @@ fn price(
         described.iter().enumerate().zip(answer.line_discounts.into_iter().zip(percents))
     {
         let (unit, subtotal) = cart.prices_of(i);
-        let discount: Amount = discounts.iter().map(|it| it.amount).sum();
+        let discount: Amount = discounts.iter().map(|discount| discount.amount).sum();
         let left = subtotal - discount;
         let tax = tax_of(left, line.tax_rate.unwrap_or(percent), inside, currency);
         lines.push(CalculatedLine {

@@ -20,9 +20,9 @@ impl Promotions {
             return Ok(CatalogPrices::default());
         }
         let user = cx.principal.user().filter(|_| !op.anonymous);
-        let it = self.catalogue_context(cx, &compiled, user).await?;
+        let context = self.catalogue_context(cx, &compiled, user).await?;
         let personal = !compiled.set.catalogue_campaigns().is_empty() || compiled.set.catalogue_needs().who;
-        let (epoch, rules_state) = (compiled.catalogue_epoch(&it), compiled.coarse_catalogue_epoch(&it));
+        let (epoch, rules_state) = (compiled.catalogue_epoch(&context), compiled.coarse_catalogue_epoch(&context));
         if op.items.is_empty() {
             return Ok(CatalogPrices { prices: Vec::new(), epoch, personal, rules_state });
         }
@@ -30,7 +30,7 @@ impl Promotions {
         let lines: Option<Vec<Line>> = op.items.into_iter().map(|item| on_list(item, currency)).collect();
         let lines = lines.ok_or_else(|| Error::field("/items", "must be at most 10^18 minor units"))?;
         let cart = Cart::of_catalogue(currency, lines, op.channel);
-        let prices = compiled.set.catalogue_prices(&cart, &it).into_iter().zip(listed);
+        let prices = compiled.set.catalogue_prices(&cart, &context).into_iter().zip(listed);
         let prices = prices.map(|(price, (list, ours))| if ours { to_amount(price, currency) } else { list });
         Ok(CatalogPrices { prices: prices.collect(), epoch, personal, rules_state })
     }
@@ -40,8 +40,8 @@ impl Promotions {
         let (compiled, _) = self.current(cx).await?;
         let mut epoch = 0;
         if !compiled.set.catalogue().is_empty() {
-            let it = self.catalogue_context(cx, &compiled, None).await?;
-            epoch = compiled.coarse_catalogue_epoch(&it);
+            let context = self.catalogue_context(cx, &compiled, None).await?;
+            epoch = compiled.coarse_catalogue_epoch(&context);
         }
         if *self.shelf.lock() != Some(epoch) {
             self.db.write(cx, |tx| tx.begin_epoch(CATALOG_PRICE_EPOCH)).await?;

@@ -191,7 +191,7 @@ fn merge(target: &mut Value, patch: Value) {
 
 /// Whether a patch's condition is complete.
 fn is_whole(condition: &Value) -> bool {
-    let has = |name| condition.get(name).is_some_and(|it| !it.is_null());
+    let has = |name| condition.get(name).is_some_and(|item| !item.is_null());
     ["all", "any", "not"].into_iter().any(has) || ["field", "op", "value"].into_iter().all(has)
 }
 
@@ -203,7 +203,7 @@ impl Promotions {
         document: &rules::Promotion,
         before: Option<&rules::Promotion>,
     ) -> Result<Option<String>, Error> {
-        let normal = |it: &rules::Promotion| it.code.as_deref().map(normal_code);
+        let normal = |document: &rules::Promotion| document.code.as_deref().map(normal_code);
         match normal(document).filter(|code| Some(code) != before.and_then(normal).as_ref()) {
             Some(code) => self.claim_code(cx, code).await.map(Some),
             None => Ok(None),

@@ -25,25 +25,25 @@ pub(crate) fn counted(tx: &Tx<'_>, id: PromotionId) -> Result<(i64, Amount), Sto
 /// The view of a promotion.
 pub(crate) fn view(tx: &Tx<'_>, row: Promotion, currency: Currency) -> Result<PromotionView, StoreError> {
     let (uses, spent) = counted(tx, row.id)?;
-    let it: rules::Promotion = row.document.0;
+    let document: rules::Promotion = row.document.0;
     Ok(PromotionView {
         id: row.id,
-        name: it.name,
+        name: document.name,
         status: row.status,
-        code: it.code,
-        coupon_only: it.coupon_only,
-        campaign_id: it.campaign_id,
-        stage: it.stage,
-        priority: it.priority,
-        stacking: it.stacking,
-        include_flash: it.include_flash,
-        starts_at: it.starts_at,
-        ends_at: it.ends_at,
-        timezone: it.timezone,
-        schedule: it.schedule,
-        when: it.when,
-        actions: it.actions,
-        limits: it.limits,
+        code: document.code,
+        coupon_only: document.coupon_only,
+        campaign_id: document.campaign_id,
+        stage: document.stage,
+        priority: document.priority,
+        stacking: document.stacking,
+        include_flash: document.include_flash,
+        starts_at: document.starts_at,
+        ends_at: document.ends_at,
+        timezone: document.timezone,
+        schedule: document.schedule,
+        when: document.when,
+        actions: document.actions,
+        limits: document.limits,
         uses,
         spent: currency.round(spent.0),
         version: row.version,
@@ -83,13 +83,13 @@ pub(crate) fn list(tx: &Tx<'_>, op: ListPromotions, currency: Currency) -> Resul
 pub(crate) fn usage(tx: &Tx<'_>, op: ListUsage) -> Result<Page<UsageView>, Error> {
     promotion(tx, op.id)?;
     let page = tx.scan_by::<UseByTime>().prefix(op.id).backward().page(op.limit, op.cursor)?;
-    Ok(page.map(|it| UsageView {
-        order_id: it.order_id,
-        user_id: it.user_id,
-        coupon_code: it.coupon_code,
-        amount: it.amount,
-        used_at: it.used_at,
-        released_at: it.released_at,
+    Ok(page.map(|used| UsageView {
+        order_id: used.order_id,
+        user_id: used.user_id,
+        coupon_code: used.coupon_code,
+        amount: used.amount,
+        used_at: used.used_at,
+        released_at: used.released_at,
     }))
 }
 

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use promox_kernel::Error;
 
 /// Drivers of one saga at most: one that needs more has no end.
-const MOST_DRIVERS: usize = 25;
+const MAX_DRIVERS: usize = 25;
 
 /// What goes wrong with a step or a write, once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,7 +187,7 @@ pub async fn run_writes<S: Saga>(writes: u32, faults: &[Fault], judge: impl Fn(u
 /// Drives a saga to its end, with a start after each crash; whether it was carried out.
 async fn run_saga<S: Saga>(saga: &S, faults: &Faults, tag: &str) -> bool {
     let mut at_start = true;
-    for _ in 0..MOST_DRIVERS {
+    for _ in 0..MAX_DRIVERS {
         at_start = faults.run(saga.resume(at_start)).await;
         if saga.has_ended().await {
             return saga.check(tag).await;

@@ -15,9 +15,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// The longest key and value; longer ones are not stored.
-pub const MOST_CACHE_KEY: usize = 512;
-/// See [`MOST_CACHE_KEY`].
-pub const MOST_CACHE_VALUE: usize = 1 << 20;
+pub const MAX_CACHE_KEY: usize = 512;
+/// See [`MAX_CACHE_KEY`].
+pub const MAX_CACHE_VALUE: usize = 1 << 20;
 
 /// One kind of cached state and its bounds. When it is full, the entries that expire first are evicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,7 +234,7 @@ impl Room {
 
     fn put(&mut self, space: CacheSpace, key: &[u8], value: Vec<u8>, until: Timestamp, now: Timestamp) {
         self.remove(key);
-        if key.len() > MOST_CACHE_KEY || value.len() > MOST_CACHE_VALUE.min(space.most_bytes) {
+        if key.len() > MAX_CACHE_KEY || value.len() > MAX_CACHE_VALUE.min(space.most_bytes) {
             return;
         }
         while self.ends.first().is_some_and(|(end, _)| self.is_full(space, value.len()) || *end <= now) {

@@ -13,7 +13,7 @@ use crate::transaction::Transactions;
 use crate::{Engine, Lane, Transaction, WorkOrder};
 
 /// Maximum links that are handed to an engine in one call.
-const MOST_LINKS: usize = 16;
+const MAX_LINKS: usize = 16;
 
 /// The outcome of a link.
 #[derive(Clone, Debug)]
@@ -135,7 +135,7 @@ impl<T: Send + 'static> Run<'_, T> {
         match next {
             Ok(Ready::Here(transaction, claim)) => {
                 let shares = |(last, _): &(Transaction<T>, _)| Arc::ptr_eq(last.db.engine(), transaction.db.engine());
-                let fits = self.together.len() < MOST_LINKS && self.together.last().is_none_or(shares);
+                let fits = self.together.len() < MAX_LINKS && self.together.last().is_none_or(shares);
                 if !fits && !self.commit().await {
                     return false;
                 }

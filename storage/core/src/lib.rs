@@ -37,7 +37,7 @@ mod tx;
 
 pub use audit::{Finding, Report};
 pub use cache::{
-    Cache, CacheEngine, CacheEntry, CacheFuture, CacheSpace, Change, Expected, MOST_CACHE_KEY, MOST_CACHE_VALUE,
+    Cache, CacheEngine, CacheEntry, CacheFuture, CacheSpace, Change, Expected, MAX_CACHE_KEY, MAX_CACHE_VALUE,
     MemoryCache,
 };
 pub use chain::{Chain, Outcome};

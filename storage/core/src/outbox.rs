@@ -11,7 +11,7 @@ use crate::{Db, Event, Lane, Report, StoreError, Tx};
 /// Events removed by one batch.
 const BATCH: usize = 1_000;
 /// Events examined by one batch: events of the other database may have expired too.
-const MOST_SEEN: usize = 2_000;
+const MAX_SEEN: usize = 2_000;
 /// The interval between runs.
 const EVERY: Duration = Duration::from_mins(1);
 
@@ -43,7 +43,7 @@ async fn passed(source: &Db, targets: &[Db]) -> Result<i64, Error> {
 fn prune(tx: &mut Tx<'_>, passed: i64) -> Result<bool, StoreError> {
     let number = tx.database().number();
     let last = tx.last_position()?;
-    let over = tx.scan_by::<EventByEnd>().before(Some(tx.now())).collect(MOST_SEEN)?;
+    let over = tx.scan_by::<EventByEnd>().before(Some(tx.now())).collect(MAX_SEEN)?;
     let gone = |event: &&Event| event.database == number && event.position <= passed && event.position < last;
     let positions: Vec<i64> = over.iter().filter(gone).take(BATCH).map(|event| event.position).collect();
     for position in &positions {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Cache, CacheSpace, Change};
 
 /// Maximum right guesses that are remembered for a client with wrong ones.
-const MOST_RIGHT: usize = 64;
+const MAX_RIGHT: usize = 64;
 /// The pauses between failures that cost nothing and the lock.
 const DOUBLING: BackOff = BackOff { first: Duration::from_secs(1), doublings: 16 };
 
@@ -194,7 +194,7 @@ impl Throttle {
                     }
                 }
                 for guess in &right {
-                    if !tries.knows(*guess) && tries.right.len() < MOST_RIGHT {
+                    if !tries.knows(*guess) && tries.right.len() < MAX_RIGHT {
                         tries.right.push(*guess);
                     }
                 }

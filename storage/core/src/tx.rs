@@ -18,11 +18,11 @@ use crate::{
 };
 
 /// Row and index changes per transaction.
-const MOST_WRITES: usize = 16_384;
+const MAX_WRITES: usize = 16_384;
 /// Bytes of changes per transaction.
-const MOST_BYTES: usize = 4 << 20;
+const MAX_BYTES: usize = 4 << 20;
 /// Rows that one short read may visit.
-const MOST_READS: usize = 20_000;
+const MAX_READS: usize = 20_000;
 
 /// An index and the key of a row's entry in it.
 pub(crate) type Entry = (&'static IndexDef, Vec<u8>);
@@ -88,7 +88,7 @@ impl<'a> Tx<'a> {
             events: Vec::new(),
             bytes: 0,
             reads: Cell::new(0),
-            most_reads: MOST_READS,
+            most_reads: MAX_READS,
             broken: OnceCell::new(),
             wants: RefCell::default(),
             read_only: false,
@@ -412,10 +412,10 @@ impl<'a> Tx<'a> {
 
     pub(crate) fn change(&mut self, space: Space, key: Vec<u8>, value: Option<Bytes>) -> Result<(), StoreError> {
         self.bytes += key.len() + value.as_ref().map_or(0, Bytes::len);
-        if self.overlay.len() >= MOST_WRITES {
+        if self.overlay.len() >= MAX_WRITES {
             return Err(self.break_with(StoreError::TooLarge { limit: "16,384 row writes" }));
         }
-        if self.bytes > MOST_BYTES {
+        if self.bytes > MAX_BYTES {
             return Err(self.break_with(StoreError::TooLarge { limit: "4 MiB of changes" }));
         }
         self.overlay.insert((space, key), value);

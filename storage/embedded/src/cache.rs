@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use promox_kernel::Timestamp;
-use promox_storage::{CacheEngine, CacheEntry, CacheFuture, CacheSpace, Expected, MOST_CACHE_KEY, MOST_CACHE_VALUE};
+use promox_storage::{CacheEngine, CacheEntry, CacheFuture, CacheSpace, Expected, MAX_CACHE_KEY, MAX_CACHE_VALUE};
 use sled::{Config, Db, Mode, Tree};
 
 use crate::base::catch_quietly;
@@ -270,7 +270,7 @@ impl Space {
             }
         }
         let fits = |entry: &CacheEntry| {
-            key.len() <= MOST_CACHE_KEY && entry.value.len() <= MOST_CACHE_VALUE.min(bounds.most_bytes)
+            key.len() <= MAX_CACHE_KEY && entry.value.len() <= MAX_CACHE_VALUE.min(bounds.most_bytes)
         };
         match after {
             Some(entry) if fits(&entry) => self.put(&mut size, bounds, key, &entry, now)?,

@@ -30,7 +30,7 @@ const IDENTITY_MADE: &str = "store.tmp";
 /// Files that may be in an empty directory: our own lock, and what a file system puts into its root.
 const PASSED_OVER: [&str; 2] = [crate::disk::LOCK, "lost+found"];
 /// File names that a refusal lists.
-const MOST_NAMED: usize = 5;
+const MAX_NAMED: usize = 5;
 
 const IDENTITY_MAGIC: [u8; 8] = *b"PROMOXD1";
 /// The layout of everything on disk, including rows: raised whenever any of it changes. Backups carry it too.
@@ -102,8 +102,8 @@ impl DirectoryState {
 }
 
 fn listed(names: &[String]) -> String {
-    let shown = names.iter().take(MOST_NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(MOST_NAMED) {
+    let shown = names.iter().take(MAX_NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(MAX_NAMED) {
         0 => shown,
         more => format!("{shown} and {more} more"),
     }

@@ -16,7 +16,7 @@ use crate::table::Table;
 use crate::view::{Layers, View};
 
 /// The maximum size of one transaction's rows and events, in bytes.
-const MOST_BATCH: usize = 8 << 20;
+const MAX_BATCH: usize = 8 << 20;
 
 /// The state that the writer works on: the published one plus the current group.
 #[derive(Debug)]
@@ -146,7 +146,7 @@ impl Working {
         let emitted = !batch.events.is_empty();
         let rows = batch.writes.iter().map(|write| write.key.len() + write.value.as_ref().map_or(0, Bytes::len));
         let events = batch.events.iter().map(|event| event.data.len() + 128);
-        if rows.chain(events).sum::<usize>() > MOST_BATCH {
+        if rows.chain(events).sum::<usize>() > MAX_BATCH {
             return Err(StoreError::TooLarge { limit: "8 MiB of rows and events" });
         }
         let stamped = match self.reached.mark.outbox.get_mut(database as usize) {

@@ -17,17 +17,17 @@ use crate::table::Table;
 use crate::view::{Frozen, View};
 
 /// Transactions of one group at most.
-const MOST_GROUP: usize = 1_024;
+const MAX_GROUP: usize = 1_024;
 /// Of these, transactions of the bulk lane.
-const MOST_BULK: usize = MOST_GROUP / 4;
+const MAX_BULK: usize = MAX_GROUP / 4;
 /// A group is closed when its frame has this length.
 const ENOUGH: usize = 4 << 20;
 /// A group takes no more bulk work when it has added this much, so that others do not wait for it.
 const ENOUGH_BULK: usize = 256 << 10;
 /// Work that waited longer is refused: its client has likely gone.
-const MOST_WAIT: Duration = Duration::from_secs(1);
+const MAX_WAIT: Duration = Duration::from_secs(1);
 /// The same limit for bulk work, which yields to the normal lane.
-const MOST_BULK_WAIT: Duration = Duration::from_secs(20);
+const MAX_BULK_WAIT: Duration = Duration::from_secs(20);
 /// Memory waiting for the checkpointer, in checkpoints' worth of journal, beyond which the writer waits.
 const BACKLOG: u64 = 4;
 
@@ -145,7 +145,7 @@ impl Writer {
     /// Takes what is queued now; later work goes into the next group.
     fn fill(&mut self, mut first: Option<Queued>, view: &View, group: &mut Group) {
         let waiting = self.lanes.normal.len() + usize::from(first.is_some());
-        for _ in 0..waiting.clamp(1, MOST_GROUP) {
+        for _ in 0..waiting.clamp(1, MAX_GROUP) {
             let next = match first.take() {
                 Some(first) => Some(first),
                 None => match self.lanes.normal.try_recv() {
@@ -154,19 +154,19 @@ impl Writer {
                 },
             };
             if let Some(next) = next {
-                self.run(next, MOST_WAIT, view, group);
+                self.run(next, MAX_WAIT, view, group);
             }
             if self.working.frame.len() >= ENOUGH {
                 break;
             }
         }
         let enough = self.working.frame.len() + ENOUGH_BULK;
-        for _ in 0..MOST_BULK {
-            if self.working.frame.len() >= enough || group.answers.len() >= MOST_GROUP {
+        for _ in 0..MAX_BULK {
+            if self.working.frame.len() >= enough || group.answers.len() >= MAX_GROUP {
                 break;
             }
             let Ok(next) = self.lanes.bulk.try_recv() else { break };
-            self.run(next, MOST_BULK_WAIT, view, group);
+            self.run(next, MAX_BULK_WAIT, view, group);
         }
     }
 

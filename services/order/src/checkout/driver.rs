@@ -24,7 +24,7 @@ use crate::{order_row, queries, reject};
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Maximum times that an order is priced, while other buyers take the last uses of its automatic promotions.
-const MOST_PRICINGS: u32 = 4;
+const MAX_PRICINGS: u32 = 4;
 
 /// One driver's run of a saga.
 pub(crate) struct Driver<'a> {
@@ -56,7 +56,7 @@ impl Orders {
                 return self.present(other).await;
             }
             let lost = draft.order.as_deref().is_some_and(|order| holds::lost_automatic(error, order));
-            if !lost || pricings == MOST_PRICINGS || body.quote_id.is_some() {
+            if !lost || pricings == MAX_PRICINGS || body.quote_id.is_some() {
                 return result;
             }
             pricings += 1;

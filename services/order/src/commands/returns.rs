@@ -23,7 +23,7 @@ use crate::rules::returns::{Split, Worth};
 use crate::rules::{request, returns, states};
 
 /// Maximum returns of an order.
-const MOST_RETURNS: usize = 500;
+const MAX_RETURNS: usize = 500;
 
 /// Requests a return. Its refund is an estimate: the price of the units, as far as `payment` has money left.
 pub(crate) fn request(
@@ -43,8 +43,8 @@ pub(crate) fn request(
     let mut lines = items(tx, op.id)?;
     let wanted = as_sold(request::merge(op.items.clone())?, &lines);
     let known = all(tx, op.id)?;
-    if known.len() >= MOST_RETURNS {
-        return Err(reject::too_many_returns(MOST_RETURNS));
+    if known.len() >= MAX_RETURNS {
+        return Err(reject::too_many_returns(MAX_RETURNS));
     }
     let waiting = known.iter().filter(|other| other.status == ReturnStatus::Requested && !other.is_settling());
     for asked in waiting {
@@ -82,7 +82,7 @@ pub(crate) fn load(tx: &Tx<'_>, rid: ReturnId) -> Result<(Return, Order), Error>
 
 /// An order's returns.
 fn all(tx: &Tx<'_>, id: OrderId) -> Result<Vec<Return>, Error> {
-    Ok(tx.scan_by::<ReturnByOrder>().prefix(id).collect(MOST_RETURNS)?)
+    Ok(tx.scan_by::<ReturnByOrder>().prefix(id).collect(MAX_RETURNS)?)
 }
 
 /// Whether money or goods of a return of this order have yet to move.
@@ -187,7 +187,11 @@ fn terms(
     };
     let (shipping_refund, fee) = (money(op.shipping_refund, "/shippingRefund"), money(op.fee, "/fee"));
     faults.finish()?;
-    let given = all(tx, order.id)?.iter().filter_map(|row| row.approval.as_ref()).map(|it| it.shipping_refund).sum();
+    let given = all(tx, order.id)?
+        .iter()
+        .filter_map(|row| row.approval.as_ref())
+        .map(|approval| approval.shipping_refund)
+        .sum();
     let left = shipping_paid(order, lines) - given;
     if shipping_refund > left {
         return Err(reject::shipping_refund(left, order.currency));

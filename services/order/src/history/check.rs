@@ -17,7 +17,7 @@ use crate::records::{
 use crate::rules::{returns, states};
 
 /// Maximum lines of one document: it is written in one transaction.
-const MOST_LINES: usize = 5_000;
+const MAX_LINES: usize = 5_000;
 
 /// A fault: its line, if any, a stable code, and a message.
 pub(crate) type Fault = (Option<usize>, &'static str, String);
@@ -100,8 +100,8 @@ pub(crate) fn check(document: &Document, terms: &Terms) -> Result<Checked, Vec<F
     let at = date(&document.date, terms).map_err(|(code, detail)| faults.push((None, code, detail)));
     match document.lines.len() {
         0 => faults.push((None, "NO_LINES", format!("{} has no lines", document.number))),
-        1..=MOST_LINES => {}
-        more => faults.push((None, "TOO_MANY_LINES", format!("{more} lines; a document has at most {MOST_LINES}"))),
+        1..=MAX_LINES => {}
+        more => faults.push((None, "TOO_MANY_LINES", format!("{more} lines; a document has at most {MAX_LINES}"))),
     }
     if let Some(other) = document.currency.filter(|currency| *currency != terms.currency) {
         let detail = format!("{} is in {other}, the store in {}", document.number, terms.currency);
@@ -229,7 +229,7 @@ impl Head<'_> {
     }
 
     fn all<T, R>(&self, list: &[T], each: impl Fn(&Self, &T) -> Held<R>) -> Held<Vec<R>> {
-        list.iter().map(|it| each(self, it)).collect()
+        list.iter().map(|item| each(self, item)).collect()
     }
 
     fn item(&self, at: usize, line: &Line, tax_inside: bool) -> Held<OrderItem> {
@@ -343,7 +343,7 @@ impl Head<'_> {
         if number.is_some() && document.user_id.is_some() {
             faults.push((None, "INVALID_CUSTOMER", "give either userId or customer, not both".to_owned()));
         }
-        if let Some(use_) = document.promotion_uses.iter().find(|it| self.amount(it.cost, "").is_err()) {
+        if let Some(use_) = document.promotion_uses.iter().find(|used| self.amount(used.cost, "").is_err()) {
             faults.push((None, "INVALID_PROMOTION", format!("{} is negative", use_.cost)));
         }
         let payment = document.payment.clone().unwrap_or_default();
@@ -372,7 +372,7 @@ impl Head<'_> {
         let shipping = self.shipping(document.shipping.as_ref())?;
         let points = self.points(document.points.as_ref())?;
         let on_top = if prices_include_tax { currency.zero() } else { shipping.tax };
-        let total = sum(|it| it.total) + shipping.amount - shipping.discount + on_top - points.value;
+        let total = sum(|item| item.total) + shipping.amount - shipping.discount + on_top - points.value;
         let total = self.amount(total, "TOTAL_MISMATCH")?;
         if let Some(said) = document.total.filter(|said| *said != total) {
             return Err(("TOTAL_MISMATCH", format!("the total is {said}, but its parts sum to {total}")));
@@ -388,11 +388,11 @@ impl Head<'_> {
             email,
             currency,
             prices_include_tax,
-            subtotal: sum(|it| it.subtotal),
-            discount: sum(|it| it.discount),
+            subtotal: sum(|item| item.subtotal),
+            discount: sum(|item| item.discount),
             shipping: shipping.amount,
             shipping_discount: shipping.discount,
-            tax: sum(|it| it.tax) + shipping.tax,
+            tax: sum(|item| item.tax) + shipping.tax,
             points_redeemed: points.redeemed,
             points_value: points.value,
             total,
@@ -455,8 +455,8 @@ impl Head<'_> {
         if refunded > order.total || given > order.total {
             return Err(("INVALID_REFUND", format!("{} refunded of {}", refunded.max(given), order.total)));
         }
-        let of_lines = items.iter().filter(|it| it.returned > 0).map(|it| (it.sku.fold(), it.returned));
-        let of_returns = backs.iter().flat_map(|back| back.items.iter()).map(|it| (it.sku.fold(), it.quantity));
+        let of_lines = items.iter().filter(|item| item.returned > 0).map(|item| (item.sku.fold(), item.returned));
+        let of_returns = backs.iter().flat_map(|back| back.items.iter()).map(|item| (item.sku.fold(), item.quantity));
         if units(of_lines) != units(of_returns) {
             return Err((CODE, "the returned units differ from those of the lines".to_owned()));
         }
@@ -464,14 +464,14 @@ impl Head<'_> {
         if points > order.points_redeemed || backs.iter().any(|back| back.points < 0) {
             return Err((CODE, format!("{points} points returned of {}", order.points_redeemed)));
         }
-        let share = |of: Amount, it: &OrderItem| returns::share(of, it.quantity, 0, it.returned, currency);
-        let revenue: Amount = items.iter().map(|it| it.net(order.prices_include_tax)).sum();
-        let goods = items.iter().map(|it| share(it.net(order.prices_include_tax), it)).sum();
+        let share = |of: Amount, item: &OrderItem| returns::share(of, item.quantity, 0, item.returned, currency);
+        let revenue: Amount = items.iter().map(|item| item.net(order.prices_include_tax)).sum();
+        let goods = items.iter().map(|item| share(item.net(order.prices_include_tax), item)).sum();
         let returned = self.amount(if by_units { goods } else { order.returned_net }, CODE)?;
         if returned > revenue {
             return Err((CODE, format!("returned revenue of {returned} exceeds {revenue}")));
         }
-        order.returned = currency.round(items.iter().map(|it| share(it.total, it)).sum::<Amount>().0);
+        order.returned = currency.round(items.iter().map(|item| share(item.total, item)).sum::<Amount>().0);
         order.returned_points = points;
         order.given_back = currency.round(given.0);
         order.returned_net = returned;

@@ -131,7 +131,7 @@ impl Handle<ImportOrders> for Orders {
         let settings = self.settings.get(cx).await?;
         // An import that ended early may have left orders.
         let taken = |done: &Result<OrderImportReport, Error>| {
-            let written = |it: &ImportReport| it.created + it.updated + it.skipped > 0;
+            let written = |report: &ImportReport| report.created + report.updated + report.skipped > 0;
             done.as_ref().map_or(true, |done| written(&done.report))
         };
         write_amounts(cx, settings.store.currency, self.import(cx, &settings, op), taken).await

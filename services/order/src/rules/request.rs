@@ -9,9 +9,9 @@ use promox_kernel::{Error, Faults, FieldError, bounded, country, multiline};
 use crate::api::{Address, PlaceOrder};
 
 /// Maximum units of one line.
-pub(crate) const MOST_UNITS: u32 = 1_000_000;
+pub(crate) const MAX_UNITS: u32 = 1_000_000;
 /// Maximum lines of one order.
-pub(crate) const MOST_LINES: usize = 1_000;
+pub(crate) const MAX_LINES: usize = 1_000;
 
 /// All faults of a request that can be found without the store.
 pub(crate) fn check(request: &PlaceOrder) -> Result<(), Error> {
@@ -81,12 +81,12 @@ pub(crate) fn item_faults(items: &[SkuQuantity], at: &str, faults: &mut Faults) 
     if items.is_empty() {
         faults.note(at, "must have at least one line");
     }
-    if items.len() > MOST_LINES {
-        faults.note(at, format!("must have at most {MOST_LINES} lines"));
+    if items.len() > MAX_LINES {
+        faults.note(at, format!("must have at most {MAX_LINES} lines"));
     }
     for (i, item) in items.iter().enumerate() {
-        if item.quantity == 0 || item.quantity > MOST_UNITS {
-            faults.note(format!("{at}/{i}/quantity"), format!("must be 1 to {MOST_UNITS}"));
+        if item.quantity == 0 || item.quantity > MAX_UNITS {
+            faults.note(format!("{at}/{i}/quantity"), format!("must be 1 to {MAX_UNITS}"));
         }
     }
 }
@@ -132,8 +132,8 @@ pub(crate) fn merge(items: Vec<SkuQuantity>) -> Result<Vec<SkuQuantity>, Error> 
 /// The units of two lines with the same goods.
 pub(crate) fn together(units: u32, more: u32, at: &str) -> Result<u32, Error> {
     let sum = units.saturating_add(more);
-    if sum > MOST_UNITS {
-        return Err(Error::field(at, format!("exceeds {MOST_UNITS} together with earlier lines of the same sku")));
+    if sum > MAX_UNITS {
+        return Err(Error::field(at, format!("exceeds {MAX_UNITS} together with earlier lines of the same sku")));
     }
     Ok(sum)
 }
@@ -150,12 +150,12 @@ mod tests {
     fn lines_of_one_sku_are_one_line() {
         let merged = merge(vec![line("a", 1), line("b", 2), line("A", 3)]).unwrap();
         assert_eq!(merged, [line("a", 4), line("b", 2)]);
-        assert!(merge(vec![line("a", MOST_UNITS), line("A", 1)]).is_err());
+        assert!(merge(vec![line("a", MAX_UNITS), line("A", 1)]).is_err());
     }
 
     #[test]
     fn quantities_have_their_limits() {
-        for (quantity, good) in [(0, false), (1, true), (MOST_UNITS, true), (MOST_UNITS + 1, false)] {
+        for (quantity, good) in [(0, false), (1, true), (MAX_UNITS, true), (MAX_UNITS + 1, false)] {
             let mut faults = Faults::default();
             item_faults(&[line("a", quantity)], "/items", &mut faults);
             assert_eq!(faults.is_empty(), good, "{quantity}");

@@ -162,7 +162,7 @@ async fn figures(shop: &Shop) -> Vec<String> {
 async fn check(sales: &[Sale], notes: &[(String, i64, i64, i64)], format: HistoryFormat) {
     let (first, second) = (Shop::open(), Shop::open());
     let documents: Vec<String> = sales.iter().map(|sale| sale.document().to_string()).collect();
-    let credits: Vec<String> = notes.iter().map(|it| note(it).to_string()).collect();
+    let credits: Vec<String> = notes.iter().map(|credit| note(credit).to_string()).collect();
     let report = first.import(HistoryFormat::Ndjson, &[documents, credits].concat().join("\n")).await.report;
     let faults: Vec<_> = report.errors.iter().filter(|error| error.code != "NUMBER_TWICE").collect();
     assert!(faults.is_empty(), "{faults:?}");

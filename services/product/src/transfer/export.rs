@@ -67,7 +67,7 @@ fn write(tx: &Tx<'_>, format: ExportFormat, sender: &BodySender) -> Result<(), E
         let Some(product) = warnings.unless_damaged(product)? else { continue };
         match &table {
             Some(table) => {
-                product.variants.iter().try_for_each(|variant| put_record(&mut out, table.row(&product, variant)))?
+                product.variants.iter().try_for_each(|variant| put_record(&mut out, table.row(&product, variant)))?;
             }
             None => put_line(&mut out, &product)?,
         }

@@ -44,8 +44,7 @@ fn audit_change(
     before: Option<&Promotion>,
     after: &Promotion,
 ) -> Result<PromotionView, StoreError> {
-    let brief =
-        |it: &Promotion| serde_json::json!({"status": it.status, "version": it.version, "promotion": *it.document});
+    let brief = |promotion: &Promotion| serde_json::json!({"status": promotion.status, "version": promotion.version, "promotion": *promotion.document});
     let subject = format!("promotion:{}", after.id);
     let entry = Audited::new(context.cx.principal.name(), action, subject, before.map(brief), brief(after));
     tx.emit(after.id, &entry)?;

@@ -15,9 +15,9 @@ async fn calculate(shop: &Shop, body: Value) -> Result<CalculatedCart, promox_ke
     shop.call(Shop::read::<CalculateCart>(&body)?).await
 }
 
-fn line(it: &CalculatedCart, i: usize) -> [String; 5] {
-    let line = &it.lines[i];
-    [line.unit_price, line.subtotal, line.discount, line.tax, line.total].map(|it| it.to_string())
+fn line(calculated: &CalculatedCart, i: usize) -> [String; 5] {
+    let line = &calculated.lines[i];
+    [line.unit_price, line.subtotal, line.discount, line.tax, line.total].map(|item| item.to_string())
 }
 
 #[tokio::test]
@@ -33,18 +33,22 @@ async fn anyone_sees_what_a_cart_costs() {
     let answer = cx.call(Shop::read::<CalculateCart>(&body).unwrap()).await.unwrap();
     assert_eq!(line(&answer, 0), ["9.00", "27.00", "2.70", "4.05", "24.30"]);
     assert_eq!(answer.lines[0].list_price.to_string(), "10.00");
-    let names: Vec<(&str, String)> =
-        answer.applied_promotions.iter().map(|it| (it.name.as_str(), it.amount.to_string())).collect();
+    let names: Vec<(&str, String)> = answer
+        .applied_promotions
+        .iter()
+        .map(|promotion| (promotion.name.as_str(), promotion.amount.to_string()))
+        .collect();
     assert_eq!(names, [("Promo", "3.00".to_owned()), ("Ten", "2.70".to_owned())]);
     let told: Vec<String> = answer
         .rejected_promotions
         .iter()
-        .map(|it| format!("{} {:?}", it.reason, it.details[0].missing.unwrap()))
+        .map(|promotion| format!("{} {:?}", promotion.reason, promotion.details[0].missing.unwrap()))
         .collect();
     assert_eq!(told.len(), 1, "what is not for the caller is not told: {told:?}");
     assert_eq!(answer.offers[0].message, "35.70 more for Big");
     let totals = &answer.totals;
-    let sums = [totals.subtotal, totals.discount, totals.shipping, totals.tax, totals.total].map(|it| it.to_string());
+    let sums =
+        [totals.subtotal, totals.discount, totals.shipping, totals.tax, totals.total].map(|item| item.to_string());
     assert_eq!(sums, ["27.00", "2.70", "9.00", "5.55", "33.30"]);
     let unknown = json!({"items": [{"sku": "NONE", "quantity": 1}]});
     assert_eq!(calculate(&shop, unknown).await.unwrap_err().errors()[0].pointer, "/items/0/sku");
@@ -125,7 +129,7 @@ async fn carts_of_other_shops_are_worked_out_by_their_own_rules() {
     assert_eq!(line(&answer, 0), ["85", "255", "85", "17", "187"]);
     assert_eq!(line(&answer, 1), ["50", "50", "0", "4", "54"]);
     assert_eq!((answer.lines[2].sku.as_str(), answer.lines[2].quantity), ("Z", 2));
-    let ids: Vec<i64> = answer.applied_promotions.iter().map(|it| it.promotion_id.0).collect();
+    let ids: Vec<i64> = answer.applied_promotions.iter().map(|promotion| promotion.promotion_id.0).collect();
     assert_eq!(ids, [40, 41, 42, 43]);
     assert_eq!(answer.rejected_promotions[0].reason.as_str(), "EXPIRED");
     assert_eq!(
@@ -136,7 +140,7 @@ async fn carts_of_other_shops_are_worked_out_by_their_own_rules() {
     wrong["promotions"][1]["actions"][0]["get"]["percentOff"] = json!("150");
     wrong["promotions"][2]["id"] = json!(41);
     let faults = calculate(&shop, wrong).await.unwrap_err();
-    let pointers: Vec<&str> = faults.errors().iter().map(|it| it.pointer.as_str()).collect();
+    let pointers: Vec<&str> = faults.errors().iter().map(|error| error.pointer.as_str()).collect();
     assert_eq!(pointers, ["/promotions/1/actions/0/get/percentOff", "/promotions/2/id"]);
 }
 
@@ -163,7 +167,7 @@ fn order(id: i64, status: OrderStatus, lines: &[(&str, u32, &str)]) -> OrderFigu
         FigureLine { line, campaign_id: None }
     };
     let lines: Vec<FigureLine> = lines.iter().map(line).collect();
-    let subtotal: Amount = lines.iter().map(|it| it.line.subtotal).sum();
+    let subtotal: Amount = lines.iter().map(|line| line.line.subtotal).sum();
     OrderFigure {
         id: OrderId(id),
         status,
@@ -205,10 +209,10 @@ async fn a_draft_is_run_over_the_past_to_the_penny() {
             order(id, status, &[("A", 1 + u32::try_from(id % 5).unwrap(), &price), ("B", 3, "2.55")])
         })
         .collect();
-    let counted = || orders.iter().filter(|it| it.status == OrderStatus::Confirmed);
-    let goods: Decimal = counted().map(|it| it.totals.subtotal.0).sum();
+    let counted = || orders.iter().filter(|order| order.status == OrderStatus::Confirmed);
+    let goods: Decimal = counted().map(|item| item.totals.subtotal.0).sum();
     let ten: Decimal =
-        counted().map(|it| promox_kernel::round_half_up(it.totals.subtotal.0 * Decimal::new(1, 1), 2)).sum();
+        counted().map(|item| promox_kernel::round_half_up(item.totals.subtotal.0 * Decimal::new(1, 1), 2)).sum();
     let count = i64::try_from(counted().count()).unwrap();
     *shop.desk.orders.lock() = orders.clone();
     let ended = json!({"name": "Ten", "code": "TEN", "endsAt": "2009-01-01T00:00:00Z", "actions": [{"type": "PERCENT_OFF", "value": "10"}]});

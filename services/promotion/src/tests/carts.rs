@@ -149,6 +149,6 @@ async fn the_shelf_shows_prices_and_when_they_change() {
     let mut cart = Shop::cart(&[]);
     cart.lines[0].item.price = amount("9.00");
     let answer = shop.call(cart).await.unwrap();
-    assert_eq!(answer.applied.iter().map(|it| it.amount.to_string()).collect::<Vec<_>>(), ["10.00"]);
+    assert_eq!(answer.applied.iter().map(|item| item.amount.to_string()).collect::<Vec<_>>(), ["10.00"]);
     assert!(answer.line_discounts.iter().all(Vec::is_empty));
 }

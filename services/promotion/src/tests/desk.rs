@@ -92,14 +92,14 @@ impl Desk {
 
     fn campaigns(&self, _: &Cx, op: GetCampaignStates) -> Result<CampaignStateList, Error> {
         let known = self.campaigns.lock().clone();
-        Ok(CampaignStateList { items: known.into_iter().filter(|it| op.ids.contains(&it.id)).collect() })
+        Ok(CampaignStateList { items: known.into_iter().filter(|item| op.ids.contains(&item.id)).collect() })
     }
 
     fn orders(&self, _: &Cx, op: ListOrderFigures) -> Result<OrderFigureList, Error> {
         let (from, to, limit) = (op.from.unwrap(), op.to.unwrap(), op.limit.unwrap());
         let orders = self.orders.lock();
-        let wanted = orders.iter().filter(|it| it.placed_at >= from && it.placed_at < to);
-        let after = wanted.filter(|it| op.after.is_none_or(|after| (it.placed_at, it.id) > after));
+        let wanted = orders.iter().filter(|order| order.placed_at >= from && order.placed_at < to);
+        let after = wanted.filter(|item| op.after.is_none_or(|after| (item.placed_at, item.id) > after));
         Ok(OrderFigureList { items: after.take(limit).cloned().collect() })
     }
 }
@@ -235,8 +235,8 @@ impl Shop {
     /// What comes off a cart of 100.00, and why codes do not.
     pub(crate) async fn off(&self, cx: &Cx, cart: EvaluateCart) -> (String, Vec<(String, RejectReason)>) {
         let answer: Evaluation = cx.call(cart).await.unwrap();
-        let off: Amount = answer.line_discounts.iter().flatten().map(|it| it.amount).sum();
-        let refused = answer.rejected.into_iter().map(|it| (it.code.unwrap_or_default(), it.reason)).collect();
+        let off: Amount = answer.line_discounts.iter().flatten().map(|item| item.amount).sum();
+        let refused = answer.rejected.into_iter().map(|item| (item.code.unwrap_or_default(), item.reason)).collect();
         (off.to_string(), refused)
     }
 

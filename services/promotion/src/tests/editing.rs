@@ -172,7 +172,7 @@ async fn lists_are_filtered_and_names_told() {
     let red = shop.active(json!({"name": "Dark red", "code": "DARK"})).await;
     let names = |op: ListPromotions| {
         let shop = &shop;
-        async move { shop.call(op).await.unwrap().items.into_iter().map(|it| it.name).collect::<Vec<_>>() }
+        async move { shop.call(op).await.unwrap().items.into_iter().map(|item| item.name).collect::<Vec<_>>() }
     };
     assert_eq!(names(ListPromotions::default()).await, ["Dark red", "Blue", "Green", "Red"]);
     let active = ListPromotions { status: Some(PromotionStatus::Active), ..ListPromotions::default() };
@@ -180,5 +180,5 @@ async fn lists_are_filtered_and_names_told() {
     let found = ListPromotions { q: Some("RED".into()), ..ListPromotions::default() };
     assert_eq!(names(found).await, ["Dark red", "Red"]);
     let told = shop.call(DescribePromotions { ids: vec![red, promox_contract::ids::PromotionId(99)] }).await.unwrap();
-    assert_eq!(told.items.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["Dark red"]);
+    assert_eq!(told.items.iter().map(|item| item.name.as_str()).collect::<Vec<_>>(), ["Dark red"]);
 }

@@ -81,14 +81,14 @@ async fn limits_of_a_person_hold_for_any_orders_and_cancels() {
                 ignore_plus_tags,
             };
             let addresses: Vec<usize> = of_account.into_iter().chain(given).collect();
-            let theirs = |it: &&Used| {
-                let by_account = account.is_some() && it.account == account;
-                let by_address = |one: &usize| it.addresses.iter().any(|other| same(*one, *other, ignore_plus_tags));
+            let theirs = |used: &&Used| {
+                let by_account = account.is_some() && used.account == account;
+                let by_address = |one: &usize| used.addresses.iter().any(|other| same(*one, *other, ignore_plus_tags));
                 by_account || addresses.iter().any(by_address)
             };
             let today = shop.now().seconds() / DAY;
             let mine: Vec<&Used> = used.iter().filter(theirs).collect();
-            let fits = mine.len() < ever && mine.iter().filter(|it| it.day == today).count() < daily;
+            let fits = mine.len() < ever && mine.iter().filter(|item| item.day == today).count() < daily;
             let held = shop.hold_for(order, buyer, &[(id, "1.00")]).await;
             assert_eq!(held.is_ok(), fits, "seed {seed}, order {order}: {held:?}");
             if fits {

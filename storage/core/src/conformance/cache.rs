@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use promox_kernel::Timestamp;
 
 use super::limits::all;
-use crate::{Cache, CacheEngine, CacheEntry, CacheSpace, Change, Expected, MOST_CACHE_KEY};
+use crate::{Cache, CacheEngine, CacheEntry, CacheSpace, Change, Expected, MAX_CACHE_KEY};
 
 const SMALL: CacheSpace = CacheSpace { name: "small", most: 10, most_bytes: 1 << 10 };
 const OTHER: CacheSpace = CacheSpace { name: "other", most: 1_000, most_bytes: 1 << 20 };
@@ -118,8 +118,8 @@ async fn a_space_keeps_to_its_bounds(cache: &Cache) {
     assert_eq!((there(0..9).await, there(9..49).await, there(49..50).await), (9, 0, 1), "what ends first makes room");
     cache.put(SMALL, &[0], at(0), &7, at(100)).await;
     assert_eq!(there(0..50).await, 10, "what is replaced makes room for itself");
-    cache.put(SMALL, &[7; MOST_CACHE_KEY + 1], at(0), &1, at(100)).await;
-    assert_eq!(cache.get::<u8>(SMALL, &[7; MOST_CACHE_KEY + 1], at(0)).await, None, "too long a key");
+    cache.put(SMALL, &[7; MAX_CACHE_KEY + 1], at(0), &1, at(100)).await;
+    assert_eq!(cache.get::<u8>(SMALL, &[7; MAX_CACHE_KEY + 1], at(0)).await, None, "too long a key");
     cache.put(SMALL, &[0], at(0), &"x".repeat(1 << 10), at(100)).await;
     assert_eq!(cache.get::<String>(SMALL, &[0], at(0)).await, None, "more than the space holds");
     cache.put(SMALL, b"big", at(0), &"x".repeat(1_000), at(200)).await;

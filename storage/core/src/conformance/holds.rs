@@ -120,7 +120,7 @@ async fn act(db: &Db, known: &mut BTreeMap<i64, Model>, reference: i64, act: Hol
         }
         HoldAct::Post => {
             db.write(&cx(), move |tx| Pledge::post(tx, &reference, effect)).await.unwrap();
-            known.entry(reference).and_modify(|it| it.step(HoldStep::Post));
+            known.entry(reference).and_modify(|hold| hold.step(HoldStep::Post));
         }
         HoldAct::Release => {
             db.write(&cx(), move |tx| Pledge::release(tx, &reference, effect)).await.unwrap();
@@ -130,7 +130,7 @@ async fn act(db: &Db, known: &mut BTreeMap<i64, Model>, reference: i64, act: Hol
         }
         HoldAct::Step(taken) => {
             db.write(&cx(), move |tx| step(tx, reference, taken)).await.unwrap();
-            known.entry(reference).and_modify(|it| it.step(taken));
+            known.entry(reference).and_modify(|hold| hold.step(taken));
         }
         HoldAct::Fail(begins) => {
             let failed = move |tx: &mut Tx<'_>| {
@@ -158,7 +158,10 @@ fn compare(tx: &Tx<'_>, known: &BTreeMap<i64, Model>) -> Result<(), StoreError> 
     assert_eq!(tx.scan::<Effect>().collect(9_999)?.len(), effects);
     let tombstones = tx.scan::<crate::system::Tombstone>().collect(9_999)?;
     let early = known.iter().filter(|(_, it)| it.early).map(|(reference, _)| reference.to_string());
-    assert_eq!(tombstones.into_iter().map(|it| it.reference).collect::<Vec<_>>(), early.collect::<Vec<_>>());
+    assert_eq!(
+        tombstones.into_iter().map(|tombstone| tombstone.reference).collect::<Vec<_>>(),
+        early.collect::<Vec<_>>()
+    );
     let mut report = Report::default();
     Pledge::audit(tx, &mut report)?;
     assert_eq!(report.finish().0, []);

@@ -19,9 +19,9 @@ use crate::{
 
 /// Fetches per closure that bring single keys and ranges; later ones bring whole tables, or a closure that reads
 /// thousands of rows would run thousands of times.
-const MOST_SINGLE_FETCHES: usize = 32;
+const MAX_SINGLE_FETCHES: usize = 32;
 /// How often a transaction is retried on newer states before it is refused.
-const MOST_RUNS: usize = 16;
+const MAX_RUNS: usize = 16;
 
 type Rows = OrdMap<(Space, Vec<u8>), (Bytes, Version)>;
 
@@ -99,7 +99,7 @@ impl RemoteEngine {
     }
 
     fn run(&self, order: &mut WorkOrder) -> Result<(), StoreError> {
-        for _ in 0..MOST_RUNS {
+        for _ in 0..MAX_RUNS {
             let Some(batch) = self.run_once(order)? else { return Ok(()) };
             if let Some(happens) = self.before_commit.lock().take() {
                 happens();
@@ -256,7 +256,7 @@ struct State {
 impl State {
     fn add_fetched(&mut self, wants: Wants) {
         self.fetches += 1;
-        if self.fetches > MOST_SINGLE_FETCHES {
+        if self.fetches > MAX_SINGLE_FETCHES {
             let spaces = wants.keys.iter().map(|(space, _)| *space);
             for space in spaces.chain(wants.ranges.iter().map(|(range, _)| range.space)) {
                 self.whole.extend(self.tables.get(&space).copied());

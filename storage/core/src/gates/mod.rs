@@ -137,8 +137,9 @@ impl<K: Eq + Hash, M> Gates<K, M> {
     /// Units were taken from these gates for good. If the group has been replaced or is being loaded, the new gates may
     /// have missed them: they are loaded again.
     pub fn taken_from(&self, group: K, gates: &Arc<GateGroup<M>>) {
-        let stands =
-            |groups: &HashMap<K, Arc<GateGroup<M>>>| groups.get(&group).is_some_and(|it| Arc::ptr_eq(it, gates));
+        let stands = |groups: &HashMap<K, Arc<GateGroup<M>>>| {
+            groups.get(&group).is_some_and(|current| Arc::ptr_eq(current, gates))
+        };
         if stands(&self.groups.read()) {
             return;
         }

@@ -23,7 +23,7 @@ const MAGIC: [u8; 8] = *b"PROMOXB1";
 /// The size at which a block is closed.
 const BLOCK: usize = 1 << 20;
 /// The maximum size of a block: the longest row and its key fit in.
-const MOST_BLOCK: usize = BLOCK + (16 << 20);
+const MAX_BLOCK: usize = BLOCK + (16 << 20);
 
 /// The size of a backup or a restore.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

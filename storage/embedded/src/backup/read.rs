@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use promox_kernel::Timestamp;
 use promox_storage::Space;
 
-use super::{Copied, MAGIC, MOST_BLOCK};
+use super::{Copied, MAGIC, MAX_BLOCK};
 use crate::directory::check_layout;
 use crate::journal::frame::{Mark, take_varint};
 use crate::open::OpenError;
@@ -74,7 +74,7 @@ impl<'a> Source<'a> {
         self.read(&mut length)?;
         self.read(&mut crc)?;
         let length = usize::try_from(u32::from_le_bytes(length)).unwrap_or(usize::MAX);
-        if length > MOST_BLOCK {
+        if length > MAX_BLOCK {
             return Err(self.damaged("a block is longer than the limit"));
         }
         let mut block = vec![0; length];

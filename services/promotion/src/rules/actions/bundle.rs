@@ -11,15 +11,15 @@ impl Turn<'_, '_> {
         let mut goods = self.goods_for(parts);
         let mut portions = Vec::new();
         while let Some(units) = Bundling::new(&goods, &wanted).fill() {
-            let found = units.iter().filter_map(|(place, units)| goods.get(*place).map(|it| (it.stack, *units)));
+            let found = units.iter().filter_map(|(place, units)| goods.get(*place).map(|good| (good.stack, *units)));
             let set: Vec<(Stack, u32)> = found.collect();
             let times = set.iter().map(|(stack, units)| stack.free / units).min().unwrap_or(0);
             let Some(cheaper) = self.at_price(&set, price, times).filter(|_| times > 0) else { break };
             portions.extend(cheaper);
             for (place, units) in units {
-                goods.get_mut(place).into_iter().for_each(|it| it.stack.free -= units * times);
+                goods.get_mut(place).into_iter().for_each(|good| good.stack.free -= units * times);
             }
-            goods.retain(|it| it.stack.free > 0);
+            goods.retain(|good| good.stack.free > 0);
         }
         self.serve(portions, Rounding::Once(None));
     }
@@ -30,7 +30,7 @@ impl Turn<'_, '_> {
         for (part, (filter, _)) in (0..).zip(parts) {
             goods.extend(self.stacks(filter).into_iter().map(|stack| Bundled { stack, fits: 1_u32 << part }));
         }
-        goods.sort_by_key(|it| (it.stack.line, it.stack.run));
+        goods.sort_by_key(|good| (good.stack.line, good.stack.run));
         goods.dedup_by(|later, kept| {
             let same = later.stack.is(&kept.stack);
             kept.fits |= if same { later.fits } else { 0 };
@@ -95,13 +95,13 @@ impl<'a> Bundling<'a> {
     }
 
     /// Adds as many units of some goods as fit. Returns how many.
-    fn join(&mut self, place: usize, it: &Bundled, missing: u32) -> u32 {
+    fn join(&mut self, place: usize, goods: &Bundled, missing: u32) -> u32 {
         let member = self.members.len();
-        self.members.push(Member { place, fits: it.fits, parts: vec![0; self.wanted.len()] });
-        let most = it.stack.free.min(missing);
+        self.members.push(Member { place, fits: goods.fits, parts: vec![0; self.wanted.len()] });
+        let most = goods.stack.free.min(missing);
         let mut taken = 0;
         for part in 0..self.wanted.len() {
-            if it.fits & (1 << part) != 0 {
+            if goods.fits & (1 << part) != 0 {
                 let units = self.room(part).min(most - taken);
                 self.change(member, part, |held| *held += units);
                 taken += units;
@@ -119,7 +119,7 @@ impl<'a> Bundling<'a> {
 
     /// Adds one more unit of a member to a part, moving others if that part is full.
     fn admit(&mut self, member: usize, tried: &mut u32) -> bool {
-        let fits = self.members.get(member).map_or(0, |it| it.fits);
+        let fits = self.members.get(member).map_or(0, |member| member.fits);
         for part in 0..self.wanted.len() {
             let bit = 1_u32 << part;
             if fits & bit == 0 || *tried & bit != 0 {
@@ -142,11 +142,11 @@ impl<'a> Bundling<'a> {
     }
 
     fn holds(&self, member: usize, part: usize) -> bool {
-        self.members.get(member).and_then(|it| it.parts.get(part)).is_some_and(|units| *units > 0)
+        self.members.get(member).and_then(|member| member.parts.get(part)).is_some_and(|units| *units > 0)
     }
 
     fn change(&mut self, member: usize, part: usize, change: impl Fn(&mut u32)) {
-        let held = self.members.get_mut(member).and_then(|it| it.parts.get_mut(part));
+        let held = self.members.get_mut(member).and_then(|member| member.parts.get_mut(part));
         held.into_iter().chain(self.filled.get_mut(part)).for_each(change);
     }
 }

@@ -12,10 +12,11 @@ impl Turn<'_, '_> {
     pub(super) fn buy_get(&mut self, buy: &(Filter, u32), get: &(Filter, u32), percent: Percent, most: u32) {
         let (bought, got) = (self.stacks(&buy.0), self.stacks(&get.0));
         // Both come in the order of lines.
-        let among = |stack: &Stack, others: &[Stack]| others.binary_search_by_key(&stack.line, |it| it.line).is_ok();
-        let only_buy = total(bought.iter().filter(|it| !among(it, &got)).map(|it| it.free));
-        let only_get = total(got.iter().filter(|it| !among(it, &bought)).map(|it| it.free));
-        let shared = total(got.iter().filter(|it| among(it, &bought)).map(|it| it.free));
+        let among =
+            |stack: &Stack, others: &[Stack]| others.binary_search_by_key(&stack.line, |other| other.line).is_ok();
+        let only_buy = total(bought.iter().filter(|stack| !among(stack, &got)).map(|stack| stack.free));
+        let only_get = total(got.iter().filter(|stack| !among(stack, &bought)).map(|stack| stack.free));
+        let shared = total(got.iter().filter(|stack| among(stack, &bought)).map(|stack| stack.free));
         let sizes = (u64::from(buy.1), u64::from(get.1));
         let times = applications(sizes, only_buy, only_get, shared, u64::from(most));
         if times == 0 {
@@ -35,7 +36,7 @@ impl Turn<'_, '_> {
         let mut stacks = self.stacks(items);
         dearest_first(&mut stacks);
         let every = u64::from(every);
-        let served = total(stacks.iter().map(|it| it.free)) / every * every;
+        let served = total(stacks.iter().map(|stack| stack.free)) / every * every;
         let (mut nths, mut others) = (Vec::new(), Vec::new());
         let mut start = 0;
         for stack in stacks {
@@ -58,7 +59,7 @@ impl Turn<'_, '_> {
             let by_price = a.rank.0.cmp(&b.rank.0).then(b.price.cmp(&a.price));
             by_price.then(a.rank.1.cmp(&b.rank.1)).then(a.line.cmp(&b.line))
         });
-        let mut rest = total(stacks.iter().map(|it| it.free)) / u64::from(size) * u64::from(size);
+        let mut rest = total(stacks.iter().map(|stack| stack.free)) / u64::from(size) * u64::from(size);
         let mut packed = Vec::with_capacity(stacks.len());
         for stack in stacks {
             let units = few(rest.min(u64::from(stack.free)));

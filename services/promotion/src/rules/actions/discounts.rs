@@ -69,10 +69,13 @@ impl Turn<'_, '_> {
     /// Discounts one unit of the lowest price, even if that is zero; of equal ones that of the earlier line.
     pub(super) fn cheapest(&mut self, items: &Filter, discount: Discount) {
         let units = self.units(items);
-        let place = |it: &Portion| {
-            let served =
-                self.state.units_of(it.line).and_then(|runs| runs.as_slice().get(it.run)).map(|run| run.served);
-            (self.state.rank_of(it.line), served, it.line)
+        let place = |portion: &Portion| {
+            let served = self
+                .state
+                .units_of(portion.line)
+                .and_then(|runs| runs.as_slice().get(portion.run))
+                .map(|run| run.served);
+            (self.state.rank_of(portion.line), served, portion.line)
         };
         let cheapest = units.into_iter().min_by(|a, b| a.price.cmp(&b.price).then_with(|| place(a).cmp(&place(b))));
         let Some(unit) = cheapest else { return };

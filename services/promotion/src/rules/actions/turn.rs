@@ -92,7 +92,7 @@ impl Turn<'_, '_> {
         self.effect.lines.reserve(money.len());
         for (own, money) in by_line(&portions).zip(money) {
             // A line at its floor can still be paid above it, by earlier rounding.
-            let changed = serve || money > 0 || own.iter().any(|it| !it.off.is_zero());
+            let changed = serve || money > 0 || own.iter().any(|item| !item.off.is_zero());
             let Some(first) = own.first().filter(|_| changed) else { continue };
             self.state.take(&mut self.effect, first.line, money, own, serve);
             self.budget -= money;

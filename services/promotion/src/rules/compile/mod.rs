@@ -127,26 +127,26 @@ impl Rule {
     }
 }
 
-fn check_head(it: &Promotion, faults: &mut DocumentFaults) {
-    if let Err(fault) = bounded(&it.name, 1, 200) {
+fn check_head(document: &Promotion, faults: &mut DocumentFaults) {
+    if let Err(fault) = bounded(&document.name, 1, 200) {
         faults.note("/name", fault);
     }
-    if let Some(code) = &it.code {
+    if let Some(code) = &document.code {
         check_code(code, faults);
     }
-    if !(-MAX_PRIORITY..=MAX_PRIORITY).contains(&it.priority) {
+    if !(-MAX_PRIORITY..=MAX_PRIORITY).contains(&document.priority) {
         faults.note("/priority", format!("must be from -{MAX_PRIORITY} to {MAX_PRIORITY}"));
     }
-    if let Some(group) = &it.stacking.group {
+    if let Some(group) = &document.stacking.group {
         if let Err(fault) = bounded(group, 1, 64) {
             faults.note("/stacking/group", fault);
         }
-        if it.stacking_mode() == StackingMode::Exclusive {
+        if document.stacking_mode() == StackingMode::Exclusive {
             faults.note("/stacking/group", "an EXCLUSIVE promotion must not be in a group");
         }
     }
-    if it.stage == Stage::Catalog {
-        check_catalogue_rule(it, faults);
+    if document.stage == Stage::Catalog {
+        check_catalogue_rule(document, faults);
     }
 }
 
@@ -160,18 +160,21 @@ fn check_code(code: &str, faults: &mut DocumentFaults) {
 
 /// Reports members that a price rule cannot have: everybody pays catalogue prices, so they have no codes, and no use is
 /// counted.
-fn check_catalogue_rule(it: &Promotion, faults: &mut DocumentFaults) {
-    if it.code.is_some() {
+fn check_catalogue_rule(document: &Promotion, faults: &mut DocumentFaults) {
+    if document.code.is_some() {
         faults.note("/code", "a price rule must not have a code");
     }
-    if it.coupon_only {
+    if document.coupon_only {
         faults.note("/couponOnly", "a price rule must not be couponOnly");
     }
-    if it.limits.as_ref().is_some_and(|limits| *limits != Limits { when_short: limits.when_short, ..Limits::default() })
+    if document
+        .limits
+        .as_ref()
+        .is_some_and(|limits| *limits != Limits { when_short: limits.when_short, ..Limits::default() })
     {
         faults.note("/limits", "a price rule must not have limits; give it a campaign with a budget instead");
     }
-    if it.include_flash {
+    if document.include_flash {
         faults.note("/includeFlash", "price rules do not apply to flash sales");
     }
 }
@@ -182,16 +185,16 @@ fn read_condition(when: &Condition, stage: Stage, faults: &mut DocumentFaults) -
     faults.read(|at| Test::read(when, &format!("{at}/when"), subject, currency))
 }
 
-fn read_actions(it: &Promotion, faults: &mut DocumentFaults) -> Vec<Action> {
-    if !(1..=MAX_ACTIONS).contains(&it.actions.len()) {
+fn read_actions(document: &Promotion, faults: &mut DocumentFaults) -> Vec<Action> {
+    if !(1..=MAX_ACTIONS).contains(&document.actions.len()) {
         faults.note("/actions", format!("must have 1 to {MAX_ACTIONS} actions"));
     }
-    let read = |(i, action)| read_action(action, it.stage, &format!("/actions/{i}"), faults);
-    it.actions.iter().enumerate().filter_map(read).collect()
+    let read = |(i, action)| read_action(action, document.stage, &format!("/actions/{i}"), faults);
+    document.actions.iter().enumerate().filter_map(read).collect()
 }
 
-fn check_limits(it: &Promotion, faults: &mut DocumentFaults) -> Option<i64> {
-    let limits = it.limits.as_ref()?;
+fn check_limits(document: &Promotion, faults: &mut DocumentFaults) -> Option<i64> {
+    let limits = document.limits.as_ref()?;
     for (pointer, count) in [("/limits/total", limits.total), ("/limits/perUser", limits.per_user)] {
         if count == Some(0) {
             faults.note(pointer, "must be at least 1");

@@ -38,7 +38,9 @@ impl Facts<Filter> for ConditionContext<'_> {
             Field::CartLines => Actual::Number(i64::try_from(cart.lines.len()).unwrap_or(i64::MAX)),
             Field::ItemsSubtotal | Field::ItemsQuantity | Field::ItemsMaxLineQuantity => self.of_items(leaf),
             Field::CartCurrency => Actual::Text(cart.currency.code()),
-            Field::CartAttribute(name) => cart.attributes.get(name).map_or(Actual::Unknown, |it| Actual::Text(it)),
+            Field::CartAttribute(name) => {
+                cart.attributes.get(name).map_or(Actual::Unknown, |value| Actual::Text(value))
+            }
             Field::Customer(field) => CustomerFacts { customer, currency: cart.currency }.of(field),
             Field::ShippingCountry => text(&cart.country),
             Field::ShippingMethod => text(&cart.shipping_method),
@@ -91,16 +93,16 @@ impl<'a> ConditionContext<'a> {
     /// The reason and the details of conditions that do not hold.
     pub(crate) fn explain(self) -> (RejectReason, Vec<RejectDetail>) {
         let unmet = self.unmet();
-        let of_customer = unmet.iter().any(|it| it.leaf.field.is_of_customer());
+        let of_customer = unmet.iter().any(|unmet| unmet.leaf.field.is_of_customer());
         let reason = if of_customer { RejectReason::NotEligible } else { RejectReason::ConditionsNotMet };
-        (reason, unmet.iter().filter(|it| it.leaf.field.may_be_shown()).map(|it| self.detail(it)).collect())
+        (reason, unmet.iter().filter(|unmet| unmet.leaf.field.may_be_shown()).map(|unmet| self.detail(unmet)).collect())
     }
 
-    fn detail(self, it: &Unmet<'_>) -> RejectDetail {
-        let op = if it.inverted { opposite(it.leaf.op) } else { it.leaf.op.as_str() };
-        let missing = self.missing(it).map(|(_, missing)| missing);
-        let (field, wanted) = (it.leaf.name.clone(), it.leaf.value.clone());
-        RejectDetail { field, op: op.to_owned(), wanted, actual: self.told(it.leaf), missing }
+    fn detail(self, unmet: &Unmet<'_>) -> RejectDetail {
+        let op = if unmet.inverted { opposite(unmet.leaf.op) } else { unmet.leaf.op.as_str() };
+        let missing = self.missing(unmet).map(|(_, missing)| missing);
+        let (field, wanted) = (unmet.leaf.name.clone(), unmet.leaf.value.clone());
+        RejectDetail { field, op: op.to_owned(), wanted, actual: self.told(unmet.leaf), missing }
     }
 
     fn told(self, leaf: &Leaf<Filter>) -> Value {
@@ -118,19 +120,19 @@ impl<'a> ConditionContext<'a> {
     }
 
     /// How much an amount or quantity lacks for a comparison to hold, in minor units or units and as an amount.
-    fn missing(self, it: &Unmet<'_>) -> Option<(i64, Amount)> {
-        let (Actual::Number(actual), Wanted::Number(wanted)) = (self.actual(it.leaf), &it.leaf.wanted) else {
+    fn missing(self, unmet: &Unmet<'_>) -> Option<(i64, Amount)> {
+        let (Actual::Number(actual), Wanted::Number(wanted)) = (self.actual(unmet.leaf), &unmet.leaf.wanted) else {
             return None;
         };
-        if it.leaf.field == Field::Hour {
+        if unmet.leaf.field == Field::Hour {
             return None; // An hour is waited for and not added.
         }
-        let missing = match (it.leaf.op, it.inverted) {
+        let missing = match (unmet.leaf.op, unmet.inverted) {
             (Operator::Gte, false) | (Operator::Lt, true) => wanted - actual,
             (Operator::Gt, false) | (Operator::Lte, true) => wanted - actual + 1,
             _ => return None,
         };
-        (missing > 0).then(|| (missing, in_units(missing, &it.leaf.field, self.state.cart.currency)))
+        (missing > 0).then(|| (missing, in_units(missing, &unmet.leaf.field, self.state.cart.currency)))
     }
 
     /// The amount or quantity that the cart lacks, if it is the only unmet condition.

@@ -80,8 +80,8 @@ impl Rule {
                     found.count_person(buyer, PersonLimit { since, most: limit.count }, ends);
                     continue;
                 }
-                CountedPer::Email => buyer.email.as_ref().map(|it| format!("email:{it}")),
-                CountedPer::Address => buyer.address.as_ref().map(|it| format!("address:{it}")),
+                CountedPer::Email => buyer.email.as_ref().map(|email| format!("email:{email}")),
+                CountedPer::Address => buyer.address.as_ref().map(|address| format!("address:{address}")),
                 CountedPer::Total => Some(TOTAL.to_owned()),
             };
             let Some(who) = who else {

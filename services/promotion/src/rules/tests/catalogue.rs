@@ -124,15 +124,15 @@ pub(crate) fn moment() -> impl Strategy<Value = Timestamp> {
     (0_i64..26 * 24 * 60).prop_map(move |minute| Timestamp(start.0 + minute * 60_000_000))
 }
 
-fn walk(rules: &[Arc<Rule>], cart: &Cart, line: &Line, it: &EvaluationContext) -> i64 {
+fn walk(rules: &[Arc<Rule>], cart: &Cart, line: &Line, context: &EvaluationContext) -> i64 {
     if !line.discountable {
         return line.list;
     }
-    let state = State::new(cart, it);
+    let state = State::new(cart, context);
     let holds = |rule: &&Arc<Rule>| {
-        check_eligibility(rule, it).is_ok()
-            && (ConditionContext { rule, state: &state, context: it }).holds()
-            && is_affordable(rule, cart, line, it)
+        check_eligibility(rule, context).is_ok()
+            && (ConditionContext { rule, state: &state, context: context }).holds()
+            && is_affordable(rule, cart, line, context)
     };
     let (alone, together): (Vec<&Arc<Rule>>, Vec<&Arc<Rule>>) =
         rules.iter().filter(holds).partition(|rule| rule.exclusive);

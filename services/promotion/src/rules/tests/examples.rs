@@ -50,7 +50,7 @@ impl Example {
     fn read(row: Value) -> Self {
         let Value::Array(row) = row else { panic!("a row is a list: {row}") };
         let text = |i: usize| row[i].as_str().unwrap().to_owned();
-        let setting = row.get(4).map(|it| serde_json::from_value(it.clone()).unwrap()).unwrap_or_default();
+        let setting = row.get(4).map(|item| serde_json::from_value(item.clone()).unwrap()).unwrap_or_default();
         Self(text(0), text(1), row[2].as_array().unwrap().clone(), text(3), setting)
     }
 }
@@ -158,7 +158,7 @@ fn told(answer: &Evaluation, cart: &Cart) -> String {
     let lines: Vec<String> = skus
         .iter()
         .zip(&answer.line_discounts)
-        .map(|(sku, discounts)| (sku, discounts.iter().map(|it| it.amount).sum::<Amount>()))
+        .map(|(sku, discounts)| (sku, discounts.iter().map(|discount| discount.amount).sum::<Amount>()))
         .filter(|(_, amount)| !amount.is_zero())
         .map(|(sku, amount)| format!("{sku} {amount}"))
         .collect();
@@ -168,7 +168,7 @@ fn told(answer: &Evaluation, cart: &Cart) -> String {
     }
     parts.extend(answer.gifts.iter().map(|gift| format!("gift {}*{} at {}", gift.sku, gift.quantity, gift.value)));
     parts.extend(answer.points_multiplier.map(|factor| format!("points x{factor}")));
-    let applied: Vec<String> = answer.applied.iter().map(|it| it.promotion_id.to_string()).collect();
+    let applied: Vec<String> = answer.applied.iter().map(|item| item.promotion_id.to_string()).collect();
     if !applied.is_empty() {
         parts.push(format!("by {}", applied.join(",")));
     }
@@ -181,7 +181,7 @@ fn told(answer: &Evaluation, cart: &Cart) -> String {
         let details: String = rejected.details.iter().map(detail).collect();
         parts.push(format!("no {who} {}{details}", rejected.reason));
     }
-    parts.extend(answer.offers.iter().map(|it| format!("offer {}: {}", it.promotion_id, it.message)));
+    parts.extend(answer.offers.iter().map(|offer| format!("offer {}: {}", offer.promotion_id, offer.message)));
     parts.retain(|part| !part.is_empty());
     parts.join(" | ")
 }
@@ -190,21 +190,21 @@ fn told(answer: &Evaluation, cart: &Cart) -> String {
 pub(super) fn check_books(cart: &Cart, answer: &Evaluation) {
     let zero = Amount::ZERO;
     for (line, discounts) in cart.lines.iter().zip(&answer.line_discounts) {
-        let off: Amount = discounts.iter().map(|it| it.amount).sum();
+        let off: Amount = discounts.iter().map(|discount| discount.amount).sum();
         let cost = crate::rules::to_amount(line.subtotal, cart.currency);
         assert!(off <= cost && !off.is_negative(), "{off} of {cost} comes off");
-        assert!(discounts.iter().all(|it| it.amount > zero));
+        assert!(discounts.iter().all(|discount| discount.amount > zero));
     }
     assert!(answer.shipping_discount <= crate::rules::to_amount(cart.shipping, cart.currency));
     for applied in
-        answer.applied.iter().filter(|it| answer.uses.iter().any(|used| used.promotion_id == it.promotion_id))
+        answer.applied.iter().filter(|item| answer.uses.iter().any(|used| used.promotion_id == item.promotion_id))
     {
         let shares: Vec<Amount> = answer
             .line_discounts
             .iter()
             .flatten()
-            .filter(|it| it.promotion_id == applied.promotion_id)
-            .map(|it| it.amount)
+            .filter(|item| item.promotion_id == applied.promotion_id)
+            .map(|item| item.amount)
             .collect();
         if !shares.is_empty() {
             assert_eq!(shares.into_iter().sum::<Amount>(), applied.amount);

@@ -158,7 +158,7 @@ proptest! {
         check_books(&cart, &answer);
         let mut goods = Amount::ZERO;
         for (line, discounts) in lines.iter().zip(&answer.line_discounts) {
-            let off: Amount = discounts.iter().map(|it| it.amount).sum();
+            let off: Amount = discounts.iter().map(|discount| discount.amount).sum();
             let cost = line.unit_price.times(i64::from(line.quantity)).unwrap();
             let floor = line.floor_price.unwrap_or_default().times(i64::from(line.quantity)).unwrap();
             prop_assert!(cost - off >= floor, "{} off {cost} with a floor of {floor}", off);
@@ -206,12 +206,12 @@ proptest! {
     #[test]
     fn the_order_of_lines_changes_no_sum(lines in lines(), action in orderless(), turn in 0_usize..8) {
         let set = set(&[json!({"actions": [action]})]);
-        let it = context(None);
+        let context = context(None);
         let mut turned = lines.clone();
         turned.rotate_left(turn % lines.len());
         turned.reverse();
         let sum = |lines: &[LineInput]| {
-            let answer = evaluate(&set, &cart(lines), &it, &[], Detail::Named);
+            let answer = evaluate(&set, &cart(lines), &context, &[], Detail::Named);
             answer.uses.iter().map(|used| used.amount).sum::<Amount>()
         };
         prop_assert_eq!(sum(&lines), sum(&turned));
@@ -221,10 +221,10 @@ proptest! {
     fn a_budget_is_never_passed(lines in lines(), action in action(), left in 0_i64..5_000, rest: bool) {
         let when_short = if rest { "GIVE_REST" } else { "REFUSE" };
         let set = set(&[json!({"actions": [action], "limits": {"budget": "1000000.00", "whenShort": when_short}})]);
-        let mut it = context(None);
+        let mut context = context(None);
         let allowance = Allowance { exhausted: None, budget_left: Some(pence(left)) };
-        it.allowances = [(PromotionId(1), allowance)].into();
-        let answer = evaluate(&set, &cart(&lines), &it, &[], Detail::Named);
+        context.allowances = [(PromotionId(1), allowance)].into();
+        let answer = evaluate(&set, &cart(&lines), &context, &[], Detail::Named);
         prop_assert!(answer.uses.iter().all(|used| used.amount <= pence(left)));
     }
 }

@@ -75,8 +75,11 @@ fn periods_end_where_the_promotion_is() {
     // 03:00 UTC on Monday 2 November is Sunday evening in New York, which has changed its clocks that morning.
     let now: Timestamp = "2026-11-02T03:00:00Z".parse().unwrap();
     let counting = rule.counting(&buyer, now);
-    let told: Vec<(String, Option<u32>, Option<String>)> =
-        counting.counters.into_iter().map(|it| (it.name, it.most, it.ends.map(|at| at.to_string()))).collect();
+    let told: Vec<(String, Option<u32>, Option<String>)> = counting
+        .counters
+        .into_iter()
+        .map(|counter| (counter.name, counter.most, counter.ends.map(|at| at.to_string())))
+        .collect();
     let row = |name: &str, most: Option<u32>, ends: Option<&str>| (name.to_owned(), most, ends.map(str::to_owned));
     assert_eq!(
         told,

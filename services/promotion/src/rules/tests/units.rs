@@ -79,8 +79,8 @@ fn percents() -> impl Strategy<Value = String> {
     prop_oneof![
         Just("100".to_owned()),
         Just("50".to_owned()),
-        (1_i64..100).prop_map(|it| it.to_string()),
-        (100_i64..9_999).prop_map(|it| pence(it).to_string())
+        (1_i64..100).prop_map(|price| price.to_string()),
+        (100_i64..9_999).prop_map(|price| pence(price).to_string())
     ]
 }
 
@@ -211,7 +211,11 @@ fn set(documents: &[Value]) -> RuleSet {
 fn off(documents: &[Value], cart: &Cart) -> Vec<i64> {
     let answer = evaluate(&set(documents), cart, &EvaluationContext::default(), &[], Detail::Named);
     let minor = |amount: Amount| crate::rules::to_minor(amount, Currency::GBP).unwrap();
-    answer.line_discounts.iter().map(|discounts| minor(discounts.iter().map(|it| it.amount).sum())).collect()
+    answer
+        .line_discounts
+        .iter()
+        .map(|discounts| minor(discounts.iter().map(|discount| discount.amount).sum()))
+        .collect()
 }
 
 /// The exact prices of all units, by SKU and whether they are of a flash sale, after all promotions that give anything.
@@ -289,7 +293,7 @@ proptest! {
         let (together, apart) = (cart(together), cart(apart));
         let (first, second) = (prices(&promotions, &together), prices(&promotions, &apart));
         prop_assert_eq!(first, second);
-        let actions: usize = promotions.iter().map(|it| it["actions"].as_array().unwrap().len()).sum();
+        let actions: usize = promotions.iter().map(|promotion| promotion["actions"].as_array().unwrap().len()).sum();
         let most = i64::try_from(actions * (together.len() + apart.len())).unwrap();
         let difference = off(&promotions, &together).iter().sum::<i64>() - off(&promotions, &apart).iter().sum::<i64>();
         prop_assert!(2 * difference.abs() <= most, "{} of at most {} halves", 2 * difference, most);
@@ -334,7 +338,7 @@ fn a_line_at_its_floor_is_paid_at_its_floor() {
     // The first promotion brings both lines of S2 to their floor and rounds one of them to a penny above it.
     let of = |name, price, floor| Goods { name, price, quantity: 1, category: 0, floor, discountable: true };
     let goods = [of(0, 3_571, 0), of(1, 1_500, 0), of(2, 1_500, 750), of(2, 1_500, 750)];
-    let cart = cart(goods.iter().map(|it| line(it, 1, false)).collect());
+    let cart = cart(goods.iter().map(|good| line(good, 1, false)).collect());
     let per_unit = |value: &str| json!({"type": "AMOUNT_OFF", "per": "UNIT", "scope": "ORDER", "value": value});
     let half = json!({"type": "TIERED", "basis": "LINE_QUANTITY", "tiers": [{"from": 1, "percentOff": "50"}]});
     let first = json!({"actions": [per_unit("9.60"), half]});
