@@ -131,7 +131,7 @@ fn walk(rules: &[Arc<Rule>], cart: &Cart, line: &Line, context: &EvaluationConte
     let state = State::new(cart, context);
     let holds = |rule: &&Arc<Rule>| {
         check_eligibility(rule, context).is_ok()
-            && (ConditionContext { rule, state: &state, context: context }).holds()
+            && (ConditionContext { rule, state: &state, context }).holds()
             && is_affordable(rule, cart, line, context)
     };
     let (alone, together): (Vec<&Arc<Rule>>, Vec<&Arc<Rule>>) =
