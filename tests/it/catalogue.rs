@@ -153,28 +153,46 @@ async fn categories_are_a_tree_without_circles() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_category_that_a_promotion_names_stays() {
+async fn a_category_that_a_promotion_names_is_deleted_only_when_another_takes_its_place() {
     let shop = Shop::start().await;
     let (lamps, attic) = (category(&shop, "Lamps", None).await, category(&shop, "Attic", None).await);
-    let of_lamps = json!({"categories": [lamps["id"]]});
-    let condition = json!({"field": "items.quantity", "op": "GTE", "value": 2, "items": of_lamps});
-    let percent = |items: &Value| json!({"type": "PERCENT_OFF", "value": "5", "scope": "ITEMS", "items": items});
-    let bundle = json!({"type": "BUNDLE_PRICE", "parts": [{"items": of_lamps, "quantity": 2}], "price": "5.00"});
-    for document in [
-        json!({"name": "By a filter", "actions": [percent(&of_lamps)]}),
-        json!({"name": "By a part", "actions": [bundle]}),
-        json!({"name": "By a condition", "when": {"not": condition}, "actions": [percent(&json!({}))]}),
-    ] {
+    let of = |named: &Value| json!({"categories": [named["id"]]});
+    let documents = |named: &Value| {
+        let condition = json!({"field": "items.quantity", "op": "GTE", "value": 2, "items": of(named)});
+        let percent = |items: Value| json!({"type": "PERCENT_OFF", "value": "5", "scope": "ITEMS", "items": items});
+        let bundle = json!({"type": "BUNDLE_PRICE", "parts": [{"items": of(named), "quantity": 2}], "price": "5.00"});
+        [
+            json!({"name": "By a filter", "actions": [percent(of(named))]}),
+            json!({"name": "By an exclusion", "actions": [percent(json!({"exclude": of(named)}))]}),
+            json!({"name": "By a part", "actions": [bundle]}),
+            json!({"name": "By a condition", "when": {"not": condition}, "actions": [percent(json!({}))]}),
+        ]
+    };
+    let lamps_path = format!("/api/categories/{}", lamps["id"]);
+    for document in documents(&lamps) {
         let promotion = shop.admin.post("/api/promotions", &document).await.expect(201);
-        for query in ["", &format!("?moveTo={}", attic["id"])] {
-            let path = format!("/api/categories/{}{query}", lamps["id"]);
-            let refused = shop.admin.delete(&path).await.refused(409, "CATEGORY_IN_USE");
-            assert_eq!(refused["promotionId"], promotion["id"], "{document}");
-        }
-        let archive = format!("/api/promotions/{}/archive", promotion["id"]);
-        shop.admin.post(&archive, &json!({})).await.expect(200);
+        let refused = shop.admin.delete(&lamps_path).await.refused(409, "CATEGORY_IN_USE");
+        assert_eq!(refused["promotionId"], promotion["id"], "{document}");
+        shop.admin.post(&format!("/api/promotions/{}/archive", promotion["id"]), &json!({})).await.expect(200);
     }
-    assert_eq!(shop.admin.delete(&format!("/api/categories/{}", lamps["id"])).await.status, 204);
+    let mut promotions = Vec::new();
+    for document in documents(&lamps) {
+        promotions.push(shop.admin.post("/api/promotions", &document).await.expect(201));
+    }
+    let path = |promotion: &Value| format!("/api/promotions/{}", promotion["id"]);
+    promotions[0] = shop.admin.post(&format!("{}/activate", path(&promotions[0])), &json!({})).await.expect(200);
+    shop.admin.delete(&format!("{lamps_path}?moveTo=99999")).await.expect(422);
+    assert_eq!(shop.admin.get(&path(&promotions[0])).await.expect(200), promotions[0], "a refusal changes nothing");
+    assert_eq!(shop.admin.delete(&format!("{lamps_path}?moveTo={}", attic["id"])).await.status, 204);
+    for (before, document) in promotions.iter().zip(documents(&attic)) {
+        let after = shop.admin.get(&path(before)).await.expect(200);
+        let alike = shop.admin.post("/api/promotions", &document).await.expect(201);
+        assert_eq!((&after["actions"], after.get("when")), (&alike["actions"], alike.get("when")));
+        assert_eq!(after["version"].as_i64(), before["version"].as_i64().map(|version| version + 1));
+        assert_eq!(after["status"], before["status"]);
+    }
+    let attic_path = format!("/api/categories/{}", attic["id"]);
+    shop.admin.delete(&attic_path).await.refused(409, "CATEGORY_IN_USE");
     shop.close().await;
 }
 

@@ -366,6 +366,17 @@ pub struct ReferencingPromotion {
 }
 json_reply!(ReferencingPromotion);
 
+/// Has all promotions that refer to a category, archived ones apart, refer to another one, so that the first can be deleted.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplaceCategory {
+    /// The category that is to be deleted.
+    pub category_id: CategoryId,
+    /// The category that takes its place.
+    pub by: CategoryId,
+}
+operation! { ReplaceCategory => (), "promotion.replace_category", internal, "Replaces a category in promotions." }
+
 /// Whether anything refers to a promotion, so that it must not be deleted.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -9,7 +9,7 @@ use promox_contract::product::{
     DescribeForSale, DescribeSkus, FindUsedTaxClasses, ResolveSkus, ResolvedSkus, SkuDescriptions, TaxClassUse,
     TaxClassUses,
 };
-use promox_contract::promotion::FindReferencingPromotion;
+use promox_contract::promotion::{FindReferencingPromotion, ReplaceCategory};
 use promox_contract::store::{GetStoreProfile, GetStoreTaxes, write_amounts};
 use promox_kernel::{Access, Amount, Cx, Download, Error, Faults, FieldError, Handle, Sku, Warnings};
 use promox_storage::{Lane, StoreError, Tx};
@@ -341,9 +341,12 @@ impl Handle<DeleteCategory> for Products {
         let DeleteCategory { id, move_to } = asked;
         let known = self.db.read(|tx| tx.get::<Category>(&id)).await?;
         cx.check_version(known.ok_or_else(|| Error::not_found("category"))?.version)?;
-        let named = FindReferencingPromotion { category_id: Some(id), ..FindReferencingPromotion::default() };
-        if let Some(promotion) = cx.call(named).await?.promotion_id {
-            return Err(reject::category_in_use(promotion));
+        match move_to {
+            None => self.refuse_named_category(cx, id).await?,
+            Some(to) => {
+                self.db.read(|tx| commands::check_move(&context.open(tx)?, id, to)).await?;
+                cx.call(ReplaceCategory { category_id: id, by: to }).await?;
+            }
         }
         loop {
             while let Some(to) = move_to {
@@ -359,6 +362,15 @@ impl Handle<DeleteCategory> for Products {
                 return Ok(());
             }
         }
+    }
+}
+
+impl Products {
+    /// Refuses to delete a category that a promotion refers to.
+    async fn refuse_named_category(&self, cx: &Cx, id: CategoryId) -> Result<(), Error> {
+        let named = FindReferencingPromotion { category_id: Some(id), ..FindReferencingPromotion::default() };
+        let found = cx.call(named).await?.promotion_id;
+        found.map_or(Ok(()), |promotion| Err(reject::category_in_use(promotion)))
     }
 }
 

@@ -38,7 +38,9 @@ pub(crate) fn category_not_empty() -> Error {
 
 /// 409 `CATEGORY_IN_USE`, with `promotionId`.
 pub(crate) fn category_in_use(promotion: PromotionId) -> Error {
-    let message = format!("Promotion {promotion} refers to this category: change or archive the promotion first.");
+    let message = format!(
+        "Promotion {promotion} refers to this category: change or archive the promotion, or use ?moveTo= to name the category that takes its place."
+    );
     Error::conflict(codes::CATEGORY_IN_USE, message).with("promotionId", promotion)
 }
 

@@ -6,7 +6,7 @@ use promox_contract::ids::{CampaignId, PromotionId};
 use promox_contract::product::DescribeSkus;
 use promox_contract::promotion::{
     CatalogPrices, DescribePromotions, EvaluateCart, Evaluation, FindReferencingPromotion, GetCatalogPrices, HoldUses,
-    PromotionDescriptions, ReferencingPromotion, ReleaseUses,
+    PromotionDescriptions, ReferencingPromotion, ReleaseUses, ReplaceCategory,
 };
 use promox_contract::reward::IsPromotionReferencedByOffers;
 use promox_contract::store::{GetStoreProfile, write_amounts};
@@ -248,6 +248,22 @@ impl Handle<DeletePromotion> for Promotions {
         let context = command_context(cx).await?;
         let referred = referred(cx, op.id).await?;
         self.db.write(cx, move |tx| promotions::delete(tx, &context, op.id, referred)).await?;
+        self.announce_catalogue(cx).await;
+        Ok(())
+    }
+}
+
+impl Handle<ReplaceCategory> for Promotions {
+    async fn handle(&self, cx: &Cx, op: ReplaceCategory) -> Result<(), Error> {
+        let context = command_context(cx).await?;
+        let ReplaceCategory { category_id, by } = op;
+        loop {
+            let context = context.clone();
+            let work = move |tx: &mut Tx<'_>| promotions::replace_category(tx, &context, category_id, by);
+            if !self.db.write(cx, work).await? {
+                break;
+            }
+        }
         self.announce_catalogue(cx).await;
         Ok(())
     }

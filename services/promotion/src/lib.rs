@@ -41,7 +41,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use promox_contract::promotion::{
     ClaimCodes, DescribePromotions, EvaluateCart, FindPromotionCodes, FindReferencingPromotion, GetCatalogPrices,
-    HoldUses, ReleaseCodes, ReleaseUses,
+    HoldUses, ReleaseCodes, ReleaseUses, ReplaceCategory,
 };
 use promox_kernel::{Job, Registry, register};
 use promox_storage::{Consumer, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
@@ -88,7 +88,7 @@ impl Service for Promotions {
         register!(registry, self; CalculateCart, BacktestPromotion);
         register!(registry, self; EvaluateCart, ReleaseUses, GetCatalogPrices, DescribePromotions);
         promox_storage::register_transactions!(registry, self; HoldUses);
-        register!(registry, self; FindPromotionCodes, ClaimCodes, ReleaseCodes, FindReferencingPromotion);
+        register!(registry, self; FindPromotionCodes, ClaimCodes, ReleaseCodes, FindReferencingPromotion, ReplaceCategory);
     }
 
     fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {

@@ -123,11 +123,16 @@ pub(crate) fn referring(tx: &Tx<'_>, op: &FindReferencingPromotion) -> Result<Op
             .is_some_and(|segment| when.is_some_and(|when| when.names("customer.segments", segment)));
         named || op.category_id.is_some_and(|id| document.names_category(id.0))
     };
+    Ok(find_live(tx, |row| refers(&row.document))?.map(|row| row.id))
+}
+
+/// The first promotion with a property that is not archived.
+pub(crate) fn find_live(tx: &Tx<'_>, has: impl Fn(&Promotion) -> bool) -> Result<Option<Promotion>, StoreError> {
     for status in [PromotionStatus::Active, PromotionStatus::Paused, PromotionStatus::Draft] {
         for row in tx.scan_by::<PromotionByStatus>().prefix(status).rows() {
             let row = row?;
-            if refers(&row.document) {
-                return Ok(Some(row.id));
+            if has(&row) {
+                return Ok(Some(row));
             }
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use promox_contract::campaign::{CampaignStateList, GetCampaignStates};
 use promox_contract::flashsale::{FindReferencingSale, ReferencingSale};
 use promox_contract::product::{ResolveSkus, ResolvedSkus, VariantRef};
-use promox_contract::promotion::{FindReferencingPromotion, ReferencingPromotion};
+use promox_contract::promotion::{FindReferencingPromotion, ReferencingPromotion, ReplaceCategory};
 use promox_contract::settings::Settings;
 use promox_contract::store::{
     CurrencyLock, GetCurrentSettings, GetStoreProfile, GetStoreTaxes, LockCurrency, SettingsSnapshot,
@@ -56,6 +56,7 @@ impl Answers {
             Ok(ResolvedSkus { variants: op.skus.into_iter().map(variant).collect::<Vec<Option<VariantRef>>>() })
         });
         answers.closure(|_, _: FindReferencingPromotion| Ok(ReferencingPromotion::default()));
+        answers.closure(|_, _: ReplaceCategory| Ok(()));
         answers.closure(|_, _: FindReferencingSale| Ok(ReferencingSale::default()));
         answers.closure(|_, _: GetCampaignStates| Ok(CampaignStateList::default()));
         answers

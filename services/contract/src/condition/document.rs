@@ -85,6 +85,15 @@ impl Condition {
         let mut within = self.all.iter().flatten().chain(self.any.iter().flatten()).chain(self.not.as_deref());
         here || within.any(|condition| condition.names_category(id))
     }
+
+    /// Replaces a category wherever it refers to it.
+    pub fn replace_category(&mut self, id: i64, by: i64) {
+        if let Some(items) = &mut self.items {
+            items.replace_category(id, by);
+        }
+        let parts = self.all.iter_mut().flatten().chain(self.any.iter_mut().flatten()).chain(self.not.as_deref_mut());
+        parts.for_each(|condition| condition.replace_category(id, by));
+    }
 }
 
 /// A filter of lines: members of a list are alternatives, keys must all match. An empty filter matches every line.
@@ -118,9 +127,27 @@ pub struct ItemFilter {
 }
 
 impl ItemFilter {
-    /// Whether it names this category itself, not an ancestor or descendant.
+    /// Whether it names this category itself, not an ancestor or descendant, also in what it excludes.
     pub fn names_category(&self, id: i64) -> bool {
         self.categories.as_ref().is_some_and(|categories| categories.contains(&id))
+            || self.exclude.as_ref().is_some_and(|exclude| exclude.names_category(id))
+    }
+
+    /// Replaces a category, in what is excluded too; one that is named already is not named twice.
+    pub fn replace_category(&mut self, id: i64, by: i64) {
+        if let Some(categories) = &mut self.categories
+            && let Some(place) = categories.iter().position(|named| *named == id)
+        {
+            if categories.contains(&by) {
+                categories.remove(place);
+            } else if let Some(named) = categories.get_mut(place) {
+                *named = by;
+            }
+            categories.retain(|named| *named != id);
+        }
+        if let Some(exclude) = &mut self.exclude {
+            exclude.replace_category(id, by);
+        }
     }
 }
 

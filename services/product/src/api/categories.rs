@@ -133,5 +133,5 @@ pub struct DeleteCategory {
 }
 operation! {
     DeleteCategory => (), "product.delete_category", Delete "/api/categories/{id}", Permission("product:write"), 204,
-    "Deletes a category; its products and subcategories move to `moveTo`."
+    "Deletes a category; its products and subcategories move to `moveTo`, and promotions refer to that."
 }

@@ -148,7 +148,7 @@ pub(crate) fn delete_category(
 
 /// Checks that `to` exists and is neither the deleted category nor below it, and that the children of `from` fit under
 /// it.
-fn check_move(catalog: &CatalogTx<'_>, from: CategoryId, to: CategoryId) -> Result<(), Error> {
+pub(crate) fn check_move(catalog: &CatalogTx<'_>, from: CategoryId, to: CategoryId) -> Result<(), Error> {
     if catalog.tree.get(to).is_none() {
         return Err(Error::field("?moveTo", "this category does not exist"));
     }

@@ -13,7 +13,7 @@ use promox_kernel::{Currency, Cx};
 use promox_storage::{StoreError, Tx};
 use serde_json::Value;
 
-pub(crate) use categories::{create_category, delete_category, move_products, update_category};
+pub(crate) use categories::{check_move, create_category, delete_category, move_products, update_category};
 pub(crate) use products::{ImportRow, archive, create, draft, update, upsert};
 
 use crate::queries::{TreeCache, epochs};

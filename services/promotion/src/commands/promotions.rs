@@ -1,7 +1,7 @@
 //! Creating, changing, activating, pausing and deleting promotions.
 
 use promox_contract::audit::Audited;
-use promox_contract::ids::PromotionId;
+use promox_contract::ids::{CategoryId, PromotionId};
 use promox_kernel::{Amount, Currency, Cx, Error, Json};
 use promox_storage::{StoreError, Tx};
 
@@ -112,6 +112,29 @@ pub(crate) fn update(
     tx.put(&row)?;
     rule_rows::replace(tx, id, Some(&before.document), Some(document))?;
     Ok(audit_change(tx, context, "promotion.update", Some(&before), &row)?)
+}
+
+/// Replaces a category in one promotion that refers to it, if there is one.
+pub(crate) fn replace_category(
+    tx: &mut Tx<'_>,
+    context: &CommandContext,
+    category: CategoryId,
+    by: CategoryId,
+) -> Result<bool, Error> {
+    let Some(before) = queries::find_live(tx, |row| row.document.names_category(category.0))? else { return Ok(false) };
+    let mut document = before.document.0.clone();
+    document.replace_category(category.0, by.0);
+    let row = Promotion {
+        changed: raise_epoch(tx)?,
+        document: Json(document),
+        version: before.version + 1,
+        updated_at: tx.now(),
+        ..before.clone()
+    };
+    tx.put(&row)?;
+    rule_rows::replace(tx, row.id, Some(&before.document), Some(&row.document))?;
+    audit_change(tx, context, "promotion.update", Some(&before), &row)?;
+    Ok(true)
 }
 
 /// A limit must not fall below its uses: the books would not add up.

@@ -157,6 +157,12 @@ impl ActionSpec {
         self.items.iter().chain(parts.map(|part| &part.items))
     }
 
+    /// [`filters`](Self::filters), to change them.
+    pub(crate) fn filters_mut(&mut self) -> impl Iterator<Item = &mut ItemFilter> {
+        let parts = self.buy.iter_mut().chain(&mut self.get).chain(self.parts.iter_mut().flatten());
+        self.items.iter_mut().chain(parts.map(|part| &mut part.items))
+    }
+
     /// Its scope, by default `ORDER`, in stage `CATALOG` `ITEMS`; `None` for types without one.
     pub(crate) fn scope_in(&self, stage: Stage) -> Option<Scope> {
         use ActionType::{AmountOff, FixedPrice, PercentOff, Tiered};

@@ -165,6 +165,14 @@ impl Promotion {
         self.when.as_ref().is_some_and(|when| when.names_category(id)) || self.actions.iter().any(acts_on)
     }
 
+    /// Replaces a category in all conditions and actions.
+    pub(crate) fn replace_category(&mut self, id: i64, by: i64) {
+        if let Some(when) = &mut self.when {
+            when.replace_category(id, by);
+        }
+        self.actions.iter_mut().flat_map(ActionSpec::filters_mut).for_each(|filter| filter.replace_category(id, by));
+    }
+
     /// The gifts it grants, each with the index of its action.
     pub(crate) fn gifts(&self) -> impl Iterator<Item = (usize, &Sku)> {
         let gift = |action: &'_ ActionSpec| action.kind == ActionType::Gift;
