@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::buyer::Buyer;
 use crate::ids::{OrderId, PromotionId};
-use crate::promotion::RejectReason;
+use crate::promotion::ResolvedCode;
 
 /// A code in the normal form of the namespace that promotions and coupons share: upper case, without space, `-` and
 /// `_`.
@@ -33,18 +33,6 @@ pub struct ResolvedCodes {
     pub coupons: Vec<ResolvedCode>,
 }
 json_reply!(ResolvedCodes);
-
-/// A coupon.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ResolvedCode {
-    /// The code as entered.
-    pub code: String,
-    /// Its promotion.
-    pub promotion_id: PromotionId,
-    /// Why it is not valid now, if so.
-    pub reason: Option<RejectReason>,
-}
 
 /// Redeems coupons for an order, all or nothing, and holds them until the order ends. Repeating it changes nothing. 422
 /// `COUPON_INVALID` with `code` and `reason` when one is no longer valid.

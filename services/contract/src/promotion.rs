@@ -92,6 +92,18 @@ pub struct CartLine {
     pub flash_sale_id: Option<FlashSaleId>,
 }
 
+/// A coupon that a code names.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ResolvedCode {
+    /// The code as entered.
+    pub code: String,
+    /// Its promotion.
+    pub promotion_id: PromotionId,
+    /// Why it is not valid now, if so.
+    pub reason: Option<RejectReason>,
+}
+
 /// Calculates the discounts of a cart. Nothing is held or counted.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -105,7 +117,7 @@ pub struct EvaluateCart {
     /// Codes as the buyer entered them, of promotions and coupons.
     pub codes: Vec<String>,
     /// The codes that are coupons.
-    pub coupons: Vec<crate::coupon::ResolvedCode>,
+    pub coupons: Vec<ResolvedCode>,
     /// The cost of shipping before discounts.
     pub shipping: Amount,
     /// The shipping method and destination.

@@ -1,15 +1,12 @@
 //! The store's settings, as other services read them.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
-use parking_lot::RwLock;
-use promox_kernel::{Amount, Currency, Cx, Error, json_reply, nullable};
+use promox_kernel::{Amount, Currency, json_reply, nullable};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::payment::PaymentMethod;
-use crate::store::{GetCurrentSettings, StoreProfile, StoreTaxes};
 
 /// The withdrawal period in the EU, which most shops elsewhere grant too, in days.
 const RETURN_DAYS: u32 = 14;
@@ -188,17 +185,6 @@ impl TaxSettings {
     pub fn is_by_region(&self, country: &str) -> bool {
         self.rates.iter().any(|rate| rate.country == country && rate.region.is_some())
     }
-
-    /// The settings that other services rely on.
-    pub fn facts(&self) -> StoreTaxes {
-        let mut regions: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for rate in &self.rates {
-            if let Some(region) = &rate.region {
-                regions.entry(rate.country.clone()).or_default().push(region.clone());
-            }
-        }
-        StoreTaxes { classes: self.class_names().into_iter().map(str::to_owned).collect(), regions }
-    }
 }
 
 /// Payment methods.
@@ -233,40 +219,4 @@ pub struct Settings {
     pub taxes: TaxSettings,
     /// Payment methods.
     pub payments: PaymentSettings,
-}
-
-impl Settings {
-    /// The settings that other services rely on.
-    pub fn facts(&self) -> StoreProfile {
-        let store = &self.store;
-        StoreProfile {
-            name: store.name.clone(),
-            currency: store.currency,
-            timezone: store.timezone.clone(),
-            locale: store.locale.clone(),
-            ignore_plus_tags: store.ignore_plus_tags,
-        }
-    }
-}
-
-/// The settings in the memory of a service, refreshed whenever they are read.
-#[derive(Debug, Default)]
-pub struct SettingsCache(RwLock<Option<(i64, Arc<Settings>)>>);
-
-impl SettingsCache {
-    /// The current settings.
-    pub async fn get(&self, cx: &Cx) -> Result<Arc<Settings>, Error> {
-        let known = self.0.read().clone();
-        let asked = GetCurrentSettings { known_epoch: known.as_ref().map(|(epoch, _)| *epoch) };
-        let answer = cx.call(asked).await?;
-        match (answer.changed, known) {
-            (Some(changed), _) => {
-                let settings = Arc::new(changed);
-                *self.0.write() = Some((answer.epoch, settings.clone()));
-                Ok(settings)
-            }
-            (None, Some((_, settings))) => Ok(settings),
-            (None, None) => Err(Error::internal("the store's settings are missing")),
-        }
-    }
 }

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::Arc;
 
+use parking_lot::RwLock;
 use promox_kernel::{Currency, Cx, Error, json_reply, operation, region};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::payment::PaymentMethod;
-use crate::settings::Settings;
+use crate::settings::{Settings, TaxSettings};
 
 /// Gets the settings that other services rely on.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -34,11 +36,25 @@ pub struct StoreProfile {
 }
 json_reply!(StoreProfile);
 
+impl Settings {
+    /// The settings that other services rely on.
+    pub fn facts(&self) -> StoreProfile {
+        let store = &self.store;
+        StoreProfile {
+            name: store.name.clone(),
+            currency: store.currency,
+            timezone: store.timezone.clone(),
+            locale: store.locale.clone(),
+            ignore_plus_tags: store.ignore_plus_tags,
+        }
+    }
+}
+
 /// Gets all settings, unless the caller has those of the current epoch.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetCurrentSettings {
-    /// The epoch of the caller's settings; null for none. Use [`SettingsCache`](crate::settings::SettingsCache).
+    /// The epoch of the caller's settings; null for none. Use [`SettingsCache`].
     pub known_epoch: Option<i64>,
 }
 operation! {
@@ -56,6 +72,28 @@ pub struct SettingsSnapshot {
     pub changed: Option<Settings>,
 }
 json_reply!(SettingsSnapshot);
+
+/// The settings in the memory of a service, refreshed whenever they are read.
+#[derive(Debug, Default)]
+pub struct SettingsCache(RwLock<Option<(i64, Arc<Settings>)>>);
+
+impl SettingsCache {
+    /// The current settings.
+    pub async fn get(&self, cx: &Cx) -> Result<Arc<Settings>, Error> {
+        let known = self.0.read().clone();
+        let asked = GetCurrentSettings { known_epoch: known.as_ref().map(|(epoch, _)| *epoch) };
+        let answer = cx.call(asked).await?;
+        match (answer.changed, known) {
+            (Some(changed), _) => {
+                let settings = Arc::new(changed);
+                *self.0.write() = Some((answer.epoch, settings.clone()));
+                Ok(settings)
+            }
+            (None, Some((_, settings))) => Ok(settings),
+            (None, None) => Err(Error::internal("the store's settings are missing")),
+        }
+    }
+}
 
 /// Gets the payment methods that the store has enabled.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -91,6 +129,19 @@ pub struct StoreTaxes {
     pub regions: BTreeMap<String, Vec<String>>,
 }
 json_reply!(StoreTaxes);
+
+impl TaxSettings {
+    /// The settings that other services rely on.
+    pub fn facts(&self) -> StoreTaxes {
+        let mut regions: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for rate in &self.rates {
+            if let Some(region) = &rate.region {
+                regions.entry(rate.country.clone()).or_default().push(region.clone());
+            }
+        }
+        StoreTaxes { classes: self.class_names().into_iter().map(str::to_owned).collect(), regions }
+    }
+}
 
 impl StoreTaxes {
     /// The region of an address as tax rates name it. In a country with regional rates, an unknown region is an error

@@ -6,11 +6,13 @@ use promox_contract::buyer::Buyer;
 use promox_contract::codes;
 use promox_contract::coupon::{
     FindCouponCodes, HoldCoupons, IsPromotionReferencedByCoupons, IssueCoupon, IssuedCoupon, ReleaseCoupons,
-    ResolveCodes, ResolvedCode, ResolvedCodes, normal_code,
+    ResolveCodes, ResolvedCodes, normal_code,
 };
 use promox_contract::ids::PromotionId;
 use promox_contract::import::ImportReport;
-use promox_contract::promotion::{CodesInUse, DescribePromotions, FindPromotionCodes, IsReferenced, RejectReason};
+use promox_contract::promotion::{
+    CodesInUse, DescribePromotions, FindPromotionCodes, IsReferenced, RejectReason, ResolvedCode,
+};
 use promox_contract::user::DescribeUsers;
 use promox_kernel::{Cx, Download, Error, FieldError, Handle, Kind, Page, Patch, Principal, UserId, bounded};
 use promox_storage::{Transact, Transaction};

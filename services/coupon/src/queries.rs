@@ -5,9 +5,9 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
 
 use promox_contract::buyer::PersonKey;
-use promox_contract::coupon::{ResolvedCode, normal_code};
+use promox_contract::coupon::normal_code;
 use promox_contract::ids::PromotionId;
-use promox_contract::promotion::RejectReason;
+use promox_contract::promotion::{RejectReason, ResolvedCode};
 use promox_kernel::{Error, Page, Timestamp};
 use promox_storage::{HoldState, StoreError, Tx};
 

@@ -1,9 +1,9 @@
 //! Whether a code is valid for these goods: first by the coupon's own state, then by the promotion.
 
 use promox_contract::buyer::Buyer;
-use promox_contract::coupon::{ResolvedCode, normal_code};
+use promox_contract::coupon::normal_code;
 use promox_contract::product::DescribeSkus;
-use promox_contract::promotion::{CartLine, EvaluateCart, Evaluation, RejectDetail, RejectReason};
+use promox_contract::promotion::{CartLine, EvaluateCart, Evaluation, RejectDetail, RejectReason, ResolvedCode};
 use promox_contract::store::GetStoreProfile;
 use promox_kernel::{Amount, Currency, Cx, Error, FieldError, Principal};
 

@@ -10,7 +10,8 @@ use promox_storage::Tx;
 use tokio::time::Instant;
 
 use crate::Payments;
-use crate::commands::charge::{self, Due, Ending};
+use crate::commands::Ending;
+use crate::commands::charge::{self, Due};
 use crate::commands::refund::{self, Returned};
 use crate::gateway::{Answer, Charge, Failed};
 use crate::queries;

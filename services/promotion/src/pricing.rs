@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use promox_contract::buyer::Buyer;
-use promox_contract::coupon::ResolvedCode;
-use promox_contract::promotion::{Customer, EvaluateCart, Evaluation, GetPricingTerms, RejectReason};
+use promox_contract::promotion::{Customer, EvaluateCart, Evaluation, GetPricingTerms, RejectReason, ResolvedCode};
 use promox_kernel::{Cx, Error, Principal};
 use promox_storage::{StoreError, Tx};
 

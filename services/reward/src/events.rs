@@ -19,8 +19,9 @@ use rust_decimal::Decimal;
 use crate::commands::achievements::{self, Happened};
 use crate::commands::{accounts, orders, referrals};
 use crate::records::{EarlyUse, OrderPoints};
-use crate::rules::achievement::{CountedEvent, Undone};
+use crate::rules::achievement::CountedEvent;
 use crate::rules::ladder::Tier;
+use crate::rules::progress::Undone;
 use crate::settings::{Terms, TermsCache};
 
 /// The consumer's name, which the auditor uses too.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use flume::{Sender, TrySendError};
 use parking_lot::Mutex;
 use promox_kernel::Timestamp;
-use promox_storage::{Database, Db, Engine, Lane, Reader, Report, Schema, StoreError, Work, WorkOrder};
+use promox_storage::{Database, Db, Engine, Lane, Reader, Report, StoreError, Work, WorkOrder};
 
 use crate::base::{Base, Names};
 use crate::checkpoint::Checkpointer;
@@ -17,12 +17,11 @@ use crate::directory::JOURNAL;
 use crate::disk::DirLock;
 use crate::journal;
 use crate::journal::frame::Mark;
+use crate::key::Rows;
 use crate::metrics::{Metrics, add, read};
-use crate::open::{OpenError, Options};
+use crate::open::OpenError;
 use crate::shared::Shared;
-use crate::start;
 use crate::stop::Stop;
-use crate::table::Rows;
 use crate::view::{LongRead, Snapshot, SteppedRead};
 use crate::writer::{Queued, Turn, Writer};
 
@@ -71,25 +70,22 @@ impl std::fmt::Debug for EmbeddedEngine {
 }
 
 impl EmbeddedEngine {
-    /// Opens a store: locks it, replays and syncs its journal, and starts its threads.
-    pub fn open(options: Options, schema: Schema) -> Result<Arc<Self>, OpenError> {
-        let Assembled { engine, mut writer, mut checkpointer } = Self::assemble(options, &schema)?;
-        engine.spawn("store-writer", move |patience| writer.turn(patience))?;
-        engine.spawn("store-checkpointer", move |patience| checkpointer.turn(patience))?;
-        engine.threaded.store(true, Ordering::Release);
-        start::warm(&engine.shared);
-        Ok(engine)
-    }
-
-    /// Opens a store without threads: the caller steps its parts.
-    pub fn assemble(options: Options, schema: &Schema) -> Result<Assembled, OpenError> {
-        start::assemble(options, schema)
-    }
-
     pub(crate) fn new(shared: Arc<Shared>, lanes: Senders, freeze: Sender<()>, lock: DirLock) -> Self {
         let threads = Mutex::default();
         let (lanes, long_reads, threaded) = (Some(lanes), Arc::new(()), AtomicBool::new(false));
         Self { shared, lanes, freeze, threads, long_reads, threaded, lock: Arc::new(lock) }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Has threads of its own turn its parts from now on.
+    pub(crate) fn run(&self, mut writer: Writer, mut checkpointer: Checkpointer) -> Result<(), OpenError> {
+        self.spawn("store-writer", move |patience| writer.turn(patience))?;
+        self.spawn("store-checkpointer", move |patience| checkpointer.turn(patience))?;
+        self.threaded.store(true, Ordering::Release);
+        Ok(())
     }
 
     fn spawn(&self, name: &str, mut turn: impl FnMut(Duration) -> Turn + Send + 'static) -> Result<(), OpenError> {

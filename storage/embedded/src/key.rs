@@ -6,14 +6,16 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use imbl::OrdMap;
 use promox_storage::Space;
-
-use crate::table::Rows;
 
 /// Bytes of the space's number.
 pub(crate) const SPACE: usize = 2;
 /// The longest inline key.
 const SHORT: usize = 30;
+
+/// Rows by key; `None` is a tombstone that hides a row in a lower layer.
+pub(crate) type Rows = OrdMap<Key, Option<Bytes>>;
 
 /// A key with its space.
 #[derive(Clone)]

@@ -4,11 +4,9 @@ use std::cmp::Ordering;
 use std::ops::Bound;
 
 use bytes::Bytes;
-use promox_storage::{Direction, Item, KeyRange, Space, StoreError};
+use promox_storage::{Direction, Item, Space, StoreError};
 
-use crate::key::{Key, SPACE};
-use crate::table::Rows;
-use crate::view::Layers;
+use crate::key::{Key, Rows, SPACE};
 
 /// A key without its space, and its entry in a layer.
 type Head = (Vec<u8>, Option<Bytes>);
@@ -28,9 +26,10 @@ pub(crate) struct MergeScan<'a> {
 }
 
 /// A range of keys with their space.
-type Bounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
+pub(crate) type Bounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
 
-fn bounds(space: Space, start: &[u8], end: Option<&[u8]>) -> Bounds {
+/// The keys of a space from `start` to before `end`.
+pub(crate) fn bounds(space: Space, start: &[u8], end: Option<&[u8]>) -> Bounds {
     let prefix = space.0.to_be_bytes();
     let start = [&prefix[..], start].concat();
     let end = match (end, space.0.checked_add(1)) {
@@ -41,7 +40,8 @@ fn bounds(space: Space, start: &[u8], end: Option<&[u8]>) -> Bounds {
     (Bound::Included(start), end)
 }
 
-fn rows_source<'a>(rows: &'a Rows, bounds: &Bounds, direction: Direction) -> Source<'a> {
+/// The entries of a table within bounds.
+pub(crate) fn rows_source<'a>(rows: &'a Rows, bounds: &Bounds, direction: Direction) -> Source<'a> {
     let borrowed = (bounds.0.as_ref().map(Vec::as_slice), bounds.1.as_ref().map(Vec::as_slice));
     let found = rows.range::<_, [u8]>(borrowed).map(|(key, value): (&Key, &Option<Bytes>)| {
         Ok((key.bytes().get(SPACE..).unwrap_or_default().to_vec(), value.clone()))
@@ -53,24 +53,6 @@ fn rows_source<'a>(rows: &'a Rows, bounds: &Bounds, direction: Direction) -> Sou
 }
 
 impl<'a> MergeScan<'a> {
-    /// The items of a range of a state.
-    pub(crate) fn boxed(
-        layers: &Layers<'a>,
-        range: &KeyRange,
-        direction: Direction,
-    ) -> Box<dyn Iterator<Item = Result<Item, StoreError>> + 'a> {
-        let (start, end) = range.bytes();
-        if end.as_ref().is_some_and(|end| *end <= start) {
-            return Box::new(std::iter::empty());
-        }
-        let bounds = bounds(range.space, &start, end.as_deref());
-        let tables = [Some(layers.memory), layers.frozen];
-        let tables = tables.into_iter().flatten().filter(|rows| !rows.is_empty());
-        let above = tables.map(|rows| rows_source(rows, &bounds, direction));
-        let below = layers.base.source(range.space, &start, end.as_deref(), direction);
-        Box::new(Self::new(above.chain(std::iter::once(below)), direction))
-    }
-
     /// Merges sources, newest first.
     pub(crate) fn new(sources: impl Iterator<Item = Source<'a>>, direction: Direction) -> Self {
         let layers = sources.map(|mut source| Layer { head: source.next(), source });

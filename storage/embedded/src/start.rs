@@ -26,7 +26,22 @@ use crate::writer::{Lanes, Writer};
 /// The read size for sequential reads.
 const WARM: usize = 1 << 20;
 
-pub(crate) fn assemble(options: Options, schema: &Schema) -> Result<Assembled, OpenError> {
+impl EmbeddedEngine {
+    /// Opens a store: locks it, replays and syncs its journal, and starts its threads.
+    pub fn open(options: Options, schema: Schema) -> Result<Arc<Self>, OpenError> {
+        let Assembled { engine, writer, checkpointer } = Self::assemble(options, &schema)?;
+        engine.run(writer, checkpointer)?;
+        warm(engine.shared());
+        Ok(engine)
+    }
+
+    /// Opens a store without threads: the caller steps its parts.
+    pub fn assemble(options: Options, schema: &Schema) -> Result<Assembled, OpenError> {
+        assemble(options, schema)
+    }
+}
+
+fn assemble(options: Options, schema: &Schema) -> Result<Assembled, OpenError> {
     let dir = options.dir.clone();
     let io = |error: io::Error| OpenError::io(&dir, &error);
     directory::inspect_on(&*options.disk, &dir)?.check(&dir)?;
@@ -115,7 +130,7 @@ fn remove_unfinished(options: &Options, dir: &Path) -> io::Result<()> {
 }
 
 /// Reads the checkpoint file sequentially once, in the background: random reads of a cold file are far slower.
-pub(crate) fn warm(shared: &Arc<Shared>) {
+fn warm(shared: &Arc<Shared>) {
     let shared = shared.clone();
     let read = move || {
         let options = &shared.options;

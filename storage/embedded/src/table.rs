@@ -1,12 +1,8 @@
 //! The memory table: rows committed since the last checkpoint, ordered, with O(1) snapshots.
 
 use bytes::Bytes;
-use imbl::OrdMap;
 
-use crate::key::Key;
-
-/// Rows by key; `None` is a tombstone that hides a row in a lower layer.
-pub(crate) type Rows = OrdMap<Key, Option<Bytes>>;
+use crate::key::{Key, Rows};
 
 /// The overhead of a row beside its value: key, tree node, allocation.
 const OVERHEAD: usize = 112;

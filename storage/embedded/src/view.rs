@@ -10,9 +10,9 @@ use promox_storage::{Direction, Item, KeyRange, Reader, Space, StoreError};
 
 use crate::base::Base;
 use crate::journal::JournalPosition;
-use crate::key::Probe;
-use crate::merge::MergeScan;
-use crate::table::{Rows, Table};
+use crate::key::{Probe, Rows};
+use crate::merge::{self, MergeScan};
+use crate::table::Table;
 
 /// A memory table being moved into the checkpoint.
 #[derive(Debug)]
@@ -46,6 +46,26 @@ impl View {
     }
 }
 
+impl<'a> Layers<'a> {
+    /// The items of a range.
+    fn merged(
+        &self,
+        range: &KeyRange,
+        direction: Direction,
+    ) -> Box<dyn Iterator<Item = Result<Item, StoreError>> + 'a> {
+        let (start, end) = range.bytes();
+        if end.as_ref().is_some_and(|end| *end <= start) {
+            return Box::new(std::iter::empty());
+        }
+        let bounds = merge::bounds(range.space, &start, end.as_deref());
+        let tables = [Some(self.memory), self.frozen];
+        let tables = tables.into_iter().flatten().filter(|rows| !rows.is_empty());
+        let above = tables.map(|rows| merge::rows_source(rows, &bounds, direction));
+        let below = self.base.source(range.space, &start, end.as_deref(), direction);
+        Box::new(MergeScan::new(above.chain(std::iter::once(below)), direction))
+    }
+}
+
 impl Reader for Layers<'_> {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         let probe = Probe::new(space, key);
@@ -60,7 +80,7 @@ impl Reader for Layers<'_> {
         range: &KeyRange,
         direction: Direction,
     ) -> Box<dyn Iterator<Item = Result<Item, StoreError>> + 'a> {
-        MergeScan::boxed(self, range, direction)
+        self.merged(range, direction)
     }
 }
 
@@ -126,7 +146,7 @@ impl Reader for LongRead {
         direction: Direction,
     ) -> Box<dyn Iterator<Item = Result<Item, StoreError>> + 'a> {
         match self.layers() {
-            Ok(layers) => MergeScan::boxed(&layers, range, direction),
+            Ok(layers) => layers.merged(range, direction),
             Err(error) => Box::new(std::iter::once(Err(error))),
         }
     }
@@ -151,7 +171,7 @@ impl Reader for SteppedRead {
         range: &KeyRange,
         direction: Direction,
     ) -> Box<dyn Iterator<Item = Result<Item, StoreError>> + 'a> {
-        MergeScan::boxed(&self.view.layers(), range, direction)
+        self.view.layers().merged(range, direction)
     }
 }
 
@@ -165,6 +185,6 @@ impl Reader for Snapshot {
         range: &KeyRange,
         direction: Direction,
     ) -> Box<dyn Iterator<Item = Result<Item, StoreError>> + 'a> {
-        MergeScan::boxed(&self.0.layers(), range, direction)
+        self.0.layers().merged(range, direction)
     }
 }

@@ -5,7 +5,7 @@ use promox_contract::payment::{PaymentCaptured, PaymentFailed, PaymentStatus as 
 use promox_kernel::{Amount, Currency, Error, Json, UserId};
 use promox_storage::{StoreError, Tx};
 
-use super::{enter, refund, save};
+use super::{Ending, enter, refund, save};
 use crate::queries;
 use crate::records::{Attempt, Cancellation, EntryKind, Payment, Provider, ProviderEvent};
 use crate::reject;
@@ -144,17 +144,6 @@ fn capture(tx: &mut Tx<'_>, payment: &mut Payment, reference: &str) -> Result<()
         refund::open_rest(tx, payment)?;
     }
     Ok(())
-}
-
-/// What the provider is asked to do after an order ended or a return.
-#[derive(Clone, Debug)]
-pub(crate) enum Ending {
-    /// Nothing.
-    Done,
-    /// Void the charge.
-    Void(Box<Payment>),
-    /// Refund money.
-    Refund(i64),
 }
 
 /// Ends an order's payment. This is recorded first, so that whatever is captured later is refunded.

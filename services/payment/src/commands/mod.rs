@@ -9,6 +9,17 @@ use promox_storage::{StoreError, Tx};
 
 use crate::records::{EntryKind, Payment, PaymentEntry};
 
+/// What the provider is asked to do after an order ended or a return.
+#[derive(Clone, Debug)]
+pub(crate) enum Ending {
+    /// Nothing.
+    Done,
+    /// Void the charge.
+    Void(Box<Payment>),
+    /// Refund money.
+    Refund(i64),
+}
+
 /// Adds an amount to the payment's ledger.
 fn enter(
     tx: &mut Tx<'_>,

@@ -7,8 +7,7 @@ use promox_contract::payment::PaymentRefunded;
 use promox_kernel::{Amount, Error, Timestamp};
 use promox_storage::{StoreError, Tx};
 
-use super::charge::Ending;
-use super::{enter, save};
+use super::{Ending, enter, save};
 use crate::queries;
 use crate::records::{EntryKind, Payment, Refund, RefundByDue, RefundByReference, RefundStatus, Settlement};
 use crate::reject;

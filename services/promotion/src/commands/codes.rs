@@ -6,19 +6,28 @@
 
 use std::time::Duration;
 
+use promox_contract::ids::PromotionId;
 use promox_contract::promotion::{ClaimCodes, CodesInUse};
 use promox_kernel::{Error, Json};
 use promox_storage::{StoreError, Tx};
 
-use super::promotions::check_code;
 use crate::queries;
-use crate::records::CodeClaim;
+use crate::records::{CodeClaim, PromotionByCode};
 use crate::reject;
 
 /// How long an unreleased claim lasts: longer than any request may take.
 const STANDS: Duration = Duration::from_mins(2);
 /// Expired claims removed by one sweep.
 const SWEEP: usize = 500;
+
+/// Refuses a code that another promotion has.
+pub(super) fn check_code(tx: &Tx<'_>, id: Option<PromotionId>, code_key: Option<&String>) -> Result<(), Error> {
+    let Some(key) = code_key else { return Ok(()) };
+    match tx.get_by::<PromotionByCode>(Some(key))? {
+        Some(other) if Some(other.id) != id => Err(reject::code_taken(key)),
+        _ => Ok(()),
+    }
+}
 
 fn others(tx: &Tx<'_>, owner: &str) -> Result<Vec<CodeClaim>, StoreError> {
     let now = tx.now();

@@ -8,7 +8,7 @@ use promox_storage::{StoreError, Tx};
 use super::{codes, rule_rows};
 use crate::compiled::{EPOCH, MAX_ACTIVE, epoch};
 use crate::queries::{self, counted};
-use crate::records::{Epoch, Promotion, PromotionByCode, PromotionStatus as Status};
+use crate::records::{Epoch, Promotion, PromotionStatus as Status};
 use crate::reject::{self, allowed};
 use crate::rules::{self, normal_code};
 
@@ -26,15 +26,6 @@ fn raise_epoch(tx: &mut Tx<'_>) -> Result<i64, StoreError> {
     let next = epoch(tx)? + 1;
     tx.put(&Epoch { id: EPOCH, epoch: next })?;
     Ok(next)
-}
-
-/// Refuses a code that another promotion has.
-pub(super) fn check_code(tx: &Tx<'_>, id: Option<PromotionId>, code_key: Option<&String>) -> Result<(), Error> {
-    let Some(key) = code_key else { return Ok(()) };
-    match tx.get_by::<PromotionByCode>(Some(key))? {
-        Some(other) if Some(other.id) != id => Err(reject::code_taken(key)),
-        _ => Ok(()),
-    }
 }
 
 fn audit_change(
@@ -59,7 +50,7 @@ pub(crate) fn create(
     claim: Option<&String>,
 ) -> Result<PromotionView, Error> {
     let code_key = document.code.as_deref().map(normal_code);
-    check_code(tx, None, code_key.as_ref())?;
+    codes::check_code(tx, None, code_key.as_ref())?;
     codes::redeem(tx, claim)?;
     let row = Promotion {
         id: PromotionId(tx.next_id::<Promotion>()?),
@@ -97,7 +88,7 @@ pub(crate) fn update(
         return Ok(queries::view(tx, before, context.currency)?);
     }
     let code_key = document.code.as_deref().map(normal_code);
-    check_code(tx, Some(id), code_key.as_ref())?;
+    codes::check_code(tx, Some(id), code_key.as_ref())?;
     check_limits(tx, id, document)?;
     codes::redeem(tx, claim)?;
     let row = Promotion {

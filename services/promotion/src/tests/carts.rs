@@ -86,7 +86,7 @@ async fn coupons_are_keys_to_promotions() {
     let shop = Shop::open();
     let id = shop.active(json!({"couponOnly": true})).await;
     let cart = |code: &str, reason| {
-        let coupon = promox_contract::coupon::ResolvedCode { code: code.into(), promotion_id: id, reason };
+        let coupon = promox_contract::promotion::ResolvedCode { code: code.into(), promotion_id: id, reason };
         promox_contract::promotion::EvaluateCart { coupons: vec![coupon], ..Shop::cart(&[code]) }
     };
     assert_eq!(shop.off(&shop.cx(), Shop::cart(&[])).await.0, "0");

@@ -10,9 +10,7 @@ use promox_contract::buyer::Buyer;
 use promox_contract::campaign::{
     CampaignState, CampaignStateList, GetCampaignStates, GetCustomerSegments, SegmentNames,
 };
-use promox_contract::coupon::{
-    FindCouponCodes, IsPromotionReferencedByCoupons, ResolveCodes, ResolvedCode, ResolvedCodes,
-};
+use promox_contract::coupon::{FindCouponCodes, IsPromotionReferencedByCoupons, ResolveCodes, ResolvedCodes};
 use promox_contract::ids::{CampaignId, CategoryId, OrderId, PromotionId};
 use promox_contract::inventory::{Availability, GetAvailableStock};
 use promox_contract::order::{
@@ -21,7 +19,7 @@ use promox_contract::order::{
 use promox_contract::product::{DescribeSkus, SkuDescription, SkuDescriptions};
 use promox_contract::promotion::{
     CartLine, CodesInUse, EvaluateCart, Evaluation, GetPricingTerms, HoldUses, IsReferenced, PricingTerms,
-    PromotionUse, RejectReason, ReleaseUses,
+    PromotionUse, RejectReason, ReleaseUses, ResolvedCode,
 };
 use promox_contract::reward::{GetTier, IsPromotionReferencedByOffers, TierName};
 use promox_contract::user::{DescribeUsers, UserDescription, UserDescriptions};

@@ -13,7 +13,8 @@ use crate::records::{
     Account, Achievement, AchievementByCode, AchievementId, Counted, EntryKind, Mark, Progress, Unlocked,
 };
 use crate::reject;
-use crate::rules::achievement::{CountedEvent, Undone};
+use crate::rules::achievement::CountedEvent;
+use crate::rules::progress::Undone;
 use crate::settings::Terms;
 
 /// Maximum achievements at once, because each event of a user is checked against all of them.

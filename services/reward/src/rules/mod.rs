@@ -3,5 +3,6 @@
 pub(crate) mod achievement;
 pub(crate) mod calendar;
 pub(crate) mod ladder;
+pub(crate) mod progress;
 pub(crate) mod returns;
 pub(crate) mod worth;

@@ -1,7 +1,6 @@
 //! Settings as other services read them.
 
-use promox_contract::settings::SettingsCache;
-use promox_contract::store::GetCurrentSettings;
+use promox_contract::store::{GetCurrentSettings, SettingsCache};
 use promox_kernel::{Handle as _, Patch};
 
 use super::open;

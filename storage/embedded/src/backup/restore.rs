@@ -11,8 +11,8 @@ use super::read::Source;
 use crate::base::{CheckpointFile, Room};
 use crate::directory::{self, DirectoryState, NewStore};
 use crate::journal::segment::StoreId;
+use crate::key::Rows;
 use crate::open::{self, OpenError, Options};
-use crate::table::Rows;
 use crate::view::Layers;
 
 /// Creates a store in an empty directory from the backup in `file`, read through `input`. Every checksum, row and index

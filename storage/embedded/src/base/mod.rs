@@ -26,11 +26,10 @@ use catalogue::check_known;
 use crate::disk::Disk;
 use crate::journal::JournalPosition;
 use crate::journal::segment::StoreId;
-use crate::key::Key;
+use crate::key::{Key, Rows};
 use crate::merge::Source;
 use crate::open::OpenError;
 use crate::quiet;
-use crate::table::Rows;
 use backend::Backend;
 
 /// The file's name in the data directory.
