@@ -5,17 +5,16 @@ use std::collections::{BTreeMap, HashSet};
 use promox_contract::buyer::Buyer;
 use promox_contract::ids::OrderId;
 use promox_contract::order::{
-    CreditFigure, CreditFigureList, FigureLine, FigureRefund, FigureUse, FindFirstPaidOrder, FirstPaidOrder,
-    GetPurchaseTotals, ListCreditFigures, ListOrderFigures, OrderFigure, OrderFigureList, OrderStatus, PurchaseTotals,
+    CreditFigure, CreditFigureList, FigureLine, FigureRefund, FigureUse, FirstPaidOrder, ListCreditFigures,
+    ListOrderFigures, OrderFigure, OrderFigureList, OrderStatus, PurchaseTotals,
 };
 use promox_contract::payment::PaymentStatus;
-use promox_contract::user::FindAccounts;
-use promox_kernel::{Amount, Cx, Email, Error, Handle, Timestamp, UserId};
+use promox_kernel::{Amount, Email, Error, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 
 use crate::queries::{items, totals};
 use crate::records::{CreditNote, CreditNoteId, Order, OrderByCreated, OrderByMailbox, OrderByUser, OrderItem};
-use crate::{Orders, tokens};
+use crate::tokens;
 
 /// Default number of orders per reply.
 const FIGURES: usize = 500;
@@ -24,53 +23,31 @@ const MAX_ROWS: usize = 15_000;
 /// Maximum orders of one customer that are counted.
 const MAX_PURCHASES: usize = 10_000;
 
-impl Handle<GetPurchaseTotals> for Orders {
-    async fn handle(&self, cx: &Cx, op: GetPurchaseTotals) -> Result<PurchaseTotals, Error> {
-        let buyer = op.buyer;
-        let emails: Vec<Email> = buyer.emails().into_iter().cloned().collect();
-        // An order's row does not contain its account's address, but the address leads to the account.
-        let ignore_plus_tags = buyer.ignore_plus_tags;
-        let mut accounts = if emails.is_empty() {
-            Vec::new()
-        } else {
-            cx.call(FindAccounts { emails: emails.clone(), ignore_plus_tags }).await?.ids
-        };
-        accounts.extend(buyer.user_id.filter(|id| !accounts.contains(id)));
-        self.db.read(|tx| Ok(purchases(tx, &buyer, &accounts, &emails)?)).await
+/// The first order of the account `user_id` or its address that was paid and not returned as a whole.
+pub(crate) fn first_paid(
+    tx: &Tx<'_>,
+    user_id: UserId,
+    buyer: &Buyer,
+    referrer: &Buyer,
+) -> Result<FirstPaidOrder, StoreError> {
+    let own = tx.scan_by::<OrderByUser>().prefix(Some(user_id)).rows().take(MOST_PURCHASES);
+    let mut orders: Vec<Order> = own.collect::<Result<_, _>>()?;
+    if let Some(email) = buyer.email() {
+        for order in tx.scan_by::<OrderByMailbox>().prefix(Some(email.mailbox())).rows().take(MOST_PURCHASES) {
+            let order = order?;
+            orders.extend(Some(order).filter(|it| it.email.as_ref().is_some_and(|it| buyer.same(it, email))));
+        }
     }
-}
-
-impl Handle<FindFirstPaidOrder> for Orders {
-    async fn handle(&self, cx: &Cx, op: FindFirstPaidOrder) -> Result<FirstPaidOrder, Error> {
-        let buyer = Buyer::identify(cx, Some(op.user_id), None).await?;
-        let referrer = Buyer::identify(cx, Some(op.referrer), None).await?;
-        self.db
-            .read(|tx| {
-                let own = tx.scan_by::<OrderByUser>().prefix(Some(op.user_id)).rows().take(MAX_PURCHASES);
-                let mut orders: Vec<Order> = own.collect::<Result<_, _>>()?;
-                if let Some(email) = buyer.email() {
-                    let of_box =
-                        tx.scan_by::<OrderByMailbox>().prefix(Some(email.mailbox())).rows().take(MAX_PURCHASES);
-                    for order in of_box {
-                        let order = order?;
-                        orders.extend(
-                            Some(order).filter(|order| order.email.as_ref().is_some_and(|own| buyer.same(own, email))),
-                        );
-                    }
-                }
-                orders.sort_by_key(|order| (order.created_at, order.id));
-                for order in orders {
-                    if is_kept(tx, &order)? {
-                        let theirs = |email: &Email| order.email.as_ref().is_some_and(|own| buyer.same(own, email));
-                        let of_referrer = referrer.email().is_some_and(theirs);
-                        let by_account = order.user_id == Some(op.user_id);
-                        return Ok(FirstPaidOrder { order_id: Some(order.id), by_account, of_referrer });
-                    }
-                }
-                Ok(FirstPaidOrder::default())
-            })
-            .await
+    orders.sort_by_key(|order| (order.created_at, order.id));
+    for order in orders {
+        if is_kept(tx, &order)? {
+            let theirs = |email: &Email| order.email.as_ref().is_some_and(|it| buyer.same(it, email));
+            let of_referrer = referrer.email().is_some_and(theirs);
+            let by_account = order.user_id == Some(user_id);
+            return Ok(FirstPaidOrder { order_id: Some(order.id), by_account, of_referrer });
+        }
     }
+    Ok(FirstPaidOrder::default())
 }
 
 /// Whether money was taken for an order, and not all of its goods were returned.
@@ -86,7 +63,12 @@ fn is_kept(tx: &Tx<'_>, order: &Order) -> Result<bool, StoreError> {
 }
 
 /// The orders of these accounts or with these addresses, without duplicates.
-fn purchases(tx: &Tx<'_>, buyer: &Buyer, accounts: &[UserId], emails: &[Email]) -> Result<PurchaseTotals, StoreError> {
+pub(crate) fn purchases(
+    tx: &Tx<'_>,
+    buyer: &Buyer,
+    accounts: &[UserId],
+    emails: &[Email],
+) -> Result<PurchaseTotals, StoreError> {
     let mut seen = HashSet::new();
     let mut found = PurchaseTotals::default();
     let mut add = |order: Order| {
@@ -112,10 +94,9 @@ fn purchases(tx: &Tx<'_>, buyer: &Buyer, accounts: &[UserId], emails: &[Email]) 
     Ok(found)
 }
 
-impl Handle<ListOrderFigures> for Orders {
-    async fn handle(&self, _: &Cx, op: ListOrderFigures) -> Result<OrderFigureList, Error> {
-        self.db.read(|tx| if op.ids.is_empty() { by_time(tx, &op) } else { by_id(tx, &op.ids) }).await
-    }
+/// The named orders, or else a page of all, oldest first.
+pub(crate) fn orders(tx: &Tx<'_>, op: &ListOrderFigures) -> Result<OrderFigureList, Error> {
+    if op.ids.is_empty() { by_time(tx, op) } else { by_id(tx, &op.ids) }
 }
 
 fn by_id(tx: &Tx<'_>, ids: &[OrderId]) -> Result<OrderFigureList, Error> {
@@ -193,15 +174,9 @@ fn customer(order: &Order) -> String {
     account.or(imported).or_else(guest).unwrap_or_else(|| format!("order:{}", order.id))
 }
 
-impl Handle<ListCreditFigures> for Orders {
-    async fn handle(&self, _: &Cx, op: ListCreditFigures) -> Result<CreditFigureList, Error> {
-        self.db
-            .read(|tx| {
-                let notes = tx.scan::<CreditNote>().from(CreditNoteId(op.after.saturating_add(1))).collect(op.limit)?;
-                let figure =
-                    |note: CreditNote| CreditFigure { id: note.id.0, total: note.total, issued_at: note.issued_at };
-                Ok(CreditFigureList { items: notes.into_iter().map(figure).collect() })
-            })
-            .await
-    }
+/// A page of credit notes, in the order of their ids.
+pub(crate) fn credits(tx: &Tx<'_>, op: &ListCreditFigures) -> Result<CreditFigureList, StoreError> {
+    let notes = tx.scan::<CreditNote>().from(CreditNoteId(op.after.saturating_add(1))).collect(op.limit)?;
+    let figure = |note: CreditNote| CreditFigure { id: note.id.0, total: note.total, issued_at: note.issued_at };
+    Ok(CreditFigureList { items: notes.into_iter().map(figure).collect() })
 }

@@ -1,30 +1,31 @@
-//! Operations: authorise, one read or write, convert.
+//! Handlers: authorise, one read or write, convert.
 
+use promox_contract::buyer::Buyer;
 use promox_contract::codes;
-use promox_contract::ids::OrderId;
-use promox_contract::inventory::{Restock, SkuQuantity};
 use promox_contract::order::{
-    CancelVoidedOrder, CheckOrderAccess, CurrentOrderStatus, DescribeOrder, GetOrderStatus, OpenOrders,
-    OrderDescription, OrderStatus, PrepareErasure, PriceCart, PricedCart, ResumeCheckout, ResumedCheckout, VoidedOrder,
+    CancelVoidedOrder, CheckOrderAccess, CreditFigureList, CurrentOrderStatus, DescribeOrder, FindFirstPaidOrder,
+    FirstPaidOrder, GetOrderStatus, GetPurchaseTotals, ListCreditFigures, ListOrderFigures, OpenOrders,
+    OrderDescription, OrderFigureList, OrderStatus, PrepareErasure, PriceCart, PricedCart, PurchaseTotals,
+    ResumeCheckout, ResumedCheckout, VoidedOrder,
 };
-use promox_contract::payment::{GetOrderPayment, PaymentOutcome, SettleReturn};
-use promox_contract::product::ResolveSkus;
-use promox_contract::user::{ExportOrders, PersonalData};
-use promox_kernel::{Cx, Download, Error, Handle, Kind, Page, multiline};
+use promox_contract::promotion::{GetPricingTerms, PricingTerms};
+use promox_contract::user::{ExportOrders, FindAccounts, PersonalData};
+use promox_kernel::{Cx, Download, Email, Error, Handle, Page, multiline};
 use promox_storage::Tx;
 
 use crate::Orders;
 use crate::api::{
-    ApproveReturn, CancelOrder, DeliverFulfilment, FulfilmentView, GetInvoice, GetOrder, GetTimeline, ListOrders,
-    LookUpOrder, OrderView, PlaceOrder, QuoteOrder, QuoteView, RejectReturn, RequestReturn, ReturnView, ShipOrder,
+    ApproveReturn, CancelOrder, DeliverFulfilment, ExportHistory, FulfilmentView, GetInvoice, GetOrder, GetTimeline,
+    ImportOrders, ListOrders, LookUpOrder, OrderImportReport, OrderView, PlaceOrder, QuoteOrder, QuoteView,
+    RejectReturn, RequestReturn, ReturnView, ShipOrder,
 };
 use crate::checkout::transitions::Resumable;
 use crate::checkout::{Driver, transitions};
 use crate::commands::{cancel, fulfil, leaving, returns};
+use crate::history::export;
 use crate::pricing::{PricingRequest, Strictness, assess};
-use crate::records::{Order, OrderByUser, OrderItem, Return, ReturnId, TimelineEntry};
-use crate::rules::request;
-use crate::{invoice, order_row, queries, reject};
+use crate::records::{Order, OrderByUser, TimelineEntry};
+use crate::{figures, invoice, order_row, pricing_terms, queries, reject, returning};
 
 /// Maximum orders in a person's export.
 const MAX_EXPORTED: usize = 10_000;
@@ -101,17 +102,8 @@ impl Handle<ShipOrder> for Orders {
         if let Some(items) = &mut op.items {
             self.name_as_sold(cx, op.id, items).await?;
         }
-        let (caller, payment) = (cx.clone(), payment_of(cx, op.id).await?);
+        let (caller, payment) = (cx.clone(), returning::payment_of(cx, op.id).await?);
         self.db.answer(cx, move |tx| fulfil::ship(tx, &caller, &op, payment.as_ref())).await
-    }
-}
-
-/// The status of an order's payment, if it has one.
-async fn payment_of(cx: &Cx, order_id: OrderId) -> Result<Option<PaymentOutcome>, Error> {
-    match cx.elevated().call(GetOrderPayment { order_id }).await {
-        Ok(payment) => Ok(Some(payment)),
-        Err(error) if error.kind() == Kind::NotFound => Ok(None),
-        Err(error) => Err(error),
     }
 }
 
@@ -125,7 +117,7 @@ impl Handle<DeliverFulfilment> for Orders {
 impl Handle<RequestReturn> for Orders {
     async fn handle(&self, cx: &Cx, mut op: RequestReturn) -> Result<ReturnView, Error> {
         self.name_as_sold(cx, op.id, &mut op.items).await?;
-        let (caller, payment) = (cx.clone(), payment_of(cx, op.id).await?);
+        let (caller, payment) = (cx.clone(), returning::payment_of(cx, op.id).await?);
         self.db.answer(cx, move |tx| returns::request(tx, &caller, &op, payment.as_ref())).await
     }
 }
@@ -154,78 +146,6 @@ impl Handle<ResumeCheckout> for Orders {
             self.resume(&cx.elevated(), op.order_id, Resumable::DueAt(cx.now)).await?;
         }
         Ok(ResumedCheckout { again_at: again_at().await? })
-    }
-}
-
-impl Orders {
-    /// Has the payment service decide the refund of a return, and approves it; stores the reply if the request has a
-    /// key.
-    async fn settle_return(&self, cx: &Cx, rid: ReturnId) -> Result<ReturnView, Error> {
-        let (row, order) = self.db.read(|tx| returns::load(tx, rid)).await?;
-        let settled = match row.approval.0.as_ref().filter(|_| row.is_settling()) {
-            Some(approval) if order.payment_id.is_some() => {
-                let asked = SettleReturn {
-                    order_id: row.order_id,
-                    return_id: rid.0,
-                    amount: approval.money + approval.shipping_refund,
-                    fee: approval.fee,
-                    whole: approval.whole,
-                    reason: row.reason.clone(),
-                };
-                Some(cx.elevated().call(asked).await?)
-            }
-            _ => None,
-        };
-        self.db.answer(cx, move |tx| returns::approve(tx, rid, settled.as_ref())).await
-    }
-
-    /// Replaces SKUs by those under which an order's lines were sold, where another SKU of the same variant is given.
-    async fn name_as_sold(&self, cx: &Cx, id: OrderId, items: &mut [SkuQuantity]) -> Result<(), Error> {
-        let lines = self.db.read(|tx| queries::items(tx, id)).await?;
-        let mut others: Vec<&mut SkuQuantity> =
-            items.iter_mut().filter(|item| lines.iter().all(|line| line.sku != item.sku)).collect();
-        if lines.is_empty() || others.is_empty() || others.len() > request::MAX_LINES {
-            return Ok(());
-        }
-        let skus = others.iter().map(|item| item.sku.clone()).collect();
-        let found = cx.call(ResolveSkus { skus }).await?.variants;
-        for (item, of) in others.iter_mut().zip(found) {
-            let same = |line: &&OrderItem| of.as_ref().is_some_and(|of| line.variant_id == Some(of.variant_id));
-            if let Some(line) = lines.iter().find(same) {
-                item.sku = line.sku.clone();
-            }
-        }
-        Ok(())
-    }
-
-    /// Continues an approved return until its money and goods have moved; what fails now is retried later.
-    pub(crate) async fn move_return(&self, cx: &Cx, rid: ReturnId) -> Result<(), Error> {
-        let (row, _) = self.db.read(|tx| returns::load(tx, rid)).await?;
-        if row.due_at.is_none() {
-            return Ok(());
-        }
-        match self.give_return_back(cx, row).await {
-            Ok(()) => self.db.write(cx, move |tx| returns::moved(tx, rid)).await,
-            Err(error) => {
-                tracing::warn!(return_id = rid.0, %error, "refunding or restocking a return failed and will be \
-                     retried");
-                self.db.write(cx, move |tx| returns::moved_later(tx, rid)).await
-            }
-        }
-    }
-
-    async fn give_return_back(&self, cx: &Cx, row: Return) -> Result<(), Error> {
-        let cx = cx.elevated();
-        if row.is_settling() {
-            self.settle_return(&cx, row.id).await?;
-        }
-        if row.restock {
-            let (reference, order_id) = (format!("return:{}", row.id), row.order_id);
-            let lines = self.db.read(|tx| queries::items(tx, order_id)).await?;
-            let items = fulfil::goods(&lines, &row.items);
-            cx.call(Restock { reference, order_id, items }).await?;
-        }
-        Ok(())
     }
 }
 
@@ -299,5 +219,59 @@ impl Handle<ExportOrders> for Orders {
             })
             .await?;
         serde_json::to_value(views).map(PersonalData).map_err(Error::internal)
+    }
+}
+
+impl Handle<ImportOrders> for Orders {
+    async fn handle(&self, cx: &Cx, op: ImportOrders) -> Result<OrderImportReport, Error> {
+        self.import(cx, op).await
+    }
+}
+
+impl Handle<ExportHistory> for Orders {
+    async fn handle(&self, cx: &Cx, op: ExportHistory) -> Result<Download, Error> {
+        export::export(&self.db, export::format(cx, op.format)?)
+    }
+}
+
+impl Handle<GetPricingTerms> for Orders {
+    async fn handle(&self, cx: &Cx, op: GetPricingTerms) -> Result<PricingTerms, Error> {
+        Ok(pricing_terms::terms(&*self.settings.get(cx).await?, op))
+    }
+}
+
+impl Handle<GetPurchaseTotals> for Orders {
+    async fn handle(&self, cx: &Cx, op: GetPurchaseTotals) -> Result<PurchaseTotals, Error> {
+        let buyer = op.buyer;
+        let emails: Vec<Email> = buyer.emails().into_iter().cloned().collect();
+        // An order's row does not contain its account's address, but the address leads to the account.
+        let ignore_plus_tags = buyer.ignore_plus_tags;
+        let mut accounts = if emails.is_empty() {
+            Vec::new()
+        } else {
+            cx.call(FindAccounts { emails: emails.clone(), ignore_plus_tags }).await?.ids
+        };
+        accounts.extend(buyer.user_id.filter(|id| !accounts.contains(id)));
+        self.db.read(|tx| Ok(figures::purchases(tx, &buyer, &accounts, &emails)?)).await
+    }
+}
+
+impl Handle<FindFirstPaidOrder> for Orders {
+    async fn handle(&self, cx: &Cx, op: FindFirstPaidOrder) -> Result<FirstPaidOrder, Error> {
+        let buyer = Buyer::identify(cx, Some(op.user_id), None).await?;
+        let referrer = Buyer::identify(cx, Some(op.referrer), None).await?;
+        self.db.read(|tx| Ok(figures::first_paid(tx, op.user_id, &buyer, &referrer)?)).await
+    }
+}
+
+impl Handle<ListOrderFigures> for Orders {
+    async fn handle(&self, _: &Cx, op: ListOrderFigures) -> Result<OrderFigureList, Error> {
+        self.db.read(|tx| figures::orders(tx, &op)).await
+    }
+}
+
+impl Handle<ListCreditFigures> for Orders {
+    async fn handle(&self, _: &Cx, op: ListCreditFigures) -> Result<CreditFigureList, Error> {
+        self.db.read(|tx| Ok(figures::credits(tx, &op)?)).await
     }
 }

@@ -3,6 +3,7 @@
 //! It owns orders with their lines, sagas, parcels, returns and credit notes. Invariants: an order's total is the sum
 //! of its parts; a checkout has one saga, driven by one driver at a time; a decided order stays decided.
 
+mod address;
 mod api;
 mod audit;
 mod checkout;
@@ -21,6 +22,7 @@ mod pricing_terms;
 mod queries;
 mod records;
 mod reject;
+mod returning;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -34,15 +36,16 @@ use promox_contract::order::{
     ListCreditFigures, ListOrderFigures, PrepareErasure, PriceCart, ResumeCheckout,
 };
 use promox_contract::promotion::GetPricingTerms;
-use promox_contract::settings::SettingsCache;
+use promox_contract::store::SettingsCache;
 use promox_contract::user::ExportOrders;
 use promox_kernel::{Cx, Error, Job, Registry, register};
 use promox_storage::{Cache, Consumer, Database, Db, IdPool, Record, Report, Service, StoreError, TableDef, Tx};
 
+pub use address::Address;
 pub use api::*;
 pub use events::PaymentEvents;
-pub use history::{ExportHistory, HistoryFormat, ImportOrders, OrderImportReport};
 pub use records::{FulfilmentId, FulfilmentStatus, ReturnId, ReturnStatus, TimelineEntry};
+pub use rules::shipping::ShippingOption;
 
 /// The order service.
 #[derive(Debug)]

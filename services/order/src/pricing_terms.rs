@@ -1,28 +1,25 @@
 //! The terms that carts are priced on, for the promotion service: the cap on discounts, shipping and tax of an address.
 
 use promox_contract::promotion::{GetPricingTerms, PricingTerms};
-use promox_kernel::{Cx, Error, Handle};
+use promox_contract::settings::Settings;
 
-use crate::Orders;
-use crate::api::Address;
+use crate::address::Address;
 use crate::rules::{shipping, tax};
 
-impl Handle<GetPricingTerms> for Orders {
-    async fn handle(&self, cx: &Cx, op: GetPricingTerms) -> Result<PricingTerms, Error> {
-        let settings = self.settings.get(cx).await?;
-        let address = op.country.map(|country| region_of(country.to_ascii_uppercase(), op.region));
-        let (address, currency) = (address.as_ref(), settings.store.currency);
-        let options = shipping::options(&settings.shipping, address, op.subtotal, currency);
-        let chosen = shipping::choose(&options, op.shipping_method.as_deref()).ok();
-        let rate = |class: &str| tax::rate(&settings.taxes, address, class);
-        Ok(PricingTerms {
-            prices_include_tax: settings.taxes.prices_include_tax,
-            max_discount_percent: settings.store.max_discount_percent,
-            shipping_method: chosen.map(|option| option.method.clone()),
-            shipping: chosen.map_or(currency.zero(), |option| option.amount),
-            shipping_tax_percent: rate(&settings.taxes.shipping_tax_class),
-            tax_percents: op.tax_classes.iter().map(|class| rate(class)).collect(),
-        })
+/// The terms for a cart of this subtotal that goes to this address.
+pub(crate) fn terms(settings: &Settings, op: GetPricingTerms) -> PricingTerms {
+    let address = op.country.map(|country| region_of(country.to_ascii_uppercase(), op.region));
+    let (address, currency) = (address.as_ref(), settings.store.currency);
+    let options = shipping::options(&settings.shipping, address, op.subtotal, currency);
+    let chosen = shipping::choose(&options, op.shipping_method.as_deref()).ok();
+    let rate = |class: &str| tax::rate(&settings.taxes, address, class);
+    PricingTerms {
+        prices_include_tax: settings.taxes.prices_include_tax,
+        max_discount_percent: settings.store.max_discount_percent,
+        shipping_method: chosen.map(|option| option.method.clone()),
+        shipping: chosen.map_or(currency.zero(), |option| option.amount),
+        shipping_tax_percent: rate(&settings.taxes.shipping_tax_class),
+        tax_percents: op.tax_classes.iter().map(|class| rate(class)).collect(),
     }
 }
 

@@ -13,7 +13,7 @@ use promox_storage::record;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::Address;
+use crate::address::Address;
 use crate::checkout::draft::Draft;
 use crate::exact::Exact;
 

@@ -8,7 +8,7 @@ use promox_contract::payment::PaymentChoice;
 use promox_kernel::{Claim, Email, UserId};
 use serde::{Deserialize, Serialize};
 
-use crate::api::Address;
+use crate::address::Address;
 use crate::pricing::Entitlements;
 use crate::rules::price::Priced;
 

@@ -8,7 +8,7 @@ use promox_contract::order::{OpenOrders, OrderStatus};
 use promox_kernel::{Error, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 
-use crate::api::Address;
+use crate::address::Address;
 use crate::order_row::touch;
 use crate::records::{
     Fulfilment, FulfilmentByOrder, LeavingBuyer, Order, OrderByUser, Return, ReturnByOrder, ReturnStatus, Saga,

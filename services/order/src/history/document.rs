@@ -13,7 +13,7 @@ use promox_contract::promotion::{AppliedPromotion, LineDiscount};
 use promox_kernel::{Amount, Currency, UserId, text_enum};
 use serde::{Deserialize, Serialize};
 
-use crate::api::Address;
+use crate::address::Address;
 use crate::exact::Exact;
 use crate::records::{CreditNote, Fulfilment, Order, OrderItem, OrderRefund, Return, ReturnStatus};
 

@@ -5,9 +5,9 @@ use promox_contract::order::OrderStatus;
 use promox_kernel::{BodyReader, BodySender, Cx, Download, Error};
 use promox_storage::{Db, Reader, StoreError, Tx};
 
-use super::HistoryFormat;
 use super::document::{self, Document};
 use super::table;
+use crate::api::HistoryFormat;
 use crate::queries;
 use crate::records::{CreditNoteByIssued, Fulfilment, FulfilmentByOrder, Order, OrderByCreated, Return, ReturnByOrder};
 

@@ -14,8 +14,8 @@ use promox_kernel::{Amount, Cx, Email, Error, Kind};
 use super::entitlements::Entitlements;
 use super::lines::{Reserved, describe, flash_lines, gift_lines};
 use super::request::{NamedCode, PricingRequest, Strictness};
-use crate::api::ShippingOption;
 use crate::rules::price::{self, Basket, Priced};
+use crate::rules::shipping::ShippingOption;
 use crate::rules::{request, shipping};
 
 /// The warning for a price without an e-mail address.

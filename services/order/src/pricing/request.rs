@@ -8,7 +8,8 @@ use promox_contract::inventory::SkuQuantity;
 use promox_contract::order::PriceCart;
 use promox_kernel::Email;
 
-use crate::api::{Address, PlaceOrder};
+use crate::address::Address;
+use crate::api::PlaceOrder;
 
 /// How pricing treats goods that cannot be bought as requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,8 @@ use promox_contract::settings::TaxSettings;
 use promox_kernel::{Amount, Currency, Error};
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Address, ShippingOption};
+use crate::address::Address;
+use crate::rules::shipping::ShippingOption;
 use crate::rules::tax;
 
 /// The inputs of a price.

@@ -6,7 +6,8 @@ use promox_contract::inventory::SkuQuantity;
 use promox_contract::settings::TaxSettings;
 use promox_kernel::{Error, Faults, FieldError, bounded, country, multiline};
 
-use crate::api::{Address, PlaceOrder};
+use crate::address::Address;
+use crate::api::PlaceOrder;
 
 /// Maximum units of one line.
 pub(crate) const MAX_UNITS: u32 = 1_000_000;

@@ -3,8 +3,22 @@
 use promox_contract::codes;
 use promox_contract::settings::{ShippingMethod, ShippingSettings};
 use promox_kernel::{Amount, Currency, Error};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use crate::api::{Address, ShippingOption};
+use crate::address::Address;
+
+/// A shipping method.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ShippingOption {
+    /// Its code.
+    pub method: String,
+    /// Its name.
+    pub name: String,
+    /// Its cost for this order.
+    pub amount: Amount,
+}
 
 /// The shipping methods for goods of `subtotal` to an address. Without zones there is one free method; if no zone
 /// matches, none.

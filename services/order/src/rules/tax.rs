@@ -3,7 +3,7 @@
 use promox_contract::settings::TaxSettings;
 use promox_kernel::Amount;
 
-use crate::api::Address;
+use crate::address::Address;
 
 /// The rate in percent for a tax class and an address, whose region is the code that rates use; zero if none is set.
 pub(crate) fn rate(settings: &TaxSettings, address: Option<&Address>, class: &str) -> Amount {
