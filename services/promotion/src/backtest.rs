@@ -9,16 +9,16 @@ use promox_contract::order::{FigureLine, ListOrderFigures, OrderFigure, OrderSta
 use promox_contract::order_line::OrderLine;
 use promox_contract::product::{DescribeSkus, SkuDescription};
 use promox_contract::promotion::{Customer, Evaluation, GetPricingTerms, RejectReason};
-use promox_kernel::{Amount, Currency, Cx, Error, Handle, Sku, Timestamp, UserId};
+use promox_kernel::{Amount, Currency, Cx, Error, Sku, Timestamp, UserId};
 use rust_decimal::Decimal;
 
 use crate::api::{BacktestPromotion, BacktestResult};
-use crate::handlers::{currency, require_gifts};
+use crate::document::require_gifts;
+use crate::facts::{self, currency};
 use crate::rules::{
     Allowance, Cart, Counted, Counter, Counting, Detail, EvaluationContext, Line, LineInput, NamedCode, PersonLimit,
     Promotion, Rule, RuleSet, TOTAL, evaluate, to_minor,
 };
-use crate::{Promotions, facts};
 
 /// Orders per page.
 const PAGE: usize = 1_000;
@@ -27,27 +27,26 @@ const DESCRIBED: usize = 500;
 /// The id of the draft.
 const DRAFT: PromotionId = PromotionId(1);
 
-impl Handle<BacktestPromotion> for Promotions {
-    async fn handle(&self, cx: &Cx, op: BacktestPromotion) -> Result<BacktestResult, Error> {
-        if op.from >= op.to {
-            return Err(Error::field("/to", "must be after from"));
-        }
-        let currency = currency(cx).await?;
-        let mut run = Run::new(cx, &op.promotion, currency).await?;
-        let mut after = None;
-        loop {
-            let (from, to) = (Some(op.from), Some(op.to));
-            let page = cx.call(ListOrderFigures { ids: Vec::new(), from, to, after, limit: Some(PAGE) }).await?.items;
-            let Some(last) = page.last().map(|order| (order.placed_at, order.id)) else { break };
-            run.describe(cx, &page).await?;
-            for order in &page {
-                run.count(cx, order).await?;
-            }
-            // A page ends early if orders have many lines: only an empty one is the end.
-            after = Some(last);
-        }
-        Ok(run.result(&op))
+/// Evaluates a draft against the orders of a period.
+pub(crate) async fn run(cx: &Cx, op: &BacktestPromotion) -> Result<BacktestResult, Error> {
+    if op.from >= op.to {
+        return Err(Error::field("/to", "must be after from"));
     }
+    let currency = currency(cx).await?;
+    let mut run = Run::new(cx, &op.promotion, currency).await?;
+    let mut after = None;
+    loop {
+        let (from, to) = (Some(op.from), Some(op.to));
+        let page = cx.call(ListOrderFigures { ids: Vec::new(), from, to, after, limit: Some(PAGE) }).await?.items;
+        let Some(last) = page.last().map(|order| (order.placed_at, order.id)) else { break };
+        run.describe(cx, &page).await?;
+        for order in &page {
+            run.count(cx, order).await?;
+        }
+        // A page ends early if orders have many lines: only an empty one is the end.
+        after = Some(last);
+    }
+    Ok(run.result(op))
 }
 
 /// The buyer of a past order: figures identify the customer, without an address.

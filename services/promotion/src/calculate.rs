@@ -11,7 +11,7 @@ use promox_contract::order_line::tax_of;
 use promox_contract::product::{DescribeSkus, SkuDescription};
 use promox_contract::promotion::{Customer, Evaluation, GetPricingTerms, PricingTerms};
 use promox_contract::store::GetStoreProfile;
-use promox_kernel::{Amount, Currency, Cx, Error, Faults, FieldError, Handle, Kind, Sku};
+use promox_kernel::{Amount, Currency, Cx, Error, Faults, FieldError, Kind, Sku};
 use rust_decimal::Decimal;
 
 use crate::api::{CalculateCart, CalculateItem, CalculatedCart, CalculatedLine};
@@ -37,8 +37,9 @@ struct Described {
     tax_rate: Option<Amount>,
 }
 
-impl Handle<CalculateCart> for Promotions {
-    async fn handle(&self, cx: &Cx, op: CalculateCart) -> Result<CalculatedCart, Error> {
+impl Promotions {
+    /// Prices a cart: discounts, taxes and totals, as an order would have them.
+    pub(crate) async fn calculate(&self, cx: &Cx, op: CalculateCart) -> Result<CalculatedCart, Error> {
         check(cx, &op)?;
         let currency = match op.currency {
             Some(currency) => currency,
@@ -62,10 +63,8 @@ impl Handle<CalculateCart> for Promotions {
         let (cart, answer) = worked_out;
         Ok(price(&cx, &op, &lines, &terms, (&cart, answer)))
     }
-}
 
-impl Promotions {
-    /// The cart at catalog prices and its discounts, under these terms.
+    /// The cart at catalog prices and its discounts, on these terms.
     async fn work_out(
         &self,
         cx: &Cx,

@@ -8,7 +8,7 @@ use promox_contract::promotion::{CATALOG_PRICE_EPOCH, CatalogPrices, Customer, G
 use promox_kernel::{Currency, Cx, Error};
 
 use crate::compiled::Compiled;
-use crate::handlers::currency;
+use crate::facts::currency;
 use crate::rules::{Cart, EvaluationContext, Line, LineInput, to_amount};
 use crate::{Promotions, facts};
 

@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use promox_contract::coupon::FindCouponCodes;
-use promox_contract::promotion::{ClaimCodes, CodesInUse, FindPromotionCodes, ReleaseCodes};
-use promox_kernel::{Cx, Error, Handle};
+use promox_contract::promotion::{ClaimCodes, CodesInUse};
+use promox_kernel::{Cx, Error};
 use promox_storage::Tx;
 
 use crate::commands::codes;
-use crate::handlers::bound;
-use crate::reject;
-use crate::{Promotions, queries};
+use crate::rules::{self, normal_code};
+use crate::{Promotions, reject};
 
 /// How long to wait for other claims of the same codes.
 const WAITS: Duration = Duration::from_millis(10);
@@ -20,7 +19,7 @@ const TRIES: u32 = 200;
 
 impl Promotions {
     /// Claims a promotion's code, which no coupon has; returns the claim's name, for the transaction that ends it.
-    pub(crate) async fn claim_code(&self, cx: &Cx, code: String) -> Result<String, Error> {
+    async fn claim_code(&self, cx: &Cx, code: String) -> Result<String, Error> {
         let owner = format!("promotion:{}", cx.node.entropy.token());
         let (name, wanted) = (owner.clone(), code.clone());
         self.patiently(cx, move |tx| codes::claim(tx, &name, &wanted)).await?;
@@ -32,6 +31,26 @@ impl Promotions {
                 Err(refused.err().unwrap_or_else(|| reject::code_taken(&code)))
             }
         }
+    }
+
+    /// Claims the code of a document if it differs from that of `before`.
+    pub(crate) async fn claim_new_code(
+        &self,
+        cx: &Cx,
+        document: &rules::Promotion,
+        before: Option<&rules::Promotion>,
+    ) -> Result<Option<String>, Error> {
+        let normal = |it: &rules::Promotion| it.code.as_deref().map(normal_code);
+        match normal(document).filter(|code| Some(code) != before.and_then(normal).as_ref()) {
+            Some(code) => self.claim_code(cx, code).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Claims codes for coupons; returns those that promotions have.
+    pub(crate) async fn claim_for_coupons(&self, cx: &Cx, op: ClaimCodes) -> Result<CodesInUse, Error> {
+        let op = Arc::new(op);
+        self.patiently(cx, move |tx| codes::claim_for_coupons(tx, &op)).await
     }
 
     /// Claims as soon as it is known whether the codes are free.
@@ -56,26 +75,5 @@ impl Promotions {
         if let Err(error) = released {
             tracing::warn!(%error, "could not release a claimed code; it stays claimed until the claim expires");
         }
-    }
-}
-
-impl Handle<FindPromotionCodes> for Promotions {
-    async fn handle(&self, _: &Cx, op: FindPromotionCodes) -> Result<CodesInUse, Error> {
-        bound(op.codes.len(), "/codes")?;
-        Ok(CodesInUse { taken: self.db.read(|tx| queries::taken(tx, op.codes.clone())).await? })
-    }
-}
-
-impl Handle<ClaimCodes> for Promotions {
-    async fn handle(&self, cx: &Cx, op: ClaimCodes) -> Result<CodesInUse, Error> {
-        bound(op.codes.len(), "/codes")?;
-        let op = Arc::new(op);
-        self.patiently(cx, move |tx| codes::claim_for_coupons(tx, &op)).await
-    }
-}
-
-impl Handle<ReleaseCodes> for Promotions {
-    async fn handle(&self, cx: &Cx, op: ReleaseCodes) -> Result<(), Error> {
-        Ok(self.db.write(cx, move |tx| codes::release(tx, &op.owner).map(drop)).await?)
     }
 }

@@ -11,15 +11,21 @@ use promox_contract::order::GetPurchaseTotals;
 use promox_contract::product::DescribeSkus;
 use promox_contract::promotion::{Customer, RejectReason};
 use promox_contract::reward::GetTier;
+use promox_contract::store::GetStoreProfile;
 use promox_contract::user::DescribeUsers;
-use promox_kernel::{Cx, Error, Sku, UserId};
+use promox_kernel::{Currency, Cx, Error, Sku, UserId};
 
 use crate::rules::{CampaignStanding, GiftStock, Needs};
 
 /// Seconds per day.
 const DAY: u64 = 24 * 3600;
 
-/// The buyer, as far as promotions need it.
+/// The currency in which promotions are written.
+pub(crate) async fn currency(cx: &Cx) -> Result<Currency, Error> {
+    Ok(cx.call(GetStoreProfile {}).await?.currency)
+}
+
+/// The buyer as far as promotions ask.
 pub(crate) async fn customer(cx: &Cx, buyer: &Buyer, needs: &Needs) -> Result<Customer, Error> {
     let (user, email) = (buyer.user_id, buyer.email().cloned());
     let mut customer = Customer { id: user, email, is_guest: user.is_none(), ..Customer::default() };

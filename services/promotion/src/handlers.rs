@@ -1,36 +1,32 @@
 //! Handlers: authorise, one read or one write, convert.
 
-use promox_contract::campaign::GetCampaignStates;
 use promox_contract::coupon::IsPromotionReferencedByCoupons;
-use promox_contract::ids::{CampaignId, PromotionId};
-use promox_contract::product::DescribeSkus;
+use promox_contract::ids::PromotionId;
 use promox_contract::promotion::{
-    CatalogPrices, DescribePromotions, EvaluateCart, Evaluation, FindReferencingPromotion, GetCatalogPrices, HoldUses,
-    PromotionDescriptions, ReferencingPromotion, ReleaseUses, ReplaceCategory,
+    CatalogPrices, ClaimCodes, CodesInUse, DescribePromotions, EvaluateCart, Evaluation, FindPromotionCodes,
+    FindReferencingPromotion, GetCatalogPrices, HoldUses, PromotionDescriptions, ReferencingPromotion, ReleaseCodes,
+    ReleaseUses, ReplaceCategory,
 };
 use promox_contract::reward::IsPromotionReferencedByOffers;
-use promox_contract::store::{GetStoreProfile, write_amounts};
-use promox_kernel::{Currency, Cx, Error, Faults, FieldError, Handle, Page, Patch, Sku, bind_json};
+use promox_contract::store::write_amounts;
+use promox_kernel::{Cx, Error, Handle, Page};
 use promox_storage::{Transact, Transaction, Tx};
-use serde_json::{Map, Value};
 
 use crate::api::{
-    ActivatePromotion, ArchivePromotion, CreatePromotion, DeletePromotion, GetPromotion, ListPromotions, ListUsage,
-    PausePromotion, PromotionStatus, PromotionView, UpdatePromotion, UsageView,
+    ActivatePromotion, ArchivePromotion, BacktestPromotion, BacktestResult, CalculateCart, CalculatedCart,
+    CreatePromotion, DeletePromotion, GetPromotion, ListPromotions, ListUsage, PausePromotion, PromotionStatus,
+    PromotionView, UpdatePromotion, UsageView,
 };
 use crate::commands::promotions::CommandContext;
-use crate::commands::{promotions, uses};
+use crate::commands::{codes, promotions, uses};
+use crate::document::{admit, merged};
+use crate::facts::currency;
 use crate::pricing::Question;
-use crate::rules::{self, Rule, normal_code};
-use crate::{Promotions, digest, queries};
+use crate::rules;
+use crate::{Promotions, backtest, digest, queries};
 
 /// Maximum codes and ids of one request.
 const MAX_ASKED: usize = 10_000;
-
-/// The currency in which promotions are written.
-pub(crate) async fn currency(cx: &Cx) -> Result<Currency, Error> {
-    Ok(cx.call(GetStoreProfile {}).await?.currency)
-}
 
 async fn command_context(cx: &Cx) -> Result<CommandContext, Error> {
     Ok(CommandContext { cx: cx.clone(), currency: currency(cx).await? })
@@ -97,119 +93,7 @@ impl Handle<UpdatePromotion> for Promotions {
     }
 }
 
-/// Validates a document for storage: it type-checks, and its campaign and gifts exist.
-async fn admit(
-    cx: &Cx,
-    promotion: rules::Promotion,
-    before: Option<&rules::Promotion>,
-) -> Result<rules::Promotion, Error> {
-    let (promotion, currency) = (promotion.spelled_out(), currency(cx).await?);
-    Rule::compile(PromotionId(1), &promotion, currency, "").map_err(Error::invalid)?;
-    if promotion.campaign_id != before.and_then(|before| before.campaign_id)
-        && let Some(id) = promotion.campaign_id
-    {
-        require_campaign(cx, id).await?;
-    }
-    if promotion.actions != before.map_or(&[][..], |before| &before.actions) {
-        require_gifts(cx, &promotion, "").await?;
-    }
-    Ok(promotion.in_scale(currency))
-}
-
-/// Checks that gifts are in the catalog; `pointer` is the promotion's place in the request.
-pub(crate) async fn require_gifts(cx: &Cx, promotion: &rules::Promotion, pointer: &str) -> Result<(), Error> {
-    let gifts: Vec<(usize, Sku)> = promotion.gifts().map(|(i, sku)| (i, sku.clone())).collect();
-    if gifts.is_empty() {
-        return Ok(());
-    }
-    let known = cx.call(DescribeSkus { skus: gifts.iter().map(|(_, sku)| sku.clone()).collect() }).await?.by_sku();
-    let strange = gifts.into_iter().filter(|(_, sku)| !known.contains_key(sku));
-    let fault =
-        |(i, sku)| FieldError::new(format!("{pointer}/actions/{i}/sku"), format!("{sku} is not in the catalog"));
-    let faults: Faults = strange.map(fault).collect();
-    faults.finish()
-}
-
-async fn require_campaign(cx: &Cx, id: CampaignId) -> Result<(), Error> {
-    let known = cx.call(GetCampaignStates { ids: vec![id], customer: None }).await?.items;
-    if known.is_empty() { Err(Error::field("/campaignId", "this campaign does not exist")) } else { Ok(()) }
-}
-
-/// The document after a merge patch (RFC 7396).
-fn merged(before: &rules::Promotion, op: UpdatePromotion) -> Result<rules::Promotion, Error> {
-    let members = [
-        ("name", op.name),
-        ("code", op.code),
-        ("couponOnly", op.coupon_only),
-        ("campaignId", op.campaign_id),
-        ("stage", op.stage),
-        ("priority", op.priority),
-        ("stacking", op.stacking),
-        ("includeFlash", op.include_flash),
-        ("startsAt", op.starts_at),
-        ("endsAt", op.ends_at),
-        ("timezone", op.timezone),
-        ("schedule", op.schedule),
-        ("when", op.when),
-        ("actions", op.actions),
-        ("limits", op.limits),
-    ];
-    let mut document = serde_json::to_value(before).map_err(Error::internal)?;
-    let patch: Map<String, Value> = members
-        .into_iter()
-        .filter_map(|(name, patch)| match patch {
-            Patch::Keep => None,
-            Patch::Clear => Some((name.to_owned(), Value::Null)),
-            Patch::Set(value) => Some((name.to_owned(), value)),
-        })
-        .collect();
-    merge(&mut document, Value::Object(patch));
-    bind_json(&serde_json::to_vec(&document).map_err(Error::internal)?)
-}
-
-/// Applies a merge patch to a value. A complete condition replaces the other one: merging two conditions would make no
-/// sense.
-fn merge(target: &mut Value, patch: Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch;
-        return;
-    };
-    if !target.is_object() {
-        *target = Value::Object(Map::new());
-    }
-    let Value::Object(target) = target else { return };
-    for (name, value) in patch {
-        if value.is_null() {
-            target.remove(&name);
-        } else if name == "when" && is_whole(&value) {
-            target.insert(name, value);
-        } else {
-            merge(target.entry(name).or_insert(Value::Null), value);
-        }
-    }
-}
-
-/// Whether a patch's condition is complete.
-fn is_whole(condition: &Value) -> bool {
-    let has = |name| condition.get(name).is_some_and(|item| !item.is_null());
-    ["all", "any", "not"].into_iter().any(has) || ["field", "op", "value"].into_iter().all(has)
-}
-
 impl Promotions {
-    /// Claims the code of a document if it has changed.
-    async fn claim_new_code(
-        &self,
-        cx: &Cx,
-        document: &rules::Promotion,
-        before: Option<&rules::Promotion>,
-    ) -> Result<Option<String>, Error> {
-        let normal = |document: &rules::Promotion| document.code.as_deref().map(normal_code);
-        match normal(document).filter(|code| Some(code) != before.and_then(normal).as_ref()) {
-            Some(code) => self.claim_code(cx, code).await.map(Some),
-            None => Ok(None),
-        }
-    }
-
     async fn transit(&self, cx: &Cx, id: PromotionId, to: PromotionStatus) -> Result<PromotionView, Error> {
         let context = command_context(cx).await?;
         let active = match to {
@@ -317,8 +201,40 @@ impl Handle<DescribePromotions> for Promotions {
     }
 }
 
+impl Handle<CalculateCart> for Promotions {
+    async fn handle(&self, cx: &Cx, op: CalculateCart) -> Result<CalculatedCart, Error> {
+        self.calculate(cx, op).await
+    }
+}
+
+impl Handle<BacktestPromotion> for Promotions {
+    async fn handle(&self, cx: &Cx, op: BacktestPromotion) -> Result<BacktestResult, Error> {
+        backtest::run(cx, &op).await
+    }
+}
+
+impl Handle<FindPromotionCodes> for Promotions {
+    async fn handle(&self, _: &Cx, op: FindPromotionCodes) -> Result<CodesInUse, Error> {
+        bound(op.codes.len(), "/codes")?;
+        Ok(CodesInUse { taken: self.db.read(|tx| queries::taken(tx, op.codes.clone())).await? })
+    }
+}
+
+impl Handle<ClaimCodes> for Promotions {
+    async fn handle(&self, cx: &Cx, op: ClaimCodes) -> Result<CodesInUse, Error> {
+        bound(op.codes.len(), "/codes")?;
+        self.claim_for_coupons(cx, op).await
+    }
+}
+
+impl Handle<ReleaseCodes> for Promotions {
+    async fn handle(&self, cx: &Cx, op: ReleaseCodes) -> Result<(), Error> {
+        Ok(self.db.write(cx, move |tx| codes::release(tx, &op.owner).map(drop)).await?)
+    }
+}
+
 /// Refuses a request with too many entries.
-pub(crate) fn bound(count: usize, pointer: &str) -> Result<(), Error> {
+fn bound(count: usize, pointer: &str) -> Result<(), Error> {
     if count > MAX_ASKED {
         return Err(Error::field(pointer, format!("at most {MAX_ASKED} are allowed at once")));
     }

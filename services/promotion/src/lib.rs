@@ -24,6 +24,7 @@ mod codes;
 mod commands;
 mod compiled;
 mod digest;
+mod document;
 mod events;
 mod facts;
 mod handlers;
