@@ -5,7 +5,7 @@ use std::time::Duration;
 use promox_contract::ids::OrderId;
 use promox_contract::order::{OrderConfirmed, OrderFailed, OrderStatus};
 use promox_contract::payment::{PaymentOutcome, PaymentStatus};
-use promox_kernel::{Claim, Cx, Error, Reply, Sealed, Timestamp};
+use promox_kernel::{BackOff, Claim, Cx, Error, Reply, Sealed, Timestamp};
 use promox_storage::{Recall, Tx};
 
 use crate::api::OrderView;
@@ -18,8 +18,10 @@ use crate::reject;
 
 /// How long a lease outlives its driver's deadline.
 const LEASE_MARGIN: Duration = Duration::from_secs(1);
-/// The longest pause before a saga that could not be advanced is resumed.
-const LONGEST_PAUSE: Duration = Duration::from_secs(32);
+/// The pauses before a saga that could not be advanced is resumed: at most 32 seconds.
+const RESUMED: BackOff = BackOff { first: Duration::from_secs(1), doublings: 5 };
+/// The pauses before a compensation that failed is tried again: at most 256 seconds.
+const COMPENSATED: BackOff = BackOff { first: Duration::from_secs(2), doublings: 7 };
 /// How long the buyer has for an action that the provider asks for.
 pub(crate) const ACTION_LIFE: Duration = Duration::from_mins(30);
 
@@ -116,7 +118,7 @@ pub(crate) fn resume(
 pub(crate) fn release(tx: &mut Tx<'_>, lease: &SagaLease, error: &str) -> Result<(), Error> {
     let Some(mut saga) = unfinished(tx, lease)? else { return Ok(()) };
     saga.tries += 1;
-    saga.due_at = tx.now() + pause(saga.tries - 1).min(LONGEST_PAUSE);
+    saga.due_at = tx.now() + RESUMED.after(saga.tries);
     saga.last_error = Some(error.to_owned());
     Ok(tx.put(&saga)?)
 }
@@ -125,11 +127,6 @@ pub(crate) fn release(tx: &mut Tx<'_>, lease: &SagaLease, error: &str) -> Result
 pub(crate) fn unfinished(tx: &Tx<'_>, lease: &SagaLease) -> Result<Option<Saga>, Error> {
     let ours = |saga: &Saga| saga.attempt == lease.attempt && saga.step != SagaStep::AwaitingAction;
     Ok(tx.get::<Saga>(&lease.order_id)?.filter(ours))
-}
-
-/// The pause after this many consecutive failures: from 1 second to 4 minutes.
-fn pause(tries: i64) -> Duration {
-    Duration::from_secs(1_u64 << tries.clamp(0, 8))
 }
 
 /// Ends a checkout that was refused before its payment: no order remains, and the idempotency key is free again.
@@ -270,7 +267,7 @@ pub(crate) fn compensated(
 pub(crate) fn compensate_later(tx: &mut Tx<'_>, lease: &SagaLease, error: &str) -> Result<(), Error> {
     let mut saga = leased(tx, lease)?;
     saga.tries += 1;
-    saga.due_at = tx.now() + pause(saga.tries);
+    saga.due_at = tx.now() + COMPENSATED.after(saga.tries);
     saga.last_error = Some(error.to_owned());
     Ok(tx.put(&saga)?)
 }

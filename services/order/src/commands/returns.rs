@@ -3,13 +3,14 @@
 //! result. Then the goods move. Each step is resumed after a crash.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use promox_contract::codes;
 use promox_contract::ids::OrderId;
 use promox_contract::inventory::SkuQuantity;
 use promox_contract::order::{OrderDelivered, OrderReturned, OrderStatus};
 use promox_contract::payment::{PaymentOutcome, ReturnSettlement};
-use promox_kernel::{Amount, Cx, Error, Faults, Json, multiline};
+use promox_kernel::{Amount, BackOff, Cx, Error, Faults, Json, multiline};
 use promox_storage::{Recall, Tx};
 use rust_decimal::Decimal;
 
@@ -23,7 +24,9 @@ use crate::rules::returns::{Split, Worth};
 use crate::rules::{request, returns, states};
 
 /// Maximum returns of an order.
-const MAX_RETURNS: usize = 500;
+const MOST_RETURNS: usize = 500;
+/// The pauses before money and goods that have not moved are tried again: at most 256 seconds.
+const PAUSES: BackOff = BackOff { first: Duration::from_secs(2), doublings: 7 };
 
 /// Requests a return. Its refund is an estimate: the price of the units, as far as `payment` has money left.
 pub(crate) fn request(
@@ -331,6 +334,6 @@ pub(crate) fn moved(tx: &mut Tx<'_>, rid: ReturnId) -> Result<(), Error> {
 pub(crate) fn moved_later(tx: &mut Tx<'_>, rid: ReturnId) -> Result<(), Error> {
     let Some(mut row) = tx.get::<Return>(&rid)? else { return Ok(()) };
     row.tries += 1;
-    row.due_at = Some(tx.now() + std::time::Duration::from_secs(1 << row.tries.clamp(0, 8)));
+    row.due_at = Some(tx.now() + PAUSES.after(row.tries));
     Ok(tx.put(&row)?)
 }

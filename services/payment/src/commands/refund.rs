@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use promox_contract::ids::{OrderId, PaymentId};
 use promox_contract::payment::PaymentRefunded;
-use promox_kernel::{Amount, Error, Timestamp};
+use promox_kernel::{Amount, BackOff, Error, Timestamp};
 use promox_storage::{StoreError, Tx};
 
 use super::{Ending, enter, save};
@@ -17,8 +17,10 @@ use crate::rules::{self, MAX_REFUNDS, Settled};
 const CANCEL: &str = "cancel";
 /// How long the opener of a refund has to settle it before the job asks the provider too.
 const FIRST_TURN: Duration = Duration::from_secs(20);
+/// The pauses between attempts, up to the longest.
+const PAUSES: BackOff = BackOff { first: Duration::from_secs(2), doublings: 9 };
 /// The longest pause between two attempts.
-const LONGEST_PAUSE: u64 = 600;
+const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 
 /// Opens a refund: from now on nobody else can refund this amount. Without a reference its own id becomes one.
 fn open(
@@ -174,8 +176,7 @@ pub(crate) fn postpone(tx: &mut Tx<'_>, id: i64) -> Result<Payment, Error> {
     let mut refund = tx.get::<Refund>(&id)?.ok_or(Error::not_found("refund"))?;
     if refund.status == RefundStatus::Pending {
         refund.tries = refund.tries.saturating_add(1);
-        let pause = (1_u64 << refund.tries.min(16)).min(LONGEST_PAUSE);
-        refund.due_at = Some(tx.now() + Duration::from_secs(pause));
+        refund.due_at = Some(tx.now() + PAUSES.after(refund.tries).min(LONGEST_PAUSE));
         tx.put(&refund)?;
     }
     queries::payment(tx, refund.payment_id)

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use promox_kernel::{Email, Error, Timestamp, UserId};
+use promox_kernel::{BackOff, Email, Error, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 
 use crate::records::{MessageRequest, MessageRequestByDue, OneTimeToken, OneTimeTokenByPurpose, Purpose};
@@ -12,6 +12,8 @@ use crate::reject;
 
 /// Maximum tokens of one purpose per user; sending again leaves earlier ones valid.
 const MAX_TOKENS: usize = 50;
+/// The pauses between attempts at sending.
+const PAUSES: BackOff = BackOff { first: Duration::from_secs(20), doublings: 8 };
 /// Maximum attempts at sending: with the growing pauses that is a day.
 const MAX_ATTEMPTS: u32 = 20;
 
@@ -51,8 +53,7 @@ pub(crate) fn begin(
     if attempts > MAX_ATTEMPTS {
         return settle(tx, request).map(|()| false);
     }
-    let pause = Duration::from_secs(10 << attempts.min(9));
-    tx.put(&MessageRequest { attempts, due_at: now + pause, ..request.clone() })?;
+    tx.put(&MessageRequest { attempts, due_at: now + PAUSES.after(attempts), ..request.clone() })?;
     grant(tx, request.purpose, Some(user), token_hash).map(|()| true)
 }
 
