@@ -205,7 +205,9 @@ impl<'a> Driver<'a> {
                 self.step(move |tx, lease| transitions::await_action(tx, lease, &outcome)).await
             }
             PaymentStatus::Failed | PaymentStatus::Voided => {
-                self.decline(Some(outcome), "The payment was declined.").await
+                let code = outcome.decline_code.clone();
+                self.fail(outcome, "The payment was declined.").await?;
+                Err(reject::declined(self.lease.order_id, code.as_deref()))
             }
             _ => self.confirm(Some(outcome)).await,
         }
@@ -268,11 +270,10 @@ impl<'a> Driver<'a> {
         Ok(cart.map(|(id, version)| OrderedCart { id, version }))
     }
 
-    async fn decline(&self, outcome: Option<PaymentOutcome>, reason: &'static str) -> Result<OrderView, Error> {
-        let code = outcome.as_ref().and_then(|outcome| outcome.decline_code.clone());
-        self.step(move |tx, lease| transitions::fail(tx, lease, outcome.as_ref(), reason)).await?;
-        self.compensate().await?;
-        Err(reject::declined(self.lease.order_id, code.as_deref()))
+    /// Fails the order because its payment failed, and gives back what it holds.
+    async fn fail(&self, outcome: PaymentOutcome, reason: &'static str) -> Result<(), Error> {
+        self.step(move |tx, lease| transitions::fail(tx, lease, Some(&outcome), reason)).await?;
+        self.compensate().await.map(drop)
     }
 
     /// Ends a checkout whose buyer did not act in time, unless the payment has succeeded since.
@@ -280,10 +281,7 @@ impl<'a> Driver<'a> {
         let outcome = self.cx.call(GetOrderPayment { order_id: self.lease.order_id }).await?;
         match outcome.status {
             PaymentStatus::Captured | PaymentStatus::Authorized => self.confirm(Some(outcome)).await.map(drop),
-            _ => match self.decline(Some(outcome), "The payment was not confirmed in time.").await {
-                Err(error) if error.kind() == Kind::Declined => Ok(()),
-                other => other.map(drop),
-            },
+            _ => self.fail(outcome, "The payment was not confirmed in time.").await,
         }
     }
 
