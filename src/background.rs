@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use promox_contract::codes;
 use promox_kernel::{Cx, Error, Job, Node};
 use promox_storage::ConsumerLoop;
 use tokio_util::sync::CancellationToken;
@@ -76,7 +77,7 @@ impl Background {
 /// Runs one batch of a job; `true` when there is more to do at once.
 async fn batch(job: &Job, node: &Arc<Node>) -> Result<bool, Error> {
     let cx = Cx::system(node, job.name, BATCH_LIMIT);
-    let late = |_| Error::unavailable("DEADLINE_EXCEEDED", "the batch took too long", 1);
+    let late = |_| Error::unavailable(codes::DEADLINE_EXCEEDED, "the batch took too long", 1);
     let result = tokio::time::timeout_at(cx.deadline, job.run(cx)).await.map_err(late).and_then(|result| result);
     result.inspect_err(|error| tracing::warn!(job = job.name, %error, "a batch failed and will be retried"))
 }

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use promox_contract::codes;
 use promox_kernel::{Claim, Cx, Error, KeyKeeper, Response};
 use promox_storage::{Db, Recall};
 
@@ -52,7 +53,7 @@ impl Keys {
             return Ok(Turn { running: self.running.clone(), key });
         }
         let message = "A request with this Idempotency-Key is in progress: retry when it has finished.";
-        Err(Error::conflict("IDEMPOTENCY_IN_PROGRESS", message).retry_after(1))
+        Err(Error::conflict(codes::IDEMPOTENCY_IN_PROGRESS, message).retry_after(1))
     }
 
     /// Returns the stored reply of the claim, or runs `work` within the deadline and stores the reply that it decides.
@@ -70,7 +71,7 @@ impl Keys {
             }
             Recall::OtherRequest => {
                 let message = "This Idempotency-Key was used for a different request: use a new key.";
-                Err(Error::refused("IDEMPOTENCY_KEY_REUSED", message))
+                Err(Error::refused(codes::IDEMPOTENCY_KEY_REUSED, message))
             }
             Recall::New | Recall::Undecided(_) => {
                 let result = cx.in_time(work).await;

@@ -22,6 +22,8 @@ const SHARED: [&str; 3] = ["promox-kernel", "promox-contract", "promox-storage"]
 const TESTKIT: &str = "promox-testkit";
 /// Names that say nothing.
 const EMPTY_NAMES: [&str; 6] = ["util", "utils", "helper", "helpers", "manager", "common"];
+/// The files that list the codes of refusals.
+const CODES: [&str; 2] = ["services/kernel/src/codes.rs", "services/contract/src/codes.rs"];
 /// Files that people make, which documents may name without there being one here.
 const MADE_BY_PEOPLE: [&str; 1] = ["promox.toml"];
 
@@ -271,6 +273,41 @@ fn files_do_not_name_each_other_in_a_circle() {
         wrong.extend(circles.iter().map(|circle| format!("{}: {circle}", folder.display())));
     }
     none(&wrong, "no file needs a file that needs it");
+}
+
+/// The texts of a line in quotation marks, each with what is before it.
+fn quoted_texts(line: &str) -> Vec<(&str, &str)> {
+    let parts: Vec<&str> = line.split('"').collect();
+    parts.chunks_exact(2).filter_map(|pair| Some((*pair.first()?, *pair.get(1)?))).collect()
+}
+
+#[test]
+fn codes_of_refusals_are_constants() {
+    let sources = sources();
+    let listing = |source: &&Source| CODES.iter().any(|file| source.path.ends_with(file));
+    let listed = sources.iter().filter(listing).flat_map(|source| source.code.rsplit('{').next().unwrap().split(','));
+    let mut names = BTreeSet::new();
+    let names_of = listed.map(|name| name.trim().trim_end_matches('}').trim()).filter(|name| !name.is_empty());
+    let mut wrong: Vec<String> =
+        names_of.filter(|name| !names.insert(*name)).map(|name| format!("{name} is listed twice")).collect();
+    assert!(names.contains("INSUFFICIENT_STOCK") && names.contains("NOT_FOUND"), "the lists are not read");
+    let made = ["Error::conflict(\"", "Error::refused(\"", "Error::unavailable(\"", " code: \""];
+    let own = |source: &&Source| {
+        let test = ["testkit", "conformance", "tests"].iter().any(|part| source.path.iter().any(|it| it == *part));
+        !test && !source.is_test()
+    };
+    for source in sources.iter().filter(own).filter(|source| !listing(source)) {
+        let program = source.text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        for (number, line) in (1..).zip(program.lines()).filter(|(_, line)| !line.trim_start().starts_with("//")) {
+            // What stands after "=" is the value of an enum or the name of an event, which may be spelled alike.
+            let listed =
+                quoted_texts(line).iter().any(|(before, text)| names.contains(text) && !before.ends_with(" = "));
+            if listed || made.iter().any(|call| line.contains(call)) {
+                wrong.push(format!("{}:{number}", source.path.display()));
+            }
+        }
+    }
+    none(&wrong, "the code of a refusal stands once, as a constant");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use promox_contract::campaign::{
     CampaignStateList, GetCampaignStates, GetCustomerSegments, HoldBudgets, ReleaseBudgets, SegmentNames,
 };
+use promox_contract::codes;
 use promox_contract::condition::{Condition, Subject, Test};
 use promox_contract::flashsale::FindReferencingSale;
 use promox_contract::ids::{CampaignId, FlashSaleId, PromotionId};
@@ -127,7 +128,7 @@ fn segment_name(name: &str) -> Result<String, Error> {
 
 fn one_of_both() -> Error {
     let detail = "a segment must have either a rule or userIds".to_owned();
-    Error::invalid(vec![FieldError { pointer: "/rule".to_owned(), code: "MISSING".into(), detail }])
+    Error::invalid(vec![FieldError { pointer: "/rule".to_owned(), code: codes::MISSING.into(), detail }])
 }
 
 fn checked_rule(rule: Condition, currency: Currency) -> Result<Membership, Error> {

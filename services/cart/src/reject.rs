@@ -19,7 +19,7 @@ pub(crate) fn insufficient_stock(sku: &Sku, asked: u32, available: u32) -> Error
 /// 422: the catalog does not sell it.
 pub(crate) fn unknown_sku(sku: &Sku) -> Error {
     let detail = format!("{sku} is not sold here");
-    Error::invalid(vec![FieldError { pointer: "/sku".to_owned(), code: "UNKNOWN_SKU".into(), detail }])
+    Error::invalid(vec![FieldError { pointer: "/sku".to_owned(), code: codes::UNKNOWN_SKU.into(), detail }])
 }
 
 /// 422: the cart has no room for another line.

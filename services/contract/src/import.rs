@@ -4,6 +4,8 @@ use promox_kernel::{Error, Kind, json_reply};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::codes;
+
 /// Maximum errors that a report lists; all are counted.
 const MAX_ERRORS: usize = 1_000;
 
@@ -56,7 +58,7 @@ impl RowError {
     /// The error of an operation for a row, with the code of its first fault where that is more specific.
     pub fn of(row: u64, error: &Error) -> Self {
         let first = error.errors().first().map(|first| first.code.to_string());
-        let code = first.filter(|code| code != "INVALID_VALUE").unwrap_or_else(|| error.code().to_owned());
+        let code = first.filter(|code| code != codes::INVALID_VALUE).unwrap_or_else(|| error.code().to_owned());
         Self::new(row, code, error.message())
     }
 }

@@ -1,6 +1,7 @@
 //! Whether a code is valid for these goods: first by the coupon's own state, then by the promotion.
 
 use promox_contract::buyer::Buyer;
+use promox_contract::codes;
 use promox_contract::coupon::normal_code;
 use promox_contract::product::DescribeSkus;
 use promox_contract::promotion::{CartLine, EvaluateCart, Evaluation, RejectDetail, RejectReason, ResolvedCode};
@@ -132,7 +133,7 @@ async fn lines(cx: &Cx, asked: &ValidateCoupon) -> Result<Vec<CartLine>, Error> 
     for (i, asked) in asked.items.iter().enumerate() {
         let unknown = || FieldError {
             pointer: format!("/items/{i}/sku"),
-            code: "UNKNOWN_SKU".into(),
+            code: codes::UNKNOWN_SKU.into(),
             detail: "this is not sold here".to_owned(),
         };
         let item = found.get(&asked.sku).ok_or_else(|| Error::invalid(vec![unknown()]))?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use promox_contract::codes;
 use promox_contract::ids::VariantId;
 use promox_contract::inventory::VariantQuantity;
 use promox_contract::product::SkuDescriptions;
@@ -174,7 +175,7 @@ fn check_items(items: &mut [ItemTerms], described: SkuDescriptions, faults: &mut
         }
         let Some(found) = known.get(&item.sku) else {
             let (pointer, detail) = (format!("/items/{at}/sku"), format!("\"{}\" is not sold here", item.sku));
-            faults.add(FieldError { pointer, code: "UNKNOWN_SKU".into(), detail });
+            faults.add(FieldError { pointer, code: codes::UNKNOWN_SKU.into(), detail });
             continue;
         };
         if !seen.insert(found.variant_id) {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use promox_contract::audit::Audited;
+use promox_contract::codes;
 use promox_contract::ids::VariantId;
 use promox_contract::inventory::{
     AllocateStock, Availability, ChangeAllocation, CountsTaken, EndAllocation, GetAvailableStock, HoldStock,
@@ -60,7 +61,7 @@ async fn variants(cx: &Cx, items: &[SkuQuantity]) -> Result<Vec<VariantQuantity>
             }
             None => faults.add(FieldError {
                 pointer: format!("/items/{at}/sku"),
-                code: "UNKNOWN_SKU".into(),
+                code: codes::UNKNOWN_SKU.into(),
                 detail: format!("no product has the sku {}", item.sku),
             }),
         }

@@ -1,5 +1,6 @@
 //! `Accept`: the offered media type that a client prefers, RFC 9110.
 
+use crate::codes;
 use crate::{Error, Kind};
 
 /// The media type of nearly all responses.
@@ -70,7 +71,7 @@ pub fn preferred<'a>(accept: Option<&str>, offered: &[&'a str]) -> Option<&'a st
 pub fn choose<'a>(accept: Option<&str>, offered: &[&'a str]) -> Result<&'a str, Error> {
     preferred(accept, offered).ok_or_else(|| {
         let message = format!("The response is {}, which the Accept header does not allow.", offered.join(" or "));
-        Error::new(Kind::NotAcceptable, "NOT_ACCEPTABLE", message)
+        Error::new(Kind::NotAcceptable, codes::NOT_ACCEPTABLE, message)
     })
 }
 

@@ -13,6 +13,7 @@ use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeser
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::codes;
 use crate::faults::{self, Faults, MISSING};
 use crate::nulls;
 use crate::strict::Strict;
@@ -135,7 +136,7 @@ struct Place {
 }
 
 fn unknown(pointer: String) -> FieldError {
-    FieldError { pointer, code: "UNKNOWN_MEMBER".into(), detail: "There is no member of this name.".to_owned() }
+    FieldError { pointer, code: codes::UNKNOWN_MEMBER.into(), detail: "There is no member of this name.".to_owned() }
 }
 
 fn read<T: DeserializeOwned>(members: Members<'_>, place: &Place) -> Result<T, Error> {
@@ -166,7 +167,7 @@ fn unknowns(paths: &[String], place: &Place) -> impl Iterator<Item = FieldError>
 
 fn fault(error: &serde_json::Error, path: &str, place: &Place) -> Error {
     if error.is_syntax() || error.is_eof() {
-        return Error::new(Kind::Malformed, "MALFORMED_JSON", format!("The body is not valid JSON: {error}"));
+        return Error::new(Kind::Malformed, codes::MALFORMED_JSON, format!("The body is not valid JSON: {error}"));
     }
     let detail = error.to_string();
     let detail = detail.split(" at line ").next().unwrap_or_default().to_owned();
@@ -259,7 +260,7 @@ impl<'a> Members<'a> {
         if depth(body) > DEEPEST {
             return Err(Error::new(
                 Kind::Malformed,
-                "JSON_TOO_DEEP",
+                codes::JSON_TOO_DEEP,
                 format!("JSON may nest at most {DEEPEST} levels deep."),
             ));
         }
@@ -269,7 +270,7 @@ impl<'a> Members<'a> {
                 let detail = "duplicate member".to_owned();
                 return Err(Error::invalid(vec![FieldError {
                     pointer: format!("/{name}"),
-                    code: "DUPLICATE_MEMBER".into(),
+                    code: codes::DUPLICATE_MEMBER.into(),
                     detail,
                 }]));
             }

@@ -5,6 +5,7 @@ use std::io;
 use bytes::{Buf, Bytes};
 
 use crate::Error;
+use crate::codes;
 
 /// Chunks that a stream buffers.
 const AHEAD: usize = 8;
@@ -51,7 +52,7 @@ impl BodyReader {
             if whole.len() > limit {
                 return Err(Error::new(
                     crate::Kind::TooLarge,
-                    "BODY_TOO_LARGE",
+                    codes::BODY_TOO_LARGE,
                     format!("The body exceeds {limit} bytes."),
                 ));
             }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::codes;
 use crate::{Clock, Entropy, Error, IfMatch, Op, Principal, Registry, Response, Timestamp, accept};
 
 /// State that all requests of a node share.
@@ -49,7 +50,7 @@ impl Node {
 
     /// The registry; 503 before [`Node::install`].
     pub fn registry(&self) -> Result<&Registry, Error> {
-        self.registry.get().ok_or_else(|| Error::unavailable("STARTING", "The server is starting.", 1))
+        self.registry.get().ok_or_else(|| Error::unavailable(codes::STARTING, "The server is starting.", 1))
     }
 
     /// What the registry keeps of this type, when operations are called in this process; nothing when calls are encoded, as for
@@ -156,14 +157,14 @@ impl Cx {
     /// Runs work until the request's deadline, then drops it: 503 `DEADLINE_EXCEEDED`.
     pub async fn in_time<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let message = "This took too long; it is unknown whether it was done.";
-        let late = |_| Error::unavailable("DEADLINE_EXCEEDED", message, 1);
+        let late = |_| Error::unavailable(codes::DEADLINE_EXCEEDED, message, 1);
         tokio::time::timeout_at(self.deadline, work).await.map_err(late)?
     }
 
     /// Waits for a part of an operation until the request's deadline: 503 `DEADLINE_EXCEEDED`, which names the service.
     pub async fn answered<O: Op, T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         tokio::time::timeout_at(self.deadline, answer).await.map_err(|_| {
-            Error::unavailable("DEADLINE_EXCEEDED", format!("{} did not answer in time.", O::SERVICE), 1)
+            Error::unavailable(codes::DEADLINE_EXCEEDED, format!("{} did not answer in time.", O::SERVICE), 1)
         })?
     }
 

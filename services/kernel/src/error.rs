@@ -7,6 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::codes;
+
 /// The kind of an error. The HTTP edge turns it into a status, in one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Kind {
@@ -62,13 +64,11 @@ pub struct FieldError {
 impl FieldError {
     /// A fault with the general code `INVALID_VALUE`.
     pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), code: "INVALID_VALUE".into(), detail: detail.into() }
+        Self { pointer: pointer.into(), code: codes::INVALID_VALUE.into(), detail: detail.into() }
     }
 }
 
-/// The code of damaged data, and the member that names its table.
-const DAMAGED: &str = "DATA_DAMAGED";
-/// See [`DAMAGED`].
+/// The member that names the table of damaged data.
 const TABLE: &str = "table";
 
 /// Why an operation failed. Between nodes it is passed completely, including its cause; the edge decides what clients
@@ -104,7 +104,7 @@ impl Error {
 
     /// 404: `what` is absent or not the caller's, and the message does not tell which.
     pub fn not_found(what: &str) -> Self {
-        Self::new(Kind::NotFound, "NOT_FOUND", format!("There is no such {what}."))
+        Self::new(Kind::NotFound, codes::NOT_FOUND, format!("There is no such {what}."))
     }
 
     /// 409 with a code.
@@ -120,7 +120,7 @@ impl Error {
     /// 422 with pointers to the faults. `errors` is not empty.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let message = errors.first().map_or_else(String::new, |first| format!("{}: {}", first.pointer, first.detail));
-        let mut error = Self::new(Kind::Schema, "VALIDATION_FAILED", message);
+        let mut error = Self::new(Kind::Schema, codes::VALIDATION_FAILED, message);
         error.0.errors = errors;
         error
     }
@@ -137,7 +137,7 @@ impl Error {
 
     /// 500. `cause` is logged and never sent to the caller.
     pub fn internal(cause: impl fmt::Display) -> Self {
-        let mut error = Self::new(Kind::Internal, "INTERNAL", "Something went wrong on our side.");
+        let mut error = Self::new(Kind::Internal, codes::INTERNAL, "Something went wrong on our side.");
         error.0.cause = Some(cause.to_string());
         error
     }
@@ -145,14 +145,14 @@ impl Error {
     /// 500: stored data of a table is damaged; `place` goes to the log.
     pub fn damaged(table: &str, place: impl fmt::Display) -> Self {
         let message = format!("Stored data of {table} is damaged and cannot be read; the server's log says where.");
-        let mut error = Self::new(Kind::Internal, DAMAGED, message).with(TABLE, table);
+        let mut error = Self::new(Kind::Internal, codes::DATA_DAMAGED, message).with(TABLE, table);
         error.0.cause = Some(place.to_string());
         error
     }
 
     /// The damaged table, if this is such an error.
     pub fn damaged_table(&self) -> Option<&str> {
-        if self.0.code == DAMAGED { self.0.members.get(TABLE)?.as_str() } else { None }
+        if self.0.code == codes::DATA_DAMAGED { self.0.members.get(TABLE)?.as_str() } else { None }
     }
 
     /// Adds a member beside the standard ones of the problem document.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::codes;
 use crate::{Error, Kind};
 
 /// The versions that a change may find. If it is empty, because no tag was one of ours, nothing may be changed.
@@ -16,7 +17,7 @@ impl IfMatch {
             return Ok(());
         }
         let message = format!("{self}, but the resource is at version {version}: read it again.");
-        Err(Error::new(Kind::Precondition, "VERSION_MISMATCH", message))
+        Err(Error::new(Kind::Precondition, codes::VERSION_MISMATCH, message))
     }
 }
 

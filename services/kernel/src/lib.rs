@@ -8,6 +8,7 @@ mod bind;
 mod body;
 mod bounded;
 mod clock;
+pub mod codes;
 pub mod country;
 mod cx;
 mod digest;

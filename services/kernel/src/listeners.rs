@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use crate::codes;
 use crate::{BodyReader, BodySender, Error, Timestamp};
 
 /// How often an idle listener is sent a comment. It keeps proxies from closing the stream, and detects disconnected
@@ -80,7 +81,7 @@ impl<K: Ord + Copy, T: Streamed> Listeners<K, T> {
         let (sender, reader) = BodyReader::pair();
         let mut all = self.all.lock();
         if all.len() >= self.most {
-            return Err(Error::unavailable("TOO_MANY_LISTENERS", "Too many clients are listening; try again.", 5));
+            return Err(Error::unavailable(codes::TOO_MANY_LISTENERS, "Too many clients are listening; try again.", 5));
         }
         sender.offer(state.event(None));
         if !state.is_last() {

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
+use crate::codes;
 use crate::{Body, Cx, Error, Kind, Principal, Reply, Wire};
 
 /// The HTTP methods in use.
@@ -68,9 +69,9 @@ impl Access {
         };
         match (granted, known) {
             (true, _) => Ok(()),
-            (false, true) => Err(Error::new(Kind::Forbidden, "FORBIDDEN", "Your roles do not permit this.")),
+            (false, true) => Err(Error::new(Kind::Forbidden, codes::FORBIDDEN, "Your roles do not permit this.")),
             (false, false) => {
-                Err(Error::new(Kind::Unauthenticated, "UNAUTHENTICATED", "Log in and send the access token."))
+                Err(Error::new(Kind::Unauthenticated, codes::UNAUTHENTICATED, "Log in and send the access token."))
             }
         }
     }

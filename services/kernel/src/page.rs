@@ -9,6 +9,7 @@ use serde::de::{self, Deserialize, Deserializer};
 use serde::{Serialize, Serializer};
 
 use crate::Error;
+use crate::codes;
 
 /// The maximum number of items of a page: 1 to 200, 20 by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +125,7 @@ impl Warnings {
         let rows = at.and_then(|at| self.0.get(at)).map_or(0, |warning| warning.rows) + 1;
         let what = if rows == 1 { "row is" } else { "rows are" };
         let warning = ListWarning {
-            code: "DAMAGED_ROWS".into(),
+            code: codes::DAMAGED_ROWS.into(),
             message: format!("{rows} {what} left out: stored data of {table} is damaged."),
             table: table.to_owned(),
             rows,

@@ -8,7 +8,7 @@ use promox_kernel::{Amount, Currency, Error, Kind};
 /// The payment was declined; the order exists, FAILED.
 pub(crate) fn declined(order: OrderId, code: Option<&str>) -> Error {
     Error::new(Kind::Declined, codes::PAYMENT_DECLINED, "The payment was declined; nothing was charged.")
-        .with("declineCode", code.unwrap_or("DECLINED"))
+        .with("declineCode", code.unwrap_or(codes::DECLINED))
         .with("orderId", order)
 }
 

@@ -1,5 +1,6 @@
 //! The state machine of a payment, the choice of a provider, and the limits of refunds. No storage, no clock.
 
+use promox_contract::codes;
 use promox_contract::ids::OrderId;
 use promox_contract::payment::{PaymentAction, PaymentChoice, PaymentStatus as Status};
 use promox_kernel::{Amount, Currency, Error, FieldError, Timestamp};
@@ -237,7 +238,7 @@ pub(crate) fn check_available(choice: &Choice, enabled: &[Method], sandbox: bool
         ("/payment/method", format!("{method} is not enabled"), remedy)
     };
     let detail = format!("{what}: {instead}; {remedy}");
-    Err(Error::invalid(vec![FieldError { pointer: pointer.into(), code: "METHOD_OFF".into(), detail }]))
+    Err(Error::invalid(vec![FieldError { pointer: pointer.into(), code: codes::METHOD_OFF.into(), detail }]))
 }
 
 /// Validates a choice; faults point into an order's body.
@@ -260,7 +261,7 @@ fn token(token: Option<&str>) -> Result<String, Error> {
         let detail = "a card payment needs the provider's token for the card".to_owned();
         return Err(Error::invalid(vec![FieldError {
             pointer: "/payment/token".into(),
-            code: "MISSING".into(),
+            code: codes::MISSING.into(),
             detail,
         }]));
     };

@@ -111,6 +111,6 @@ fn subject(sent: &Sent) -> Result<Subject, Error> {
 }
 
 fn decline_code(sent: &Sent) -> Result<String, Error> {
-    let code = sent.data.code.as_deref().unwrap_or("DECLINED");
+    let code = sent.data.code.as_deref().unwrap_or(codes::DECLINED);
     promox_kernel::bounded(code, 1, 64).map_err(|fault| Error::field("/data/code", fault))
 }

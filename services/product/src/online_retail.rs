@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::str::FromStr;
 
+use promox_contract::codes;
 use promox_contract::import::{ImportReport, RowError};
 use promox_kernel::{Amount, Cx, Error, Patch, Sku};
 use serde::Serialize;
@@ -149,13 +150,13 @@ pub fn catalog(reader: impl Read) -> (Vec<ProductRow>, CatalogReport) {
         Ok(None) => {
             report.refuse(
                 0,
-                "BAD_HEADER",
+                codes::BAD_HEADER,
                 "the columns StockCode, Description, Quantity and UnitPrice are required".to_owned(),
             );
             return (Vec::new(), report);
         }
         Err(error) => {
-            report.refuse(0, "UNREADABLE", error.to_string());
+            report.refuse(0, codes::UNREADABLE, error.to_string());
             return (Vec::new(), report);
         }
     };
@@ -165,7 +166,7 @@ pub fn catalog(reader: impl Read) -> (Vec<ProductRow>, CatalogReport) {
             Ok(false) => break,
             Ok(true) => report.rows += 1,
             Err(error) => {
-                report.refuse(report.rows + 1, "UNREADABLE", error.to_string());
+                report.refuse(report.rows + 1, codes::UNREADABLE, error.to_string());
                 break;
             }
         }
@@ -175,7 +176,7 @@ pub fn catalog(reader: impl Read) -> (Vec<ProductRow>, CatalogReport) {
                 enter(&mut articles, sale);
             }
             Ok(None) => report.passed_over += 1,
-            Err(detail) => report.refuse(report.rows, "INVALID_VALUE", detail),
+            Err(detail) => report.refuse(report.rows, codes::INVALID_VALUE, detail),
         }
     }
     (articles.into_iter().filter_map(|(fold, article)| product(&fold, article)).collect(), report)

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use promox_contract::buyer::Buyer;
+use promox_contract::codes;
 use promox_contract::coupon::ResolveCodes;
 use promox_contract::ids::{ProductId, PromotionId};
 use promox_contract::order::Totals;
@@ -98,7 +99,7 @@ fn check(cx: &Cx, op: &CalculateCart) -> Result<(), Error> {
         shipping || own_facts || op.at.is_some() || op.promotions.is_some() || op.items.iter().any(foreign);
     if privileged && !cx.principal.allows("promotion:write") {
         let message = "Supplying prices, customers, times or promotions requires the permission promotion:write.";
-        return Err(Error::new(Kind::Forbidden, "FORBIDDEN", message));
+        return Err(Error::new(Kind::Forbidden, codes::FORBIDDEN, message));
     }
     let mut faults = Faults::default();
     let counts = [
@@ -169,12 +170,12 @@ fn line(item: &CalculateItem, known: Option<&SkuDescription>, currency: Currency
             let digits = currency.exponent();
             let detail =
                 format!("must be an amount of {currency}, not negative, with at most {digits} digits after the point");
-            Err((member, "INVALID_VALUE", detail))
+            Err((member, codes::INVALID_VALUE, detail))
         }
         amount => Ok(amount),
     };
     if item.tax_rate.is_some_and(|rate| !is_rate(rate)) {
-        return Err(("taxRate", "INVALID_VALUE", "must be a rate from 0 to 100 percent".to_owned()));
+        return Err(("taxRate", codes::INVALID_VALUE, "must be a rate from 0 to 100 percent".to_owned()));
     }
     let (price, floor) = (amount("unitPrice", item.unit_price)?, amount("floorPrice", item.floor_price)?);
     let mut input = match (price, known) {
@@ -184,7 +185,7 @@ fn line(item: &CalculateItem, known: Option<&SkuDescription>, currency: Currency
             input.unit_price = input.list_price;
             input
         }
-        (None, None) => return Err(("sku", "UNKNOWN_SKU", format!("\"{}\" is not sold here", item.sku))),
+        (None, None) => return Err(("sku", codes::UNKNOWN_SKU, format!("\"{}\" is not sold here", item.sku))),
     };
     input.category_ids = item.category_ids.clone().unwrap_or(input.category_ids);
     input.attributes = item.attributes.clone().unwrap_or(input.attributes);

@@ -54,7 +54,7 @@ impl Rewards {
             return Ok(());
         }
         let (pointer, detail) = ("/promotionId".to_owned(), format!("there is no promotion {id}"));
-        Err(Error::invalid(vec![FieldError { pointer, code: "UNKNOWN_PROMOTION".into(), detail }]))
+        Err(Error::invalid(vec![FieldError { pointer, code: codes::UNKNOWN_PROMOTION.into(), detail }]))
     }
 
     /// Issues the coupon of a taken offer, or finds it issued; if that is impossible, restores the points.

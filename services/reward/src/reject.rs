@@ -8,7 +8,7 @@ use crate::rules::worth::Unfit;
 
 /// The user has too few points to spend.
 pub(crate) fn not_enough(asked: i64, spendable: i64) -> Error {
-    insufficient("NOT_ENOUGH", format!("{asked} points were requested, but only {spendable} can be spent."))
+    insufficient(codes::NOT_ENOUGH, format!("{asked} points were requested, but only {spendable} can be spent."))
         .with("asked", asked)
         .with("spendable", spendable)
 }
@@ -16,7 +16,7 @@ pub(crate) fn not_enough(asked: i64, spendable: i64) -> Error {
 /// The points are spread over more lots than can be spent from at once.
 pub(crate) fn scattered(most: usize) -> Error {
     let message = format!("That many points are spread over more than {most} lots: spend fewer at once.");
-    insufficient("TOO_MANY_LOTS", message)
+    insufficient(codes::TOO_MANY_LOTS, message)
 }
 
 /// Points cannot pay that much of an order, or nothing.
@@ -26,10 +26,10 @@ pub(crate) fn unfit(unfit: Unfit) -> Error {
     };
     match unfit {
         Unfit::WorthNothing => {
-            insufficient("WORTH_NOTHING", "That many points have no value for this order.".to_owned())
+            insufficient(codes::WORTH_NOTHING, "That many points have no value for this order.".to_owned())
         }
-        Unfit::BelowShare(least) => limit("BELOW_SHARE", "at least", least),
-        Unfit::AboveShare(most) => limit("ABOVE_SHARE", "at most", most),
+        Unfit::BelowShare(least) => limit(codes::BELOW_SHARE, "at least", least),
+        Unfit::AboveShare(most) => limit(codes::ABOVE_SHARE, "at most", most),
     }
 }
 

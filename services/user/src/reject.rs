@@ -59,7 +59,7 @@ pub(crate) fn referral_code_unknown() -> Error {
     let detail = "this referral code does not exist: correct it or omit it".to_owned();
     Error::invalid(vec![FieldError {
         pointer: "/referralCode".to_owned(),
-        code: "REFERRAL_CODE_UNKNOWN".into(),
+        code: codes::REFERRAL_CODE_UNKNOWN.into(),
         detail,
     }])
 }
@@ -75,7 +75,7 @@ pub(crate) fn one_time_token_invalid() -> Error {
 pub(crate) fn wrong_password() -> Error {
     Error::invalid(vec![FieldError {
         pointer: "/currentPassword".to_owned(),
-        code: "WRONG_PASSWORD".into(),
+        code: codes::WRONG_PASSWORD.into(),
         detail: "The current password is wrong.".to_owned(),
     }])
 }

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use parking_lot::Mutex;
+use promox_contract::codes;
 use promox_kernel::{Error, Kind, Principal};
 
 const SHARDS: usize = 16;
@@ -107,7 +108,7 @@ fn rate_state(rate: Rate, debt: u64) -> RateState {
 fn throttled(seconds: u64) -> Error {
     let seconds = u32::try_from(seconds).unwrap_or(u32::MAX).max(1);
     let message = format!("Too many requests: try again in {seconds} s.");
-    Error::new(Kind::Throttled, "TOO_MANY_REQUESTS", message).retry_after(seconds)
+    Error::new(Kind::Throttled, codes::TOO_MANY_REQUESTS, message).retry_after(seconds)
 }
 
 fn client(who: &Principal, address: IpAddr) -> Client {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Version, header};
+use promox_contract::codes;
 use promox_kernel::{Access, Cx, Entropy, Error, Kind, Principal, sha256};
 
 use crate::config::Subnet;
@@ -69,7 +70,7 @@ impl HeadLimits {
 
 /// The error for a head with too many bytes or headers.
 pub(crate) fn head_too_large() -> Error {
-    Error::new(Kind::HeadTooLarge, "HEAD_TOO_LARGE", "The request's address and headers are too large.")
+    Error::new(Kind::HeadTooLarge, codes::HEAD_TOO_LARGE, "The request's address and headers are too large.")
 }
 
 fn is_graphic(text: &str) -> bool {
@@ -96,7 +97,7 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
     let fault = || {
         let message = "The Authorization header must be \"Bearer\" followed by an access token.";
-        Error::new(Kind::Unauthenticated, "MALFORMED_AUTHORIZATION", message)
+        Error::new(Kind::Unauthenticated, codes::MALFORMED_AUTHORIZATION, message)
     };
     let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(fault)?;
     let token = token.trim();
@@ -120,7 +121,7 @@ pub(crate) fn traceparent(headers: &HeaderMap) -> Option<Arc<str>> {
 /// The members of a query, decoded.
 pub(crate) fn query(raw: &str) -> Result<Vec<(String, String)>, Error> {
     let whole = percent_encoding::percent_decode_str(raw).decode_utf8();
-    let fault = |_| Error::new(Kind::Malformed, "MALFORMED_QUERY", "The query is not percent-encoded UTF-8.");
+    let fault = |_| Error::new(Kind::Malformed, codes::MALFORMED_QUERY, "The query is not percent-encoded UTF-8.");
     whole.map_err(fault)?;
     Ok(form_urlencoded::parse(raw.as_bytes()).into_owned().collect())
 }
@@ -151,7 +152,8 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Err
     let printable = |key: &&str| only && key.len() <= LONGEST_KEY && !key.is_empty();
     let key = value.to_str().ok().filter(printable).filter(|key| key.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
     let message = "The Idempotency-Key header must be 1 to 255 printable ASCII characters.";
-    key.map(|key| Some(key.to_owned())).ok_or_else(|| Error::new(Kind::Malformed, "MALFORMED_IDEMPOTENCY_KEY", message))
+    key.map(|key| Some(key.to_owned()))
+        .ok_or_else(|| Error::new(Kind::Malformed, codes::MALFORMED_IDEMPOTENCY_KEY, message))
 }
 
 /// The client's address: the peer's, or the one that a trusted proxy reports.

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method};
 use hyper::body::Incoming;
+use promox_contract::codes;
 use promox_contract::user::Authenticate;
 use promox_kernel::{
     Access, BodyKind, Claim, Content, Cx, Entropy, Error, Kind, Node, Principal, Request, Response, accept,
@@ -148,7 +149,7 @@ impl Edge {
 }
 
 fn starting() -> Error {
-    Error::unavailable("STARTING", "The server is starting.", 1)
+    Error::unavailable(codes::STARTING, "The server is starting.", 1)
 }
 
 /// The kernel's method; `HEAD` is handled as `GET`.
@@ -194,7 +195,7 @@ impl<'a> Exchange<'a> {
             Lookup::OtherMethods(allow) => {
                 self.allow = Some(allow);
                 let message = format!("This address allows {}.", allow.to_str().unwrap_or_default());
-                Err(Error::new(Kind::MethodNotAllowed, "METHOD_NOT_ALLOWED", message))
+                Err(Error::new(Kind::MethodNotAllowed, codes::METHOD_NOT_ALLOWED, message))
             }
         }
     }

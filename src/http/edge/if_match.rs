@@ -1,6 +1,7 @@
 //! `If-Match`, RFC 9110: `*`, or a list of tags as they were returned.
 
 use http::{HeaderMap, header};
+use promox_contract::codes;
 use promox_kernel::{Error, IfMatch, Kind};
 
 /// The versions that the request requires; `*` only requires that the resource exists, which every change does anyway.
@@ -36,7 +37,7 @@ pub(crate) fn tags(list: &str) -> Result<Vec<Tag<'_>>, Error> {
 
 fn malformed() -> Error {
     let message = "The If-Match header must be * or a list of ETags as they were returned, such as \"7\".";
-    Error::new(Kind::Malformed, "MALFORMED_IF_MATCH", message)
+    Error::new(Kind::Malformed, codes::MALFORMED_IF_MATCH, message)
 }
 
 /// One tag of a list.

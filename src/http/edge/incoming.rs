@@ -7,6 +7,7 @@ use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
+use promox_contract::codes;
 use promox_kernel::{Body, BodyReader, BodySender, Error, Kind};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
@@ -28,21 +29,21 @@ pub(crate) struct Bounds {
 }
 
 fn too_large(limit: u64) -> Error {
-    Error::new(Kind::TooLarge, "BODY_TOO_LARGE", format!("The body must have at most {limit} bytes here."))
+    Error::new(Kind::TooLarge, codes::BODY_TOO_LARGE, format!("The body must have at most {limit} bytes here."))
         .with("limit", limit)
 }
 
 fn too_slow() -> Error {
-    Error::new(Kind::Malformed, "BODY_TIMEOUT", "The body did not arrive in time.")
+    Error::new(Kind::Malformed, codes::BODY_TIMEOUT, "The body did not arrive in time.")
 }
 
 fn broken(error: &hyper::Error) -> Error {
-    Error::new(Kind::Malformed, "BODY_CUT", format!("The connection was lost while the body was read: {error}"))
+    Error::new(Kind::Malformed, codes::BODY_CUT, format!("The connection was lost while the body was read: {error}"))
 }
 
 fn wrong_type(taken: &str) -> Error {
     let message = format!("This media type is not supported here; send {taken}.");
-    Error::new(Kind::UnsupportedMedia, "UNSUPPORTED_MEDIA_TYPE", message)
+    Error::new(Kind::UnsupportedMedia, codes::UNSUPPORTED_MEDIA_TYPE, message)
 }
 
 /// The media type in lower case, without parameters; empty when none is named.
@@ -70,7 +71,11 @@ pub(crate) fn none(body: &Incoming) -> Result<(), Error> {
     if body.size_hint().exact() == Some(0) {
         return Ok(());
     }
-    Err(Error::new(Kind::Malformed, "BODY_NOT_TAKEN", "This operation takes no body: send its members in the query."))
+    Err(Error::new(
+        Kind::Malformed,
+        codes::BODY_NOT_TAKEN,
+        "This operation takes no body: send its members in the query.",
+    ))
 }
 
 /// A whole JSON body. The rest of a refused body is drained for a moment, so that the client sees the refusal and not a

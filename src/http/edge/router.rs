@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::HeaderValue;
 use percent_encoding::percent_decode_str;
+use promox_contract::codes;
 use promox_kernel::{Access, BodyKind, Entry, Error, Kind, Method, Registry, Replay};
 
 use crate::config::Limits;
@@ -67,7 +68,7 @@ impl Service {
             return Ok(permit);
         }
         Err(Error::unavailable(
-            "SERVICE_BUSY",
+            codes::SERVICE_BUSY,
             format!("The {} service has reached its limit of concurrent requests.", self.name),
             1,
         ))
@@ -135,7 +136,7 @@ impl Router {
 
     /// Finds the route of a raw request path; an unknown method yields the methods that the path allows.
     pub(crate) fn find(&self, method: Option<Method>, path: &str) -> Result<Lookup<'_>, Error> {
-        let nothing = || Error::new(Kind::NotFound, "NO_SUCH_ROUTE", "There is nothing at this address.");
+        let nothing = || Error::new(Kind::NotFound, codes::NO_SUCH_ROUTE, "There is nothing at this address.");
         let found = self.paths.at(path).map_err(|_| nothing())?;
         let index = method.and_then(|method| found.value.routes.get(&method));
         let Some(route) = index.and_then(|index| self.routes.get(*index)) else {
@@ -149,7 +150,7 @@ impl Router {
 
 fn decode(raw: &str) -> Result<String, Error> {
     let text = percent_decode_str(raw).decode_utf8();
-    let fault = || Error::new(Kind::Malformed, "MALFORMED_PATH", "The path is not percent-encoded UTF-8.");
+    let fault = || Error::new(Kind::Malformed, codes::MALFORMED_PATH, "The path is not percent-encoded UTF-8.");
     text.map(std::borrow::Cow::into_owned).map_err(|_| fault())
 }
 

@@ -13,6 +13,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf as _, Bytes};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
+use promox_contract::codes;
 use promox_kernel::{Error, Kind};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -34,7 +35,7 @@ fn error_behind(bare: &[u8]) -> Error {
     if code == Some(b"400") {
         return Error::new(
             Kind::Malformed,
-            "MALFORMED_REQUEST",
+            codes::MALFORMED_REQUEST,
             "This is not an HTTP/1.1 request: its head cannot be read.",
         );
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use promox_kernel::codes;
 use promox_kernel::{Error, Kind};
 
 /// Why the store failed.
@@ -77,22 +78,24 @@ impl std::error::Error for StoreError {}
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Busy => Self::unavailable("BUSY", "The store is busy; try again.", 1),
-            StoreError::Conflict => {
-                Self::unavailable("CONFLICTING_CHANGES", "Other requests are changing the same data; try again.", 1)
-            }
+            StoreError::Busy => Self::unavailable(codes::BUSY, "The store is busy; try again.", 1),
+            StoreError::Conflict => Self::unavailable(
+                codes::CONFLICTING_CHANGES,
+                "Other requests are changing the same data; try again.",
+                1,
+            ),
             StoreError::Unknown => Self::unavailable(
-                "OUTCOME_UNKNOWN",
+                codes::OUTCOME_UNKNOWN,
                 "It is not known whether this was done. Check, or repeat the request with the same Idempotency-Key.",
                 3,
             ),
             StoreError::Unstorable { column, what } => {
-                Self::new(Kind::Schema, "INVALID_VALUE", format!("{column} holds {what}, which cannot be stored."))
+                Self::new(Kind::Schema, codes::INVALID_VALUE, format!("{column} holds {what}, which cannot be stored."))
             }
-            StoreError::Full => Self::new(Kind::Full, "DISK_FULL", "The disk is full; reads continue."),
-            StoreError::Stopped => Self::unavailable("STOPPED", "The store is restarting.", 3),
+            StoreError::Full => Self::new(Kind::Full, codes::DISK_FULL, "The disk is full; reads continue."),
+            StoreError::Stopped => Self::unavailable(codes::STOPPED, "The store is restarting.", 3),
             StoreError::Duplicate { index } => {
-                Self::conflict("DUPLICATE", format!("This value is already in use ({index})."))
+                Self::conflict(codes::DUPLICATE, format!("This value is already in use ({index})."))
             }
             StoreError::DamagedRow { table, place } => Self::damaged(&table, place),
             other => Self::internal(other),

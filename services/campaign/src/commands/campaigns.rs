@@ -1,6 +1,7 @@
 //! Campaigns: created, updated, deleted.
 
 use promox_contract::audit::Audited;
+use promox_contract::codes;
 use promox_contract::condition::Timetable;
 use promox_contract::ids::CampaignId;
 use promox_kernel::{Amount, Currency, Cx, Error, Faults, FieldError, Json, Patch, Timestamp, bounded, multiline};
@@ -95,7 +96,7 @@ fn audience(tx: &Tx<'_>, names: &[String], faults: &mut Faults) -> Result<Vec<Se
             Some(segment) => ids.push(segment.id),
             None => faults.add(FieldError {
                 pointer: format!("/audience/{i}"),
-                code: "UNKNOWN_SEGMENT".into(),
+                code: codes::UNKNOWN_SEGMENT.into(),
                 detail: format!("there is no segment named \"{name}\""),
             }),
         }

@@ -4,6 +4,8 @@ use promox_kernel::{Amount, Currency, FieldError};
 use rust_decimal::Decimal;
 use serde_json::Value;
 
+use crate::codes;
+
 use super::document::{Condition, ItemFilter, Operator};
 use super::field::{Field, Subject, ValueType};
 use super::hours::DAYS;
@@ -129,7 +131,7 @@ impl Reader {
             if absent {
                 let (pointer, detail) =
                     (format!("{pointer}/{name}"), "a comparison must have field, op and value".to_owned());
-                self.faults.push(FieldError { pointer, code: "MISSING".into(), detail });
+                self.faults.push(FieldError { pointer, code: codes::MISSING.into(), detail });
             }
         }
     }

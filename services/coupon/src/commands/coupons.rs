@@ -1,6 +1,7 @@
 //! Single coupons: created, updated, imported, issued to a person.
 
 use promox_contract::audit::Audited;
+use promox_contract::codes;
 use promox_contract::coupon::CouponsIssued;
 use promox_contract::ids::PromotionId;
 use promox_contract::import::RowOutcome;
@@ -188,7 +189,7 @@ pub(crate) fn issue(tx: &mut Tx<'_>, reference: &str, new: &NewCoupon) -> Result
 pub(crate) fn unknown_promotion(id: PromotionId) -> Error {
     Error::invalid(vec![FieldError {
         pointer: "/promotionId".to_owned(),
-        code: "UNKNOWN_PROMOTION".into(),
+        code: codes::UNKNOWN_PROMOTION.into(),
         detail: format!("there is no promotion {id}"),
     }])
 }
@@ -197,7 +198,7 @@ pub(crate) fn unknown_promotion(id: PromotionId) -> Error {
 pub(crate) fn unknown_user(id: UserId) -> Error {
     Error::invalid(vec![FieldError {
         pointer: "/userId".to_owned(),
-        code: "UNKNOWN_USER".into(),
+        code: codes::UNKNOWN_USER.into(),
         detail: format!("there is no account {id}"),
     }])
 }

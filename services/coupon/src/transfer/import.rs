@@ -89,9 +89,10 @@ async fn take(
 
 /// A row as a coupon.
 fn read(row: u64, it: Row, promotion: Option<PromotionId>) -> Result<(u64, NewCoupon), RowError> {
-    let code = code::check(&it.code).map_err(|detail| RowError::new(row, "INVALID_CODE", format!("code: {detail}")))?;
+    let code =
+        code::check(&it.code).map_err(|detail| RowError::new(row, codes::INVALID_CODE, format!("code: {detail}")))?;
     let Some(promotion_id) = it.promotion_id.or(promotion) else {
-        return Err(RowError::new(row, "MISSING", "promotionId: give it in the row or in the query"));
+        return Err(RowError::new(row, codes::MISSING, "promotionId: give it in the row or in the query"));
     };
     let terms = Terms {
         max_redemptions: it.max_redemptions,

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 
+use promox_contract::codes;
 use promox_contract::ids::PromotionId;
 use promox_contract::import::RowError;
 use promox_kernel::{Timestamp, UserId, bind_json};
@@ -50,7 +51,7 @@ pub(super) fn read(reader: impl Read, is_csv: bool, mut give: impl FnMut(Parsed)
             (Ok(line), Some(Ok(header))) => csv_row(row, line, header),
             (Ok(line), _) => bind_json(line).map(|fields| (row, fields)).map_err(|error| RowError::of(row, &error)),
         };
-        let unreadable = parsed.as_ref().is_err_and(|fault| fault.code == "UNREADABLE");
+        let unreadable = parsed.as_ref().is_err_and(|fault| fault.code == codes::UNREADABLE);
         if !give(parsed) || unreadable {
             return;
         }
@@ -71,16 +72,16 @@ impl<R: Read> Lines<R> {
                 Ok(0) => return None,
                 Ok(_) if self.line.iter().all(u8::is_ascii_whitespace) => {}
                 Ok(read) if u64::try_from(read).is_ok_and(|read| read == LONGEST_LINE) => {
-                    return Some(Err(RowError::new(row, "UNREADABLE", "a line is longer than 64 KiB")));
+                    return Some(Err(RowError::new(row, codes::UNREADABLE, "a line is longer than 64 KiB")));
                 }
                 Ok(_) => return Some(Ok(&self.line)),
-                Err(error) => return Some(Err(RowError::new(row, "UNREADABLE", error.to_string()))),
+                Err(error) => return Some(Err(RowError::new(row, codes::UNREADABLE, error.to_string()))),
             }
         }
     }
 
     fn header(&mut self) -> Result<csv::StringRecord, RowError> {
-        let bad = |detail: String| RowError::new(0, "BAD_HEADER", detail);
+        let bad = |detail: String| RowError::new(0, codes::BAD_HEADER, detail);
         let line =
             self.next(0).ok_or_else(|| bad("a header with at least the column \"code\" is required".to_owned()))??;
         let names = record(0, line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line))?;
@@ -103,7 +104,7 @@ fn record(row: u64, line: &[u8]) -> Result<csv::StringRecord, RowError> {
     let mut record = csv::StringRecord::new();
     match reader.read_record(&mut record) {
         Ok(_) => Ok(record),
-        Err(error) => Err(RowError::new(row, "NOT_CSV", error.to_string())),
+        Err(error) => Err(RowError::new(row, codes::NOT_CSV, error.to_string())),
     }
 }
 
@@ -111,10 +112,10 @@ fn csv_row(row: u64, line: &[u8], header: &csv::StringRecord) -> Parsed {
     let record = record(row, line)?;
     if record.len() != header.len() {
         let detail = format!("the row has {} fields, the header {}", record.len(), header.len());
-        return Err(RowError::new(row, "FIELD_COUNT", detail));
+        return Err(RowError::new(row, codes::FIELD_COUNT, detail));
     }
     record
         .deserialize(Some(header))
         .map(|fields| (row, fields))
-        .map_err(|error| RowError::new(row, "INVALID_VALUE", error.to_string()))
+        .map_err(|error| RowError::new(row, codes::INVALID_VALUE, error.to_string()))
 }

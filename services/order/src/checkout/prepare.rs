@@ -1,5 +1,6 @@
 //! From a request to the draft of an order, priced and checked without holding anything.
 
+use promox_contract::codes;
 use promox_contract::payment::{CheckPaymentChoice, PaymentChoice};
 use promox_contract::promotion::RejectReason;
 use promox_contract::reward::EstimatePoints;
@@ -76,7 +77,7 @@ async fn payment_choice(cx: &Cx, body: &PlaceOrder, total: Amount) -> Result<Opt
 }
 
 fn missing(pointer: &str, detail: &str) -> Error {
-    Error::invalid(vec![FieldError { pointer: pointer.into(), code: "MISSING".into(), detail: detail.to_owned() }])
+    Error::invalid(vec![FieldError { pointer: pointer.into(), code: codes::MISSING.into(), detail: detail.to_owned() }])
 }
 
 /// An order's number: 50 random bits in a form that can be read aloud, so that numbers cannot be guessed from each

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use promox_contract::codes;
 use promox_contract::ids::OrderId;
 use promox_contract::order::OrderStatus;
 use promox_kernel::{Amount, Currency, Email, Json, Sku, Timestamp, bounded};
@@ -81,7 +82,7 @@ impl Checked {
 
 /// The stored form of a document's number.
 pub(crate) fn number(text: &str) -> Result<String, (&'static str, String)> {
-    Ok(bounded(text, 1, 40).map_err(|detail| ("INVALID_NUMBER", detail))?.to_uppercase())
+    Ok(bounded(text, 1, 40).map_err(|detail| (codes::INVALID_NUMBER, detail))?.to_uppercase())
 }
 
 /// The type of a document: as stated, or else a credit note if its number begins with C and its units are negative.
@@ -99,13 +100,15 @@ pub(crate) fn check(document: &Document, terms: &Terms) -> Result<Checked, Vec<F
     let number = number(&document.number).map_err(|(code, detail)| faults.push((None, code, detail)));
     let at = date(&document.date, terms).map_err(|(code, detail)| faults.push((None, code, detail)));
     match document.lines.len() {
-        0 => faults.push((None, "NO_LINES", format!("{} has no lines", document.number))),
-        1..=MAX_LINES => {}
-        more => faults.push((None, "TOO_MANY_LINES", format!("{more} lines; a document has at most {MAX_LINES}"))),
+        0 => faults.push((None, codes::NO_LINES, format!("{} has no lines", document.number))),
+        1..=MOST_LINES => {}
+        more => {
+            faults.push((None, codes::TOO_MANY_LINES, format!("{more} lines; a document has at most {MOST_LINES}")))
+        }
     }
     if let Some(other) = document.currency.filter(|currency| *currency != terms.currency) {
         let detail = format!("{} is in {other}, the store in {}", document.number, terms.currency);
-        faults.push((None, "CURRENCY_MISMATCH", detail));
+        faults.push((None, codes::CURRENCY_MISMATCH, detail));
     }
     let head = Head { number: number.unwrap_or_default(), at: at.unwrap_or(terms.latest), terms };
     let content = match kind(document) {
@@ -125,9 +128,9 @@ fn date(text: &str, terms: &Terms) -> Result<Timestamp, (&'static str, String)> 
         Some(Timestamp::from_jiff(civil.to_zoned(terms.zone.clone()).ok()?.timestamp()))
     };
     let at = text.parse::<Timestamp>().ok().or_else(zoned);
-    let at = at.ok_or_else(|| ("INVALID_DATE", format!("\"{text}\" is not a date")))?;
+    let at = at.ok_or_else(|| (codes::INVALID_DATE, format!("\"{text}\" is not a date")))?;
     if at > terms.latest {
-        return Err(("DATE_TO_COME", format!("\"{text}\" is in the future")));
+        return Err((codes::DATE_TO_COME, format!("\"{text}\" is in the future")));
     }
     Ok(at)
 }
@@ -171,11 +174,11 @@ impl Head<'_> {
         };
         if faults.is_empty() && plain != *document {
             let detail = "a credit note has customer, currency and lines of sku, name, quantity and unitPrice only";
-            faults.push((None, "INVALID_CREDIT_NOTE", detail.to_owned()));
+            faults.push((None, codes::INVALID_CREDIT_NOTE, detail.to_owned()));
         }
         let total = currency.exact(lines.iter().map(|line| line.total).sum());
-        let total = total.map_err(|detail| faults.push((None, "AMOUNT_TOO_LARGE", detail))).ok()?;
-        let customer = text(document.customer.as_ref(), 200, "INVALID_CUSTOMER", faults);
+        let total = total.map_err(|detail| faults.push((None, codes::AMOUNT_TOO_LARGE, detail))).ok()?;
+        let customer = text(document.customer.as_ref(), 200, codes::INVALID_CUSTOMER, faults);
         let (number, issued_at) = (self.number.clone(), self.at);
         Some(CreditNote { id: CreditNoteId(0), number, customer, currency, total, lines: Json(lines), issued_at })
     }
@@ -183,14 +186,14 @@ impl Head<'_> {
     fn credit_line(&self, line: &Line) -> Held<CreditLine> {
         if line.quantity >= 0 {
             let detail = format!("{}: quantities must be negative on a credit note", line.quantity);
-            return Err(("INVALID_QUANTITY", detail));
+            return Err((codes::INVALID_QUANTITY, detail));
         }
         if line.discount.is_some_and(|discount| !discount.is_zero()) {
             let detail = "a credit note must have no discounts: its prices are what was refunded";
-            return Err(("INVALID_DISCOUNT", detail.to_owned()));
+            return Err((codes::INVALID_DISCOUNT, detail.to_owned()));
         }
         let (sku, name) = named(line)?;
-        let unit_price = self.amount(line.unit_price, "INVALID_PRICE")?;
+        let unit_price = self.amount(line.unit_price, codes::INVALID_PRICE)?;
         Ok(CreditLine { sku, name, quantity: line.quantity, unit_price, total: self.times(unit_price, line.quantity)? })
     }
 
@@ -201,7 +204,7 @@ impl Head<'_> {
     }
 
     fn times(&self, price: Amount, quantity: i64) -> Held<Amount> {
-        let product = price.times(quantity).ok_or_else(|| ("AMOUNT_TOO_LARGE", "exceeds 10^18".to_owned()))?;
+        let product = price.times(quantity).ok_or_else(|| (codes::AMOUNT_TOO_LARGE, "exceeds 10^18".to_owned()))?;
         Ok(self.terms.currency.round(product.0))
     }
 
@@ -236,16 +239,16 @@ impl Head<'_> {
         let (sku, name) = named(line)?;
         let quantity = u32::try_from(line.quantity).ok().filter(|quantity| *quantity > 0);
         let quantity = quantity.ok_or_else(|| {
-            ("INVALID_QUANTITY", format!("{}: quantities must be positive on an order", line.quantity))
+            (codes::INVALID_QUANTITY, format!("{}: quantities must be positive on an order", line.quantity))
         })?;
-        let unit_price = self.amount(line.unit_price, "INVALID_PRICE")?;
-        let list_price = self.amount(line.list_price.unwrap_or(unit_price), "INVALID_PRICE")?;
+        let unit_price = self.amount(line.unit_price, codes::INVALID_PRICE)?;
+        let list_price = self.amount(line.list_price.unwrap_or(unit_price), codes::INVALID_PRICE)?;
         let subtotal = self.times(unit_price, line.quantity)?;
         let discount = self.discount(line, subtotal)?;
-        let tax = self.amount(line.tax.unwrap_or_default(), "INVALID_TAX")?;
+        let tax = self.amount(line.tax.unwrap_or_default(), codes::INVALID_TAX)?;
         let paid = subtotal - discount;
         if tax_inside && tax > paid {
-            return Err(("INVALID_TAX", format!("{tax} is more than the {paid} that includes it")));
+            return Err((codes::INVALID_TAX, format!("{tax} is more than the {paid} that includes it")));
         }
         let item = OrderItem {
             order_id: OrderId(0),
@@ -272,20 +275,20 @@ impl Head<'_> {
         if !states::units_fit(&item) {
             let detail = "delivered ≤ shipped, shipped + withdrawn ≤ quantity, withdrawn ≤ returned ≤ shipped + \
                      withdrawn must hold";
-            return Err(("INVALID_UNITS", detail.to_owned()));
+            return Err((codes::INVALID_UNITS, detail.to_owned()));
         }
         Ok(item)
     }
 
     /// A line's discount: at most the line, and the sum of its promotions' parts if those are given.
     fn discount(&self, line: &Line, subtotal: Amount) -> Held<Amount> {
-        let discount = self.amount(line.discount.unwrap_or_default(), "INVALID_DISCOUNT")?;
+        let discount = self.amount(line.discount.unwrap_or_default(), codes::INVALID_DISCOUNT)?;
         if discount > subtotal {
-            return Err(("INVALID_DISCOUNT", format!("{discount} is not between 0 and {subtotal}")));
+            return Err((codes::INVALID_DISCOUNT, format!("{discount} is not between 0 and {subtotal}")));
         }
         let parts: Amount = line.discounts.iter().map(|part| part.amount).sum();
         if !line.discounts.is_empty() && parts != discount {
-            return Err(("INVALID_DISCOUNT", format!("its discounts sum to {parts}, not to {discount}")));
+            return Err((codes::INVALID_DISCOUNT, format!("its discounts sum to {parts}, not to {discount}")));
         }
         Ok(discount)
     }
@@ -305,14 +308,14 @@ impl Head<'_> {
     }
 
     fn given_back(&self, back: &Repayment) -> Held<Return> {
-        const CODE: &str = "INVALID_RETURN";
-        let (refund, voided) = (self.amount(back.refund, CODE)?, self.amount(back.voided, CODE)?);
+        let (refund, voided) =
+            (self.amount(back.refund, codes::INVALID_RETURN)?, self.amount(back.voided, codes::INVALID_RETURN)?);
         let approval = Approval {
             money: refund + voided,
             points: back.points,
             net: self.terms.currency.zero(),
-            shipping_refund: self.amount(back.shipping_refund, CODE)?,
-            fee: self.amount(back.fee, CODE)?,
+            shipping_refund: self.amount(back.shipping_refund, codes::INVALID_RETURN)?,
+            fee: self.amount(back.fee, codes::INVALID_RETURN)?,
             whole: false,
             actor: "system".to_owned(),
         };
@@ -335,25 +338,25 @@ impl Head<'_> {
     }
 
     fn past(&self, at: Timestamp) -> Held<Timestamp> {
-        if at > self.terms.latest { Err(("DATE_TO_COME", format!("\"{at}\" is in the future"))) } else { Ok(at) }
+        if at > self.terms.latest { Err((codes::DATE_TO_COME, format!("\"{at}\" is in the future"))) } else { Ok(at) }
     }
 
     fn details(&self, document: &Document, faults: &mut Vec<Fault>) -> OrderDetails {
-        let number = text(document.customer.as_ref(), 200, "INVALID_CUSTOMER", faults);
+        let number = text(document.customer.as_ref(), 200, codes::INVALID_CUSTOMER, faults);
         if number.is_some() && document.user_id.is_some() {
-            faults.push((None, "INVALID_CUSTOMER", "give either userId or customer, not both".to_owned()));
+            faults.push((None, codes::INVALID_CUSTOMER, "give either userId or customer, not both".to_owned()));
         }
-        if let Some(use_) = document.promotion_uses.iter().find(|used| self.amount(used.cost, "").is_err()) {
-            faults.push((None, "INVALID_PROMOTION", format!("{} is negative", use_.cost)));
+        if let Some(use_) = document.promotion_uses.iter().find(|it| self.amount(it.cost, "").is_err()) {
+            faults.push((None, codes::INVALID_PROMOTION, format!("{} is negative", use_.cost)));
         }
         let payment = document.payment.clone().unwrap_or_default();
         let method = document.shipping.as_ref().and_then(|shipping| shipping.method.as_ref());
         OrderDetails {
             shipping_address: document.shipping_address.clone(),
             billing_address: document.billing_address.clone(),
-            shipping_method: text(method, 200, "INVALID_SHIPPING", faults),
-            payment_method: text(payment.method.as_ref(), 200, "INVALID_PAYMENT", faults),
-            channel: text(document.channel.as_ref(), 200, "INVALID_CHANNEL", faults),
+            shipping_method: text(method, 200, codes::INVALID_SHIPPING, faults),
+            payment_method: text(payment.method.as_ref(), 200, codes::INVALID_PAYMENT, faults),
+            channel: text(document.channel.as_ref(), 200, codes::INVALID_CHANNEL, faults),
             note: document.note.clone().filter(|note| !note.is_empty()),
             attributes: document.attributes.clone(),
             applied: document.applied_promotions.clone(),
@@ -372,13 +375,13 @@ impl Head<'_> {
         let shipping = self.shipping(document.shipping.as_ref())?;
         let points = self.points(document.points.as_ref())?;
         let on_top = if prices_include_tax { currency.zero() } else { shipping.tax };
-        let total = sum(|item| item.total) + shipping.amount - shipping.discount + on_top - points.value;
-        let total = self.amount(total, "TOTAL_MISMATCH")?;
+        let total = sum(|it| it.total) + shipping.amount - shipping.discount + on_top - points.value;
+        let total = self.amount(total, codes::TOTAL_MISMATCH)?;
         if let Some(said) = document.total.filter(|said| *said != total) {
-            return Err(("TOTAL_MISMATCH", format!("the total is {said}, but its parts sum to {total}")));
+            return Err((codes::TOTAL_MISMATCH, format!("the total is {said}, but its parts sum to {total}")));
         }
         let email = document.email.as_deref().filter(|text| !text.is_empty()).map(str::parse::<Email>);
-        let email = email.transpose().map_err(|detail| ("INVALID_EMAIL", detail))?;
+        let email = email.transpose().map_err(|detail| (codes::INVALID_EMAIL, detail))?;
         let mut order = Order {
             id: OrderId(0),
             number: self.number.clone(),
@@ -413,7 +416,7 @@ impl Head<'_> {
             updated_at: self.at,
         };
         if order.status == OrderStatus::Pending {
-            return Err(("INVALID_STATUS", "an order that is still being decided cannot be imported".to_owned()));
+            return Err((codes::INVALID_STATUS, "an order that is still being decided cannot be imported".to_owned()));
         }
         self.take_back(&mut order, items, backs, document.goods_returned.is_none())?;
         note(&mut order, self.at, "IMPORT", "DONE", "Imported from another system.", "system");
@@ -421,20 +424,26 @@ impl Head<'_> {
     }
 
     fn shipping(&self, shipping: Option<&Shipping>) -> Held<Shipping> {
-        const CODE: &str = "INVALID_SHIPPING";
         let Shipping { method, amount, discount, tax } = shipping.cloned().unwrap_or_default();
-        let (amount, discount) = (self.amount(amount, CODE)?, self.amount(discount, CODE)?);
+        let (amount, discount) =
+            (self.amount(amount, codes::INVALID_SHIPPING)?, self.amount(discount, codes::INVALID_SHIPPING)?);
         if discount > amount {
-            return Err((CODE, format!("a discount of {discount} is more than the shipping cost of {amount}")));
+            return Err((
+                codes::INVALID_SHIPPING,
+                format!("a discount of {discount} is more than the shipping cost of {amount}"),
+            ));
         }
-        Ok(Shipping { method, amount, discount, tax: self.amount(tax, CODE)? })
+        Ok(Shipping { method, amount, discount, tax: self.amount(tax, codes::INVALID_SHIPPING)? })
     }
 
     fn points(&self, points: Option<&Points>) -> Held<Points> {
         let Points { redeemed, value, earned } = points.cloned().unwrap_or_default();
-        let value = self.amount(value, "INVALID_POINTS")?;
+        let value = self.amount(value, codes::INVALID_POINTS)?;
         if redeemed < 0 || earned < 0 || (redeemed == 0 && !value.is_zero()) {
-            return Err(("INVALID_POINTS", "points must not be negative, and only points have a value".to_owned()));
+            return Err((
+                codes::INVALID_POINTS,
+                "points must not be negative, and only points have a value".to_owned(),
+            ));
         }
         Ok(Points { redeemed, value, earned })
     }
@@ -442,34 +451,33 @@ impl Head<'_> {
     /// Applies returns and refunds: money within what was paid, the units of the lines, and the returned revenue as
     /// given, or else the price of those units.
     fn take_back(&self, order: &mut Order, items: &[OrderItem], backs: &[Return], by_units: bool) -> Held<()> {
-        const CODE: &str = "INVALID_RETURN";
         let currency = self.terms.currency;
         let (mut refunded, mut alone) = (currency.zero(), currency.zero());
         for refund in &mut order.refunds.0 {
-            refund.amount = self.amount(refund.amount, "INVALID_REFUND")?;
+            refund.amount = self.amount(refund.amount, codes::INVALID_REFUND)?;
             self.past(refund.at.0)?;
             refunded += refund.amount;
             alone += if refund.for_return { currency.zero() } else { refund.amount };
         }
         let given = alone + backs.iter().map(|back| back.refund + back.voided).sum();
         if refunded > order.total || given > order.total {
-            return Err(("INVALID_REFUND", format!("{} refunded of {}", refunded.max(given), order.total)));
+            return Err((codes::INVALID_REFUND, format!("{} refunded of {}", refunded.max(given), order.total)));
         }
         let of_lines = items.iter().filter(|item| item.returned > 0).map(|item| (item.sku.fold(), item.returned));
         let of_returns = backs.iter().flat_map(|back| back.items.iter()).map(|item| (item.sku.fold(), item.quantity));
         if units(of_lines) != units(of_returns) {
-            return Err((CODE, "the returned units differ from those of the lines".to_owned()));
+            return Err((codes::INVALID_RETURN, "the returned units differ from those of the lines".to_owned()));
         }
         let points: i64 = backs.iter().map(|back| back.points).sum();
         if points > order.points_redeemed || backs.iter().any(|back| back.points < 0) {
-            return Err((CODE, format!("{points} points returned of {}", order.points_redeemed)));
+            return Err((codes::INVALID_RETURN, format!("{points} points returned of {}", order.points_redeemed)));
         }
-        let share = |of: Amount, item: &OrderItem| returns::share(of, item.quantity, 0, item.returned, currency);
-        let revenue: Amount = items.iter().map(|item| item.net(order.prices_include_tax)).sum();
-        let goods = items.iter().map(|item| share(item.net(order.prices_include_tax), item)).sum();
-        let returned = self.amount(if by_units { goods } else { order.returned_net }, CODE)?;
+        let share = |of: Amount, it: &OrderItem| returns::share(of, it.quantity, 0, it.returned, currency);
+        let revenue: Amount = items.iter().map(|it| it.net(order.prices_include_tax)).sum();
+        let goods = items.iter().map(|it| share(it.net(order.prices_include_tax), it)).sum();
+        let returned = self.amount(if by_units { goods } else { order.returned_net }, codes::INVALID_RETURN)?;
         if returned > revenue {
-            return Err((CODE, format!("returned revenue of {returned} exceeds {revenue}")));
+            return Err((codes::INVALID_RETURN, format!("returned revenue of {returned} exceeds {revenue}")));
         }
         order.returned = currency.round(items.iter().map(|item| share(item.total, item)).sum::<Amount>().0);
         order.returned_points = points;
@@ -487,8 +495,8 @@ fn units(of: impl Iterator<Item = (String, u32)>) -> BTreeMap<String, u64> {
 }
 
 fn named(line: &Line) -> Held<(Sku, String)> {
-    let sku: Sku = line.sku.parse().map_err(|detail| ("INVALID_SKU", detail))?;
-    let name = bounded(&line.name, 0, 500).map_err(|detail| ("INVALID_NAME", detail))?;
+    let sku: Sku = line.sku.parse().map_err(|detail| (codes::INVALID_SKU, detail))?;
+    let name = bounded(&line.name, 0, 500).map_err(|detail| (codes::INVALID_NAME, detail))?;
     let name = if name.is_empty() { sku.to_string() } else { name };
     Ok((sku, name))
 }

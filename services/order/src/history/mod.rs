@@ -14,6 +14,7 @@ mod write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use promox_contract::codes;
 use promox_contract::import::{ImportReport, RowError, RowOutcome};
 use promox_contract::settings::Settings;
 use promox_contract::store::write_amounts;
@@ -80,7 +81,7 @@ impl Orders {
                 report.count(document, outcome);
             } else {
                 let detail = format!("{} is the number of an order that was placed here", document.number);
-                report.report.refuse(RowError::new(*row, "NUMBER_TAKEN", detail));
+                report.report.refuse(RowError::new(*row, codes::NUMBER_TAKEN, detail));
             }
         }
         Ok(())

@@ -51,7 +51,7 @@ fn read_csv(reader: BodyReader, gather: &mut Collector) -> Result<(), Error> {
         row += 1;
         let read = table.row(&record);
         if table.passes_over(&read) {
-            gather.fail(row, "INVALID_PRICE", "a row without a price is not a sale and is left out");
+            gather.fail(row, codes::INVALID_PRICE, "a row without a price is not a sale and is left out");
         } else {
             gather.row(row, read);
         }
@@ -83,7 +83,7 @@ fn read_lines(reader: BodyReader, gather: &mut Collector) -> Result<(), Error> {
             continue;
         }
         match serde_json::from_slice::<Document>(&line) {
-            Err(error) => gather.fail(row, "UNREADABLE", error.to_string()),
+            Err(error) => gather.fail(row, codes::UNREADABLE, error.to_string()),
             Ok(document) => gather.document(&document, &[row], row),
         }
     }
@@ -150,7 +150,7 @@ impl Collector {
         let first = rows.first().copied().unwrap_or_default();
         members.insert("lines".to_owned(), Value::Array(lines));
         match serde_json::from_value::<Document>(Value::Object(members)) {
-            Err(error) => self.fail(first, "UNREADABLE", error.to_string()),
+            Err(error) => self.fail(first, codes::UNREADABLE, error.to_string()),
             Ok(document) => self.document(&document, &rows, first),
         }
     }
@@ -167,7 +167,7 @@ impl Collector {
         };
         if !self.seen.insert((check::kind(document), checked.number.clone())) {
             let detail = format!("{} came before; rows of a document must be consecutive", checked.number);
-            return self.fail(first, "NUMBER_TWICE", detail);
+            return self.fail(first, codes::NUMBER_TWICE, detail);
         }
         self.chunk.weight += checked.weight();
         self.chunk.documents.push((first, checked));

@@ -178,7 +178,7 @@ impl Table {
         for (place, column) in &self.places {
             let bytes = record.get(*place).unwrap_or_default();
             let Ok(text) = std::str::from_utf8(bytes) else {
-                row.faults.push(("UNREADABLE", format!("the cell \"{}\" is not UTF-8", column.name)));
+                row.faults.push((codes::UNREADABLE, format!("the cell \"{}\" is not UTF-8", column.name)));
                 if column.name == "number" {
                     row.number = String::from_utf8_lossy(bytes).into_owned();
                 }
@@ -209,10 +209,10 @@ impl Table {
 fn read(column: &Column, text: &str) -> Result<Option<Value>, (&'static str, String)> {
     let fault = |detail: String| {
         let code = match column.name {
-            "quantity" => "INVALID_QUANTITY",
-            "unitPrice" => "INVALID_PRICE",
-            "discount" => "INVALID_DISCOUNT",
-            _ => "UNREADABLE",
+            "quantity" => codes::INVALID_QUANTITY,
+            "unitPrice" => codes::INVALID_PRICE,
+            "discount" => codes::INVALID_DISCOUNT,
+            _ => codes::UNREADABLE,
         };
         (code, format!("{}: {detail}", column.name))
     };

@@ -235,8 +235,8 @@ async fn points_value(cx: &Cx, points: u32, priced: &Priced) -> Result<Amount, E
         Error::refused(codes::POINTS_INSUFFICIENT, format!("{points} points cannot be redeemed here."))
             .with("reason", reason)
     };
-    let Some(user_id) = cx.principal.user() else { return Err(refused("NOT_LOGGED_IN")) };
+    let Some(user_id) = cx.principal.user() else { return Err(refused(codes::NOT_LOGGED_IN)) };
     let (total, currency) = (priced.totals.total, priced.currency);
     let value = cx.call(ValuePoints { user_id, points, total, currency }).await?;
-    if value.spendable < points || value.value.is_zero() { Err(refused("NOT_ENOUGH")) } else { Ok(value.value) }
+    if value.spendable < points || value.value.is_zero() { Err(refused(codes::NOT_ENOUGH)) } else { Ok(value.value) }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use promox_contract::codes;
 use promox_contract::flashsale::{FlashLines, GetReservedLines};
 use promox_contract::ids::{CampaignId, FlashReservationId, FlashSaleId};
 use promox_contract::inventory::{GetAvailableStock, SkuQuantity};
@@ -29,7 +30,7 @@ pub(super) async fn describe(
     for (i, item) in items.into_iter().enumerate() {
         let Some(found) = by_sku.remove(&item.sku) else {
             let detail = format!("\"{}\" is not sold here", item.sku);
-            faults.code(format!("/items/{i}/sku"), "UNKNOWN_SKU", detail);
+            faults.code(format!("/items/{i}/sku"), codes::UNKNOWN_SKU, detail);
             continue;
         };
         // A variant named both by its SKU and by a former one is one line.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use promox_contract::codes;
 use promox_contract::inventory::SkuQuantity;
 use promox_contract::settings::TaxSettings;
 use promox_kernel::{Error, Faults, FieldError, bounded, country, multiline};
@@ -63,7 +64,7 @@ pub(crate) fn regions_to_codes(request: &mut PlaceOrder, taxes: &TaxSettings) ->
         if text.trim().is_empty() {
             if required {
                 let detail = format!("the tax in {} depends on the region", address.country);
-                faults.add(FieldError { pointer: pointer.to_owned(), code: "MISSING".into(), detail });
+                faults.add(FieldError { pointer: pointer.to_owned(), code: codes::MISSING.into(), detail });
             }
             return;
         }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use promox_contract::codes;
 use promox_contract::ids::{CategoryId, ProductId, VariantId};
 use promox_kernel::{Amount, Currency, Error, Faults, Json, Patch, Sku, Timestamp};
 
@@ -134,7 +135,7 @@ fn describe(product: &mut Product, change: ProductChange, terms: &Terms<'_>, fau
         }
         Patch::Set(_) => {
             let detail = format!("must be one of the store's tax classes: {}", terms.tax_classes.join(", "));
-            faults.code("/taxClass", "UNKNOWN_TAX_CLASS", detail);
+            faults.code("/taxClass", codes::UNKNOWN_TAX_CLASS, detail);
         }
     }
     change.weight_grams.apply(&mut product.weight_grams);
@@ -314,7 +315,7 @@ fn listed(list: &[VariantInput], variant_change: &VariantChange, faults: &mut Fa
         .map(|(position, input)| {
             let at = format!("/variants/{position}");
             if !seen.insert(input.sku.fold()) {
-                faults.code(format!("{at}/sku"), "DUPLICATE", "duplicate sku");
+                faults.code(format!("{at}/sku"), codes::DUPLICATE, "duplicate sku");
             }
             variant(&at, input, variant_change, faults)
         })

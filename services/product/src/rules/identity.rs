@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use promox_contract::codes;
 use promox_contract::ids::VariantId;
 use promox_kernel::{Error, Faults, Sku};
 
@@ -48,7 +49,7 @@ pub(crate) fn identify(
         }
         if let Some(first) = places.insert(variant.id, place) {
             let detail = format!("this is the variant of /variants/{first}, by another of its skus");
-            faults.code(format!("/variants/{place}/sku"), "DUPLICATE", detail);
+            faults.code(format!("/variants/{place}/sku"), codes::DUPLICATE, detail);
         }
     }
     faults.finish()?;

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use promox_contract::codes;
 use promox_contract::import::RowError;
 use promox_kernel::{Patch, Sku, bind_json};
 
@@ -28,11 +29,11 @@ pub(super) fn csv(reader: impl Read, tree: &Tree, mut give: impl FnMut(Parsed) -
     let header = match rows.byte_headers().map(Header::new) {
         Ok(Ok(header)) => header,
         Ok(Err(detail)) => {
-            give(Err(RowError::new(0, "BAD_HEADER", detail)));
+            give(Err(RowError::new(0, codes::BAD_HEADER, detail)));
             return;
         }
         Err(error) => {
-            give(Err(RowError::new(0, "UNREADABLE", error.to_string())));
+            give(Err(RowError::new(0, codes::UNREADABLE, error.to_string())));
             return;
         }
     };
@@ -42,7 +43,7 @@ pub(super) fn csv(reader: impl Read, tree: &Tree, mut give: impl FnMut(Parsed) -
         let (parsed, more) = match rows.read_byte_record(&mut record) {
             Ok(false) => return,
             Ok(true) => (header.row(row, &record, tree), true),
-            Err(error) => (Err(RowError::new(row, "UNREADABLE", error.to_string())), false),
+            Err(error) => (Err(RowError::new(row, codes::UNREADABLE, error.to_string())), false),
         };
         if !give(parsed) || !more {
             return;
@@ -93,12 +94,12 @@ impl Header {
     fn row(&self, row: u64, record: &csv::ByteRecord, tree: &Tree) -> Parsed {
         if record.len() != self.0.len() {
             let detail = format!("the row has {} fields, the header {}", record.len(), self.0.len());
-            return Err(RowError::new(row, "FIELD_COUNT", detail));
+            return Err(RowError::new(row, codes::FIELD_COUNT, detail));
         }
         let mut cells = Cells::default();
         for (name, bytes) in self.0.iter().zip(record) {
             let Ok(text) = std::str::from_utf8(bytes) else {
-                return Err(RowError::new(row, "NOT_UTF8", format!("{name} is not UTF-8")));
+                return Err(RowError::new(row, codes::NOT_UTF8, format!("{name} is not UTF-8")));
             };
             if !text.is_empty() {
                 cells.0.insert(name, text);
@@ -107,7 +108,7 @@ impl Header {
         cells
             .read(tree)
             .map(|(change, variant)| ImportRow { row, change, variant })
-            .map_err(|detail| RowError::new(row, "INVALID_VALUE", detail))
+            .map_err(|detail| RowError::new(row, codes::INVALID_VALUE, detail))
     }
 }
 
@@ -202,10 +203,10 @@ pub(super) fn lines(reader: impl Read, mut give: impl FnMut(Parsed) -> bool) {
         line.clear();
         let (parsed, more) = match (&mut reader).take(limit).read_until(b'\n', &mut line) {
             Ok(0) => return,
-            Ok(LONGEST_ROW) => (Err(RowError::new(row, "ROW_TOO_LONG", "a line is longer than 1 MiB")), false),
+            Ok(LONGEST_ROW) => (Err(RowError::new(row, codes::ROW_TOO_LONG, "a line is longer than 1 MiB")), false),
             Ok(_) if line.iter().all(u8::is_ascii_whitespace) => continue,
             Ok(_) => (parse_line(row, &line), true),
-            Err(error) => (Err(RowError::new(row, "UNREADABLE", error.to_string())), false),
+            Err(error) => (Err(RowError::new(row, codes::UNREADABLE, error.to_string())), false),
         };
         if !give(parsed) || !more {
             return;
@@ -218,6 +219,6 @@ fn parse_line(row: u64, line: &[u8]) -> Parsed {
     if matches!(change.sku, Patch::Set(_)) {
         Ok(ImportRow { row, change, variant: None })
     } else {
-        Err(RowError::new(row, "MISSING", "/sku: a line must have the product's own sku"))
+        Err(RowError::new(row, codes::MISSING, "/sku: a line must have the product's own sku"))
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 
+use promox_contract::codes;
 use promox_contract::settings::{
     PaymentSettings, ShippingMethod, ShippingSettings, StoreSettings, TaxRate, TaxSettings, Zone,
 };
@@ -271,7 +272,7 @@ fn length(text: &str, most: usize, at: &str, faults: &mut Faults) {
 /// Two of a kind would leave it open which of them counts.
 fn once<T: Eq + Hash>(seen: &mut HashSet<T>, what: T, fault: &str, at: String, faults: &mut Faults) {
     if !seen.insert(what) {
-        faults.code(at, "DUPLICATE", fault);
+        faults.code(at, codes::DUPLICATE, fault);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use promox_contract::audit::Audited;
+use promox_contract::codes;
 use promox_kernel::{Cx, Error, Faults, UserId};
 use promox_storage::Tx;
 use serde_json::json;
@@ -64,7 +65,7 @@ fn wanted_roles(tx: &Tx<'_>, op: &UpdateUser, had: &[String]) -> Result<Vec<Stri
     for (place, role) in roles.iter().enumerate().take(MAX_ROLES) {
         if tx.get::<Role>(role)?.is_none() {
             let detail = format!("There is no role {role:?}; GET /api/roles lists them.");
-            faults.code(format!("/roles/{place}"), "UNKNOWN_ROLE", detail);
+            faults.code(format!("/roles/{place}"), codes::UNKNOWN_ROLE, detail);
         }
     }
     faults.finish()?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use promox_contract::audit::Audited;
+use promox_contract::codes;
 use promox_kernel::{Cx, Error, Faults, Principal};
 use promox_storage::{StoreError, Tx};
 use serde_json::json;
@@ -132,7 +133,7 @@ fn known(faults: &mut Faults, wanted: &[String], every: &BTreeSet<String>) -> BT
     }
     for (place, permission) in wanted.iter().enumerate().filter(|(_, permission)| !every.contains(*permission)) {
         let detail = format!("There is no permission {permission:?}; GET /api/permissions lists them.");
-        faults.code(format!("/permissions/{place}"), "UNKNOWN_PERMISSION", detail);
+        faults.code(format!("/permissions/{place}"), codes::UNKNOWN_PERMISSION, detail);
     }
     wanted.iter().cloned().collect()
 }

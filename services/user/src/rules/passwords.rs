@@ -1,5 +1,6 @@
 //! Password rules: a minimum length, and not a common password. No rules of composition.
 
+use promox_contract::codes;
 use promox_kernel::{Email, FieldError};
 
 /// Common passwords, one per line, in lower case; all have at least 8 characters.
@@ -20,12 +21,12 @@ pub(crate) fn check(password: &str, email: Option<&Email>, pointer: &str) -> Res
         Err(FieldError { pointer: pointer.to_owned(), code: code.into(), detail: detail.to_owned() })
     };
     match password.chars().count() {
-        0..8 => return fault("PASSWORD_TOO_SHORT", "must have at least 8 characters"),
+        0..8 => return fault(codes::PASSWORD_TOO_SHORT, "must have at least 8 characters"),
         8..=128 => {}
-        _ => return fault("PASSWORD_TOO_LONG", "must have at most 128 characters"),
+        _ => return fault(codes::PASSWORD_TOO_LONG, "must have at most 128 characters"),
     }
     if is_common(password) || email.is_some_and(|email| is_of_address(password, email)) {
-        return fault("PASSWORD_TOO_COMMON", "is among the most common passwords; choose another one");
+        return fault(codes::PASSWORD_TOO_COMMON, "is among the most common passwords; choose another one");
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ mod operation;
 
 use bytes::Bytes;
 use examples::Examples;
+use promox_contract::codes;
 use promox_kernel::{Error, Registry};
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
@@ -83,7 +84,7 @@ fn problem() -> Value {
             "detail": {"type": "string", "description": "A human-readable explanation."},
             "instance": {"type": "string", "description": "The request path; absent when the head of the \
                  request could not be read."},
-            "code": {"type": "string", "description": "Stable code to branch on.", "example": "INSUFFICIENT_STOCK"},
+            "code": {"type": "string", "description": "Stable code to branch on.", "example": codes::INSUFFICIENT_STOCK},
             "requestId": {"type": "string"},
             "errors": {
                 "type": "array",
