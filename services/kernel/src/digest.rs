@@ -1,4 +1,6 @@
-//! The digest for secrets and for keys that would be too long.
+//! The digest for secrets and for keys that would be too long, and hexadecimal.
+
+use std::fmt::Write;
 
 use aws_lc_rs::digest::{Context, SHA256};
 
@@ -10,6 +12,15 @@ pub fn sha256<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
     context.finish().as_ref().first_chunk().copied().unwrap_or_default()
 }
 
+/// Bytes as hexadecimal digits in lower case.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
+        // Writing to a text cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -17,6 +28,7 @@ mod tests {
     #[test]
     fn parts_are_one_text() {
         let abc = [0xBA, 0x78, 0x16, 0xBF, 0x8F, 0x01, 0xCF, 0xEA];
+        assert_eq!(hex(&abc), "ba7816bf8f01cfea");
         assert!(sha256([&b"abc"[..]]).starts_with(&abc) && sha256([&b"a"[..], b"bc"]).starts_with(&abc));
     }
 }

@@ -45,7 +45,7 @@ pub use bounded::Bounded;
 pub use clock::Clock;
 pub use country::country;
 pub use cx::{Calls, Claim, Cx, Node};
-pub use digest::sha256;
+pub use digest::{hex, sha256};
 pub use email::Email;
 pub use encoding::{Json, Sealed};
 pub use entropy::Entropy;

@@ -1,9 +1,7 @@
 //! A code as a merchant writes it, and its digest for events.
 
-use std::fmt::Write as _;
-
 use promox_contract::coupon::normal_code;
-use promox_kernel::sha256;
+use promox_kernel::{hex, sha256};
 
 /// Maximum characters of a code as written.
 const LONGEST_WRITTEN: usize = 64;
@@ -32,10 +30,7 @@ pub(crate) fn check(text: &str) -> Result<(String, String), String> {
 
 /// Sixteen bytes of a digest, in hexadecimal.
 pub(crate) fn fingerprint(text: &str) -> String {
-    sha256([text.as_bytes()]).iter().take(16).fold(String::with_capacity(32), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    sha256([text.as_bytes()]).first_chunk::<16>().map_or_else(String::new, |half| hex(half))
 }
 
 /// A coupon's name in the audit trail: a digest, because the code itself is worth money.

@@ -7,9 +7,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use parking_lot::Mutex;
-use promox_kernel::Clock;
+use promox_kernel::{Clock, hex, sha256};
 
 use super::{Answer, Charge, Failed};
 
@@ -84,8 +83,8 @@ impl Sandbox {
 
 /// The sandbox's name for the operation of a key.
 fn name(key: &str) -> String {
-    let digest = digest(&SHA256, key.as_bytes());
-    digest.as_ref().iter().take(12).fold("sbx_".to_owned(), |name, byte| format!("{name}{byte:02x}"))
+    let digest = sha256([key.as_bytes()]);
+    format!("sbx_{}", hex(digest.first_chunk::<12>().unwrap_or(&[0; 12])))
 }
 
 #[cfg(test)]

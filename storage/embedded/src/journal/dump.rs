@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::io::Write;
 use std::path::Path;
 
+use promox_kernel::hex;
+
 use super::frame::Frame;
 use super::recover::{oldest, recover};
 use crate::directory::{self, JOURNAL};
@@ -39,11 +41,4 @@ fn lines(frame: &Frame<'_>) -> String {
         };
     }
     text
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
