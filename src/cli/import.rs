@@ -132,7 +132,10 @@ async fn history(cx: &Cx, path: &Path, file: File) -> Result<(), Exit> {
 }
 
 fn print_read(read: &CatalogReport) {
-    println!("{} rows read: {} sales, {} skipped (returns and rows without a price)", read.rows, read.sales, read.passed_over);
+    println!(
+        "{} rows read: {} sales, {} skipped (returns and rows without a price)",
+        read.rows, read.sales, read.passed_over
+    );
     if read.failed > 0 {
         println!("{} rows could not be read", read.failed);
     }
