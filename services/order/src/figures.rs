@@ -30,10 +30,10 @@ pub(crate) fn first_paid(
     buyer: &Buyer,
     referrer: &Buyer,
 ) -> Result<FirstPaidOrder, StoreError> {
-    let own = tx.scan_by::<OrderByUser>().prefix(Some(user_id)).rows().take(MOST_PURCHASES);
+    let own = tx.scan_by::<OrderByUser>().prefix(Some(user_id)).rows().take(MAX_PURCHASES);
     let mut orders: Vec<Order> = own.collect::<Result<_, _>>()?;
     if let Some(email) = buyer.email() {
-        for order in tx.scan_by::<OrderByMailbox>().prefix(Some(email.mailbox())).rows().take(MOST_PURCHASES) {
+        for order in tx.scan_by::<OrderByMailbox>().prefix(Some(email.mailbox())).rows().take(MAX_PURCHASES) {
             let order = order?;
             orders.extend(Some(order).filter(|it| it.email.as_ref().is_some_and(|it| buyer.same(it, email))));
         }

@@ -48,7 +48,7 @@ impl Orders {
         let lines = self.db.read(|tx| queries::items(tx, id)).await?;
         let mut others: Vec<&mut SkuQuantity> =
             items.iter_mut().filter(|item| lines.iter().all(|line| line.sku != item.sku)).collect();
-        if lines.is_empty() || others.is_empty() || others.len() > request::MOST_LINES {
+        if lines.is_empty() || others.is_empty() || others.len() > request::MAX_LINES {
             return Ok(());
         }
         let skus = others.iter().map(|item| item.sku.clone()).collect();

@@ -12,7 +12,12 @@
 //! What holds: an answer that a test gives replaces the default one; an operation of the service itself is never answered for;
 //! consumers and jobs run only when the test asks for it, and then to rest.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::missing_panics_doc, reason = "a test says what is wrong by failing")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a test says what is wrong by failing"
+)]
 
 mod answers;
 mod engine;

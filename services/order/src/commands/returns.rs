@@ -24,7 +24,7 @@ use crate::rules::returns::{Split, Worth};
 use crate::rules::{request, returns, states};
 
 /// Maximum returns of an order.
-const MOST_RETURNS: usize = 500;
+const MAX_RETURNS: usize = 500;
 /// The pauses before money and goods that have not moved are tried again: at most 256 seconds.
 const PAUSES: BackOff = BackOff { first: Duration::from_secs(2), doublings: 7 };
 

@@ -101,10 +101,8 @@ pub(crate) fn check(document: &Document, terms: &Terms) -> Result<Checked, Vec<F
     let at = date(&document.date, terms).map_err(|(code, detail)| faults.push((None, code, detail)));
     match document.lines.len() {
         0 => faults.push((None, codes::NO_LINES, format!("{} has no lines", document.number))),
-        1..=MOST_LINES => {}
-        more => {
-            faults.push((None, codes::TOO_MANY_LINES, format!("{more} lines; a document has at most {MOST_LINES}")))
-        }
+        1..=MAX_LINES => {}
+        more => faults.push((None, codes::TOO_MANY_LINES, format!("{more} lines; a document has at most {MAX_LINES}"))),
     }
     if let Some(other) = document.currency.filter(|currency| *currency != terms.currency) {
         let detail = format!("{} is in {other}, the store in {}", document.number, terms.currency);
