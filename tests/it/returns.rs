@@ -349,6 +349,20 @@ async fn shipping_is_given_back_and_a_fee_is_kept_within_limits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn written_off_units_stay_out_of_stock_when_the_rest_is_cancelled() {
+    let shop = start().await;
+    for (restock, left) in [(true, 100), (false, 99)] {
+        let order = Placed::two(&shop, card()).await;
+        let asked = order.ask(1).await;
+        order.approve(&asked, &json!({"restock": restock})).await.expect(200);
+        order.cancel().await.expect(200);
+        order.becomes("CANCELLED", "REFUNDED").await;
+        order.stock_is(left).await;
+    }
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_asked_to_be_returned_ends_with_a_cancel() {
     let shop = start().await;
     let order = Placed::two(&shop, card()).await;
@@ -401,7 +415,7 @@ async fn hands_and_returns_that_race_give_the_money_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn points_that_paid_for_shipping_never_make_a_return_cost_money() {
+async fn points_that_paid_for_shipping_go_back_with_it() {
     let shop = start().await;
     shop.admin.patch("/api/rewards/settings", &json!({"pointValue": "0.01"})).await.expect(200);
     let ada = shop.customer("ada@example.com").await;
@@ -416,8 +430,17 @@ async fn points_that_paid_for_shipping_never_make_a_return_cost_money() {
     let order = Placed::by(&shop, &ada, &all).await;
     assert_eq!(order.order["totals"]["total"], "0.00");
     order.ship(2, false).await.expect(201);
-    let back = order.give_back(2).await;
-    assert_eq!((&back["refund"], &back["points"]), (&json!("0.00"), &json!(1_200)), "{back}");
+    let asked = order.ask(1).await;
+    let refused = order.approve(&asked, &json!({"shippingRefund": "4.97"})).await;
+    assert_eq!(refused.refused(422, "SHIPPING_REFUND_EXCEEDS_PAID")["left"], "4.96");
+    let back = order.approve(&asked, &json!({"shippingRefund": "2.48"})).await.expect(200);
+    assert_eq!((&back["refund"], &back["points"]), (&json!("0.00"), &json!(848)), "{back}");
+    let asked = order.ask(1).await;
+    order.approve(&asked, &json!({"shippingRefund": "2.48", "fee": "0.01"})).await.refused(422, "FEE_EXCEEDS_REFUND");
+    let back = order.approve(&asked, &json!({"shippingRefund": "2.48"})).await.expect(200);
+    assert_eq!((&back["refund"], &back["points"]), (&json!("0.00"), &json!(848)), "{back}");
+    let account = ada.get(&format!("/api/rewards/account/{id}")).await.expect(200);
+    assert_eq!(account["balance"], 1_696, "all of them are back: {account}");
     assert_eq!(order.now().await["status"], "REFUNDED");
     order.stock_is(100).await;
     shop.close().await;

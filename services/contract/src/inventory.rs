@@ -69,7 +69,7 @@ pub struct ReleaseStock {
 }
 operation! { ReleaseStock => (), "inventory.release_stock", internal, "Releases the stock held for an order." }
 
-/// Puts returned units back into stock, once per reference.
+/// Takes returned units back, into stock or written off, once per reference.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Restock {
@@ -79,8 +79,11 @@ pub struct Restock {
     pub order_id: OrderId,
     /// The returned units.
     pub items: Vec<VariantQuantity>,
+    /// Whether they cannot be sold again: they count as returned, and do not enter the stock, also not when the order is
+    /// cancelled later.
+    pub write_off: bool,
 }
-operation! { Restock => (), "inventory.restock", internal, "Puts returned units back into stock." }
+operation! { Restock => (), "inventory.restock", internal, "Takes returned units back." }
 
 /// Sets the initial stock of SKUs that were never counted, at the default location. Runs beside other work, in chunks.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -220,7 +223,7 @@ pub struct EndAllocation {
 operation! { EndAllocation => (), "inventory.end_allocation", internal, "Releases the rest of an allocation." }
 
 /// Orders and stock both state for each order its [`units_out`].
-pub const SOLD: &str = "sold = quantities of confirmed orders, less restocked units";
+pub const SOLD: &str = "sold = quantities of confirmed orders, less returned units";
 
 /// Units that left, by variant or item, sorted and without duplicates, omitting zeros: `"17×2 18×1"`.
 pub fn units_out<K: Ord + std::fmt::Display>(units: impl IntoIterator<Item = (K, i64)>) -> String {

@@ -196,7 +196,7 @@ impl Handle<Restock> for Inventory {
         let found = cx.call(ResolveSkus { skus }).await?.variants;
         let variants: Vec<VariantRef> = found.into_iter().flatten().collect();
         let locks = item_locks(&op.items);
-        let restock = move |tx: &mut Tx<'_>| holds::restock(tx, &op.reference, op.order_id, &op.items, &variants);
+        let restock = move |tx: &mut Tx<'_>| holds::restock(tx, &op, &variants);
         self.db.write_locked(cx, locks, restock).await
     }
 }

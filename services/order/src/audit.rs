@@ -232,13 +232,12 @@ fn state_sold(order: &Order, lines: &[OrderItem], returns: &[Return], report: &m
     }
     let plain = lines.iter().filter(|line| line.flash_sale_id.is_none());
     let sold = plain.filter_map(|line| Some((line.variant_id?, i64::from(line.quantity))));
-    let restocked: Vec<&Return> =
-        returns.iter().filter(|back| back.status == ReturnStatus::Approved && back.restock).collect();
-    let came_back = restocked.iter().flat_map(|back| back.items.iter());
+    let approved: Vec<&Return> = returns.iter().filter(|back| back.status == ReturnStatus::Approved).collect();
+    let came_back = approved.iter().flat_map(|back| back.items.iter());
     let of = |item: &SkuQuantity| lines.iter().find(|line| line.sku == item.sku)?.variant_id;
     let back = came_back.filter_map(|item| Some((of(item)?, -i64::from(item.quantity))));
     let units = units_out(sold.chain(back));
-    let mixed = !restocked.is_empty() && lines.iter().any(|line| line.flash_sale_id.is_some());
+    let mixed = !approved.is_empty() && lines.iter().any(|line| line.flash_sale_id.is_some());
     if mixed || returns.iter().any(|back| back.due_at.is_some()) {
         report.open(SOLD, order.id);
     }

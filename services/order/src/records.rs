@@ -297,12 +297,15 @@ record! {
 pub(crate) struct Approval {
     /// The units' worth in money.
     pub(crate) money: Amount,
-    /// Points that are returned with them.
+    /// Points that are returned with them, and with the shipping.
     pub(crate) points: i64,
     /// Their share of the goods' revenue.
     pub(crate) net: Amount,
-    /// Shipping that is refunded with them.
+    /// Shipping that is given back with them.
     pub(crate) shipping_refund: Amount,
+    /// The part of the shipping that goes back as points.
+    #[serde(default)]
+    pub(crate) shipping_by_points: Amount,
     /// The fee that is deducted.
     pub(crate) fee: Amount,
     /// Whether it leaves nothing of the order with the buyer.

@@ -31,7 +31,7 @@ impl Orders {
                 let asked = SettleReturn {
                     order_id: row.order_id,
                     return_id: rid.0,
-                    amount: approval.money + approval.shipping_refund,
+                    amount: approval.money + approval.shipping_refund - approval.shipping_by_points,
                     fee: approval.fee,
                     whole: approval.whole,
                     reason: row.reason.clone(),
@@ -83,12 +83,9 @@ impl Orders {
         if row.is_settling() {
             self.settle_return(&cx, row.id).await?;
         }
-        if row.restock {
-            let (reference, order_id) = (format!("return:{}", row.id), row.order_id);
-            let lines = self.db.read(|tx| queries::items(tx, order_id)).await?;
-            let items = fulfil::goods(&lines, &row.items);
-            cx.call(Restock { reference, order_id, items }).await?;
-        }
-        Ok(())
+        let (reference, order_id) = (format!("return:{}", row.id), row.order_id);
+        let lines = self.db.read(|tx| queries::items(tx, order_id)).await?;
+        let items = fulfil::goods(&lines, &row.items);
+        cx.call(Restock { reference, order_id, items, write_off: !row.restock }).await
     }
 }

@@ -76,6 +76,8 @@ pub(crate) struct Model {
     pub(crate) voided: i64,
     returned: i64,
     returned_points: i64,
+    /// Those of them that shipping was paid with.
+    pub(crate) shipping_points: i64,
     pub(crate) returned_net: i64,
     shipping_given: i64,
     pub(crate) asked: Vec<Asked>,
@@ -110,6 +112,7 @@ impl Model {
             voided: 0,
             returned: 0,
             returned_points: 0,
+            shipping_points: 0,
             returned_net: 0,
             shipping_given: 0,
             asked: Vec::new(),
@@ -195,9 +198,21 @@ impl Model {
 
     /// What a return may give back of the shipping, and keep as a fee, at most.
     pub(crate) fn limits(&self, units: &Units, shipping: i64) -> (i64, i64) {
-        let paid_by_points = (self.points_value - self.goods()).max(0);
         let worth = self.worth(units).map_or(0, |(worth, _)| self.split(self.returned, worth).0);
-        (self.shipping - paid_by_points - self.shipping_given, worth + shipping)
+        (self.shipping - self.shipping_given, worth + self.split_shipping(shipping).0)
+    }
+
+    /// How shipping worth `now` more is paid back: money and points.
+    fn split_shipping(&self, now: i64) -> (i64, i64) {
+        let by_points = (self.points_value - self.goods()).max(0);
+        if by_points == 0 {
+            return (now, 0);
+        }
+        let for_goods = if self.goods() == 0 { 0 } else { self.split(0, self.goods()).1 };
+        let (before, whole) = (self.shipping_given, i128::from(self.shipping));
+        let part = |all: i64, of: i64| rounded(i128::from(all) * i128::from(of), whole);
+        let running = |all: i64| part(all, before + now) - part(all, before);
+        (now - running(by_points), running(self.points - for_goods))
     }
 
     pub(crate) fn approve(
@@ -225,8 +240,11 @@ impl Model {
             line.returned += units;
             line.lost += if restock { 0 } else { *units };
         }
-        let gives = self.gives(money + shipping, fee, points);
+        let (shipping_money, shipping_points) = self.split_shipping(shipping);
+        let points = points + shipping_points;
+        let gives = self.gives(money + shipping_money, fee, points);
         self.shipping_given += shipping;
+        self.shipping_points += shipping_points;
         self.returned += worth;
         self.returned_points += points;
         self.refunded += gives.refund;
@@ -379,7 +397,7 @@ impl Model {
 
     /// Pieces of a line that are not in stock.
     pub(crate) fn out(&self, line: &Line) -> i64 {
-        if self.status == "CANCELLED" { 0 } else { line.quantity - line.returned + line.lost }
+        if self.status == "CANCELLED" { line.lost } else { line.quantity - line.returned + line.lost }
     }
 
     /// What the order has done to its buyer's points.

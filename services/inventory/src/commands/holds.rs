@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use promox_contract::ids::OrderId;
-use promox_contract::inventory::VariantQuantity;
+use promox_contract::inventory::{Restock, VariantQuantity};
 use promox_contract::product::VariantRef;
 use promox_contract::refusal::InsufficientStock;
 use promox_kernel::{Error, Json, Timestamp};
@@ -195,49 +195,47 @@ pub(crate) fn expire(tx: &mut Tx<'_>) -> Result<bool, Error> {
     Ok(ended < found || found == SWEEP)
 }
 
-/// Puts returned units back, once per reference. Units of an order without a hold here, such as an imported one, go to
+/// Takes returned units back, once per reference. Units of an order without a hold here, such as an imported one, go to
 /// `MAIN`; `variants` describes those that were never counted.
-pub(crate) fn restock(
-    tx: &mut Tx<'_>,
-    reference: &str,
-    order_id: OrderId,
-    items: &[VariantQuantity],
-    variants: &[VariantRef],
-) -> Result<(), Error> {
-    if tx.get::<Restocked>(&reference.to_owned())?.is_some() {
+pub(crate) fn restock(tx: &mut Tx<'_>, op: &Restock, variants: &[VariantRef]) -> Result<(), Error> {
+    let Restock { reference, order_id, items, write_off } = op;
+    let order_id = *order_id;
+    if tx.get::<Restocked>(reference)?.is_some() {
         return Ok(());
     }
     let mut book = Book::default();
     let cause = Cause { kind: MovementKind::Return, reason: None, reference: Some(reference) };
+    let cause = (!write_off).then_some(cause);
     let held = match Reservation::begin(tx, &order_reference(order_id))? {
         Begin::New => Vec::new(),
         Begin::Already(held) => held,
         Begin::Ended(state) => return Err(reject::ended(state)),
     };
     let purchases = queries::sales_of(tx, order_id)?;
-    if held.is_empty() && purchases.is_empty() {
+    let is_held = !held.is_empty() || !purchases.is_empty();
+    if is_held {
+        restock_sold(tx, &mut book, (held, purchases), items, cause)?;
+    } else if let Some(cause) = cause {
         for item in items {
             if let Some(of) = variants.iter().find(|of| of.variant_id == item.variant_id) {
                 book.begin(tx, of)?;
             }
             book.enter(tx, item.variant_id, (MAIN, i64::from(item.quantity)), cause)?;
         }
-    } else {
-        restock_sold(tx, &mut book, (held, purchases), items, cause)?;
     }
     book.close(tx)?;
-    tx.insert(&Restocked { reference: reference.to_owned(), order_id: order_id.0, at: tx.now() })?;
+    tx.insert(&Restocked { reference: reference.clone(), order_id: order_id.0, at: tx.now() })?;
     Ok(())
 }
 
-/// Returns an order's units to where they were taken: first those of its own hold, then those from allocations. The
-/// return may overtake the event that posts the hold, so it posts the hold itself.
+/// Returns an order's units to where they were taken: first those of its own hold, then those from allocations. Without
+/// a cause they are written off. The return may overtake the event that posts the hold, so it posts the hold itself.
 fn restock_sold(
     tx: &mut Tx<'_>,
     book: &mut Book,
     (held, mut purchases): (Vec<Reservation>, Vec<AllocationPurchase>),
     items: &[VariantQuantity],
-    cause: Cause<'_>,
+    cause: Option<Cause<'_>>,
 ) -> Result<(), Error> {
     let post = |held: Reservation| held.advance(tx, HoldStep::Post, |tx, held, step| apply(tx, book, held, step));
     let mut held = held.into_iter().map(post).collect::<Result<Vec<_>, _>>()?;
@@ -248,7 +246,9 @@ fn restock_sold(
         for line in lines.filter(|line| line.variant_id == item.variant_id) {
             for back in line.take_back(left) {
                 left -= back.quantity;
-                book.enter(tx, line.variant_id, (&back.location, i64::from(back.quantity)), cause)?;
+                if let Some(cause) = cause {
+                    book.enter(tx, line.variant_id, (&back.location, i64::from(back.quantity)), cause)?;
+                }
             }
         }
         if left > 0 {

@@ -85,8 +85,18 @@ impl Shop {
     }
 
     pub(crate) async fn restock(&self, reference: &str, order: i64, back: &[(&str, u32)]) -> Result<(), Error> {
-        let op = Restock { reference: reference.into(), order_id: OrderId(order), items: items(back) };
-        self.call(op).await
+        self.take_back(reference, order, back, false).await
+    }
+
+    pub(crate) async fn take_back(
+        &self,
+        reference: &str,
+        order: i64,
+        back: &[(&str, u32)],
+        write_off: bool,
+    ) -> Result<(), Error> {
+        let (reference, order_id) = (reference.to_owned(), OrderId(order));
+        self.call(Restock { reference, order_id, items: items(back), write_off }).await
     }
 
     /// Confirms an order, as the order service does.

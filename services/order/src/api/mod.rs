@@ -384,10 +384,10 @@ pub struct ApproveReturn {
     pub id: OrderId,
     /// The return.
     pub rid: ReturnId,
-    /// Whether the units go back into stock; true by default.
+    /// Whether the units go back into stock; true by default. Otherwise they are written off.
     #[serde(default)]
     pub restock: Option<bool>,
-    /// Shipping to refund too: nothing by default, at most what was paid for it in money.
+    /// Shipping to refund too: nothing by default, at most what was paid for it. What points paid of it is returned as points.
     #[serde(default)]
     pub shipping_refund: Option<Amount>,
     /// A fee that is deducted from the refund: nothing by default, at most the return's worth in money.
@@ -431,7 +431,7 @@ pub struct ReturnView {
     pub reason: String,
     /// The refund; an estimate until it is approved.
     pub refund: Amount,
-    /// The shipping requested to be refunded; it is part of the refund as far as money was left.
+    /// The shipping requested to be refunded; what money paid of it is part of the refund as far as money was left.
     pub shipping_refund: Amount,
     /// The fee that was deducted.
     pub fee: Amount,

@@ -194,24 +194,31 @@ fn terms(
         .iter()
         .filter_map(|row| row.approval.as_ref())
         .map(|approval| approval.shipping_refund)
-        .sum();
-    let left = shipping_paid(order, lines) - given;
+        .fold(order.currency.zero(), |sum, given| sum + given);
+    let goods: Amount = lines.iter().map(|line| line.total).sum();
+    let shipping_paid = order.total + order.points_value - goods;
+    let left = shipping_paid - given;
     if shipping_refund > left {
         return Err(reject::shipping_refund(left, order.currency));
     }
     let Split { money, points } = split(order, lines, worth.total);
-    if fee > money + shipping_refund {
-        return Err(reject::fee(money + shipping_refund, order.currency));
+    let (redeemed, value) = (order.points_redeemed, order.points_value);
+    let shipping =
+        returns::split_shipping((goods, shipping_paid), given, shipping_refund, redeemed, value, order.currency);
+    let most_fee = money + shipping.money;
+    if fee > most_fee {
+        return Err(reject::fee(most_fee, order.currency));
     }
-    let (whole, actor) = (all_back(lines), cx.principal.name());
-    Ok(Approval { money, points, net: worth.net, shipping_refund, fee, whole, actor })
-}
-
-/// The money paid for shipping: points pay goods first.
-fn shipping_paid(order: &Order, lines: &[OrderItem]) -> Amount {
-    let goods: Amount = lines.iter().map(|line| line.total).sum();
-    let by_points = (order.points_value - goods).max(order.currency.zero());
-    order.total + order.points_value - goods - by_points
+    Ok(Approval {
+        money,
+        points: points + shipping.points,
+        net: worth.net,
+        shipping_refund,
+        shipping_by_points: shipping_refund - shipping.money,
+        fee,
+        whole: all_back(lines),
+        actor: cx.principal.name(),
+    })
 }
 
 /// The payment has decided the refund of a return: it is APPROVED, once. `None` when nothing was due.

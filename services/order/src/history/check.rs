@@ -313,6 +313,7 @@ impl Head<'_> {
             points: back.points,
             net: self.terms.currency.zero(),
             shipping_refund: self.amount(back.shipping_refund, codes::INVALID_RETURN)?,
+            shipping_by_points: Amount::ZERO,
             fee: self.amount(back.fee, codes::INVALID_RETURN)?,
             whole: false,
             actor: "system".to_owned(),

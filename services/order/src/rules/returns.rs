@@ -39,8 +39,8 @@ pub(crate) struct Split {
 /// which `points` worth `points_value` paid a part.
 ///
 /// Both shares are differences of running portions, so returning all goods repays all their points and all their money.
-/// Points pay goods before shipping: if they are worth more than the goods, the rest paid for shipping and is not
-/// repaid here.
+/// Points pay goods before shipping: if they are worth more than the goods, the rest paid for shipping, which
+/// [`split_shipping`] repays.
 pub(crate) fn split(
     whole: Amount,
     before: Amount,
@@ -58,6 +58,24 @@ pub(crate) fn split(
     let units = |part: Amount| round_half_up(portion(of_goods, part.0, whole.0), 0).to_i64().unwrap_or(0);
     let after = before + now;
     Split { money: now - (by_points(after) - by_points(before)), points: units(after) - units(before) }
+}
+
+/// How shipping worth `now` is repaid, after other shipping worth `before`, of an order whose goods are worth `goods` and
+/// whose shipping is worth `whole`. What points paid beyond the goods goes back as points.
+pub(crate) fn split_shipping(
+    (goods, whole): (Amount, Amount),
+    before: Amount,
+    now: Amount,
+    points: i64,
+    points_value: Amount,
+    currency: Currency,
+) -> Split {
+    let for_goods = split(goods, Amount::ZERO, goods, points, points_value, currency).points;
+    let by_points = points_value - points_value.min(goods);
+    if by_points.is_zero() {
+        return Split { money: now, points: 0 };
+    }
+    split(whole, before, now, points - for_goods, by_points, currency)
 }
 
 /// The share of the remaining revenue that a refund of money alone takes: the same as `amount` is of `paid`, the
@@ -91,6 +109,16 @@ mod tests {
         };
         assert_eq!(back("0.00", "10.00"), Split { money: amount("0.00"), points: 1_000 });
         assert_eq!(back("0.00", "5.00"), Split { money: amount("0.00"), points: 500 });
+        let shipping = |points: i64, value: &str, before: &str, now: &str| {
+            let order = (amount("10.00"), amount("5.00"));
+            split_shipping(order, amount(before), amount(now), points, amount(value), Currency::GBP)
+        };
+        assert_eq!(shipping(1_500, "15.00", "0.00", "5.00"), Split { money: amount("0.00"), points: 500 });
+        assert_eq!(shipping(1_400, "14.00", "0.00", "5.00"), Split { money: amount("1.00"), points: 400 });
+        assert_eq!(shipping(1_400, "14.00", "0.00", "2.50"), Split { money: amount("0.50"), points: 200 });
+        assert_eq!(shipping(1_400, "14.00", "2.50", "2.50"), Split { money: amount("0.50"), points: 200 });
+        assert_eq!(shipping(500, "5.00", "0.00", "5.00"), Split { money: amount("5.00"), points: 0 });
+        assert_eq!(shipping(0, "0.00", "0.00", "5.00"), Split { money: amount("5.00"), points: 0 });
     }
 
     #[test]
