@@ -1,15 +1,17 @@
 //! The storage engine that the settings ask for, its clock, its metrics and its health.
 
 use std::fmt;
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
+pub use promox_embedded::{BackupError, Copied};
 use promox_embedded::{EmbeddedEngine, Metrics, OpenError, Options, SledCache};
 use promox_kernel::{Clock, Timestamp};
-use promox_storage::{Cache, Engine as _, Schema};
+use promox_storage::{Cache, Database, Db, Engine, GateEngine, MemoryGates, Schema};
 use serde_json::json;
 
 use crate::config::{Settings, Shares};
@@ -31,9 +33,47 @@ pub fn options(settings: &Settings) -> Options {
     }
 }
 
+/// An open store. What a node needs of it beside transactions is here, so that only this file names an engine.
+#[derive(Clone)]
+pub struct Store(Arc<EmbeddedEngine>);
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an open store")
+    }
+}
+
+impl From<Arc<EmbeddedEngine>> for Store {
+    fn from(engine: Arc<EmbeddedEngine>) -> Self {
+        Self(engine)
+    }
+}
+
+impl Store {
+    /// One of its databases.
+    pub fn database(&self, database: Database) -> Db {
+        self.0.database(database)
+    }
+
+    /// Its engine.
+    pub fn engine(&self) -> Arc<dyn Engine> {
+        self.0.clone()
+    }
+
+    /// Writes a backup of the current state to `out`, on the calling thread; reports to `progress`.
+    pub fn backup(&self, out: &mut dyn Write, progress: impl FnMut(Copied)) -> Result<Copied, BackupError> {
+        self.0.backup(out, progress)
+    }
+}
+
 /// Opens the store in the data directory.
-pub fn open(settings: &Settings, schema: Schema) -> Result<Arc<EmbeddedEngine>, Exit> {
-    EmbeddedEngine::open(options(settings), schema).map_err(Exit::from)
+pub fn open(settings: &Settings, schema: Schema) -> Result<Store, Exit> {
+    EmbeddedEngine::open(options(settings), schema).map(Store).map_err(Exit::from)
+}
+
+/// Where the counters of gates are kept.
+pub fn gates() -> Arc<dyn GateEngine> {
+    Arc::new(MemoryGates::default())
 }
 
 /// The cache beside the store.
@@ -44,8 +84,8 @@ pub fn cache(settings: &Settings) -> Cache {
 /// The node's clock: starts at the later of the wall clock and the newest commit, then runs monotonically. A wall clock
 /// that is far behind the newest commit would make every deadline late, so the start is refused unless
 /// `data.accept_clock` is set.
-pub fn clock(settings: &Settings, engine: &EmbeddedEngine) -> Result<Clock, Exit> {
-    let (last, wall) = (engine.last_commit(), Clock::wall());
+pub fn clock(settings: &Settings, store: &Store) -> Result<Clock, Exit> {
+    let (last, wall) = (store.0.last_commit(), Clock::wall());
     if last.since(wall) > CLOCK_SLACK && !settings.data.accept_clock {
         return Err(Exit::config(format_args!(
             "data.accept_clock: this machine's clock says {wall}, but the store was last written at {last}. \
@@ -56,8 +96,8 @@ pub fn clock(settings: &Settings, engine: &EmbeddedEngine) -> Result<Clock, Exit
 }
 
 /// Adds the engine's metrics and health to the server's. Neither keeps the engine open.
-pub fn observe(engine: &Arc<EmbeddedEngine>, server: &Server) {
-    let (scraped, asked) = (Arc::downgrade(engine), Arc::downgrade(engine));
+pub fn observe(store: &Store, server: &Server) {
+    let (scraped, asked) = (Arc::downgrade(&store.0), Arc::downgrade(&store.0));
     server.metrics().collect(Box::new(Numbers(Box::new(move || scraped.upgrade().map(|engine| engine.metrics())))));
     let health = move || {
         let metrics = asked.upgrade().map(|engine| engine.metrics()).ok_or("the store is closed")?;
@@ -173,7 +213,7 @@ mod tests {
         let engine = open(&settings, Schema::new([]).unwrap()).unwrap();
         let clock = clock(&settings, &engine).unwrap();
         assert!(Clock::wall().since(clock.now()) < CLOCK_SLACK);
-        let numbers = Numbers(Box::new(move || Some(engine.metrics())));
+        let numbers = Numbers(Box::new(move || Some(engine.0.metrics())));
         let mut registry = prometheus_client::registry::Registry::default();
         registry.register_collector(Box::new(numbers));
         let mut text = String::new();

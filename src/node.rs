@@ -9,7 +9,6 @@ use promox_analytics::Analytics;
 use promox_campaign::Campaigns;
 use promox_cart::Carts;
 use promox_coupon::Coupons;
-use promox_embedded::EmbeddedEngine;
 use promox_flashsale::FlashSales;
 use promox_inventory::Inventory;
 use promox_kernel::{Calls, Clock, Cx, Entropy, Error, Job, Node, Registry};
@@ -20,7 +19,8 @@ use promox_product::Products;
 use promox_promotion::Promotions;
 use promox_reward::Rewards;
 use promox_storage::{
-    Cache, ConsumerLoop, Database, Db, DynService, Epochs, EventLog, Schema, Service, TableDef, prune_events,
+    Cache, ConsumerLoop, Database, Db, DynService, Epochs, EventLog, GateEngine, Schema, Service, TableDef,
+    prune_events,
 };
 use promox_store::Store;
 use promox_user::Users;
@@ -54,7 +54,7 @@ fn services() -> Vec<Entry> {
         Entry::of(|with| Notifications::new(with.shop(), setup::mail(with.settings)?).map_err(Exit::config)),
         Entry::of(|with| Ok(Orders::new(with.shop(), with.cache.clone(), with.settings.limits.enabled))),
         Entry::of(|with| Ok(Rewards::new(with.promox()))),
-        Entry::of(|with| Ok(FlashSales::new(with.promox()))),
+        Entry::of(|with| Ok(FlashSales::new(with.promox(), with.gates.clone()))),
         Entry::of(|with| Ok(Analytics::new(with.promox(), EventLog::of(&with.shop())))),
     ]
 }
@@ -62,17 +62,18 @@ fn services() -> Vec<Entry> {
 /// What services are built from.
 struct Parts<'a> {
     settings: &'a Settings,
-    engine: &'a Arc<EmbeddedEngine>,
+    store: &'a engine::Store,
     cache: &'a Cache,
+    gates: Arc<dyn GateEngine>,
 }
 
 impl Parts<'_> {
     fn shop(&self) -> Db {
-        self.engine.database(Database::Ecommerce)
+        self.store.database(Database::Ecommerce)
     }
 
     fn promox(&self) -> Db {
-        self.engine.database(Database::Promox)
+        self.store.database(Database::Promox)
     }
 }
 
@@ -95,7 +96,7 @@ impl Entry {
 /// A running node.
 pub struct Promox {
     node: Arc<Node>,
-    engine: Arc<EmbeddedEngine>,
+    store: engine::Store,
     services: Vec<Arc<dyn DynService>>,
     background: Background,
     auditor: Arc<Auditor>,
@@ -111,8 +112,8 @@ impl fmt::Debug for Promox {
 /// A node's external dependencies: the real ones, or a simulator's.
 #[derive(Debug)]
 pub struct Environment {
-    /// The storage engine.
-    pub engine: Arc<EmbeddedEngine>,
+    /// The open store.
+    pub store: engine::Store,
     /// The clock.
     pub clock: Clock,
     /// The source of randomness.
@@ -131,7 +132,7 @@ impl Promox {
             let cx = Cx::system(&promox.node, "setup", RECOVERY_LIMIT);
             setup::first_admin(&users, &cx, &loaded.settings).await?;
         }
-        engine::observe(&promox.engine, server);
+        engine::observe(&promox.store, server);
         setup::warn_of_test_money(&loaded.settings, server);
         promox.start_background();
         server.open(&promox.node)?;
@@ -161,9 +162,9 @@ impl Promox {
 
     fn assemble(loaded: &Loaded, server: Option<&Server>) -> Result<Self, Exit> {
         let settings = &loaded.settings;
-        let engine = engine::open(settings, schema()?)?;
-        let clock = engine::clock(settings, &engine)?;
-        let environment = Environment { engine, clock, entropy: Entropy::system(), cache: engine::cache(settings) };
+        let store = engine::open(settings, schema()?)?;
+        let clock = engine::clock(settings, &store)?;
+        let environment = Environment { store, clock, entropy: Entropy::system(), cache: engine::cache(settings) };
         Self::on(settings, environment, server)
     }
 
@@ -180,22 +181,22 @@ impl Promox {
         environment: Environment,
         server: Option<&Server>,
     ) -> Result<Self, Exit> {
-        let Environment { engine, clock, entropy, cache } = environment;
+        let Environment { store, clock, entropy, cache } = environment;
         let calls = if settings.server.encode_calls { Calls::Encoded } else { Calls::Direct };
         let node = Node::calling(clock, entropy, calls);
-        let parts = Parts { settings, engine: &engine, cache: &cache };
+        let parts = Parts { settings, store: &store, cache: &cache, gates: engine::gates() };
         let made = services().into_iter().filter(|entry| wanted(entry.name)).map(|entry| (entry.make)(&parts));
         let services = made.collect::<Result<Vec<_>, _>>()?;
-        let auditor = Auditor::new(engine.clone(), schema()?, services.clone());
+        let auditor = Auditor::new(store.engine(), schema()?, services.clone());
         let mut registry = Registry::default();
         services.iter().for_each(|service| service.clone().register(&mut registry));
         for database in Database::ALL {
-            let keeper = idempotency::keeper(engine.database(database));
+            let keeper = idempotency::keeper(store.database(database));
             let own = services.iter().filter(|service| service.database() == database);
             own.for_each(|service| registry.keep_keys(service.name(), &keeper));
         }
         auditor.register(&mut registry);
-        let backups = Backups::new(engine.clone());
+        let backups = Backups::new(store.clone());
         backups.register(&mut registry);
         if let Some(server) = server {
             server.register(&mut registry);
@@ -203,7 +204,7 @@ impl Promox {
         Permissions::register(&mut registry);
         node.install(registry);
         let background = Background::new(&node);
-        Ok(Self { node, engine, services, background, auditor, backups })
+        Ok(Self { node, store, services, background, auditor, backups })
     }
 
     /// Recovers every service, before any request or job.
@@ -264,7 +265,7 @@ impl Promox {
 
     /// One of its databases.
     pub fn database(&self, database: Database) -> Db {
-        self.engine.database(database)
+        self.store.database(database)
     }
 
     /// Checks every invariant.
@@ -301,9 +302,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut settings = Settings::default();
         dir.path().clone_into(&mut settings.data.dir);
-        let engine = engine::open(&settings, schema().unwrap()).unwrap();
+        let store = engine::open(&settings, schema().unwrap()).unwrap();
         let (clock, entropy) = (Clock::manual(promox_kernel::Timestamp::EPOCH), Entropy::seeded(1));
-        let environment = Environment { engine, clock, entropy, cache: Cache::in_memory() };
+        let environment = Environment { store, clock, entropy, cache: Cache::in_memory() };
         let wanted = ["inventory", "user"];
         let promox = Promox::running(&|name| wanted.contains(&name), &settings, environment, None).unwrap();
         promox.recover().await.unwrap();

@@ -7,11 +7,12 @@ use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use promox_embedded::{BackupError, Copied, EmbeddedEngine};
 use promox_kernel::{BodyReader, BodySender, Cx, Download, Error, Handle, Registry, operation, register};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::oneshot;
+
+use crate::engine::{BackupError, Copied, Store};
 
 /// Bytes sent at a time.
 const CHUNK: usize = 256 << 10;
@@ -26,7 +27,7 @@ operation! {
 }
 
 /// Takes backups of an open store.
-pub struct Backups(Arc<EmbeddedEngine>);
+pub struct Backups(Store);
 
 impl fmt::Debug for Backups {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -35,9 +36,9 @@ impl fmt::Debug for Backups {
 }
 
 impl Backups {
-    /// Backups of this engine's store.
-    pub fn new(engine: Arc<EmbeddedEngine>) -> Arc<Self> {
-        Arc::new(Self(engine))
+    /// Backups of this store.
+    pub fn new(store: Store) -> Arc<Self> {
+        Arc::new(Self(store))
     }
 
     /// Registers its operation.
@@ -55,8 +56,8 @@ impl Handle<Backup> for Backups {
     async fn handle(&self, cx: &Cx, _: Backup) -> Result<Download, Error> {
         let (sender, reader) = BodyReader::pair();
         let (begun, begins) = oneshot::channel();
-        let engine = self.0.clone();
-        tokio::task::spawn_blocking(move || send(&engine, sender, begun));
+        let store = self.0.clone();
+        tokio::task::spawn_blocking(move || send(&store, sender, begun));
         // A backup that cannot start is refused; once bytes have been sent, a failure can only break the stream.
         begins.await.map_err(Error::internal)??;
         let file_name = Some(file_name(cx.now));
@@ -72,10 +73,10 @@ pub fn file_name(now: promox_kernel::Timestamp) -> String {
 
 type Begun = oneshot::Sender<Result<(), Error>>;
 
-fn send(engine: &EmbeddedEngine, sender: BodySender, begun: Begun) {
+fn send(store: &Store, sender: BodySender, begun: Begun) {
     let mut sink = Sink { sender, begun: Some(begun) };
     let mut out = BufWriter::with_capacity(CHUNK, &mut sink);
-    let written = engine.backup(&mut out, |_| {});
+    let written = store.backup(&mut out, |_| {});
     // The buffered rest of a failed backup must not look like its end.
     let _ = out.into_parts();
     if let Err(error) = written {

@@ -22,7 +22,7 @@ use promox_product::{IndexPlace, Products};
 use promox_promotion::Promotions;
 use promox_reward::Rewards;
 use promox_storage::{
-    Cache, ConsumerLoop, Database, DynService, Engine, Epochs, EventLog, MemoryEngine, Report, Service, Tx,
+    Cache, ConsumerLoop, Database, DynService, Engine, Epochs, EventLog, MemoryEngine, MemoryGates, Report, Service, Tx,
 };
 use promox_store::{Store, StoreSettings};
 use promox_user::{UserSettings, Users};
@@ -54,7 +54,8 @@ impl Shop {
         let promotions = Promotions::new(promox.clone());
         let products = Products::new(shop.clone(), &IndexPlace::Memory, Epochs::of(&promox)).unwrap();
         let (analytics, rewards) = (Analytics::new(promox.clone(), EventLog::of(&shop)), Rewards::new(promox.clone()));
-        let (campaigns, flash_sales) = (Campaigns::new(promox.clone()), FlashSales::new(promox.clone()));
+        let (campaigns, flash_sales) =
+            (Campaigns::new(promox.clone()), FlashSales::new(promox.clone(), Arc::new(MemoryGates::default())));
         let coupons = Coupons::new(promox.clone(), cache.clone(), false);
         let (carts, inventory) = (Carts::new(shop.clone()), Inventory::new(shop.clone()));
         let orders = Orders::new(shop.clone(), cache.clone(), false);

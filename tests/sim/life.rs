@@ -84,7 +84,7 @@ impl Life {
         let assembled = EmbeddedEngine::assemble(options, &schema().unwrap());
         let Assembled { engine, writer, checkpointer } = assembled.expect("what a power cut left is opened");
         let World { settings, clock, entropy, cache, .. } = world.clone();
-        let environment = Environment { engine: engine.clone(), clock: clock.clone(), entropy, cache };
+        let environment = Environment { store: engine.clone().into(), clock: clock.clone(), entropy, cache };
         let promox = Arc::new(Promox::on(&settings, environment, None).expect("a node"));
         let background = Background::new(promox.node());
         let (disk, idle, still) = (disk.faulty().clone(), 0, true);

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 
 use promox_contract::ids::{CampaignId, FlashSaleId, VariantId};
 use promox_kernel::Sku;
-use promox_storage::{Gate, GateGroup, GivenBack};
+use promox_storage::{GateCounts, GivenBack, LoadedGates};
 
 use crate::records::{FlashItem, FlashSale, UserCount};
 
 /// The gates of the running sales.
 pub(crate) type Gates = promox_storage::Gates<FlashSaleId, SaleFacts>;
-/// The gates of a sale, one per item.
-pub(crate) type SaleGate = GateGroup<SaleFacts>;
+/// The gates of a sale, one per item, as its rows have them.
+pub(crate) type SaleGates = LoadedGates<SaleFacts>;
 /// Units that can be reserved again.
 pub(crate) type Freed = GivenBack<FlashSaleId>;
 
@@ -37,15 +37,16 @@ impl SaleFacts {
 }
 
 /// Reads the gates from the rows.
-pub(crate) fn read(sale: &FlashSale, items: &[FlashItem], users: &[UserCount]) -> SaleGate {
-    let gate = |item: &FlashItem| {
-        let counts = users.iter().filter(|count| count.item == item.item);
-        Gate::new(item.left(), item.per_user_limit, counts.map(|count| (count.user_id, count.taken)))
+pub(crate) fn read(sale: &FlashSale, items: &[FlashItem], users: &[UserCount]) -> SaleGates {
+    let counts = |item: &FlashItem| {
+        let users = users.iter().filter(|count| count.item == item.item);
+        let users = users.map(|count| (count.user_id, count.taken)).collect();
+        GateCounts { left: item.left(), limit: item.per_user_limit, users }
     };
     let facts = SaleFacts {
         campaign_id: sale.campaign_id,
         numbers: items.iter().map(|item| (item.sku.clone(), item.item)).collect(),
         by_variant: items.iter().map(|item| (item.variant_id, item.item)).collect(),
     };
-    GateGroup::new(facts, items.iter().map(gate).collect())
+    LoadedGates { about: facts, gates: items.iter().map(counts).collect() }
 }

@@ -1,7 +1,5 @@
 //! Operation handlers: one read or one write each, except those that allocate stock between two writes.
 
-use std::sync::Arc;
-
 use promox_contract::buyer::Buyer;
 use promox_contract::campaign::GetCampaignStates;
 use promox_contract::codes;
@@ -23,7 +21,7 @@ use crate::api::{
 };
 use crate::commands::holds::Reserver;
 use crate::commands::{claims, holds, sales};
-use crate::gates::{self, Freed, SaleFacts, SaleGate};
+use crate::gates::{self, Freed, SaleFacts, SaleGates};
 use crate::records::{Draft, FlashItem, FlashSale, MAX_CLAIMED, SaleStatus, Terms, UserCount};
 use crate::reject;
 use crate::stocking::Stocked;
@@ -31,8 +29,6 @@ use crate::{FlashSales, queries, rules, stream};
 
 /// Users' counts that one read of a gate takes.
 const COUNTS: usize = 10_000;
-/// How often a gate is read again because units were released meanwhile.
-const READINGS: usize = 4;
 
 impl Handle<ListSales> for FlashSales {
     async fn handle(&self, cx: &Cx, op: ListSales) -> Result<Page<SaleView>, Error> {
@@ -163,7 +159,7 @@ impl FlashSales {
             Ok(queries::view(tx, sale)?)
         };
         let view = self.db.answer(cx, work).await?;
-        self.gates.forget(id);
+        self.gates.forget(id).await;
         Ok(view)
     }
 }
@@ -193,12 +189,13 @@ impl Handle<CreateReservation> for FlashSales {
         let CreateReservation { id, sku, quantity } = op;
         let user = cx.principal.user().ok_or_else(not_a_user)?;
         rules::check_quantity(quantity)?;
-        let gate = self.gate(id).await?;
-        let item = number(cx, gate.about(), &sku).await?;
-        if let Some(campaign) = gate.about().campaign_id {
+        let load = || self.read_gates(id);
+        let sale = self.gates.open(id, load).await?;
+        let item = number(cx, &sale, &sku).await?;
+        if let Some(campaign) = sale.campaign_id {
             check_campaign(cx, campaign, user).await?;
         }
-        let pass = gate.take(item, user, quantity).await.map_err(reject::by_gate)?;
+        let pass = self.gates.take((id, item), user, quantity, load).await?.map_err(reject::by_gate)?;
         let reserver = Reserver { user_id: user, others: other_accounts(cx, user).await? };
         let reserve = move |tx: &mut Tx<'_>| {
             let made = holds::reserve(tx, id, item, &reserver, quantity)?;
@@ -206,13 +203,14 @@ impl Handle<CreateReservation> for FlashSales {
         };
         let answer = self.db.answer(cx, reserve).await;
         match &answer {
-            Ok(_) => {
-                pass.use_up();
-                self.gates.taken_from(id, &gate);
+            Ok(_) => pass.keep().await,
+            Err(error) => {
+                pass.give_back().await;
+                if error.is_decided() {
+                    // The rows are authoritative: read the gate from them again.
+                    self.gates.forget(id).await;
+                }
             }
-            // The rows are authoritative: read the gate from them again.
-            Err(error) if error.is_decided() => self.gates.forget(id),
-            Err(_) => {}
         }
         answer
     }
@@ -259,25 +257,8 @@ fn not_a_user() -> Error {
 }
 
 impl FlashSales {
-    /// The gate of a running sale, read from the rows when it is missing.
-    async fn gate(&self, id: FlashSaleId) -> Result<Arc<SaleGate>, Error> {
-        if let Some(gate) = self.gates.get(id) {
-            return Ok(gate);
-        }
-        let mut readings = 0;
-        loop {
-            let given = self.gates.given();
-            let gate = Arc::new(self.read_gate(id).await?);
-            readings += 1;
-            match self.gates.install(id, &gate, given).await {
-                Some(standing) => return Ok(standing),
-                None if readings == READINGS => return Ok(gate),
-                None => {}
-            }
-        }
-    }
-
-    async fn read_gate(&self, id: FlashSaleId) -> Result<SaleGate, Error> {
+    /// The gates of a running sale, as the rows have them.
+    async fn read_gates(&self, id: FlashSaleId) -> Result<SaleGates, Error> {
         let (sale, items) = self.db.read(|tx| open(tx, id)).await?;
         let mut users: Vec<UserCount> = Vec::new();
         loop {
@@ -294,23 +275,20 @@ impl FlashSales {
     /// Reads the gates of all running sales, before the node is ready, so that no buyer waits for it.
     pub(crate) async fn open_gates(&self) -> Result<(), Error> {
         for sale in self.db.read(queries::open).await? {
-            self.gate(sale.id).await?;
+            self.gates.open(sale.id, || self.read_gates(sale.id)).await?;
         }
         Ok(())
     }
 
-    /// A write that releases units, in the rows and then at the gates.
-    async fn freeing<F>(&self, cx: &Cx, lane: Lane, work: F) -> Result<(), Error>
+    /// A write that releases units, in the rows and then at the gates. Returns how many reservations it ended.
+    pub(crate) async fn freeing<F>(&self, cx: &Cx, lane: Lane, work: F) -> Result<usize, Error>
     where
         F: Fn(&mut Tx<'_>) -> Result<Vec<Freed>, Error> + Send + 'static,
     {
-        let doubt = self.gates.in_doubt();
+        let doubt = self.gates.doubt().await;
         let freed = self.db.write_in(cx, lane, work).await;
-        if let Ok(freed) = &freed {
-            self.gates.give(freed.iter().cloned()).await;
-        }
-        doubt.settle();
-        freed.map(drop)
+        doubt.settle(&freed).await;
+        Ok(freed?.len())
     }
 }
 
@@ -326,7 +304,7 @@ fn open(tx: &Tx<'_>, id: FlashSaleId) -> Result<(FlashSale, Vec<FlashItem>), Err
 impl Handle<ReleaseReservation> for FlashSales {
     async fn handle(&self, cx: &Cx, op: ReleaseReservation) -> Result<(), Error> {
         let user = cx.principal.user().ok_or_else(not_a_user)?;
-        self.freeing(cx, Lane::Normal, move |tx| holds::release(tx, op.id, op.rid, user)).await
+        self.freeing(cx, Lane::Normal, move |tx| holds::release(tx, op.id, op.rid, user)).await.map(drop)
     }
 }
 
@@ -392,6 +370,6 @@ fn check_named(named: usize) -> Result<(), Error> {
 
 impl Handle<ReleaseFlashReservations> for FlashSales {
     async fn handle(&self, cx: &Cx, op: ReleaseFlashReservations) -> Result<(), Error> {
-        self.freeing(cx, Lane::Normal, move |tx| claims::release(tx, op.order_id)).await
+        self.freeing(cx, Lane::Normal, move |tx| claims::release(tx, op.order_id)).await.map(drop)
     }
 }

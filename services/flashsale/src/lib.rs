@@ -6,7 +6,7 @@
 //! Invariants:
 //! - 0 ≤ taken ≤ allocated; taken = active reservations + purchases; nobody exceeds the limit. A reservation is decided
 //!   in its transaction, by these rows alone, and answered when they are durable;
-//! - the gate in memory refuses and never accepts. It is read from the rows before the node is ready, and again when in
+//! - the gate refuses and never accepts. It is read from the rows before the node is ready, and again when in
 //!   doubt;
 //! - a sale is listed only when its stock is allocated in the inventory: one pinned reservation there, `flash-sale:7`;
 //! - a reservation lasts until it expires or the sale ends. An order that names it claims it, and it then stays valid
@@ -41,7 +41,7 @@ use promox_contract::flashsale::{
 };
 use promox_contract::ids::FlashSaleId;
 use promox_kernel::{Cx, Error, Job, Listeners, Registry, register};
-use promox_storage::{Consumer, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
+use promox_storage::{Consumer, Database, Db, GateEngine, Record, Report, Service, StoreError, TableDef, Tx};
 
 use crate::api::{
     CancelSale, CreateReservation, CreateSale, DeleteSale, FollowSale, GetSale, ListActiveSales, ListSales,
@@ -58,9 +58,10 @@ pub struct FlashSales {
 }
 
 impl FlashSales {
-    /// Creates the service on its database.
-    pub fn new(db: Db) -> Arc<Self> {
-        Arc::new(Self { db, gates: Gates::default(), listeners: Listeners::at_most(stream::MAX_LISTENERS) })
+    /// Creates the service on its database, with the counters of its gates in an engine.
+    pub fn new(db: Db, gates: Arc<dyn GateEngine>) -> Arc<Self> {
+        let (gates, listeners) = (Gates::new(gates, "flash sale"), Listeners::at_most(stream::MAX_LISTENERS));
+        Arc::new(Self { db, gates, listeners })
     }
 }
 

@@ -12,7 +12,6 @@ use promox_kernel::{Claim, Cx, Error};
 use promox_storage::{Lane, Tx};
 
 use crate::commands::{claims, holds, sales};
-use crate::gates::Freed;
 use crate::records::{FlashPurchase, FlashSale, PurchaseStatus, SaleStatus, Terms};
 use crate::reject;
 use crate::{FlashSales, queries, rules};
@@ -86,14 +85,14 @@ impl FlashSales {
         let status = self.db.write(cx, move |tx| sales::advance(tx, id)).await?;
         let over = matches!(status, SaleStatus::Ended | SaleStatus::Cancelled);
         if over {
-            self.gates.forget(id);
+            self.gates.forget(id).await;
         }
         Ok(over)
     }
 
     /// Settles a sale that is over: reservations end, purchases leave the stock, and the rest returns to it.
     async fn close(&self, cx: &Cx, id: FlashSaleId) -> Result<bool, Error> {
-        self.gates.forget(id);
+        self.gates.forget(id).await;
         if self.expire(cx, id).await? == holds::SWEEP {
             return Ok(true);
         }
@@ -108,13 +107,7 @@ impl FlashSales {
 
     /// Ends reservations of one sale, a bounded batch. Returns how many.
     pub(crate) async fn expire(&self, cx: &Cx, id: FlashSaleId) -> Result<usize, Error> {
-        let doubt = self.gates.in_doubt();
-        let freed: Result<Vec<Freed>, Error> = self.db.write_in(cx, Lane::Bulk, move |tx| holds::expire(tx, id)).await;
-        if let Ok(freed) = &freed {
-            self.gates.give(freed.iter().cloned()).await;
-        }
-        doubt.settle();
-        Ok(freed?.len())
+        self.freeing(cx, Lane::Bulk, move |tx| holds::expire(tx, id)).await
     }
 
     /// Reports purchases and reversals to the inventory, one batch per sale. Returns whether there is more.

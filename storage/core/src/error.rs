@@ -55,6 +55,13 @@ pub enum StoreError {
     Io(String),
 }
 
+impl StoreError {
+    /// Whether a service's error says that it is unknown whether its transaction was committed.
+    pub fn is_unknown(error: &Error) -> bool {
+        error.code() == codes::OUTCOME_UNKNOWN
+    }
+}
+
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -48,7 +48,10 @@ pub use epochs::Epochs;
 pub use error::StoreError;
 pub use event::{Event, EventByEnd, NewEvent};
 pub use event_log::EventLog;
-pub use gates::{Gate, GateDoubt, GateGroup, GatePass, GateRefusal, Gates, GivenBack};
+pub use gates::{
+    DoubtId, Gate, GateCounts, GateDoubt, GateEngine, GateFuture, GateKey, GateLoad, GateMark, GatePass, GateRefusal,
+    GateUnits, Gates, GivenBack, LoadedGates, MemoryGates, Taking,
+};
 pub use holds::{Begin, Hold, HoldState, HoldStep};
 pub use ids::{IdBlocks, IdPool, take_ids};
 pub use memory::MemoryEngine;

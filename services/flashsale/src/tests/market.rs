@@ -18,9 +18,9 @@ use promox_contract::product::{DescribeSkus, SkuDescriptions};
 use promox_contract::store::{GetStoreProfile, StoreProfile};
 use promox_contract::user::{AccountIds, DescribeUsers, FindAccounts, UserDescription, UserDescriptions};
 use promox_kernel::{Cx, Error, Sku, Timestamp, UserId};
-use promox_storage::{Database, Service as _, Tx};
+use promox_storage::{Database, Gate, GateEngine, MemoryGates, Service as _, Tx};
 use promox_testkit::sample::{amount, email, order_fact, sku, sku_description, store_facts, user_description};
-use promox_testkit::{Databases, Harness, Setup};
+use promox_testkit::{Harness, Setup};
 
 use crate::FlashSales;
 use crate::api::{
@@ -28,7 +28,7 @@ use crate::api::{
 };
 use crate::gates;
 use crate::queries;
-use crate::records::UserCount;
+use crate::records::{FlashHold, UserCount};
 
 /// The warehouse's stock, the allocations, and what was sold of them.
 #[derive(Debug, Default)]
@@ -165,6 +165,8 @@ fn user(id: UserId) -> UserDescription {
 /// A running node with flash sales.
 pub(super) struct Market {
     harness: Harness<FlashSales>,
+    /// Where the counters of the gates are.
+    counters: Arc<MemoryGates>,
     pub(super) around: Arc<Around>,
 }
 
@@ -195,13 +197,15 @@ pub(super) fn plan(items: Vec<SaleItemInput>) -> CreateSale {
     }
 }
 
-fn service(databases: &Databases) -> Arc<FlashSales> {
-    FlashSales::new(databases.promox.clone())
-}
-
 impl Market {
     /// A warehouse with a hundred A and a hundred B.
     pub(super) fn open() -> Self {
+        let counters = Arc::new(MemoryGates::default());
+        Self::over(counters.clone(), counters)
+    }
+
+    /// A market whose gates are in this engine, and their counters in memory.
+    pub(super) fn over(engine: Arc<dyn GateEngine>, counters: Arc<MemoryGates>) -> Self {
         let around = Arc::new(Around::default());
         around.warehouse.lock().free = BTreeMap::from([(sku("A"), 100), (sku("B"), 100)]);
         let harness = Setup::at_time(START)
@@ -219,15 +223,16 @@ impl Market {
             .answer_from(&around, Around::return_sold)
             .answer_from(&around, Around::end)
             .shared(&[promox_contract::flashsale::ALLOCATED, promox_contract::flashsale::TAKEN])
-            .start(service);
-        Self { harness, around }
+            .start(|databases| FlashSales::new(databases.promox.clone(), engine));
+        Self { harness, counters, around }
     }
 
     /// The same store after a restart.
     pub(super) async fn reopen(self) -> Self {
-        let harness = self.restart(service);
+        let counters = Arc::new(MemoryGates::default());
+        let harness = self.restart(|databases| FlashSales::new(databases.promox.clone(), counters.clone()));
         harness.service.recover(&harness.cx()).await.unwrap();
-        Self { harness, around: self.around }
+        Self { harness, counters, around: self.around }
     }
 
     pub(super) async fn make(&self, items: Vec<SaleItemInput>) -> FlashSaleId {
@@ -312,20 +317,29 @@ impl Market {
         types.iter().map(|kind| kind.trim_start_matches("FLASH_SALE_").to_owned()).collect()
     }
 
+    /// What is left at each gate of a sale, and what users have of it.
+    pub(super) fn counters(&self, id: FlashSaleId) -> Option<Vec<(i64, Vec<(UserId, i64)>)>> {
+        self.counters.state(self.service.gates.key(id))
+    }
+
+    /// Who has a reservation.
+    pub(super) async fn holder(&self, id: FlashReservationId) -> i64 {
+        let hold = self.db.read(|tx| tx.get::<FlashHold>(&id)).await.unwrap();
+        hold.unwrap().user_id.0
+    }
+
     /// The auditor finds nothing, and every gate agrees with the rows.
     pub(super) fn verify(&self) {
         self.harness.verify();
         let reader = self.db.long_read().unwrap();
         let tx = Tx::unbounded(&*reader, Database::Promox);
         for sale in queries::open(&tx).unwrap() {
-            let Some(gate) = self.service.gates.get(sale.id) else { continue };
+            let Some(counters) = self.counters(sale.id) else { continue };
             let items = queries::items(&tx, sale.id).unwrap();
             let users: Vec<UserCount> = tx.scan().prefix(sale.id).rows().collect::<Result<_, _>>().unwrap();
-            let rows = gates::read(&sale, &items, &users);
-            for item in &items {
-                let [gate, rows] = [&*gate, &rows].map(|gate| gate.gate(item.item).unwrap().state());
-                assert_eq!(gate, rows, "sale {}, {}", sale.id, item.sku);
-            }
+            let rows = gates::read(&sale, &items, &users).gates.into_iter();
+            let rows: Vec<_> = rows.map(|it| Gate::new(it.left, it.limit, it.users).state()).collect();
+            assert_eq!(counters, rows, "sale {}", sale.id);
         }
     }
 }

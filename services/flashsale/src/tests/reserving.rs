@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use super::market::{Market, START, item};
 use crate::api::SaleStatus;
 use promox_storage::Service as _;
+use promox_storage::conformance::FarGates;
 
 fn codes(results: &[Result<FlashReservationId, Error>]) -> (usize, usize, usize) {
     let count =
@@ -191,7 +192,7 @@ async fn the_gate_agrees_with_the_rows_after_a_restart() {
     market.release_reservation(id, 1, rid).await.unwrap();
     market.granted(id, 1, 2).await;
     let market = market.reopen().await;
-    assert!(market.service.gates.get(id).is_some(), "read before the node is ready");
+    assert!(market.counters(id).is_some(), "read before the node is ready");
     market.verify();
     assert_eq!(market.reserve(id, 1, 2).await.unwrap_err().code(), "LIMIT_REACHED");
     market.granted(id, 1, 1).await;
@@ -206,11 +207,47 @@ async fn a_gate_in_doubt_is_read_again() {
     let rid = market.granted(id, 1, 2).await;
     // The rows release the units, but the gate is not told.
     let user = promox_kernel::UserId(1);
-    let doubt = market.service.gates.in_doubt();
+    let doubt = market.service.gates.doubt().await;
     let give = move |tx: &mut promox_storage::Tx<'_>| crate::commands::holds::release(tx, id, rid, user).map(drop);
     market.db.write(&market.cx(), give).await.unwrap();
     assert_eq!(market.reserve(id, 2, 1).await.unwrap_err().code(), "SOLD_OUT", "the gate does not know");
     drop(doubt);
     market.granted(id, 2, 1).await;
+    market.verify();
+}
+
+/// Two nodes whose gates are in one place that loses its counters again and again, on one database.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nodes_that_share_gates_sell_what_there_is_and_no_more() {
+    let far = FarGates::default();
+    let market = Market::over(far.node(), far.store().clone());
+    let other = crate::FlashSales::new(market.db.clone(), far.node());
+    let id = market.started(vec![item("A", 50, Some(2))]).await;
+    let mut buyers = JoinSet::new();
+    for number in 0..300 {
+        let (node, other, cx) = (market.node.clone(), other.clone(), market.user(1 + number % 150));
+        let store = far.store().clone();
+        buyers.spawn(async move {
+            if number % 20 == 0 {
+                store.clear();
+            }
+            let wanted = Market::reservation(id, "A", 1);
+            let made = if number % 2 == 0 {
+                node.registry()?.call(cx, wanted).await
+            } else {
+                promox_kernel::Handle::handle(&*other, &cx, wanted).await
+            };
+            made.map(|made| made.reservation_id)
+        });
+    }
+    let results = buyers.join_all().await;
+    assert_eq!(codes(&results), (50, 250, 0));
+    assert_eq!((market.first(id).await, market.sale(id).await.status), ((0, 0), SaleStatus::SoldOut));
+    market.verify();
+    let rid = results.into_iter().find_map(Result::ok).unwrap();
+    let holder = market.holder(rid).await;
+    market.release_reservation(id, holder, rid).await.unwrap();
+    let again = promox_kernel::Handle::handle(&*other, &market.user(1_000), Market::reservation(id, "A", 1)).await;
+    again.unwrap();
     market.verify();
 }

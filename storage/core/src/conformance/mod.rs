@@ -16,6 +16,7 @@
 mod cache;
 mod chains;
 mod events;
+mod gates;
 mod holds;
 mod limits;
 mod reads;
@@ -34,6 +35,7 @@ use promox_kernel::{Clock, Cx, Entropy, Node, Timestamp};
 use crate::{Database, Db, Engine, StoreError, Tx};
 
 pub use cache::check as check_cache;
+pub use gates::{FarGates, check as check_gates};
 pub use holds::{HoldAct, check_holds};
 pub use remote::RemoteEngine;
 pub use tables::TABLES;

@@ -1,78 +1,42 @@
-//! Gates: in-memory counters that let a flash sale refuse at once, but never accept.
+//! Gates: counters that let a flash sale refuse at once, but never accept.
 //!
-//! Accepting takes a hold row, committed by an ordinary transaction while its [`GatePass`] is held. Gates are not
-//! stored: they are loaded from those rows, before the node is ready and again when in doubt. Operations that are a
-//! round trip to gates shared by nodes are `async` here too.
+//! Accepting takes a hold row, committed by an ordinary transaction while its [`GatePass`] is held. The counters are not
+//! stored with the rows: they are loaded from them, before the node is ready and again when in doubt. They are kept by a
+//! [`GateEngine`], in memory ([`MemoryGates`]) or for all nodes in one place.
+//!
+//! The row is decided by rows alone, so its transaction asks no gate. What a load of counters may have missed is found
+//! afterwards, when the pass is settled: by the load that its units were taken from.
 
+mod engine;
 mod gate;
+mod memory;
 mod sync;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::future::Future;
 use std::hash::Hash;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
-use promox_kernel::UserId;
+use promox_kernel::{Error, UserId};
 
+use crate::StoreError;
+
+pub use engine::{DoubtId, GateCounts, GateEngine, GateFuture, GateKey, GateLoad, GateMark, GateUnits, Taking};
 pub use gate::{Gate, GateRefusal};
+pub use memory::MemoryGates;
 
-/// The gates of one group, those of one sale, with metadata `about` it.
-#[derive(Debug)]
-pub struct GateGroup<M> {
-    about: M,
-    gates: Vec<Gate>,
-}
+/// How often counters are loaded again because something was returned meanwhile; then the rows decide alone.
+const LOADS: usize = 4;
 
-impl<M> GateGroup<M> {
-    /// The gates and metadata loaded from the rows.
-    pub fn new(about: M, gates: Vec<Gate>) -> Self {
-        Self { about, gates }
-    }
-
-    /// The metadata.
-    pub fn about(&self) -> &M {
-        &self.about
-    }
-
-    /// A gate by its number.
-    pub fn gate(&self, number: u32) -> Option<&Gate> {
-        self.gates.get(usize::try_from(number).ok()?)
-    }
-
-    /// Takes units, which are returned unless the pass is used.
-    #[allow(clippy::unused_async, reason = "gates shared by nodes need the network")]
-    pub async fn take(self: &Arc<Self>, gate: u32, user: UserId, quantity: u32) -> Result<GatePass<M>, GateRefusal> {
-        self.gate(gate).map_or(Ok(()), |gate| gate.take(user, quantity))?;
-        Ok(GatePass { group: self.clone(), gate, user, quantity, used: false })
-    }
-}
-
-/// Units taken from a gate; dropping it returns them.
-#[derive(Debug)]
-#[must_use = "a pass that is dropped gives back"]
-pub struct GatePass<M> {
-    group: Arc<GateGroup<M>>,
-    gate: u32,
-    user: UserId,
-    quantity: u32,
-    used: bool,
-}
-
-impl<M> GatePass<M> {
-    /// The hold row is durable: the units stay taken.
-    pub fn use_up(mut self) {
-        self.used = true;
-    }
-}
-
-impl<M> Drop for GatePass<M> {
-    fn drop(&mut self) {
-        if let (false, Some(gate)) = (self.used, self.group.gate(self.gate)) {
-            gate.give(self.user, self.quantity);
-        }
-    }
+/// The counters of a group and facts about it, as the rows have them.
+#[derive(Clone, Debug)]
+pub struct LoadedGates<M> {
+    /// What is known of the group. It must not change while the group has gates.
+    pub about: M,
+    /// Its gates, in their order.
+    pub gates: Vec<GateCounts>,
 }
 
 /// Units that the rows have returned.
@@ -88,106 +52,164 @@ pub struct GivenBack<K> {
     pub quantity: u32,
 }
 
-/// All gates, in groups by `K`.
+/// Gates in groups by `K`, with facts `M` about each group.
 pub struct Gates<K, M> {
-    groups: RwLock<HashMap<K, Arc<GateGroup<M>>>>,
-    /// Counts returns, and units taken from gates that have been replaced: a gate loaded in the meantime may have
-    /// missed them.
-    given: AtomicU64,
-}
-
-impl<K, M> Default for Gates<K, M> {
-    fn default() -> Self {
-        Self { groups: RwLock::default(), given: AtomicU64::default() }
-    }
+    engine: Arc<dyn GateEngine>,
+    kind: &'static str,
+    known: RwLock<HashMap<K, Arc<M>>>,
 }
 
 impl<K, M> fmt::Debug for Gates<K, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} groups of gates", self.groups.read().len())
+        write!(f, "gates of each {} in {:?}", self.kind, self.engine)
     }
 }
 
-impl<K: Eq + Hash, M> Gates<K, M> {
-    /// A group that was installed and not dropped.
-    pub fn get(&self, group: K) -> Option<Arc<GateGroup<M>>> {
-        self.groups.read().get(&group).cloned()
+impl<K: Copy + Eq + Hash + Into<i64>, M> Gates<K, M> {
+    /// Gates whose counters an engine keeps. `kind` tells them from others in it.
+    pub fn new(engine: Arc<dyn GateEngine>, kind: &'static str) -> Self {
+        Self { engine, kind, known: RwLock::default() }
     }
 
-    /// The number of returns so far: read it before loading the rows of a group.
-    pub fn given(&self) -> u64 {
-        self.given.load(Ordering::Acquire)
+    /// The key of a group in the engine.
+    pub fn key(&self, group: K) -> GateKey {
+        GateKey { kind: self.kind, id: group.into() }
     }
 
-    /// Installs a group, unless there is one, or units were returned since `given`. The installed one, if any.
-    #[allow(clippy::unused_async, reason = "gates shared by nodes need the network")]
-    pub async fn install(&self, group: K, gates: &Arc<GateGroup<M>>, given: u64) -> Option<Arc<GateGroup<M>>> {
-        let mut groups = self.groups.write();
-        if let Some(known) = groups.get(&group) {
-            // Others have taken from it since these were loaded.
-            return Some(known.clone());
-        }
-        if self.given() != given {
-            return None;
-        }
-        groups.insert(group, gates.clone());
-        Some(gates.clone())
-    }
-
-    /// Units were taken from these gates for good. If the group has been replaced or is being loaded, the new gates may
-    /// have missed them: they are loaded again.
-    pub fn taken_from(&self, group: K, gates: &Arc<GateGroup<M>>) {
-        let stands = |groups: &HashMap<K, Arc<GateGroup<M>>>| {
-            groups.get(&group).is_some_and(|current| Arc::ptr_eq(current, gates))
-        };
-        if stands(&self.groups.read()) {
-            return;
-        }
-        let mut groups = self.groups.write();
-        if !stands(&groups) {
-            self.given.fetch_add(1, Ordering::AcqRel);
-            groups.remove(&group);
+    /// The facts about a group, which is loaded if this node does not know it.
+    pub async fn open<E, F>(&self, group: K, load: impl Fn() -> F) -> Result<Arc<M>, E>
+    where
+        F: Future<Output = Result<LoadedGates<M>, E>>,
+    {
+        let known = self.known.read().get(&group).cloned();
+        match known {
+            Some(about) => Ok(about),
+            None => self.load(group, load).await,
         }
     }
 
-    /// Drops a group: it is loaded from the rows when it is needed again.
-    pub fn forget(&self, group: K) {
-        self.groups.write().remove(&group);
-    }
-
-    /// Returns the units that the rows have returned.
-    #[allow(clippy::unused_async, reason = "gates shared by nodes need the network")]
-    pub async fn give(&self, given: impl IntoIterator<Item = GivenBack<K>>) {
-        let groups = self.groups.read();
-        self.given.fetch_add(1, Ordering::AcqRel);
-        for it in given {
-            if let Some(gate) = groups.get(&it.group).and_then(|group| group.gate(it.gate)) {
-                gate.give(it.user, it.quantity);
+    async fn load<E, F>(&self, group: K, load: impl Fn() -> F) -> Result<Arc<M>, E>
+    where
+        F: Future<Output = Result<LoadedGates<M>, E>>,
+    {
+        let mut loads = 0;
+        loop {
+            let mark = self.engine.mark().await;
+            let LoadedGates { about, gates } = load().await?;
+            loads += 1;
+            if self.engine.install(self.key(group), gates, mark).await || loads == LOADS {
+                let about = Arc::new(about);
+                self.known.write().insert(group, about.clone());
+                return Ok(about);
             }
         }
     }
 
-    /// Call before rows return units, and settle it when the gates have been updated.
-    pub fn in_doubt(&self) -> GateDoubt<'_, K, M> {
-        GateDoubt(Some(self))
+    /// Takes units, or says why not. Counters that the engine does not have are loaded; the outer error is the load's.
+    pub async fn take<E, F>(
+        &self,
+        (group, gate): (K, u32),
+        user: UserId,
+        quantity: u32,
+        load: impl Fn() -> F,
+    ) -> Result<Result<GatePass, GateRefusal>, E>
+    where
+        F: Future<Output = Result<LoadedGates<M>, E>>,
+    {
+        let units = GateUnits { group: self.key(group), gate, user, quantity };
+        let mut taking = self.engine.take(units).await;
+        if taking == Taking::Absent {
+            self.load(group, load).await?;
+            taking = self.engine.take(units).await;
+        }
+        let from = match taking {
+            Taking::Taken(from) => Some(from),
+            Taking::Refused(refusal) => return Ok(Err(refusal)),
+            Taking::Absent => None,
+        };
+        Ok(Ok(GatePass { engine: self.engine.clone(), units, from, open: true }))
+    }
+
+    /// Drops a group: it is loaded from the rows when it is needed again.
+    pub async fn forget(&self, group: K) {
+        self.known.write().remove(&group);
+        self.engine.forget(self.key(group)).await;
+    }
+
+    /// To be called before a transaction that may return units, and settled with its result.
+    pub async fn doubt(&self) -> GateDoubt<'_, K, M> {
+        GateDoubt { gates: self, open: Some(self.engine.doubt().await) }
     }
 }
 
-/// Drops all gates when it is dropped: whoever should have updated them was cancelled.
+/// Units taken from a gate, or let through where there were no counters. Settle it; one that is dropped instead, because
+/// its caller was cancelled, gives back in the background.
 #[derive(Debug)]
-pub struct GateDoubt<'a, K, M>(Option<&'a Gates<K, M>>);
+#[must_use = "a pass that is dropped gives back"]
+pub struct GatePass {
+    engine: Arc<dyn GateEngine>,
+    units: GateUnits,
+    from: Option<GateLoad>,
+    open: bool,
+}
 
-impl<K, M> GateDoubt<'_, K, M> {
-    /// The gates are up to date, or there is nothing to update.
-    pub fn settle(mut self) {
-        self.0 = None;
+impl GatePass {
+    /// The hold row is durable: the units stay taken.
+    pub async fn keep(mut self) {
+        self.open = false;
+        self.engine.keep(self.units, self.from).await;
+    }
+
+    /// There is no hold row: the units are returned.
+    pub async fn give_back(mut self) {
+        self.open = false;
+        if let Some(from) = self.from {
+            self.engine.give_back(self.units, from).await;
+        }
+    }
+}
+
+impl Drop for GatePass {
+    fn drop(&mut self) {
+        if let (true, Some(from)) = (self.open, self.from) {
+            self.engine.abandon(self.units, from);
+        }
+    }
+}
+
+/// A transaction that may return units. If it is dropped unsettled, because whoever should have updated the gates was
+/// cancelled, all counters are loaded again.
+#[derive(Debug)]
+#[must_use = "a doubt that is dropped drops all counters"]
+pub struct GateDoubt<'a, K, M> {
+    gates: &'a Gates<K, M>,
+    open: Option<DoubtId>,
+}
+
+impl<K: Copy + Eq + Hash + Into<i64>, M> GateDoubt<'_, K, M> {
+    /// Returns what the transaction has returned in the rows. If it is unknown whether it was committed, the doubt stays.
+    pub async fn settle(mut self, freed: &Result<Vec<GivenBack<K>>, Error>) {
+        let units = |it: &GivenBack<K>| GateUnits {
+            group: self.gates.key(it.group),
+            gate: it.gate,
+            user: it.user,
+            quantity: it.quantity,
+        };
+        let freed = match freed {
+            Ok(freed) => freed.iter().map(units).collect(),
+            Err(error) if StoreError::is_unknown(error) => return,
+            Err(_) => Vec::new(),
+        };
+        if let Some(doubt) = self.open.take() {
+            self.gates.engine.settle(doubt, freed).await;
+        }
     }
 }
 
 impl<K, M> Drop for GateDoubt<'_, K, M> {
     fn drop(&mut self) {
-        if let Some(gates) = self.0 {
-            gates.groups.write().clear();
+        if let Some(doubt) = self.open.take() {
+            self.gates.engine.abandon_doubt(doubt);
         }
     }
 }
@@ -196,54 +218,16 @@ impl<K, M> Drop for GateDoubt<'_, K, M> {
 mod tests {
     use super::*;
 
-    fn group(left: i64, limit: Option<u32>) -> Arc<GateGroup<()>> {
-        Arc::new(GateGroup::new((), vec![Gate::new(left, limit, [])]))
+    #[tokio::test]
+    async fn gates_in_memory_conform() {
+        let gates = Arc::new(MemoryGates::default());
+        crate::conformance::check_gates([gates.clone(), gates]).await;
     }
 
     #[tokio::test]
-    async fn a_pass_that_is_not_used_gives_back() {
-        let group = group(3, Some(2));
-        let ada = UserId(1);
-        drop(group.take(0, ada, 2).await.unwrap());
-        assert_eq!(group.gate(0).unwrap().state(), (3, vec![]));
-        group.take(0, ada, 2).await.unwrap().use_up();
-        assert_eq!(group.take(0, ada, 1).await.unwrap_err(), GateRefusal::LimitReached { limit: 2 });
-        assert_eq!(group.take(0, UserId(2), 2).await.unwrap_err(), GateRefusal::SoldOut { left: 1 });
-        assert_eq!(group.gate(0).unwrap().state(), (1, vec![(ada, 2)]));
-    }
-
-    #[tokio::test]
-    async fn a_group_that_was_read_while_pieces_came_back_is_not_installed() {
-        let gates = Gates::<i64, ()>::default();
-        let given = gates.given();
-        gates.give([GivenBack { group: 7, gate: 0, user: UserId(1), quantity: 1 }]).await;
-        assert!(gates.install(7, &group(1, None), given).await.is_none() && gates.get(7).is_none());
-        assert!(gates.install(7, &group(1, None), gates.given()).await.is_some());
-        gates.give([GivenBack { group: 7, gate: 0, user: UserId(1), quantity: 2 }]).await;
-        assert_eq!(gates.get(7).unwrap().gate(0).unwrap().state().0, 3);
-        drop(gates.in_doubt());
-        assert!(gates.get(7).is_none(), "in doubt, so it is read again");
-    }
-
-    #[tokio::test]
-    async fn what_was_taken_from_other_gates_has_them_read_again() {
-        let gates = Gates::<i64, ()>::default();
-        let (first, second) = (group(3, None), group(3, None));
-        let given = gates.given();
-        gates.install(7, &first, given).await.unwrap();
-        let standing = gates.install(7, &second, given).await.unwrap();
-        assert!(Arc::ptr_eq(&standing, &first), "who reads them later takes from those that stand");
-        first.take(0, UserId(1), 1).await.unwrap().use_up();
-        gates.taken_from(7, &first);
-        assert!(gates.get(7).is_some());
-        gates.forget(7);
-        let given = gates.given();
-        first.take(0, UserId(2), 1).await.unwrap().use_up();
-        gates.taken_from(7, &first);
-        assert!(gates.install(7, &second, given).await.is_none(), "read before that was taken");
-        gates.install(7, &second, gates.given()).await.unwrap();
-        gates.taken_from(7, &first);
-        assert!(gates.get(7).is_none(), "it may not know");
+    async fn gates_that_are_far_away_conform() {
+        let far = crate::conformance::FarGates::default();
+        crate::conformance::check_gates([far.node(), far.node()]).await;
     }
 
     #[test]

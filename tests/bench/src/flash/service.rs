@@ -17,7 +17,7 @@ use promox_inventory::api::CountStock;
 use promox_kernel::{
     Amount, Clock, Currency, Cx, Entropy, Error, Handle, Node, Principal, Registry, Sku, Timestamp, UserId,
 };
-use promox_storage::{Database, Schema, Service};
+use promox_storage::{Database, MemoryGates, Schema, Service};
 
 use super::{LIMIT, Options, line};
 use crate::cpu;
@@ -79,7 +79,7 @@ pub(super) async fn run(options: &Options, dir: &Path) -> Result<(), Failure> {
     let engine = EmbeddedEngine::open(StoreOptions::new(dir.join("store")), schema)?;
     let node = Node::new(Clock::real(Timestamp::EPOCH), Entropy::system());
     let inventory = Inventory::new(engine.database(Database::Ecommerce));
-    let sales = FlashSales::new(engine.database(Database::Promox));
+    let sales = FlashSales::new(engine.database(Database::Promox), Arc::new(MemoryGates::default()));
     let mut registry = Registry::default();
     inventory.register(&mut registry);
     sales.register(&mut registry);
