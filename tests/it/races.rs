@@ -128,6 +128,19 @@ async fn a_budget_is_spent_to_the_cent_and_no_further() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_named_promotion_gives_the_rest_of_its_budget_in_a_race_too() {
+    let shop = Shop::start().await;
+    shop.product("A", "10.00", 1_000).await;
+    let limits = json!({"budget": "12.00", "whenShort": "GIVE_REST"});
+    let half = json!({"name": "Half", "code": "HALF", "actions": percent_off("50"), "limits": limits});
+    promotion(&shop, &half).await;
+    let answers = everybody(&shop.anyone, "/api/orders", |n| order(n, &json!({"promotionCode": "HALF"}))).await;
+    let orders = winners(&answers, 422, "PROMOTION_INVALID", Some("BUDGET_EXHAUSTED"));
+    assert_eq!((orders.len(), discounted(&orders)), (3, 1_200), "5.00, 5.00 and the rest");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_campaign_pays_no_more_than_it_has() {
     let shop = Shop::start().await;
     shop.product("A", "20.00", 1_000).await;

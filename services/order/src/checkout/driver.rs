@@ -55,8 +55,8 @@ impl Orders {
             {
                 return self.present(other).await;
             }
-            let lost = draft.order.as_deref().is_some_and(|order| holds::lost_automatic(error, order));
-            if !lost || pricings == MAX_PRICINGS || body.quote_id.is_some() {
+            let again = draft.order.as_deref().is_some_and(|order| holds::is_priced_again(error, order));
+            if !again || pricings == MAX_PRICINGS || body.quote_id.is_some() {
                 return result;
             }
             pricings += 1;

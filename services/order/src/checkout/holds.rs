@@ -12,7 +12,7 @@ use promox_contract::flashsale::{HoldFlashReservations, ReleaseFlashReservations
 use promox_contract::ids::{CampaignId, OrderId, VariantId};
 use promox_contract::inventory::{HoldStock, ReleaseStock, VariantQuantity};
 use promox_contract::order_line::OrderLine;
-use promox_contract::promotion::{HoldUses, PromotionUse, ReleaseUses};
+use promox_contract::promotion::{HoldUses, PromotionUse, RejectReason, ReleaseUses};
 use promox_contract::refusal::{InsufficientStock, PromotionUnusable};
 use promox_contract::reward::{HoldPoints, ReleasePoints};
 use promox_kernel::{Amount, Cx, Error};
@@ -177,9 +177,9 @@ fn amounts(uses: &[PromotionUse]) -> Vec<CampaignAmount> {
     by_campaign.into_iter().map(|(campaign_id, amount)| CampaignAmount { campaign_id, amount }).collect()
 }
 
-/// Whether a refusal concerns a promotion or gift that the buyer did not request. The order is then priced again
-/// without it.
-pub(crate) fn lost_automatic(error: &Error, order: &NewOrder) -> bool {
+/// Whether an order that was refused is priced again: without a promotion or gift that the buyer did not request, or with
+/// what others have left of a budget.
+pub(crate) fn is_priced_again(error: &Error, order: &NewOrder) -> bool {
     if let Some(InsufficientStock { items }) = InsufficientStock::of(error) {
         let is_short = |gift: &OrderLine| items.iter().any(|short| short.sku.fold() == gift.sku.fold());
         return order.priced.lines.iter().any(|line| line.is_gift() && is_short(line));
@@ -189,5 +189,10 @@ pub(crate) fn lost_automatic(error: &Error, order: &NewOrder) -> bool {
         unusable.promotion_id == Some(used.promotion_id)
             || (unusable.campaign_id.is_some() && unusable.campaign_id == used.campaign_id)
     };
-    order.entitlements.uses.iter().filter(is_meant).any(|used| !used.named)
+    order
+        .entitlements
+        .uses
+        .iter()
+        .filter(is_meant)
+        .any(|used| !used.named || unusable.reason == RejectReason::BudgetExhausted)
 }

@@ -336,6 +336,8 @@ pub struct ProductPage {
 }
 
 impl Reply for ProductPage {
+    const VERSIONED: bool = true;
+
     fn respond(self, status: u16) -> Result<Response, Error> {
         let headers = vec![("etag", format!("\"{}\"", self.version))];
         Ok(Response { status, headers, content: promox_kernel::Content::Json(self.json) })
