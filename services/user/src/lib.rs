@@ -1,9 +1,9 @@
 //! User service: accounts, tokens, roles, audit.
 //!
 //! It owns accounts, logins and permissions, and keeps the audit log of all services. Invariants: one account per
-//! address; at most one live refresh token per login; reusing one ends its login; there is always an active
-//! administrator; no password, token or private key is stored in clear; the audit log is a hash chain. Deliberately
-//! absent: sending messages (the notification service does), carts and orders of users.
+//! address; at most one live refresh token per login; reusing one later than 30 s ends its login; there is always an
+//! active administrator; no password, token or private key is stored in clear; the audit log is a hash chain.
+//! Deliberately absent: sending messages (the notification service does), carts and orders of users.
 
 mod access;
 pub mod api;

@@ -2,7 +2,8 @@
 //!
 //! A session is one login and one family of refresh tokens: the row holds the hash of its only live token. A refresh
 //! token also carries the family's secret; if the family is found by it but the live token is another one, a used token
-//! was presented.
+//! was presented. Each token is derived from the one before it with the session's key, so that one used a moment ago
+//! leads to the live token, and can be exchanged for its successor again without storing either.
 
 use std::collections::BTreeMap;
 
@@ -105,6 +106,11 @@ record! {
         expires_at: Timestamp,
         ended_at: Option<Timestamp>,
         end_reason: Option<EndReason>,
+        /// The key that derives each token from the one before it; none before the first exchange and once the session
+        /// has ended.
+        successor_key: Option<Vec<u8>>,
+        /// When the last tokens were exchanged, oldest first, as far as they can be exchanged again.
+        exchanged: Option<Json<Vec<Timestamp>>>,
     }
     unique SessionByFamily = 310 (family_hash);
     index SessionByUser = 311 (user, ended_at);

@@ -18,6 +18,14 @@ pub(crate) fn invalid_token() -> Error {
     unauthenticated(codes::TOKEN_INVALID, "The access token is not valid: log in again.")
 }
 
+pub(crate) fn invalid_refresh_token() -> Error {
+    unauthenticated(codes::TOKEN_INVALID, "The refresh token is not valid: log in again.")
+}
+
+pub(crate) fn expired_refresh_token() -> Error {
+    unauthenticated(codes::TOKEN_EXPIRED, "The refresh token has expired: log in again.")
+}
+
 pub(crate) fn expired_token() -> Error {
     unauthenticated(codes::TOKEN_EXPIRED, "The token has expired: refresh it or log in again.")
 }

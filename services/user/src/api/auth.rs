@@ -70,12 +70,13 @@ operation! {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Refresh {
-    /// The refresh token; can be used once.
+    /// The refresh token; used again within 30 s it gives the same new one.
     pub refresh_token: Secret,
 }
 operation! {
     Refresh => LoggedIn, "user.refresh", Post "/api/auth/refresh", Anyone, 200,
-    "Issues new tokens for a refresh token, which can be used once: using it again ends its login (401 TOKEN_REUSED)."
+    "Issues new tokens for a refresh token. Within 30 s of its first use it gives the same new refresh token again; \
+    using it later ends its login (401 TOKEN_REUSED)."
 }
 
 /// Ends the login of the access token.

@@ -60,12 +60,14 @@ impl Handle<Login> for Users {
 
 impl Handle<Refresh> for Users {
     async fn handle(&self, cx: &Cx, op: Refresh) -> Result<LoggedIn, Error> {
-        let presented = RefreshToken::parse(&op.refresh_token.0).ok_or_else(reject::invalid_token)?;
-        let (next, life) = (presented.next(&cx.node.entropy), self.refresh_lifetime());
-        let following = next.clone();
-        let rotated = self.db.write(cx, move |tx| sessions::rotate(tx, &presented, &following, life)).await?;
+        let presented = RefreshToken::parse(&op.refresh_token.0).ok_or_else(reject::invalid_refresh_token)?;
+        let (new_key, life) = (cx.node.entropy.bytes::<32>(), self.refresh_lifetime());
+        let rotated = self.db.write(cx, move |tx| sessions::rotate(tx, &presented, new_key, life)).await?;
         match rotated {
-            Rotated::Fresh(session, user) => self.logged_in(cx, *user, &session, &next).await,
+            Rotated::Fresh(exchanged) => {
+                let (session, user, next) = *exchanged;
+                self.logged_in(cx, user, &session, &next).await
+            }
             Rotated::Reused(session) => {
                 tracing::warn!(session, request = %cx.request_id, "a used refresh token was presented: its \
                      login has ended");

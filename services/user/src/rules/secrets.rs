@@ -1,5 +1,8 @@
 //! Opaque secrets: refresh tokens and tokens in messages. Only their hashes are stored.
 
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use promox_kernel::{Entropy, sha256};
 
 /// Characters of 256 bits in base64url.
@@ -23,9 +26,11 @@ impl RefreshToken {
         Self { family: entropy.token(), own: entropy.token() }
     }
 
-    /// The next token of the family.
-    pub(crate) fn next(&self, entropy: &Entropy) -> Self {
-        Self { family: self.family.clone(), own: entropy.token() }
+    /// The next token of the family: always the same one for the same key. Without the key it cannot be told from
+    /// this token.
+    pub(crate) fn next(&self, key: &[u8]) -> Self {
+        let digest = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), self.text().as_bytes());
+        Self { family: self.family.clone(), own: URL_SAFE_NO_PAD.encode(digest) }
     }
 
     /// Parses a token; `None` for malformed ones.
@@ -58,7 +63,8 @@ mod tests {
     fn tokens_keep_their_family_and_come_back_from_text() {
         let entropy = Entropy::seeded(7);
         let first = RefreshToken::first(&entropy);
-        let next = first.next(&entropy);
+        let next = first.next(b"key");
+        assert!(next == first.next(b"key") && next != first.next(b"another"));
         assert!(first.family_hash() == next.family_hash() && first.own_hash() != next.own_hash());
         assert!(RefreshToken::parse(&next.text()) == Some(next.clone()));
         for odd in ["", "x", &first.text()[1..], &format!("{}x", first.text()), &"é".repeat(43)] {

@@ -84,13 +84,14 @@ async fn failures_lock_the_account_for_that_network_until_time_has_passed() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_is_good_once_and_its_reuse_ends_the_login() {
+async fn a_late_reuse_of_a_refresh_token_ends_the_login() {
     let shop = Shop::open().await;
     let first = shop.register("ada@example.com").await;
     let other = shop.login("ada@example.com", PASSWORD).await.unwrap();
     let second = shop.run(shop.anonymous(), refresh(&first.refresh_token)).await.unwrap();
     assert_ne!(first.refresh_token, second.refresh_token);
     assert!(shop.bearer(&first.access_token).await.is_ok(), "the access token lives on");
+    shop.advance(Duration::from_secs(31));
     for token in [&first.refresh_token, &first.refresh_token, &second.refresh_token] {
         let reused = shop.run(shop.anonymous(), refresh(token)).await.unwrap_err();
         assert_eq!((reused.kind(), reused.code()), (Kind::Unauthenticated, "TOKEN_REUSED"));
@@ -101,8 +102,38 @@ async fn a_refresh_token_is_good_once_and_its_reuse_ends_the_login() {
     assert!(shop.bearer(&other.access_token).await.is_ok(), "another login stands");
     assert!(shop.run(shop.anonymous(), refresh(&other.refresh_token)).await.is_ok());
     for odd in [secret(""), secret("x"), secret(&"x".repeat(86))] {
-        assert_eq!(shop.run(shop.anonymous(), refresh(&odd)).await.unwrap_err().code(), "TOKEN_INVALID");
+        let unknown = shop.run(shop.anonymous(), refresh(&odd)).await.unwrap_err();
+        assert_eq!(
+            (unknown.code(), unknown.message()),
+            ("TOKEN_INVALID", "The refresh token is not valid: log in again.")
+        );
     }
+    shop.verify();
+}
+
+#[tokio::test]
+async fn a_refresh_token_gives_the_same_successor_for_thirty_seconds() {
+    let shop = Shop::open().await;
+    let first = shop.register("ada@example.com").await;
+    let exchange = async |token: &Secret| shop.run(shop.anonymous(), refresh(token)).await;
+    let second = exchange(&first.refresh_token).await.unwrap();
+    shop.advance(Duration::from_secs(20));
+    let third = exchange(&second.refresh_token).await.unwrap();
+    shop.advance(Duration::from_secs(10));
+    for (token, next) in [(&first, &second), (&second, &third), (&first, &second)] {
+        let again = exchange(&token.refresh_token).await.unwrap();
+        assert_eq!(again.refresh_token, next.refresh_token);
+        assert!(shop.bearer(&again.access_token).await.is_ok());
+    }
+    shop.verify();
+    shop.advance(Duration::from_secs(1));
+    assert_eq!(
+        exchange(&second.refresh_token).await.unwrap().refresh_token,
+        third.refresh_token,
+        "counted from its own"
+    );
+    assert_eq!(exchange(&first.refresh_token).await.unwrap_err().code(), "TOKEN_REUSED");
+    assert_eq!(exchange(&third.refresh_token).await.unwrap_err().code(), "TOKEN_REUSED", "the whole family");
     shop.verify();
 }
 
