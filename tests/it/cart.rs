@@ -243,3 +243,55 @@ async fn a_gift_of_what_is_bought_leaves_its_price_alone() {
     assert_eq!(cart["totals"]["total"], "20.00");
     shop.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_to_a_cart_without_a_price_changes_nothing() {
+    let shop = Shop::start().await;
+    shop.product("A", "1.00", 10).await;
+    let dear = shop.product("B", "2000000000000.00", 20_000).await;
+    let (visitor, token) = guest(&shop).await;
+    add(&visitor, "A", 1).await;
+    add(&visitor, "B", 4_000).await;
+    let before = visitor.get(CURRENT).await.expect(200);
+    let one_b = format!("{ITEMS}/B");
+    visitor.post(ITEMS, &json!({"sku": "B", "quantity": 5_999})).await.refused(422, "AMOUNT_TOO_LARGE");
+    visitor.patch(&one_b, &json!({"quantity": 9_999})).await.refused(422, "AMOUNT_TOO_LARGE");
+    assert_eq!(visitor.get(CURRENT).await.expect(200), before);
+    let ada = shop.customer("ada@example.com").await;
+    ada.post(ITEMS, &json!({"sku": "B", "quantity": 9_999})).await.refused(422, "AMOUNT_TOO_LARGE");
+    assert_eq!(contents(&ada).await, lines(&[]));
+    add(&ada, "B", 4_000).await;
+    let own = ada.get(CURRENT).await.expect(200);
+    ada.post(MERGE, &json!({"cartToken": token})).await.refused(422, "AMOUNT_TOO_LARGE");
+    let login = json!({"email": "ada@example.com", "password": PASSWORD});
+    shop.anyone.with("x-cart-token", token.as_str()).post("/api/auth/login", &login).await.expect(200);
+    assert_eq!((visitor.get(CURRENT).await.expect(200), ada.get(CURRENT).await.expect(200)), (before, own));
+
+    let raised = json!({"price": "9000000000000.00"});
+    shop.admin.patch(&format!("/api/products/{}", dear["id"]), &raised).await.expect(200);
+    let cart = visitor.get(CURRENT).await.expect(200);
+    assert_eq!((&cart["warnings"][0]["code"], &cart["warnings"][1]), (&json!("AMOUNT_TOO_LARGE"), &json!(null)));
+    assert_eq!((&cart["totals"]["total"], &cart["items"][1]["lineTotal"]), (&json!("0.00"), &json!(null)));
+    let codes = json!({"promotionCode": "LATER"});
+    visitor.put("/api/carts/current/codes", &codes).await.refused(422, "AMOUNT_TOO_LARGE");
+    assert_eq!(visitor.get(CURRENT).await.expect(200), cart);
+    visitor.patch(&one_b, &json!({"quantity": 1_000})).await.expect(200);
+    assert_eq!(visitor.delete(&one_b).await.status, 204);
+    assert_eq!(visitor.get(CURRENT).await.expect(200)["totals"]["total"], "1.00");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn additions_that_race_are_all_made() {
+    let shop = shop().await;
+    let (visitor, _) = guest(&shop).await;
+    let additions = (0..12).map(|_| {
+        let visitor = visitor.clone();
+        tokio::spawn(async move { add(&visitor, "B-2", 2).await })
+    });
+    for addition in additions.collect::<Vec<_>>() {
+        addition.await.unwrap();
+    }
+    assert_eq!(contents(&visitor).await, lines(&[("B-2", 24)]));
+    shop.close().await;
+}

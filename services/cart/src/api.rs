@@ -121,7 +121,7 @@ pub struct CartView {
     pub items: Vec<CartLine>,
     /// The codes.
     pub codes: CartCodes,
-    /// The totals, calculated as at checkout.
+    /// The totals, calculated as at checkout; zero with the warning `AMOUNT_TOO_LARGE`.
     pub totals: Totals,
     /// What prevents ordering this cart as it is.
     pub warnings: Vec<CartWarning>,
@@ -144,7 +144,7 @@ pub struct CartLine {
     pub name: Option<String>,
     /// The quantity.
     pub quantity: u32,
-    /// The current unit price; null when it can no longer be bought.
+    /// The current unit price; null when it can no longer be bought, or the cart is too large to be priced.
     pub unit_price: Option<Amount>,
     /// The current unit price before price rules; null when it can no longer be bought.
     pub list_price: Option<Amount>,
@@ -173,6 +173,7 @@ text_enum! {
         InsufficientStock = "INSUFFICIENT_STOCK",
         CodeNotApplied = "CODE_NOT_APPLIED",
         QuantityCapped = "QUANTITY_CAPPED",
+        AmountTooLarge = "AMOUNT_TOO_LARGE",
     }
 }
 

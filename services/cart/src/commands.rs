@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use promox_contract::cart::EmptyCart;
-use promox_contract::ids::{CartId, VariantId};
+use promox_contract::ids::CartId;
 use promox_contract::product::VariantRef;
-use promox_kernel::{Error, IfMatch, Json, Sku};
+use promox_kernel::{Error, IfMatch, Json, Timestamp};
 use promox_storage::{StoreError, Tx};
 
-use crate::queries::{Contents, Holder, lines, open_cart};
+use crate::queries::{self, Contents, Holder, lines, open_cart};
 use crate::records::{Cart, CartItem, CartMerge, CartOrder};
 use crate::{reject, rules};
 
@@ -19,87 +19,134 @@ const ORDERS_SWEPT: usize = 4;
 /// Order records of a cart that are removed with it; a cart has more only after a hundred orders a day.
 const MAX_ORDERS: usize = 10_000;
 
+/// Contents worked out from the stored ones, and not stored yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Draft {
+    pub(crate) contents: Contents,
+    /// The stored cart and the version that they were worked out from; none for a new cart, which has no id yet.
+    pub(crate) base: Option<(CartId, i64)>,
+}
+
+impl Draft {
+    /// The holder's cart as it is; for a user without one a new one.
+    pub(crate) fn of(tx: &Tx<'_>, holder: &Holder) -> Result<Self, Error> {
+        if let Some(contents) = queries::contents(tx, holder)? {
+            let base = Some((contents.cart.id, contents.cart.version));
+            return Ok(Self { contents, base });
+        }
+        if matches!(holder, Holder::Guest(_)) {
+            return Err(reject::no_cart());
+        }
+        let contents = Contents { cart: new_cart(CartId(0), holder, tx.now()), items: Vec::new() };
+        Ok(Self { contents, base: None })
+    }
+
+    /// Stores the cart with the lines of its current version.
+    pub(crate) fn store(self, tx: &mut Tx<'_>) -> Result<Contents, StoreError> {
+        let Contents { mut cart, mut items } = self.contents;
+        if self.base.is_none() {
+            cart.id = CartId(tx.next_id::<Cart>()?);
+            items.iter_mut().for_each(|item| item.cart_id = cart.id);
+        }
+        for item in items.iter().filter(|item| item.version == cart.version) {
+            tx.put(item)?;
+        }
+        touch(tx, &mut cart)?;
+        Ok(Contents { cart, items })
+    }
+}
+
 /// Creates a cart for a holder without one.
 pub(crate) fn open(tx: &mut Tx<'_>, holder: &Holder) -> Result<Contents, Error> {
-    let cart = new_cart(tx, holder)?;
+    let cart = new_cart(CartId(tx.next_id::<Cart>()?), holder, tx.now());
     tx.insert(&cart)?;
     Ok(Contents { cart, items: Vec::new() })
 }
 
 /// The holder's cart; a user without one gets a new one.
 pub(crate) fn current(tx: &mut Tx<'_>, holder: &Holder) -> Result<Contents, Error> {
-    match open_cart(tx, holder)? {
-        Some(cart) => Ok(Contents::read(tx, cart)?),
+    match queries::contents(tx, holder)? {
+        Some(contents) => Ok(contents),
         None if matches!(holder, Holder::User(_)) => open(tx, holder),
         None => Err(reject::no_cart()),
     }
 }
 
-/// Adds units of a variant. `available` is the stock at the time of the request; only the checkout holds stock.
-pub(crate) fn add(
-    tx: &mut Tx<'_>,
-    change: &Change,
-    of: &VariantRef,
-    more: u32,
-    available: u32,
-) -> Result<Contents, Error> {
-    let mut cart = change.load(tx)?;
-    let line = tx.get::<CartItem>(&(cart.id, of.variant_id))?;
-    let quantity = rules::added(line.as_ref().map_or(0, |line| line.quantity), more)?;
-    if quantity > available {
-        return Err(reject::insufficient_stock(&of.sku, quantity, available));
-    }
-    if line.is_none() && cart.lines >= rules::MAX_LINES {
-        return Err(reject::cart_full());
-    }
-    cart.version += 1;
-    put_line(tx, &mut cart, line, (of.variant_id, &of.sku), quantity)?;
-    finish(tx, cart)
+/// A change to the contents that must leave a cart with a price.
+#[derive(Clone, Debug)]
+pub(crate) enum Edit {
+    /// Adds units of a variant. `available` is the stock at the time of the request; only the checkout holds stock.
+    Add { of: VariantRef, more: u32, available: u32 },
+    /// Sets the quantity of a line.
+    SetQuantity { of: VariantRef, quantity: u32, available: u32 },
+    /// Sets the codes.
+    SetCodes { promotion_code: Option<String>, coupon_codes: Vec<String> },
 }
 
-/// Sets the quantity of a line.
-pub(crate) fn set_quantity(
+impl Edit {
+    fn apply(&self, contents: &mut Contents) -> Result<(), Error> {
+        contents.cart.version += 1;
+        match self {
+            Self::Add { of, more, available } => {
+                let before = contents.quantity(of.variant_id);
+                let quantity = rules::added(before.unwrap_or(0), *more)?;
+                if quantity > *available {
+                    return Err(reject::insufficient_stock(&of.sku, quantity, *available));
+                }
+                if before.is_none() && contents.cart.lines >= rules::MAX_LINES {
+                    return Err(reject::cart_full());
+                }
+                contents.put(of.variant_id, &of.sku, quantity);
+            }
+            Self::SetQuantity { of, quantity, available } => {
+                contents.quantity(of.variant_id).ok_or_else(reject::no_line)?;
+                if quantity > available {
+                    return Err(reject::insufficient_stock(&of.sku, *quantity, *available));
+                }
+                contents.put(of.variant_id, &of.sku, *quantity);
+            }
+            Self::SetCodes { promotion_code, coupon_codes } => {
+                contents.cart.promotion_code.clone_from(promotion_code);
+                contents.cart.coupon_codes = Json(coupon_codes.clone());
+                contents.cart.codes_version = contents.cart.version;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The contents that an edit leads to.
+pub(crate) fn draft(tx: &Tx<'_>, change: &Change, edit: &Edit) -> Result<Draft, Error> {
+    let mut draft = Draft::of(tx, &change.holder)?;
+    change.check(&draft.contents.cart)?;
+    edit.apply(&mut draft.contents)?;
+    Ok(draft)
+}
+
+/// Makes an edit whose draft was priced. `None`: the cart has changed since, so the edit must be priced again.
+pub(crate) fn edit(
     tx: &mut Tx<'_>,
     change: &Change,
-    of: &VariantRef,
-    quantity: u32,
-    available: u32,
-) -> Result<Contents, Error> {
-    let mut cart = change.load(tx)?;
-    let line = tx.get::<CartItem>(&(cart.id, of.variant_id))?.ok_or_else(reject::no_line)?;
-    if quantity > available {
-        return Err(reject::insufficient_stock(&of.sku, quantity, available));
+    edit: &Edit,
+    base: Option<(CartId, i64)>,
+) -> Result<Option<Contents>, Error> {
+    let draft = draft(tx, change, edit)?;
+    if draft.base != base {
+        return Ok(None);
     }
-    cart.version += 1;
-    put_line(tx, &mut cart, Some(line), (of.variant_id, &of.sku), quantity)?;
-    finish(tx, cart)
+    Ok(Some(draft.store(tx)?))
 }
 
 /// Removes a line.
 pub(crate) fn remove(tx: &mut Tx<'_>, change: &Change, of: &VariantRef) -> Result<(), Error> {
-    let mut cart = change.load(tx)?;
+    let mut cart = Draft::of(tx, &change.holder)?.contents.cart;
+    change.check(&cart)?;
     if !tx.delete::<CartItem>(&(cart.id, of.variant_id))? {
         return Err(reject::no_line());
     }
     cart.version += 1;
     cart.lines = cart.lines.saturating_sub(1);
-    touch(tx, &mut cart)?;
-    Ok(())
-}
-
-/// Sets the codes.
-pub(crate) fn set_codes(
-    tx: &mut Tx<'_>,
-    change: &Change,
-    promotion_code: Option<String>,
-    coupon_codes: Vec<String>,
-) -> Result<Contents, Error> {
-    let mut cart = change.load(tx)?;
-    cart.version += 1;
-    cart.promotion_code = promotion_code;
-    cart.coupon_codes = Json(coupon_codes);
-    cart.codes_version = cart.version;
-    finish(tx, cart)
+    Ok(touch(tx, &mut cart)?)
 }
 
 /// Empties the holder's cart; a guest's cart is deleted. A user without a cart has nothing to empty; a guest's token
@@ -167,30 +214,18 @@ pub(crate) struct Change {
 }
 
 impl Change {
-    /// The cart to change: for a user without one a new one, which [`touch`] stores.
-    fn load(&self, tx: &mut Tx<'_>) -> Result<Cart, Error> {
-        let cart = match open_cart(tx, &self.holder)? {
-            Some(cart) => cart,
-            None if matches!(self.holder, Holder::User(_)) => new_cart(tx, &self.holder)?,
-            None => return Err(reject::no_cart()),
-        };
-        self.check(&cart)?;
-        Ok(cart)
-    }
-
     fn check(&self, cart: &Cart) -> Result<(), Error> {
         self.if_match.as_ref().map_or(Ok(()), |seen| seen.check(cart.version))
     }
 }
 
-pub(crate) fn new_cart(tx: &mut Tx<'_>, holder: &Holder) -> Result<Cart, StoreError> {
+pub(crate) fn new_cart(id: CartId, holder: &Holder, now: Timestamp) -> Cart {
     let (user_id, token_hash) = match holder {
         Holder::User(user) => (Some(*user), None),
         Holder::Guest(hash) => (None, Some(hash.clone())),
     };
-    let now = tx.now();
-    Ok(Cart {
-        id: CartId(tx.next_id::<Cart>()?),
+    Cart {
+        id,
         user_id,
         expires_at: token_hash.is_some().then(|| rules::expires_at(now)),
         token_hash,
@@ -204,24 +239,7 @@ pub(crate) fn new_cart(tx: &mut Tx<'_>, holder: &Holder) -> Result<Cart, StoreEr
         idle_at: None,
         created_at: now,
         updated_at: now,
-    })
-}
-
-/// Writes a line at the cart's current version; a new one is added at the end.
-pub(crate) fn put_line(
-    tx: &mut Tx<'_>,
-    cart: &mut Cart,
-    line: Option<CartItem>,
-    (variant_id, sku): (VariantId, &Sku),
-    quantity: u32,
-) -> Result<(), StoreError> {
-    let place = line.as_ref().map_or(cart.next_place, |line| line.place);
-    if line.is_none() {
-        cart.lines += 1;
-        cart.next_place += 1;
     }
-    let sku = sku.clone();
-    tx.put(&CartItem { cart_id: cart.id, variant_id, sku, quantity, place, version: cart.version })
 }
 
 /// Stores a cart that was changed now.
@@ -231,11 +249,6 @@ pub(crate) fn touch(tx: &mut Tx<'_>, cart: &mut Cart) -> Result<(), StoreError> 
     cart.idle_at = rules::idle_at(now, cart.lines);
     cart.expires_at = cart.token_hash.is_some().then(|| rules::expires_at(now));
     tx.put(cart)
-}
-
-fn finish(tx: &mut Tx<'_>, mut cart: Cart) -> Result<Contents, Error> {
-    touch(tx, &mut cart)?;
-    Ok(Contents::read(tx, cart)?)
 }
 
 /// Deletes a cart with everything that belongs to it.

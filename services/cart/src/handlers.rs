@@ -5,27 +5,35 @@ use promox_contract::codes;
 use promox_contract::ids::VariantId;
 use promox_contract::user::{ExportCarts, PersonalData};
 use promox_kernel::{Cx, Error, Handle, Kind, UserId};
-use promox_storage::{Transact, Transaction, Tx};
+use promox_storage::{Transact, Transaction};
 use serde_json::json;
 
-use crate::api::{
-    AddItem, CartView, CartWarning, ChangeItem, CreateCart, DeleteCart, GetCart, MergeCart, RemoveItem, SetCodes,
-};
-use crate::commands::{self, Change};
-use crate::merge::{self, Merge};
+use crate::api::{AddItem, CartView, ChangeItem, CreateCart, DeleteCart, GetCart, MergeCart, RemoveItem, SetCodes};
+use crate::commands::{self, Change, Edit};
+use crate::merge::{self, Plan};
 use crate::queries::{self, Contents, Holder};
-use crate::views::{available, sold_as, variant, view};
+use crate::views::{TooLarge, available, sold_as, variant, view};
 use crate::{Carts, reject, rules};
 
-/// How often a merge retries when lines are added while stock is queried.
-const MERGE_TRIES: u32 = 5;
+/// How often a change is worked out again because others changed the cart while it was priced.
+const TRIES: u32 = 64;
+
+/// The outcome of a merge.
+enum Merge {
+    /// The carts were merged now.
+    Done(Box<CartView>),
+    /// The carts were merged before, or there is nothing to merge.
+    Before,
+    /// No guest's cart has this token, or it was merged into another user's.
+    Unknown,
+}
 
 impl Handle<CreateCart> for Carts {
     async fn handle(&self, cx: &Cx, _: CreateCart) -> Result<CartView, Error> {
         let token = cx.node.entropy.token();
         let holder = Holder::Guest(rules::token_hash(&token));
         let contents = self.db.write(cx, move |tx| commands::open(tx, &holder)).await?;
-        let mut cart = view(cx, contents, Vec::new()).await?;
+        let mut cart = view(cx, contents, Vec::new(), TooLarge::Warn).await?;
         cart.token = Some(token);
         Ok(cart)
     }
@@ -34,7 +42,7 @@ impl Handle<CreateCart> for Carts {
 impl Handle<GetCart> for Carts {
     async fn handle(&self, cx: &Cx, _: GetCart) -> Result<CartView, Error> {
         let contents = self.current(cx, Holder::of(cx)?).await?;
-        view(cx, contents, Vec::new()).await
+        view(cx, contents, Vec::new(), TooLarge::Warn).await
     }
 }
 
@@ -50,9 +58,8 @@ impl Handle<AddItem> for Carts {
         let quantity = rules::quantity(op.quantity)?;
         let change = change(cx)?;
         let of = sold_as(cx, &op.sku).await?.ok_or_else(|| reject::unknown_sku(&op.sku))?;
-        let in_stock = in_stock(cx, of.variant_id).await?;
-        let contents = self.db.write(cx, move |tx| commands::add(tx, &change, &of, quantity, in_stock)).await?;
-        view(cx, contents, Vec::new()).await
+        let available = in_stock(cx, of.variant_id).await?;
+        self.edit(cx, change, Edit::Add { of, more: quantity, available }).await
     }
 }
 
@@ -61,10 +68,8 @@ impl Handle<ChangeItem> for Carts {
         let quantity = rules::quantity(op.quantity)?;
         let change = change(cx)?;
         let of = variant(cx, &op.sku).await?.ok_or_else(reject::no_line)?;
-        let in_stock = in_stock(cx, of.variant_id).await?;
-        let work = move |tx: &mut Tx<'_>| commands::set_quantity(tx, &change, &of, quantity, in_stock);
-        let contents = self.db.write(cx, work).await?;
-        view(cx, contents, Vec::new()).await
+        let available = in_stock(cx, of.variant_id).await?;
+        self.edit(cx, change, Edit::SetQuantity { of, quantity, available }).await
     }
 }
 
@@ -78,24 +83,23 @@ impl Handle<RemoveItem> for Carts {
 
 impl Handle<SetCodes> for Carts {
     async fn handle(&self, cx: &Cx, op: SetCodes) -> Result<CartView, Error> {
-        let promotion = rules::promotion_code(op.promotion_code)?;
-        let coupons = rules::coupon_codes(&op.coupon_codes)?;
-        let change = change(cx)?;
-        let work = move |tx: &mut Tx<'_>| commands::set_codes(tx, &change, promotion.clone(), coupons.clone());
-        let contents = self.db.write(cx, work).await?;
-        view(cx, contents, Vec::new()).await
+        let promotion_code = rules::promotion_code(op.promotion_code)?;
+        let coupon_codes = rules::coupon_codes(&op.coupon_codes)?;
+        self.edit(cx, change(cx)?, Edit::SetCodes { promotion_code, coupon_codes }).await
     }
 }
 
 impl Handle<MergeCart> for Carts {
     async fn handle(&self, cx: &Cx, op: MergeCart) -> Result<CartView, Error> {
         let Some(user) = cx.principal.user() else { return Err(reject::no_cart()) };
-        let (contents, warnings) = match self.merge(cx, &op.cart_token, user).await? {
-            Merge::Done(contents, warnings) => (*contents, warnings),
-            Merge::Before => (self.current(cx, Holder::User(user)).await?, Vec::<CartWarning>::new()),
-            Merge::Unknown | Merge::Stale => return Err(reject::no_cart()),
-        };
-        view(cx, contents, warnings).await
+        match self.merge(cx, &op.cart_token, user).await? {
+            Merge::Done(cart) => Ok(*cart),
+            Merge::Before => {
+                let contents = self.current(cx, Holder::User(user)).await?;
+                view(cx, contents, Vec::new(), TooLarge::Warn).await
+            }
+            Merge::Unknown => Err(reject::no_cart()),
+        }
     }
 }
 
@@ -151,23 +155,47 @@ impl Carts {
         self.db.write(cx, move |tx| commands::current(tx, &holder)).await
     }
 
-    async fn merge(&self, cx: &Cx, token: &str, user: UserId) -> Result<Merge, Error> {
-        let hash = rules::token_hash(token);
-        for _ in 0..MERGE_TRIES {
-            let variants = self.db.read(|tx| merge::guest_variants(tx, &hash)).await?;
-            let stock = available(cx, variants).await?;
-            let hash = hash.clone();
-            match self.db.write(cx, move |tx| merge::merge(tx, &hash, user, &stock)).await? {
-                Merge::Stale => {}
-                decided => return Ok(decided),
+    /// Makes an edit, once the cart that it leads to has a price.
+    async fn edit(&self, cx: &Cx, change: Change, edit: Edit) -> Result<CartView, Error> {
+        for _ in 0..TRIES {
+            let draft = self.db.read(|tx| commands::draft(tx, &change, &edit)).await?;
+            let base = draft.base;
+            let priced = view(cx, draft.contents, Vec::new(), TooLarge::Refuse).await?;
+            let (change, edit) = (change.clone(), edit.clone());
+            let made = self.db.write(cx, move |tx| commands::edit(tx, &change, &edit, base)).await?;
+            if let Some(contents) = made {
+                return Ok(priced.stored_as(&contents.cart));
             }
         }
-        Err(Error::new(
-            Kind::Conflict,
-            codes::CART_BUSY,
-            "The guest's cart is being changed by another request; try again.",
-        ))
+        Err(busy("The cart is being changed by other requests; try again."))
     }
+
+    /// Merges a guest's cart, once the cart that it leads to has a price.
+    async fn merge(&self, cx: &Cx, token: &str, user: UserId) -> Result<Merge, Error> {
+        let hash = rules::token_hash(token);
+        for _ in 0..TRIES {
+            let variants = self.db.read(|tx| merge::guest_variants(tx, &hash)).await?;
+            let stock = available(cx, variants).await?;
+            let planned = match self.db.read(|tx| merge::plan(tx, &hash, user, &stock)).await? {
+                Plan::Ready(planned) => planned,
+                Plan::Before => return Ok(Merge::Before),
+                Plan::Unknown => return Ok(Merge::Unknown),
+                Plan::Stale => continue,
+            };
+            let base = planned.base();
+            let priced = view(cx, planned.draft.contents, planned.warnings, TooLarge::Refuse).await?;
+            let hash = hash.clone();
+            let made = self.db.write(cx, move |tx| merge::merge(tx, &hash, user, &stock, base)).await?;
+            if let Some(contents) = made {
+                return Ok(Merge::Done(Box::new(priced.stored_as(&contents.cart))));
+            }
+        }
+        Err(busy("The guest's cart is being changed by another request; try again."))
+    }
+}
+
+fn busy(message: &'static str) -> Error {
+    Error::new(Kind::Conflict, codes::CART_BUSY, message)
 }
 
 fn change(cx: &Cx) -> Result<Change, Error> {

@@ -7,22 +7,48 @@ use promox_kernel::{Error, Sku, UserId};
 use promox_storage::{StoreError, Tx};
 
 use crate::api::{CartWarning, WarningCode};
-use crate::commands::{new_cart, put_line, touch};
+use crate::commands::{Draft, touch};
 use crate::queries::{Contents, Holder, lines, open_cart};
 use crate::records::{Cart, CartByToken, CartItem, CartMerge};
 use crate::rules;
 
-/// The outcome of a merge.
+/// What a merge would do.
 #[derive(Debug)]
-pub(crate) enum Merge {
-    /// The carts were merged now; with what did not fit.
-    Done(Box<Contents>, Vec<CartWarning>),
+pub(crate) enum Plan {
+    /// It would merge the carts.
+    Ready(Box<Planned>),
     /// The carts were merged before, or there is nothing to merge.
     Before,
     /// Lines were added whose stock was not queried: query it and repeat.
     Stale,
     /// No guest's cart has this token, or it was merged into another user's.
     Unknown,
+}
+
+/// A merge worked out, and not written yet.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    /// The user's cart afterwards.
+    pub(crate) draft: Draft,
+    /// What would not fit.
+    pub(crate) warnings: Vec<CartWarning>,
+    guest: Cart,
+    guest_lines: Vec<CartItem>,
+    sums: Sums,
+}
+
+impl Planned {
+    /// The versions of both carts that it was worked out from.
+    pub(crate) fn base(&self) -> Base {
+        Base { guest: self.guest.version, own: self.draft.base }
+    }
+}
+
+/// The versions of the carts of a merge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Base {
+    guest: i64,
+    own: Option<(CartId, i64)>,
 }
 
 /// The available stock of each variant.
@@ -34,30 +60,46 @@ pub(crate) fn guest_variants(tx: &Tx<'_>, token_hash: &[u8]) -> Result<Vec<Varia
     Ok(lines(tx, guest.id)?.into_iter().map(|line| line.variant_id).collect())
 }
 
-/// Merges a guest's cart, once.
-pub(crate) fn merge(tx: &mut Tx<'_>, token_hash: &[u8], user: UserId, available: &Available) -> Result<Merge, Error> {
-    let Some(guest) = tx.get_by::<CartByToken>(Some(token_hash.to_vec()))? else { return Ok(Merge::Unknown) };
+/// Works out the merge of a guest's cart.
+pub(crate) fn plan(tx: &Tx<'_>, token_hash: &[u8], user: UserId, available: &Available) -> Result<Plan, Error> {
+    let Some(guest) = tx.get_by::<CartByToken>(Some(token_hash.to_vec()))? else { return Ok(Plan::Unknown) };
     match guest.merged_by {
-        Some(by) if by == user => return Ok(Merge::Before),
-        Some(_) => return Ok(Merge::Unknown),
+        Some(by) if by == user => return Ok(Plan::Before),
+        Some(_) => return Ok(Plan::Unknown),
         None => {}
     }
     let mut guest_lines = lines(tx, guest.id)?;
     guest_lines.sort_by_key(|line| line.place);
     if guest_lines.iter().any(|line| !available.contains_key(&line.variant_id)) {
-        return Ok(Merge::Stale);
+        return Ok(Plan::Stale);
     }
-    let holder = Holder::User(user);
-    let mut cart = match open_cart(tx, &holder)? {
-        Some(cart) => cart,
-        None => new_cart(tx, &holder)?,
-    };
-    cart.version += 1;
-    take_codes(&mut cart, &guest);
-    let (sums, warnings) = move_lines(tx, &mut cart, guest_lines, available)?;
-    touch(tx, &mut cart)?;
+    let mut draft = Draft::of(tx, &Holder::User(user))?;
+    draft.contents.cart.version += 1;
+    take_codes(&mut draft.contents.cart, &guest);
+    let (sums, warnings) = add_lines(&mut draft.contents, &guest_lines, available);
+    Ok(Plan::Ready(Box::new(Planned { draft, warnings, guest, guest_lines, sums })))
+}
+
+/// Merges a guest's cart, once, if both carts are as they were when the merge was priced. `None`: it must be worked out
+/// again.
+pub(crate) fn merge(
+    tx: &mut Tx<'_>,
+    token_hash: &[u8],
+    user: UserId,
+    available: &Available,
+    base: Base,
+) -> Result<Option<Contents>, Error> {
+    let Plan::Ready(planned) = plan(tx, token_hash, user, available)? else { return Ok(None) };
+    if planned.base() != base {
+        return Ok(None);
+    }
+    let Planned { draft, guest, guest_lines, sums, .. } = *planned;
+    for line in guest_lines {
+        tx.delete::<CartItem>(&(line.cart_id, line.variant_id))?;
+    }
+    let merged = draft.store(tx)?;
     end_guest(tx, guest, user, sums)?;
-    Ok(Merge::Done(Box::new(Contents::read(tx, cart)?), warnings))
+    Ok(Some(merged))
 }
 
 /// Units of a merge.
@@ -68,23 +110,17 @@ struct Sums {
     merged: i64,
 }
 
-fn move_lines(
-    tx: &mut Tx<'_>,
-    cart: &mut Cart,
-    guest_lines: Vec<CartItem>,
-    available: &Available,
-) -> Result<(Sums, Vec<CartWarning>), StoreError> {
+fn add_lines(contents: &mut Contents, guest_lines: &[CartItem], available: &Available) -> (Sums, Vec<CartWarning>) {
     let (mut sums, mut warnings) = (Sums::default(), Vec::new());
     for line in guest_lines {
         let in_stock = available.get(&line.variant_id).copied().unwrap_or(0);
-        let own = tx.get::<CartItem>(&(cart.id, line.variant_id))?;
-        let before = own.as_ref().map_or(0, |own| own.quantity);
-        let room = own.is_some() || cart.lines < rules::MAX_LINES;
+        let own = contents.quantity(line.variant_id);
+        let before = own.unwrap_or(0);
+        let room = own.is_some() || contents.cart.lines < rules::MAX_LINES;
         let after = if room { rules::merged(before, line.quantity, in_stock) } else { 0 };
         if after != before {
-            put_line(tx, cart, own, (line.variant_id, &line.sku), after)?;
+            contents.put(line.variant_id, &line.sku, after);
         }
-        tx.delete::<CartItem>(&(line.cart_id, line.variant_id))?;
         sums.guest += i64::from(line.quantity);
         sums.own += i64::from(before);
         sums.merged += i64::from(after);
@@ -93,7 +129,7 @@ fn move_lines(
             warnings.push(capped(&line.sku, asked, after, room));
         }
     }
-    Ok((sums, warnings))
+    (sums, warnings)
 }
 
 fn capped(sku: &Sku, asked: u32, after: u32, room: bool) -> CartWarning {

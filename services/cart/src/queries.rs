@@ -2,9 +2,9 @@
 
 use promox_contract::cart::{CartContents, CheckCart};
 use promox_contract::codes;
-use promox_contract::ids::CartId;
+use promox_contract::ids::{CartId, VariantId};
 use promox_contract::inventory::SkuQuantity;
-use promox_kernel::{Cx, Error, Kind, UserId};
+use promox_kernel::{Cx, Error, Kind, Sku, UserId};
 use promox_storage::{StoreError, Tx};
 
 use crate::records::{Cart, CartByToken, CartByUser, CartItem};
@@ -45,6 +45,25 @@ impl Contents {
         let mut items = lines(tx, cart.id)?;
         items.sort_by_key(|item| item.place);
         Ok(Self { cart, items })
+    }
+
+    /// The units of a variant; none without a line of it.
+    pub(crate) fn quantity(&self, variant_id: VariantId) -> Option<u32> {
+        self.items.iter().find(|item| item.variant_id == variant_id).map(|item| item.quantity)
+    }
+
+    /// Sets the units of a variant at the cart's current version; a new line is added at the end.
+    pub(crate) fn put(&mut self, variant_id: VariantId, sku: &Sku, quantity: u32) {
+        let Self { cart, items } = self;
+        let version = cart.version;
+        if let Some(item) = items.iter_mut().find(|item| item.variant_id == variant_id) {
+            *item = CartItem { sku: sku.clone(), quantity, version, ..item.clone() };
+            return;
+        }
+        let place = cart.next_place;
+        cart.lines += 1;
+        cart.next_place += 1;
+        items.push(CartItem { cart_id: cart.id, variant_id, sku: sku.clone(), quantity, place, version });
     }
 
     /// The lines as other services expect them.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use promox_contract::codes;
 use promox_contract::ids::VariantId;
 use promox_contract::inventory::{GetAvailableStock, SkuQuantity};
 use promox_contract::order::{PriceCart, PricedCart, Totals};
@@ -14,7 +15,7 @@ use promox_kernel::{Amount, Currency, Cx, Error, Sku};
 use crate::api::{CartCodes, CartLine, CartView, CartWarning, WarningCode};
 use crate::merge::Available;
 use crate::queries::Contents;
-use crate::records::CartItem;
+use crate::records::{Cart, CartItem};
 
 /// Queries the available stock of each variant.
 pub(crate) async fn available(cx: &Cx, variants: Vec<VariantId>) -> Result<Available, Error> {
@@ -40,20 +41,50 @@ pub(crate) async fn variant(cx: &Cx, sku: &Sku) -> Result<Option<VariantRef>, Er
     Ok(cx.call(ResolveSkus { skus: vec![sku.clone()] }).await?.variants.into_iter().flatten().next())
 }
 
+/// What to do with a cart whose amounts are too large to be calculated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TooLarge {
+    /// Refuse it: 422 `AMOUNT_TOO_LARGE`.
+    Refuse,
+    /// Show it without prices, with a warning.
+    Warn,
+}
+
+impl CartView {
+    /// The view of contents that have been stored since.
+    pub(crate) fn stored_as(self, cart: &Cart) -> Self {
+        Self { id: cart.id, version: cart.version, created_at: cart.created_at, updated_at: cart.updated_at, ..self }
+    }
+}
+
 /// The whole view.
-pub(crate) async fn view(cx: &Cx, contents: Contents, mut warnings: Vec<CartWarning>) -> Result<CartView, Error> {
+pub(crate) async fn view(
+    cx: &Cx,
+    contents: Contents,
+    mut warnings: Vec<CartWarning>,
+    if_too_large: TooLarge,
+) -> Result<CartView, Error> {
     let variants = contents.items.iter().map(|item| item.variant_id).collect();
     let (stock, sold) = tokio::try_join!(available(cx, variants), sold(cx, &contents))?;
-    let priced = price(cx, &contents, &sold).await?;
+    let (priced, too_large) = match price(cx, &contents, &sold).await {
+        Err(error) if error.code() == codes::AMOUNT_TOO_LARGE && if_too_large == TooLarge::Warn => {
+            (nothing(cx).await?, true)
+        }
+        priced => (priced?, false),
+    };
+    if too_large {
+        warnings.push(too_large_warning());
+    }
     // Gifts follow bought lines and may be of the same variant: the first line is the cart's own.
     let by_variant = priced.lines.iter().rev().filter_map(|line| Some((line.variant_id?, line)));
     let lines: BTreeMap<VariantId, &OrderLine> = by_variant.collect();
     let mut items = Vec::with_capacity(contents.items.len());
     for item in &contents.items {
         let line = lines.get(&item.variant_id).copied();
-        let in_stock = if line.is_some() { stock.get(&item.variant_id).copied().unwrap_or(0) } else { 0 };
+        let is_sold = line.is_some() || (too_large && sold.contains_key(&item.variant_id));
+        let in_stock = if is_sold { stock.get(&item.variant_id).copied().unwrap_or(0) } else { 0 };
         let view = line_view(item, line, in_stock);
-        warnings.extend(line_warning(&view, line.is_some()));
+        warnings.extend(line_warning(&view, is_sold));
         items.push(view);
     }
     warnings.extend(priced.rejected_promotions.into_iter().filter_map(code_warning));
@@ -89,8 +120,7 @@ async fn price(cx: &Cx, contents: &Contents, sold: &BTreeMap<VariantId, Sku>) ->
     };
     let items: Vec<SkuQuantity> = contents.items.iter().filter_map(quantity).collect();
     if items.is_empty() {
-        let currency = cx.call(GetStoreProfile {}).await?.currency;
-        return Ok(nothing(currency));
+        return nothing(cx).await;
     }
     cx.call(PriceCart {
         items,
@@ -101,9 +131,10 @@ async fn price(cx: &Cx, contents: &Contents, sold: &BTreeMap<VariantId, Sku>) ->
     .await
 }
 
-fn nothing(currency: Currency) -> PricedCart {
+async fn nothing(cx: &Cx) -> Result<PricedCart, Error> {
+    let currency: Currency = cx.call(GetStoreProfile {}).await?.currency;
     let zero: Amount = currency.zero();
-    PricedCart {
+    Ok(PricedCart {
         currency,
         lines: Vec::new(),
         applied_promotions: Vec::new(),
@@ -118,7 +149,7 @@ fn nothing(currency: Currency) -> PricedCart {
             points_value: zero,
             total: zero,
         },
-    }
+    })
 }
 
 fn line_view(item: &CartItem, line: Option<&OrderLine>, available: u32) -> CartLine {
@@ -154,6 +185,20 @@ fn line_warning(item: &CartLine, sold: bool) -> Option<CartWarning> {
         rejected_code: None,
         reason: None,
     })
+}
+
+fn too_large_warning() -> CartWarning {
+    CartWarning {
+        code: WarningCode::AmountTooLarge,
+        detail: "The cart exceeds 10^18 of the currency's smallest unit, so it has no price: remove lines or reduce \
+                 quantities."
+            .to_owned(),
+        sku: None,
+        asked: None,
+        available: None,
+        rejected_code: None,
+        reason: None,
+    }
 }
 
 /// Only promotions that were named by a code lead to a warning.

@@ -1,12 +1,12 @@
 //! What a shopper does: add, change, remove, enter codes, log in.
 
-use promox_kernel::{Cx, Kind, UserId};
+use promox_kernel::{Cx, Error, Kind, UserId};
 use promox_storage::Tx;
 use promox_testkit::sample::{pence, sku, variant};
 
 use super::shop::{Shop, add, lines};
 use crate::api::{ChangeItem, CreateCart, DeleteCart, GetCart, MergeCart, RemoveItem, SetCodes, WarningCode};
-use crate::commands::{new_cart, put_line, touch};
+use crate::commands::Draft;
 use crate::queries::Holder;
 
 fn owned(lines: &[(&str, u32)]) -> Vec<(String, u32)> {
@@ -183,11 +183,12 @@ async fn a_cart_has_room_for_a_thousand_lines() {
     let (token, _) = shop.guest_cart(&[("S1000", 1), ("S0000", 1)]).await;
     let first = names[..1_000].to_vec();
     let fill = move |tx: &mut Tx<'_>| {
-        let mut cart = new_cart(tx, &Holder::User(UserId(1)))?;
+        let mut draft = Draft::of(tx, &Holder::User(UserId(1)))?;
         for name in &first {
-            put_line(tx, &mut cart, None, (variant(&sku(name)), &sku(name)), 1)?;
+            draft.contents.put(variant(&sku(name)), &sku(name), 1);
         }
-        touch(tx, &mut cart)
+        draft.store(tx)?;
+        Ok::<_, Error>(())
     };
     shop.db.write(&shop.cx(), fill).await.unwrap();
     assert_eq!(add(&user, "S1000", 1).await.unwrap_err().code(), "CART_FULL");
