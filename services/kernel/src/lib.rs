@@ -1,6 +1,6 @@
-//! The vocabulary of every service: ids, money, time, errors, operations, permissions, pages.
+//! Types that every service uses: ids, money, time, errors, operations, permissions, pages.
 //!
-//! Nothing here does I/O: time and randomness come from [`Clock`] and [`Entropy`], which the edge provides.
+//! Nothing here does I/O. Time and randomness come from [`Clock`] and [`Entropy`], which the server provides.
 
 pub mod accept;
 mod back_off;
@@ -23,7 +23,6 @@ mod if_match;
 mod job;
 mod listeners;
 mod money;
-mod nulls;
 mod op;
 mod page;
 mod patch;
@@ -31,7 +30,6 @@ mod principal;
 pub mod region;
 mod registry;
 mod reply;
-mod strict;
 mod text;
 mod text_enum;
 mod time;
@@ -66,7 +64,7 @@ pub use text::{Sku, bounded, multiline, nfc};
 pub use time::Timestamp;
 pub use wire::Wire;
 
-/// Items that the macros of this crate use.
+/// Items that the expanded macros of this crate use.
 #[doc(hidden)]
 pub mod macros {
     pub use schemars;

@@ -1,4 +1,4 @@
-//! A member of a JSON Merge Patch (RFC 7396): absent, null, or a value.
+//! Members of a JSON Merge Patch (RFC 7396): absent, null, or a value.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -8,17 +8,16 @@ use serde::de::Visitor;
 use serde::{Deserialize, Deserializer};
 
 use crate::Faults;
-use crate::nulls::CLEARABLE;
 
-/// A patch of one member. Mark the member `#[serde(default)]`.
+/// The patch of one member. Mark the member `#[serde(default)]`.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Patch<T> {
-    /// Absent: keeps its value.
+    /// Absent: the member keeps its value.
     #[default]
     Keep,
-    /// `null`: is cleared.
+    /// `null`: the member is cleared.
     Clear,
-    /// Gets this value.
+    /// The member is set to this value.
     Set(T),
 }
 
@@ -32,7 +31,7 @@ impl<T> Patch<T> {
         }
     }
 
-    /// Applies the patch to a member that always has a value; a null is a fault at `pointer`.
+    /// Applies the patch to a required member; a null is reported as a fault at `pointer`.
     pub fn replace(self, member: &mut T, pointer: &str, faults: &mut Faults) {
         match self {
             Self::Keep => {}
@@ -41,18 +40,18 @@ impl<T> Patch<T> {
         }
     }
 
-    /// This patch with another value.
-    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Patch<U> {
+    /// Converts the value of the patch, if it sets one.
+    pub fn map<U>(self, convert: impl FnOnce(T) -> U) -> Patch<U> {
         match self {
             Self::Keep => Patch::Keep,
             Self::Clear => Patch::Clear,
-            Self::Set(value) => Patch::Set(change(value)),
+            Self::Set(value) => Patch::Set(convert(value)),
         }
     }
 }
 
 impl<T: Default> Patch<T> {
-    /// The new value of a member whose cleared state is empty; `None` to keep it.
+    /// The new value of a member for which cleared means the default value; `None` keeps the current one.
     pub fn or_default(self) -> Option<T> {
         match self {
             Self::Keep => None,
@@ -62,7 +61,7 @@ impl<T: Default> Patch<T> {
     }
 }
 
-/// Reads a nullable member that must be present. For serde's `deserialize_with`; mark the member
+/// Deserialises a nullable member that must be present. For serde's `deserialize_with`; mark the member
 /// `#[schemars(required)]` too.
 pub fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     Option::deserialize(deserializer)
@@ -80,7 +79,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {
                 Ok(Option::deserialize(d)?.map_or(Patch::Clear, Patch::Set))
             }
         }
-        d.deserialize_newtype_struct(CLEARABLE, Clearable(PhantomData))
+        d.deserialize_newtype_struct("Patch", Clearable(PhantomData))
     }
 }
 

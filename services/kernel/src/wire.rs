@@ -1,5 +1,5 @@
-//! The encoding of calls between nodes: MessagePack with named members, so that nodes of different versions may know
-//! different members. Times keep their microseconds, which their text form rounds away.
+//! The encoding of calls between nodes: MessagePack with named members, so that nodes of different versions may have
+//! different members. Times keep their microseconds, which the text form would drop.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use crate::bind;
 use crate::{Cx, Error, Node, Op, Principal, Timestamp};
 
 /// Encodes a value for another node.
@@ -18,16 +19,16 @@ pub(crate) fn encode(value: &impl Serialize) -> Result<Vec<u8>, Error> {
 
 /// Decodes a value from another node.
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
-    rmp_serde::from_slice(bytes).map_err(Error::internal)
+    bind::unpack(bytes)
 }
 
-/// Decodes a value and verifies that it encodes to the same bytes again, so that nothing was lost.
+/// Decodes a value and verifies that it encodes to the same bytes again, which proves that nothing was lost.
 pub(crate) fn decode_checked<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     let value = decode(bytes)?;
     if encode(&value)? == bytes {
         return Ok(value);
     }
-    Err(Error::internal(format_args!("{} does not survive being encoded and decoded", std::any::type_name::<T>())))
+    Err(Error::internal(format_args!("{} changes when it is encoded and decoded", std::any::type_name::<T>())))
 }
 
 /// How an internal operation and its reply are encoded and decoded.
@@ -48,7 +49,7 @@ impl<O> Wire<O>
 where
     O: Op<Reply: Serialize + DeserializeOwned> + Serialize,
 {
-    /// The only encoding.
+    /// The encoding of every internal operation: MessagePack.
     #[allow(clippy::new_without_default, reason = "it is a constant")]
     pub const fn new() -> Self {
         Self {
@@ -68,7 +69,7 @@ pub(crate) struct Head {
     cart_token: Option<Arc<str>>,
     order_token: Option<Arc<str>>,
     now: Timestamp,
-    /// The time left until the deadline; the clocks of two nodes need not agree.
+    /// The time left until the deadline. A duration, because the clocks of two nodes may differ.
     left: Duration,
     ends_at: Timestamp,
     request_id: Arc<str>,
@@ -78,6 +79,7 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    /// The part of this context that a call carries.
     pub(crate) fn of(cx: &Cx) -> Self {
         Self {
             principal: cx.principal.clone(),

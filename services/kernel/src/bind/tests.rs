@@ -1,0 +1,160 @@
+//! Requests that are read, and the faults of those that cannot be.
+
+use super::*;
+use crate::Amount;
+use std::collections::BTreeMap;
+
+#[derive(Debug, serde::Deserialize)]
+struct Line {
+    sku: String,
+    quantity: u32,
+}
+
+#[derive(Debug, serde::Deserialize)]
+struct Lines {
+    items: Vec<Line>,
+}
+
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Probe {
+    id: i64,
+    #[serde(default)]
+    attr: BTreeMap<String, String>,
+    min_price: Option<Amount>,
+    #[serde(skip_deserializing)]
+    #[schemars(skip)]
+    _unused: (),
+}
+crate::operation! { Probe => (), "test.probe", Get "/{id}", Anyone, 200, "A probe." }
+
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+struct Change {
+    id: i64,
+    name: Option<String>,
+    #[serde(default)]
+    note: crate::Patch<String>,
+    #[serde(default)]
+    size: crate::Patch<Option<u32>>,
+}
+crate::operation! { Change => (), "test.change", Patch "/{id}", Anyone, 200, "A change." }
+
+#[test]
+fn null_clears_clearable_members_and_is_refused_elsewhere() {
+    let change = |body: &str| request(&[], body).bind::<Change>();
+    let cleared = change(r#"{"name":"a","note":null,"size":3}"#).unwrap();
+    assert_eq!((cleared.id, cleared.name.as_deref(), cleared.note), (7, Some("a"), crate::Patch::Clear));
+    assert_eq!(cleared.size, crate::Patch::Set(Some(3)));
+    let refused = change(r#"{"name":null}"#).unwrap_err();
+    assert_eq!(
+        (refused.errors()[0].pointer.as_str(), refused.errors()[0].detail.as_str()),
+        ("/name", "must not be null")
+    );
+    assert_eq!(change(r#"{"note":[]}"#).unwrap_err().errors()[0].pointer, "/note");
+    assert_eq!(change("{}").unwrap().name, None);
+}
+
+#[test]
+fn values_of_a_wrong_type_get_a_readable_message() {
+    let refused = |body: &str| bind_json::<Lines>(body.as_bytes()).unwrap_err().errors()[0].detail.clone();
+    for (body, want) in [
+        (r#"{"items":[{"sku":5,"quantity":1}]}"#, "must be a string; got 5"),
+        (r#"{"items":[{"sku":"A","quantity":-1}]}"#, "must be a whole number from 0 to 4294967295; got -1"),
+        (r#"{"items":[{"sku":"A","quantity":"1"}]}"#, "must be a whole number from 0 to 4294967295; got \"1\""),
+        (r#"{"items":[{"sku":"A","quantity":1.5}]}"#, "must be a whole number from 0 to 4294967295; got 1.5"),
+        (r#"{"items":[{"sku":null,"quantity":1}]}"#, "must be a string; got null"),
+        (r#"{"items":{}}"#, "must be an array; got an object"),
+        (r#"{"items":[{"sku":"A"}]}"#, "is required"),
+    ] {
+        assert_eq!(refused(body), want, "{body}");
+    }
+}
+
+fn request(query: &[(&str, &str)], body: &str) -> Request {
+    let pairs = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    Request {
+        path: pairs(&[("id", "7")]),
+        query: pairs(query),
+        body: Bytes::copy_from_slice(body.as_bytes()),
+        raw: None,
+    }
+}
+
+#[test]
+fn texts_are_converted_to_the_types_of_the_fields() {
+    let probe: Probe = request(&[("attr.color", "red"), ("minPrice", "1.50")], "").bind().unwrap();
+    assert_eq!(
+        (probe.id, probe.attr["color"].as_str(), probe.min_price.unwrap().to_string().as_str()),
+        (7, "red", "1.50")
+    );
+}
+
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[allow(dead_code, reason = "only its validation errors are checked")]
+struct Part {
+    sku: crate::Sku,
+    quantity: u32,
+    note: Option<String>,
+}
+
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[allow(dead_code, reason = "only its validation errors are checked")]
+struct Whole {
+    id: i64,
+    email: crate::Email,
+    price: Amount,
+    parts: Vec<Part>,
+    gift: Option<Part>,
+}
+crate::operation! { Whole => (), "test.whole", Post "/{id}", Anyone, 200, "A whole." }
+
+#[test]
+fn every_fault_is_reported_once() {
+    let pointers = |body: &str| {
+        let error = request(&[], body).bind::<Whole>().unwrap_err();
+        let mut reported: Vec<_> =
+            error.errors().iter().map(|item| format!("{} {}", item.pointer, item.code)).collect();
+        reported.sort();
+        reported.join(", ")
+    };
+    assert_eq!(pointers("{}"), "/email MISSING, /parts MISSING, /price MISSING");
+    assert_eq!(
+        pointers(r#"{"email":"x","price":"1,5","parts":[{"sku":"A"},{"sku":"","quantity":-1},{"quantity":1,"x":2}]}"#),
+        "/email INVALID_VALUE, /parts/0/quantity MISSING, /parts/1/quantity INVALID_VALUE, /parts/1/sku INVALID_VALUE, \
+         /parts/2/sku MISSING, /parts/2/x UNKNOWN_MEMBER, /price INVALID_VALUE"
+    );
+    assert_eq!(
+        pointers(r#"{"id":7,"gift":{"note":5,"y":[]},"parts":{"a":1},"z":null}"#),
+        "/email MISSING, /gift/note INVALID_VALUE, /gift/quantity MISSING, /gift/sku MISSING, /gift/y UNKNOWN_MEMBER, \
+         /id UNKNOWN_MEMBER, /parts INVALID_VALUE, /price MISSING, /z UNKNOWN_MEMBER"
+    );
+    let whole = r#"{"email":"a@b.example","price":1,"parts":[{"sku":"A","quantity":1},{"sku":"B","quantity":"2"}]}"#;
+    assert_eq!(pointers(whole), "/parts/1/quantity INVALID_VALUE");
+    let query = request(&[("minPrice", "x"), ("nope", "1")], "").bind::<Probe>().unwrap_err();
+    let query: Vec<_> = query.errors().iter().map(|error| error.pointer.as_str()).collect();
+    assert_eq!(query, ["?minPrice", "?nope"]);
+}
+
+#[test]
+fn errors_point_to_the_faulty_members() {
+    let pointers = |error: Error| error.errors().iter().map(|e| e.pointer.clone()).collect::<Vec<_>>();
+    assert_eq!(pointers(request(&[("nope", "1")], "").bind::<Probe>().unwrap_err()), ["?nope"]);
+    assert_eq!(pointers(request(&[("minPrice", "x")], "").bind::<Probe>().unwrap_err()), ["?minPrice"]);
+    let twice = request(&[("minPrice", "1"), ("minPrice", "2")], "");
+    assert_eq!(pointers(twice.bind::<Probe>().unwrap_err()), ["?minPrice"]);
+    let missing = Request::default().bind::<Probe>().unwrap_err();
+    assert_eq!(pointers(missing), ["?id"]);
+    assert_eq!(pointers(request(&[], r#"{"id":8}"#).bind::<Probe>().unwrap_err()), ["/id"]);
+    assert_eq!(request(&[], "{").bind::<Probe>().unwrap_err().kind(), Kind::Malformed);
+    let lines = |json: &str| {
+        bind_json::<Lines>(json.as_bytes())
+            .map(|lines| lines.items.into_iter().map(|l| (l.sku, l.quantity)).collect::<Vec<_>>())
+    };
+    assert_eq!(pointers(lines(r#"{"items":[{"sku":"a","quantity":-1}]}"#).unwrap_err()), ["/items/0/quantity"]);
+    assert_eq!(pointers(lines(r#"{"items":[{"sku":"a"}]}"#).unwrap_err()), ["/items/0/quantity"]);
+    assert_eq!(pointers(lines(r#"{"items":[{"sku":"a","quantity":1,"x":{}}]}"#).unwrap_err()), ["/items/0/x"]);
+    assert_eq!(pointers(lines(r#"{"items":[],"items":[]}"#).unwrap_err()), ["/items"]);
+    assert_eq!(pointers(lines(r#"{"items":[["a",2]]}"#).unwrap_err()), ["/items/0"]);
+    assert_eq!(lines(r#"{"items":[{"sku":"a","quantity":2}]}"#).unwrap(), [("a".to_owned(), 2)]);
+    assert_eq!(bind_json::<Lines>("[".repeat(40).as_bytes()).unwrap_err().code(), codes::JSON_TOO_DEEP);
+}

@@ -1,0 +1,335 @@
+//! Values as serde reads them.
+//!
+//! One deserializer reads every value, at any depth and from any source, so that each type is compiled once for all of
+//! them. It notes where reading failed, and the members that nothing reads.
+//!
+//! A struct must be an object: serde would also accept an array with the members in order, which the API does not
+//! document and which a new member would silently shift. Texts of requests are normalised to Unicode NFC with LF line
+//! endings, the form in which they are stored and compared.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{
+    self, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor,
+};
+use serde_json::Error;
+
+use super::source::{Content, Members, Source};
+
+/// What reading found out besides the value.
+#[derive(Default)]
+pub(crate) struct Notes {
+    /// The pointer to the innermost value that could not be read.
+    pub(super) failed_at: RefCell<Option<String>>,
+    /// The pointers to members that no type has.
+    pub(super) unknown: RefCell<Vec<String>>,
+}
+
+impl Notes {
+    fn fail(&self, path: Path<'_>) {
+        self.failed_at.borrow_mut().get_or_insert_with(|| path.to_string());
+    }
+}
+
+/// The way from the root to a value.
+#[derive(Clone, Copy)]
+pub(crate) enum Path<'p> {
+    /// The whole.
+    Root,
+    /// A member of path or query.
+    Text(&'p Path<'p>, &'p str),
+    /// A member of an object.
+    Member(&'p Path<'p>, &'p str),
+    /// An item of a list.
+    Item(&'p Path<'p>, usize),
+}
+
+impl fmt::Display for Path<'_> {
+    /// `/items/0/sku` in the body, `?attr.color` in path and query.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => Ok(()),
+            Self::Text(Self::Root, name) => write!(f, "?{name}"),
+            Self::Text(parent, name) => write!(f, "{parent}.{name}"),
+            Self::Member(parent, name) => write!(f, "{parent}/{name}"),
+            Self::Item(parent, at) => write!(f, "{parent}/{at}"),
+        }
+    }
+}
+
+/// Where a value stands, and what is noted about it.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'p> {
+    pub(crate) path: &'p Path<'p>,
+    pub(crate) notes: &'p Notes,
+}
+
+impl<'p> Place<'p> {
+    fn members<'a>(self, members: Members<'a>) -> MembersAccess<'a, 'p> {
+        MembersAccess { members: members.0.into_iter(), value: None, place: self }
+    }
+
+    fn list<'a, V: Visitor<'a>>(self, items: Vec<Source<'a>>, visitor: V) -> Result<V::Value, Error> {
+        let count = items.len();
+        let mut access = ListAccess { items: items.into_iter(), at: 0, place: self };
+        let value = visitor.visit_seq(&mut access)?;
+        if access.at < count {
+            return Err(de::Error::invalid_length(count, &"a shorter list"));
+        }
+        Ok(value)
+    }
+}
+
+/// A value at its place.
+pub(crate) struct Value<'a, 'p> {
+    pub(crate) source: Source<'a>,
+    pub(crate) place: Place<'p>,
+}
+
+/// Reads a part of a value, and notes where it is if that fails.
+fn read_part<'a, S: DeserializeSeed<'a>>(
+    seed: S,
+    source: Source<'a>,
+    path: Path<'_>,
+    notes: &Notes,
+) -> Result<S::Value, Error> {
+    seed.deserialize(Value { source, place: Place { path: &path, notes } }).inspect_err(|_| notes.fail(path))
+}
+
+macro_rules! parsed {
+    ($($method:ident $visit:ident $type:ty),+) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+            let is_text = matches!(self.source, Source::Texts(_) | Source::Text(_));
+            match self.source.content()? {
+                Content::Text(text) if is_text => match text.parse::<$type>() {
+                    Ok(value) => visitor.$visit(value),
+                    Err(_) => Err(Content::Text(text).invalid(&visitor)),
+                },
+                Content::Digits(json) => serde_json::Deserializer::from_str(json.get()).$method(visitor),
+                content => visit(content, self.place, visitor),
+            }
+        }
+    )+};
+}
+
+/// Hands content to a visitor as it is.
+fn visit<'de, V: Visitor<'de>>(content: Content<'de>, place: Place<'_>, visitor: V) -> Result<V::Value, Error> {
+    match content {
+        Content::Null => visitor.visit_unit(),
+        Content::Bool(value) => visitor.visit_bool(value),
+        Content::Signed(number) => visitor.visit_i64(number),
+        Content::Unsigned(number) => visitor.visit_u64(number),
+        Content::Float(number) => visitor.visit_f64(number),
+        Content::Digits(json) => serde_json::Deserializer::from_str(json.get()).deserialize_any(visitor),
+        Content::Text(Cow::Borrowed(text)) => visitor.visit_borrowed_str(text),
+        Content::Text(Cow::Owned(text)) => visitor.visit_string(text),
+        Content::Bytes(bytes) => visitor.visit_borrowed_bytes(bytes),
+        Content::List(items) => place.list(items, visitor),
+        Content::Members(members) => visitor.visit_map(place.members(members)),
+    }
+}
+
+impl<'de> Value<'de, '_> {
+    /// Reads a value that is no number. serde_json hands over the digits of a number as a map, which a type that reads
+    /// maps would accept.
+    fn no_number<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.source.content()? {
+            number @ Content::Digits(_) => Err(number.invalid(&visitor)),
+            content => visit(content, self.place, visitor),
+        }
+    }
+}
+
+impl<'de> Deserializer<'de> for Value<'de, '_> {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visit(self.source.content()?, self.place, visitor)
+    }
+
+    parsed!(deserialize_bool visit_bool bool, deserialize_i8 visit_i8 i8, deserialize_i16 visit_i16 i16,
+        deserialize_i32 visit_i32 i32, deserialize_i64 visit_i64 i64, deserialize_u8 visit_u8 u8,
+        deserialize_u16 visit_u16 u16, deserialize_u32 visit_u32 u32, deserialize_u64 visit_u64 u64,
+        deserialize_f32 visit_f32 f32, deserialize_f64 visit_f64 f64);
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.source {
+            Source::Patched(_) if self.source.is_null() => Err(de::Error::custom("must not be null")),
+            _ if self.source.is_null() => visitor.visit_none(),
+            Source::Patched(json) => visitor.visit_some(Self { source: Source::Json(json), ..self }),
+            _ => visitor.visit_some(self),
+        }
+    }
+
+    /// In a merge patch this is a [`Patch`](crate::Patch), which null clears.
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {
+        match self.source {
+            Source::Patched(json) => visitor.visit_newtype_struct(Self { source: Source::Json(json), ..self }),
+            _ => visitor.visit_newtype_struct(self),
+        }
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        match self.source.content()? {
+            Content::Members(members) => visitor.visit_map(self.place.members(members)),
+            content => Err(content.invalid(&"an object")),
+        }
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        match self.source.content()? {
+            Content::Text(name) => visitor.visit_enum(name.into_deserializer()),
+            Content::Members(members) => match <[_; 1]>::try_from(members.0) {
+                Ok([(name, source)]) => {
+                    visitor.visit_enum(Variant { name, value: Value { source, place: self.place } })
+                }
+                Err(_) => Err(de::Error::custom("must be an object with a single member")),
+            },
+            content => Err(content.invalid(&visitor)),
+        }
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.source {
+            Source::Texts(texts) => {
+                let items = texts.into_iter().flat_map(|text| text.split(','));
+                self.place.list(items.map(|item| Source::Text(Cow::Borrowed(item))).collect(), visitor)
+            }
+            _ => self.no_number(visitor),
+        }
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.place.notes.unknown.borrow_mut().push(self.place.path.to_string());
+        visitor.visit_unit()
+    }
+
+    fn is_human_readable(&self) -> bool {
+        !matches!(self.source, Source::Packed(_))
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.no_number(visitor)
+    }
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.no_number(visitor)
+    }
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.no_number(visitor)
+    }
+    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Error> {
+        self.no_number(visitor)
+    }
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.no_number(visitor)
+    }
+
+    serde::forward_to_deserialize_any! {
+        i128 u128 char bytes byte_buf unit_struct tuple_struct identifier
+    }
+}
+
+/// The members of an object.
+struct MembersAccess<'a, 'p> {
+    members: std::vec::IntoIter<(Cow<'a, str>, Source<'a>)>,
+    /// The member whose key was read last.
+    value: Option<(Cow<'a, str>, Source<'a>)>,
+    place: Place<'p>,
+}
+
+impl<'de> MapAccess<'de> for MembersAccess<'de, '_> {
+    type Error = Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
+        let Some((name, source)) = self.members.next() else { return Ok(None) };
+        let key = Source::Text(name.clone());
+        let key = read_part(seed, key, Path::Member(self.place.path, &name), self.place.notes)?;
+        self.value = Some((name, source));
+        Ok(Some(key))
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
+        let Some((name, source)) = self.value.take() else { return Err(de::Error::custom("a value without a key")) };
+        let path = match source {
+            Source::Texts(_) | Source::Members(_) => Path::Text(self.place.path, &name),
+            _ => Path::Member(self.place.path, &name),
+        };
+        read_part(seed, source, path, self.place.notes)
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.members.len())
+    }
+}
+
+/// The items of a list.
+struct ListAccess<'a, 'p> {
+    items: std::vec::IntoIter<Source<'a>>,
+    /// The index of the next item.
+    at: usize,
+    place: Place<'p>,
+}
+
+impl<'de> SeqAccess<'de> for ListAccess<'de, '_> {
+    type Error = Error;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
+        let Some(item) = self.items.next() else { return Ok(None) };
+        let path = match item {
+            // The items of a list in the query share its name.
+            Source::Text(_) => *self.place.path,
+            _ => Path::Item(self.place.path, self.at),
+        };
+        self.at += 1;
+        read_part(seed, item, path, self.place.notes).map(Some)
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.items.len())
+    }
+}
+
+/// An enum's variant with content: an object with one member.
+struct Variant<'a, 'p> {
+    name: Cow<'a, str>,
+    value: Value<'a, 'p>,
+}
+
+impl<'de, 'p> EnumAccess<'de> for Variant<'de, 'p> {
+    type Error = Error;
+    type Variant = Value<'de, 'p>;
+
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self::Variant), Error> {
+        Ok((seed.deserialize(self.name.into_deserializer())?, self.value))
+    }
+}
+
+impl<'de> VariantAccess<'de> for Value<'de, '_> {
+    type Error = Error;
+
+    fn unit_variant(self) -> Result<(), Error> {
+        Deserialize::deserialize(self)
+    }
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Error> {
+        seed.deserialize(self)
+    }
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Error> {
+        self.deserialize_seq(visitor)
+    }
+    fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Error> {
+        self.deserialize_struct("", fields, visitor)
+    }
+}
