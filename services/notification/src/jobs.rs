@@ -1,4 +1,4 @@
-//! Scheduled work of notifications: sends due messages, prunes old ones.
+//! Scheduled jobs: send due messages and delete old ones.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use promox_storage::{Lane, Tx};
 use crate::{Notifications, commands};
 
 /// How long finished deliveries, and mail written as files, are kept.
-const DELIVERIES_KEPT: Duration = Duration::from_hours(30 * 24);
+const DELIVERY_RETENTION: Duration = Duration::from_hours(30 * 24);
 /// How long inbox items are kept.
-const INBOX_KEPT: Duration = Duration::from_hours(180 * 24);
-/// Rows of a table pruned by one transaction.
-const PRUNED: usize = 500;
+const INBOX_RETENTION: Duration = Duration::from_hours(180 * 24);
+/// Maximum rows of a table deleted by one transaction.
+const MAX_PRUNED: usize = 500;
 
-/// Sends due messages. Batch size and pause limit the rate to some 150 messages a second.
+/// Sends due messages.
 pub(crate) fn send_due(notifications: &Arc<Notifications>) -> Job {
     let notifications = notifications.clone();
     Job::new("notification.send_due", Duration::from_millis(200), move |cx: Cx| {
@@ -24,7 +24,7 @@ pub(crate) fn send_due(notifications: &Arc<Notifications>) -> Job {
     })
 }
 
-/// Removes old rows and files.
+/// Deletes old deliveries, inbox items and files.
 pub(crate) fn prune(notifications: &Arc<Notifications>) -> Job {
     let notifications = notifications.clone();
     Job::new("notification.prune", Duration::from_mins(10), move |cx: Cx| {
@@ -35,11 +35,12 @@ pub(crate) fn prune(notifications: &Arc<Notifications>) -> Job {
 
 impl Notifications {
     async fn prune(&self, cx: &Cx) -> Result<bool, Error> {
-        let (deliveries, items) = (cx.now - DELIVERIES_KEPT, cx.now - INBOX_KEPT);
-        let work = move |tx: &mut Tx<'_>| Ok::<_, Error>(commands::prune(tx, deliveries, items, PRUNED)?);
+        let (oldest_delivery, oldest_item) = (cx.now - DELIVERY_RETENTION, cx.now - INBOX_RETENTION);
+        let work =
+            move |tx: &mut Tx<'_>| Ok::<_, Error>(commands::prune(tx, oldest_delivery, oldest_item, MAX_PRUNED)?);
         let more = self.db.write_in(cx, Lane::Bulk, work).await?;
         if !more {
-            self.transport.prune(deliveries).await.map_err(Error::internal)?;
+            self.transport.prune(oldest_delivery).await.map_err(Error::internal)?;
         }
         Ok(more)
     }

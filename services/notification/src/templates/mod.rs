@@ -1,36 +1,41 @@
-//! Templates: minijinja with limits, so that merchants' templates use bounded time and memory.
+//! Templates: minijinja with limits on time and memory, because merchants write templates.
 //!
-//! An undefined name fails to render, so that a typo is found when a template is saved; `if` may test for it. Text in
-//! HTML parts is escaped.
+//! An undefined name is an error, so that a typo is found when a template is saved; only `if` may test for one. Values
+//! are escaped in HTML parts.
 
 pub(crate) mod builtin;
 pub(crate) mod context;
 pub(crate) mod sample;
 
 use std::io;
+use std::sync::Arc;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, UndefinedBehavior, Value};
+use parking_lot::Mutex;
+use promox_kernel::Bounded;
 
 use crate::kinds::{Channel, MessageKind};
 use crate::records::StoredTemplate;
 
-/// Instructions per part: an order with a thousand lines takes a tenth of it.
+/// Maximum instructions per part; an order with a thousand lines takes a tenth of them.
 const FUEL: u64 = 1_000_000;
 /// Maximum nesting of blocks, loops and includes.
-const DEPTH: usize = 32;
-/// Bytes of one rendered part.
+const MAX_DEPTH: usize = 32;
+/// Maximum bytes of a rendered part.
 const MAX_RENDERED: usize = 1 << 20;
-/// Characters of a faulty line that are shown.
-const SHOWN_CHARS: usize = 80;
-/// Characters of a subject.
-const SUBJECT_CHARS: usize = 200;
+/// Maximum characters of a faulty line that are shown.
+const MAX_SHOWN_LEN: usize = 80;
+/// Maximum characters of a subject.
+const MAX_SUBJECT_LEN: usize = 200;
+/// Sources whose parts are kept parsed.
+const MAX_PARSED: usize = 256;
 
-/// The source of a message's parts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The template source of each part of a message.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Source {
     pub(crate) subject: String,
-    /// Null for the inbox.
+    /// The HTML part; `None` for the inbox.
     pub(crate) html: Option<String>,
     pub(crate) text: String,
 }
@@ -45,6 +50,7 @@ impl From<StoredTemplate> for Source {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Message {
     pub(crate) subject: String,
+    /// The HTML part; empty for the inbox.
     pub(crate) html: String,
     pub(crate) text: String,
 }
@@ -52,82 +58,110 @@ pub(crate) struct Message {
 /// Why a template does not render, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
-    /// `subject`, `html` or `text`.
+    /// The part: `subject`, `html` or `text`.
     pub(crate) part: &'static str,
     /// The line in that part, from 1.
     pub(crate) line: Option<usize>,
     pub(crate) detail: String,
 }
 
-/// Renders with the layout and the parts that built-in templates share.
+/// Renders with the layout and the parts that built-in templates share. Parsing a source costs more than rendering it,
+/// so the sources in use stay parsed.
 #[derive(Debug)]
-pub(crate) struct Renderer(Environment<'static>);
+pub(crate) struct Renderer {
+    /// The shared parts, which a source's environment begins with.
+    shared: Environment<'static>,
+    parsed: Mutex<Bounded<Source, Arc<Environment<'static>>>>,
+}
+
+/// The parts of a source: how a fault calls them, and their names as templates. The ending says whether text is escaped.
+const SUBJECT: (&str, &str) = ("subject", "subject.txt");
+const HTML: (&str, &str) = ("html", "message.html");
+const TEXT: (&str, &str) = ("text", "message.txt");
 
 impl Renderer {
-    /// Fails if a shared part does not parse.
+    /// Creates a renderer. The error names a shared part that does not parse.
     pub(crate) fn new() -> Result<Self, String> {
-        let mut environment = Environment::new();
-        environment.set_fuel(Some(FUEL));
-        environment.set_recursion_limit(DEPTH);
-        environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+        let mut shared = Environment::new();
+        shared.set_fuel(Some(FUEL));
+        shared.set_recursion_limit(MAX_DEPTH);
+        shared.set_undefined_behavior(UndefinedBehavior::SemiStrict);
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-        environment.set_syntax(syntax.map_err(|error| error.to_string())?);
+        shared.set_syntax(syntax.map_err(|error| error.to_string())?);
         for (name, source) in builtin::SHARED {
-            environment.add_template(name, source).map_err(|error| format!("{name}: {error}"))?;
+            shared.add_template(name, source).map_err(|error| format!("{name}: {error}"))?;
         }
-        Ok(Self(environment))
+        Ok(Self { shared, parsed: Mutex::new(Bounded::new(MAX_PARSED)) })
     }
 
-    /// The error message of a template.
+    /// Renders a source, or returns the fault of its first part that does not parse or render.
     pub(crate) fn render(&self, source: &Source, context: &Value) -> Result<Message, Fault> {
-        let subject = one_line(&self.part("subject", "subject.txt", &source.subject, context)?);
+        let environment = self.parsed(source)?;
+        let part = |part, source| render_part(&environment, part, source, context);
+        let subject = one_line(&part(SUBJECT, &source.subject)?);
         if subject.is_empty() {
-            return Err(Fault { part: "subject", line: None, detail: "must not render to nothing".to_owned() });
+            return Err(Fault { part: SUBJECT.0, line: None, detail: "must not render to nothing".to_owned() });
         }
-        let html = match &source.html {
-            Some(html) => self.part("html", "message.html", html, context)?,
-            None => String::new(),
-        };
-        let text = self.part("text", "message.txt", &source.text, context)?;
+        let html = source.html.as_ref().map(|html| part(HTML, html)).transpose()?.unwrap_or_default();
+        let text = part(TEXT, &source.text)?;
         Ok(Message { subject, html, text })
     }
 
-    fn part(&self, part: &'static str, name: &str, source: &str, context: &Value) -> Result<String, Fault> {
-        let mut rendered = Bounded(Vec::new());
-        let done = self
-            .0
-            .template_from_named_str(name, source)
-            .and_then(|template| template.render_captured_to(context.clone(), &mut rendered).map(drop));
-        match done {
-            Ok(()) => Ok(String::from_utf8_lossy(&rendered.0).into_owned()),
-            Err(error) => Err(fault(part, name, source, &error)),
+    /// The parsed parts of a source, with those that all share.
+    fn parsed(&self, source: &Source) -> Result<Arc<Environment<'static>>, Fault> {
+        if let Some(known) = self.parsed.lock().get(source) {
+            return Ok(known);
         }
+        let mut environment = self.shared.clone();
+        let html = source.html.as_ref().map(|html| (HTML, html));
+        for (part, text) in [(SUBJECT, &source.subject)].into_iter().chain(html).chain([(TEXT, &source.text)]) {
+            let added = environment.add_template_owned(part.1, text.clone());
+            added.map_err(|error| fault(part, text, &error))?;
+        }
+        let environment = Arc::new(environment);
+        self.parsed.lock().put(source.clone(), environment.clone());
+        Ok(environment)
     }
 }
 
-fn fault(part: &'static str, name: &str, source: &str, error: &minijinja::Error) -> Fault {
+fn render_part(
+    environment: &Environment<'_>,
+    part: (&'static str, &str),
+    source: &str,
+    context: &Value,
+) -> Result<String, Fault> {
+    let mut rendered = Rendered::default();
+    let template = environment.get_template(part.1);
+    match template.and_then(|template| template.render_captured_to(context.clone(), &mut rendered).map(drop)) {
+        Ok(()) => Ok(String::from_utf8_lossy(&rendered.0).into_owned()),
+        Err(error) => Err(fault(part, source, &error)),
+    }
+}
+
+fn fault((part, name): (&'static str, &str), source: &str, error: &minijinja::Error) -> Fault {
     let line = error.line().filter(|_| error.name() == Some(name));
     let mut detail = error.kind().to_string();
     if let Some(more) = error.detail() {
         detail = format!("{detail}: {more}");
     }
     if let Some(text) = line.and_then(|line| source.lines().nth(line.saturating_sub(1))) {
-        let text: String = text.trim().chars().take(SHOWN_CHARS).collect();
+        let text: String = text.trim().chars().take(MAX_SHOWN_LEN).collect();
         detail = format!("{detail} in \"{text}\"");
     }
     Fault { part, line, detail }
 }
 
-/// A text without control characters, so that it can be a header and cannot inject another.
+/// A text on one line, without control characters, so that it cannot inject a header.
 fn one_line(text: &str) -> String {
     let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    plain.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(SUBJECT_CHARS).collect()
+    plain.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MAX_SUBJECT_LEN).collect()
 }
 
 /// A writer with a size limit.
-struct Bounded(Vec<u8>);
+#[derive(Default)]
+struct Rendered(Vec<u8>);
 
-impl io::Write for Bounded {
+impl io::Write for Rendered {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.0.len() + bytes.len() > MAX_RENDERED {
             return Err(io::Error::other(format!("must not render to more than {MAX_RENDERED} bytes")));
@@ -154,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn every_built_in_template_renders_with_much_and_with_little() {
+    fn every_built_in_template_renders_with_full_and_sparse_data() {
         let renderer = Renderer::new().unwrap();
         for (kind, channel) in all() {
             for context in sample::all(kind) {
@@ -185,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_greedy_template_is_stopped() {
+    fn a_template_that_exceeds_a_limit_is_stopped() {
         let renderer = Renderer::new().unwrap();
         let context = context::value(&sample::full(MessageKind::Welcome));
         for greedy in [
@@ -198,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn data_is_escaped_in_html_and_makes_no_second_header() {
+    fn data_is_escaped_in_html_and_cannot_inject_a_header() {
         let renderer = Renderer::new().unwrap();
         let data = serde_json::json!({"name": "<b>Bob</b>\r\nBcc: all@example.com"});
         let message =
