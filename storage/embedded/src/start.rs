@@ -1,4 +1,5 @@
-//! The start of an engine: lock, identity, checkpoint, replay, sync, new indexes.
+//! The start of an engine: it locks the directory, reads the identity, opens the checkpoint, replays and syncs the
+//! journal, and builds new indexes.
 
 use std::io;
 use std::path::Path;
@@ -23,8 +24,8 @@ use crate::table::Table;
 use crate::view::{Published, View};
 use crate::writer::{Lanes, Writer};
 
-/// The read size for sequential reads.
-const WARM: usize = 1 << 20;
+/// The size of one sequential read, in bytes.
+const READ_SIZE: usize = 1 << 20;
 
 impl EmbeddedEngine {
     /// Opens a store: locks it, replays and syncs its journal, and starts its threads.
@@ -35,7 +36,7 @@ impl EmbeddedEngine {
         Ok(engine)
     }
 
-    /// Opens a store without threads: the caller steps its parts.
+    /// Opens a store without threads. The caller steps its parts.
     pub fn assemble(options: Options, schema: &Schema) -> Result<Assembled, OpenError> {
         assemble(options, schema)
     }
@@ -46,7 +47,7 @@ fn assemble(options: Options, schema: &Schema) -> Result<Assembled, OpenError> {
     let io = |error: io::Error| OpenError::io(&dir, &error);
     directory::inspect_on(&*options.disk, &dir)?.check(&dir)?;
     let lock = open::lock(&options)?;
-    let store = directory::open_or_make(&options, schema)?;
+    let store = directory::open_or_create(&options, schema)?;
     let room = Arc::new(Room::default());
     let (path, cache) = (dir.join(base::FILE), options.page_bytes);
     let file = CheckpointFile::open(&*options.disk, path, store, schema, cache, room.clone())?;
@@ -55,28 +56,29 @@ fn assemble(options: Options, schema: &Schema) -> Result<Assembled, OpenError> {
     let journal = Journal::resume(segments.clone(), store, recovered.tail).map_err(io)?;
     let view = build_indexes(&file, schema, view)?;
     let shared = Arc::new(Shared::new(options, store, Published::new(view), room));
-    Ok(join(shared, file, segments, journal, lock))
+    Ok(connect(shared, file, segments, journal, lock))
 }
 
-fn join(
+/// Connects the parts of an engine.
+fn connect(
     shared: Arc<Shared>,
     file: CheckpointFile,
     segments: Arc<Segments>,
     journal: Journal,
     lock: crate::disk::DirLock,
 ) -> Assembled {
-    let (normal, normal_end) = flume::bounded(shared.options.queue);
-    let (bulk, bulk_end) = flume::bounded(shared.options.queue);
+    let (normal, normal_receiver) = flume::bounded(shared.options.queue);
+    let (bulk, bulk_receiver) = flume::bounded(shared.options.queue);
     let (wake, woken) = flume::bounded(1);
-    let (freeze, freeze_asked) = flume::bounded(1);
-    let lanes = Lanes { normal: normal_end, bulk: bulk_end };
-    let writer = Writer::new(shared.clone(), lanes, journal, wake, freeze_asked);
+    let (freeze, freeze_requests) = flume::bounded(1);
+    let lanes = Lanes { normal: normal_receiver, bulk: bulk_receiver, last_normal: None };
+    let writer = Writer::new(shared.clone(), lanes, journal, wake, freeze_requests);
     let checkpointer = Checkpointer::new(shared.clone(), file, segments, woken);
     let engine = Arc::new(EmbeddedEngine::new(shared, (normal, bulk), freeze, lock));
     Assembled { engine, writer, checkpointer }
 }
 
-/// The state after the checkpoint and the journal.
+/// Reads the checkpoint and replays the journal. Returns the state and what was found in the journal.
 fn replay(options: &Options, store: &StoreId, file: &CheckpointFile) -> Result<(View, Recovered), OpenError> {
     let base = file.base().map_err(|error| file.failure(&error))?;
     let mut table = Table::default();
@@ -90,12 +92,13 @@ fn replay(options: &Options, store: &StoreId, file: &CheckpointFile) -> Result<(
         Ok(())
     })?;
     if recovered.replayed > 0 {
-        tracing::info!(groups = recovered.replayed, rows = table.rows.len(), "the journal is replayed");
+        tracing::info!(groups = recovered.replayed, rows = table.rows.len(), "replayed the journal");
     }
     Ok((View { memory: table, frozen: None, base: Arc::new(base), reached: recovered.reached }, recovered))
 }
 
-/// Builds new indexes. They are built from the checkpoint, so everything else is moved into it first.
+/// Builds the indexes that the store does not have yet. They are built from the checkpoint, so all other rows are moved
+/// into it first.
 fn build_indexes(file: &CheckpointFile, schema: &Schema, view: View) -> Result<View, OpenError> {
     let missing = file.missing_indexes(schema)?;
     if missing.is_empty() {
@@ -109,7 +112,7 @@ fn build_indexes(file: &CheckpointFile, schema: &Schema, view: View) -> Result<V
     Ok(View { memory: Table::default(), frozen: None, base: Arc::new(base), reached: view.reached })
 }
 
-/// The segments after recovery. Unneeded and incomplete ones are removed.
+/// Removes the segments that are incomplete or not needed, and returns the others.
 fn segments(options: &Options, store: StoreId, recovered: &Recovered) -> io::Result<Arc<Segments>> {
     let dir = options.dir.join(JOURNAL);
     remove_unfinished(options, &dir)?;
@@ -129,13 +132,14 @@ fn remove_unfinished(options: &Options, dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads the checkpoint file sequentially once, in the background: random reads of a cold file are far slower.
+/// Reads the checkpoint file once in the background, to bring it into the page cache. Reading it sequentially is far
+/// faster than reading a cold file at random places.
 fn warm(shared: &Arc<Shared>) {
     let shared = shared.clone();
     let read = move || {
         let options = &shared.options;
         let Ok(file) = options.disk.open(&options.dir.join(base::FILE)) else { return };
-        let (mut at, mut page) = (0, vec![0; WARM]);
+        let (mut at, mut page) = (0, vec![0; READ_SIZE]);
         while let Ok(read @ 1..) = file.read(at, &mut page) {
             at += read as u64;
             if shared.room.is_closing() {
@@ -143,6 +147,6 @@ fn warm(shared: &Arc<Shared>) {
             }
         }
     };
-    // Without it the store is slower for a while, but still correct.
+    // Without this thread the store is only slower at first.
     let _ = thread::Builder::new().name("store-warm".to_owned()).spawn(read);
 }

@@ -1,4 +1,5 @@
-//! The writer: takes queued transactions, runs them, appends one frame, syncs once, publishes, then replies to all.
+//! The writer runs the queued transactions as a group, appends one frame to the journal, syncs it once, publishes the
+//! new state, and then sends the results.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,31 +17,35 @@ use crate::stop::Stop;
 use crate::table::Table;
 use crate::view::{Frozen, View};
 
-/// Transactions of one group at most.
+/// Maximum transactions per group.
 const MAX_GROUP: usize = 1_024;
-/// Of these, transactions of the bulk lane.
+/// Maximum transactions of the bulk lane per group.
 const MAX_BULK: usize = MAX_GROUP / 4;
-/// A group is closed when its frame has this length.
+/// The length of the frame at which a group is closed, in bytes.
 const ENOUGH: usize = 4 << 20;
-/// A group takes no more bulk work when it has added this much, so that others do not wait for it.
+/// The bytes of the frame after which a group takes no more bulk work, so that normal work does not wait for it.
 const ENOUGH_BULK: usize = 256 << 10;
-/// Work that waited longer is refused: its client has likely gone.
+/// The maximum time that a transaction waits. After it the transaction is refused, since its client has probably gone.
 const MAX_WAIT: Duration = Duration::from_secs(1);
-/// The same limit for bulk work, which yields to the normal lane.
+/// The maximum time that a transaction of the bulk lane waits. It is longer, because bulk work yields to the normal
+/// lane.
 const MAX_BULK_WAIT: Duration = Duration::from_secs(20);
-/// Memory waiting for the checkpointer, in checkpoints' worth of journal, beyond which the writer waits.
+/// Bulk work waits this long after the last work of the normal lane for the next, to share its sync: what follows an
+/// order's events then costs no sync while orders come one after the other.
+const LINGER: Duration = Duration::from_millis(2);
+/// The bytes of journal since the last checkpoint beyond which the writer waits, as a multiple of `checkpoint_bytes`.
 const BACKLOG: u64 = 4;
 
-/// Work with its arrival time.
+/// A queued transaction or chain, with its arrival time.
 pub(crate) struct Queued {
     pub(crate) order: WorkOrder,
-    /// The other links, if `order` is the first of a chain.
+    /// The remaining links, if `order` is the first link of a chain.
     pub(crate) rest: Vec<WorkOrder>,
     pub(crate) since: Timestamp,
 }
 
 impl Queued {
-    /// Has its transaction fail, and skips the other links of a chain; what is to be answered.
+    /// Fails the transaction, and skips the remaining links of a chain. Returns them, so that their results are sent.
     pub(crate) fn refused(self, error: StoreError) -> impl Iterator<Item = Box<dyn Work>> {
         let (mut first, rest) = (self.order.work, self.rest.into_iter().map(|order| order.work));
         first.fail(error);
@@ -52,17 +57,19 @@ impl Queued {
     }
 }
 
-/// The two lanes.
+/// The queues of the two lanes.
 pub(crate) struct Lanes {
-    /// `None` only wakes the writer: there is work in the bulk lane.
+    /// The normal lane. `None` only wakes the writer, because there is work in the bulk lane.
     pub(crate) normal: Receiver<Option<Queued>>,
     pub(crate) bulk: Receiver<Queued>,
+    /// When the normal lane had work last.
+    pub(crate) last_normal: Option<Instant>,
 }
 
-/// The result of a turn.
+/// The result of one step of the writer or the checkpointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// It did something; there may be more work.
+    /// It did some work, and there may be more.
     Worked,
     /// There was nothing to do.
     Idle,
@@ -72,7 +79,7 @@ pub enum Turn {
     Ended,
 }
 
-/// Makes groups durable, one per turn. A thread loops over it, or a simulator steps it.
+/// Makes groups durable, one per turn. A thread calls [`Writer::turn`] in a loop, or a simulator steps it.
 pub struct Writer {
     shared: Arc<Shared>,
     lanes: Lanes,
@@ -108,7 +115,7 @@ impl Writer {
         Self { shared, lanes, journal, working, since_frozen, frozen_at, checkpointer, freeze_asked }
     }
 
-    /// Makes one group durable and replies to it; waits up to `patience` for work.
+    /// Waits up to `patience` for work, makes one group durable and sends its results.
     pub fn turn(&mut self, patience: Duration) -> Turn {
         if self.shared.is_stopped() {
             return self.refuse(patience);
@@ -129,8 +136,8 @@ impl Writer {
         Turn::Worked
     }
 
-    /// Whether the checkpointer is too far behind. On a full disk it may stay behind, so then work is taken and refused
-    /// instead of waiting; the same while closing.
+    /// Whether the writer must wait, because the checkpointer is too far behind. On a full disk it does not wait, since
+    /// the checkpointer may never catch up, but refuses work instead. It does not wait while closing either.
     fn is_ahead(&self) -> bool {
         let backlog = self.shared.options.checkpoint_bytes.saturating_mul(BACKLOG);
         let ahead = self.since_frozen >= backlog || self.is_heavy();
@@ -142,7 +149,7 @@ impl Writer {
         self.working.table.bytes >= self.shared.options.table_bytes / 2
     }
 
-    /// Takes what is queued now; later work goes into the next group.
+    /// Fills a group with the transactions that are queued now. Later ones go into the next group.
     fn fill(&mut self, mut first: Option<Queued>, view: &View, group: &mut Group) {
         let waiting = self.lanes.normal.len() + usize::from(first.is_some());
         for _ in 0..waiting.clamp(1, MAX_GROUP) {
@@ -170,11 +177,12 @@ impl Writer {
         }
     }
 
-    fn run(&mut self, queued: Queued, most_wait: Duration, view: &View, group: &mut Group) {
+    /// Runs a transaction or a chain, unless the disk is full or it has waited for longer than `max_wait`.
+    fn run(&mut self, queued: Queued, max_wait: Duration, view: &View, group: &mut Group) {
         if self.shared.room.is_full() {
             add(&self.shared.counters.refused_full, 1);
             group.answers.extend(queued.refused(StoreError::Full));
-        } else if self.shared.options.clock.now().since(queued.since) > most_wait {
+        } else if self.shared.options.clock.now().since(queued.since) > max_wait {
             add(&self.shared.counters.refused_busy, 1);
             group.answers.extend(queued.refused(StoreError::Busy));
         } else {
@@ -182,8 +190,8 @@ impl Writer {
         }
     }
 
-    /// Makes the group durable and visible, then replies, to refused transactions too: their refusals may depend on
-    /// rows of the same group.
+    /// Makes the group durable and visible, and then sends all results. Refusals are also held back until then, because
+    /// they may depend on rows of the same group.
     fn commit(&mut self, mut group: Group) {
         let transactions = group.answers.len() as u64;
         if !self.working.frame.is_empty() && !self.append(&mut group) {
@@ -198,6 +206,8 @@ impl Writer {
         }
     }
 
+    /// Appends the group to the journal and publishes it. If that fails, sends the error to the group and returns
+    /// `false`.
     fn append(&mut self, group: &mut Group) -> bool {
         self.working.reached.mark.position += 1;
         let len = self.working.frame.len() as u64;
@@ -244,13 +254,13 @@ impl Writer {
         });
     }
 
-    /// Hands the memory table to the checkpointer when it is large or old enough, or on request.
+    /// Hands the memory table to the checkpointer if it is large or old enough, or if that was requested.
     fn freeze_if_due(&mut self) {
         let options = &self.shared.options;
-        let asked = !self.freeze_asked.is_empty();
+        let requested = !self.freeze_asked.is_empty();
         let large = self.since_frozen >= options.checkpoint_bytes || self.is_heavy();
         let old = || options.clock.now().since(self.frozen_at) >= options.checkpoint_every;
-        if !(asked || large || old()) || self.shared.published.load().frozen.is_some() {
+        if !(requested || large || old()) || self.shared.published.load().frozen.is_some() {
             return;
         }
         let _ = self.freeze_asked.try_recv();
@@ -270,7 +280,7 @@ impl Writer {
         let _ = self.checkpointer.try_send(());
     }
 
-    /// After a failed write: fails everything that waits.
+    /// Fails the next waiting transactions, after the engine has stopped.
     fn refuse(&mut self, patience: Duration) -> Turn {
         match self.lanes.wait(patience) {
             Ok(first) => {
@@ -287,12 +297,19 @@ impl Writer {
 }
 
 impl Lanes {
-    /// Waits for work: the first of the normal lane, or nothing when only the bulk lane has some. `Err` when none came:
-    /// whether the engine is closed.
-    fn wait(&self, patience: Duration) -> Result<Option<Queued>, bool> {
-        if !self.bulk.is_empty() {
-            return Ok(self.next());
+    /// Waits for work. Returns the first transaction of the normal lane, or `None` if only the bulk lane may have work.
+    /// If no work came, the error is whether the engine is closed.
+    fn wait(&mut self, patience: Duration) -> Result<Option<Queued>, bool> {
+        let first = if self.bulk.is_empty() { self.wait_for_any(patience)? } else { self.next() };
+        // Without patience, as in simulations, work runs as it comes.
+        let first = if first.is_none() && !patience.is_zero() { self.linger() } else { first };
+        if first.is_some() {
+            self.last_normal = Some(Instant::now());
         }
+        Ok(first)
+    }
+
+    fn wait_for_any(&self, patience: Duration) -> Result<Option<Queued>, bool> {
         let item = match self.normal.try_recv() {
             Ok(item) => return Ok(item),
             Err(TryRecvError::Empty) if patience.is_zero() => return Err(false),
@@ -302,7 +319,20 @@ impl Lanes {
         item.map_err(|error| error == RecvTimeoutError::Disconnected)
     }
 
-    /// The next work of the normal lane.
+    /// Waits a moment for work of the normal lane, while only the bulk lane has some.
+    fn linger(&self) -> Option<Queued> {
+        let until = self.last_normal? + LINGER;
+        while self.bulk.len() < MAX_BULK
+            && let Ok(next) = self.normal.recv_deadline(until)
+        {
+            if next.is_some() {
+                return next;
+            }
+        }
+        None
+    }
+
+    /// Takes the next transaction of the normal lane.
     fn next(&self) -> Option<Queued> {
         self.normal.try_recv().ok().flatten()
     }
