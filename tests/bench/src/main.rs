@@ -1,6 +1,7 @@
-//! Benchmarks, one file each. `cargo run --release -p promox-bench -- storage` prints the store's table.
+//! Benchmarks, one command each. `cargo run --release -p promox-bench -- storage` prints the table of the embedded
+//! store.
 //!
-//! They measure and print; nothing here fails because a machine is slow.
+//! Benchmarks only measure and print; none fails because a machine is slow.
 
 mod analytics;
 mod coupons;
@@ -22,29 +23,32 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Bench {
-    /// Every line over HTTP, by turns with another binary, in one run: what a change costs.
+    /// The cost of a change: the HTTP requests against this build and another binary, alternately in one run.
     All(http::compare::Options),
-    /// The embedded store beside raw syncs and redb's own commits, in one run.
+    /// The cost of orders, their mail, memory and a restart: each figure beside its limit, in one run.
+    Floors(http::floors::Options),
+    /// The embedded store, compared with raw syncs and with redb's own commits in the same run.
     Storage(storage::Options),
-    /// The figures of many orders: how fast they follow, and what the dashboard costs.
+    /// Analytics over many orders: the rate of event processing, and latencies of the dashboard.
     Analytics(analytics::Options),
-    /// Coupons in bulk, alone and beside checkouts, in one run.
+    /// Generation of coupons, alone and during checkouts, in one run.
     Coupons(coupons::Options),
-    /// Flash reservations through the service, beside the same check in Redis, in one run.
+    /// Flash sale reservations, compared with the same check in Redis in the same run.
     Flash(flash::Options),
-    /// Checkout with promotions, coupon, points and flash line beside the plain one, over HTTP, in one run.
+    /// Checkouts with promotions, coupon, points and flash line, compared with plain ones over HTTP in the same run.
     Promotions(http::promotions::Options),
-    /// The rules engine alone: one evaluation of carts small and large against few and many promotions.
+    /// The rules engine alone: evaluations of small and large carts against few and many promotions.
     Rules(rules::Options),
-    /// What price rules of the catalogue cost: a shop without any beside one with thousands, over HTTP, in one run.
+    /// The cost of price rules: a shop without any compared with one with thousands, over HTTP in one run.
     Shelf(http::shelf::Options),
-    /// The server over HTTP beside a bare hyper server, in one run.
+    /// The server over HTTP, compared with a bare hyper server in the same run.
     Http(http::Options),
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     match Cli::parse().bench {
         Bench::All(options) => http::compare::run(&options),
+        Bench::Floors(options) => http::floors::run(&options),
         Bench::Storage(options) => storage::run(&options),
         Bench::Analytics(options) => analytics::run(&options),
         Bench::Coupons(options) => coupons::run(&options),

@@ -1,7 +1,9 @@
-//! The server over HTTP: a real process on a fresh directory, loaded from this one, beside a bare hyper "hello".
+//! The server over HTTP: a separate process on a fresh directory, loaded from this one, compared with a bare hyper
+//! server.
 
 mod client;
 pub(crate) mod compare;
+pub(crate) mod floors;
 mod hello;
 pub(crate) mod promotions;
 mod server;
@@ -18,19 +20,19 @@ use crate::latency::Latencies;
 use client::{Connection, Request};
 use server::Server;
 
-/// When a start has let go of what it took: the first one hashes the administrator's password.
-const SETTLED: Duration = Duration::from_secs(3);
+/// Time after which a first start has freed the memory that hashing the administrator's password takes.
+const SETTLING_TIME: Duration = Duration::from_secs(3);
 
-/// The server's table.
+/// Options of the benchmark.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Seconds a row.
+    /// Seconds of each row.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
     /// Products in the catalogue.
     #[arg(long, default_value_t = 5_000)]
     products: u64,
-    /// Past orders taken over before the table, to see how it is in a shop that has sold.
+    /// Number of past orders to import first.
     #[arg(long, default_value_t = 0)]
     orders: u64,
 }
@@ -46,16 +48,16 @@ async fn table(options: &Options) -> Result<(), Box<dyn Error>> {
     drop(hello);
     let server = Server::start().await?;
     let (ready, at_once) = (server.ready_after.as_millis(), server.resident_mib()?);
-    tokio::time::sleep(SETTLED).await;
+    tokio::time::sleep(SETTLING_TIME).await;
     let later = server.resident_mib()?;
-    println!("empty shop: ready after {ready} ms, {at_once} MiB resident at once, {later} MiB {SETTLED:?} later");
+    println!("empty shop: ready after {ready} ms, {at_once} MiB resident at once, {later} MiB {SETTLING_TIME:?} later");
     server.fill(products).await?;
     let address = server.address;
     let order = move |n: u64| Request::order(n, &[(n * 31 % products, 1), (n * 17 % products, 2)]);
     if options.orders > 0 {
         let started = Instant::now();
         server.import_orders(options.orders, products).await?;
-        println!("{} past orders taken over in {} s", options.orders, started.elapsed().as_secs());
+        println!("{} past orders imported in {} s", options.orders, started.elapsed().as_secs());
     }
     let product = move |n: u64| Request::get(&format!("/api/products/{}", n % products + 1));
     lines.push(measure("GET /api/products/{id}", address, 64, span, product).await?);
@@ -73,6 +75,7 @@ async fn table(options: &Options) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// The latency of an order of 675 lines.
 async fn long_order(address: SocketAddr, products: u64) -> Result<Duration, Box<dyn Error>> {
     let lines: Vec<(u64, u32)> = (0..675.min(products)).map(|n| (n, 1)).collect();
     let request = Request::order(1 << 50, &lines);
@@ -84,7 +87,7 @@ async fn long_order(address: SocketAddr, products: u64) -> Result<Duration, Box<
     }
 }
 
-/// A line of the table: requests on so many connections for a while, after a fifth of it to warm up.
+/// Sends requests on a number of connections for `span`, after a fifth of it to warm up. Returns the line of the table.
 async fn measure(
     name: &str,
     address: SocketAddr,

@@ -1,4 +1,4 @@
-//! The program as a process of its own, on a fresh directory, with an admin and no limits.
+//! The server as a separate process, on a fresh directory, with an admin and without rate limits.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -14,17 +14,17 @@ use super::client::{self, Connection, Request};
 
 const EMAIL: &str = "admin@example.com";
 const PASSWORD: &str = "a long and quiet harbour";
-/// How long a start may take before something is wrong.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Maximum duration of a start.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Orders of one upload.
+/// Orders in one upload.
 const ORDERS_AT_ONCE: usize = 50_000;
 
-/// The admin's header.
+/// The authorization header of a user, as text of a request.
 #[derive(Clone)]
 pub(crate) struct Bearer(pub(crate) String);
 
-/// A binary of promox, and the environment that it is started with.
+/// A binary of promox and its environment variables.
 #[derive(Clone)]
 pub(crate) struct Program {
     path: PathBuf,
@@ -37,7 +37,7 @@ impl Program {
         Self::at(&std::env::current_exe()?.with_file_name("promox"))
     }
 
-    /// The binary at `path`, with the settings that every benchmark uses.
+    /// The binary at `path`, with the settings of all benchmarks.
     pub(crate) fn at(path: &Path) -> Result<Self, Box<dyn Error>> {
         if !path.is_file() {
             return Err(format!("there is no binary at {}: build it with cargo build --release", path.display()).into());
@@ -50,7 +50,7 @@ impl Program {
         Ok(program)
     }
 
-    /// Sets `key`, such as `storage.memory_mib`. An empty value leaves the setting out, for a binary that has no such key.
+    /// Sets `key`, such as `storage.memory_mib`. An empty value removes the setting, for a binary that has no such key.
     pub(crate) fn set(&mut self, key: &str, value: &str) {
         let variable = format!("PROMOX_{}", key.to_uppercase().replace('.', "__"));
         if value.is_empty() {
@@ -64,7 +64,7 @@ impl Program {
 /// A running server.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    /// From start to readiness.
+    /// Duration from the start to readiness.
     pub(crate) ready_after: Duration,
     program: Program,
     child: Child,
@@ -72,6 +72,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// Starts the binary built here on a fresh directory.
     pub(crate) async fn start() -> Result<Self, Box<dyn Error>> {
         Self::start_program(Program::built_here()?).await
     }
@@ -79,6 +80,11 @@ impl Server {
     /// Starts `program` on a fresh directory.
     pub(crate) async fn start_program(program: Program) -> Result<Self, Box<dyn Error>> {
         Self::start_on(program, tempfile::tempdir()?).await
+    }
+
+    /// Starts `program` on a fresh directory inside `parent`.
+    pub(crate) async fn start_in(program: Program, parent: &Path) -> Result<Self, Box<dyn Error>> {
+        Self::start_on(program, tempfile::tempdir_in(parent)?).await
     }
 
     async fn start_on(program: Program, dir: TempDir) -> Result<Self, Box<dyn Error>> {
@@ -93,7 +99,7 @@ impl Server {
             .spawn()?;
         let mut server = Self { address, ready_after: Duration::ZERO, program, child, dir: Some(dir) };
         while !server.is_ready().await {
-            if started.elapsed() > PATIENCE || server.child.try_wait()?.is_some() {
+            if started.elapsed() > START_TIMEOUT || server.child.try_wait()?.is_some() {
                 return Err(format!("{} did not become ready", server.program.path.display()).into());
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -115,7 +121,7 @@ impl Server {
         Self::start_on(self.program.clone(), dir).await
     }
 
-    /// Makes a catalogue with plenty of stock.
+    /// Creates products with plenty of stock.
     pub(crate) async fn fill(&self, products: u64) -> Result<(), Box<dyn Error>> {
         let bearer = self.log_in().await?;
         let mut csv = "sku,name,price,status\n".to_owned();
@@ -129,10 +135,10 @@ impl Server {
             Request::with_body("PUT", &path, &headers, r#"{"onHand":1000000000}"#)
         };
         let load = client::load(self.address, 64, Duration::MAX, products, &stock).await?;
-        if load.failed == 0 { Ok(()) } else { Err(format!("{} counts of stock were refused", load.failed).into()) }
+        if load.failed == 0 { Ok(()) } else { Err(format!("{} updates of stock were refused", load.failed).into()) }
     }
 
-    /// Takes over so many past orders of two lines from another system.
+    /// Imports past orders of two lines.
     pub(crate) async fn import_orders(&self, orders: u64, products: u64) -> Result<(), Box<dyn Error>> {
         let bearer = self.log_in().await?;
         for start in (0..orders).step_by(ORDERS_AT_ONCE) {
@@ -153,6 +159,7 @@ impl Server {
         Ok(())
     }
 
+    /// Logs the admin in.
     pub(crate) async fn log_in(&self) -> Result<Bearer, Box<dyn Error>> {
         let mut connection = Connection::open(self.address).await?;
         let login = format!(r#"{{"email":"{EMAIL}","password":"{PASSWORD}"}}"#);
@@ -173,7 +180,7 @@ impl Server {
         }
     }
 
-    /// CPU time that the process has spent, to a hundredth of a second.
+    /// CPU time of the process, with a resolution of 10 ms.
     pub(crate) fn cpu_time(&self) -> Result<Duration, Box<dyn Error>> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         let (_, fields) = stat.rsplit_once(')').ok_or("no stat")?;
@@ -184,10 +191,48 @@ impl Server {
         Ok(Duration::from_millis(ticks * 10))
     }
 
-    /// Resident memory of the process.
+    /// CPU time of the threads of this name.
+    pub(crate) fn thread_time(&self, name: &str) -> Result<Duration, Box<dyn Error>> {
+        let mut time = 0;
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let task = task?.path();
+            if std::fs::read_to_string(task.join("comm"))?.trim().ends_with(name) {
+                let stat = std::fs::read_to_string(task.join("schedstat"))?;
+                time += stat.split_whitespace().next().ok_or("no schedstat")?.parse::<u64>()?;
+            }
+        }
+        Ok(Duration::from_nanos(time))
+    }
+
+    /// Bytes that the process has caused to be written to the disk.
+    pub(crate) fn written_bytes(&self) -> Result<u64, Box<dyn Error>> {
+        let io = std::fs::read_to_string(format!("/proc/{}/io", self.child.id()))?;
+        Ok(io.lines().find_map(|line| line.strip_prefix("write_bytes: ")).ok_or("no write_bytes")?.parse()?)
+    }
+
+    /// Files of mail that the server has written.
+    pub(crate) fn mail_files(&self) -> Result<usize, Box<dyn Error>> {
+        let dir = self.dir.as_ref().ok_or("the directory is gone")?.path().join("mail");
+        let mut files = 0;
+        for day in std::fs::read_dir(dir)? {
+            files += std::fs::read_dir(day?.path())?.count();
+        }
+        Ok(files)
+    }
+
+    /// Resident memory of the process in MiB.
     pub(crate) fn resident_mib(&self) -> Result<u64, Box<dyn Error>> {
+        self.status_mib("VmRSS:")
+    }
+
+    /// The most memory that the process has had resident, in MiB.
+    pub(crate) fn peak_mib(&self) -> Result<u64, Box<dyn Error>> {
+        self.status_mib("VmHWM:")
+    }
+
+    fn status_mib(&self, name: &str) -> Result<u64, Box<dyn Error>> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or("no memory in /proc")?;
         Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? / 1024)
     }
 }

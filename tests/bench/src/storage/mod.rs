@@ -1,8 +1,8 @@
-//! The store's benchmark: raw append and sync, a one-row transaction, checkout-shaped transactions at rising concurrency,
-//! and the same through redb's own group commit, all on one disk in one run.
+//! The embedded store: raw appends with sync, one-row transactions, checkout-shaped transactions with rising
+//! concurrency, and the same transactions with redb's own commits, all on one disk in one run.
 
 pub(crate) mod checkout;
-mod raw;
+pub(crate) mod raw;
 mod reads;
 mod redb_group;
 mod store;
@@ -15,28 +15,28 @@ use clap::Args;
 
 use crate::latency::Latencies;
 
-/// What to measure.
+/// Options of the benchmark.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     /// Seconds of each measurement.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
-    /// How many submit at once, one measurement each.
+    /// Numbers of concurrent submitters, one measurement each.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 8, 64, 512])]
     submitters: Vec<usize>,
-    /// Orders that are in the store before the first measurement.
+    /// Number of orders in the store before the first measurement.
     #[arg(long, default_value_t = 0)]
     orders: i64,
-    /// Journal that begins a checkpoint, in MiB.
+    /// Journal size in MiB after which a checkpoint begins.
     #[arg(long, default_value_t = 8)]
     checkpoint_mib: u64,
-    /// Where to put the files; a directory below it is made and removed.
+    /// Where to put the files; a directory below it is created and removed.
     #[arg(long, default_value = "target")]
     dir: PathBuf,
-    /// Only what the writer costs in CPU.
+    /// Measure only the CPU time of the writer.
     #[arg(long)]
     cpu_only: bool,
-    /// Only the store itself.
+    /// Measure only the store, not redb's own commits.
     #[arg(long)]
     store_only: bool,
 }
@@ -47,7 +47,7 @@ impl Options {
     }
 }
 
-/// Measures and prints.
+/// Runs the benchmark and prints its table.
 pub(crate) fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir_in(&options.dir)?;
     writer::run()?;
