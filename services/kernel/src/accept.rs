@@ -1,4 +1,4 @@
-//! `Accept`: the offered media type that a client prefers, RFC 9110.
+//! The `Accept` header of RFC 9110: chooses the offered media type that a client prefers.
 
 use crate::codes;
 use crate::{Error, Kind};
@@ -6,7 +6,7 @@ use crate::{Error, Kind};
 /// The media type of nearly all responses.
 pub const JSON: &str = "application/json";
 
-/// One range of the header: `text/*;q=0.5`.
+/// One range of the header, such as `text/*;q=0.5`.
 struct Range<'a> {
     kind: &'a str,
     subtype: &'a str,
@@ -25,8 +25,9 @@ impl<'a> Range<'a> {
         Some(Self { kind, subtype, weight: weight.map_or(1_000, thousandths) })
     }
 
-    /// How specifically it names a media type: 0 for `*/*`, `None` when it does not match.
-    fn closeness(&self, kind: &str, subtype: &str) -> Option<u8> {
+    /// How specifically the range names a media type: 0 for `*/*`, 1 for a type, 2 for an exact match. `None` if it
+    /// does not match.
+    fn specificity(&self, kind: &str, subtype: &str) -> Option<u8> {
         match (self.kind, self.subtype) {
             ("*", "*") => Some(0),
             (own, "*") if own.eq_ignore_ascii_case(kind) => Some(1),
@@ -36,7 +37,8 @@ impl<'a> Range<'a> {
     }
 }
 
-/// `0.5` as 500. A malformed weight counts as 1, so that the client still gets a response.
+/// Parses a weight into thousandths: `0.5` becomes 500. A malformed weight counts as 1, so that the client still gets a
+/// response.
 fn thousandths(text: &str) -> u32 {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits: String = fraction.chars().chain("000".chars()).take(3).collect();
@@ -46,28 +48,29 @@ fn thousandths(text: &str) -> u32 {
     }
 }
 
-/// The weight of a media type and how specifically it is named: the most specific range decides.
-fn liking(ranges: &[Range<'_>], media_type: &str) -> Option<(u32, u8)> {
+/// The weight that the most specific matching range gives a media type, and its specificity. `None` if the media type
+/// is not acceptable.
+fn preference(ranges: &[Range<'_>], media_type: &str) -> Option<(u32, u8)> {
     let bare = media_type.split(';').next().unwrap_or_default().trim();
     let (kind, subtype) = bare.split_once('/')?;
-    let closest = ranges.iter().filter_map(|range| Some((range.closeness(kind, subtype)?, range.weight)));
-    let (closeness, weight) = closest.max_by_key(|(closeness, _)| *closeness)?;
-    (weight > 0).then_some((weight, closeness))
+    let matching = ranges.iter().filter_map(|range| Some((range.specificity(kind, subtype)?, range.weight)));
+    let (specificity, weight) = matching.max_by_key(|(specificity, _)| *specificity)?;
+    (weight > 0).then_some((weight, specificity))
 }
 
-/// The media type that a client prefers; among equals the one that it names more specifically, then the first. Without
-/// a header, or with an empty one, all are accepted.
+/// The offered media type with the highest weight; among equals the one named most specifically, then the first.
+/// Without a header, or with an empty one, every media type is acceptable.
 pub fn preferred<'a>(accept: Option<&str>, offered: &[&'a str]) -> Option<&'a str> {
     let ranges: Vec<Range<'_>> = accept.unwrap_or_default().split(',').filter_map(Range::of).collect();
     if ranges.is_empty() {
         return offered.first().copied();
     }
-    let liked = offered.iter().filter_map(|media_type| Some((liking(&ranges, media_type)?, *media_type)));
-    // The last of equals is taken, so the first is put there.
-    liked.rev().max_by_key(|(liking, _)| *liking).map(|(_, media_type)| media_type)
+    let acceptable = offered.iter().filter_map(|media_type| Some((preference(&ranges, media_type)?, *media_type)));
+    // `max_by_key` returns the last of equals, so the order is reversed.
+    acceptable.rev().max_by_key(|(preference, _)| *preference).map(|(_, media_type)| media_type)
 }
 
-/// The media type the client prefers among those offered; 406 when it accepts none.
+/// The offered media type that the client prefers. 406 `NOT_ACCEPTABLE` if it accepts none.
 pub fn choose<'a>(accept: Option<&str>, offered: &[&'a str]) -> Result<&'a str, Error> {
     preferred(accept, offered).ok_or_else(|| {
         let message = format!("The response is {}, which the Accept header does not allow.", offered.join(" or "));
@@ -80,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_closest_range_decides() {
+    fn the_most_specific_range_decides() {
         for (accept, want) in [
             ("application/json", true),
             ("application/json; charset=utf-8", true),
@@ -107,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_liked_best_is_chosen() {
+    fn the_preferred_media_type_is_chosen() {
         const CSV: &str = "text/csv";
         for (accept, want) in [
             ("text/csv", Some(CSV)),

@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_the_longest() {
+    fn pauses_double_up_to_the_maximum() {
         let pauses = BackOff { first: Duration::from_secs(2), doublings: 3 };
         let seconds: Vec<u64> = (0..7).map(|failures: u32| pauses.after(failures).as_secs()).collect();
         assert_eq!(seconds, [0, 2, 4, 8, 16, 16, 16]);

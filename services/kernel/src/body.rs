@@ -7,35 +7,37 @@ use bytes::{Buf, Bytes};
 use crate::Error;
 use crate::codes;
 
-/// Chunks that a stream buffers.
-const AHEAD: usize = 8;
+/// The maximum number of chunks that a stream buffers.
+const MAX_BUFFERED_CHUNKS: usize = 8;
 
-/// A request's raw body, or none yet: the argument of `Op::attach`.
+/// A request's raw body: the argument of [`Op::attach`](crate::Op::attach). The default value is a body not yet
+/// attached.
 #[derive(Debug, Default)]
 pub struct Body {
     /// The media type as sent, lower case, without parameters.
     pub media_type: String,
-    /// The bytes of the body.
+    /// The bytes of the body, until they are read.
     pub reader: Option<BodyReader>,
     /// The headers, for operations that check signatures.
     pub headers: Vec<(String, String)>,
 }
 
-/// The reading end of a byte stream. It is `io::Read` for parsers on blocking threads, and async elsewhere.
+/// The reading end of a byte stream. It implements `io::Read` for parsers on blocking threads; elsewhere it is read
+/// async.
 #[derive(Debug)]
 pub struct BodyReader {
     chunks: flume::Receiver<Result<Bytes, Error>>,
     current: Bytes,
 }
 
-/// The writing end; dropping it ends the stream.
+/// The writing end of a byte stream; dropping it ends the stream.
 #[derive(Debug, Clone)]
 pub struct BodySender(flume::Sender<Result<Bytes, Error>>);
 
 impl BodyReader {
     /// A stream and its writing end.
     pub fn pair() -> (BodySender, Self) {
-        let (sender, chunks) = flume::bounded(AHEAD);
+        let (sender, chunks) = flume::bounded(MAX_BUFFERED_CHUNKS);
         (BodySender(sender), Self { chunks, current: Bytes::new() })
     }
 
@@ -44,7 +46,7 @@ impl BodyReader {
         self.chunks.recv_async().await.ok()
     }
 
-    /// The whole body, if it has at most `limit` bytes.
+    /// Reads the whole body. 413 `BODY_TOO_LARGE` if it exceeds `limit` bytes.
     pub async fn collect(mut self, limit: usize) -> Result<Vec<u8>, Error> {
         let mut whole = Vec::new();
         while let Some(chunk) = self.next().await {
@@ -77,13 +79,13 @@ impl io::Read for BodyReader {
 }
 
 impl BodySender {
-    /// Sends a chunk, waiting for space; `false` when the reader is gone.
+    /// Sends a chunk, waiting for space; `false` if the reader was dropped.
     pub async fn send(&self, chunk: Result<Bytes, Error>) -> bool {
         self.0.send_async(chunk).await.is_ok()
     }
 
-    /// Sends a chunk if there is space now: `Some(true)` when it was sent, `Some(false)` when the reader is behind,
-    /// `None` when the reader is gone.
+    /// Sends a chunk if there is space now. Returns `Some(true)` if it was sent, `Some(false)` if the buffer is full,
+    /// and `None` if the reader was dropped.
     pub fn offer(&self, chunk: Bytes) -> Option<bool> {
         match self.0.try_send(Ok(chunk)) {
             Ok(()) => Some(true),
@@ -92,7 +94,7 @@ impl BodySender {
         }
     }
 
-    /// Sends a chunk from a blocking thread; `false` when the reader is gone.
+    /// Sends a chunk from a blocking thread, waiting for space; `false` if the reader was dropped.
     pub fn send_blocking(&self, chunk: Result<Bytes, Error>) -> bool {
         self.0.send(chunk).is_ok()
     }

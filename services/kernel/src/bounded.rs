@@ -1,10 +1,11 @@
-//! A map with a maximum number of entries: the least recently used ones are dropped, half of the map at a time.
+//! A map with a maximum number of entries. It drops the least recently used ones, half of the map at a time.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// Two generations: used entries move to the young one; when that is full, the old one is dropped.
+/// A map of two generations: an entry that is used moves to the young one, and when that is full, the old one is
+/// dropped.
 #[derive(Debug)]
 pub struct Bounded<K, V> {
     young: HashMap<K, V>,
@@ -13,12 +14,12 @@ pub struct Bounded<K, V> {
 }
 
 impl<K: Hash + Eq, V: Clone> Bounded<K, V> {
-    /// A map of at most `most` entries.
-    pub fn new(most: usize) -> Self {
-        Self { young: HashMap::new(), old: HashMap::new(), half: (most / 2).max(1) }
+    /// An empty map of at most `capacity` entries.
+    pub fn new(capacity: usize) -> Self {
+        Self { young: HashMap::new(), old: HashMap::new(), half: (capacity / 2).max(1) }
     }
 
-    /// The value of a key.
+    /// The value of a key, which counts as used; `None` if the map does not hold it.
     pub fn get<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
@@ -55,12 +56,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn never_more_than_its_bound_and_the_used_stay() {
+    fn the_map_never_exceeds_its_capacity_and_keeps_used_entries() {
         let mut map = Bounded::new(100);
         map.put(0, 0);
         for key in 1..10_000 {
             map.put(key, key);
-            assert_eq!(map.get(&0), Some(0), "used all the time");
+            assert_eq!(map.get(&0), Some(0), "it is used in every round");
             assert!(map.young.len() + map.old.len() <= 100);
         }
         assert_eq!((map.get(&1), map.get(&9_999)), (None, Some(9_999)));

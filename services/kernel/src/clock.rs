@@ -27,12 +27,13 @@ impl Clock {
         Self(Arc::new(Kind::Real { base: Self::wall().max(floor), started: Instant::now() }))
     }
 
-    /// A clock that stands still until [`Clock::advance`].
+    /// A clock that stays at `start` until [`Clock::advance`].
     pub fn manual(start: Timestamp) -> Self {
         Self(Arc::new(Kind::Manual { now: AtomicI64::new(start.0), moved: Notify::new() }))
     }
 
-    /// The machine's wall clock, which may step in either direction: only for comparison with the store's latest time.
+    /// The machine's wall clock, which may step in either direction. Use it only to compare with the store's latest
+    /// time.
     #[allow(clippy::disallowed_methods, reason = "this is the edge where time enters")]
     pub fn wall() -> Timestamp {
         Timestamp::from_jiff(jiff::Timestamp::now())

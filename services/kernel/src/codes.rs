@@ -1,6 +1,6 @@
-//! The stable codes of what the kernel and the store refuse. `promox-contract` lists the others and exports these too.
+//! The stable error codes of the kernel and the storage. `promox-contract` lists the others and re-exports these.
 
-/// Makes each name a constant with the name as its value.
+/// Declares each name as a string constant whose value is the name.
 #[macro_export]
 macro_rules! codes {
     ($($name:ident),+ $(,)?) => {$(

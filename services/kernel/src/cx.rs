@@ -28,7 +28,8 @@ pub enum Calls {
     /// As function calls.
     #[default]
     Direct,
-    /// Encoded and decoded, as between nodes: for tests, whose results then hold for services on different nodes too.
+    /// Encoded and decoded, as between nodes. Tests use it, so that their results also hold for services on different
+    /// nodes.
     Encoded,
 }
 
@@ -43,17 +44,17 @@ impl Node {
         Arc::new(Self { clock, entropy, calls, registry: OnceLock::new() })
     }
 
-    /// Installs the registry of services; only the first call counts.
+    /// Installs the registry of services. Only the first call has an effect.
     pub fn install(&self, registry: Registry) {
         let _ = self.registry.set(registry);
     }
 
-    /// The registry; 503 before [`Node::install`].
+    /// The registry. 503 `STARTING` before [`Node::install`].
     pub fn registry(&self) -> Result<&Registry, Error> {
         self.registry.get().ok_or_else(|| Error::unavailable(codes::STARTING, "The server is starting.", 1))
     }
 
-    /// What the registry keeps of this type, when operations are called in this process; nothing when calls are encoded, as for
+    /// The value of this type that is attached to the registry. `None` also when calls are encoded, as they are for
     /// services on another node.
     pub fn in_process<T: Any>(&self) -> Option<&T> {
         match self.calls {
@@ -63,10 +64,10 @@ impl Node {
     }
 }
 
-/// An idempotency key of a caller, and the reply once it is decided.
+/// An idempotency key of a caller, with the reply once it is decided.
 #[derive(Debug)]
 pub struct Claim {
-    /// The caller: `user:7`, or `anonymous` for all others.
+    /// The caller: `user:7` for a user, and `anonymous` for callers without credentials.
     pub caller: String,
     /// The key as sent.
     pub key: String,
@@ -89,23 +90,23 @@ pub struct Cx {
     pub order_token: Option<Arc<str>>,
     /// The time of the request, which all of its work uses.
     pub now: Timestamp,
-    /// When the caller stops waiting.
+    /// The time at which the caller stops waiting.
     pub deadline: Instant,
     /// The deadline by the node's clock, for deadlines that are stored.
     pub ends_at: Timestamp,
     /// Identifies the request in logs and responses.
     pub request_id: Arc<str>,
-    /// The request path for error documents; empty for background work.
+    /// The request path, for error documents; `None` for background work.
     pub path: Option<Arc<str>>,
     /// W3C trace context.
     pub traceparent: Option<Arc<str>>,
-    /// The versions of `If-Match`.
+    /// The versions that `If-Match` names.
     pub if_match: Option<IfMatch>,
     /// The client's address.
     pub client: Option<IpAddr>,
-    /// The media types of `Accept`, as sent: for operations with more than one.
+    /// The `Accept` header as sent, for operations that offer several media types.
     pub accept: Option<Arc<str>>,
-    /// The idempotency key, until the operation's reply is recorded.
+    /// The idempotency key under which the operation runs.
     pub claim: Option<Arc<Claim>>,
     /// The node it runs on.
     pub node: Arc<Node>,
@@ -132,7 +133,7 @@ impl Cx {
         }
     }
 
-    /// A context for a part of the work that may take this long from now on, within the deadline of the whole.
+    /// The context for a part of the work that may take `limit` from now on, but no longer than the whole request.
     #[must_use]
     pub fn within(&self, limit: Duration) -> Self {
         let deadline = self.deadline.min(Instant::now() + limit);
@@ -140,54 +141,56 @@ impl Cx {
         Self { deadline, ends_at, ..self.clone() }
     }
 
-    /// Calls another service as the same caller and under the same deadline, without the idempotency key and `If-Match`.
+    /// Calls another service as the same caller and under the same deadline, without the idempotency key and
+    /// `If-Match`.
     pub async fn call<O: Op>(&self, op: O) -> Result<O::Reply, Error> {
         match self.node.calls {
             Calls::Direct => self.run(op).await,
-            Calls::Encoded => self.answered::<O, _>(self.node.registry()?.call_encoded(self, &op)).await,
+            Calls::Encoded => self.wait_for::<O, _>(self.node.registry()?.call_encoded(self, &op)).await,
         }
     }
 
-    /// Runs an operation on this node in place, as the same caller and under the same deadline, without the idempotency key and
-    /// `If-Match`: for the command line. Access is not checked.
+    /// Runs an operation in this process, for the command line: as the same caller and under the same deadline, without
+    /// the idempotency key and `If-Match`. Access is not checked.
     pub async fn run<O: Op>(&self, op: O) -> Result<O::Reply, Error> {
-        self.answered::<O, _>(self.node.registry()?.call(self.of_a_call(), op)).await
+        self.wait_for::<O, _>(self.node.registry()?.call(self.for_call(), op)).await
     }
 
-    /// Runs work until the request's deadline, then drops it: 503 `DEADLINE_EXCEEDED`.
+    /// Runs work until the request's deadline. Then the work is dropped and fails with 503 `DEADLINE_EXCEEDED`.
     pub async fn in_time<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let message = "This took too long; it is unknown whether it was done.";
+        let message = "The request timed out; it is unknown whether it took effect.";
         let late = |_| Error::unavailable(codes::DEADLINE_EXCEEDED, message, 1);
         tokio::time::timeout_at(self.deadline, work).await.map_err(late)?
     }
 
-    /// Waits for a part of an operation until the request's deadline: 503 `DEADLINE_EXCEEDED`, which names the service.
-    pub async fn answered<O: Op, T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    /// Waits for the service of `O` until the request's deadline. Then it fails with 503 `DEADLINE_EXCEEDED`, whose
+    /// message names the service.
+    pub async fn wait_for<O: Op, T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         tokio::time::timeout_at(self.deadline, answer).await.map_err(|_| {
             Error::unavailable(codes::DEADLINE_EXCEEDED, format!("{} did not answer in time.", O::SERVICE), 1)
         })?
     }
 
-    /// The same request as an operation that it calls sees it: without the idempotency key and `If-Match`, which belong to the
-    /// first operation alone.
+    /// The context for an operation that this request calls. It lacks the idempotency key and `If-Match`, which belong
+    /// to the first operation only.
     #[must_use]
-    pub fn of_a_call(&self) -> Self {
+    pub fn for_call(&self) -> Self {
         Self { claim: None, if_match: None, ..self.clone() }
     }
 
-    /// The same request as the system: for effects that the caller may cause but not request directly.
+    /// This context with the system as the caller, for effects that the caller may cause but not request directly.
     #[must_use]
     pub fn elevated(&self) -> Self {
         Self { principal: Principal::System, claim: None, ..self.clone() }
     }
 
-    /// The media type the caller prefers among those offered; 406 when it accepts none.
+    /// The offered media type that the caller prefers. 406 `NOT_ACCEPTABLE` if it accepts none.
     pub fn prefers<'a>(&self, offered: &[&'a str]) -> Result<&'a str, Error> {
         accept::choose(self.accept.as_deref(), offered)
     }
 
-    /// Refuses when `If-Match` names other versions than `version`.
+    /// Fails with 412 `VERSION_MISMATCH` if there is an `If-Match` that does not name `version`.
     pub fn check_version(&self, version: i64) -> Result<(), Error> {
-        self.if_match.as_ref().map_or(Ok(()), |asked| asked.check(version))
+        self.if_match.as_ref().map_or(Ok(()), |expected| expected.check(version))
     }
 }

@@ -1,4 +1,4 @@
-//! E-mail addresses: validation, and which of them are the same mailbox.
+//! E-mail addresses: validation and comparison.
 
 use std::str::FromStr;
 
@@ -6,11 +6,11 @@ use email_address::EmailAddress;
 
 use crate::text::{is_unprintable, nfc, text_serde};
 
-/// Maximum bytes of an address.
-const LONGEST: usize = 254;
+/// The maximum length of an address in bytes.
+const MAX_LEN: usize = 254;
 
-/// An e-mail address: the local part as it was written, in Unicode NFC, and the domain in its ASCII form (IDNA). Every
-/// valid address is accepted by the library that sends mail. Uniqueness and limits use [`Email::normal`].
+/// An e-mail address: the local part as entered, in Unicode NFC, and the domain in its ASCII form (IDNA). The mail
+/// library accepts every valid address. Uniqueness and per-person limits use [`Email::normal`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Email(String);
 
@@ -20,13 +20,13 @@ impl Email {
         &self.0
     }
 
-    /// Lower case, for comparisons. Dots and plus tags are kept, since they mean different mailboxes at most hosts.
+    /// The form for comparisons: lower case. Dots and plus tags are kept, since most hosts distinguish them.
     pub fn normal(&self) -> String {
         normal_form(&self.0)
     }
 
-    /// The normal form without a plus tag: `ada@example.com` for `Ada+shop@Example.com`. Where a host ignores tags,
-    /// this is the mailbox.
+    /// The normal form without a plus tag: `ada@example.com` for `Ada+shop@Example.com`. On hosts that ignore plus
+    /// tags, addresses with the same result share a mailbox.
     pub fn mailbox(&self) -> String {
         let normal = self.normal();
         match normal.split_once('@').and_then(|(local, domain)| Some((local.split_once('+')?.0, domain))) {
@@ -36,7 +36,7 @@ impl Email {
     }
 }
 
-/// The text of an address in its normal form.
+/// The form of an address for comparisons: lower case, in Unicode NFC.
 pub(crate) fn normal_form(text: &str) -> String {
     nfc(&text.to_lowercase()).into_owned()
 }
@@ -48,25 +48,25 @@ impl FromStr for Email {
         let text = nfc(text.trim());
         let (local, domain) = text.rsplit_once('@').ok_or_else(fault)?;
         // Quoted local parts, which may contain anything, are not used in practice.
-        let odd = |c: char| is_unprintable(c) || c.is_whitespace() || c == '"';
-        if text.chars().any(odd) || !EmailAddress::is_valid_local_part(local) {
+        let is_forbidden = |c: char| is_unprintable(c) || c.is_whitespace() || c == '"';
+        if text.chars().any(is_forbidden) || !EmailAddress::is_valid_local_part(local) {
             return Err(fault());
         }
         let address = format!("{local}@{}", ascii_domain(domain).ok_or_else(fault)?);
-        if address.len() > LONGEST { Err(fault()) } else { Ok(Self(address)) }
+        if address.len() > MAX_LEN { Err(fault()) } else { Ok(Self(address)) }
     }
 }
 
-/// The ASCII form of a domain in any script and case.
+/// The ASCII form of a domain in any script and case; `None` if the domain is invalid.
 fn ascii_domain(domain: &str) -> Option<String> {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-');
-    let ascii = if domain.bytes().all(plain) && !domain.contains("xn--") {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-');
+    let ascii = if domain.bytes().all(is_plain) && !domain.contains("xn--") {
         domain.to_owned()
     } else {
         idna::domain_to_ascii_strict(domain).ok()?
     };
-    let hyphened = |label: &str| label.starts_with('-') || label.ends_with('-');
-    (EmailAddress::is_valid_domain(&ascii) && !ascii.split('.').any(hyphened)).then_some(ascii)
+    let has_outer_hyphen = |label: &str| label.starts_with('-') || label.ends_with('-');
+    (EmailAddress::is_valid_domain(&ascii) && !ascii.split('.').any(has_outer_hyphen)).then_some(ascii)
 }
 
 text_serde!(Email, {"type": "string", "format": "email", "maxLength": 254});
@@ -118,8 +118,8 @@ mod tests {
     }
 
     #[test]
-    fn one_mailbox_has_one_form() {
-        for (written, kept, normal, mailbox) in [
+    fn addresses_have_stored_normal_and_mailbox_forms() {
+        for (entered, stored, normal, mailbox) in [
             ("Ada@Example.COM", "Ada@example.com", "ada@example.com", "ada@example.com"),
             ("ada@MÜNCHEN.example", "ada@xn--mnchen-3ya.example", "", ""),
             ("ada@mu\u{308}nchen.example", "ada@xn--mnchen-3ya.example", "", ""),
@@ -129,10 +129,13 @@ mod tests {
             ("Ada+Shop+2@example.com", "Ada+Shop+2@example.com", "ada+shop+2@example.com", "ada@example.com"),
             ("+ada@example.com", "+ada@example.com", "", ""),
         ] {
-            let parsed = email(written);
-            let or_kept = |form: &str| if form.is_empty() { kept.to_owned() } else { form.to_owned() };
-            assert_eq!((parsed.as_str(), parsed.normal(), parsed.mailbox()), (kept, or_kept(normal), or_kept(mailbox)));
-            assert_eq!(email(parsed.as_str()), parsed, "what is kept is read again as it is");
+            let parsed = email(entered);
+            let or_stored = |form: &str| if form.is_empty() { stored.to_owned() } else { form.to_owned() };
+            assert_eq!(
+                (parsed.as_str(), parsed.normal(), parsed.mailbox()),
+                (stored, or_stored(normal), or_stored(mailbox))
+            );
+            assert_eq!(email(parsed.as_str()), parsed, "the stored form parses to itself");
         }
     }
 }

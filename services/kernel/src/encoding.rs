@@ -8,13 +8,13 @@ use rust_decimal::Decimal;
 
 use crate::{Amount, Currency, Email, Sku, Timestamp};
 
-/// The type a column has in a relational engine.
+/// The type of a column in a relational engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum ColumnType {
     Boolean,
     BigInt,
-    /// A `bigint` in SQL; rows and keys encode it unsigned.
+    /// A `bigint` in SQL, encoded as an unsigned number in rows and keys.
     Unsigned,
     Text,
     Numeric,
@@ -25,11 +25,11 @@ pub enum ColumnType {
 
 /// A value that can be a column.
 pub trait Column: Sized {
-    /// Its relational type.
+    /// The relational type.
     const TYPE: ColumnType;
-    /// Whether it is nullable.
+    /// Whether the column is nullable.
     const NULLABLE: bool = false;
-    /// The form of its text in keys, if that differs: the value cannot be decoded from it.
+    /// Maps a text to its form in keys, if that differs. The value cannot be decoded from the folded form.
     const FOLD: Option<fn(&str) -> String> = None;
 
     /// Appends the value.
@@ -44,12 +44,12 @@ pub trait Column: Sized {
     }
 }
 
-/// A value that can be part of a key: its encoding sorts as the values do, and is self-delimiting.
+/// A value that can be part of a key. Its encoding sorts as the values do and is self-delimiting.
 pub trait KeyPart {
     /// Appends the value.
     fn put_key(&self, out: &mut Vec<u8>);
 
-    /// Whether it is null: an index holds no entry whose first column is null, and nulls never collide.
+    /// Whether the value is null. An index holds no entry whose first column is null, and nulls never collide.
     fn is_null(&self) -> bool {
         false
     }
@@ -92,7 +92,7 @@ fn take_text<'a>(input: &mut &'a [u8]) -> Option<&'a str> {
     std::str::from_utf8(take_bytes(input)?).ok()
 }
 
-/// Text and bytes in a key: zero bytes are escaped as `00 FF`, the end is `00 00`.
+/// Appends text or bytes to a key: zero bytes are escaped as `00 FF`, and `00 00` marks the end.
 fn put_key_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     for byte in bytes {
         out.push(*byte);
@@ -238,7 +238,7 @@ impl Column for Amount {
     }
 }
 
-/// Columns of text types.
+/// Implements [`Column`] and [`KeyPart`] for text types.
 macro_rules! text_column {
     ($($type:ty, $text:expr, $key:expr, $fold:expr);+ $(;)?) => {$(
         impl Column for $type {
@@ -293,7 +293,7 @@ impl<T: KeyPart> KeyPart for Option<T> {
     }
 }
 
-/// A column with a document: encoded as JSON, so that its fields may evolve by serde's rules.
+/// A column that holds a document, encoded as JSON so that its fields may evolve by serde's rules.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Json<T>(pub T);
 
@@ -318,22 +318,22 @@ impl<T> std::ops::DerefMut for Json<T> {
     }
 }
 
-/// A column with a document that readers rarely need: JSON encoded before the transaction and decoded on demand, so
-/// that rows are read and written without parsing it.
+/// A column that holds a document which readers rarely need. The JSON is encoded before the transaction and decoded on
+/// demand, so that rows are read and written without parsing it.
 #[derive(Debug)]
 pub struct Sealed<T> {
     text: std::sync::Arc<[u8]>,
-    says: std::marker::PhantomData<fn() -> T>,
+    document: std::marker::PhantomData<fn() -> T>,
 }
 
 impl<T: serde::Serialize + serde::de::DeserializeOwned> Sealed<T> {
-    /// Seals a document. A value that JSON cannot represent is a bug.
+    /// Encodes a document. A value that JSON cannot represent is a bug, reported as an internal error.
     pub fn of(document: &T) -> Result<Self, crate::Error> {
         let text = serde_json::to_vec(document).map_err(crate::Error::internal)?;
-        Ok(Self { text: text.into(), says: std::marker::PhantomData })
+        Ok(Self { text: text.into(), document: std::marker::PhantomData })
     }
 
-    /// The document.
+    /// Decodes the document.
     pub fn open(&self) -> Result<T, crate::Error> {
         serde_json::from_slice(&self.text).map_err(crate::Error::internal)
     }
@@ -341,7 +341,7 @@ impl<T: serde::Serialize + serde::de::DeserializeOwned> Sealed<T> {
 
 impl<T> Clone for Sealed<T> {
     fn clone(&self) -> Self {
-        Self { text: self.text.clone(), says: std::marker::PhantomData }
+        Self { text: self.text.clone(), document: std::marker::PhantomData }
     }
 }
 
@@ -357,7 +357,7 @@ impl<T> Column for Sealed<T> {
         put_bytes(&self.text, out);
     }
     fn take(input: &mut &[u8]) -> Option<Self> {
-        Some(Self { text: take_bytes(input)?.into(), says: std::marker::PhantomData })
+        Some(Self { text: take_bytes(input)?.into(), document: std::marker::PhantomData })
     }
 }
 
@@ -429,7 +429,7 @@ mod tests {
         }
 
         #[test]
-        fn columns_come_back_as_they_went(number: i64, text: String, mantissa: i64, scale in 0_u32..20, flag: bool) {
+        fn columns_round_trip(number: i64, text: String, mantissa: i64, scale in 0_u32..20, flag: bool) {
             round_trip(number);
             round_trip(text.clone());
             round_trip(Some(flag));
@@ -451,7 +451,7 @@ mod tests {
         }
 
         #[test]
-        fn broken_columns_are_no_values_and_no_panics(bytes: Vec<u8>) {
+        fn invalid_columns_are_rejected_without_a_panic(bytes: Vec<u8>) {
             let _ = (i64::take(&mut bytes.as_slice()), String::take(&mut bytes.as_slice()));
             let _ = (Decimal::take(&mut bytes.as_slice()), <Option<Timestamp> as Column>::take(&mut bytes.as_slice()));
         }

@@ -1,4 +1,4 @@
-//! Randomness: the operating system's, or a seeded stream that tests can repeat.
+//! Randomness: from the operating system, or a seeded stream that tests can repeat.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +16,7 @@ impl Entropy {
         Self(None)
     }
 
-    /// A repeatable stream for tests; never for a server.
+    /// A repeatable stream for tests. A server must not use it.
     pub fn seeded(seed: u64) -> Self {
         Self(Some(Arc::new(AtomicU64::new(seed))))
     }
@@ -36,7 +36,8 @@ impl Entropy {
         bytes
     }
 
-    /// A uniform number below `bound` (0 for a bound of 0), by multiplication; the bias is below 2⁻³² for bounds under 2³².
+    /// A uniform number below `bound`, or 0 for a bound of 0. It is computed by multiplication: the bias is below 2⁻³²
+    /// for bounds under 2³².
     pub fn below(&self, bound: u64) -> u64 {
         let word = u128::from(u64::from_le_bytes(self.bytes()));
         u64::try_from((word * u128::from(bound)) >> 64).unwrap_or(0)
@@ -47,8 +48,8 @@ impl Entropy {
         URL_SAFE_NO_PAD.encode(self.bytes::<32>())
     }
 
-    /// A code of `length` letters and digits that is easy to read aloud: no 0, 1, I, O, U (5 bits a character, minus
-    /// one letter).
+    /// A code of `length` letters and digits that is easy to read aloud: it has no 0, 1, I, O or U. Each of the 31
+    /// possible characters adds 4.95 bits.
     pub fn code(&self, length: usize) -> String {
         const ALPHABET: &[u8] = b"23456789ABCDEFGHJKLMNPQRSTVWXYZ";
         let letters = ALPHABET.len() as u64;
@@ -65,7 +66,7 @@ fn system_fill(bytes: &mut [u8]) {
     assert!(filled.is_ok(), "the operating system provides no randomness");
 }
 
-/// `SplitMix64`, Steele, Lea and Flood, 2014.
+/// The next number of `SplitMix64` (Steele, Lea and Flood, 2014).
 fn split_mix(state: &AtomicU64) -> u64 {
     let seed = state.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed).wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

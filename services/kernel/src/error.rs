@@ -18,27 +18,27 @@ pub enum Kind {
     Unauthenticated,
     /// The payment was declined.
     Declined,
-    /// Known, but not allowed.
+    /// The caller is authenticated, but not permitted.
     Forbidden,
-    /// Absent, or not the caller's.
+    /// The resource does not exist, or is not the caller's.
     NotFound,
     /// The path exists, but not with this method.
     MethodNotAllowed,
     /// No representation that the caller accepts.
     NotAcceptable,
-    /// In conflict with the current state.
+    /// The request conflicts with the current state.
     Conflict,
     /// The resource is not at the version the caller named.
     Precondition,
     /// The body is too large.
     TooLarge,
-    /// The head is too large.
+    /// The request line and headers are too large.
     HeadTooLarge,
     /// The body's media type is not supported.
     UnsupportedMedia,
-    /// Well-formed, but violates the schema: never stored as a reply.
+    /// Well-formed, but violates the schema. Never stored as the reply of an idempotency key.
     Schema,
-    /// Well-formed, but refused by a business rule: a decided reply.
+    /// Well-formed, but refused by a business rule. Stored as the reply of an idempotency key.
     Refused,
     /// Too many requests.
     Throttled,
@@ -50,12 +50,12 @@ pub enum Kind {
     Internal,
 }
 
-/// One fault in a request, by JSON pointer.
+/// One fault in a request, located by a JSON pointer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FieldError {
     /// RFC 6901 pointer into the body, or `?name` for a query member.
     pub pointer: String,
-    /// Stable code, UPPER_SNAKE.
+    /// Stable code in `UPPER_SNAKE`.
     pub code: Cow<'static, str>,
     /// What is wrong, for humans.
     pub detail: String,
@@ -68,11 +68,11 @@ impl FieldError {
     }
 }
 
-/// The member that names the table of damaged data.
+/// The member of the error document that names the table with damaged data.
 const TABLE: &str = "table";
 
-/// Why an operation failed. Between nodes it is passed completely, including its cause; the edge decides what clients
-/// see.
+/// Why an operation failed. Nodes pass it to each other completely, including its cause; the HTTP edge decides what
+/// clients see.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Error(Box<Inner>);
@@ -89,7 +89,7 @@ struct Inner {
 }
 
 impl Error {
-    /// An error of this kind with a stable code and a message for humans.
+    /// An error with a kind, a stable code and a message for humans.
     pub fn new(kind: Kind, code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
@@ -102,22 +102,22 @@ impl Error {
         }))
     }
 
-    /// 404: `what` is absent or not the caller's, and the message does not tell which.
+    /// 404: `what` does not exist or is not the caller's. The message does not say which.
     pub fn not_found(what: &str) -> Self {
         Self::new(Kind::NotFound, codes::NOT_FOUND, format!("There is no such {what}."))
     }
 
-    /// 409 with a code.
+    /// 409 with a stable code and a message for humans.
     pub fn conflict(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(Kind::Conflict, code, message)
     }
 
-    /// 422 by a business rule, with a code.
+    /// 422: a business rule refuses the request. It has a stable code and a message for humans.
     pub fn refused(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(Kind::Refused, code, message)
     }
 
-    /// 422 with pointers to the faults. `errors` is not empty.
+    /// 422 with pointers to the faults. `errors` must not be empty.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let message = errors.first().map_or_else(String::new, |first| format!("{}: {}", first.pointer, first.detail));
         let mut error = Self::new(Kind::Schema, codes::VALIDATION_FAILED, message);
@@ -125,24 +125,25 @@ impl Error {
         error
     }
 
-    /// 422 with one fault.
+    /// 422 with a single fault.
     pub fn field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::invalid(vec![FieldError::new(pointer, detail)])
     }
 
-    /// 503: retry in `seconds`.
+    /// 503 with a stable code and a message for humans. The client may retry in `seconds`.
     pub fn unavailable(code: &'static str, message: impl Into<String>, seconds: u32) -> Self {
         Self::new(Kind::Unavailable, code, message).retry_after(seconds)
     }
 
-    /// 500. `cause` is logged and never sent to the caller.
+    /// 500 for a bug or a failure of the server. `cause` is logged and never sent to the client.
     pub fn internal(cause: impl fmt::Display) -> Self {
-        let mut error = Self::new(Kind::Internal, codes::INTERNAL, "Something went wrong on our side.");
+        let mut error =
+            Self::new(Kind::Internal, codes::INTERNAL, "An internal error occurred; the server's log has the cause.");
         error.0.cause = Some(cause.to_string());
         error
     }
 
-    /// 500: stored data of a table is damaged; `place` goes to the log.
+    /// 500: stored data of a table is damaged. `place` is logged and never sent to the client.
     pub fn damaged(table: &str, place: impl fmt::Display) -> Self {
         let message = format!("Stored data of {table} is damaged and cannot be read; the server's log says where.");
         let mut error = Self::new(Kind::Internal, codes::DATA_DAMAGED, message).with(TABLE, table);
@@ -150,12 +151,12 @@ impl Error {
         error
     }
 
-    /// The damaged table, if this is such an error.
+    /// The table with damaged data, if this error was made by [`Error::damaged`].
     pub fn damaged_table(&self) -> Option<&str> {
         if self.0.code == codes::DATA_DAMAGED { self.0.members.get(TABLE)?.as_str() } else { None }
     }
 
-    /// Adds a member beside the standard ones of the problem document.
+    /// Adds a member to the standard ones of the problem document.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Serialize) -> Self {
         if let Ok(value) = serde_json::to_value(value) {
@@ -164,16 +165,16 @@ impl Error {
         self
     }
 
-    /// Sets when to retry, in seconds.
+    /// Sets the number of seconds after which the client may retry.
     #[must_use]
     pub fn retry_after(mut self, seconds: u32) -> Self {
         self.0.retry_after = Some(seconds);
         self
     }
 
-    /// Whether it is transient: the store is busy or full, or a service does not reply. A retry may succeed, and the
-    /// failure decides nothing.
-    pub fn will_pass(&self) -> bool {
+    /// Whether the failure is transient: the store is busy or full, or a service does not reply. It decides nothing,
+    /// and a retry may succeed.
+    pub fn is_transient(&self) -> bool {
         matches!(self.kind(), Kind::Unavailable | Kind::Full)
     }
 
@@ -189,7 +190,7 @@ impl Error {
     pub fn message(&self) -> &str {
         &self.0.message
     }
-    /// Members beside the standard ones.
+    /// Members that were added to the standard ones.
     pub fn members(&self) -> &Map<String, Value> {
         &self.0.members
     }
@@ -197,7 +198,7 @@ impl Error {
     pub fn errors(&self) -> &[FieldError] {
         &self.0.errors
     }
-    /// Seconds to wait before a retry.
+    /// The number of seconds to wait before a retry.
     pub fn retry_after_seconds(&self) -> Option<u32> {
         self.0.retry_after
     }
@@ -206,8 +207,8 @@ impl Error {
         self.0.cause.as_deref()
     }
 
-    /// Whether this error is stored as the reply to the idempotency key: business decisions are, but not failures, nor
-    /// errors that say that a retry will have another result.
+    /// Whether this error is stored as the reply to the idempotency key. Business decisions are stored; failures and
+    /// errors that ask for a retry are not.
     pub fn is_decided(&self) -> bool {
         matches!(self.0.kind, Kind::Conflict | Kind::Declined | Kind::Refused) && self.0.retry_after.is_none()
     }

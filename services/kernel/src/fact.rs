@@ -1,22 +1,23 @@
-//! Facts: the data of events, as types shared by both ends.
+//! Facts: the data of events, as types that publishers and consumers share.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The data of an event. At most 1 KB; ids, never names, emails or addresses.
+/// The data of an event, at most 1 KB. It refers to people by id and never contains names, emails or addresses.
 pub trait Fact: Serialize + DeserializeOwned + Send + 'static {
-    /// `"ORDER_CONFIRMED"`.
+    /// The type of the event, such as `"ORDER_CONFIRMED"`.
     const TYPE: &'static str;
-    /// The kind of aggregate, `"order"`.
+    /// The kind of aggregate that the event is about, such as `"order"`.
     const TOPIC: &'static str;
-    /// The version of its data.
+    /// The version of the data's format.
     const VERSION: u32 = 1;
-    /// How many days it is kept; null means forever, which data that projections are rebuilt from needs.
+    /// The number of days for which the event is retained. `None` retains it forever, so that projections can be
+    /// rebuilt from it.
     const KEPT_DAYS: Option<u32> = None;
 }
 
-/// Declares the type and topic of a fact: `fact! { OrderConfirmed = "ORDER_CONFIRMED" in "order" }`; with `kept 30` it
-/// is removed after that many days.
+/// Declares the type and topic of a fact: `fact! { OrderConfirmed = "ORDER_CONFIRMED" in "order" }`; with `kept 30`, it
+/// is removed after 30 days.
 #[macro_export]
 macro_rules! fact {
     ($($type:ty = $name:literal in $topic:literal $(kept $days:literal)?),+ $(,)?) => {$(

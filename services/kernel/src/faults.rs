@@ -1,8 +1,8 @@
-//! Finds every fault of a request, not only the first.
+//! Finds every fault of a request, not only the first one.
 //!
-//! Whoever checks values collects what is wrong with them in [`Faults`]. Reading stops at the first fault. When there is one, each value of the body is read alone, with nothing around it but the
-//! objects and lists that it stands in, and what is missing is found by the description of the operation. All of that costs
-//! nothing for what is read without a fault.
+//! Validation collects faults in [`Faults`]. Deserialisation stops at the first fault. If it finds one, each value of
+//! the body is deserialised again on its own, inside nothing but the objects and lists around it, and missing members
+//! are found by the operation's schema. A valid request pays nothing for this.
 
 use std::borrow::Cow;
 
@@ -10,21 +10,21 @@ use serde_json::{Map, Value};
 
 use crate::{Error, FieldError};
 
-/// Values that are checked individually; in a larger body, the first ones.
+/// The maximum number of values that are checked individually. In a larger body, the first ones are.
 const MAX_VALUES: usize = 500;
 /// The maximum number of reported faults.
 const MAX_FAULTS: usize = 100;
 /// The code of a missing member.
 pub(crate) const MISSING: &str = "MISSING";
 
-/// A step from a value to one inside it.
+/// A step from a value to a value inside it.
 #[derive(Clone, Debug)]
 enum Step {
     Member(String),
     Item(usize),
 }
 
-/// Collects the faults of one request, so that all are answered at once.
+/// Collects the faults of one request, so that one error reports them all.
 #[derive(Debug, Default)]
 pub struct Faults {
     prefix: String,
@@ -32,46 +32,46 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// A collector for a part of a request: `prefix` goes before the pointers that are given to it.
+    /// A collector for a part of a request. It puts `prefix` before every pointer that it is given.
     pub fn below(prefix: &str) -> Self {
         Self { prefix: prefix.to_owned(), list: Vec::new() }
     }
 
-    /// Notes a fault of the general code `INVALID_VALUE`.
+    /// Records a fault with the general code `INVALID_VALUE`.
     pub fn note(&mut self, pointer: impl AsRef<str>, detail: impl Into<String>) {
         let fault = FieldError::new(format!("{}{}", self.prefix, pointer.as_ref()), detail);
         self.list.push(fault);
     }
 
-    /// Notes a fault with a code of its own.
+    /// Records a fault with a specific code.
     pub fn code(&mut self, pointer: impl AsRef<str>, code: impl Into<Cow<'static, str>>, detail: impl Into<String>) {
         let pointer = format!("{}{}", self.prefix, pointer.as_ref());
         self.list.push(FieldError { pointer, code: code.into(), detail: detail.into() });
     }
 
-    /// Notes a member that is missing.
+    /// Records that a member is missing.
     pub fn missing(&mut self, pointer: impl AsRef<str>, detail: impl Into<String>) {
         self.code(pointer, MISSING, detail);
     }
 
-    /// Adds a fault whose pointer is whole.
+    /// Adds a fault whose pointer is complete.
     pub fn add(&mut self, fault: FieldError) {
         self.list.push(fault);
     }
 
-    /// Adds a fault whose pointer is whole, unless there is one at that place or there are very many.
+    /// Adds a fault whose pointer is complete, unless there is one with the same pointer or the maximum is reached.
     pub(crate) fn add_once(&mut self, fault: FieldError) {
         if self.list.len() < MAX_FAULTS && self.list.iter().all(|known| known.pointer != fault.pointer) {
             self.list.push(fault);
         }
     }
 
-    /// The value, or `None` and its fault noted.
+    /// Returns the value of a successful check. Otherwise records the fault and returns `None`.
     pub fn take<T>(&mut self, pointer: impl AsRef<str>, checked: Result<T, String>) -> Option<T> {
         checked.map_err(|detail| self.note(pointer, detail)).ok()
     }
 
-    /// [`Faults::take`] for a member that may be left out.
+    /// Checks an optional member as [`Faults::take`] does; `None` also if it is absent.
     pub fn optional<T>(
         &mut self,
         pointer: impl AsRef<str>,
@@ -81,7 +81,7 @@ impl Faults {
         value.and_then(|value| self.take(pointer, check(value)))
     }
 
-    /// What `read` reads at the prefix, or `None` and its faults added.
+    /// Returns what `read` reads at the prefix. Otherwise adds its faults and returns `None`.
     pub fn read<T>(&mut self, read: impl FnOnce(&str) -> Result<T, Vec<FieldError>>) -> Option<T> {
         read(&self.prefix).map_err(|found| self.list.extend(found)).ok()
     }
@@ -96,7 +96,7 @@ impl Faults {
         self.list
     }
 
-    /// Fails when there are faults.
+    /// Fails with 422 `VALIDATION_FAILED` if there are faults.
     pub fn finish(self) -> Result<(), Error> {
         if self.list.is_empty() { Ok(()) } else { Err(Error::invalid(self.list)) }
     }
@@ -114,48 +114,48 @@ impl FromIterator<FieldError> for Faults {
     }
 }
 
-/// Reads each value of a body alone by `read`, which gives the faults of a body.
-pub(crate) fn of_values(body: &Value, found: &mut Faults, read: &mut dyn FnMut(&str) -> Vec<FieldError>) {
+/// Adds the faults of each value of a body. `read` returns the faults of a body that contains only that value.
+pub(crate) fn find_invalid_values(body: &Value, found: &mut Faults, read: &mut dyn FnMut(&str) -> Vec<FieldError>) {
     let mut values = Vec::new();
     collect(body, &mut Vec::new(), &mut values);
     for (steps, value) in values {
-        let alone = steps.iter().rev().fold(value.clone(), |inner, step| match step {
+        let isolated = steps.iter().rev().fold(value.clone(), |inner, step| match step {
             Step::Member(name) => Value::Object(Map::from_iter([(name.clone(), inner)])),
             Step::Item(_) => Value::Array(vec![inner]),
         });
-        // Members missing around the value were left out on purpose.
-        for fault in read(&alone.to_string()).into_iter().filter(|fault| fault.code != MISSING) {
-            found.add_once(FieldError { pointer: placed(&fault.pointer, &steps), ..fault });
+        // The members around the value were left out on purpose, so they are not missing.
+        for fault in read(&isolated.to_string()).into_iter().filter(|fault| fault.code != MISSING) {
+            found.add_once(FieldError { pointer: original_pointer(&fault.pointer, &steps), ..fault });
         }
     }
 }
 
-/// The leaf values, with the path to each.
-fn collect<'a>(value: &'a Value, way: &mut Vec<Step>, values: &mut Vec<(Vec<Step>, &'a Value)>) {
+/// Collects the leaf values, each with the path to it.
+fn collect<'a>(value: &'a Value, path: &mut Vec<Step>, values: &mut Vec<(Vec<Step>, &'a Value)>) {
     if values.len() == MAX_VALUES {
         return;
     }
     match value {
         Value::Object(members) if !members.is_empty() => {
             for (name, value) in members {
-                way.push(Step::Member(name.clone()));
-                collect(value, way, values);
-                way.pop();
+                path.push(Step::Member(name.clone()));
+                collect(value, path, values);
+                path.pop();
             }
         }
         Value::Array(items) if !items.is_empty() => {
             for (at, value) in items.iter().enumerate() {
-                way.push(Step::Item(at));
-                collect(value, way, values);
-                way.pop();
+                path.push(Step::Item(at));
+                collect(value, path, values);
+                path.pop();
             }
         }
-        _ => values.push((way.clone(), value)),
+        _ => values.push((path.clone(), value)),
     }
 }
 
-/// Maps a pointer into a body in which every list has one item to one into the original body.
-fn placed(pointer: &str, steps: &[Step]) -> String {
+/// Converts a pointer into a body whose lists have one item each to a pointer into the original body.
+fn original_pointer(pointer: &str, steps: &[Step]) -> String {
     let parts = pointer.split('/').skip(1).enumerate();
     let part = |(depth, part): (usize, &str)| match steps.get(depth) {
         Some(Step::Item(at)) if part == "0" => format!("/{at}"),
@@ -164,23 +164,29 @@ fn placed(pointer: &str, steps: &[Step]) -> String {
     if pointer.starts_with('/') { parts.map(part).collect() } else { pointer.to_owned() }
 }
 
-/// Adds what a body leaves out that its `schema` asks for. `known` says which members of the whole come from elsewhere.
-pub(crate) fn of_absence(schema: &Value, body: &Value, found: &mut Faults, known: &dyn Fn(&str) -> bool) {
-    Absence { root: schema }.check(schema, body, "", found, known);
+/// Adds the members that `schema` requires and a body lacks. `sent_elsewhere` tells which top-level members were sent
+/// in path or query.
+pub(crate) fn find_missing_members(
+    schema: &Value,
+    body: &Value,
+    found: &mut Faults,
+    sent_elsewhere: &dyn Fn(&str) -> bool,
+) {
+    MissingMembers { root: schema }.check(schema, body, "", found, sent_elsewhere);
 }
 
-struct Absence<'a> {
+struct MissingMembers<'a> {
     root: &'a Value,
 }
 
-impl<'a> Absence<'a> {
+impl<'a> MissingMembers<'a> {
     fn check(&self, schema: &'a Value, value: &Value, pointer: &str, found: &mut Faults, known: &dyn Fn(&str) -> bool) {
         let schema = self.resolve(schema);
         match value {
             Value::Object(members) => {
                 let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
                 for name in required.filter(|name| !members.contains_key(*name) && !known(name)) {
-                    found.add_once(missing(format!("{pointer}/{name}"), name));
+                    found.add_once(missing(format!("{pointer}/{name}")));
                 }
                 for (name, value) in members {
                     if let Some(inner) = schema["properties"].get(name) {
@@ -197,7 +203,7 @@ impl<'a> Absence<'a> {
         }
     }
 
-    /// Resolves references, and the value schema of nullable members.
+    /// Resolves a reference, and a nullable schema to that of its value.
     fn resolve(&self, mut schema: &'a Value) -> &'a Value {
         for _ in 0..8 {
             let reference = schema["$ref"].as_str().and_then(|item| item.strip_prefix('#'));
@@ -212,6 +218,6 @@ impl<'a> Absence<'a> {
 }
 
 /// The fault of a missing member.
-pub(crate) fn missing(pointer: String, name: &str) -> FieldError {
-    FieldError { pointer, code: MISSING.into(), detail: format!("{name} is missing") }
+pub(crate) fn missing(pointer: String) -> FieldError {
+    FieldError { pointer, code: MISSING.into(), detail: "is required".to_owned() }
 }

@@ -1,4 +1,4 @@
-//! Ids are `i64` newtypes, counted from 1 per table, so that an order's id cannot be passed for a user's.
+//! Ids: a newtype of `i64` for each table, so that an order's id cannot be passed for a user's. They count from 1.
 
 /// Declares an id newtype: `id! { /// An order. OrderId }`.
 ///
@@ -38,7 +38,7 @@ macro_rules! id {
         }
         impl<'de> $crate::macros::serde::Deserialize<'de> for $name {
             fn deserialize<D: $crate::macros::serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-                // Between nodes a draft without an id is passed as 0; clients only name what exists.
+                // Between nodes, a draft without an id is passed as 0; a client can only name existing resources.
                 let by_client = d.is_human_readable();
                 let id = <i64 as $crate::macros::serde::Deserialize>::deserialize(d)?;
                 if by_client && id < 1 {

@@ -1,4 +1,4 @@
-//! The versions that a caller requires with `If-Match`.
+//! The resource versions that a caller requires with `If-Match`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,17 +6,18 @@ use std::sync::Arc;
 use crate::codes;
 use crate::{Error, Kind};
 
-/// The versions that a change may find. If it is empty, because no tag was one of ours, nothing may be changed.
+/// The versions at which a resource may be changed. If there are none, because no tag names a version of ours, no
+/// change is allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IfMatch(Arc<[i64]>);
 
 impl IfMatch {
-    /// Fails when the resource is at none of these versions.
+    /// Fails with 412 `VERSION_MISMATCH` if the resource's `version` is not among them.
     pub fn check(&self, version: i64) -> Result<(), Error> {
         if self.0.contains(&version) {
             return Ok(());
         }
-        let message = format!("{self}, but the resource is at version {version}: read it again.");
+        let message = format!("{self}, but the resource is at version {version}; read it again.");
         Err(Error::new(Kind::Precondition, codes::VERSION_MISMATCH, message))
     }
 }

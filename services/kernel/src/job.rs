@@ -13,7 +13,7 @@ type Run = Arc<dyn Fn(Cx) -> Pin<Box<dyn Future<Output = Result<bool, Error>> + 
 /// A periodic job, such as a sweep, a retry or a roll-up, run every `every` on the node's clock.
 #[derive(Clone)]
 pub struct Job {
-    /// `"inventory.expire_holds"`.
+    /// The name, such as `"inventory.expire_holds"`.
     pub name: &'static str,
     /// The interval between two runs.
     pub every: Duration,
@@ -21,7 +21,7 @@ pub struct Job {
 }
 
 impl Job {
-    /// A job; `run` does one bounded batch and returns whether there is more to do at once.
+    /// A job. `run` does one bounded batch and returns whether there is more work to do immediately.
     pub fn new<F, R>(name: &'static str, every: Duration, run: R) -> Self
     where
         R: Fn(Cx) -> F + Send + Sync + 'static,
@@ -30,7 +30,7 @@ impl Job {
         Self { name, every, run: Arc::new(move |cx| Box::pin(run(cx))) }
     }
 
-    /// Runs one batch.
+    /// Runs one batch and returns whether there is more work to do immediately.
     pub async fn run(&self, cx: Cx) -> Result<bool, Error> {
         (self.run)(cx).await
     }

@@ -1,6 +1,6 @@
-//! Server-sent events: which listener follows which topic, and the last state each was sent.
+//! Server-sent events: the listeners of each topic, with the last state that each was sent.
 //!
-//! A listener is a small channel. A job publishes the current states: a listener gets the changes since it last had
+//! A listener is a small channel. A job publishes the current states. A listener receives the changes since it last had
 //! space, so that a burst becomes a few events per second and a slow listener skips to the newest state.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,18 +16,19 @@ use crate::{BodyReader, BodySender, Error, Timestamp};
 /// clients.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// A state that listeners are sent whenever it changes.
+/// The state of a topic, sent to listeners whenever it changes.
 pub trait Streamed: Clone + PartialEq + Send + 'static {
-    /// The event that leads here from an earlier state, or from none. Build it with [`server_sent`].
+    /// The event that describes the change from an earlier state, or from none. Build it with [`server_sent`].
     fn event(&self, before: Option<&Self>) -> Bytes;
 
-    /// Whether it is final, which ends the stream.
+    /// Whether the state is final, which ends the stream.
     fn is_last(&self) -> bool {
         false
     }
 }
 
-/// An event in the format of <https://html.spec.whatwg.org/multipage/server-sent-events.html>; `data` has no line breaks.
+/// An event in the format of <https://html.spec.whatwg.org/multipage/server-sent-events.html>. `data` must not contain
+/// line breaks.
 pub fn server_sent(name: &str, data: &str) -> Bytes {
     Bytes::from(format!("event: {name}\ndata: {data}\n\n"))
 }
@@ -37,15 +38,15 @@ struct Listener<K, T> {
     topic: K,
     sender: BodySender,
     sent: T,
-    heard_at: Timestamp,
+    sent_at: Timestamp,
 }
 
 impl<K, T: Streamed> Listener<K, T> {
-    /// Sends the changes; `false` when the listener has left or the state is final.
+    /// Sends the change to `state`. Returns `false` if the listener has disconnected or the state is final.
     fn publish(&mut self, state: &T, now: Timestamp) -> bool {
         let chunk = if *state != self.sent {
             state.event(Some(&self.sent))
-        } else if now.since(self.heard_at) >= KEEP_ALIVE {
+        } else if now.since(self.sent_at) >= KEEP_ALIVE {
             Bytes::from_static(b": still here\n\n")
         } else {
             return true;
@@ -53,7 +54,7 @@ impl<K, T: Streamed> Listener<K, T> {
         match self.sender.offer(chunk) {
             Some(true) => {
                 self.sent = state.clone();
-                self.heard_at = now;
+                self.sent_at = now;
                 !state.is_last()
             }
             Some(false) => true,
@@ -65,27 +66,31 @@ impl<K, T: Streamed> Listener<K, T> {
 /// The listeners of this node to topics named by `K`.
 #[derive(Debug)]
 pub struct Listeners<K, T> {
-    most: usize,
+    limit: usize,
     all: Mutex<Vec<Listener<K, T>>>,
 }
 
 impl<K: Ord + Copy, T: Streamed> Listeners<K, T> {
-    /// An empty set, for at most this many listeners.
-    pub fn at_most(most: usize) -> Self {
-        Self { most, all: Mutex::default() }
+    /// An empty set for at most `limit` listeners.
+    pub fn at_most(limit: usize) -> Self {
+        Self { limit, all: Mutex::default() }
     }
 
-    /// Adds a listener, which is sent the topic's state at once; a final one ends its stream. 503 `TOO_MANY_LISTENERS`
+    /// Adds a listener and sends it the topic's state at once; a final state ends its stream. 503 `TOO_MANY_LISTENERS`
     /// at the limit.
     pub fn join(&self, topic: K, state: T, now: Timestamp) -> Result<BodyReader, Error> {
         let (sender, reader) = BodyReader::pair();
         let mut all = self.all.lock();
-        if all.len() >= self.most {
-            return Err(Error::unavailable(codes::TOO_MANY_LISTENERS, "Too many clients are listening; try again.", 5));
+        if all.len() >= self.limit {
+            return Err(Error::unavailable(
+                codes::TOO_MANY_LISTENERS,
+                "Too many clients are listening; retry in 5 seconds.",
+                5,
+            ));
         }
         sender.offer(state.event(None));
         if !state.is_last() {
-            all.push(Listener { topic, sender, sent: state, heard_at: now });
+            all.push(Listener { topic, sender, sent: state, sent_at: now });
         }
         Ok(reader)
     }
@@ -95,7 +100,8 @@ impl<K: Ord + Copy, T: Streamed> Listeners<K, T> {
         self.all.lock().iter().map(|listener| listener.topic).collect()
     }
 
-    /// Sends every listener the changes, and drops those that left or whose topic has ended or does not exist (`None`).
+    /// Sends every listener the change of its topic's state. Drops listeners that disconnected, or whose topic has
+    /// reached its final state or no longer exists (`None`).
     pub fn publish(&self, states: &BTreeMap<K, Option<T>>, now: Timestamp) {
         self.all.lock().retain_mut(|listener| match states.get(&listener.topic) {
             Some(Some(state)) => listener.publish(state, now),
@@ -121,7 +127,7 @@ mod tests {
         }
     }
 
-    async fn heard(reader: &mut BodyReader) -> Option<String> {
+    async fn next_event(reader: &mut BodyReader) -> Option<String> {
         let chunk = reader.next().await?.unwrap();
         Some(String::from_utf8(chunk.to_vec()).unwrap())
     }
@@ -131,7 +137,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_slow_listener_skips_to_the_newest_and_one_that_left_is_let_go() {
+    async fn a_slow_listener_skips_to_the_newest_state_and_a_disconnected_one_is_dropped() {
         let (listeners, now) = (Listeners::at_most(3), Timestamp::EPOCH);
         let mut slow = listeners.join(7, Count(0), now).unwrap();
         let mut other = listeners.join(8, Count(5), now).unwrap();
@@ -139,36 +145,36 @@ mod tests {
         (1..=100).for_each(|n| publish(&listeners, Some(n), now));
         assert_eq!(listeners.all.lock().len(), 2);
         assert_eq!(listeners.topics(), BTreeSet::from([7, 8]));
-        assert_eq!(heard(&mut slow).await.unwrap(), "event: first\ndata: 0\n\n");
+        assert_eq!(next_event(&mut slow).await.unwrap(), "event: first\ndata: 0\n\n");
         for n in 1..8 {
-            assert_eq!(heard(&mut slow).await.unwrap(), format!("event: more\ndata: {n}\n\n"));
+            assert_eq!(next_event(&mut slow).await.unwrap(), format!("event: more\ndata: {n}\n\n"));
         }
         publish(&listeners, Some(100), now);
-        assert_eq!(heard(&mut slow).await.unwrap(), "event: more\ndata: 100\n\n");
+        assert_eq!(next_event(&mut slow).await.unwrap(), "event: more\ndata: 100\n\n");
         publish(&listeners, Some(100), now + KEEP_ALIVE);
-        assert_eq!(heard(&mut slow).await.unwrap(), ": still here\n\n");
-        assert_eq!(heard(&mut other).await.unwrap(), "event: first\ndata: 5\n\n");
+        assert_eq!(next_event(&mut slow).await.unwrap(), ": still here\n\n");
+        assert_eq!(next_event(&mut other).await.unwrap(), "event: first\ndata: 5\n\n");
     }
 
     #[tokio::test]
     async fn a_stream_ends_after_the_last_state_and_when_its_topic_is_gone() {
         let (listeners, now) = (Listeners::at_most(9), Timestamp::EPOCH);
-        let mut told = listeners.join(7, Count(1), now).unwrap();
+        let mut listening = listeners.join(7, Count(1), now).unwrap();
         let mut gone = listeners.join(8, Count(1), now).unwrap();
         let mut late = listeners.join(7, Count(1_000), now).unwrap();
         publish(&listeners, Some(1_000), now);
         listeners.publish(&BTreeMap::from([(8, None)]), now);
-        for (reader, want) in [(&mut told, vec!["1", "1000"]), (&mut gone, vec!["1"]), (&mut late, vec!["1000"])] {
+        for (reader, want) in [(&mut listening, vec!["1", "1000"]), (&mut gone, vec!["1"]), (&mut late, vec!["1000"])] {
             for data in want {
-                assert!(heard(reader).await.unwrap().ends_with(&format!("data: {data}\n\n")));
+                assert!(next_event(reader).await.unwrap().ends_with(&format!("data: {data}\n\n")));
             }
-            assert_eq!(heard(reader).await, None);
+            assert_eq!(next_event(reader).await, None);
         }
         assert!(listeners.topics().is_empty());
     }
 
     #[test]
-    fn there_is_room_for_so_many() {
+    fn joining_is_refused_at_the_limit() {
         let listeners = Listeners::at_most(2);
         let join = || listeners.join(7, Count(0), Timestamp::EPOCH);
         let _kept = [join().unwrap(), join().unwrap()];

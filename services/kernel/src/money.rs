@@ -1,4 +1,4 @@
-//! Money: exact decimals with an ISO 4217 currency, one rounding function, no floats.
+//! Money: exact decimals, ISO 4217 currencies and one rounding rule. No floats.
 
 use std::fmt;
 use std::ops::{Add, AddAssign, Neg, Sub, SubAssign};
@@ -9,9 +9,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde::{Serialize, Serializer};
 
-/// The largest absolute amount: sums and products of amounts up to it fit 96 bits.
-const LARGEST: Decimal = Decimal::from_parts(0xA764_0000, 0x0DE0_B6B3, 0, false, 0); // 10^18
-/// The largest amount in minor units: a product of two fits 128 bits.
+/// The largest absolute amount, 10^18: sums of such amounts fit the 96 bits of a decimal.
+const MAX_AMOUNT: Decimal = Decimal::from_parts(0xA764_0000, 0x0DE0_B6B3, 0, false, 0); // 10^18
+/// The largest amount in minor units, 10^18: a product of two fits 128 bits.
 const MAX_MINOR_UNITS: u64 = 1_000_000_000_000_000_000;
 
 /// An ISO 4217 currency.
@@ -22,54 +22,52 @@ impl Currency {
     /// Pound sterling, the currency of the sample shop.
     pub const GBP: Self = Self(iso_currency::Currency::GBP);
 
-    /// The three-letter code, `"GBP"`.
+    /// The three-letter code, such as `"GBP"`.
     pub fn code(self) -> &'static str {
         self.0.code()
     }
 
-    /// Digits after the point: 2 for GBP, 0 for JPY, 3 for KWD. Funds without an exponent count as 2.
+    /// The number of digits after the decimal point: 2 for GBP, 0 for JPY, 3 for KWD. Codes without an exponent get 2.
     pub fn exponent(self) -> u32 {
         u32::from(self.0.exponent().unwrap_or(2))
     }
 
-    /// The amount in this currency's scale, rounded half-up (away from zero at the midpoint).
+    /// Rounds a value half-up (away from zero at the midpoint) to this currency's scale.
     pub fn round(self, value: Decimal) -> Amount {
         let mut rounded = round_half_up(value, self.exponent());
         rounded.rescale(self.exponent());
         Amount(rounded)
     }
 
-    /// The amount in this currency's scale, rounded down towards zero: for values that must not exceed their worth.
+    /// Rounds a value towards zero to this currency's scale: for amounts that must not exceed the exact value.
     pub fn round_down(self, value: Decimal) -> Amount {
         let mut rounded = value.round_dp_with_strategy(self.exponent(), RoundingStrategy::ToZero);
         rounded.rescale(self.exponent());
         Amount(rounded)
     }
 
-    /// Zero in this currency's scale, `0.00`.
+    /// Zero in this currency's scale: `0.00` for GBP.
     pub fn zero(self) -> Amount {
         self.round(Decimal::ZERO)
     }
 
-    /// The smallest unit, `0.01`.
+    /// The smallest unit of this currency: `0.01` for GBP.
     pub fn minor_unit(self) -> Amount {
         Amount(Decimal::new(1, self.exponent()))
     }
 
-    /// Validates an amount as it was sent: at most the currency's digits, at most 10^18 of its smallest unit. It is
-    /// never rounded.
-    ///
-    /// The error says what is wrong with it.
+    /// Validates an amount from a client and returns it in this currency's scale. It is never rounded: an amount with
+    /// more digits than the currency, or of more than 10^18 minor units, is an error, which is a message for humans.
     pub fn exact(self, amount: Amount) -> Result<Amount, String> {
         if self.round(amount.0).0 == amount.0 {
-            let within = self.minor_units(amount).map(|_| self.round(amount.0));
-            within.ok_or_else(|| "must be at most 10^18 in the currency's smallest unit".to_owned())
+            let in_range = self.minor_units(amount).map(|_| self.round(amount.0));
+            in_range.ok_or_else(|| "must be at most 10^18 in the currency's smallest unit".to_owned())
         } else {
             Err(format!("{} allows at most {} digits after the point", self.code(), self.exponent()))
         }
     }
 
-    /// An amount in whole minor units; `None` when it has more digits than the currency, or exceeds 10^18 of them.
+    /// An amount in whole minor units; `None` if it has more digits than the currency or exceeds 10^18 minor units.
     pub fn minor_units(self, amount: Amount) -> Option<i64> {
         let value = amount.0;
         let (scale, digits) = (value.scale(), self.exponent());
@@ -122,8 +120,8 @@ impl JsonSchema for Currency {
 
 /// A decimal amount of money, in JSON a string such as `"19.90"`.
 ///
-/// It is parsed from a string or a JSON number, digit for digit. It carries no currency: the record or reply that
-/// contains it does.
+/// It is parsed from a string or a JSON number, digit for digit. It has no currency of its own: the record or reply
+/// that contains it names the currency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Amount(pub Decimal);
 
@@ -141,16 +139,16 @@ impl Amount {
         self.0.is_zero()
     }
 
-    /// This many times the amount; `None` when it exceeds 96 bits or 10^18.
+    /// The amount multiplied by a quantity; `None` if the product exceeds 10^18.
     pub fn times(self, quantity: i64) -> Option<Self> {
         let product = self.0.checked_mul(Decimal::from(quantity))?;
-        (product.abs() <= LARGEST).then_some(Self(product))
+        (product.abs() <= MAX_AMOUNT).then_some(Self(product))
     }
 
-    /// The sum; `None` when it exceeds 96 bits or 10^18.
+    /// The sum of two amounts; `None` if it exceeds 10^18.
     pub fn plus(self, other: Self) -> Option<Self> {
         let sum = self.0.checked_add(other.0)?;
-        (sum.abs() <= LARGEST).then_some(Self(sum))
+        (sum.abs() <= MAX_AMOUNT).then_some(Self(sum))
     }
 }
 
@@ -202,7 +200,8 @@ impl FromStr for Amount {
     }
 }
 
-/// Digits, an optional minus before them, and an optional point: `1_000`, `+1` and `1e3` are typing errors in a price.
+/// Whether a text has only digits, with an optional minus sign and an optional decimal point. `1_000`, `+1` and `1e3`
+/// are more likely typing errors than prices.
 fn is_plain(text: &str) -> bool {
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     let unsigned = text.strip_prefix('-').unwrap_or(text);
@@ -210,7 +209,7 @@ fn is_plain(text: &str) -> bool {
 }
 
 impl Amount {
-    /// The digits of a JSON number, which may have an exponent.
+    /// Parses a JSON number, which may have an exponent.
     fn from_number(digits: &str) -> Result<Self, String> {
         let exact = Decimal::from_str_exact(digits).or_else(|_| Decimal::from_scientific(digits));
         Self::bounded(exact.ok(), digits)
@@ -218,7 +217,7 @@ impl Amount {
 
     fn bounded(exact: Option<Decimal>, text: &str) -> Result<Self, String> {
         match exact {
-            Some(value) if value.abs() <= LARGEST => Ok(Self(value)),
+            Some(value) if value.abs() <= MAX_AMOUNT => Ok(Self(value)),
             Some(_) => Err("must be at most 10^18".to_owned()),
             None => Err(format!("must be a decimal amount; got \"{}\"", text.chars().take(40).collect::<String>())),
         }
@@ -237,7 +236,8 @@ impl<'de> Deserialize<'de> for Amount {
     }
 }
 
-/// Reads strings, integers and, through serde_json's `arbitrary_precision`, numbers by their digits.
+/// Reads strings, integers and, through the `arbitrary_precision` feature of `serde_json`, other numbers by their
+/// digits.
 struct AmountVisitor;
 
 impl<'de> Visitor<'de> for AmountVisitor {
@@ -277,7 +277,7 @@ impl JsonSchema for Amount {
     }
 }
 
-/// The one rounding rule of promox: half away from zero, to `digits` after the point.
+/// The one rounding rule of promox: rounds half away from zero, to `digits` after the decimal point.
 pub fn round_half_up(value: Decimal, digits: u32) -> Decimal {
     value.round_dp_with_strategy(digits, RoundingStrategy::MidpointAwayFromZero)
 }
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_strings_read_digit_for_digit() {
+    fn numbers_and_strings_are_read_digit_for_digit() {
         for (json, want) in [
             ("\"19.90\"", "19.90"),
             ("19.90", "19.90"),
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn largest_is_ten_to_the_eighteenth() {
-        assert_eq!(LARGEST.to_string(), "1000000000000000000");
+    fn the_largest_amount_is_ten_to_the_eighteenth() {
+        assert_eq!(MAX_AMOUNT.to_string(), "1000000000000000000");
     }
 }

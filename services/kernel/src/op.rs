@@ -1,4 +1,4 @@
-//! An operation: a plain struct with a request's arguments, its route and its access.
+//! Operations: plain structs with the arguments of a request, each with a route and the access that it requires.
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -18,7 +18,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// `"GET"` and so on.
+    /// The name of the method, such as `"GET"`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Get => "GET",
@@ -29,54 +29,57 @@ impl Method {
         }
     }
 
-    /// Whether it is read-only.
+    /// Whether the method is read-only.
     pub const fn is_safe(self) -> bool {
         matches!(self, Self::Get)
     }
 }
 
-/// The access that a caller needs.
+/// The access that an operation requires of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Anyone.
+    /// Anyone, without credentials.
     Anyone,
     /// A user or the holder of a cart token; the handler finds the cart by either.
     Guest,
     /// A user, for their own data.
     User,
-    /// A user, for their own data, also with the login that requested the account's erasure, until that is done.
+    /// A user, for their own data. A login that requested the erasure of its account is also accepted, until the
+    /// erasure is done.
     Account,
-    /// The owner, the holder of an order token, or a user with the permission; the handler compares owners.
+    /// The owner, the holder of an order token, or a user with the permission. The handler checks who the owner is.
     Owner(&'static str),
     /// A user with the permission.
     Permission(&'static str),
-    /// The signer of the request; the handler verifies the signature.
+    /// Whoever signed the request. The handler verifies the signature.
     Signed,
-    /// Other services only: no route.
+    /// Other services only. The operation has no route.
     Internal,
 }
 
 impl Access {
-    /// Refuses callers without the access. Ownership is checked by the handler.
+    /// Refuses callers that lack the access: 401 without credentials, else 403. The handler checks ownership.
     pub fn check(self, cx: &Cx) -> Result<(), Error> {
-        let known = cx.principal != Principal::Anonymous;
+        let authenticated = cx.principal != Principal::Anonymous;
         let granted = match self {
             Self::Anyone | Self::Signed | Self::Internal => true,
-            Self::Guest => known || cx.cart_token.is_some(),
-            Self::User | Self::Account => known,
-            Self::Owner(_) => known || cx.order_token.is_some(),
+            Self::Guest => authenticated || cx.cart_token.is_some(),
+            Self::User | Self::Account => authenticated,
+            Self::Owner(_) => authenticated || cx.order_token.is_some(),
             Self::Permission(permission) => cx.principal.allows(permission),
         };
-        match (granted, known) {
+        match (granted, authenticated) {
             (true, _) => Ok(()),
-            (false, true) => Err(Error::new(Kind::Forbidden, codes::FORBIDDEN, "Your roles do not permit this.")),
+            (false, true) => {
+                Err(Error::new(Kind::Forbidden, codes::FORBIDDEN, "Your roles do not permit this operation."))
+            }
             (false, false) => {
                 Err(Error::new(Kind::Unauthenticated, codes::UNAUTHENTICATED, "Log in and send the access token."))
             }
         }
     }
 
-    /// The permission it names, if any.
+    /// The permission that it names, if any.
     pub const fn permission(self) -> Option<&'static str> {
         match self {
             Self::Owner(permission) | Self::Permission(permission) => Some(permission),
@@ -85,60 +88,62 @@ impl Access {
     }
 }
 
-/// The form of the body.
+/// The form of an operation's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyKind {
     /// A JSON object whose members are fields of the operation; none for GET and DELETE.
     Json,
-    /// A raw stream, passed to [`Op::attach`]; the listed media types are accepted.
+    /// A raw stream of one of the listed media types, passed to [`Op::attach`].
     Stream(&'static [&'static str]),
 }
 
-/// The effect of an `Idempotency-Key`.
+/// The effect of an `Idempotency-Key` header on an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replay {
     /// The header is ignored.
     No,
-    /// With the header, the first decided reply is returned again.
+    /// A repeated request with the same key gets the stored reply of the first one that was decided.
     Keyed,
 }
 
-/// A request to a service. Its fields are bound from path, query and body by their serde names.
+/// A request to a service. Its fields are bound from path, query and body by their names in serde.
 ///
 /// Declare the constants with [`operation!`](crate::operation).
 pub trait Op: DeserializeOwned + JsonSchema + Send + Sync + Sized + 'static {
     /// The reply.
     type Reply: Reply;
-    /// The service that handles it, `"order"`.
+    /// The service that handles the operation, such as `"order"`.
     const SERVICE: &'static str;
-    /// Its name, `"order.place"`.
+    /// The name of the operation, such as `"order.place"`.
     const NAME: &'static str;
-    /// The method.
+    /// The HTTP method.
     const METHOD: Method;
-    /// The path with `{field}` for fields; empty for internal operations.
+    /// The path, with `{field}` for the fields bound from it. Empty for internal operations.
     const PATH: &'static str;
-    /// Who may call it.
+    /// The access that the operation requires.
     const ACCESS: Access;
-    /// The status of success.
+    /// The usual HTTP status of success.
     const STATUS: u16;
-    /// A sentence for the API description.
+    /// One sentence for the API description.
     const SUMMARY: &'static str;
     /// The effect of an idempotency key.
     const REPLAY: Replay = Replay::No;
     /// The form of the body.
     const BODY: BodyKind = BodyKind::Json;
 
-    /// How services on different nodes call it; none for client operations, which are passed as HTTP.
+    /// How the operation is encoded between nodes; `None` for client operations, which are forwarded as HTTP.
     const WIRE: Option<Wire<Self>> = None;
 
     /// Receives the raw body of an operation with [`BodyKind::Stream`].
     fn attach(&mut self, _body: Body) {}
 }
 
-/// Declares what an operation is: `operation! { GetProduct -> ProductView, "product.get", Get "/api/products/{id}", Anyone, 200, "One product." }`.
+/// Implements [`Op`] for a struct:
+/// `operation! { GetProduct => ProductView, "product.get", Get "/api/products/{id}", Anyone, 200, "One product." }`.
 ///
-/// Internal ones: `operation! { ReserveStock -> Reserved, "inventory.reserve", internal, "Holds stock." }`. After the
-/// summary, `keyed` makes the operation idempotent by key, and `stream [..types], |op, body| ..` takes a raw body.
+/// Internal operations are declared as
+/// `operation! { ReserveStock => Reserved, "inventory.reserve", internal, "Holds stock." }`. After the summary, `keyed`
+/// makes the operation idempotent by key, and `stream ["text/csv"], body` stores the raw body in the field `body`.
 #[macro_export]
 macro_rules! operation {
     ($op:ty => $reply:ty, $name:literal, internal, $summary:literal) => {
@@ -179,7 +184,7 @@ macro_rules! operation {
     };
 }
 
-/// The service an operation's name begins with: `"order"` of `"order.place"`.
+/// The service that an operation's name begins with: `"order"` for `"order.place"`.
 #[doc(hidden)]
 #[allow(clippy::indexing_slicing, reason = "checked against the length, in a const")]
 pub const fn service_of(name: &'static str) -> &'static str {

@@ -1,4 +1,4 @@
-//! Pages of a list: a limit, an opaque cursor, and the form of the reply.
+//! Pages of a list: the limit, the opaque cursor, and the form of the reply.
 
 use std::borrow::Cow;
 
@@ -47,8 +47,8 @@ impl JsonSchema for Limit {
     }
 }
 
-/// The end of a page: the key of its last item, opaque to clients. It stays valid while rows are inserted and removed
-/// around it.
+/// The position after a page: the key of its last item, opaque to clients. It stays valid while rows are inserted and
+/// removed around it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor(pub Vec<u8>);
 
@@ -83,22 +83,23 @@ impl JsonSchema for Cursor {
 pub struct Page<T> {
     /// The items, in the list's order.
     pub items: Vec<T>,
-    /// The `cursor` of the next page; null on the last.
+    /// The `cursor` for the next page; null on the last page.
     pub next_cursor: Option<Cursor>,
-    /// The total number of items, where that is cheap.
+    /// The total number of items, where it is cheap to compute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
-    /// What was left out because its stored data is damaged; absent when nothing was. A `Warning` header says the same.
+    /// Rows that were left out because their stored data is damaged; absent if there are none. The `Warning` header
+    /// repeats them.
     #[serde(default, skip_serializing_if = "Warnings::is_empty")]
     pub warnings: Warnings,
 }
 
-/// What a list leaves out because its stored data is damaged: an entry per table.
+/// Rows that a list leaves out because their stored data is damaged, one entry per table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Warnings(Vec<ListWarning>);
 
-/// Rows that a list leaves out.
+/// Rows of one table that a list leaves out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListWarning {
@@ -106,37 +107,37 @@ pub struct ListWarning {
     pub code: Cow<'static, str>,
     /// What was left out, for humans.
     pub message: String,
-    /// The table, or the index.
+    /// The table or index.
     pub table: String,
-    /// How many of its rows this page leaves out.
+    /// The number of rows that this page leaves out.
     pub rows: u64,
 }
 
 impl Warnings {
-    /// Whether nothing is left out.
+    /// Whether nothing was left out.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Records that a damaged row was left out, here and in the log, which gets its location.
+    /// Records that a damaged row was left out and logs its location, `place`.
     pub fn left_out(&mut self, table: &str, place: &str) {
         tracing::error!(place, "a damaged row was left out of a list");
         let at = self.0.iter().position(|warning| warning.table == table);
         let rows = at.and_then(|at| self.0.get(at)).map_or(0, |warning| warning.rows) + 1;
-        let what = if rows == 1 { "row is" } else { "rows are" };
+        let subject = if rows == 1 { "row is" } else { "rows are" };
         let warning = ListWarning {
             code: codes::DAMAGED_ROWS.into(),
-            message: format!("{rows} {what} left out: stored data of {table} is damaged."),
+            message: format!("{rows} {subject} left out: stored data of {table} is damaged."),
             table: table.to_owned(),
             rows,
         };
         match at.and_then(|at| self.0.get_mut(at)) {
-            Some(place) => *place = warning,
+            Some(existing) => *existing = warning,
             None => self.0.push(warning),
         }
     }
 
-    /// The result, or nothing when the data below it is damaged, which is then recorded.
+    /// Returns the value of a result. If the data it was read from is damaged, records a warning and returns `None`.
     pub fn unless_damaged<T, E: Into<Error>>(&mut self, result: Result<T, E>) -> Result<Option<T>, Error> {
         let error = match result {
             Ok(value) => return Ok(Some(value)),
@@ -147,12 +148,12 @@ impl Warnings {
         Ok(None)
     }
 
-    /// Fails for results that must be complete, once all readable data was returned.
+    /// Fails with `DATA_DAMAGED` if anything was left out: for results that must be complete.
     pub fn check_whole(&self) -> Result<(), Error> {
         self.0.first().map_or(Ok(()), |first| Err(Error::damaged(&first.table, &first.message)))
     }
 
-    /// The `Warning` header: one line per table, with the code 299 of RFC 7234.
+    /// The `Warning` headers, one per table, with the code 299 of RFC 7234.
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         self.0.iter().map(|warning| ("warning", format!("299 promox \"{}\"", warning.message))).collect()
     }
@@ -164,19 +165,19 @@ impl<T> Page<T> {
         Self { items, next_cursor, total: None, warnings: Warnings::default() }
     }
 
-    /// This page with other items.
+    /// Converts each item.
     pub fn map<U>(self, convert: impl FnMut(T) -> U) -> Page<U> {
         let Self { items, next_cursor, total, warnings } = self;
         Page { items: items.into_iter().map(convert).collect(), next_cursor, total, warnings }
     }
 
-    /// This page with each item converted. An item whose data is damaged is left out, with a warning.
+    /// Converts each item. An item whose data is damaged is left out, with a warning.
     pub fn try_map<U, E: Into<Error>>(self, mut convert: impl FnMut(T) -> Result<U, E>) -> Result<Page<U>, Error> {
         let Self { items, next_cursor, total, mut warnings } = self;
-        let mut made = Vec::with_capacity(items.len());
+        let mut converted = Vec::with_capacity(items.len());
         for item in items {
-            made.extend(warnings.unless_damaged(convert(item))?);
+            converted.extend(warnings.unless_damaged(convert(item))?);
         }
-        Ok(Page { items: made, next_cursor, total, warnings })
+        Ok(Page { items: converted, next_cursor, total, warnings })
     }
 }

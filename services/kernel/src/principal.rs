@@ -1,4 +1,4 @@
-//! Callers.
+//! The callers of operations.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ pub enum Principal {
     /// A caller without credentials.
     #[default]
     Anonymous,
-    /// A logged-in user, with the permissions of all roles.
+    /// A logged-in user, with the permissions of all their roles.
     User {
         /// The account.
         id: UserId,
         /// The session.
         session: i64,
-        /// `resource:action` names.
+        /// The permissions, named `resource:action`.
         permissions: Arc<BTreeSet<String>>,
     },
     /// The system itself: jobs, consumers, the command line.
@@ -30,7 +30,7 @@ pub enum Principal {
 }
 
 impl Principal {
-    /// The user's id, when it is a user.
+    /// The user's id, if the caller is a user.
     pub fn user(&self) -> Option<UserId> {
         match self {
             Self::User { id, .. } => Some(*id),
@@ -38,7 +38,7 @@ impl Principal {
         }
     }
 
-    /// Whether the caller has the permission `resource:action`; the system has all.
+    /// Whether the caller has the permission `resource:action`. The system has every permission.
     pub fn allows(&self, permission: &str) -> bool {
         match self {
             Self::Anonymous => false,
@@ -47,7 +47,7 @@ impl Principal {
         }
     }
 
-    /// The name of the caller in the audit log and for idempotency; anonymous callers share one name.
+    /// The name of the caller in the audit log and for idempotency keys. Anonymous callers share one name.
     pub fn name(&self) -> String {
         match self {
             Self::Anonymous => "anonymous".to_owned(),

@@ -1,60 +1,64 @@
-//! Regions of countries by their ISO 3166-2 code, without the country prefix: `CA` of the United States.
+//! Regions of countries by their ISO 3166-2 codes without the country prefix, such as `CA` for California.
 
 use rust_iso3166::iso3166_2::{SUBDIVISION_COUNTRY_MAP, Subdivision};
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 
-/// Regions that an error lists.
+/// The maximum number of regions for which an error message lists the codes.
 const MAX_LISTED: usize = 60;
 
-/// The regions of a country; none where ISO 3166-2 has none.
+/// The regions of a country; empty if ISO 3166-2 lists none.
 fn regions(country: &str) -> &'static [Subdivision] {
     SUBDIVISION_COUNTRY_MAP.get(country).copied().unwrap_or_default()
 }
 
-/// The code without the country.
-fn bare(region: &Subdivision) -> &'static str {
-    region.code.split_once('-').map_or(region.code, |(_, bare)| bare)
+/// The code of a region without the country prefix.
+fn short_code(region: &Subdivision) -> &'static str {
+    region.code.split_once('-').map_or(region.code, |(_, code)| code)
 }
 
-/// The regions of a country that a text may mean: one by its code, with or without the country; else those with that
-/// name, which may be several. Case, accents and punctuation in names are ignored.
-pub fn meant(country: &str, text: &str) -> Vec<&'static str> {
+/// The codes of the regions that a text may name: the region with that code, with or without the country prefix, or
+/// else every region with that name. Case is ignored, and in names also accents and punctuation.
+pub fn matching(country: &str, text: &str) -> Vec<&'static str> {
     let text = text.trim();
     let code = text.to_ascii_uppercase();
     let code = code.strip_prefix(country).and_then(|rest| rest.strip_prefix(['-', ' '])).unwrap_or(&code);
-    if let Some(known) = regions(country).iter().find(|region| bare(region) == code) {
-        return vec![bare(known)];
+    if let Some(known) = regions(country).iter().find(|region| short_code(region) == code) {
+        return vec![short_code(known)];
     }
-    let wanted = folded(text);
-    let is_called = |region: &&Subdivision| {
+    let wanted = fold_name(text);
+    let has_name = |region: &&Subdivision| {
         let names = std::iter::once(region.name).chain(region.name.split(['[', ']', '/', '(', ')', ',']));
-        names.map(folded).any(|name| !name.is_empty() && name == wanted)
+        names.map(fold_name).any(|name| !name.is_empty() && name == wanted)
     };
-    regions(country).iter().filter(is_called).map(bare).collect()
+    regions(country).iter().filter(has_name).map(short_code).collect()
 }
 
-/// A name in its form for comparisons.
-fn folded(name: &str) -> String {
+/// The form of a name for comparisons: letters and digits only, in lower case and without accents.
+fn fold_name(name: &str) -> String {
     let letters = name.nfkd().filter(|c| !is_combining_mark(*c) && c.is_alphanumeric());
     letters.flat_map(char::to_lowercase).collect()
 }
 
-/// The code of the region of a country that a text means, the first of several; or a message.
+/// The code of the region that a text names, the first if several share the name. The error is a message for humans.
 pub fn region(country: &str, text: &str) -> Result<String, String> {
-    meant(country, text).first().map(|code| (*code).to_owned()).ok_or_else(|| unknown(country, text))
+    matching(country, text).first().map(|code| (*code).to_owned()).ok_or_else(|| unknown_region(country, text))
 }
 
-fn unknown(country: &str, text: &str) -> String {
+/// The message for a text that names no region of the country.
+fn unknown_region(country: &str, text: &str) -> String {
     let text: String = text.trim().chars().take(40).collect();
     let known = regions(country);
     let Some(first) = known.first() else { return format!("{country} has no regions in ISO 3166-2; got \"{text}\"") };
-    let wanted =
-        format!("must be an ISO 3166-2 region of {country}, such as {} ({}); got \"{text}\"", bare(first), first.name);
+    let wanted = format!(
+        "must be an ISO 3166-2 region of {country}, such as {} ({}); got \"{text}\"",
+        short_code(first),
+        first.name
+    );
     if known.len() > MAX_LISTED {
         return wanted;
     }
-    let codes: Vec<&str> = known.iter().map(bare).collect();
+    let codes: Vec<&str> = known.iter().map(short_code).collect();
     format!("{wanted}. The codes are {}", codes.join(", "))
 }
 
@@ -63,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_region_is_understood_by_code_and_name_in_any_case() {
+    fn a_region_is_found_by_code_or_name_in_any_case() {
         for (country, text, code) in [
             ("US", "CA", "CA"),
             ("US", "ca", "CA"),
@@ -97,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused_and_says_what_there_is() {
+    fn unknown_regions_are_refused_and_the_message_lists_the_codes() {
         for (country, text) in [
             ("US", "Kalifornia"),
             ("US", "CAL"),
@@ -115,9 +119,9 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_two_regions_share_means_both() {
+    fn a_name_that_two_regions_share_matches_both() {
         for (name, codes) in [("Navarra", ["NA", "NC"]), ("Cantabria", ["CB", "S"]), ("Madrid", ["M", "MD"])] {
-            let mut both = meant("ES", name);
+            let mut both = matching("ES", name);
             both.sort_unstable();
             assert_eq!(both, codes, "{name}");
         }

@@ -1,4 +1,5 @@
-//! The registry: one registration an operation feeds router, API description, permission table and calls between services.
+//! The registry of operations. One registration per operation feeds the router, the API description, the permission
+//! table and the calls between services.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -12,18 +13,22 @@ use schemars::{Schema, SchemaGenerator};
 use crate::wire::{Head, decode_checked, encode};
 use crate::{Access, BodyKind, Claim, Cx, Error, Method, Node, Op, Replay, Reply, Request, Response, Wire};
 
-/// Runs work for an idempotency key at most once at a time and answers a key that is decided, where the effect is.
+/// Runs work under an idempotency key, at most once at a time, and replays the stored reply of a decided key. It
+/// belongs to the service that stores the effect, so that reply and effect are committed together.
 pub type KeyKeeper =
     Arc<dyn Fn(Cx, Arc<Claim>, BoxFuture<Result<Response, Error>>) -> BoxFuture<Result<Response, Error>> + Send + Sync>;
 
 /// A future that can be sent to another thread.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+/// Handles an encoded operation and returns the encoded reply.
 type Answer = Box<dyn Fn(Cx, &[u8]) -> BoxFuture<Result<Vec<u8>, Error>> + Send + Sync>;
+/// Binds a client's request and handles it.
 type Run = Box<dyn Fn(Cx, Request) -> BoxFuture<Result<Response, Error>> + Send + Sync>;
 
-/// A service that handles an operation. Write it as `async fn handle(&self, cx: &Cx, op: O) -> Result<O::Reply, Error>`.
+/// A service that handles an operation. Write the method as
+/// `async fn handle(&self, cx: &Cx, op: O) -> Result<O::Reply, Error>`.
 pub trait Handle<O: Op>: Send + Sync + 'static {
-    /// Authorises, does one read or write, converts.
+    /// Authorises the caller, does one read or write, and converts the result.
     fn handle(&self, cx: &Cx, op: O) -> impl Future<Output = Result<O::Reply, Error>> + Send;
 }
 
@@ -47,9 +52,9 @@ pub struct Entry {
     pub replay: Replay,
     /// [`Op::BODY`].
     pub body: BodyKind,
-    /// [`Reply::VERSIONED`](crate::Reply::VERSIONED) of its reply.
+    /// [`Reply::VERSIONED`](crate::Reply::VERSIONED) of the operation's reply.
     pub versioned: bool,
-    /// The schemas of the operation and, when it is JSON, of its reply.
+    /// The schemas of the operation and, if it is JSON, of the reply.
     pub schemas: fn(&mut SchemaGenerator) -> (Schema, Option<Schema>),
     run: Run,
     answer: Option<Answer>,
@@ -63,7 +68,7 @@ impl fmt::Debug for Entry {
 }
 
 impl Entry {
-    /// Binds the request, checks access, handles it; with an idempotency key, once.
+    /// Checks access, binds the request and handles it; under an idempotency key, only once.
     pub fn run(&self, cx: Cx, request: Request) -> BoxFuture<Result<Response, Error>> {
         match (&self.keys, cx.claim.clone()) {
             (Some(keys), Some(claim)) => keys(cx.clone(), claim, (self.run)(cx, request)),
@@ -71,15 +76,16 @@ impl Entry {
         }
     }
 
-    /// Whether idempotency keys can be kept, if the operation takes any.
+    /// Whether the operation takes no idempotency keys or can store them.
     pub fn keeps_keys(&self) -> bool {
         self.replay == Replay::No || self.keys.is_some()
     }
 
-    /// Handles an encoded internal operation and returns the encoded reply. Access is not checked: the caller is a node.
+    /// Handles an encoded internal operation and returns the encoded reply. Access is not checked, because the caller
+    /// is a node.
     async fn answer(&self, cx: Cx, op: &[u8]) -> Result<Vec<u8>, Error> {
         let Some(answer) = &self.answer else {
-            return Err(never_crosses(self.name));
+            return Err(not_callable_by_services(self.name));
         };
         answer(cx, op).await
     }
@@ -89,7 +95,7 @@ impl Entry {
 #[derive(Default)]
 pub struct Registry {
     entries: Vec<Entry>,
-    /// By their types: how operations are called in process, and what other layers keep of them.
+    /// Values by type: how each operation is called in process, and values that other layers attach.
     parts: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
 }
 
@@ -99,15 +105,15 @@ impl fmt::Debug for Registry {
     }
 }
 
-/// How an operation is called in process, by its type.
+/// The in-process handler of an operation.
 struct Callable<O: Op>(Box<dyn Fn(Cx, O) -> BoxFuture<Result<O::Reply, Error>> + Send + Sync>);
 
 impl Registry {
-    /// Registers what `service` does for `O`.
+    /// Registers `service` as the handler of the operation `O`.
     pub fn register<O: Op, H: Handle<O>>(&mut self, service: &Arc<H>) {
-        let called = service.clone();
+        let handler = service.clone();
         let callable = Callable::<O>(Box::new(move |cx, op| {
-            let service = called.clone();
+            let service = handler.clone();
             Box::pin(async move { service.handle(&cx, op).await })
         }));
         self.attach(callable);
@@ -129,59 +135,59 @@ impl Registry {
         });
     }
 
-    /// Has `keeper` keep the idempotency keys of a service's operations that take them.
+    /// Makes `keeper` store the idempotency keys of those operations of a service that take them.
     pub fn keep_keys(&mut self, service: &str, keeper: &KeyKeeper) {
         let keyed = |entry: &&mut Entry| entry.service == service && entry.replay == Replay::Keyed;
         self.entries.iter_mut().filter(keyed).for_each(|entry| entry.keys = Some(keeper.clone()));
     }
 
-    /// Keeps something of another layer with the operations, one of each type.
+    /// Attaches a value of another layer. It replaces a value of the same type.
     pub fn attach<T: Any + Send + Sync>(&mut self, part: T) {
         self.parts.insert(TypeId::of::<T>(), Box::new(part));
     }
 
-    /// What was attached of this type.
+    /// The attached value of this type.
     pub fn attached<T: Any>(&self) -> Option<&T> {
         self.parts.get(&TypeId::of::<T>())?.downcast_ref()
     }
 
-    /// Every operation, in order of registration.
+    /// All operations, in order of registration.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
-    /// Runs an operation in process. Access is not checked: the caller is a service.
+    /// Runs an operation in process. Access is not checked, because the caller is a service.
     pub async fn call<O: Op>(&self, cx: Cx, op: O) -> Result<O::Reply, Error> {
         match self.attached::<Callable<O>>() {
             Some(callable) => (callable.0)(cx, op).await,
-            None => Err(unknown(O::NAME)),
+            None => Err(unknown_operation(O::NAME)),
         }
     }
 
-    /// Calls an operation as another node would: the operation, its context and the reply cross as bytes.
+    /// Calls an operation as another node would: the operation, its context and the reply are encoded and decoded.
     pub(crate) async fn call_encoded<O: Op>(&self, cx: &Cx, op: &O) -> Result<O::Reply, Error> {
-        let wire = O::WIRE.ok_or_else(|| never_crosses(O::NAME))?;
+        let wire = O::WIRE.ok_or_else(|| not_callable_by_services(O::NAME))?;
         match self.serve(&cx.node, O::NAME, &encode(&Head::of(cx))?, &(wire.encode)(op)?).await {
             Ok(reply) => (wire.decode_reply)(&reply),
             Err(refusal) => Err(decode_checked(&refusal)?),
         }
     }
 
-    /// Handles a call by the operation's name and returns the encoded reply or the encoded error.
+    /// Handles an encoded call of the named operation and returns the encoded reply or the encoded error.
     async fn serve(&self, node: &Arc<Node>, name: &str, head: &[u8], op: &[u8]) -> Result<Vec<u8>, Vec<u8>> {
         let handled = async {
-            let entry = self.entries.iter().find(|entry| entry.name == name).ok_or_else(|| unknown(name))?;
+            let entry = self.entries.iter().find(|entry| entry.name == name).ok_or_else(|| unknown_operation(name))?;
             entry.answer(decode_checked::<Head>(head)?.context(node), op).await
         };
         handled.await.map_err(|refusal| encode(&refusal).unwrap_or_default())
     }
 }
 
-fn never_crosses(name: &str) -> Error {
+fn not_callable_by_services(name: &str) -> Error {
     Error::internal(format_args!("{name} is for clients only; services must not call it"))
 }
 
-fn unknown(name: &str) -> Error {
+fn unknown_operation(name: &str) -> Error {
     Error::internal(format_args!("no service of this node handles {name}"))
 }
 
@@ -199,9 +205,9 @@ fn runner<O: Op, H: Handle<O>>(service: Arc<H>) -> Run {
             O::ACCESS.check(&cx)?;
             let op: O = request.bind()?;
             let reply = service.handle(&cx, op).await?;
-            // What was kept with the idempotency key is this reply, made into text once already.
-            let kept = cx.claim.as_ref().and_then(|claim| claim.recorded.get()).and_then(Response::copy);
-            kept.map_or_else(|| reply.respond(O::STATUS), Ok)
+            // The response stored with the idempotency key is this reply, so it need not be serialised again.
+            let recorded = cx.claim.as_ref().and_then(|claim| claim.recorded.get()).and_then(Response::copy);
+            recorded.map_or_else(|| reply.respond(O::STATUS), Ok)
         })
     })
 }

@@ -1,4 +1,4 @@
-//! Replies: JSON with status and headers, or a document.
+//! Replies of operations: JSON with status and headers, or another kind of document.
 
 use bytes::Bytes;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -11,14 +11,14 @@ use crate::{BodyReader, Error, Page, accept};
 pub struct Response {
     /// The status, 2xx.
     pub status: u16,
-    /// Headers other than the content's.
+    /// The headers, without those that describe the content.
     pub headers: Vec<(&'static str, String)>,
     /// The content.
     pub content: Content,
 }
 
 impl Response {
-    /// A copy; `None` for a stream, which can be read only once.
+    /// A copy of the response; `None` for a stream, which can be read only once.
     pub fn copy(&self) -> Option<Self> {
         let content = match &self.content {
             Content::Empty => Content::Empty,
@@ -33,7 +33,7 @@ impl Response {
 /// The content of a response.
 #[derive(Debug)]
 pub enum Content {
-    /// Nothing.
+    /// No content.
     Empty,
     /// JSON text.
     Json(Bytes),
@@ -56,30 +56,30 @@ impl Content {
 
 /// The reply of an operation. Implement it with [`json_reply!`](crate::json_reply).
 pub trait Reply: Send + 'static {
-    /// Whether it names the version of a resource in an `ETag`.
+    /// Whether the reply names the version of a resource in an `ETag`.
     const VERSIONED: bool = false;
 
-    /// The response; `status` is the operation's usual one.
+    /// Converts the reply to a response. `status` is the usual one of the operation.
     fn respond(self, status: u16) -> Result<Response, Error>
     where
         Self: Sized;
 
-    /// Its JSON schema; `None` if it is not JSON.
+    /// The JSON schema of the reply; `None` if it is not JSON.
     fn schema(generator: &mut SchemaGenerator) -> Option<Schema>;
 
-    /// The reply as JSON text, to store with an idempotency key; `None` for documents, which are not stored.
-    fn kept(&self, status: u16) -> Result<Option<Response>, Error>;
+    /// The response to store with an idempotency key; `None` for replies that are not stored, such as documents.
+    fn stored_response(&self, status: u16) -> Result<Option<Response>, Error>;
 }
 
-/// The JSON text of a value; a failure is a bug.
+/// The JSON text of a value. A failure is a bug, reported as an internal error.
 #[doc(hidden)]
 pub fn to_json(value: &impl Serialize) -> Result<Bytes, Error> {
     serde_json::to_vec(value).map(Bytes::from).map_err(Error::internal)
 }
 
-/// Makes serializable types replies: `json_reply!(A, B)`. With `etag`: `json_reply!(Product, etag version)` sends the
-/// field as a strong `ETag`. With `status`: `json_reply!(Order, status http_status)` calls the method for the status,
-/// which returns `None` for the usual one.
+/// Implements [`Reply`] for serialisable types: `json_reply!(A, B)`. `json_reply!(Product, etag version)` also sends
+/// the field `version` as a strong `ETag`. `json_reply!(Order, status http_status)` gets the status from the method
+/// `http_status`, which returns `None` for the usual one.
 #[macro_export]
 macro_rules! json_reply {
     ($type:ty, etag $version:ident, status $status:ident) => {
@@ -104,7 +104,7 @@ macro_rules! json_reply {
             fn schema(generator: &mut $crate::macros::schemars::SchemaGenerator) -> Option<$crate::macros::schemars::Schema> {
                 Some(generator.subschema_for::<$type>())
             }
-            fn kept(&self, status: u16) -> Result<Option<$crate::Response>, $crate::Error> {
+            fn stored_response(&self, status: u16) -> Result<Option<$crate::Response>, $crate::Error> {
                 let headers: Vec<(&'static str, String)> = ($headers)(self);
                 let chosen: Option<u16> = ($status)(self);
                 let content = $crate::Content::Json($crate::to_json(self)?);
@@ -114,7 +114,7 @@ macro_rules! json_reply {
     };
 }
 
-/// No content.
+/// 204 without content.
 impl Reply for () {
     fn respond(self, _: u16) -> Result<Response, Error> {
         Ok(Response { status: 204, headers: Vec::new(), content: Content::Empty })
@@ -122,7 +122,7 @@ impl Reply for () {
     fn schema(_: &mut SchemaGenerator) -> Option<Schema> {
         None
     }
-    fn kept(&self, status: u16) -> Result<Option<Response>, Error> {
+    fn stored_response(&self, status: u16) -> Result<Option<Response>, Error> {
         ().respond(status).map(Some)
     }
 }
@@ -134,7 +134,7 @@ impl<T: Serialize + JsonSchema + Send + 'static> Reply for Page<T> {
     fn schema(generator: &mut SchemaGenerator) -> Option<Schema> {
         Some(generator.subschema_for::<Self>())
     }
-    fn kept(&self, _: u16) -> Result<Option<Response>, Error> {
+    fn stored_response(&self, _: u16) -> Result<Option<Response>, Error> {
         Ok(None)
     }
 }
@@ -146,29 +146,29 @@ impl<T: Serialize + JsonSchema + Send + 'static> Reply for Vec<T> {
     fn schema(generator: &mut SchemaGenerator) -> Option<Schema> {
         Some(generator.subschema_for::<Self>())
     }
-    fn kept(&self, _: u16) -> Result<Option<Response>, Error> {
+    fn stored_response(&self, _: u16) -> Result<Option<Response>, Error> {
         Ok(None)
     }
 }
 
-/// A document that is not JSON: a page, a CSV, a stream of events.
+/// A document that is not JSON, such as an HTML page, a CSV file or a stream of events.
 #[derive(Debug)]
 pub struct Download {
     /// The media type.
     pub media_type: &'static str,
-    /// The file name for downloads, if any.
+    /// The file name under which a browser saves the document, if it should.
     pub file_name: Option<String>,
-    /// The bytes.
+    /// The bytes of the document.
     pub content: Content,
 }
 
 impl Download {
-    /// A whole document.
+    /// A document whose bytes are complete.
     pub fn bytes(media_type: &'static str, bytes: impl Into<Bytes>) -> Self {
         Self { media_type, file_name: None, content: Content::Bytes(media_type, bytes.into()) }
     }
 
-    /// A stream.
+    /// A document that is streamed.
     pub fn stream(media_type: &'static str, reader: BodyReader) -> Self {
         Self { media_type, file_name: None, content: Content::Stream(media_type, reader) }
     }
@@ -186,7 +186,7 @@ impl Reply for Download {
     fn schema(_: &mut SchemaGenerator) -> Option<Schema> {
         None
     }
-    fn kept(&self, _: u16) -> Result<Option<Response>, Error> {
+    fn stored_response(&self, _: u16) -> Result<Option<Response>, Error> {
         Ok(None)
     }
 }

@@ -1,35 +1,35 @@
-//! Validated texts: lines, paragraphs, SKUs.
+//! Validated texts: single lines, multi-line texts and SKUs.
 
 use std::borrow::Cow;
 use std::str::FromStr;
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 
-/// A text of one line: trimmed, in Unicode NFC, `least..=most` characters, without control characters and line ends; or
-/// a message.
-pub fn bounded(text: &str, least: usize, most: usize) -> Result<String, String> {
+/// Validates a text of one line and returns it trimmed and in Unicode NFC. It must have `min` to `max` characters and
+/// no control characters or line ends; the error is a message for humans.
+pub fn bounded(text: &str, min: usize, max: usize) -> Result<String, String> {
     if text.trim().contains(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']) {
         return Err("must be a single line".to_owned());
     }
-    multiline(text, least, most)
+    multiline(text, min, max)
 }
 
-/// A text of any number of lines: trimmed, in Unicode NFC, `least..=most` characters. CR LF becomes LF; other control
-/// characters are refused, with a message.
-pub fn multiline(text: &str, least: usize, most: usize) -> Result<String, String> {
-    let text = as_kept(text.trim());
+/// Validates a text of any number of lines and returns it trimmed, in Unicode NFC and with LF line ends. It must have
+/// `min` to `max` characters and no control characters but line ends and tabs; the error is a message for humans.
+pub fn multiline(text: &str, min: usize, max: usize) -> Result<String, String> {
+    let text = stored_form(text.trim());
     let length = text.chars().count();
     if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
         return Err("must not contain control characters".to_owned());
     }
-    if length < least || length > most {
-        return Err(format!("must have {least} to {most} characters; got {length}"));
+    if length < min || length > max {
+        return Err(format!("must have {min} to {max} characters; got {length}"));
     }
     Ok(text.into_owned())
 }
 
 /// The stored form of a text: Unicode NFC with LF line endings.
-pub(crate) fn as_kept(text: &str) -> Cow<'_, str> {
+pub(crate) fn stored_form(text: &str) -> Cow<'_, str> {
     let composed = nfc(text);
     if composed.contains("\r\n") { Cow::Owned(composed.replace("\r\n", "\n")) } else { composed }
 }
@@ -39,17 +39,17 @@ pub fn nfc(text: &str) -> Cow<'_, str> {
     if text.is_ascii() { Cow::Borrowed(text) } else { ComposingNormalizerBorrowed::new_nfc().normalize(text) }
 }
 
-/// A stock keeping unit: 1–64 printable characters, stored as written and compared without case.
+/// A stock keeping unit (SKU): 1 to 64 printable characters, stored as entered and compared without case.
 #[derive(Clone, Debug)]
 pub struct Sku(String);
 
 impl Sku {
-    /// As it was written.
+    /// The SKU as it was entered.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The form in keys: two SKUs are the same when their folds are equal.
+    /// The form in keys. Two SKUs are the same if their folded forms are equal.
     pub fn fold(&self) -> String {
         fold_sku(&self.0)
     }
@@ -72,8 +72,8 @@ impl FromStr for Sku {
     }
 }
 
-/// Control characters and invisible ones: zero-width characters and changes of the writing direction. Texts that differ
-/// only in them would look the same.
+/// Whether a character is a control character or invisible, such as a zero-width character or a change of the writing
+/// direction. Texts that differ only in such characters would look the same.
 pub(crate) fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
@@ -102,7 +102,7 @@ impl std::hash::Hash for Sku {
     }
 }
 
-/// Serde and schema for a text type that has `FromStr` and `as_str`.
+/// Implements `Display`, serde and the JSON schema for a newtype of `String` that has `FromStr`.
 macro_rules! text_serde {
     ($name:ident, $schema:tt) => {
         impl std::fmt::Display for $name {
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn skus_compare_without_case_and_keep_their_writing() {
+    fn skus_compare_without_case_and_keep_their_spelling() {
         let (a, b): (Sku, Sku) = ("85123A".parse().unwrap(), "85123a".parse().unwrap());
         assert_eq!(a, b);
         assert_eq!(a.as_str(), "85123A");
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_refuse_line_ends_and_paragraphs_keep_them() {
+    fn single_lines_refuse_line_ends_and_multi_line_texts_keep_them() {
         for (text, line, lines) in [
             (" a b ", Some("a b"), Some("a b")),
             ("a\r\nb", None, Some("a\nb")),
@@ -162,7 +162,7 @@ mod tests {
             assert_eq!(bounded(text, 1, 9).ok().as_deref(), line, "{text:?}");
             assert_eq!(multiline(text, 1, 9).ok().as_deref(), lines, "{text:?}");
         }
-        assert!(bounded("e\u{301}e\u{301}", 1, 2).is_ok(), "what is counted is what is kept");
+        assert!(bounded("e\u{301}e\u{301}", 1, 2).is_ok(), "the characters of the stored form are counted");
         let (composed, decomposed): (Sku, Sku) = ("caf\u{e9}".parse().unwrap(), "cafe\u{301}".parse().unwrap());
         assert_eq!(composed.as_str(), decomposed.as_str());
     }

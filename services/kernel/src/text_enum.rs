@@ -1,4 +1,4 @@
-//! Enums with a text form: UPPER_SNAKE in JSON and in the tables.
+//! Enums with a text form, `UPPER_SNAKE`, in JSON and in tables.
 
 /// Declares an enum whose variants are written as the given text in JSON, tables and paths.
 ///

@@ -1,4 +1,4 @@
-//! Points in time: microseconds since 1970, UTC, written as RFC 3339 with milliseconds.
+//! Points in time: microseconds since 1970 in UTC, formatted as RFC 3339 with milliseconds.
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -9,7 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer};
 use serde::{Serialize, Serializer};
 
-/// A point in time in microseconds since 1970-01-01T00:00:00Z, the precision every engine keeps.
+/// A point in time in microseconds since 1970-01-01T00:00:00Z, a precision that every storage engine preserves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(pub i64);
 
@@ -23,7 +23,7 @@ impl Timestamp {
     /// The last microsecond of year 9999: the latest time that a row can hold.
     pub const LATEST: Self = Self(253_402_300_799_999_999);
 
-    /// From whole seconds since 1970.
+    /// The time this many whole seconds after the start of 1970.
     pub const fn from_seconds(seconds: i64) -> Self {
         Self(seconds.saturating_mul(SECOND))
     }
@@ -33,17 +33,17 @@ impl Timestamp {
         self.0.div_euclid(SECOND)
     }
 
-    /// The duration since an earlier time; zero when `earlier` is later.
+    /// The duration since an earlier time; zero if `earlier` is in fact later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// The same point for jiff, clamped to its range (years −9999 to 9999).
+    /// This time for the `jiff` crate. A time outside its range (years −9999 to 9999) becomes the latest one.
     pub fn to_jiff(self) -> jiff::Timestamp {
         jiff::Timestamp::from_microsecond(self.0).unwrap_or(jiff::Timestamp::MAX)
     }
 
-    /// From jiff, truncated to microseconds.
+    /// A time of the `jiff` crate, truncated to microseconds.
     pub fn from_jiff(time: jiff::Timestamp) -> Self {
         Self(time.as_microsecond())
     }
@@ -79,7 +79,7 @@ impl FromStr for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        // Between nodes it keeps its precision; clients get milliseconds.
+        // Nodes exchange the full precision; clients get milliseconds.
         if s.is_human_readable() { s.collect_str(self) } else { s.serialize_i64(self.0) }
     }
 }
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn writes_milliseconds_and_reads_offsets() {
+    fn milliseconds_are_written_and_offsets_are_read() {
         let time: Timestamp = "2026-11-23T06:33:00.5+01:00".parse().unwrap();
         assert_eq!(time.to_string(), "2026-11-23T05:33:00.500Z");
         assert!("yesterday".parse::<Timestamp>().is_err());

@@ -1,4 +1,4 @@
-//! Columns as values of their relational type: for engines with typed columns, decoded from a row or key and back.
+//! Column values of relational types, decoded from rows and keys and encoded back: for engines with typed columns.
 
 use rust_decimal::Decimal;
 
@@ -47,7 +47,7 @@ impl Value {
         })
     }
 
-    /// Appends the value as a column of a row; `None` when the column is of another type.
+    /// Appends the value as a column of a row; `None` if the column has another type.
     pub fn put(&self, column: ColumnType, nullable: bool, out: &mut Vec<u8>) -> Option<()> {
         if nullable {
             (*self != Self::Null).put(out);
@@ -66,7 +66,7 @@ impl Value {
         Some(())
     }
 
-    /// Decodes a part from the front of a key. A folded column gives its folded form.
+    /// Decodes a part from the front of a key; `None` if the bytes are invalid. A folded column yields its folded form.
     pub fn take_key(column: ColumnType, nullable: bool, input: &mut &[u8]) -> Option<Self> {
         if nullable && !bool::take(input)? {
             return Some(Self::Null);
@@ -98,7 +98,7 @@ pub fn skip_column(column: ColumnType, nullable: bool, input: &mut &[u8]) -> Opt
     }
 }
 
-/// Skips a column at the front of an encoded row and returns why no engine can store it, if that is so. `None` if the
+/// Skips a column at the front of an encoded row and checks that an engine can store its value. `None` if the
 /// bytes are invalid.
 pub fn check_column(column: ColumnType, nullable: bool, input: &mut &[u8]) -> Option<Result<(), Unstorable>> {
     if nullable && !bool::take(input)? {
@@ -116,7 +116,7 @@ pub fn check_column(column: ColumnType, nullable: bool, input: &mut &[u8]) -> Op
     Some(fault.map_or(Ok(()), Err))
 }
 
-/// Whether a JSON text escapes U+0000. A backslash that is escaped itself escapes nothing.
+/// Whether a JSON text contains the escape `\u0000`. A backslash that is itself escaped starts no escape.
 fn has_escaped_nul(json: &[u8]) -> bool {
     memchr::memmem::find_iter(json, b"\\u0000").any(|at| {
         let before = json.get(..at).unwrap_or_default();
@@ -134,7 +134,7 @@ fn take_key_i64(input: &mut &[u8]) -> Option<i64> {
     Some((u64::from_be_bytes(take_array(input)?) ^ (1 << 63)).cast_signed())
 }
 
-/// Text and bytes of a key, with their zero bytes unescaped.
+/// Decodes text or bytes from the front of a key and unescapes their zero bytes.
 fn take_key_bytes(input: &mut &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     loop {
@@ -156,20 +156,20 @@ mod tests {
     use crate::encoding::{Column, KeyPart};
     use proptest::prelude::*;
 
-    fn goes_through<T: Column>(value: &T, typed: &Value) {
-        let (mut row, mut again) = (Vec::new(), Vec::new());
+    fn assert_row_round_trip<T: Column>(value: &T, typed: &Value) {
+        let (mut row, mut reencoded) = (Vec::new(), Vec::new());
         value.put(&mut row);
         let mut input = row.as_slice();
         assert_eq!(Value::take(T::TYPE, T::NULLABLE, &mut input).as_ref(), Some(typed));
         assert!(input.is_empty());
-        typed.put(T::TYPE, T::NULLABLE, &mut again).unwrap();
-        assert_eq!(again, row);
+        typed.put(T::TYPE, T::NULLABLE, &mut reencoded).unwrap();
+        assert_eq!(reencoded, row);
         let mut input = row.as_slice();
         assert!(check_column(T::TYPE, T::NULLABLE, &mut input).is_some() && input.is_empty());
     }
 
-    fn comes_back<T: Column + KeyPart>(value: &T, typed: &Value) {
-        goes_through(value, typed);
+    fn assert_row_and_key_round_trip<T: Column + KeyPart>(value: &T, typed: &Value) {
+        assert_row_round_trip(value, typed);
         let mut key = Vec::new();
         value.put_key(&mut key);
         let mut input = key.as_slice();
@@ -179,16 +179,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rows_and_keys_are_values_and_values_rows(number: i64, small: u32, flag: bool, text: String, bytes: Vec<u8>, scale in 0_u32..20) {
-            comes_back(&number, &Value::Integer(number));
-            comes_back(&small, &Value::Integer(small.into()));
-            comes_back(&Some(flag), &Value::Boolean(flag));
-            comes_back(&None::<bool>, &Value::Null);
-            comes_back(&Timestamp(number), &Value::Time(Timestamp(number)));
-            comes_back(&Some(text.clone()), &Value::Text(text));
-            comes_back(&bytes, &Value::Bytes(bytes.clone()));
+        fn values_round_trip_through_rows_and_keys(number: i64, small: u32, flag: bool, text: String, bytes: Vec<u8>, scale in 0_u32..20) {
+            assert_row_and_key_round_trip(&number, &Value::Integer(number));
+            assert_row_and_key_round_trip(&small, &Value::Integer(small.into()));
+            assert_row_and_key_round_trip(&Some(flag), &Value::Boolean(flag));
+            assert_row_and_key_round_trip(&None::<bool>, &Value::Null);
+            assert_row_and_key_round_trip(&Timestamp(number), &Value::Time(Timestamp(number)));
+            assert_row_and_key_round_trip(&Some(text.clone()), &Value::Text(text));
+            assert_row_and_key_round_trip(&bytes, &Value::Bytes(bytes.clone()));
             let decimal = Decimal::new(number, scale);
-            goes_through(&decimal, &Value::Numeric(decimal));
+            assert_row_round_trip(&decimal, &Value::Numeric(decimal));
         }
     }
 
@@ -199,14 +199,14 @@ mod tests {
     }
 
     #[test]
-    fn what_no_engine_takes_is_found() {
+    fn unstorable_values_are_detected() {
         assert_eq!(check(&"plain".to_owned()), Ok(()));
         assert_eq!(check(&Some("a\0b".to_owned())), Err(Unstorable::Nul));
         assert_eq!(
             check(&crate::Json(vec!["a\0b"].into_iter().map(str::to_owned).collect::<Vec<_>>())),
             Err(Unstorable::Nul)
         );
-        assert_eq!(check(&crate::Json(vec!["a\\u0000b".to_owned()])), Ok(()), "a backslash, not an escape");
+        assert_eq!(check(&crate::Json(vec!["a\\u0000b".to_owned()])), Ok(()), "an escaped backslash");
         assert_eq!(check(&vec![0_u8]), Ok(()));
         for time in [Timestamp::EARLIEST, Timestamp::EPOCH, Timestamp::LATEST] {
             assert_eq!(check(&time), Ok(()));
