@@ -1,4 +1,4 @@
-//! Events of analytics, and the facts that it must agree on with other services.
+//! Events of the analytics service, and the figures on which it must agree with other services.
 
 use promox_kernel::{Amount, fact, text_enum};
 use rust_decimal::Decimal;
@@ -6,31 +6,32 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::ProductId;
 
-/// Orders and analytics both state the revenue of each order that counts, and how much of it was returned.
+/// The audit's name for the check that orders and analytics agree on the revenue of each counted order, and on the part
+/// of it that was returned.
 pub const COUNTED: &str = "analytics: totals = the orders' totals at the same position";
-/// Orders and analytics both state each imported credit note.
+/// The audit's name for the check that orders and analytics agree on each imported credit note.
 pub const CREDITED: &str = "analytics: refunds = the imported credit notes at the same position";
-/// Orders and analytics both state what each order that counts bought in campaigns' flash sales, as
-/// [`shares`](crate::promotion::shares) of the difference to the list prices.
+/// The audit's name for the check that orders and analytics agree on the discounts of campaigns' flash sales in each
+/// counted order, as [`shares`](crate::promotion::shares) of the difference to the list prices.
 pub const FLASH_SALES: &str = "analytics: a campaign's flash sales = the flash lines of its orders";
-/// Payments and orders both state the refunds of each order.
-pub const GIVEN_BACK: &str = "an order's refunds = the refunds of its payment";
-/// Orders and analytics both state the refunds of each order.
+/// The audit's name for the check that payments and orders agree on the refunds of each order.
+pub const REFUNDED_BY_PAYMENT: &str = "an order's refunds = the refunds of its payment";
+/// The audit's name for the check that orders and analytics agree on the refunds of each order.
 pub const REFUNDED: &str = "analytics: refunds = the orders' refunds at the same position";
 
-/// The statement of [`COUNTED`] about an order: its revenue, and how much of it was returned.
+/// Formats an order's revenue and the part of it that was returned, for [`COUNTED`].
 pub fn counted(revenue: Amount, returned: Amount) -> String {
     format!("{} less {}", revenue.0.normalize(), returned.0.normalize())
 }
 
-/// The difference between the list price and the price of a flash line.
+/// The discount of a flash sale line: the difference between list price and unit price for all units, at least zero.
 pub fn below_list(list_price: Amount, unit_price: Amount, quantity: u32) -> Amount {
-    let off = (list_price - unit_price).max(Amount::ZERO);
-    Amount(off.0 * Decimal::from(quantity))
+    let discount = (list_price - unit_price).max(Amount::ZERO);
+    Amount(discount.0 * Decimal::from(quantity))
 }
 
 text_enum! {
-    /// The stages of a visit.
+    /// A stage of a visit.
     VisitStage {
         ProductViewed = "PRODUCT_VIEWED",
         CartAdded = "CART_ADDED",
@@ -46,7 +47,7 @@ pub struct VisitAdvanced {
     pub visit_id: i64,
     /// The stage.
     pub stage: VisitStage,
-    /// Whether this is the visit's first event.
+    /// Whether this is the first stage that the visit reached.
     pub first: bool,
     /// The product, if any.
     pub product_id: Option<ProductId>,

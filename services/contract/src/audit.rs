@@ -5,25 +5,25 @@ use promox_kernel::{Fact, fact};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A change made with a permission. Ids only: never names, addresses or secrets.
+/// A change that was made with a permission. It contains ids only, never names, addresses or secrets.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Audited {
-    /// The actor: `Principal::name()`.
+    /// The actor, as [`Principal::name`](promox_kernel::Principal::name) returns it.
     pub actor: String,
-    /// The operation, `"product.update"`.
+    /// The operation, such as `"product.update"`.
     pub action: String,
-    /// The entity, `"product:7"`.
+    /// The entity, such as `"product:7"`.
     pub subject: String,
-    /// The changed members before the change, null if it did not exist.
+    /// The changed members before the change; null if the entity did not exist.
     pub before: Value,
-    /// The changed members after the change, null if it no longer exists.
+    /// The changed members after the change; null if the entity no longer exists.
     pub after: Value,
 }
 fact! { Audited = "AUDITED" in "audit" kept 30 }
 
 impl Audited {
-    /// An entry; the caller chooses which members `before` and `after` contain.
+    /// An entry. The caller chooses which members `before` and `after` contain.
     pub fn new(actor: String, action: &str, subject: String, before: impl Serialize, after: impl Serialize) -> Self {
         let value = |view| serde_json::to_value(view).unwrap_or(Value::Null);
         let before = value(serde_json::json!(before));

@@ -1,12 +1,12 @@
-//! Buyers: how limits and counts recognise a person.
+//! Buyers: how per-person limits and counts recognise a person.
 //!
-//! A person is identified by the account, the account's e-mail address and the address of an order, each address in
-//! normal form (case, Unicode, IDNA). Two orders, uses or redemptions belong to the same person when they share any of
-//! these. This is not transitive: an order that shares the account with one order and the address with another does not
-//! make those two one person's.
+//! A person is identified by the account, the account's e-mail address and the e-mail address of an order. Addresses
+//! are compared in normal form (case, Unicode, IDNA). Two orders, uses or redemptions belong to the same person if they
+//! share any of these. This is not transitive: an order that shares the account with a second order and the address
+//! with a third does not make the second and the third belong to the same person.
 //!
-//! Whether `ada+shop@example.com` is `ada@example.com` is a setting of the store that may change at any time, so a
-//! [`PersonKey`] holds the mailbox of an address and, beside it, the address itself.
+//! Whether `ada+shop@example.com` counts as `ada@example.com` is a setting of the store that may change at any time. A
+//! [`PersonKey`] therefore holds both the mailbox of an address and the address itself.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 use crate::store::GetStoreProfile;
 use crate::user::DescribeUsers;
 
-/// Length of a digest, in bytes.
-const KEPT: usize = 16;
+/// The length of a digest in bytes.
+const DIGEST_LEN: usize = 16;
 
 /// A buyer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -26,16 +26,16 @@ const KEPT: usize = 16;
 pub struct Buyer {
     /// The account; null for a guest.
     pub user_id: Option<UserId>,
-    /// The account's address.
+    /// The account's e-mail address.
     pub account_email: Option<Email>,
-    /// The address of the order: given beside the account, or a guest's.
+    /// The e-mail address given with the order: a guest's, or one that differs from the account's.
     pub given_email: Option<Email>,
     /// Whether the store treats addresses that differ only in a plus tag as the same person.
     pub ignore_plus_tags: bool,
 }
 
 impl Buyer {
-    /// A buyer with what the user service and the store's settings add to it.
+    /// Identifies a buyer, with the account's address from the user service and the plus-tag rule from the settings.
     pub async fn identify(cx: &Cx, user_id: Option<UserId>, given_email: Option<Email>) -> Result<Self, Error> {
         let ignore_plus_tags = cx.call(GetStoreProfile {}).await?.ignore_plus_tags;
         let account_email = match user_id {
@@ -45,12 +45,12 @@ impl Buyer {
         Ok(Self { user_id, account_email, given_email, ignore_plus_tags })
     }
 
-    /// The address for the confirmation of this buyer's order: the one that was given, else the account's.
+    /// The address to which the order's confirmation is sent: the one given with the order, else the account's.
     pub fn email(&self) -> Option<&Email> {
         self.given_email.as_ref().or(self.account_email.as_ref())
     }
 
-    /// The addresses, without duplicates.
+    /// The buyer's addresses, without duplicates.
     pub fn emails(&self) -> Vec<&Email> {
         let mut emails: Vec<&Email> = Vec::with_capacity(2);
         for email in self.account_email.iter().chain(&self.given_email) {
@@ -61,7 +61,7 @@ impl Buyer {
         emails
     }
 
-    /// Whether two addresses belong to the same person.
+    /// Whether two addresses belong to the same person by the store's plus-tag rule.
     pub fn same(&self, one: &Email, other: &Email) -> bool {
         if self.ignore_plus_tags { one.mailbox() == other.mailbox() } else { one.normal() == other.normal() }
     }
@@ -80,12 +80,12 @@ impl Buyer {
     }
 }
 
-/// An identifier of a person.
+/// One identifier of a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PersonKey {
-    /// `user:7`, or `mail:` and a digest of the mailbox: the address in normal form without its plus tag.
+    /// `user:7`, or `mail:` and a digest of the mailbox, which is the address in normal form without its plus tag.
     pub name: String,
-    /// A digest of the address itself if it has a plus tag; null if it is the mailbox.
+    /// A digest of the whole address if it has a plus tag; null if the address is the mailbox.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exact: Option<String>,
 }
@@ -114,15 +114,15 @@ impl Person {
         self.keys.is_empty()
     }
 
-    /// Whether a count under the name of `key` with this `exact` belongs to this person.
+    /// Whether a count that is stored under the name of `key`, with this `exact` digest, belongs to this person.
     pub fn is(&self, key: &PersonKey, exact: Option<&str>) -> bool {
         self.ignore_plus_tags || key.exact.as_deref() == exact
     }
 }
 
-/// A short digest in letters that fit into any column or log.
+/// A short digest of a text, in letters and digits that fit into any column or log.
 pub fn digest_of(text: &str) -> String {
-    URL_SAFE_NO_PAD.encode(sha256([text.as_bytes()]).get(..KEPT).unwrap_or_default())
+    URL_SAFE_NO_PAD.encode(sha256([text.as_bytes()]).get(..DIGEST_LEN).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -135,8 +135,8 @@ mod tests {
         Buyer { user_id: user.map(UserId), account_email, given_email, ignore_plus_tags: false }
     }
 
-    /// Whether two keys count for the same person.
-    fn shares(one: &Buyer, other: &Buyer) -> bool {
+    /// Whether two buyers count as the same person.
+    fn same_person(one: &Buyer, other: &Buyer) -> bool {
         let (one, other) = (one.person(), other.person());
         other
             .keys
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_is_known_by_account_and_addresses() {
+    fn a_person_is_identified_by_account_and_addresses() {
         let ada = buyer(Some(7), "ada@example.com", "");
         assert_eq!(ada.person().keys.len(), 2);
         assert_eq!(buyer(Some(7), "ada@example.com", "ADA@Example.com").person(), ada.person());
@@ -157,11 +157,11 @@ mod tests {
             (buyer(None, "", "ada+shop@example.com"), false),
             (Buyer { ignore_plus_tags: true, ..buyer(None, "", "ada+shop@example.com") }, true),
         ] {
-            assert_eq!(shares(&ada, &other), same, "{other:?}");
+            assert_eq!(same_person(&ada, &other), same, "{other:?}");
         }
         let (one, other) = (buyer(None, "", "ada+1@example.com"), buyer(None, "", "ada+2@example.com"));
-        assert!(!shares(&one, &other) && shares(&one, &Buyer { ignore_plus_tags: true, ..other }));
-        assert!(shares(&buyer(None, "", "ada@münchen.example"), &buyer(None, "", "ada@xn--mnchen-3ya.example")));
+        assert!(!same_person(&one, &other) && same_person(&one, &Buyer { ignore_plus_tags: true, ..other }));
+        assert!(same_person(&buyer(None, "", "ada@münchen.example"), &buyer(None, "", "ada@xn--mnchen-3ya.example")));
         assert!(buyer(None, "", "").person().is_unknown());
     }
 }

@@ -1,4 +1,4 @@
-//! Operations of campaigns for other services: status, budgets, segments of a customer.
+//! Operations of the campaign service for other services: status, budgets and the segments of a customer.
 
 use promox_kernel::{Amount, UserId, facts, json_reply, operation};
 use schemars::JsonSchema;
@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{CampaignId, OrderId};
 use crate::promotion::Customer;
 
-/// Gets the status of campaigns for a customer now. Unknown ones are left out.
+/// Gets the current status of campaigns for a customer. Unknown campaigns are left out.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetCampaignStates {
     /// The ids.
     pub ids: Vec<CampaignId>,
-    /// The customer, who decides the audience; null skips the check.
+    /// The customer who is compared with the audience; null skips the check.
     pub customer: Option<Customer>,
 }
 operation! { GetCampaignStates => CampaignStateList, "campaign.states", internal, "The status of campaigns." }
@@ -22,7 +22,7 @@ operation! { GetCampaignStates => CampaignStateList, "campaign.states", internal
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CampaignStateList {
-    /// Those found.
+    /// The campaigns found.
     pub items: Vec<CampaignState>,
 }
 json_reply!(CampaignStateList);
@@ -33,21 +33,21 @@ json_reply!(CampaignStateList);
 pub struct CampaignState {
     /// The id.
     pub id: CampaignId,
-    /// Whether the campaign applies now: ACTIVE, and inside its schedule.
+    /// Whether the campaign applies now: its status is ACTIVE and its schedule is open.
     pub running: bool,
-    /// Why it does not apply.
+    /// The reason why it does not apply, if it does not.
     pub reason: Option<crate::promotion::RejectReason>,
     /// Whether the customer is in its audience.
     pub in_audience: bool,
-    /// The rest of its budget; null without one.
+    /// The amount that is left of the budget; null if the campaign has none.
     pub left: Option<Amount>,
 }
 
-/// Lists the segments of a customer, by name.
+/// Gets the names of the segments that a customer is in.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetCustomerSegments {
-    /// The customer, with empty segments.
+    /// The customer, without segments.
     pub customer: Customer,
 }
 operation! {
@@ -55,7 +55,7 @@ operation! {
     "The segments that a customer is in."
 }
 
-/// Segments by name.
+/// Names of segments.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SegmentNames {
@@ -64,8 +64,9 @@ pub struct SegmentNames {
 }
 json_reply!(SegmentNames);
 
-/// Holds budgets for an order, all or nothing, until the order ends. Repeating it changes nothing. 422
-/// `PROMOTION_INVALID` with reason `BUDGET_EXHAUSTED` and the campaign when a budget has too little left.
+/// Holds amounts of campaign budgets for an order, all or nothing, until the order ends. Repeating the request changes
+/// nothing. 422 `PROMOTION_INVALID` with the reason `BUDGET_EXHAUSTED` and the campaign if too little of a budget is
+/// left.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HoldBudgets {
@@ -86,7 +87,7 @@ pub struct CampaignAmount {
     pub amount: Amount,
 }
 
-/// Releases an order's budgets, held or spent, once.
+/// Releases the amounts of campaign budgets that an order holds or has spent. It has an effect once.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseBudgets {
@@ -114,6 +115,6 @@ facts! { CampaignFact in "campaign":
     CampaignEnded = "CAMPAIGN_ENDED",
 }
 
-/// Promotions and campaigns both state for each order the [`shares`](crate::promotion::shares) of the campaigns that
-/// pay for its promotions.
+/// The audit's name for the check that promotions and campaigns agree on the [`shares`](crate::promotion::shares) of
+/// the campaigns that pay for each order's promotions.
 pub const BUDGETED: &str = "campaign: spent = discounts of active orders that use it";

@@ -1,4 +1,4 @@
-//! Operations of the cart for other services: contents, emptying, merging.
+//! Operations of the cart service for other services, and its events.
 
 use promox_kernel::{UserId, fact, json_reply, operation};
 use schemars::JsonSchema;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{CartId, OrderId};
 use crate::inventory::SkuQuantity;
 
-/// Gets the caller's cart (by login, else by cart token) for checkout; 404 without one, 422 `CART_EMPTY` when it is
+/// Gets the caller's cart for checkout, by login or else by cart token. 404 if there is none, 422 `CART_EMPTY` if it is
 /// empty.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -22,30 +22,30 @@ pub struct CartContents {
     pub cart_id: CartId,
     /// The version of the cart, for [`EmptyCart`].
     pub version: i64,
-    /// Its lines.
+    /// The lines of the cart.
     pub items: Vec<SkuQuantity>,
-    /// A promotion code.
+    /// The promotion code, if any.
     pub promotion_code: Option<String>,
-    /// Coupon codes.
+    /// The coupon codes.
     pub coupon_codes: Vec<String>,
 }
 json_reply!(CartContents);
 
-/// Checks that the caller's cart has not changed: 409 `CART_CHANGED` if it has, and the refusals of
+/// Checks that the caller's cart has not changed. 409 `CART_CHANGED` if it has. It is also refused for the reasons of
 /// [`GetCartForCheckout`].
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckCart {
     /// The cart.
     pub cart_id: CartId,
-    /// [`CartContents::version`] as it was read.
+    /// The [`CartContents::version`] that the caller read.
     pub version: i64,
 }
 operation! { CheckCart => (), "cart.check", internal, "Checks that the caller's cart has not changed." }
 
-/// Removes from a cart the contents that an order was placed from; lines added or changed since `version` stay.
-/// Repeating it for the same order changes nothing. A cart's contents are ordered once: when another order took that
-/// version or a later one, this is 409 `CART_ALREADY_ORDERED` and changes nothing.
+/// Removes the contents that an order was placed from. Lines that were added or changed since `version` stay. Repeating
+/// the request for the same order changes nothing. The contents of a cart are ordered only once: 409
+/// `CART_ALREADY_ORDERED` if another order took this version or a later one.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EmptyCart {
@@ -53,7 +53,7 @@ pub struct EmptyCart {
     pub cart_id: CartId,
     /// The order.
     pub order_id: OrderId,
-    /// [`CartContents::version`] when the order was placed.
+    /// The [`CartContents::version`] from which the order was placed.
     pub version: i64,
 }
 operation! { EmptyCart => (), "cart.empty", internal, "Empties a cart that was ordered." }

@@ -1,5 +1,5 @@
-//! The stable codes of refusals, which clients branch on: of errors, of faults in a request, and of rows that an import
-//! refuses. Each is defined once, here or in the kernel.
+//! The stable codes that clients branch on: of errors, of faults in a request, and of rows that an import refuses. Each
+//! code is defined once, here or in the kernel.
 
 pub use promox_kernel::codes::*;
 

@@ -1,4 +1,4 @@
-//! Operations of coupons for other services.
+//! Operations of the coupon service for other services, and its events.
 
 use promox_kernel::{UserId, fact, json_reply, operation};
 use schemars::JsonSchema;
@@ -8,34 +8,34 @@ use crate::buyer::Buyer;
 use crate::ids::{OrderId, PromotionId};
 use crate::promotion::ResolvedCode;
 
-/// A code in the normal form of the namespace that promotions and coupons share: upper case, without space, `-` and
-/// `_`.
+/// The normal form of a code, for the namespace that promotions and coupons share: in upper case, without white space,
+/// `-` and `_`.
 pub fn normal_code(code: &str) -> String {
     code.chars().filter(|c| !c.is_whitespace() && !matches!(c, '-' | '_')).flat_map(char::to_uppercase).collect()
 }
 
-/// Finds out which of these codes are coupons. Others are left out.
+/// Finds the coupons among these codes. Other codes are left out.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResolveCodes {
     /// The codes as entered.
     pub codes: Vec<String>,
-    /// The buyer: personal coupons are valid for their owner only, and limits per user count the person.
+    /// The buyer. Personal coupons are valid for their owner only, and limits per user count persons.
     pub buyer: Buyer,
 }
-operation! { ResolveCodes => ResolvedCodes, "coupon.resolve_codes", internal, "Which codes are coupons." }
+operation! { ResolveCodes => ResolvedCodes, "coupon.resolve_codes", internal, "The coupons among codes." }
 
-/// The coupons found.
+/// The answer to [`ResolveCodes`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResolvedCodes {
-    /// The coupons with their promotions.
+    /// The coupons found, with their promotions.
     pub coupons: Vec<ResolvedCode>,
 }
 json_reply!(ResolvedCodes);
 
-/// Redeems coupons for an order, all or nothing, and holds them until the order ends. Repeating it changes nothing. 422
-/// `COUPON_INVALID` with `code` and `reason` when one is no longer valid.
+/// Redeems coupons for an order, all or nothing, and holds them until the order ends. Repeating the request changes
+/// nothing. 422 `COUPON_INVALID` with `code` and `reason` if a coupon is no longer valid.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HoldCoupons {
@@ -43,12 +43,12 @@ pub struct HoldCoupons {
     pub order_id: OrderId,
     /// The buyer.
     pub buyer: Buyer,
-    /// The codes that had an effect, as entered.
+    /// The codes that had an effect on the order, as entered.
     pub codes: Vec<String>,
 }
 operation! { HoldCoupons => (), "coupon.hold_coupons", internal, "Holds an order's coupons." }
 
-/// Releases an order's redemptions, once.
+/// Releases an order's redemptions. It has an effect once.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseCoupons {
@@ -57,31 +57,31 @@ pub struct ReleaseCoupons {
 }
 operation! { ReleaseCoupons => (), "coupon.release_coupons", internal, "Releases an order's redemptions." }
 
-/// Creates a personal coupon, once per reference: for redeemed reward offers.
+/// Creates a personal coupon for a redeemed reward offer, once per reference.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IssueCoupon {
-    /// Unique reference: `reward:7`.
+    /// A unique reference, such as `reward:7`.
     pub reference: String,
     /// The promotion.
     pub promotion_id: PromotionId,
     /// The owner.
     pub user_id: UserId,
-    /// How many days it is valid from now; null for no expiry.
+    /// The number of days for which the coupon is valid, from now; null if it does not expire.
     pub valid_days: Option<u32>,
 }
 operation! { IssueCoupon => IssuedCoupon, "coupon.issue", internal, "Creates a personal coupon." }
 
-/// The created coupon.
+/// The answer to [`IssueCoupon`].
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IssuedCoupon {
-    /// Its code.
+    /// The coupon's code.
     pub code: String,
 }
 json_reply!(IssuedCoupon);
 
-/// Finds out which of these codes, in normal form, coupons already use.
+/// Finds out which of these codes coupons already use.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FindCouponCodes {
@@ -93,17 +93,17 @@ operation! {
     "Which codes are used by coupons."
 }
 
-/// Coupons were created: one, an import's, or a part of a batch.
+/// Coupons were created: a single one, those of an import, or a part of a batch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CouponsIssued {
-    /// Their promotion.
+    /// The coupons' promotion.
     pub promotion_id: PromotionId,
     /// The number of coupons.
     pub count: i64,
 }
 
-/// Whether coupons refer to a promotion, or are being created for it.
+/// Finds out whether coupons refer to a promotion, or are being created for it.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IsPromotionReferencedByCoupons {
@@ -119,9 +119,9 @@ operation! {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CouponRedeemed {
-    /// Its promotion.
+    /// The coupon's promotion.
     pub promotion_id: PromotionId,
-    /// The redeemer: `order:7`.
+    /// The redeemer, such as `order:7`.
     pub reference: String,
     /// The account, if any.
     #[serde(default)]
@@ -132,9 +132,9 @@ pub struct CouponRedeemed {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CouponReleased {
-    /// Its promotion.
+    /// The coupon's promotion.
     pub promotion_id: PromotionId,
-    /// The redeemer: `order:7`.
+    /// The redeemer, such as `order:7`.
     pub reference: String,
 }
 fact! {
@@ -143,6 +143,6 @@ fact! {
     CouponReleased = "COUPON_RELEASED" in "coupon",
 }
 
-/// Orders and coupons both state for each order the promotions of its coupons, as [`shares`](crate::promotion::shares)
-/// of zero. Codes are not included.
+/// The audit's name for the check that orders and coupons agree on the promotions of each order's coupons, as
+/// [`shares`](crate::promotion::shares) of zero. Codes are not included.
 pub const REDEEMED: &str = "coupon: each active redemption belongs to exactly one active order and vice versa";

@@ -1,4 +1,4 @@
-//! Operations of flash sales for other services.
+//! Operations of the flash sale service for other services, and its events.
 
 use promox_kernel::{Amount, Sku, UserId, facts, json_reply, operation};
 use schemars::JsonSchema;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{CampaignId, FlashReservationId, FlashSaleId, OrderId};
 use crate::promotion::RejectReason;
 
-/// Gets the buyer's reservations, to order them.
+/// Gets a buyer's reservations as lines of an order.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetReservedLines {
@@ -21,26 +21,27 @@ operation! {
     "The lines of flash sale reservations."
 }
 
-/// The reservations that can be ordered.
+/// The answer to [`GetReservedLines`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FlashLines {
-    /// In the order of the request.
+    /// The reservations that can be ordered, in the order of the request.
     pub lines: Vec<FlashLine>,
-    /// The buyer's reservations that cannot be ordered now. Unknown ones and other buyers' are in neither list.
+    /// The buyer's reservations that cannot be ordered now. Unknown reservations and those of other buyers are in
+    /// neither list.
     #[serde(default)]
     pub refused: Vec<FlashRefusal>,
 }
 json_reply!(FlashLines);
 
-/// Why a reservation cannot be ordered.
+/// A reservation that cannot be ordered, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FlashRefusal {
     /// The reservation.
     pub reservation_id: FlashReservationId,
-    /// EXPIRED when it has expired, ended with its sale or belongs to another order, else why its sale's campaign does
-    /// not apply.
+    /// EXPIRED if the reservation has expired, ended with its sale or belongs to another order; otherwise the reason
+    /// why the sale's campaign does not apply.
     pub reason: RejectReason,
 }
 
@@ -52,7 +53,7 @@ pub struct FlashLine {
     pub reservation_id: FlashReservationId,
     /// The sale.
     pub flash_sale_id: FlashSaleId,
-    /// The SKU and its data.
+    /// The SKU.
     pub sku: Sku,
     /// The quantity.
     pub quantity: u32,
@@ -63,7 +64,7 @@ pub struct FlashLine {
     pub campaign_id: Option<CampaignId>,
 }
 
-/// Gets the names of sales, including ended and deleted ones; unknown ones are left out.
+/// Gets the names of sales, including ended and deleted ones. Unknown sales are left out.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DescribeFlashSales {
@@ -76,24 +77,24 @@ operation! { DescribeFlashSales => FlashSaleDescriptions, "flashsale.describe", 
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FlashSaleDescriptions {
-    /// Those found.
+    /// The sales found.
     pub items: Vec<FlashSaleDescription>,
 }
 json_reply!(FlashSaleDescriptions);
 
-/// A sale, as other services see it.
+/// The data of a flash sale for other services.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FlashSaleDescription {
     /// The id.
     pub id: FlashSaleId,
-    /// Its name.
+    /// The sale's name.
     pub name: String,
 }
 
-/// Holds flash sale reservations for an order: they last as long as its saga, even if the sale ends. Repeating it
-/// changes nothing. 422 `FLASH_RESERVATION_INVALID` with `reason` when one does not exist, has expired or is another
-/// buyer's.
+/// Holds flash sale reservations for an order until the order's saga ends, even if the sale ends earlier. Repeating the
+/// request changes nothing. 422 `FLASH_RESERVATION_INVALID` with `reason` if a reservation does not exist, has expired
+/// or belongs to another buyer.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HoldFlashReservations {
@@ -106,7 +107,7 @@ pub struct HoldFlashReservations {
 }
 operation! { HoldFlashReservations => (), "flashsale.hold_reservations", internal, "Assigns flash sale reservations to an order." }
 
-/// Releases an order's flash sale units, held or bought, once.
+/// Releases the flash sale units that an order holds or has bought. It has an effect once.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseFlashReservations {
@@ -115,7 +116,7 @@ pub struct ReleaseFlashReservations {
 }
 operation! { ReleaseFlashReservations => (), "flashsale.release_reservations", internal, "Releases an order's flash sale units." }
 
-/// Finds a sale of a campaign, unless deleted, so that a campaign in use is not deleted.
+/// Finds a sale of a campaign that is not deleted, so that a campaign in use is not deleted.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FindReferencingSale {
@@ -131,7 +132,7 @@ operation! {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReferencingSale {
-    /// The first one found.
+    /// The first sale found; null if there is none.
     pub flash_sale_id: Option<FlashSaleId>,
 }
 json_reply!(ReferencingSale);
@@ -153,9 +154,9 @@ facts! { FlashSaleFact in "flash_sale":
     FlashSaleEnded = "FLASH_SALE_ENDED",
 }
 
-/// Orders and flash sales both state for each order the units by sale and SKU, as
+/// The audit's name for the check that orders and flash sales agree on the units of each order by sale and SKU, as
 /// [`units_out`](crate::inventory::units_out) formats them.
 pub const TAKEN: &str = "flash sale: units taken for orders = their flash lines";
-/// Flash sales and the inventory both state for each sale the allocated units, as
+/// The audit's name for the check that flash sales and inventory agree on the allocated units of each sale, as
 /// [`units_out`](crate::inventory::units_out) formats them.
 pub const ALLOCATED: &str = "flash sale: units allocated = the inventory's allocation";

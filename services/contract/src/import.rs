@@ -1,4 +1,4 @@
-//! The report of an import.
+//! Reports of imports.
 
 use promox_kernel::{Error, Kind, json_reply};
 use schemars::JsonSchema;
@@ -6,35 +6,35 @@ use serde::{Deserialize, Serialize};
 
 use crate::codes;
 
-/// Maximum errors that a report lists; all are counted.
+/// The maximum number of errors that a report lists. It counts them all.
 const MAX_ERRORS: usize = 1_000;
 
 /// The report of an import.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ImportReport {
-    /// Rows that created something.
+    /// The number of rows that created something.
     pub created: u64,
-    /// Rows that changed something.
+    /// The number of rows that changed something.
     pub updated: u64,
-    /// Rows that changed nothing.
+    /// The number of rows that changed nothing.
     pub skipped: u64,
-    /// Rows that were refused.
+    /// The number of rows that were refused.
     pub failed: u64,
     /// The errors of the first 1,000 refused rows.
     pub errors: Vec<RowError>,
 }
 json_reply!(ImportReport);
 
-/// Why a row was refused.
+/// The error of a row that was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RowError {
-    /// The row number, from 1; a CSV's header is not counted.
+    /// The number of the row, from 1. The header of a CSV file is not counted.
     pub row: u64,
-    /// Stable code, UPPER_SNAKE.
+    /// The stable code in `UPPER_SNAKE`.
     pub code: String,
-    /// A human-readable explanation.
+    /// What is wrong, for humans.
     pub detail: String,
 }
 
@@ -50,12 +50,12 @@ pub enum RowOutcome {
 }
 
 impl RowError {
-    /// A fault of a row.
+    /// The error of a row.
     pub fn new(row: u64, code: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { row, code: code.into(), detail: detail.into() }
     }
 
-    /// The error of an operation for a row, with the code of its first fault where that is more specific.
+    /// The error of the operation that a row requested, with the code of its first fault if that is more specific.
     pub fn of(row: u64, error: &Error) -> Self {
         let first = error.errors().first().map(|first| first.code.to_string());
         let code = first.filter(|code| code != codes::INVALID_VALUE).unwrap_or_else(|| error.code().to_owned());
@@ -83,7 +83,7 @@ impl ImportReport {
     }
 }
 
-/// Whether a row failed by its own fault, so that the others can continue.
+/// Whether an error is the fault of a row, so that the import can continue with the other rows.
 pub fn is_row_fault(error: &Error) -> bool {
     matches!(error.kind(), Kind::Schema | Kind::Refused | Kind::Conflict | Kind::NotFound)
 }

@@ -1,4 +1,4 @@
-//! Operations of the inventory for other services.
+//! Operations of the inventory service for other services, and its events.
 
 use promox_kernel::{Sku, fact, json_reply, operation};
 use schemars::JsonSchema;
@@ -6,17 +6,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{OrderId, ProductId, VariantId};
 
-/// A quantity of a SKU.
+/// A SKU and a quantity of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SkuQuantity {
     /// The SKU.
     pub sku: Sku,
-    /// How many, at least 1.
+    /// The number of units, at least 1.
     pub quantity: u32,
 }
 
-/// A quantity of a variant. Stock is kept by the variant's id; the SKU is for messages.
+/// A variant and a quantity of it. Stock is counted by the variant's id; the SKU is for messages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VariantQuantity {
@@ -24,7 +24,7 @@ pub struct VariantQuantity {
     pub variant_id: VariantId,
     /// The SKU as the caller knows it.
     pub sku: Sku,
-    /// How many, at least 1.
+    /// The number of units, at least 1.
     pub quantity: u32,
 }
 
@@ -41,14 +41,14 @@ operation! { GetAvailableStock => Availability, "inventory.available", internal,
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Availability {
-    /// For each variant, in the order of the request: the units that can be sold. A variant that was never counted has
-    /// 0; with `backorder` there is no limit, and the number is `u32::MAX`.
+    /// For each variant, in the order of the request, the units that can be sold. A variant that was never counted has
+    /// 0. A variant with `backorder` has no limit, and the number is `u32::MAX`.
     pub available: Vec<u32>,
 }
 json_reply!(Availability);
 
-/// Holds stock for an order, all or nothing, without expiry: the hold lasts until the order's saga ends it. Repeating
-/// it changes nothing. 409 `INSUFFICIENT_STOCK` with every SKU that is short.
+/// Holds stock for an order, all or nothing. The hold does not expire: the order's saga ends it. Repeating the request
+/// changes nothing. 409 `INSUFFICIENT_STOCK` with every SKU that is short.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HoldStock {
@@ -59,8 +59,8 @@ pub struct HoldStock {
 }
 operation! { HoldStock => (), "inventory.hold_stock", internal, "Holds stock for an order." }
 
-/// Releases an order's stock: held units become available, units that left are put back by movements. Repeating it
-/// changes nothing. Without a hold it leaves a tombstone, so that a hold that arrives later is refused.
+/// Releases an order's stock: held units become available again, and units that were sold are restored by movements.
+/// Repeating the request changes nothing. If there is no hold, a tombstone is left that refuses a hold arriving later.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseStock {
@@ -69,23 +69,24 @@ pub struct ReleaseStock {
 }
 operation! { ReleaseStock => (), "inventory.release_stock", internal, "Releases the stock held for an order." }
 
-/// Takes returned units back, into stock or written off, once per reference.
+/// Takes returned units back into stock, or writes them off. It has an effect once per reference.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Restock {
-    /// `return:7`.
+    /// The return, such as `return:7`.
     pub reference: String,
-    /// The order that they were sold with: they go back to the locations that they came from.
+    /// The order that the units were sold with. They return to the locations that they came from.
     pub order_id: OrderId,
     /// The returned units.
     pub items: Vec<VariantQuantity>,
-    /// Whether they cannot be sold again: they count as returned, and do not enter the stock, also not when the order is
-    /// cancelled later.
+    /// Whether the units cannot be sold again. They then count as returned but never enter the stock, not even when the
+    /// order is cancelled later.
     pub write_off: bool,
 }
-operation! { Restock => (), "inventory.restock", internal, "Takes returned units back." }
+operation! { Restock => (), "inventory.restock", internal, "Takes returned units back into stock." }
 
-/// Sets the initial stock of SKUs that were never counted, at the default location. Runs beside other work, in chunks.
+/// Sets the initial stock of SKUs that were never counted, at the default location. It works in chunks, so that other
+/// work continues meanwhile.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SetStock {
@@ -100,7 +101,7 @@ operation! { SetStock => CountsTaken, "inventory.set", internal, "Sets the initi
 pub struct StockCount {
     /// The SKU.
     pub sku: Sku,
-    /// How many, at most 1,000,000,000.
+    /// The number of units on hand, at most 1,000,000,000.
     pub on_hand: u32,
 }
 
@@ -110,7 +111,7 @@ pub struct StockCount {
 pub struct CountsTaken {
     /// SKUs that were not counted, because no product has them or the count is out of range.
     pub refused: Vec<Sku>,
-    /// How many SKUs kept their existing stock.
+    /// The number of SKUs that kept their existing stock.
     pub kept: u64,
 }
 json_reply!(CountsTaken);
@@ -121,9 +122,9 @@ json_reply!(CountsTaken);
 pub struct StockChanged {
     /// The variant.
     pub variant_id: VariantId,
-    /// Its product.
+    /// The variant's product.
     pub product_id: ProductId,
-    /// Its SKU.
+    /// The variant's SKU.
     pub sku: Sku,
     /// The available stock.
     pub available: i64,
@@ -135,13 +136,13 @@ pub struct StockChanged {
 pub struct StockLow {
     /// The variant.
     pub variant_id: VariantId,
-    /// Its product.
+    /// The variant's product.
     pub product_id: ProductId,
-    /// Its SKU.
+    /// The variant's SKU.
     pub sku: Sku,
     /// The available stock.
     pub available: i64,
-    /// Its threshold.
+    /// The threshold below or at which the stock is low.
     pub threshold: i64,
 }
 fact! {
@@ -149,46 +150,46 @@ fact! {
     StockLow = "STOCK_LOW" in "stock" kept 30,
 }
 
-/// Allocates stock to a flash sale, all or nothing: one reservation that never expires. 409 `INSUFFICIENT_STOCK` with
-/// every SKU that is short. Repeating it for the same reference changes nothing.
+/// Allocates stock to a flash sale, all or nothing, as one reservation that never expires. 409 `INSUFFICIENT_STOCK`
+/// with every SKU that is short. Repeating it for the same reference changes nothing.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AllocateStock {
-    /// `flash-sale:7`.
+    /// The flash sale, such as `flash-sale:7`.
     pub reference: String,
     /// The units.
     pub items: Vec<VariantQuantity>,
 }
 operation! { AllocateStock => (), "inventory.allocate", internal, "Allocates stock to a sale." }
 
-/// Changes an allocation to exactly these quantities, all or nothing, while nothing was sold from it. 409
+/// Changes an allocation to exactly these quantities, all or nothing, provided that nothing was sold from it. 409
 /// `INSUFFICIENT_STOCK` with every SKU that is short. Repeating it changes nothing.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChangeAllocation {
-    /// `flash-sale:7`.
+    /// The flash sale, such as `flash-sale:7`.
     pub reference: String,
     /// The units, each variant once.
     pub items: Vec<VariantQuantity>,
 }
 operation! { ChangeAllocation => (), "inventory.change_allocation", internal, "Changes the size of an allocation." }
 
-/// Sells units of an allocation, once per reference: on hand and reserved decrease together.
+/// Sells units of an allocation, once per reference. The stock on hand and the reserved stock decrease together.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SellFromAllocation {
-    /// `flash-sale:7`.
+    /// The allocation's flash sale, such as `flash-sale:7`.
     pub allocation: String,
-    /// The units, each reference once.
+    /// The sales, each reference once.
     pub sales: Vec<AllocationSale>,
 }
 operation! { SellFromAllocation => (), "inventory.sell_from_allocation", internal, "Sells units of an allocation." }
 
-/// Units that an order bought.
+/// Units of an allocation that an order bought.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AllocationSale {
-    /// `flash-purchase:12`.
+    /// The purchase, such as `flash-purchase:12`.
     pub reference: String,
     /// The order.
     pub order_id: OrderId,
@@ -196,13 +197,13 @@ pub struct AllocationSale {
     pub items: Vec<VariantQuantity>,
 }
 
-/// Returns sold units to an allocation, once per reference: to the allocation while it exists, else to stock.
+/// Returns sold units, once per reference: to the allocation while it exists, else to stock.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReturnToAllocation {
-    /// `flash-sale:7`.
+    /// The allocation's flash sale, such as `flash-sale:7`.
     pub allocation: String,
-    /// `flash-purchase:12`.
+    /// The purchase, such as `flash-purchase:12`.
     pub reference: String,
 }
 operation! {
@@ -210,27 +211,27 @@ operation! {
     "Returns sold units to an allocation."
 }
 
-/// Ends an allocation: the rest, less `keep` (units that active claims may still buy), returns to stock. Repeating it
-/// changes nothing more.
+/// Ends an allocation. The remaining units return to stock, except `keep`, which active claims may still buy. Repeating
+/// the request changes nothing.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EndAllocation {
-    /// `flash-sale:7`.
+    /// The flash sale, such as `flash-sale:7`.
     pub reference: String,
-    /// Units that stay allocated to running orders.
+    /// Units that stay allocated, for orders in progress.
     pub keep: Vec<VariantQuantity>,
 }
 operation! { EndAllocation => (), "inventory.end_allocation", internal, "Releases the rest of an allocation." }
 
-/// Orders and stock both state for each order its [`units_out`].
+/// The audit's name for the check that orders and inventory agree on the [`units_out`] of each order.
 pub const SOLD: &str = "sold = quantities of confirmed orders, less returned units";
 
-/// Units that left, by variant or item, sorted and without duplicates, omitting zeros: `"17×2 18×1"`.
+/// Formats the units that left the stock by variant or item, sorted, summed and without zeros: `"17×2 18×1"`.
 pub fn units_out<K: Ord + std::fmt::Display>(units: impl IntoIterator<Item = (K, i64)>) -> String {
     let mut sums: std::collections::BTreeMap<K, i64> = std::collections::BTreeMap::new();
-    for (of, quantity) in units {
-        *sums.entry(of).or_default() += quantity;
+    for (key, quantity) in units {
+        *sums.entry(key).or_default() += quantity;
     }
     sums.retain(|_, quantity| *quantity != 0);
-    sums.iter().map(|(of, quantity)| format!("{of}×{quantity}")).collect::<Vec<_>>().join(" ")
+    sums.iter().map(|(key, quantity)| format!("{key}×{quantity}")).collect::<Vec<_>>().join(" ")
 }

@@ -1,7 +1,7 @@
 //! The contract between services: operations that one service calls on another, events, codes.
 //!
 //! One file per service. It contains no business logic except [`condition`], the language that promotions and segments
-//! share, [`buyer`], which identifies persons, and [`order_line`], the arithmetic of lines.
+//! share, [`buyer`], which identifies people, and [`order_line`], the arithmetic of order lines.
 
 pub mod analytics;
 pub mod audit;

@@ -1,24 +1,24 @@
-//! Operations of notifications for other services: messages with secrets, which events must not contain.
+//! Operations of the notification service for other services: messages with secrets, which events must not contain.
 
 use promox_kernel::{Email, UserId, operation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// Sends a message from a template, once per reference. For data that must not be in an event, such as links with
+/// Sends a message from a template, once per reference. It is for data that must not be in an event, such as links with
 /// tokens.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SendMessage {
-    /// Unique reference: `password-reset:12`.
+    /// A unique reference, such as `password-reset:12`.
     pub reference: String,
-    /// The template's key, `"password_reset"`.
+    /// The template's key, such as `"password_reset"`.
     pub template: String,
     /// The recipient's address.
     pub email: Email,
-    /// The account whose inbox gets it, if any.
+    /// The account whose inbox receives the message, if any.
     pub user_id: Option<UserId>,
-    /// `"en"`; null for the store's language.
+    /// The language, such as `"en"`; null for the store's language.
     pub locale: Option<String>,
     /// The template's data. The built-in `verify_email` and `password_reset` show `link`, or `token` without one, and
     /// greet `name` if present.

@@ -1,4 +1,4 @@
-//! Operations of orders for other services, and the events of orders.
+//! Operations of the order service for other services, and its events.
 
 use promox_kernel::{Amount, Currency, Email, Timestamp, UserId, fact, facts, json_reply, operation, text_enum};
 use schemars::JsonSchema;
@@ -25,8 +25,8 @@ text_enum! {
     }
 }
 
-/// Resumes a checkout whose driver is gone: its payment is charged, or queried again. A checkout that is still driven,
-/// or waits for its buyer, is left alone.
+/// Resumes a checkout that no request is driving any more: its payment is charged or queried again. A checkout that is
+/// still driven, or that waits for its buyer, is not touched.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResumeCheckout {
@@ -42,13 +42,13 @@ operation! {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResumedCheckout {
-    /// When to resume again; null when its payment will no longer be taken.
+    /// When to resume the checkout again; null if its payment will no longer be taken.
     pub again_at: Option<Timestamp>,
 }
 json_reply!(ResumedCheckout);
 
-/// Prices a cart as the checkout would. Unknown SKUs are left out, codes that do not apply are reported; only an empty
-/// cart is an error.
+/// Prices a cart as the checkout would. Unknown SKUs are left out, and codes that do not apply are reported. Only an
+/// empty cart is an error.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PriceCart {
@@ -73,7 +73,7 @@ pub struct PricedCart {
     pub lines: Vec<OrderLine>,
     /// Promotions that apply.
     pub applied_promotions: Vec<AppliedPromotion>,
-    /// Codes and promotions that do not apply, and why.
+    /// Codes and promotions that do not apply, with the reasons.
     pub rejected_promotions: Vec<RejectedPromotion>,
     /// The totals.
     pub totals: Totals,
@@ -84,9 +84,9 @@ json_reply!(PricedCart);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Totals {
-    /// Sum of the lines' subtotals.
+    /// The sum of the lines' subtotals.
     pub subtotal: Amount,
-    /// Sum of the lines' discounts.
+    /// The sum of the lines' discounts.
     pub discount: Amount,
     /// Shipping before discounts.
     pub shipping: Amount,
@@ -94,15 +94,15 @@ pub struct Totals {
     pub shipping_discount: Amount,
     /// Total tax, including that of shipping.
     pub tax: Amount,
-    /// Points redeemed.
+    /// The number of points redeemed.
     pub points_redeemed: i64,
-    /// The value of the points.
+    /// The value of the redeemed points.
     pub points_value: Amount,
     /// The amount to pay.
     pub total: Amount,
 }
 
-/// Gets the data of an order for a message; 404 without one.
+/// Gets the data of an order that messages show. 404 if the order does not exist.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DescribeOrder {
@@ -111,13 +111,13 @@ pub struct DescribeOrder {
 }
 operation! { DescribeOrder => OrderDescription, "order.describe", internal, "The order data that messages show." }
 
-/// The data of an order for a message.
+/// The data of an order that messages show.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderDescription {
     /// The order.
     pub id: OrderId,
-    /// Its number.
+    /// The order's number.
     pub number: String,
     /// The status.
     pub status: OrderStatus,
@@ -133,14 +133,15 @@ pub struct OrderDescription {
     pub lines: Vec<OrderLine>,
     /// The totals.
     pub totals: Totals,
-    /// When it was placed.
+    /// When the order was placed.
     pub created_at: Timestamp,
     /// The last parcel's carrier and tracking number.
     pub tracking: Option<(String, String)>,
 }
 json_reply!(OrderDescription);
 
-/// Checks that the caller may see an order: by login, or by the order's token. 404 if not, or without such an order.
+/// Checks that the caller may see an order, by login or by the order's token. 404 if not, or if the order does not
+/// exist.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckOrderAccess {
@@ -149,8 +150,8 @@ pub struct CheckOrderAccess {
 }
 operation! { CheckOrderAccess => (), "order.check_access", internal, "Whether the caller may see an order." }
 
-/// Gets a customer's purchase totals: earlier orders, neither failed nor cancelled, that share the account or an
-/// address with the buyer, as [`Buyer`] defines it.
+/// Gets a buyer's purchase totals. They count earlier orders, neither failed nor cancelled, that share the account or
+/// an address with the buyer, as [`Buyer`] defines it.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetPurchaseTotals {
@@ -168,12 +169,12 @@ operation! {
 pub struct PurchaseTotals {
     /// The number of orders.
     pub count: i64,
-    /// Their total.
+    /// The sum of their totals.
     pub total: Amount,
 }
 json_reply!(PurchaseTotals);
 
-/// Announces the erasure of an account: from now on it can place no orders. Repeating it changes nothing.
+/// Announces the erasure of an account, which can place no orders from then on. Repeating the request changes nothing.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PrepareErasure {
@@ -186,15 +187,15 @@ operation! { PrepareErasure => OpenOrders, "order.prepare_erasure", internal, "T
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OpenOrders {
-    /// How many are not shipped, not settled, or can still be returned.
+    /// The number of orders that are not shipped, not settled, or can still be returned.
     pub open: i64,
     /// When the last return period ends.
     pub until: Option<Timestamp>,
 }
 json_reply!(OpenOrders);
 
-/// Finds a person's first paid order: the oldest one that shares the account or an address with it, for which money was
-/// taken, and that was neither cancelled nor completely returned.
+/// Finds a person's first paid order: the oldest order that shares the account or an address with the person, was paid
+/// with money, and was neither cancelled nor completely returned.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FindFirstPaidOrder {
@@ -214,34 +215,35 @@ operation! {
 pub struct FirstPaidOrder {
     /// The order, if any.
     pub order_id: Option<OrderId>,
-    /// Whether the account itself placed it: an earlier order without the account means that the customer is not new.
+    /// Whether the account itself placed the order. If an earlier order was placed without the account, the customer is
+    /// not new.
     pub by_account: bool,
-    /// Whether the order shares an address with the referrer, so that both are the same person.
+    /// Whether the order shares an address with the referrer, which means that both are the same person.
     pub of_referrer: bool,
 }
 json_reply!(FirstPaidOrder);
 
-/// Gets orders as projections and backtests count them, both placed and imported ones.
+/// Lists the figures of orders for projections and backtests, both of placed and of imported orders.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListOrderFigures {
     /// Only these orders; unknown ones are left out.
     #[serde(default)]
     pub ids: Vec<OrderId>,
-    /// Otherwise, orders placed from here on, oldest first,
+    /// If `ids` is empty, orders placed at this time or later, oldest first.
     #[serde(default)]
     pub from: Option<Timestamp>,
-    /// up to but not including here,
+    /// If `ids` is empty, orders placed before this time.
     #[serde(default)]
     pub to: Option<Timestamp>,
-    /// after this one (placed at, id),
+    /// If `ids` is empty, orders after this one, given by its time and id.
     #[serde(default)]
     pub after: Option<(Timestamp, OrderId)>,
-    /// at most this many, 500 by default.
+    /// If `ids` is empty, the maximum number of orders; 500 by default.
     #[serde(default)]
     pub limit: Option<usize>,
 }
-operation! { ListOrderFigures => OrderFigureList, "order.figures", internal, "Orders as projections count them." }
+operation! { ListOrderFigures => OrderFigureList, "order.figures", internal, "The figures of orders for projections." }
 
 /// The answer to [`ListOrderFigures`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -252,7 +254,7 @@ pub struct OrderFigureList {
 }
 json_reply!(OrderFigureList);
 
-/// An order as projections count it.
+/// The figures of an order for projections.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderFigure {
@@ -262,8 +264,8 @@ pub struct OrderFigure {
     pub status: OrderStatus,
     /// The account.
     pub user_id: Option<UserId>,
-    /// Identifies the customer without naming the person: `user:7`, a digest of a guest's address, `customer:17850` of
-    /// an import.
+    /// Identifies the customer without naming the person: `user:7`, a digest of a guest's address, or `customer:17850`
+    /// for an import.
     pub customer: String,
     /// The currency.
     pub currency: Currency,
@@ -275,20 +277,20 @@ pub struct OrderFigure {
     pub totals: Totals,
     /// The cost of each promotion that applied.
     pub uses: Vec<FigureUse>,
-    /// How much of the goods' revenue (after discounts, without tax and shipping) was returned: the units of returns,
-    /// and for a refund of money alone the share of the remaining revenue that it was of the remaining money and
-    /// points. Never more than the revenue, and all of it once everything is returned. `ORDER_RETURNED` and
-    /// `ORDER_REFUNDED` announce each change.
+    /// The part of the goods' revenue (after discounts, without tax and shipping) that was returned. A return counts
+    /// the revenue of its units. A refund of money alone counts the share of the remaining revenue that equals its
+    /// share of the remaining money and points. The sum never exceeds the revenue, and equals it once everything is
+    /// returned. `ORDER_RETURNED` and `ORDER_REFUNDED` announce each change.
     pub returned: Amount,
-    /// Refunds, oldest first.
+    /// The refunds, oldest first.
     pub refunds: Vec<FigureRefund>,
-    /// Whether it was imported.
+    /// Whether the order was imported.
     pub imported: bool,
-    /// When it was placed.
+    /// When the order was placed.
     pub placed_at: Timestamp,
 }
 
-/// A promotion of an order as projections count it.
+/// The use of a promotion by an order, for projections.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FigureUse {
@@ -297,21 +299,21 @@ pub struct FigureUse {
     /// The campaign that it belonged to when it was used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub campaign_id: Option<crate::ids::CampaignId>,
-    /// Its discounts on goods and shipping, and gifts at their catalog price.
+    /// The cost of the promotion: its discounts on goods and shipping, and its gifts at their catalog prices.
     pub cost: Amount,
 }
 
-/// A refund of an order.
+/// A refund of an order, for projections.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FigureRefund {
-    /// The time.
+    /// When the money was refunded.
     pub at: Timestamp,
     /// The amount.
     pub amount: Amount,
 }
 
-/// A line as projections count it.
+/// A line of an order, for projections.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FigureLine {
@@ -325,9 +327,9 @@ pub struct FigureLine {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListCreditFigures {
-    /// After this id; 0 for the first.
+    /// Only notes with a greater id; 0 for the first page.
     pub after: i64,
-    /// At most this many.
+    /// The maximum number of notes.
     pub limit: usize,
 }
 operation! { ListCreditFigures => CreditFigureList, "order.credit_figures", internal, "Imported credit notes." }
@@ -341,19 +343,19 @@ pub struct CreditFigureList {
 }
 json_reply!(CreditFigureList);
 
-/// A credit note.
+/// An imported credit note.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreditFigure {
     /// The id.
     pub id: i64,
-    /// Its amount, negative.
+    /// The amount, which is negative.
     pub total: Amount,
-    /// When it was issued.
+    /// When the note was issued.
     pub issued_at: Timestamp,
 }
 
-/// Orders were imported from another system, new or changed.
+/// An order was imported from another system, or an imported one was changed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderImported {
@@ -361,7 +363,7 @@ pub struct OrderImported {
     pub order_id: OrderId,
 }
 
-/// A credit note was imported from another system, new or changed.
+/// A credit note was imported from another system, or an imported one was changed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CreditNoteImported {
@@ -385,13 +387,13 @@ pub struct OrderFact {
     pub total: Amount,
     /// The currency.
     pub currency: Currency,
-    /// The promotions' points multiplier; null for 1.
+    /// The promotions' multiplier for points; null for 1.
     #[serde(default)]
     pub points_multiplier: Option<Amount>,
-    /// Points redeemed on it.
+    /// The points redeemed on the order.
     #[serde(default)]
     pub points_redeemed: i64,
-    /// Points that it earns by the rule in force when it was placed.
+    /// The points that the order earns by the rule in force when it was placed.
     #[serde(default)]
     pub points_earned: i64,
 }
@@ -399,9 +401,9 @@ pub struct OrderFact {
 facts! { OrderFact in "order":
     /// An order was placed and awaits its payment.
     OrderCreated = "ORDER_CREATED",
-    /// An order was confirmed: its holds are to be posted, its messages sent.
+    /// An order was confirmed. Services then post its holds and send its messages.
     OrderConfirmed = "ORDER_CONFIRMED",
-    /// An order failed: its payment was declined or never arrived.
+    /// An order failed because its payment was declined or never arrived.
     OrderFailed = "ORDER_FAILED",
     /// An order was cancelled.
     OrderCancelled = "ORDER_CANCELLED",
@@ -421,7 +423,7 @@ pub struct OrderReturned {
     pub return_id: i64,
     /// The account, if any.
     pub user_id: Option<UserId>,
-    /// The amount refunded: decided by the payment service, so that it matches the refund.
+    /// The amount refunded, as the payment service decided it.
     pub refund: Amount,
     /// The amount that was not captured and is no longer due.
     #[serde(default)]
@@ -439,7 +441,7 @@ pub struct OrderReturned {
     pub whole: Amount,
 }
 
-/// Money of an order was refunded, for any reason and whatever the order's status.
+/// Money of an order was refunded, for any reason and in any status of the order.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderRefunded {
@@ -455,9 +457,9 @@ fact! {
     OrderRefunded = "ORDER_REFUNDED" in "order",
 }
 
-/// Cancels an order whose payment is being voided, with everything that a cancellation includes. After the first
-/// shipment it is refused, unless all goods are returned: then the order stays as it is, and ends when it learns that
-/// its payment is void.
+/// Cancels an order whose payment is being voided, with all effects of a cancellation. After the first shipment the
+/// request is refused, unless all goods are returned. In that case the order keeps its status, and ends when it learns
+/// that its payment is void.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CancelVoidedOrder {
@@ -465,7 +467,7 @@ pub struct CancelVoidedOrder {
     pub order_id: OrderId,
     /// The reason, for the books.
     pub reason: String,
-    /// The person who voids it, for the order's timeline.
+    /// The person who voids the payment, for the order's timeline.
     pub actor: String,
 }
 operation! {
@@ -477,12 +479,12 @@ operation! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VoidedOrder {
-    /// Whether the order is cancelled, so that its end voids the payment.
+    /// Whether the order is cancelled; its end then voids the payment.
     pub cancelled: bool,
 }
 json_reply!(VoidedOrder);
 
-/// Gets the status of an order; 404 without one.
+/// Gets the status of an order. 404 if the order does not exist.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetOrderStatus {

@@ -1,6 +1,6 @@
 //! A line of an order, and the arithmetic of lines: tax and revenue.
 //!
-//! Quotes, orders, carts, messages, figures and backtests all show or count this one line.
+//! Quotes, orders, carts, messages, figures and backtests all use this one type of line.
 
 use promox_kernel::{Amount, Currency, Sku};
 use rust_decimal::Decimal;
@@ -14,13 +14,14 @@ use crate::promotion::LineDiscount;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderLine {
-    /// Its SKU when it was sold; later calls on the order also accept the variant's current and former SKUs.
+    /// The SKU when the line was sold. Later requests about the order also accept the variant's current and former
+    /// SKUs.
     pub sku: Sku,
-    /// The variant, which keeps its id under another SKU; null for imported lines.
+    /// The variant, whose id does not change with its SKU; null for imported lines.
     pub variant_id: Option<VariantId>,
     /// The product; null for imported lines.
     pub product_id: Option<ProductId>,
-    /// Its name when it was sold.
+    /// The product's name when the line was sold.
     pub name: String,
     /// The quantity.
     pub quantity: u32,
@@ -28,18 +29,18 @@ pub struct OrderLine {
     pub unit_price: Amount,
     /// The unit price before price rules and flash sales.
     pub list_price: Amount,
-    /// The flash sale it was reserved in.
+    /// The flash sale in which the line was reserved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flash_sale_id: Option<FlashSaleId>,
     /// Quantity × unit price.
     pub subtotal: Amount,
-    /// The discount of promotions.
+    /// The discount of all promotions.
     pub discount: Amount,
     /// The discount by promotion.
     pub discounts: Vec<LineDiscount>,
-    /// Tax, included in the total or added to it as the store's settings say.
+    /// The tax, included in the total or added to it as the store's settings require.
     pub tax: Amount,
-    /// Subtotal − discount, plus tax when prices exclude it.
+    /// Subtotal − discount, plus tax if prices exclude it.
     pub total: Amount,
 }
 
@@ -55,18 +56,19 @@ impl OrderLine {
     }
 }
 
-/// Whether a line is a gift: it costs nothing, although the catalog has a price for it.
+/// Whether a line is a gift: it costs nothing, although its catalog price is not zero.
 pub fn is_gift(unit_price: Amount, list_price: Amount) -> bool {
     unit_price.is_zero() && !list_price.is_zero()
 }
 
-/// The revenue of an amount paid after discounts: without its tax, which is part of it when prices include tax.
+/// The revenue of an amount paid after discounts, which is the amount without tax. `tax_inside` says whether prices
+/// include tax.
 pub fn net(paid: Amount, tax: Amount, tax_inside: bool) -> Amount {
     if tax_inside { paid - tax } else { paid }
 }
 
-/// The tax of an amount paid, rounded half-up to the currency's minor unit: included in the amount when prices include
-/// tax, else added to it. `percent` is the rate, such as 20.
+/// The tax of an amount paid, rounded half-up to the currency's minor unit. It is part of the amount if `tax_inside`,
+/// that is, if prices include tax; otherwise it is added to the amount. `percent` is the rate, such as 20.
 pub fn tax_of(paid: Amount, percent: Amount, tax_inside: bool, currency: Currency) -> Amount {
     let base = if tax_inside { Decimal::ONE_HUNDRED + percent.0 } else { Decimal::ONE_HUNDRED };
     currency.round(paid.0 * percent.0 / base)
@@ -77,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tax_rounds_half_up_inside_and_on_top() {
+    fn tax_is_rounded_half_up_whether_included_or_added() {
         for (paid, percent, inside, want) in [
             ("120.00", "20", true, "20.00"),
             ("100.00", "20", false, "20.00"),

@@ -1,4 +1,4 @@
-//! Operations of payments for other services: charge an order, once, and refund it.
+//! Operations of the payment service for other services: they charge an order once, and refund it. Also its events.
 
 use promox_kernel::{Amount, Currency, UserId, fact, json_reply, operation, text_enum};
 use schemars::JsonSchema;
@@ -6,16 +6,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{OrderId, PaymentId};
 
-/// Orders and payments both state the captured amount of each paid order.
+/// The audit's name for the check that orders and payments agree on the captured amount of each paid order.
 pub const PAID: &str = "a paid order has one active capture, equal to its total";
-/// Orders and payments both state the amount to be captured of each order that awaits its money.
+/// The audit's name for the check that orders and payments agree on the amount to be captured for each order that
+/// awaits its money.
 pub const DUE: &str = "an order that waits for its money has a payment that can be captured";
-/// Orders and payments both state the effect of each approved return: refunded and no longer due.
+/// The audit's name for the check that orders and payments agree on the [`return_effect`] of each approved return.
 pub const SETTLED: &str = "a return's refund = its payment's refund";
-/// Orders and payments both state the refunds of each order.
+/// The audit's name for the check that orders and payments agree on the refunds of each order.
 pub const PAYMENT_REFUNDS: &str = "an order's refunds = its payment's refunds";
 
-/// The effect of a return, as both state it.
+/// Formats the effect of a return for the audit: the amount refunded, and the amount that is no longer due.
 pub fn return_effect(refund: Amount, voided: Amount) -> String {
     format!("{refund} refunded, {voided} no longer due")
 }
@@ -46,13 +47,13 @@ text_enum! {
     }
 }
 
-/// The payment in an order's request.
+/// The payment that a buyer chooses for an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentChoice {
-    /// `CARD`, `CASH_ON_DELIVERY`, `BANK_TRANSFER`.
+    /// The method: `CARD`, `CASH_ON_DELIVERY` or `BANK_TRANSFER`.
     pub method: String,
-    /// The provider; by default `sandbox` for `CARD` and `manual` for the other methods.
+    /// The provider. The default is `sandbox` for `CARD` and `manual` for the other methods.
     #[serde(default)]
     pub provider: Option<String>,
     /// The provider's token for the payment method.
@@ -60,7 +61,7 @@ pub struct PaymentChoice {
     pub token: Option<String>,
 }
 
-/// Validates a choice before anything is held: unknown or disabled providers and methods, and missing tokens, are
+/// Validates a payment choice before anything is held. Unknown or disabled providers and methods and missing tokens are
 /// refused with a pointer.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -70,8 +71,8 @@ pub struct CheckPaymentChoice {
 }
 operation! { CheckPaymentChoice => (), "payment.check_choice", internal, "Validates a payment method and token." }
 
-/// Charges an order: authorises and captures a card, records a manual payment. An order has one payment: repeating the
-/// request continues it, with the same key at the provider, so nothing is ever charged twice.
+/// Charges an order: authorises and captures a card payment, or records a manual payment. An order has one payment.
+/// Repeating the request resumes it with the same key at the provider, so nothing is ever charged twice.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TakePayment {
@@ -83,13 +84,13 @@ pub struct TakePayment {
     pub currency: Currency,
     /// The payment method and token.
     pub choice: PaymentChoice,
-    /// The account that pays, if any: it may see the payment.
+    /// The account that pays, if any. It may see the payment.
     #[serde(default)]
     pub user_id: Option<UserId>,
 }
 operation! { TakePayment => PaymentOutcome, "payment.take", internal, "Charges an order." }
 
-/// Gets the status of an order's payment, 404 without one. The provider is not asked.
+/// Gets the status of an order's payment without querying the provider. 404 if the order has no payment.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetOrderPayment {
@@ -104,40 +105,42 @@ operation! { GetOrderPayment => PaymentOutcome, "payment.get_for_order", interna
 pub struct PaymentOutcome {
     /// The payment.
     pub id: PaymentId,
-    /// PENDING while the provider has not answered; for `manual` it is PENDING until captured by hand.
+    /// The status. It is PENDING until the provider answers; for `manual`, until the payment is captured manually.
     pub status: PaymentStatus,
-    /// Whether the provider's answer is outstanding: then ask again. A manual PENDING payment is not undecided.
+    /// Whether the provider's answer is outstanding, so that the payment must be queried again. A PENDING manual
+    /// payment is not undecided.
     pub undecided: bool,
-    /// Why it was declined.
+    /// The reason why the payment was declined.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decline_code: Option<String>,
-    /// What the buyer must do, for REQUIRES_ACTION.
+    /// The action that a REQUIRES_ACTION payment needs from the buyer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<PaymentAction>,
     /// The amount captured so far.
     pub captured: Amount,
     /// The amount refunded so far.
     pub refunded: Amount,
-    /// The amount that can still be refunded: captured, and neither refunded nor claimed by a refund.
+    /// The amount that can still be refunded: captured, and neither refunded nor claimed by a pending refund.
     pub left: Amount,
-    /// The amount that covers goods shipped now: captured, authorised, or collected on delivery.
+    /// The amount that is secured for goods shipped now: captured, authorised, or collected on delivery.
     pub secured: Amount,
 }
 json_reply!(PaymentOutcome);
 
-/// What the buyer must do.
+/// An action that a payment needs from the buyer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentAction {
-    /// `REDIRECT`.
+    /// The kind of action: `REDIRECT`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The address to go to.
+    /// The URL to which the buyer is redirected.
     pub url: String,
 }
 
-/// Ends an order's payment because the order ended: an uncaptured one is voided, a captured one is refunded as far as
-/// money is left. Repeating it changes nothing; an order without a payment is fine. A later capture is refunded too.
+/// Ends an order's payment because the order ended. An uncaptured payment is voided, and the rest of a captured one is
+/// refunded; a capture that is reported later is refunded too. Repeating the request changes nothing. An order without
+/// a payment is not an error.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CancelPayment {
@@ -148,9 +151,10 @@ pub struct CancelPayment {
 }
 operation! { CancelPayment => (), "payment.cancel", internal, "Ends an order's payment and refunds it." }
 
-/// Decides the refund of an approved return, and carries it out, once per return. What was captured is refunded as far
-/// as money is left; what was not captured is no longer due. Repeating it returns the same result. The amounts are
-/// decided before the provider is asked: a slow provider delays the money, not the reply. 404 without a payment.
+/// Decides the refund of an approved return and carries it out, once per return. Captured money is refunded as far as
+/// it is left, and money that was not captured is no longer due. Repeating the request returns the same result. The
+/// amounts are decided before the provider is called, so a slow provider delays the refund but not the reply. 404 if
+/// the order has no payment.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SettleReturn {
@@ -158,28 +162,28 @@ pub struct SettleReturn {
     pub order_id: OrderId,
     /// The return.
     pub return_id: i64,
-    /// The worth of the return in money: its units and the shipping refunded with them.
+    /// The value of the return in money: its units, and the shipping refunded with them.
     pub amount: Amount,
-    /// The fee that is deducted.
+    /// The fee that is deducted from it.
     pub fee: Amount,
-    /// Whether this return leaves nothing of the order with the buyer: then only the fee is still due.
+    /// Whether everything of the order is returned with this return, so that only the fee is still due.
     pub whole: bool,
     /// The reason, for the books.
     pub reason: String,
 }
 operation! { SettleReturn => ReturnSettlement, "payment.settle_return", internal, "Refunds a return." }
 
-/// The effect of a return.
+/// The answer to [`SettleReturn`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReturnSettlement {
-    /// The amount refunded, or claimed and pending.
+    /// The amount refunded, or claimed by a pending refund.
     pub refund: Amount,
-    /// The amount not captured, and no longer due.
+    /// The amount that was not captured and is no longer due.
     pub voided: Amount,
     /// The fee that was deducted.
     pub fee: Amount,
-    /// The status of the payment now.
+    /// The payment after the return.
     pub payment: PaymentOutcome,
 }
 json_reply!(ReturnSettlement);
@@ -190,7 +194,7 @@ json_reply!(ReturnSettlement);
 pub struct PaymentCaptured {
     /// The payment.
     pub payment_id: PaymentId,
-    /// Its order.
+    /// The payment's order.
     pub order_id: OrderId,
     /// The amount.
     pub amount: Amount,
@@ -198,15 +202,15 @@ pub struct PaymentCaptured {
     pub currency: Currency,
 }
 
-/// A payment failed finally.
+/// A payment failed permanently.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentFailed {
     /// The payment.
     pub payment_id: PaymentId,
-    /// Its order.
+    /// The payment's order.
     pub order_id: OrderId,
-    /// The reason.
+    /// The code of the reason.
     pub code: String,
 }
 
@@ -216,7 +220,7 @@ pub struct PaymentFailed {
 pub struct PaymentRefunded {
     /// The payment.
     pub payment_id: PaymentId,
-    /// Its order.
+    /// The payment's order.
     pub order_id: OrderId,
     /// The amount of this refund.
     pub amount: Amount,
@@ -226,7 +230,7 @@ pub struct PaymentRefunded {
     pub captured: Amount,
     /// The currency.
     pub currency: Currency,
-    /// The return; null for a refund of money alone and for the end of an order.
+    /// The return; null for a refund of money alone and for one caused by the end of the order.
     #[serde(default)]
     pub return_id: Option<i64>,
 }

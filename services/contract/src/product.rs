@@ -1,4 +1,4 @@
-//! Operations of the product service for other services: data and prices of SKUs.
+//! Operations of the product service for other services: data and prices of SKUs. Also its events.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{CategoryId, ProductId, VariantId};
 
-/// Gets the data and current prices of SKUs for the caller. A former SKU finds the variant that had it; SKUs that are
+/// Gets the data and current prices of SKUs for the caller. A former SKU finds the variant that had it. SKUs that are
 /// unknown or not ACTIVE are left out.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -18,7 +18,7 @@ pub struct DescribeSkus {
 }
 operation! { DescribeSkus => SkuDescriptions, "product.describe_skus", internal, "Names and prices of SKUs." }
 
-/// Gets the data and current prices of SKUs for a sale in some channel: as an order or a quote charges.
+/// Gets the data and current prices of SKUs for a sale in a channel, as an order or a quote charges them.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DescribeForSale {
@@ -32,17 +32,17 @@ operation! {
     "Names and prices of SKUs in a channel."
 }
 
-/// The SKUs found.
+/// The data of the SKUs that were found.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SkuDescriptions {
-    /// In the order of the request, each variant once.
+    /// The SKUs in the order of the request, each variant once.
     pub items: Vec<SkuDescription>,
 }
 json_reply!(SkuDescriptions);
 
 impl SkuDescriptions {
-    /// The results by every SKU that the variant has or had.
+    /// The data by SKU, both the current and the former SKUs of each variant.
     pub fn by_sku(self) -> HashMap<Sku, SkuDescription> {
         let mut found = HashMap::with_capacity(self.items.len());
         for item in self.items {
@@ -61,12 +61,12 @@ impl SkuDescriptions {
 pub struct SkuDescription {
     /// The variant.
     pub variant_id: VariantId,
-    /// Its SKU, as the catalog writes it.
+    /// The SKU, as the catalog spells it.
     pub sku: Sku,
-    /// Its former SKUs.
+    /// The variant's former SKUs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former_skus: Vec<Sku>,
-    /// Its product.
+    /// The variant's product.
     pub product_id: ProductId,
     /// The product's name, followed by the variant's.
     pub name: String,
@@ -76,24 +76,24 @@ pub struct SkuDescription {
     pub list_price: Amount,
     /// The currency of both prices.
     pub currency: Currency,
-    /// Its categories with all their ancestors.
+    /// The product's categories, with all their ancestors.
     pub category_ids: Vec<CategoryId>,
-    /// Attributes of the product and options of the variant.
+    /// The attributes of the product and the options of the variant.
     pub attributes: BTreeMap<String, String>,
     /// The tax class.
     pub tax_class: String,
-    /// Unit weight, in grams.
+    /// The weight of a unit in grams.
     pub weight_grams: Option<u32>,
-    /// Whether promotions may discount it.
+    /// Whether promotions may discount the SKU.
     pub discountable: bool,
-    /// The lowest unit price after discounts.
+    /// The lowest unit price to which discounts may reduce it.
     pub floor_price: Option<Amount>,
     /// The merchant's unit cost.
     pub cost: Option<Amount>,
 }
 
-/// Finds the variants that these SKUs belong or belonged to, whatever the status of their products. A SKU that only
-/// names a product with several variants has none.
+/// Finds the variants that these SKUs belong or belonged to, in any status of their products. A SKU that only names a
+/// product with several variants has no variant.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResolveSkus {
@@ -106,7 +106,7 @@ operation! { ResolveSkus => ResolvedSkus, "product.resolve_skus", internal, "The
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResolvedSkus {
-    /// For each SKU, in the order of the request.
+    /// For each SKU, in the order of the request, its variant; null if there is none.
     pub variants: Vec<Option<VariantRef>>,
 }
 json_reply!(ResolvedSkus);
@@ -117,9 +117,9 @@ json_reply!(ResolvedSkus);
 pub struct VariantRef {
     /// The variant.
     pub variant_id: VariantId,
-    /// Its product.
+    /// The variant's product.
     pub product_id: ProductId,
-    /// Its current SKU; for a removed variant, its last one.
+    /// The variant's current SKU, or the last one of a removed variant.
     pub sku: Sku,
 }
 
@@ -139,17 +139,17 @@ pub struct ProductUpdated {
     pub product_id: ProductId,
 }
 
-/// A variant got another SKU; references to the variant are unaffected.
+/// The SKU of a variant changed. References to the variant are unaffected.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SkuChanged {
-    /// Its product.
+    /// The variant's product.
     pub product_id: ProductId,
     /// The variant.
     pub variant_id: VariantId,
-    /// Its previous SKU.
+    /// The previous SKU.
     pub former: Sku,
-    /// Its current SKU.
+    /// The current SKU.
     pub sku: Sku,
 }
 
@@ -159,7 +159,7 @@ pub struct SkuChanged {
 pub struct ProductViewed {
     /// The product.
     pub product_id: ProductId,
-    /// The time.
+    /// When the product was viewed.
     pub at: Timestamp,
 }
 fact! {
@@ -200,11 +200,11 @@ pub struct TaxClassUse {
     pub sku: promox_kernel::Sku,
 }
 
-/// Rows that refer to a variant must name one of the catalog, by [`variant_named`]; the catalog states which variants
-/// exist or existed.
+/// The audit's name for the check that every variant a row refers to exists or existed in the catalog. Both sides name
+/// variants with [`variant_named`].
 pub const VARIANTS: &str = "references: a variant that a row refers to exists and belongs to its product";
 
-/// The auditor's name of a variant, by itself or as a variant of its product.
-pub fn variant_named(id: VariantId, of: Option<ProductId>) -> String {
-    of.map_or_else(|| id.to_string(), |product| format!("{id} of product {product}"))
+/// Names a variant in the audit, alone or as a variant of its product.
+pub fn variant_named(id: VariantId, product: Option<ProductId>) -> String {
+    product.map_or_else(|| id.to_string(), |product| format!("{id} of product {product}"))
 }

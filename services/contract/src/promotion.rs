@@ -1,4 +1,4 @@
-//! Operations of promotions for other services: catalog prices and discounts of carts.
+//! Operations of the promotion service for other services: catalog prices and discounts of carts.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::ids::{CampaignId, CategoryId, FlashSaleId, OrderId, PromotionId};
 use crate::product::SkuDescription;
 
 text_enum! {
-    /// Why a promotion or code does not apply.
+    /// The reason why a promotion or code does not apply.
     RejectReason {
         Unknown = "UNKNOWN",
         NotStarted = "NOT_STARTED",
@@ -33,7 +33,7 @@ text_enum! {
 pub struct AppliedPromotion {
     /// The promotion.
     pub promotion_id: PromotionId,
-    /// Its name.
+    /// The promotion's name.
     pub name: String,
     /// The promotion code that the buyer entered, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,28 +59,28 @@ pub struct RejectedPromotion {
     pub code: Option<String>,
     /// The reason.
     pub reason: RejectReason,
-    /// Unmet conditions: what is required, what the cart has, how much is missing.
+    /// The conditions that are not met.
     pub details: Vec<RejectDetail>,
 }
 
-/// An unmet condition.
+/// A condition that is not met: the required value, the cart's value, and the difference.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RejectDetail {
-    /// `"cart.subtotal"`.
+    /// The field, such as `"cart.subtotal"`.
     pub field: String,
-    /// `"GTE"`.
+    /// The operator, such as `"GTE"`.
     pub op: String,
     /// The required value.
     pub wanted: serde_json::Value,
     /// The cart's value.
     pub actual: serde_json::Value,
-    /// How much is missing, for numbers.
+    /// The difference to the required value, for numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing: Option<Amount>,
 }
 
-/// A line as promotions see it.
+/// A line of a cart, as promotions evaluate it.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CartLine {
@@ -88,41 +88,41 @@ pub struct CartLine {
     pub item: SkuDescription,
     /// The quantity.
     pub quantity: u32,
-    /// The flash sale it was reserved in.
+    /// The flash sale in which the line was reserved.
     pub flash_sale_id: Option<FlashSaleId>,
 }
 
-/// A coupon that a code names.
+/// A code that belongs to a coupon.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResolvedCode {
     /// The code as entered.
     pub code: String,
-    /// Its promotion.
+    /// The coupon's promotion.
     pub promotion_id: PromotionId,
-    /// Why it is not valid now, if so.
+    /// The reason why the coupon is not valid now, if it is not.
     pub reason: Option<RejectReason>,
 }
 
-/// Calculates the discounts of a cart. Nothing is held or counted.
+/// Calculates the discounts of a cart. It holds and counts nothing.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EvaluateCart {
-    /// The lines, each SKU once, flash lines apart.
+    /// The lines. Each SKU occurs once, apart from lines of flash sales.
     pub lines: Vec<CartLine>,
     /// The currency of all prices.
     pub currency: Currency,
-    /// The buyer: limits count by person.
+    /// The buyer, for limits per person.
     pub buyer: Buyer,
-    /// Codes as the buyer entered them, of promotions and coupons.
+    /// The codes of promotions and coupons, as the buyer entered them.
     pub codes: Vec<String>,
-    /// The codes that are coupons.
+    /// The codes that belong to coupons, with their promotions.
     pub coupons: Vec<ResolvedCode>,
     /// The cost of shipping before discounts.
     pub shipping: Amount,
-    /// The shipping method and destination.
+    /// The shipping method.
     pub shipping_method: Option<String>,
-    /// ISO 3166 country.
+    /// The ISO 3166 code of the country of destination.
     pub country: Option<String>,
     /// The payment method.
     pub payment_method: Option<String>,
@@ -130,7 +130,7 @@ pub struct EvaluateCart {
     pub channel: Option<String>,
     /// The cart's own attributes.
     pub attributes: BTreeMap<String, String>,
-    /// The shipping address in the normal form of limits per address.
+    /// The shipping address in normal form, for limits per address.
     pub address_key: Option<String>,
 }
 operation! { EvaluateCart => Evaluation, "promotion.evaluate_cart", internal, "Discounts applied to a cart." }
@@ -139,23 +139,23 @@ operation! { EvaluateCart => Evaluation, "promotion.evaluate_cart", internal, "D
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Evaluation {
-    /// For each line, in order: the discount of each promotion.
+    /// For each line, in the order of the request, the discount of each promotion.
     pub line_discounts: Vec<Vec<LineDiscount>>,
     /// The discount on shipping.
     pub shipping_discount: Amount,
-    /// Promotions that apply, in order of application.
+    /// The promotions that apply, in the order in which they were applied.
     pub applied: Vec<AppliedPromotion>,
-    /// Promotions and codes that do not apply, and why.
+    /// The promotions and codes that do not apply, with the reasons.
     pub rejected: Vec<RejectedPromotion>,
-    /// Automatic promotions that lack a single amount or quantity, at most 3.
+    /// Automatic promotions for which the cart lacks a single amount or quantity, at most 3.
     pub offers: Vec<Offer>,
-    /// Gifts.
+    /// The gifts.
     pub gifts: Vec<Gift>,
     /// The points multiplier of the order; 1 by default.
     pub points_multiplier: Option<Amount>,
-    /// The uses to count when the order is placed: one per promotion that applies.
+    /// The uses to count when the order is placed, one for each promotion that applies.
     pub uses: Vec<PromotionUse>,
-    /// Checks that were skipped.
+    /// Messages about checks that were skipped.
     pub warnings: Vec<String>,
 }
 json_reply!(Evaluation);
@@ -167,55 +167,55 @@ impl Evaluation {
     }
 }
 
-/// An automatic promotion that lacks a single amount or quantity.
+/// An automatic promotion for which the cart lacks a single amount or quantity.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Offer {
     /// The promotion.
     pub promotion_id: PromotionId,
-    /// Its name.
+    /// The promotion's name.
     pub name: String,
-    /// The field that falls short: `"cart.subtotal"`.
+    /// The field whose value is too low, such as `"cart.subtotal"`.
     pub field: String,
-    /// How much is missing.
+    /// The amount or quantity that is missing.
     pub missing: Amount,
-    /// A sentence for the buyer: `3.20 more for free shipping`.
+    /// A message for the buyer, such as `3.20 more for free shipping`.
     pub message: String,
 }
 
-/// A gift, given only while in stock.
+/// A gift, which is given only while it is in stock.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Gift {
     /// The promotion.
     pub promotion_id: PromotionId,
-    /// The SKU and its data.
+    /// The SKU.
     pub sku: promox_kernel::Sku,
     /// The quantity.
     pub quantity: u32,
-    /// The unit catalog price, which is deducted from the budget.
+    /// The catalog price of a unit, which is deducted from the budget.
     pub value: Amount,
 }
 
-/// A use of a promotion, to be counted against its limits and budgets.
+/// A use of a promotion, which counts against its limits and budgets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PromotionUse {
     /// The promotion.
     pub promotion_id: PromotionId,
-    /// Its campaign.
+    /// The promotion's campaign, if any.
     pub campaign_id: Option<CampaignId>,
     /// The coupon, if any.
     pub coupon_code: Option<String>,
-    /// Whether the buyer entered a code for it.
+    /// Whether the buyer entered a code for the promotion.
     pub named: bool,
-    /// The amount for budgets: discounts on goods and shipping, and gifts at their catalog price.
+    /// The amount that budgets count: discounts on goods and shipping, and gifts at their catalog prices.
     pub amount: Amount,
 }
 
 /// Holds the uses of an order's promotions against every limit and budget, all or nothing, until the order ends.
-/// Repeating it changes nothing. 422 `PROMOTION_INVALID` with `promotionId` and `reason` when a limit or budget is
-/// reached.
+/// Repeating the request changes nothing. 422 `PROMOTION_INVALID` with `promotionId` and `reason` if a limit or budget
+/// is reached.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HoldUses {
@@ -223,14 +223,14 @@ pub struct HoldUses {
     pub order_id: OrderId,
     /// The buyer.
     pub buyer: Buyer,
-    /// The shipping address in the normal form of limits per address.
+    /// The shipping address in normal form, for limits per address.
     pub address_key: Option<String>,
     /// The uses.
     pub uses: Vec<PromotionUse>,
 }
 operation! { HoldUses => (), "promotion.hold_uses", internal, "Holds an order's uses of promotions." }
 
-/// Releases an order's uses, held or posted, once.
+/// Releases an order's uses, whether held or posted. It has an effect once.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseUses {
@@ -247,7 +247,7 @@ pub struct GetCatalogPrices {
     pub items: Vec<SkuDescription>,
     /// The sales channel, `WEB` by default.
     pub channel: Option<String>,
-    /// Whether to use an anonymous visitor's prices, whoever the caller is.
+    /// Whether to return the prices of an anonymous visitor instead of the caller's.
     pub anonymous: bool,
 }
 operation! {
@@ -259,21 +259,22 @@ operation! {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CatalogPrices {
-    /// For each item, in order: its current price; empty when no price rule is active, so that all list prices apply.
+    /// For each item, in the order of the request, its current price. Empty if no price rule is active, so that all
+    /// list prices apply.
     pub prices: Vec<Amount>,
-    /// Changes whenever an anonymous visitor's price may have changed: values derived from another epoch are stale. 0
-    /// when no price rule is active.
+    /// Changes whenever an anonymous visitor's price may have changed. Values derived from another epoch are stale. 0
+    /// if no price rule is active.
     pub epoch: i64,
-    /// Whether some price depends on the caller or the channel, so that derived values must not be shared.
+    /// Whether a price depends on the caller or the channel, so that derived values must not be shared.
     pub personal: bool,
-    /// 0 when no price rule is active; otherwise changes whenever anonymous visitors' prices may have changed. It is
-    /// coarser than `epoch`: a list sorted by price is updated as often as this changes. See [`CATALOG_PRICE_EPOCH`].
+    /// A coarser form of `epoch`: lists sorted by price are updated whenever it changes. 0 if no price rule is active.
+    /// See [`CATALOG_PRICE_EPOCH`].
     pub rules_state: i64,
 }
 json_reply!(CatalogPrices);
 
-/// The name of the epoch, in the promotion service's database, that it starts whenever [`CatalogPrices::rules_state`] may
-/// have changed.
+/// The name of an epoch in the promotion service's database. The service starts a new one whenever
+/// [`CatalogPrices::rules_state`] may have changed.
 pub const CATALOG_PRICE_EPOCH: &str = "promotion.shelf";
 
 /// Gets the names of promotions; unknown ones are left out.
@@ -289,20 +290,20 @@ operation! { DescribePromotions => PromotionDescriptions, "promotion.describe", 
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PromotionDescriptions {
-    /// Those found.
+    /// The promotions found.
     pub items: Vec<PromotionDescription>,
 }
 json_reply!(PromotionDescriptions);
 
-/// A promotion, as other services see it.
+/// The data of a promotion for other services.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PromotionDescription {
     /// The id.
     pub id: PromotionId,
-    /// Its name.
+    /// The promotion's name.
     pub name: String,
-    /// Its campaign.
+    /// The promotion's campaign, if any.
     pub campaign_id: Option<CampaignId>,
 }
 
@@ -322,29 +323,29 @@ operation! {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CodesInUse {
-    /// In normal form.
+    /// The codes in use, in normal form.
     pub taken: Vec<String>,
 }
 json_reply!(CodesInUse);
 
-/// Claims codes for coupons that are being created, so that no promotion takes them in the meantime: promotions and
-/// coupons share one namespace. Codes of a promotion are returned and not claimed; while a promotion is about to take
-/// one of them, this waits, and finally fails with 503 `CODES_BUSY`. A claim expires after two minutes; claiming again
-/// for the same owner replaces it.
+/// Claims codes for coupons that are being created, so that no promotion takes them meanwhile. Promotions and coupons
+/// share one namespace. Codes that promotions use are returned and not claimed. If a promotion is about to take one of
+/// the codes, the request waits, and finally fails with 503 `CODES_BUSY`. A claim expires after two minutes; a new
+/// claim of the same owner replaces it.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClaimCodes {
-    /// Identifies the claim, to release it.
+    /// Identifies the claim, so that it can be released.
     pub owner: String,
     /// The codes in normal form.
     pub codes: Vec<String>,
-    /// A range of codes to be generated: all of one length from the first to the last. Which of them promotions use is
-    /// checked when they are generated.
+    /// A range of codes to be generated: all codes of one length from the first to the last. Whether promotions use
+    /// them is checked when they are generated.
     pub span: Option<(String, String)>,
 }
 operation! { ClaimCodes => CodesInUse, "promotion.claim_codes", internal, "Claims codes for coupons." }
 
-/// Releases a claim: its coupons were created, or will not be.
+/// Releases a claim, after its coupons were created or their creation was given up.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseCodes {
@@ -353,15 +354,15 @@ pub struct ReleaseCodes {
 }
 operation! { ReleaseCodes => (), "promotion.release_codes", internal, "Releases claimed codes." }
 
-/// Finds a promotion that refers to a campaign, a category or a segment, so that an entity in use is not deleted.
+/// Finds a promotion that refers to a campaign, a category or a segment, so that none in use is deleted.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FindReferencingPromotion {
-    /// References to this campaign.
+    /// Promotions that refer to this campaign.
     pub campaign_id: Option<CampaignId>,
-    /// References to this segment by promotions that are not archived.
+    /// Promotions that are not archived and refer to this segment.
     pub segment: Option<String>,
-    /// References to this category in a filter by promotions that are not archived.
+    /// Promotions that are not archived and refer to this category in a filter.
     pub category_id: Option<CategoryId>,
 }
 operation! {
@@ -378,18 +379,18 @@ pub struct ReferencingPromotion {
 }
 json_reply!(ReferencingPromotion);
 
-/// Has all promotions that refer to a category, archived ones apart, refer to another one, so that the first can be deleted.
+/// Replaces a category by another in all promotions that are not archived, so that it can be deleted.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReplaceCategory {
     /// The category that is to be deleted.
     pub category_id: CategoryId,
-    /// The category that takes its place.
+    /// The category that replaces it.
     pub by: CategoryId,
 }
 operation! { ReplaceCategory => (), "promotion.replace_category", internal, "Replaces a category in promotions." }
 
-/// Whether anything refers to a promotion, so that it must not be deleted.
+/// Whether anything refers to a promotion, which then must not be deleted.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IsReferenced {
@@ -398,21 +399,21 @@ pub struct IsReferenced {
 }
 json_reply!(IsReferenced);
 
-/// A customer, as conditions see one.
+/// The data of a customer that conditions compare.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Customer {
     /// The account; null for a guest.
     pub id: Option<UserId>,
-    /// The address.
+    /// The e-mail address.
     pub email: Option<Email>,
-    /// The reward tier, `"GOLD"`.
+    /// The reward tier, such as `"GOLD"`.
     pub tier: Option<String>,
-    /// The segments, by name.
+    /// The names of the customer's segments.
     pub segments: Vec<String>,
     /// The number of earlier orders that neither failed nor were cancelled.
     pub order_count: i64,
-    /// Their total.
+    /// The sum of those orders' totals.
     pub total_spent: Amount,
     /// Days since the account was created.
     pub registered_days: Option<i64>,
@@ -422,13 +423,13 @@ pub struct Customer {
     pub attributes: BTreeMap<String, String>,
 }
 
-/// An order used promotions: emitted when it is confirmed.
+/// An order used a promotion. Emitted when the order is confirmed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PromotionApplied {
     /// The promotion.
     pub promotion_id: PromotionId,
-    /// Its campaign.
+    /// The promotion's campaign, if any.
     pub campaign_id: Option<CampaignId>,
     /// The order.
     pub order_id: OrderId,
@@ -453,18 +454,18 @@ pub struct LineDiscount {
     pub amount: Amount,
 }
 
-/// Gets the terms that carts are priced with from the order service: the cap on discounts, shipping to an address, its
-/// tax rates.
+/// Gets the terms that carts are priced with from the order service: the cap on discounts, the cost of shipping to an
+/// address, and its tax rates.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetPricingTerms {
-    /// ISO 3166 country of the address; null if there is none yet.
+    /// The ISO 3166 code of the address's country; null if there is no address yet.
     pub country: Option<String>,
-    /// Region of the address.
+    /// The region of the address.
     pub region: Option<String>,
-    /// The shipping method; by default the cheapest.
+    /// The shipping method; the cheapest by default.
     pub shipping_method: Option<String>,
-    /// The goods' total after discounts, for shipping thresholds.
+    /// The goods' total after discounts, for the thresholds of shipping rates.
     pub subtotal: Amount,
     /// The tax classes whose rates are requested.
     pub tax_classes: Vec<String>,
@@ -479,9 +480,9 @@ pub struct PricingTerms {
     pub prices_include_tax: bool,
     /// The cap on all promotions of the cart together, in percent of the goods; null for no cap.
     pub max_discount_percent: Option<Amount>,
-    /// The shipping method; null without an address, or without a zone for it.
+    /// The shipping method; null if there is no address, or no zone for it.
     pub shipping_method: Option<String>,
-    /// Its cost before discounts.
+    /// The cost of shipping before discounts.
     pub shipping: Amount,
     /// The tax rate of shipping, in percent.
     pub shipping_tax_percent: Amount,
@@ -490,10 +491,10 @@ pub struct PricingTerms {
 }
 json_reply!(PricingTerms);
 
-/// Orders and promotions both state for each order the [`shares`] of its promotions.
+/// The audit's name for the check that orders and promotions agree on the [`shares`] of each order's promotions.
 pub const USED: &str = "promotion: uses = orders, spent = discounts of active orders";
 
-/// Amounts by id, sorted and without duplicates: `"3=2.5 7=10"`.
+/// Formats amounts by id, sorted and summed: `"3=2.5 7=10"`.
 pub fn shares(parts: impl IntoIterator<Item = (i64, Amount)>) -> String {
     let mut sums: BTreeMap<i64, Amount> = BTreeMap::new();
     for (id, amount) in parts {

@@ -1,4 +1,4 @@
-//! Refusals that another service acts on, as types shared by both sides.
+//! Refusals that other services act on, as types that both sides share.
 
 use promox_kernel::{Error, Sku};
 use schemars::JsonSchema;
@@ -10,10 +10,10 @@ use crate::codes;
 use crate::ids::{CampaignId, PromotionId};
 use crate::promotion::RejectReason;
 
-/// Maximum SKUs that a message names.
+/// The maximum number of SKUs that a message names.
 const MAX_NAMED: usize = 5;
 
-/// A SKU with less stock than requested.
+/// A SKU with less stock available than requested.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Short {
@@ -35,28 +35,29 @@ pub struct InsufficientStock {
 impl InsufficientStock {
     /// The payload of an error, if it is this refusal.
     pub fn of(error: &Error) -> Option<Self> {
-        said(error, codes::INSUFFICIENT_STOCK)
+        payload(error, codes::INSUFFICIENT_STOCK)
     }
 }
 
 impl From<InsufficientStock> for Error {
     fn from(InsufficientStock { items }: InsufficientStock) -> Self {
-        let named = |short: &Short| format!("{} ({} requested, {} available)", short.sku, short.asked, short.available);
-        let words: Vec<String> = items.iter().take(MAX_NAMED).map(named).collect();
-        let more = if items.len() > words.len() { " and others" } else { "" };
-        let message = format!("Not enough in stock: {}{more}.", words.join(", "));
+        let describe =
+            |short: &Short| format!("{} ({} requested, {} available)", short.sku, short.asked, short.available);
+        let described: Vec<String> = items.iter().take(MAX_NAMED).map(describe).collect();
+        let more = if items.len() > described.len() { " and others" } else { "" };
+        let message = format!("Not enough in stock: {}{more}.", described.join(", "));
         Self::conflict(codes::INSUFFICIENT_STOCK, message).with("items", items)
     }
 }
 
-/// 422 `PROMOTION_INVALID` for a promotion, or the promotions of a campaign, that an order cannot use.
+/// 422 `PROMOTION_INVALID` for a promotion, or for the promotions of a campaign, that an order cannot use.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PromotionUnusable {
     /// The promotion.
     #[serde(default)]
     pub promotion_id: Option<PromotionId>,
-    /// The campaign whose budget would pay for it.
+    /// The campaign whose budget pays for the promotions.
     #[serde(default)]
     pub campaign_id: Option<CampaignId>,
     /// The reason.
@@ -66,10 +67,10 @@ pub struct PromotionUnusable {
 impl PromotionUnusable {
     /// The payload of an error, if it is this refusal.
     pub fn of(error: &Error) -> Option<Self> {
-        said(error, codes::PROMOTION_INVALID)
+        payload(error, codes::PROMOTION_INVALID)
     }
 
-    /// The error, with a message for humans.
+    /// The refusal as an error with this message for humans.
     pub fn refusal(&self, message: String) -> Error {
         let mut error = Error::refused(codes::PROMOTION_INVALID, message).with("reason", self.reason);
         if let Some(id) = self.promotion_id {
@@ -83,7 +84,7 @@ impl PromotionUnusable {
 }
 
 /// The payload of an error with this code.
-fn said<T: DeserializeOwned>(error: &Error, code: &str) -> Option<T> {
+fn payload<T: DeserializeOwned>(error: &Error, code: &str) -> Option<T> {
     if error.code() != code {
         return None;
     }
@@ -101,7 +102,7 @@ mod tests {
         let error = Error::from(stock.clone());
         assert_eq!(error.message(), "Not enough in stock: A-1 (3 requested, 1 available).");
         assert_eq!(InsufficientStock::of(&error), Some(stock));
-        assert_eq!(PromotionUnusable::of(&error), None, "it is about something else");
+        assert_eq!(PromotionUnusable::of(&error), None, "the code is another one");
         let unusable = PromotionUnusable {
             promotion_id: None,
             campaign_id: Some(CampaignId(7)),

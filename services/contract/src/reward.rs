@@ -1,4 +1,4 @@
-//! Operations of rewards for other services.
+//! Operations of the reward service for other services, and its events.
 
 use promox_kernel::{Amount, Currency, UserId, fact, facts, json_reply, operation};
 use schemars::JsonSchema;
@@ -6,34 +6,34 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{OrderId, PromotionId};
 
-/// Gets how much of an order a number of a user's points would pay.
+/// Gets the part of an order's total that a user's points would pay.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ValuePoints {
     /// The user.
     pub user_id: UserId,
-    /// How many points the user wants to redeem, at least 1.
+    /// The number of points that the user wants to redeem, at least 1.
     pub points: u32,
-    /// The order's total without them.
+    /// The order's total before points are redeemed.
     pub total: Amount,
     /// The currency.
     pub currency: Currency,
 }
-operation! { ValuePoints => PointsValue, "reward.value_points", internal, "How much of a total points can pay." }
+operation! { ValuePoints => PointsValue, "reward.value_points", internal, "The part of a total that points can pay." }
 
 /// The value of points for an order.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PointsValue {
-    /// How many points the user can spend now.
+    /// The number of points that the user can spend now.
     pub spendable: u32,
-    /// The value of the requested points; zero when they cannot be redeemed.
+    /// The value of the requested points; zero if they cannot be redeemed.
     pub value: Amount,
 }
 json_reply!(PointsValue);
 
-/// Holds points for an order, those that expire first, until the order ends. Repeating it changes nothing. 422
-/// `POINTS_INSUFFICIENT` with `reason` when there are too few.
+/// Holds points for an order until the order ends, starting with those that expire first. Repeating the request changes
+/// nothing. 422 `POINTS_INSUFFICIENT` with `reason` if there are too few points.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HoldPoints {
@@ -46,7 +46,7 @@ pub struct HoldPoints {
 }
 operation! { HoldPoints => (), "reward.hold_points", internal, "Holds points for an order." }
 
-/// Releases an order's points, held or spent, and revokes what it earned, once.
+/// Releases the points that an order holds or has spent, and revokes those that it earned. It has an effect once.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleasePoints {
@@ -55,7 +55,7 @@ pub struct ReleasePoints {
 }
 operation! { ReleasePoints => (), "reward.release_points", internal, "Releases an order's points." }
 
-/// Gets a user's tier; a user without a reward account has the lowest.
+/// Gets a user's tier. A user without a reward account has the lowest tier.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetTier {
@@ -64,16 +64,16 @@ pub struct GetTier {
 }
 operation! { GetTier => TierName, "reward.get_tier", internal, "A user's tier." }
 
-/// A tier by name.
+/// The name of a tier.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TierName {
-    /// `"GOLD"`.
+    /// The name, such as `"GOLD"`.
     pub tier: String,
 }
 json_reply!(TierName);
 
-/// Whether reward offers refer to a promotion, or a redemption waits for its coupon.
+/// Finds out whether reward offers refer to a promotion, or a redemption waits for a coupon of it.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IsPromotionReferencedByOffers {
@@ -85,18 +85,19 @@ operation! {
     "Whether reward offers refer to a promotion."
 }
 
-/// Gets how many points an order will earn, for display: `floor(base × rate × tier multiplier × promotion multiplier)`.
+/// Estimates the points that an order will earn, for display: `floor(base × rate × tier multiplier × promotion
+/// multiplier)`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EstimatePoints {
-    /// The user; guests earn none.
+    /// The user. Guests earn no points.
     pub user_id: UserId,
-    /// The amount paid for goods, without tax, less the points' value.
+    /// The amount paid for goods, without tax and without the value of redeemed points.
     pub base: Amount,
-    /// The promotions' multiplier.
+    /// The multiplier of the order's promotions.
     pub multiplier: Amount,
 }
-operation! { EstimatePoints => PointsEarned, "reward.estimate_points", internal, "How many points an order earns." }
+operation! { EstimatePoints => PointsEarned, "reward.estimate_points", internal, "The points that an order will earn." }
 
 /// The answer to [`EstimatePoints`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -107,10 +108,10 @@ pub struct PointsEarned {
 }
 json_reply!(PointsEarned);
 
-/// Orders and rewards both state for each active order the points redeemed on it.
+/// The audit's name for the check that orders and rewards agree on the points redeemed on each active order.
 pub const SPENT: &str = "points spent on an order = points held by that order";
 
-/// Orders and rewards both state for each confirmed order the points that it earned.
+/// The audit's name for the check that orders and rewards agree on the points that each confirmed order earned.
 pub const EARNED: &str = "points: earned = the points of the order's rule";
 
 /// The data of every event of points.
@@ -119,11 +120,11 @@ pub const EARNED: &str = "points: earned = the points of the order's rule";
 pub struct PointsFact {
     /// The user.
     pub user_id: UserId,
-    /// The number of points, positive.
+    /// The number of points, always positive.
     pub points: i64,
-    /// Their value in money, if any.
+    /// The points' value in money, if they have one.
     pub value: Option<Amount>,
-    /// The reason: `order:7`, `signup`, `achievement:FIRST_ORDER`.
+    /// The reason, such as `order:7`, `signup` or `achievement:FIRST_ORDER`.
     pub reference: String,
 }
 
@@ -132,10 +133,10 @@ facts! { PointsFact in "reward":
     PointsAwarded = "POINTS_AWARDED",
     /// Points were redeemed.
     PointsRedeemed = "POINTS_REDEEMED",
-    /// Points expired, or were forfeited by an erased user.
+    /// Points expired, or were forfeited because the user was erased.
     PointsExpired = "POINTS_EXPIRED",
-    /// Redeemed points were restored: awarded + restored − redeemed − revoked − expired = all balances, including
-    /// pending and held points.
+    /// Redeemed points were restored. Over all events, awarded + restored − redeemed − revoked − expired equals the sum
+    /// of all balances, including pending and held points.
     PointsRestored = "POINTS_RESTORED",
     /// Awarded points were revoked.
     PointsRevoked = "POINTS_REVOKED",
@@ -159,7 +160,7 @@ pub struct TierChanged {
 pub struct AchievementUnlocked {
     /// The user.
     pub user_id: UserId,
-    /// The code.
+    /// The achievement's code.
     pub code: String,
 }
 fact! {

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::payment::PaymentMethod;
 
-/// The withdrawal period in the EU, which most shops elsewhere grant too, in days.
-const RETURN_DAYS: u32 = 14;
+/// The default return period in days: the withdrawal period of the EU, which most shops elsewhere grant too.
+const DEFAULT_RETURN_DAYS: u32 = 14;
 
 /// The tax class that every store has.
 const STANDARD: &str = "STANDARD";
@@ -20,23 +20,23 @@ const STANDARD: &str = "STANDARD";
 pub struct StoreSettings {
     /// The store's name.
     pub name: String,
-    /// The one currency of the store; fixed once there is a price, rate or amount (409 `CURRENCY_FIXED`).
+    /// The store's only currency. It cannot be changed once there is a price, rate or amount (409 `CURRENCY_FIXED`).
     pub currency: Currency,
-    /// The IANA time zone of its days.
+    /// The IANA time zone in which the store's days begin and end.
     pub timezone: String,
-    /// The language of messages.
+    /// The language of messages, such as `"en"`.
     pub locale: String,
     /// The cap on all cart promotions together, in percent of the goods; null for no cap.
     #[serde(deserialize_with = "nullable")]
     #[schemars(required)]
     pub max_discount_percent: Option<Amount>,
-    /// Whether `ada+shop@example.com` counts as the same person as `ada@example.com`: for limits per user,
-    /// `customer.orderCount` and referrals, including earlier counts. No address is refused or changed by it.
+    /// Whether `ada+shop@example.com` counts as the same person as `ada@example.com` for limits per user,
+    /// `customer.orderCount` and referrals, including earlier counts. Addresses are neither refused nor changed.
     pub ignore_plus_tags: bool,
-    /// Days after the last parcel was delivered, or shipped if delivery is unknown, in which an order can be returned:
-    /// the erasure of an account waits for them.
+    /// The number of days in which an order can be returned, counted from the delivery of the last parcel, or from its
+    /// shipment if the delivery is unknown. The erasure of an account waits for them.
     pub return_days: u32,
-    /// Counts changes. If sent with a change, it must be the current version, as with `If-Match`.
+    /// The number of changes. If sent with a change, it must be the current version, as with `If-Match`.
     #[serde(default)]
     pub version: i64,
 }
@@ -51,26 +51,26 @@ impl Default for StoreSettings {
             locale: "en".to_owned(),
             max_discount_percent: None,
             ignore_plus_tags: false,
-            return_days: RETURN_DAYS,
+            return_days: DEFAULT_RETURN_DAYS,
             version: 0,
         }
     }
 }
 
-/// Shipping zones and rates. Without zones shipping is free everywhere.
+/// The shipping zones and rates. Without zones, shipping is free everywhere.
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ShippingSettings {
-    /// The zones; the first that contains the country applies.
+    /// The zones. The first one that contains the country applies.
     pub zones: Vec<Zone>,
-    /// Counts changes. If sent with a change, it must be the current version, as with `If-Match`.
+    /// The number of changes. If sent with a change, it must be the current version, as with `If-Match`.
     #[serde(default)]
     pub version: i64,
 }
 json_reply!(ShippingSettings, etag version);
 
 impl ShippingSettings {
-    /// All amounts.
+    /// All amounts of the settings.
     pub fn amounts(&self) -> impl Iterator<Item = Amount> {
         self.zones.iter().flat_map(|zone| &zone.methods).flat_map(|method| {
             method.amount.into_iter().chain(method.rates.iter().flat_map(|rate| [rate.from, rate.amount]))
@@ -78,13 +78,13 @@ impl ShippingSettings {
     }
 }
 
-/// Countries with the same shipping methods.
+/// A shipping zone: countries with the same shipping methods.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Zone {
-    /// Its name.
+    /// The name of the zone.
     pub name: String,
-    /// ISO 3166-1 alpha-2 codes, in upper or lower case; `*` for all others.
+    /// ISO 3166-1 alpha-2 codes in upper or lower case, or `*` for all other countries.
     #[serde(deserialize_with = "promox_kernel::country::capitals")]
     pub countries: Vec<String>,
     /// The shipping methods of the zone.
@@ -95,14 +95,14 @@ pub struct Zone {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ShippingMethod {
-    /// Its code, `"STANDARD"`.
+    /// The code of the method, such as `"STANDARD"`.
     pub method: String,
-    /// Its name.
+    /// The name of the method.
     pub name: String,
-    /// A flat amount; otherwise `rates`.
+    /// A flat amount; null if `rates` apply.
     #[serde(default)]
     pub amount: Option<Amount>,
-    /// Amounts by threshold: the one with the highest `from` that the goods' total reaches applies.
+    /// Amounts by threshold. The one with the highest `from` that the goods' total reaches applies.
     #[serde(default)]
     pub rates: Vec<ShippingRate>,
 }
@@ -111,13 +111,13 @@ pub struct ShippingMethod {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ShippingRate {
-    /// The lowest goods' total.
+    /// The lowest total of the goods for which the rate applies.
     pub from: Amount,
     /// The cost of shipping.
     pub amount: Amount,
 }
 
-/// Taxes.
+/// The tax settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TaxSettings {
@@ -125,14 +125,14 @@ pub struct TaxSettings {
     pub prices_include_tax: bool,
     /// The tax class of shipping, one of the store's.
     pub shipping_tax_class: String,
-    /// The tax classes of the store, always including STANDARD; null for those that rates name. A class that products
-    /// use cannot be removed (409 `TAX_CLASS_IN_USE` with `uses`).
+    /// The tax classes of the store, always including STANDARD; null for the classes that rates name. A class that
+    /// products use cannot be removed (409 `TAX_CLASS_IN_USE` with `uses`).
     #[serde(deserialize_with = "nullable")]
     #[schemars(required)]
     pub classes: Option<Vec<String>>,
-    /// The rates.
+    /// The tax rates.
     pub rates: Vec<TaxRate>,
-    /// Counts changes. If sent with a change, it must be the current version, as with `If-Match`.
+    /// The number of changes. If sent with a change, it must be the current version, as with `If-Match`.
     #[serde(default)]
     pub version: i64,
 }
@@ -154,48 +154,48 @@ impl Default for TaxSettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TaxRate {
-    /// ISO 3166-1 alpha-2, in upper or lower case.
+    /// The ISO 3166-1 alpha-2 code of the country, in upper or lower case.
     #[serde(deserialize_with = "promox_kernel::country::capital")]
     pub country: String,
-    /// An ISO 3166-2 code, `CA` or `US-CA`, or the region's name; stored as the code without the country. Null for the
-    /// whole country; a region's rate takes precedence over its country's.
+    /// The region as an ISO 3166-2 code, such as `CA` or `US-CA`, or by name. It is stored as the code without the
+    /// country. Null for the whole country. A region's rate takes precedence over its country's.
     #[serde(default)]
     pub region: Option<String>,
-    /// The tax class, `"STANDARD"`.
+    /// The tax class, such as `"STANDARD"`.
     pub tax_class: String,
-    /// The rate in percent, 0 to 100, at most 4 decimals.
+    /// The rate in percent, from 0 to 100, with at most 4 decimals.
     pub percent: Amount,
 }
 
 impl TaxSettings {
-    /// The store's tax classes: STANDARD, and the listed ones, else those that rates name.
+    /// The store's tax classes: STANDARD and the listed classes, or, without a list, those that rates name.
     pub fn class_names(&self) -> BTreeSet<&str> {
         let named = self.rates.iter().map(|rate| rate.tax_class.as_str()).filter(|_| self.classes.is_none());
         let listed = self.classes.iter().flatten().map(String::as_str);
         named.chain(listed).chain([STANDARD]).collect()
     }
 
-    /// Whether goods may have a class.
+    /// Whether goods may have this tax class.
     pub fn has_class(&self, class: &str) -> bool {
         let named = || self.rates.iter().any(|rate| rate.tax_class == class);
         class == STANDARD || self.classes.as_ref().map_or_else(named, |listed| listed.iter().any(|name| name == class))
     }
 
-    /// Whether a country has rates by region: an address in it needs a region.
+    /// Whether a country has rates by region, so that an address in it needs a region.
     pub fn is_by_region(&self, country: &str) -> bool {
         self.rates.iter().any(|rate| rate.country == country && rate.region.is_some())
     }
 }
 
-/// Payment methods.
+/// The payment settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentSettings {
     /// The enabled payment methods. `CARD` also needs a provider that is enabled in the configuration
-    /// (`payment.sandbox` for test money): without one, cards are refused. Orders placed while a method was enabled can
-    /// be captured, voided and refunded afterwards.
+    /// (`payment.sandbox` for test payments); without one, cards are refused. The payments of orders that were placed
+    /// while a method was enabled can still be captured, voided and refunded after it is disabled.
     pub methods: Vec<PaymentMethod>,
-    /// Counts changes. If sent with a change, it must be the current version, as with `If-Match`.
+    /// The number of changes. If sent with a change, it must be the current version, as with `If-Match`.
     #[serde(default)]
     pub version: i64,
 }
@@ -207,16 +207,16 @@ impl Default for PaymentSettings {
     }
 }
 
-/// All settings at one epoch, which every change increments.
+/// All settings at one epoch. Every change increments the epoch.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Settings {
     /// The store's own settings.
     pub store: StoreSettings,
-    /// Shipping.
+    /// The shipping settings.
     pub shipping: ShippingSettings,
-    /// Taxes.
+    /// The tax settings.
     pub taxes: TaxSettings,
-    /// Payment methods.
+    /// The payment settings.
     pub payments: PaymentSettings,
 }

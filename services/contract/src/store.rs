@@ -1,4 +1,4 @@
-//! Operations of the store's settings for other services.
+//! Operations of the store service for other services: the store's settings and its currency.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -24,11 +24,11 @@ operation! { GetStoreProfile => StoreProfile, "store.profile", internal, "The st
 pub struct StoreProfile {
     /// The store's name.
     pub name: String,
-    /// The one currency of the store.
+    /// The store's only currency.
     pub currency: Currency,
-    /// The IANA time zone of its days.
+    /// The IANA time zone in which the store's days begin and end.
     pub timezone: String,
-    /// The language of messages, `"en"`.
+    /// The language of messages, such as `"en"`.
     pub locale: String,
     /// Whether addresses that differ only in a plus tag count as the same person.
     #[serde(default)]
@@ -37,8 +37,8 @@ pub struct StoreProfile {
 json_reply!(StoreProfile);
 
 impl Settings {
-    /// The settings that other services rely on.
-    pub fn facts(&self) -> StoreProfile {
+    /// The settings as a [`StoreProfile`].
+    pub fn profile(&self) -> StoreProfile {
         let store = &self.store;
         StoreProfile {
             name: store.name.clone(),
@@ -50,11 +50,11 @@ impl Settings {
     }
 }
 
-/// Gets all settings, unless the caller has those of the current epoch.
+/// Gets all settings, unless the caller already has those of the current epoch.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetCurrentSettings {
-    /// The epoch of the caller's settings; null for none. Use [`SettingsCache`].
+    /// The epoch of the caller's settings; null if it has none. Use [`SettingsCache`].
     pub known_epoch: Option<i64>,
 }
 operation! {
@@ -68,25 +68,25 @@ operation! {
 pub struct SettingsSnapshot {
     /// The epoch of the settings.
     pub epoch: i64,
-    /// The settings; null when the caller's are current.
+    /// The settings; null if the caller's are current.
     pub changed: Option<Settings>,
 }
 json_reply!(SettingsSnapshot);
 
-/// The settings in the memory of a service, refreshed whenever they are read.
+/// A service's copy of the settings in memory. Each read checks that it is current.
 #[derive(Debug, Default)]
 pub struct SettingsCache(RwLock<Option<(i64, Arc<Settings>)>>);
 
 impl SettingsCache {
     /// The current settings.
     pub async fn get(&self, cx: &Cx) -> Result<Arc<Settings>, Error> {
-        let known = self.0.read().clone();
-        let asked = GetCurrentSettings { known_epoch: known.as_ref().map(|(epoch, _)| *epoch) };
-        let answer = cx.call(asked).await?;
-        match (answer.changed, known) {
+        let cached = self.0.read().clone();
+        let request = GetCurrentSettings { known_epoch: cached.as_ref().map(|(epoch, _)| *epoch) };
+        let snapshot = cx.call(request).await?;
+        match (snapshot.changed, cached) {
             (Some(changed), _) => {
                 let settings = Arc::new(changed);
-                *self.0.write() = Some((answer.epoch, settings.clone()));
+                *self.0.write() = Some((snapshot.epoch, settings.clone()));
                 Ok(settings)
             }
             (None, Some((_, settings))) => Ok(settings),
@@ -104,7 +104,7 @@ operation! {
     "The payment methods that are enabled."
 }
 
-/// The payment methods that the store has enabled, whether or not there is a provider for them.
+/// The payment methods that the store has enabled, even those without a provider.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EnabledMethods {
@@ -113,26 +113,26 @@ pub struct EnabledMethods {
 }
 json_reply!(EnabledMethods);
 
-/// Gets the store's tax classes, and the regions with their own tax rates.
+/// Gets the store's tax classes and the regions that have their own tax rates.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetStoreTaxes {}
 operation! { GetStoreTaxes => StoreTaxes, "store.taxes", internal, "The store's tax classes and taxed regions." }
 
-/// The store's tax classes, and the regions with their own tax rates.
+/// The store's tax classes and the regions that have their own tax rates.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StoreTaxes {
-    /// The classes that goods may have.
+    /// The tax classes that goods may have.
     pub classes: Vec<String>,
-    /// Regions with rates of their own, by country: ISO 3166-2 codes without the country.
+    /// By country, the regions with their own rates: ISO 3166-2 codes without the country prefix.
     pub regions: BTreeMap<String, Vec<String>>,
 }
 json_reply!(StoreTaxes);
 
 impl TaxSettings {
-    /// The settings that other services rely on.
-    pub fn facts(&self) -> StoreTaxes {
+    /// The settings as [`StoreTaxes`].
+    pub fn store_taxes(&self) -> StoreTaxes {
         let mut regions: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for rate in &self.rates {
             if let Some(region) = &rate.region {
@@ -144,20 +144,20 @@ impl TaxSettings {
 }
 
 impl StoreTaxes {
-    /// The region of an address as tax rates name it. In a country with regional rates, an unknown region is an error
-    /// with a message; elsewhere it is kept as written.
+    /// The region of an address as tax rates name it. In a country with regional rates, an unknown region is an error,
+    /// which is a message for humans. In other countries the text is returned unchanged.
     pub fn region(&self, country: &str, text: &str) -> Result<String, String> {
         let Some(taxed) = self.regions.get(country) else { return Ok(text.to_owned()) };
-        let meant = region::meant(country, text);
-        match meant.iter().find(|code| taxed.iter().any(|known| known.as_str() == **code)) {
+        let matching = region::matching(country, text);
+        match matching.iter().find(|code| taxed.iter().any(|known| known.as_str() == **code)) {
             Some(code) => Ok((*code).to_owned()),
             None => region::region(country, text),
         }
     }
 }
 
-/// Locks the store's currency while amounts are written. 409 `CURRENCY_CHANGED` when it is no longer the given one. Use
-/// [`write_amounts`].
+/// Locks the store's currency while amounts are written. 409 `CURRENCY_CHANGED` if it is no longer the given one. Use
+/// [`write_amounts`] instead of calling this directly.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LockCurrency {
@@ -173,12 +173,12 @@ operation! {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CurrencyLock {
-    /// Whether the lock must be settled; not once amounts were written before.
+    /// Whether the lock must be settled. It need not if amounts were written before.
     pub pending: bool,
 }
 json_reply!(CurrencyLock);
 
-/// Settles a currency lock: if amounts were written, the currency is fixed permanently.
+/// Settles a currency lock. If amounts were written, the currency is fixed permanently.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SettleCurrencyLock {
@@ -190,28 +190,28 @@ operation! {
     "Reports the outcome of a currency lock."
 }
 
-/// Does work that writes amounts in `currency`, which cannot change in the meantime. `written` says whether a result
-/// wrote any. An error fixes nothing.
+/// Does work that writes amounts in `currency`, and locks the store's currency meanwhile. `written` tells from the
+/// result whether amounts were written; if so, the currency is fixed permanently.
 pub async fn write_amounts<T>(
     cx: &Cx,
     currency: Currency,
     work: impl Future<Output = Result<T, Error>>,
     written: impl FnOnce(&Result<T, Error>) -> bool,
 ) -> Result<T, Error> {
-    let own = cx.elevated();
-    let CurrencyLock { pending } = own.call(LockCurrency { currency }).await?;
-    let done = work.await;
+    let system = cx.elevated();
+    let CurrencyLock { pending } = system.call(LockCurrency { currency }).await?;
+    let result = work.await;
     if pending {
-        let written = written(&done);
-        // A lock that is never settled counts as written after the next start, which is the safe side.
-        drop(own.call(SettleCurrencyLock { written }).await);
+        let written = written(&result);
+        // If this fails, the lock counts as written after the next start, which is safe.
+        drop(system.call(SettleCurrencyLock { written }).await);
     }
-    done
+    result
 }
 
-/// The auditor compares what services rely on with the store's settings: the currency of their rows.
+/// The audit's name for the check that amounts in the rows of services are in the store's currency.
 pub const IN_CURRENCY: &str = "store: amounts are in its currency";
-/// Decimal digits of amounts without a currency of their own.
+/// The audit's name for the check that amounts have no more digits than the store's currency.
 pub const IN_DIGITS: &str = "store: no amount has more digits than its currency";
-/// The tax classes of products.
+/// The audit's name for the check that the tax classes of products are classes of the store.
 pub const TAX_CLASSES: &str = "product: its tax class is one of the store's";

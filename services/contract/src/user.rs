@@ -7,20 +7,19 @@ use promox_kernel::{Email, Principal, Timestamp, UserId, fact, json_reply, opera
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Authenticates an access token. A token that is malformed, expired or of an ended session is refused as
-/// unauthenticated.
+/// Authenticates an access token. 401 if the token is malformed or expired, or if its session has ended.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Authenticate {
     /// The token from the `Bearer` header.
     pub token: String,
-    /// Whether the login that requested its account's erasure is accepted too.
+    /// Whether a login that requested the erasure of its account is accepted too.
     #[serde(default)]
     pub leaving: bool,
 }
 operation! { Authenticate => Authenticated, "user.authenticate", internal, "The user who holds an access token." }
 
-/// The holder of the token.
+/// The holder of an access token.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Authenticated {
@@ -28,19 +27,19 @@ pub struct Authenticated {
     pub user: UserId,
     /// The session.
     pub session: i64,
-    /// The permissions of all roles of the account, `resource:action`.
+    /// The permissions of all roles of the account, named `resource:action`.
     pub permissions: Arc<BTreeSet<String>>,
 }
 json_reply!(Authenticated);
 
 impl Authenticated {
-    /// The caller, for operations.
+    /// The holder as the caller of operations.
     pub fn principal(self) -> Principal {
         Principal::User { id: self.user, session: self.session, permissions: self.permissions }
     }
 }
 
-/// Gets the data of users for messages and pricing. Unknown and erased ones are left out.
+/// Gets the data of users for messages and pricing. Unknown and erased users are left out.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DescribeUsers {
@@ -53,18 +52,18 @@ operation! { DescribeUsers => UserDescriptions, "user.describe", internal, "Name
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UserDescriptions {
-    /// Those found.
+    /// The users found.
     pub items: Vec<UserDescription>,
 }
 json_reply!(UserDescriptions);
 
-/// A user, as other services see one.
+/// The data of a user for other services.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UserDescription {
     /// The account.
     pub id: UserId,
-    /// The address.
+    /// The e-mail address.
     pub email: Email,
     /// The name, if given.
     pub name: Option<String>,
@@ -74,13 +73,13 @@ pub struct UserDescription {
     pub attributes: BTreeMap<String, String>,
 }
 
-/// Finds the accounts with one of these addresses, at most 1,000.
+/// Finds the accounts with one of these e-mail addresses, at most 1,000.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FindAccounts {
     /// The addresses.
     pub emails: Vec<Email>,
-    /// Whether accounts whose addresses differ only in plus tags match too.
+    /// Whether accounts whose addresses differ only in a plus tag match too.
     pub ignore_plus_tags: bool,
 }
 operation! { FindAccounts => AccountIds, "user.find_accounts", internal, "The accounts with an e-mail address." }
@@ -94,13 +93,13 @@ pub struct AccountIds {
 }
 json_reply!(AccountIds);
 
-/// Lists users by birthday, some accounts at a time.
+/// Lists users by birthday, in pages of the accounts examined.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListBirthdays {
-    /// The days, `MM-DD`.
+    /// The birthdays, as `MM-DD`.
     pub days: Vec<String>,
-    /// Only accounts after this one; null to start.
+    /// Only accounts after this one; null for the first page.
     pub after: Option<UserId>,
 }
 operation! { ListBirthdays => BirthdayPage, "user.list_birthdays", internal, "Users by birthday." }
@@ -109,9 +108,9 @@ operation! { ListBirthdays => BirthdayPage, "user.list_birthdays", internal, "Us
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BirthdayPage {
-    /// Matches among the accounts examined.
+    /// The matches among the accounts examined.
     pub user_ids: Vec<UserId>,
-    /// The last account examined, when there are more.
+    /// The last account examined; null if there are no more.
     pub next: Option<UserId>,
 }
 json_reply!(BirthdayPage);
@@ -124,12 +123,12 @@ pub struct UserRegistered {
     pub user_id: UserId,
     /// The referral code used.
     pub referral_code: Option<String>,
-    /// The referrer, when the code is an account's.
+    /// The referrer, if the code belongs to an account.
     #[serde(default)]
     pub referrer: Option<UserId>,
 }
 
-/// An account was erased: every service removes the person's data and keeps the books.
+/// An account was erased. Every service removes the person's data and keeps the financial records.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UserErased {
@@ -141,25 +140,25 @@ fact! {
     UserErased = "USER_ERASED" in "user",
 }
 
-/// Gets the permissions of the node's operations, so that an administrator has them all.
+/// Gets the permissions that the node's operations require, so that an administrator has them all.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetNodePermissions {}
 operation! {
     GetNodePermissions => PermissionNames, "node.permissions", internal,
-    "Registers the permissions of operations."
+    "The permissions that operations require."
 }
 
 /// The answer to [`GetNodePermissions`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PermissionNames {
-    /// `resource:action` names.
+    /// The permissions, named `resource:action`.
     pub names: BTreeSet<String>,
 }
 json_reply!(PermissionNames);
 
-/// Gets all data that a service holds about a user, for the user's export. There is one operation per service.
+/// Declares one operation per service that gets all data the service holds about a user, for the user's export.
 macro_rules! export_operation {
     ($($(#[$meta:meta])* $name:ident = $op:literal),+ $(,)?) => {$(
         $(#[$meta])*
@@ -173,15 +172,15 @@ macro_rules! export_operation {
     )+};
 }
 export_operation! {
-    /// The order service's export.
+    /// Gets the data that the order service holds about a user.
     ExportOrders = "order.export_personal",
-    /// The payment service's export.
+    /// Gets the data that the payment service holds about a user.
     ExportPayments = "payment.export_personal",
-    /// The cart service's export.
+    /// Gets the data that the cart service holds about a user.
     ExportCarts = "cart.export_personal",
-    /// The notification service's export.
+    /// Gets the data that the notification service holds about a user.
     ExportNotifications = "notification.export_personal",
-    /// The reward service's export.
+    /// Gets the data that the reward service holds about a user.
     ExportRewards = "reward.export_personal",
 }
 

@@ -1,4 +1,4 @@
-//! Customers as facts for conditions.
+//! The data of customers as facts for conditions.
 
 use promox_kernel::{Currency, Email};
 
@@ -7,12 +7,12 @@ use super::holds::{Actual, Facts};
 use super::test::Leaf;
 use crate::promotion::Customer;
 
-/// A customer, for conditions with amounts in a currency.
+/// The facts about a customer, with amounts in a currency.
 #[derive(Clone, Copy, Debug)]
 pub struct CustomerFacts<'a> {
     /// The customer.
     pub customer: &'a Customer,
-    /// The currency of the customer's spending, and of the conditions.
+    /// The currency of the customer's spending and of the conditions' amounts.
     pub currency: Currency,
 }
 
@@ -38,7 +38,7 @@ impl<'a> CustomerFacts<'a> {
     }
 }
 
-/// Only customer fields are known here.
+/// Only fields of the customer have values.
 impl Facts<()> for CustomerFacts<'_> {
     fn actual<'f>(&'f self, leaf: &'f Leaf<()>) -> Actual<'f> {
         match &leaf.field {

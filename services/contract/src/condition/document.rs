@@ -1,7 +1,7 @@
-//! Condition documents: their form in JSON and in tables.
+//! Condition documents: the form of conditions in JSON and in tables.
 //!
-//! They are flat structs with only optional members, so that every fault is found and reported with a pointer when a
-//! document is parsed, and unknown members are not ignored.
+//! Documents are flat structs of optional members, so that parsing can report every fault with a pointer. Unknown
+//! members are faults too.
 
 use std::collections::BTreeMap;
 
@@ -28,12 +28,12 @@ text_enum! {
 }
 
 impl Operator {
-    /// Whether it is an ordering comparison.
+    /// Whether the operator compares the order of two values.
     pub fn is_order(self) -> bool {
         matches!(self, Self::Lt | Self::Lte | Self::Gt | Self::Gte)
     }
 
-    /// Whether it tests membership in a list.
+    /// Whether the operator tests membership in a list.
     pub fn is_membership(self) -> bool {
         matches!(self, Self::In | Self::NotIn)
     }
@@ -43,16 +43,16 @@ impl Operator {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// All of these.
+    /// Conditions that must all hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all: Option<Vec<Condition>>,
-    /// At least one of these.
+    /// Conditions of which at least one must hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub any: Option<Vec<Condition>>,
-    /// The negation of this.
+    /// A condition that must not hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not: Option<Box<Condition>>,
-    /// The field, `"cart.subtotal"`; a segment uses `customer.…` only.
+    /// The field, such as `"cart.subtotal"`. A segment may use `customer.…` fields only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
     /// The operator.
@@ -67,40 +67,41 @@ pub struct Condition {
 }
 
 impl Condition {
-    /// Whether it compares a field with a text anywhere.
+    /// Whether the condition, or one nested in it, compares a field with a text.
     pub fn names(&self, field: &str, text: &str) -> bool {
-        let says = |value: &Value| match value {
+        let contains = |value: &Value| match value {
             Value::String(one) => one == text,
             Value::Array(many) => many.iter().any(|one| one.as_str() == Some(text)),
             _ => false,
         };
-        let here = self.field.as_deref() == Some(field) && self.value.as_ref().is_some_and(says);
-        let mut within = self.all.iter().flatten().chain(self.any.iter().flatten()).chain(self.not.as_deref());
-        here || within.any(|condition| condition.names(field, text))
+        let here = self.field.as_deref() == Some(field) && self.value.as_ref().is_some_and(contains);
+        let mut nested = self.all.iter().flatten().chain(self.any.iter().flatten()).chain(self.not.as_deref());
+        here || nested.any(|condition| condition.names(field, text))
     }
 
-    /// Whether it refers to a category anywhere.
+    /// Whether the condition, or one nested in it, refers to a category.
     pub fn names_category(&self, id: i64) -> bool {
         let here = self.items.as_ref().is_some_and(|items| items.names_category(id));
-        let mut within = self.all.iter().flatten().chain(self.any.iter().flatten()).chain(self.not.as_deref());
-        here || within.any(|condition| condition.names_category(id))
+        let mut nested = self.all.iter().flatten().chain(self.any.iter().flatten()).chain(self.not.as_deref());
+        here || nested.any(|condition| condition.names_category(id))
     }
 
-    /// Replaces a category wherever it refers to it.
+    /// Replaces a category in the condition and in those nested in it.
     pub fn replace_category(&mut self, id: i64, by: i64) {
         if let Some(items) = &mut self.items {
             items.replace_category(id, by);
         }
-        let parts = self.all.iter_mut().flatten().chain(self.any.iter_mut().flatten()).chain(self.not.as_deref_mut());
-        parts.for_each(|condition| condition.replace_category(id, by));
+        let nested = self.all.iter_mut().flatten().chain(self.any.iter_mut().flatten()).chain(self.not.as_deref_mut());
+        nested.for_each(|condition| condition.replace_category(id, by));
     }
 }
 
-/// A filter of lines: members of a list are alternatives, keys must all match. An empty filter matches every line.
+/// A filter of lines. The elements of a list are alternatives, while all members must match. An empty filter matches
+/// every line.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ItemFilter {
-    /// Any of these SKUs.
+    /// Lines of any of these SKUs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skus: Option<Vec<Sku>>,
     /// Variants of any of these products.
@@ -118,32 +119,32 @@ pub struct ItemFilter {
     /// Units with at most this price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_price: Option<Amount>,
-    /// Excludes lines with a price rule applied.
+    /// Whether lines to which a price rule applies are excluded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exclude_discounted: Option<bool>,
-    /// Excludes lines that match this filter.
+    /// A filter for lines that are excluded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exclude: Option<Box<ItemFilter>>,
 }
 
 impl ItemFilter {
-    /// Whether it names this category itself, not an ancestor or descendant, also in what it excludes.
+    /// Whether the filter or its `exclude` filter names this very category, not an ancestor or descendant of it.
     pub fn names_category(&self, id: i64) -> bool {
         self.categories.as_ref().is_some_and(|categories| categories.contains(&id))
             || self.exclude.as_ref().is_some_and(|exclude| exclude.names_category(id))
     }
 
-    /// Replaces a category, in what is excluded too; one that is named already is not named twice.
+    /// Replaces a category in the filter and its `exclude` filter, without duplicates.
     pub fn replace_category(&mut self, id: i64, by: i64) {
         if let Some(categories) = &mut self.categories
-            && let Some(place) = categories.iter().position(|named| *named == id)
+            && let Some(place) = categories.iter().position(|category| *category == id)
         {
             if categories.contains(&by) {
                 categories.remove(place);
-            } else if let Some(named) = categories.get_mut(place) {
-                *named = by;
+            } else if let Some(category) = categories.get_mut(place) {
+                *category = by;
             }
-            categories.retain(|named| *named != id);
+            categories.retain(|category| *category != id);
         }
         if let Some(exclude) = &mut self.exclude {
             exclude.replace_category(id, by);
@@ -155,9 +156,9 @@ impl ItemFilter {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum OneOrMany {
-    /// This one.
+    /// This text.
     One(String),
-    /// Any of these.
+    /// Any of these texts.
     Many(Vec<String>),
 }
 

@@ -1,10 +1,10 @@
-//! The fields of conditions, their types, and where each is available.
+//! The fields of conditions, with their types and the subjects that have them.
 
 use std::borrow::Cow;
 
 use super::document::Operator;
 
-/// A field.
+/// A field of a condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Field {
     /// `cart.subtotal`.
@@ -62,7 +62,7 @@ pub enum CustomerField {
     Attribute(String),
 }
 
-/// The type of a field's values, which decides how they compare.
+/// The type of a field's values, which determines the valid operators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueType {
     /// An amount of money.
@@ -71,11 +71,11 @@ pub enum ValueType {
     Count,
     /// A text.
     Text,
-    /// Texts.
+    /// A list of texts.
     List,
     /// A boolean.
     Flag,
-    /// A text that may be a number.
+    /// A text that may contain a number.
     Attribute,
     /// A day of the week.
     Weekday,
@@ -83,12 +83,12 @@ pub enum ValueType {
     Hour,
 }
 
-/// The subject of a condition, which decides the fields it may use.
+/// The subject of a condition, which determines the fields that the condition may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// A cart with its buyer and the time.
     Cart,
-    /// A catalog price, before there is a cart.
+    /// A catalog price, outside any cart.
     Shelf,
     /// A customer, for membership in a segment.
     Customer,
@@ -108,7 +108,7 @@ impl ValueType {
         }
     }
 
-    /// Whether its values are whole numbers; money counts in minor units.
+    /// Whether the values are whole numbers. Money is counted in minor units.
     pub fn is_number(self) -> bool {
         matches!(self, Self::Money | Self::Count | Self::Hour)
     }
@@ -140,7 +140,7 @@ const NAMED: [(&str, Field); 21] = [
 ];
 
 impl Field {
-    /// The field with a name.
+    /// The field with this name; `None` if there is none.
     pub fn parse(name: &str) -> Option<Self> {
         let attribute = |prefix| name.strip_prefix(prefix).filter(|rest: &&str| !rest.is_empty()).map(str::to_owned);
         if let Some(attribute) = attribute("customer.attributes.") {
@@ -152,7 +152,7 @@ impl Field {
         NAMED.into_iter().find(|(known, _)| *known == name).map(|(_, field)| field)
     }
 
-    /// The type of its values.
+    /// The type of the field's values.
     pub fn value_type(&self) -> ValueType {
         match self {
             Self::Customer(field) => field.value_type(),
@@ -167,29 +167,30 @@ impl Field {
         }
     }
 
-    /// Whether it is about the buyer: an unmet condition then makes the buyer not eligible.
+    /// Whether the field is about the buyer. If its condition is not met, the buyer is not eligible.
     pub fn is_of_customer(&self) -> bool {
         matches!(self, Self::Customer(_))
     }
 
-    /// Whether it is about the cart's goods as a whole.
+    /// Whether the field is about the cart's goods as a whole.
     pub fn is_of_goods(&self) -> bool {
         matches!(self, Self::CartSubtotal | Self::CartQuantity | Self::CartLines)
     }
 
-    /// Whether it is about lines.
+    /// Whether the field is about lines.
     pub fn is_of_items(&self) -> bool {
         matches!(self, Self::ItemsSubtotal | Self::ItemsQuantity | Self::ItemsMaxLineQuantity)
     }
 
-    /// Whether an unmet condition may be shown with its value. Values that name other people or internal segments may
-    /// not.
+    /// Whether a buyer may be shown the value that a condition on this field requires. Values that name other people or
+    /// internal segments may not be shown.
     pub fn may_be_shown(&self) -> bool {
         use CustomerField::{Attribute, Email, Id, Segments};
         !matches!(self, Self::Customer(Id | Email | Segments | Attribute(_)))
     }
 
-    /// A text in the form in which this field compares: addresses without case, codes in upper case.
+    /// The form of a text in which this field compares: addresses in lower case, country and currency codes in upper
+    /// case.
     pub fn fold<'t>(&self, text: &'t str) -> Cow<'t, str> {
         match self {
             Self::Customer(CustomerField::Email) => text.to_lowercase().into(),
@@ -213,7 +214,7 @@ impl CustomerField {
 }
 
 impl Subject {
-    /// Whether the subject has a field, else a message why not.
+    /// Checks that the subject has a field. The error is a message for humans.
     pub(super) fn check(self, field: &Field, name: &str) -> Result<(), String> {
         match (self, field) {
             (Self::Customer, Field::Customer(CustomerField::Segments)) => {
@@ -226,7 +227,7 @@ impl Subject {
                 Err("a condition on catalog prices may use customer, channel and time fields only".to_owned())
             }
             (Self::Customer, _) => {
-                Err(format!("\"{name}\" is not a customer field: a segment uses customer.… fields only"))
+                Err(format!("\"{name}\" is not a customer field; a segment may use customer.… fields only"))
             }
         }
     }

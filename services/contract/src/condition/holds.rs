@@ -14,11 +14,11 @@ pub enum Actual<'a> {
     Number(i64),
     /// A text.
     Text(&'a str),
-    /// Texts.
+    /// A list of texts.
     Texts(&'a [String]),
     /// A boolean.
     Flag(bool),
-    /// Unknown, and so unequal to everything.
+    /// An unknown value, which is unequal to everything.
     Unknown,
 }
 

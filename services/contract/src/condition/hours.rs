@@ -1,4 +1,4 @@
-//! Hours of the week: the form of a schedule, and the minutes it covers.
+//! Opening hours of the week: the form of a schedule, and the minutes that it covers.
 
 use jiff::civil::Weekday;
 use promox_kernel::FieldError;
@@ -7,31 +7,31 @@ use serde::{Deserialize, Serialize};
 
 /// The names of the days, Monday first.
 pub const DAYS: [&str; 7] = ["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"];
-/// Minutes per day.
-const DAY: u32 = 24 * 60;
+/// The minutes of a day.
+const MINUTES_PER_DAY: u32 = 24 * 60;
 
-/// Hours of the week.
+/// Opening hours of the week.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Schedule {
     /// The days on which the hours begin, `MON` to `SUN`; every day by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub days: Option<Vec<String>>,
-    /// When they begin, `17:00`; midnight by default.
+    /// The time at which the hours begin, such as `17:00`; midnight by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// When they end, `22:00`, exclusive; the next midnight, `24:00`, by default. If before `from`, it is on the next
-    /// day.
+    /// The time at which the hours end, exclusive, such as `22:00`; the next midnight, `24:00`, by default. A time
+    /// before `from` is on the next day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
 }
 
-/// Monday 0 to Sunday 6.
+/// The index of a day of the week: 0 for Monday to 6 for Sunday.
 pub fn weekday(day: Weekday) -> usize {
     usize::from(day.to_monday_zero_offset().unsigned_abs())
 }
 
-/// Hours of the week in minutes from midnight. `to` at or before `from` is on the next day.
+/// Opening hours of the week, in minutes from midnight. If `to` is at or before `from`, it is on the next day.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hours {
     days: [bool; 7],
@@ -40,9 +40,9 @@ pub(super) struct Hours {
 }
 
 impl Hours {
-    /// Parses a schedule; faults are collected with their pointers below `at`.
+    /// Parses a schedule. Faults are added to `faults` with pointers below `at`.
     pub(super) fn read(schedule: &Schedule, at: &str, faults: &mut Vec<FieldError>) -> Option<Self> {
-        let known = faults.len();
+        let faults_before = faults.len();
         let mut fault = |pointer: &str, detail: &str| faults.push(FieldError::new(format!("{at}{pointer}"), detail));
         let mut days = [schedule.days.is_none(); 7];
         for (i, name) in schedule.days.iter().flatten().enumerate() {
@@ -56,35 +56,37 @@ impl Hours {
         }
         let from = minute(schedule.from.as_deref().unwrap_or("00:00"));
         let to = minute(schedule.to.as_deref().unwrap_or("24:00"));
-        if from.is_none_or(|from| from == DAY) {
+        if from.is_none_or(|from| from == MINUTES_PER_DAY) {
             fault("/from", "must be a time of day such as 17:00");
         }
         if to.is_none() {
-            fault("/to", "must be a time of day such as 22:00, or 24:00 for its end");
+            fault("/to", "must be a time of day such as 22:00, or 24:00 for the end of the day");
         }
         if from.is_some() && from == to {
-            fault("/to", "must end after it starts");
+            fault("/to", "must differ from the start time");
         }
-        (faults.len() == known).then_some(Self { days, from: from?, to: to? })
+        (faults.len() == faults_before).then_some(Self { days, from: from?, to: to? })
     }
 
     /// Whether a minute of a day (Monday is 0) is within the hours.
     pub(super) fn contain(&self, day: usize, minute: u32) -> bool {
         if self.from < self.to {
-            return self.on(day) && (self.from..self.to).contains(&minute);
+            return self.begins_on(day) && (self.from..self.to).contains(&minute);
         }
-        (self.on(day) && minute >= self.from) || (self.on(day + 6) && minute < self.to)
+        (self.begins_on(day) && minute >= self.from) || (self.begins_on(day + 6) && minute < self.to)
     }
 
-    fn on(&self, day: usize) -> bool {
+    /// Whether the hours begin on a day; 7 is Monday again.
+    fn begins_on(&self, day: usize) -> bool {
         self.days.get(day % 7).copied().unwrap_or(false)
     }
 }
 
-/// Minutes from midnight of `"17:00"`.
+/// Parses a time such as `"17:00"` into minutes from midnight.
 fn minute(text: &str) -> Option<u32> {
     let (hour, minute) = text.split_once(':')?;
-    let two = |text: &str| (text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok());
-    let (hour, minute): (u32, u32) = (two(hour)??, two(minute)??);
-    (minute < 60 && hour * 60 + minute <= DAY).then_some(hour * 60 + minute)
+    let two_digits =
+        |text: &str| (text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok());
+    let (hour, minute): (u32, u32) = (two_digits(hour)??, two_digits(minute)??);
+    (minute < 60 && hour * 60 + minute <= MINUTES_PER_DAY).then_some(hour * 60 + minute)
 }

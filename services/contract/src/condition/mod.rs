@@ -1,11 +1,12 @@
-//! Conditions and schedules: the language in which promotions state when they apply, and segments their members.
+//! Conditions and schedules: the language in which promotions define when they apply, and segments define their
+//! members.
 //!
 //! A [`Condition`] is the document. [`Test::read`] validates it for its [`Subject`] and reports every fault;
-//! [`Test::holds`] evaluates it against [`Facts`]. A [`Schedule`] likewise becomes a [`Timetable`]. All of it is pure,
-//! and the only place that knows fields, operators and which go together.
+//! [`Test::holds`] evaluates it against [`Facts`]. Likewise, a [`Schedule`] becomes a [`Timetable`]. This module does
+//! no I/O, and nothing else knows which fields and operators exist and can be combined.
 //!
-//! Unknown values (a guest's account, an attribute that is not set) are unequal to everything: only `NE` and `NOT_IN`
-//! hold for them.
+//! Unknown values, such as a guest's account or an attribute that is not set, are unequal to everything: only `NE` and
+//! `NOT_IN` hold for them.
 
 mod customer;
 mod document;

@@ -1,4 +1,4 @@
-//! Parsing of conditions: every member is validated, every fault reported.
+//! Parsing of conditions: every member is validated and every fault is reported.
 
 use promox_kernel::{Amount, Currency, FieldError};
 use rust_decimal::Decimal;
@@ -11,16 +11,16 @@ use super::field::{Field, Subject, ValueType};
 use super::hours::DAYS;
 use super::test::{Leaf, Test, Wanted};
 
-/// Maximum nesting of `all`, `any` and `not`.
-const DEEPEST: usize = 8;
-/// Maximum comparisons of a condition, including nested ones.
+/// The maximum nesting depth of `all`, `any` and `not`.
+const MAX_DEPTH: usize = 8;
+/// The maximum number of comparisons of a condition, including nested ones.
 const MAX_COMPARISONS: usize = 200;
-/// Maximum members of a list value.
+/// The maximum number of elements of a list value.
 const MAX_MEMBERS: usize = 1_000;
 
 /// The parsed form of a line filter.
 pub trait Lines: Sized {
-    /// Parses the filter at a pointer; none means every line; faults are collected.
+    /// Parses the filter at a pointer and adds its faults to `faults`. No filter means every line.
     fn read_filter(
         filter: Option<&ItemFilter>,
         pointer: &str,
@@ -29,13 +29,13 @@ pub trait Lines: Sized {
     ) -> Self;
 }
 
-/// Without lines no field takes a filter, so any filter has been refused already.
+/// Where there are no lines, no field accepts a filter: any filter has been refused already.
 impl Lines for () {
     fn read_filter(_: Option<&ItemFilter>, _: &str, _: Currency, _: &mut Vec<FieldError>) -> Self {}
 }
 
 impl<I: Lines> Test<I> {
-    /// Parses the condition at a pointer, with amounts in a currency; the errors report every fault.
+    /// Parses the condition at a pointer, with amounts in `currency`. The error lists every fault.
     pub fn read(
         condition: &Condition,
         pointer: &str,
@@ -43,7 +43,7 @@ impl<I: Lines> Test<I> {
         currency: Currency,
     ) -> Result<Self, Vec<FieldError>> {
         let mut reader = Reader { faults: Vec::new(), subject, currency, comparisons: 0 };
-        match reader.nested(condition, pointer, 0) {
+        match reader.condition(condition, pointer, 0) {
             Some(test) if reader.faults.is_empty() => Ok(test),
             _ => Err(reader.faults),
         }
@@ -63,7 +63,7 @@ impl Reader {
         self.faults.push(FieldError::new(pointer, detail));
     }
 
-    fn nested<I: Lines>(&mut self, condition: &Condition, pointer: &str, depth: usize) -> Option<Test<I>> {
+    fn condition<I: Lines>(&mut self, condition: &Condition, pointer: &str, depth: usize) -> Option<Test<I>> {
         let comparison = condition.field.is_some()
             || condition.op.is_some()
             || condition.value.is_some()
@@ -76,28 +76,33 @@ impl Reader {
         if comparison {
             return self.leaf(condition, pointer).map(|leaf| Test::Leaf(Box::new(leaf)));
         }
-        if depth == DEEPEST {
-            self.fault(pointer, format!("must nest at most {DEEPEST} levels deep"));
+        if depth == MAX_DEPTH {
+            self.fault(pointer, format!("must nest at most {MAX_DEPTH} levels deep"));
             return None;
         }
         if let Some(inner) = &condition.not {
-            return Some(Test::Not(Box::new(self.nested(inner, &format!("{pointer}/not"), depth + 1)?)));
+            return Some(Test::Not(Box::new(self.condition(inner, &format!("{pointer}/not"), depth + 1)?)));
         }
         if let Some(all) = &condition.all {
-            return self.several(all, &format!("{pointer}/all"), depth).map(Test::All);
+            return self.condition_list(all, &format!("{pointer}/all"), depth).map(Test::All);
         }
         let any = condition.any.as_deref().unwrap_or_default();
         let pointer = format!("{pointer}/any");
         if any.is_empty() {
-            self.fault(&pointer, "an empty any never matches");
+            self.fault(&pointer, "must not be empty: an empty any never holds");
         }
-        self.several(any, &pointer, depth).map(Test::Any)
+        self.condition_list(any, &pointer, depth).map(Test::Any)
     }
 
-    fn several<I: Lines>(&mut self, conditions: &[Condition], pointer: &str, depth: usize) -> Option<Vec<Test<I>>> {
+    fn condition_list<I: Lines>(
+        &mut self,
+        conditions: &[Condition],
+        pointer: &str,
+        depth: usize,
+    ) -> Option<Vec<Test<I>>> {
         let mut tests = Vec::with_capacity(conditions.len());
         for (i, condition) in conditions.iter().enumerate() {
-            tests.push(self.nested(condition, &format!("{pointer}/{i}"), depth + 1));
+            tests.push(self.condition(condition, &format!("{pointer}/{i}"), depth + 1));
         }
         tests.into_iter().collect()
     }
@@ -108,18 +113,18 @@ impl Reader {
         let field = self.field(&name, &format!("{pointer}/field"))?;
         let at = format!("{pointer}/items");
         if condition.items.is_some() && !field.is_of_items() {
-            self.fault(&at, "only items.… fields can be restricted to some lines");
+            self.fault(&at, "only items.… fields accept an items filter");
         }
         let items = I::read_filter(condition.items.as_deref(), &at, self.currency, &mut self.faults);
         if !field.value_type().compares(op) {
-            self.fault(format!("{pointer}/op"), format!("{op} cannot compare {name}"));
+            self.fault(format!("{pointer}/op"), format!("{op} cannot be used with {name}"));
             return None;
         }
         let wanted = self.wanted(&field, op, &value, (&name, &format!("{pointer}/value")))?;
         Some(Leaf { field, name, op, wanted, value, items })
     }
 
-    /// Counts a comparison, and reports what it lacks.
+    /// Counts a comparison and reports its missing members.
     fn count(&mut self, condition: &Condition, pointer: &str) {
         self.comparisons += 1;
         if self.comparisons == MAX_COMPARISONS + 1 {
@@ -137,28 +142,28 @@ impl Reader {
     }
 
     fn field(&mut self, name: &str, pointer: &str) -> Option<Field> {
-        let found = Field::parse(name).ok_or_else(|| format!("there is no field named \"{name}\""));
-        let known = found.and_then(|field| self.subject.check(&field, name).map(|()| field));
-        known.map_err(|detail| self.fault(pointer, detail)).ok()
+        let found = Field::parse(name).ok_or_else(|| format!("unknown field \"{name}\""));
+        let checked = found.and_then(|field| self.subject.check(&field, name).map(|()| field));
+        checked.map_err(|detail| self.fault(pointer, detail)).ok()
     }
 
-    /// The value, as the field's type and the operator require it.
+    /// Parses the value as the field's type and the operator require it.
     fn wanted(&mut self, field: &Field, op: Operator, value: &Value, (name, at): (&str, &str)) -> Option<Wanted> {
         if op.is_membership() {
             return self.list(field, value, (name, at));
         }
-        let read = match field.value_type() {
+        let parsed = match field.value_type() {
             ValueType::Attribute if op.is_order() => decimal(value).map(Wanted::Decimal).ok_or("a number"),
-            ValueType::Flag => value.as_bool().map(Wanted::Flag).ok_or("must be true or false"),
+            ValueType::Flag => value.as_bool().map(Wanted::Flag).ok_or("true or false"),
             _ => single(field, value, self.currency),
         };
-        read.map_err(|wants| self.fault(at, format!("{name} must be compared with {wants}"))).ok()
+        parsed.map_err(|required| self.fault(at, format!("{name} must be compared with {required}"))).ok()
     }
 
     fn list(&mut self, field: &Field, value: &Value, (name, at): (&str, &str)) -> Option<Wanted> {
         let members = value.as_array().filter(|list| (1..=MAX_MEMBERS).contains(&list.len()));
         let Some(members) = members else {
-            self.fault(at, format!("IN and NOT_IN take a list of 1 to {MAX_MEMBERS} values"));
+            self.fault(at, format!("IN and NOT_IN require a list of 1 to {MAX_MEMBERS} values"));
             return None;
         };
         let (mut numbers, mut texts) = (Vec::new(), Vec::new());
@@ -167,13 +172,14 @@ impl Reader {
                 Ok(Wanted::Number(number)) => numbers.push(number),
                 Ok(Wanted::Text(text)) => texts.push(text),
                 Ok(_) => {}
-                Err(wants) => self.fault(format!("{at}/{i}"), format!("{name} must be compared with {wants}")),
+                Err(required) => self.fault(format!("{at}/{i}"), format!("{name} must be compared with {required}")),
             }
         }
         Some(if field.value_type().is_number() { Wanted::Numbers(numbers) } else { Wanted::Texts(texts) })
     }
 }
 
+/// Parses a single value. The error says what kind of value the field requires.
 fn single(field: &Field, value: &Value, currency: Currency) -> Result<Wanted, &'static str> {
     let number = |wanted: Option<i64>| wanted.map(Wanted::Number);
     match field.value_type() {
@@ -200,7 +206,7 @@ fn single(field: &Field, value: &Value, currency: Currency) -> Result<Wanted, &'
     }
 }
 
-/// The value of a number or of a text with one.
+/// The value of a number, or of a text that contains one.
 fn decimal(value: &Value) -> Option<Decimal> {
     let amount: Amount = match value {
         Value::String(text) => text.parse().ok()?,
@@ -210,6 +216,7 @@ fn decimal(value: &Value) -> Option<Decimal> {
     Some(amount.0)
 }
 
+/// The value of a whole number, or of a text that contains one.
 fn whole(value: &Value) -> Option<i64> {
     let decimal = decimal(value)?;
     decimal.is_integer().then(|| i64::try_from(decimal).ok()).flatten()
@@ -259,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn conditions_nest_eight_deep() {
+    fn conditions_nest_at_most_eight_levels() {
         let mut rule = json!({"field": "customer.isGuest", "op": "EQ", "value": true});
         for _ in 0..8 {
             rule = json!({ "not": rule });
@@ -270,9 +277,9 @@ mod tests {
 
     #[test]
     fn each_subject_has_its_own_fields() {
-        let known =
+        let accepts =
             |subject: Subject, name: &str| Field::parse(name).is_some_and(|field| subject.check(&field, name).is_ok());
-        for (name, on_cart, on_shelf, of_customer) in [
+        for (name, for_cart, for_catalog_price, for_customer) in [
             ("cart.subtotal", true, false, false),
             ("items.quantity", true, false, false),
             ("customer.tier", true, true, true),
@@ -283,8 +290,8 @@ mod tests {
             ("payment.method", true, false, false),
             ("customer.name", false, false, false),
         ] {
-            let found = [Subject::Cart, Subject::Shelf, Subject::Customer].map(|subject| known(subject, name));
-            assert_eq!(found, [on_cart, on_shelf, of_customer], "{name}");
+            let accepted = [Subject::Cart, Subject::Shelf, Subject::Customer].map(|subject| accepts(subject, name));
+            assert_eq!(accepted, [for_cart, for_catalog_price, for_customer], "{name}");
         }
     }
 }

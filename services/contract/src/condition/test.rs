@@ -6,14 +6,14 @@ use serde_json::Value;
 use super::document::Operator;
 use super::field::Field;
 
-/// A validated condition. `I` is the parsed line filter of `items.…` fields; `()` where there are no lines.
+/// A validated condition. `I` is the parsed line filter of `items.…` fields, or `()` where there are no lines.
 #[derive(Clone, Debug)]
 pub enum Test<I> {
-    /// All of these.
+    /// All of these must hold.
     All(Vec<Test<I>>),
-    /// At least one of these.
+    /// At least one of these must hold.
     Any(Vec<Test<I>>),
-    /// The negation of this.
+    /// This must not hold.
     Not(Box<Test<I>>),
     /// A comparison.
     Leaf(Box<Leaf<I>>),
@@ -24,28 +24,28 @@ pub enum Test<I> {
 pub struct Leaf<I> {
     /// The field.
     pub field: Field,
-    /// Its name in the document.
+    /// The field's name in the document.
     pub name: String,
     /// The operator.
     pub op: Operator,
-    /// The value.
+    /// The parsed value.
     pub wanted: Wanted,
-    /// The value as in the document.
+    /// The value as it is in the document.
     pub value: Value,
-    /// The lines that it covers.
+    /// The lines that the comparison covers.
     pub items: I,
 }
 
-/// The value of a comparison, in the field's units.
+/// The value that a comparison requires, in the field's units.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Wanted {
     /// A whole number; money in minor units.
     Number(i64),
-    /// Any of these, or none of them.
+    /// Whole numbers, for `IN` and `NOT_IN`; money in minor units.
     Numbers(Vec<i64>),
     /// A text in the form in which its field compares.
     Text(String),
-    /// Any of these, or none of them.
+    /// Texts in the form in which their field compares, for `IN` and `NOT_IN`.
     Texts(Vec<String>),
     /// A boolean.
     Flag(bool),
@@ -54,7 +54,7 @@ pub enum Wanted {
 }
 
 impl<I> Test<I> {
-    /// All comparisons in it.
+    /// Visits all comparisons of the condition.
     pub fn leaves<'t>(&'t self, visit: &mut impl FnMut(&'t Leaf<I>)) {
         match self {
             Self::All(tests) | Self::Any(tests) => tests.iter().for_each(|test| test.leaves(visit)),
@@ -63,7 +63,7 @@ impl<I> Test<I> {
         }
     }
 
-    /// Comparisons that must each hold on their own.
+    /// Visits the comparisons that must each hold for the condition to hold.
     pub fn necessary<'t>(&'t self, visit: &mut impl FnMut(&'t Leaf<I>)) {
         match self {
             Self::All(tests) => tests.iter().for_each(|test| test.necessary(visit)),

@@ -1,7 +1,7 @@
-//! Hours of the week in a time zone: open while a wall clock there shows them.
+//! Opening hours in a time zone: they are open while a wall clock there shows them.
 //!
-//! A clock change therefore needs no rule of its own: hours that it skips do not occur that day, hours that it repeats
-//! occur twice.
+//! A clock change therefore needs no rule of its own. Hours that it skips do not occur on that day, and hours that it
+//! repeats occur twice.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use promox_kernel::{FieldError, Timestamp};
 
 use super::hours::{Hours, Schedule, weekday};
 
-/// Days in which every hour of the week occurs, whatever the clocks do.
-const SURELY: i32 = 16;
+/// The number of days in which every hour of the week occurs at least once, in spite of clock changes.
+const DAYS_WITH_EVERY_HOUR: i32 = 16;
 
-/// Hours of the week in a time zone; all hours without a schedule.
+/// Opening hours of the week in a time zone. Without a schedule, it is always open.
 #[derive(Clone, Debug)]
 pub struct Timetable {
     zone: TimeZone,
     hours: Option<Hours>,
 }
 
-/// Always, in UTC.
+/// Always open, in UTC.
 impl Default for Timetable {
     fn default() -> Self {
         Self { zone: TimeZone::UTC, hours: None }
@@ -30,7 +30,7 @@ impl Default for Timetable {
 }
 
 impl Timetable {
-    /// Parses the `timezone` and the `schedule` of the document at a pointer; the errors report every fault.
+    /// Parses the `timezone` and the `schedule` of the document at the pointer `at`. The error lists every fault.
     pub fn read(timezone: &str, schedule: Option<&Schedule>, at: &str) -> Result<Self, Vec<FieldError>> {
         let mut faults = Vec::new();
         let zone = TimeZone::get(timezone).map_err(|_| {
@@ -44,7 +44,7 @@ impl Timetable {
         }
     }
 
-    /// Whether a wall clock there shows these hours.
+    /// Whether a wall clock in the time zone shows these hours.
     pub fn is_open(&self, now: Timestamp) -> bool {
         let Some(hours) = &self.hours else { return true };
         let local = self.local(now);
@@ -52,17 +52,17 @@ impl Timetable {
         hours.contain(weekday(local.weekday()), minute)
     }
 
-    /// Whether the hours occur at all from `start` on and before `end`.
-    pub fn ever_comes(&self, start: Timestamp, end: Timestamp) -> bool {
+    /// Whether it is open at any time from `start` until before `end`.
+    pub fn ever_opens(&self, start: Timestamp, end: Timestamp) -> bool {
         let Some(hours) = &self.hours else { return start < end };
         let (first, last) = (self.date(start), self.date(end));
-        if first.until(last).is_ok_and(|span| span.get_days() >= SURELY) {
+        if first.until(last).is_ok_and(|span| span.get_days() >= DAYS_WITH_EVERY_HOUR) {
             return true;
         }
-        let open = |at: Timestamp| start <= at && at < end && self.is_open(at);
+        let is_open = |at: Timestamp| start <= at && at < end && self.is_open(at);
         let mut date = first;
         while date <= last {
-            if open(start) || self.openings(hours, date).into_iter().any(open) {
+            if is_open(start) || self.openings(hours, date).into_iter().any(is_open) {
                 return true;
             }
             date = date.saturating_add(1.day());
@@ -70,55 +70,56 @@ impl Timetable {
         false
     }
 
-    /// A period around now without changes: its latest start and its earliest end, exclusive. `None` if nothing ever
-    /// changes.
+    /// A period around `now` in which it neither opens nor closes, the date stays the same and the clocks do not change:
+    /// its start, and its end, exclusive. Both are `None` if it is always open.
     pub fn steady(&self, now: Timestamp) -> (Option<Timestamp>, Option<Timestamp>) {
         let Some(hours) = &self.hours else { return (None, None) };
         let today = self.date(now);
-        let mut turns = Vec::with_capacity(24);
+        let mut boundaries = Vec::with_capacity(24);
         for date in [-1, 0, 1, 2].map(|days| today.saturating_add(days.days())) {
             for minute in [0, hours.from, hours.to] {
-                turns.extend(self.clock_shows(date, minute));
+                boundaries.extend(self.instants_of(date, minute));
             }
         }
-        // A clock change at this very moment counts as past.
+        // A clock change at this very instant counts as past.
         let (at, after) = (now.to_jiff(), (now + Duration::from_micros(1)).to_jiff());
         let changes = self.zone.preceding(after).next().into_iter().chain(self.zone.following(at).next());
-        turns.extend(changes.map(|change| Timestamp::from_jiff(change.timestamp())));
-        let since = turns.iter().filter(|turn| **turn <= now).max().copied();
-        (since, turns.into_iter().filter(|turn| *turn > now).min())
+        boundaries.extend(changes.map(|change| Timestamp::from_jiff(change.timestamp())));
+        let since = boundaries.iter().filter(|boundary| **boundary <= now).max().copied();
+        (since, boundaries.into_iter().filter(|boundary| *boundary > now).min())
     }
 
-    /// The instants when a clock there shows a minute of a day: one, two, or the clock change that skips it.
-    fn clock_shows(&self, date: Date, minute: u32) -> impl Iterator<Item = Timestamp> {
-        let part = |part: u32| i8::try_from(part).unwrap_or(0);
+    /// The instants at which a clock in the time zone shows a minute of a day: one, two, or the clock change that skips
+    /// it.
+    fn instants_of(&self, date: Date, minute: u32) -> impl Iterator<Item = Timestamp> {
+        let as_i8 = |part: u32| i8::try_from(part).unwrap_or(0);
         let (date, minute) = if minute < 24 * 60 { (date, minute) } else { (date.saturating_add(1.day()), 0) };
-        let time = Time::new(part(minute / 60), part(minute % 60), 0, 0).unwrap_or(Time::MIN);
+        let time = Time::new(as_i8(minute / 60), as_i8(minute % 60), 0, 0).unwrap_or(Time::MIN);
         let shown = self.zone.to_ambiguous_timestamp(date.to_datetime(time));
         [shown.earlier(), shown.later()].into_iter().filter_map(Result::ok).map(Timestamp::from_jiff)
     }
 
-    /// The day of the week (Monday is 0) and the hour there.
+    /// The day of the week (Monday is 0) and the hour in the time zone.
     pub fn day_and_hour(&self, now: Timestamp) -> (usize, i64) {
         let local = self.local(now);
         (weekday(local.weekday()), i64::from(local.hour()))
     }
 
-    /// The date there.
+    /// The date in the time zone.
     pub fn date(&self, now: Timestamp) -> Date {
         self.local(now).date()
     }
 
-    /// When a date begins there.
+    /// The instant at which a date begins in the time zone.
     pub fn start_of(&self, date: Date) -> Timestamp {
         date.to_zoned(self.zone.clone()).map_or(Timestamp(i64::MAX), |zoned| Timestamp::from_jiff(zoned.timestamp()))
     }
 
-    /// When the hours may begin on a date: at their time, the first or the second time that it occurs, at midnight, or
-    /// where a clock change skips into them.
+    /// The instants at which the hours may begin on a date: at their start time (at both instants if a clock change
+    /// repeats it), at midnight, or at the clock change that skips the start time.
     fn openings(&self, hours: &Hours, date: Date) -> Vec<Timestamp> {
-        let part = |part: u32| i8::try_from(part).unwrap_or(0);
-        let time = Time::new(part(hours.from / 60), part(hours.from % 60), 0, 0);
+        let as_i8 = |part: u32| i8::try_from(part).unwrap_or(0);
+        let time = Time::new(as_i8(hours.from / 60), as_i8(hours.from % 60), 0, 0);
         let begin = date.to_datetime(time.unwrap_or(Time::MIN));
         let midnight = date.to_datetime(Time::MIN);
         let fixed = [
@@ -128,8 +129,8 @@ impl Timetable {
         ];
         let mut found: Vec<jiff::Timestamp> = fixed.into_iter().filter_map(Result::ok).collect();
         let before = self.zone.to_ambiguous_timestamp(midnight).earlier().ok();
-        let leap = before.and_then(|before| self.zone.following(before).next());
-        found.extend(leap.map(|leap| leap.timestamp()));
+        let clock_change = before.and_then(|before| self.zone.following(before).next());
+        found.extend(clock_change.map(|clock_change| clock_change.timestamp()));
         found.into_iter().map(Timestamp::from_jiff).collect()
     }
 
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn nights_belong_to_the_day_they_begin_on() {
+    fn hours_past_midnight_belong_to_the_day_they_begin_on() {
         let night = timetable("UTC", &["SAT"], "22:00", "02:00");
         for (time, open) in [
             ("2026-11-28T21:59:00Z", false),
@@ -189,8 +190,8 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_change_leaves_hours_out_or_repeats_them() {
-        // On 29 March 2026 London skips from 01:00 to 02:00, on 25 October it goes from 02:00 back to 01:00.
+    fn a_clock_change_skips_or_repeats_hours() {
+        // In London, clocks go from 01:00 to 02:00 on 29 March 2026 and from 02:00 back to 01:00 on 25 October.
         let hour = timetable("Europe/London", &["SUN"], "01:15", "02:15");
         for (time, open) in [
             ("2026-03-29T00:59:59Z", false),
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_changes_while_it_is_steady() {
+    fn nothing_changes_within_a_steady_period() {
         for (zone, days, from, to) in [
             ("UTC", &["SAT"][..], "22:00", "02:00"),
             ("Europe/London", &["SUN"], "01:15", "02:15"),
@@ -238,21 +239,21 @@ mod tests {
 
     #[test]
     fn a_schedule_that_never_applies_is_detected() {
-        let comes = |zone: &str, days: &[&str], from: &str, to: &str, start: &str, end: &str| {
-            timetable(zone, days, from, to).ever_comes(at(start), at(end))
+        let opens = |zone: &str, days: &[&str], from: &str, to: &str, start: &str, end: &str| {
+            timetable(zone, days, from, to).ever_opens(at(start), at(end))
         };
-        // Monday to Thursday does not include Saturday; its night extends into Sunday.
-        assert!(!comes("UTC", &["SAT"], "10:00", "12:00", "2026-11-23T00:00:00Z", "2026-11-26T00:00:00Z"));
-        assert!(!comes("UTC", &["SAT"], "10:00", "12:00", "2026-11-28T12:00:00Z", "2026-12-05T10:00:00Z"));
-        assert!(comes("UTC", &["SAT"], "10:00", "12:00", "2026-11-28T12:00:00Z", "2026-12-05T10:01:00Z"));
-        assert!(comes("UTC", &["SAT"], "22:00", "02:00", "2026-11-29T00:30:00Z", "2026-11-29T01:00:00Z"));
-        // The only hour lies in the gap, begins in it, or occurs the second time only.
+        // The period from Monday to Thursday has no Saturday. The night of Saturday extends into Sunday.
+        assert!(!opens("UTC", &["SAT"], "10:00", "12:00", "2026-11-23T00:00:00Z", "2026-11-26T00:00:00Z"));
+        assert!(!opens("UTC", &["SAT"], "10:00", "12:00", "2026-11-28T12:00:00Z", "2026-12-05T10:00:00Z"));
+        assert!(opens("UTC", &["SAT"], "10:00", "12:00", "2026-11-28T12:00:00Z", "2026-12-05T10:01:00Z"));
+        assert!(opens("UTC", &["SAT"], "22:00", "02:00", "2026-11-29T00:30:00Z", "2026-11-29T01:00:00Z"));
+        // The hours lie in the skipped hour, begin in it, or occur only when the hour is repeated.
         let spring = ("2026-03-28T12:00:00Z", "2026-03-29T12:00:00Z");
-        assert!(!comes("Europe/London", &["SUN"], "01:15", "01:45", spring.0, spring.1));
-        assert!(comes("Europe/London", &["SUN"], "01:15", "02:15", spring.0, spring.1));
-        assert!(comes("Europe/London", &["SUN"], "01:15", "01:45", spring.0, "2026-04-30T12:00:00Z"));
-        assert!(comes("Europe/London", &["SUN"], "01:15", "01:45", "2026-10-25T00:50:00Z", "2026-10-25T01:20:00Z"));
-        assert!(!timetable("UTC", &[], "00:00", "24:00").ever_comes(at(spring.1), at(spring.0)));
+        assert!(!opens("Europe/London", &["SUN"], "01:15", "01:45", spring.0, spring.1));
+        assert!(opens("Europe/London", &["SUN"], "01:15", "02:15", spring.0, spring.1));
+        assert!(opens("Europe/London", &["SUN"], "01:15", "01:45", spring.0, "2026-04-30T12:00:00Z"));
+        assert!(opens("Europe/London", &["SUN"], "01:15", "01:45", "2026-10-25T00:50:00Z", "2026-10-25T01:20:00Z"));
+        assert!(!timetable("UTC", &[], "00:00", "24:00").ever_opens(at(spring.1), at(spring.0)));
     }
 
     #[test]
