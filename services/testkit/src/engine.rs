@@ -1,4 +1,4 @@
-//! The memory engine, with writes that can be refused or lost.
+//! A memory engine whose writes can be refused or lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -9,13 +9,13 @@ use promox_storage::{Database, Db, Engine, MemoryEngine, Reader, StoreError, Tx,
 
 use crate::saga::{Fault, Faults};
 
-/// The memory engine; a test can have it refuse writes as a busy store does, or lose them as a process that ends does.
+/// A memory engine that can refuse writes, as a busy store does, or lose them, as a crash of the process does.
 #[derive(Default)]
 pub struct TestEngine {
     memory: MemoryEngine,
     refuses_all: AtomicBool,
     faults: Arc<Faults>,
-    /// Work whose reply nobody receives: its process has ended.
+    /// Work of a crashed process, whose reply nobody receives.
     lost: Mutex<Vec<Box<dyn Work>>>,
 }
 
@@ -26,28 +26,28 @@ impl std::fmt::Debug for TestEngine {
 }
 
 impl TestEngine {
-    /// An empty store whose writes go wrong by this plan.
+    /// An empty store whose writes fail by this plan.
     pub(crate) fn failing(faults: Arc<Faults>) -> Arc<Self> {
         Arc::new(Self { faults, ..Self::default() })
     }
 
-    /// One of its databases.
+    /// A database of the engine.
     pub fn database(self: &Arc<Self>, database: Database) -> Db {
         Db::new(self.clone(), database)
     }
 
-    /// Refuses all writes, or takes them again.
+    /// Starts or stops refusing all writes.
     pub fn refuse_writes(&self, refuse: bool) {
         self.refuses_all.store(refuse, SeqCst);
     }
 
-    /// Refuses one write: the `nth` from now, 1 for the next.
+    /// Refuses the `nth` write from now, 1 for the next one.
     pub fn refuse_write(&self, nth: u32) {
         self.faults.plan_write(nth, Fault::FailsBefore);
     }
 }
 
-/// Work that is carried out and whose reply is kept back.
+/// Work that is done, but whose reply is withheld.
 struct Unanswered {
     work: Box<dyn Work>,
     done: flume::Sender<Box<dyn Work>>,
@@ -76,10 +76,10 @@ impl Engine for TestEngine {
             None => self.memory.submit(order),
             Some(Fault::CrashesBefore) => self.lost.lock().push(order.work),
             Some(Fault::CrashesAfter) => {
-                let (done, kept_back) = flume::bounded(1);
+                let (done, withheld) = flume::bounded(1);
                 order.work = Box::new(Unanswered { work: order.work, done });
                 self.memory.submit(order);
-                self.lost.lock().extend(kept_back.try_iter());
+                self.lost.lock().extend(withheld.try_iter());
             }
             Some(Fault::FailsBefore | Fault::FailsAfter | Fault::Refused) => {
                 order.work.fail(StoreError::Busy);

@@ -1,4 +1,4 @@
-//! A node with one service, and how a test uses it.
+//! A running node with one service, and its use by a test.
 
 use std::borrow::Borrow;
 use std::net::{IpAddr, Ipv4Addr};
@@ -13,35 +13,36 @@ use serde_json::Value;
 
 use crate::{Databases, Setup, TestEngine};
 
-/// How long a caller waits.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The deadline of a test's requests.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running node with one service.
 pub struct Harness<S> {
-    /// The node; its clock stands still until the test moves it.
+    /// The node. Its clock does not move until the test advances it.
     pub node: Arc<Node>,
     /// The service.
     pub service: Arc<S>,
     /// The service's database.
     pub db: Db,
-    /// The store.
+    /// The engine of the store.
     pub engine: Arc<TestEngine>,
     setup: Setup,
 }
 
 impl<S: Service> Harness<S> {
+    /// Starts a node on an engine.
     pub(crate) fn start(mut setup: Setup, engine: Arc<TestEngine>, service: impl FnOnce(&Databases) -> Arc<S>) -> Self {
         setup.starts += 1;
         let node = Node::new(setup.clock.clone(), Entropy::seeded(setup.starts));
         let service = service(&Databases::of(&engine));
         let mut registry = Registry::default();
         service.register(&mut registry);
-        setup.answers.register(&mut registry, S::NAME);
+        setup.stubs.register(&mut registry, S::NAME);
         node.install(registry);
         Self { node, service, db: engine.database(S::DATABASE), engine, setup }
     }
 
-    /// Another start on the same store, with the same clock and answers: after a crash, or as a second node.
+    /// Starts another node on the same store with the same clock and stubs: after a crash, or as a second node.
     #[must_use]
     pub fn restart(&self, service: impl FnOnce(&Databases) -> Arc<S>) -> Self {
         Self::start(self.setup.clone(), self.engine.clone(), service)
@@ -52,9 +53,9 @@ impl<S: Service> Harness<S> {
         self.engine.database(database)
     }
 
-    /// The context of the system, which may do everything.
+    /// The context of the system, which has every permission.
     pub fn cx(&self) -> Cx {
-        Cx::system(&self.node, "test", PATIENCE)
+        Cx::system(&self.node, "test", TIMEOUT)
     }
 
     /// The context of an account without permissions.
@@ -68,7 +69,7 @@ impl<S: Service> Harness<S> {
         Cx { principal: Principal::User { id: UserId(id), session: 1, permissions }, ..self.cx() }
     }
 
-    /// The context of a visitor.
+    /// The context of an anonymous visitor.
     pub fn anonymous(&self) -> Cx {
         let client = Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)));
         Cx { principal: Principal::Anonymous, client, ..self.cx() }
@@ -86,19 +87,19 @@ impl<S: Service> Harness<S> {
         self.cx().call(op).await
     }
 
-    /// Runs an operation as the edge does: its access is checked, and what only the first request has goes along.
+    /// Runs an operation as the HTTP edge does: access is checked, and the idempotency key and `If-Match` are kept.
     pub async fn run<O: Op>(&self, cx: impl Borrow<Cx>, op: O) -> Result<O::Reply, Error> {
         let cx = cx.borrow();
         O::ACCESS.check(cx)?;
         self.node.registry()?.call(cx.clone(), op).await
     }
 
-    /// Sends a request in JSON as the system; what it is answered, null for nothing.
+    /// Sends a JSON request as the system and returns the JSON reply, or null if there is none.
     pub async fn ask<O: Op>(&self, json: Value) -> Result<Value, Error> {
         self.ask_as::<O>(self.cx(), json).await
     }
 
-    /// Sends a request in JSON; what it is answered, null for nothing.
+    /// Sends a JSON request in the given context and returns the JSON reply, or null if there is none.
     pub async fn ask_as<O: Op>(&self, cx: Cx, json: Value) -> Result<Value, Error> {
         let op: O = bind_json(json.to_string().as_bytes())?;
         match self.run(cx, op).await?.respond(O::STATUS)?.content {
@@ -115,13 +116,13 @@ impl<S: Service> Harness<S> {
         self.db.write(&self.cx(), work).await
     }
 
-    /// Writes an event, as the service that it belongs to would.
+    /// Emits an event, as the service that it belongs to would.
     pub async fn emit<F: Fact + Clone + Sync>(&self, database: Database, aggregate: i64, fact: F) {
         let work = move |tx: &mut Tx<'_>| Ok::<_, Error>(tx.emit(aggregate, &fact)?);
         self.database(database).write(&self.cx(), work).await.unwrap();
     }
 
-    /// Lets the service's consumers apply all events.
+    /// Makes the service's consumers apply all events.
     pub async fn consume(&self) {
         for consumer in self.service.consumers() {
             let source = self.database(consumer.source());
@@ -130,7 +131,7 @@ impl<S: Service> Harness<S> {
         }
     }
 
-    /// Lets the service's consumers of one database's events apply all of them.
+    /// Makes the service's consumers of events in this database apply all of them.
     pub async fn consume_from(&self, database: Database) {
         for consumer in self.service.consumers().into_iter().filter(|consumer| consumer.source() == database) {
             let mut events = ConsumerLoop::new(consumer, self.database(database), self.db.clone());
@@ -143,7 +144,7 @@ impl<S: Service> Harness<S> {
         self.try_work().await.unwrap();
     }
 
-    /// [`Harness::work`] whose jobs may fail.
+    /// Runs jobs as [`Harness::work`] does, and returns the first error.
     pub async fn try_work(&self) -> Result<(), Error> {
         for job in self.service.jobs() {
             while job.run(self.cx()).await? {}
@@ -157,13 +158,13 @@ impl<S: Service> Harness<S> {
         while job.run(self.cx()).await.unwrap() {}
     }
 
-    /// Moves the clock on.
+    /// Advances the clock.
     pub fn advance(&self, span: Duration) {
         self.node.clock.advance(span);
     }
 
-    /// Moves the clock on and lets the jobs do what has become due.
-    pub async fn pass(&self, span: Duration) {
+    /// Advances the clock and runs the jobs until they have nothing to do.
+    pub async fn advance_and_work(&self, span: Duration) {
         self.advance(span);
         self.work().await;
     }
@@ -173,7 +174,7 @@ impl<S: Service> Harness<S> {
         self.db.read(|tx| tx.events_after(0, 10_000)).await.unwrap()
     }
 
-    /// The types of the events in the service's database that begin so, oldest first.
+    /// The types that begin with `prefix` of the events in the service's database, oldest first.
     pub async fn event_types(&self, prefix: &str) -> Vec<String> {
         let types = self.events().await.into_iter().map(|event| event.kind);
         types.filter(|kind| kind.starts_with(prefix)).collect()
@@ -185,13 +186,13 @@ impl<S: Service> Harness<S> {
         events.map(|event| serde_json::from_str(&event.data).unwrap()).collect()
     }
 
-    /// The auditor finds nothing, apart from what another service would have to agree with.
+    /// Asserts that the audit finds nothing, apart from the invariants shared with other services.
     #[track_caller]
     pub fn verify(&self) {
         assert_eq!(self.findings(), []);
     }
 
-    /// What the auditor finds, apart from what another service would have to agree with.
+    /// The findings of the audit, apart from those about invariants shared with other services.
     #[track_caller]
     pub fn findings(&self) -> Vec<Finding> {
         let mut findings = self.findings_with(|_| {});
@@ -199,7 +200,7 @@ impl<S: Service> Harness<S> {
         findings
     }
 
-    /// All that the auditor finds in the service's tables beside what `others` state.
+    /// All findings of the audit in the service's tables, together with what `others` report for other services.
     #[track_caller]
     pub fn findings_with(&self, others: impl FnOnce(&mut Report)) -> Vec<Finding> {
         let reader = self.engine.long_read().unwrap();
@@ -212,7 +213,7 @@ impl<S: Service> Harness<S> {
         self.service.audit(&tx, &mut report).unwrap();
         tx.audit_outbox(&mut report).unwrap();
         let (findings, checked) = report.finish();
-        assert!(checked > 0, "the auditor has looked at nothing");
+        assert!(checked > 0, "the audit checked nothing");
         findings
     }
 }

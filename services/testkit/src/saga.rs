@@ -1,8 +1,9 @@
-//! A matrix for sagas: each step fails before and after it acts, is refused, is repeated, and is cut off by a crash before and
-//! after it acts; so is each write. Whatever happens, the saga reaches one of its ends.
+//! A matrix of faults for sagas. Each step fails before and after it acts, is refused, is repeated, and is interrupted
+//! by a crash before and after it acts. The same happens to each write. In every case the saga must reach one of its
+//! ends.
 //!
-//! The tests of a saga say how one is begun, resumed and checked ([`Saga`]), and put [`Faults`] where its steps act: into the
-//! handlers that answer for other services, and by [`Setup::failing`](crate::Setup::failing) into the store.
+//! The tests of a saga define how it is begun, resumed and checked ([`Saga`]), and inject [`Faults`] where its steps
+//! act: into the handlers that stub other services, and with [`Setup::failing`](crate::Setup::failing) into the store.
 
 use std::collections::BTreeMap;
 use std::future::{Future, pending, poll_fn};
@@ -13,21 +14,21 @@ use std::task::Poll;
 use parking_lot::Mutex;
 use promox_kernel::Error;
 
-/// Drivers of one saga at most: one that needs more has no end.
+/// The maximum number of drivers of one saga. A saga that needs more is considered endless.
 const MAX_DRIVERS: usize = 25;
 
-/// What goes wrong with a step or a write, once.
+/// A fault of a step or a write, which happens once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing answers, and nothing was done.
+    /// There is no reply, and the work was not done.
     FailsBefore,
-    /// It was done, and nothing answers.
+    /// There is no reply, but the work was done.
     FailsAfter,
-    /// It is refused for good.
+    /// The work is refused permanently.
     Refused,
-    /// The process ends, and nothing was done.
+    /// The process ends before the work is done.
     CrashesBefore,
-    /// It was done, and the process ends.
+    /// The process ends after the work is done.
     CrashesAfter,
 }
 
@@ -35,10 +36,10 @@ impl Fault {
     /// All faults.
     pub const ALL: [Self; 5] =
         [Self::FailsBefore, Self::FailsAfter, Self::Refused, Self::CrashesBefore, Self::CrashesAfter];
-    /// The faults of a step that may not be refused.
+    /// The faults of a step that is never refused.
     pub const TRANSIENT: [Self; 4] = [Self::FailsBefore, Self::FailsAfter, Self::CrashesBefore, Self::CrashesAfter];
 
-    /// Whether the process ends.
+    /// Whether the fault ends the process.
     pub const fn is_crash(self) -> bool {
         matches!(self, Self::CrashesBefore | Self::CrashesAfter)
     }
@@ -51,18 +52,19 @@ pub struct Faults(Mutex<Plan>);
 #[derive(Debug, Default)]
 struct Plan {
     steps: BTreeMap<&'static str, Fault>,
-    /// The write that goes wrong, 1 for the next.
+    /// The number of the write that fails, 1 for the next one, and its fault.
     write: Option<(u32, Fault)>,
     crashed: bool,
 }
 
 impl Faults {
-    /// Plans a fault of a step, for the next time.
+    /// Plans a fault for the next execution of a step.
     pub fn plan(&self, step: &'static str, fault: Fault) {
         self.0.lock().steps.insert(step, fault);
     }
 
-    /// Plans a fault of a write: the `nth` from now, 1 for the next. One that fails is refused as by a busy store.
+    /// Plans a fault for the `nth` write from now, 1 for the next one. A failing write is refused as a busy store
+    /// refuses it.
     pub fn plan_write(&self, nth: u32, fault: Fault) {
         self.0.lock().write = Some((nth, fault));
     }
@@ -73,15 +75,16 @@ impl Faults {
         plan.steps.is_empty() && plan.write.is_none()
     }
 
-    /// Runs a step with its planned fault. Without one it runs twice: a caller that misses the reply repeats its request.
+    /// Runs a step with its planned fault. Without one the step runs twice, because a caller that misses the reply
+    /// repeats its request.
     pub async fn act<T>(&self, step: &'static str, work: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
         let fault = self.0.lock().steps.remove(step);
-        let silent = || Error::unavailable("SILENT", "Nothing answers.", 1);
+        let no_reply = || Error::unavailable("SILENT", "There is no reply.", 1);
         match fault {
             None => work().and_then(|_| work()),
-            Some(Fault::FailsBefore) => Err(silent()),
-            Some(Fault::FailsAfter) => work().and(Err(silent())),
-            Some(Fault::Refused) => Err(Error::conflict("REFUSED", "It is refused.")),
+            Some(Fault::FailsBefore) => Err(no_reply()),
+            Some(Fault::FailsAfter) => work().and(Err(no_reply())),
+            Some(Fault::Refused) => Err(Error::conflict("REFUSED", "The request is refused.")),
             Some(Fault::CrashesBefore) => self.crash().await,
             Some(Fault::CrashesAfter) => {
                 let _ = work();
@@ -90,12 +93,13 @@ impl Faults {
         }
     }
 
+    /// Reports a crash and never returns, so that the driver is dropped.
     async fn crash<T>(&self) -> T {
         self.0.lock().crashed = true;
         pending().await
     }
 
-    /// The fault of a write that is about to be done.
+    /// Takes the planned fault of the write that is about to happen.
     pub(crate) fn of_write(&self) -> Option<Fault> {
         let mut plan = self.0.lock();
         let (left, fault) = plan.write.take()?;
@@ -107,7 +111,7 @@ impl Faults {
         Some(fault)
     }
 
-    /// Runs a driver to its end or to a crash, where it is dropped; whether it crashed.
+    /// Runs a driver until it ends or crashes, and returns whether it crashed. A crashed driver is dropped.
     async fn run(&self, driver: impl Future<Output = ()>) -> bool {
         let mut driver = pin!(driver);
         poll_fn(|cx| match driver.as_mut().poll(cx) {
@@ -122,69 +126,70 @@ impl Faults {
 /// A saga whose steps can fail.
 #[allow(async_fn_in_trait, reason = "tests await it in place")]
 pub trait Saga: Sized {
-    /// Prepares one, before anything can fail.
+    /// Begins a saga, before any fault can happen.
     async fn begin(faults: Arc<Faults>) -> Self;
-    /// Drives it as far as it gets: as a start of the process does, or as the sweeper does when its time has come.
+    /// Drives the saga as far as possible: at a start of the process, or when the sweeper finds that it is due.
     async fn resume(&self, at_start: bool);
-    /// Whether nothing is left to do.
+    /// Whether the saga has ended.
     async fn has_ended(&self) -> bool;
-    /// Checks that it is at one of its ends, with everything in order; whether it was carried out and not undone. `tag` says
-    /// what went wrong.
+    /// Checks that the saga is at one of its ends and that its data is consistent. Returns whether it was carried out
+    /// and not undone. `tag` names the fault, for messages.
     async fn check(&self, tag: &str) -> bool;
 }
 
 /// One run of the matrix.
 #[derive(Debug)]
 pub struct Run {
-    /// The step that went wrong.
+    /// The step that had a fault.
     pub step: &'static str,
-    /// What happened to it.
+    /// The fault of the step.
     pub fault: Fault,
-    /// Whether the saga came to the step at all.
-    pub met: bool,
+    /// Whether the saga reached the step.
+    pub reached: bool,
     /// Whether the saga was carried out and not undone.
     pub done: bool,
 }
 
 impl Run {
-    /// What went wrong, for messages.
+    /// The step and its fault, for messages.
     pub fn tag(&self) -> String {
         format!("{} {:?}", self.step, self.fault)
     }
 }
 
-/// Runs a saga once for each step and fault, in addition to the faults in `besides`; `judge` checks each run.
+/// Runs a saga once for each step and fault, each time with the faults in `other_faults` too. `check_run` checks each
+/// run.
 pub async fn run_steps<S: Saga>(
-    besides: &[(&'static str, Fault)],
+    other_faults: &[(&'static str, Fault)],
     steps: &[&'static str],
     faults: &[Fault],
-    judge: impl Fn(&Run),
+    check_run: impl Fn(&Run),
 ) {
     for (step, fault) in steps.iter().flat_map(|step| faults.iter().map(move |fault| (*step, *fault))) {
-        let mut run = Run { step, fault, met: false, done: false };
+        let mut run = Run { step, fault, reached: false, done: false };
         let planned = Arc::new(Faults::default());
         let saga = S::begin(planned.clone()).await;
-        besides.iter().chain([&(step, fault)]).for_each(|(step, fault)| planned.plan(step, *fault));
+        other_faults.iter().chain([&(step, fault)]).for_each(|(step, fault)| planned.plan(step, *fault));
         run.done = run_saga(&saga, &planned, &run.tag()).await;
-        run.met = planned.all_happened();
-        judge(&run);
+        run.reached = planned.all_happened();
+        check_run(&run);
     }
 }
 
-/// Runs a saga once for each fault of each of its first writes; `judge` gets the number of the write, the fault, and whether
-/// the saga was carried out.
-pub async fn run_writes<S: Saga>(writes: u32, faults: &[Fault], judge: impl Fn(u32, Fault, bool)) {
+/// Runs a saga once for each fault of each of its first `writes`. `check_run` receives the number of the write, the
+/// fault, and whether the saga was carried out.
+pub async fn run_writes<S: Saga>(writes: u32, faults: &[Fault], check_run: impl Fn(u32, Fault, bool)) {
     for (nth, fault) in (1..=writes).flat_map(|nth| faults.iter().map(move |fault| (nth, *fault))) {
         let planned = Arc::new(Faults::default());
         let saga = S::begin(planned.clone()).await;
         planned.plan_write(nth, fault);
         let done = run_saga(&saga, &planned, &format!("write {nth} {fault:?}")).await;
         assert!(planned.all_happened(), "the saga has fewer than {nth} writes");
-        judge(nth, fault, done);
+        check_run(nth, fault, done);
     }
 }
 
-/// Drives a saga to its end, with a start after each crash; whether it was carried out.
+/// Drives a saga to its end, with a restart after each crash. Returns whether the saga was carried out.
 async fn run_saga<S: Saga>(saga: &S, faults: &Faults, tag: &str) -> bool {
     let mut at_start = true;
     for _ in 0..MAX_DRIVERS {
@@ -193,5 +198,5 @@ async fn run_saga<S: Saga>(saga: &S, faults: &Faults, tag: &str) -> bool {
             return saga.check(tag).await;
         }
     }
-    panic!("{tag}: a saga without an end")
+    panic!("{tag}: the saga does not end")
 }

@@ -1,4 +1,4 @@
-//! Values that tests of several services need.
+//! Sample values for the tests of several services.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +10,13 @@ use promox_contract::store::StoreProfile;
 use promox_contract::user::UserDescription;
 use promox_kernel::{Amount, Currency, Email, Sku, Timestamp, UserId};
 
-/// A moment, in RFC 3339.
+/// A time in RFC 3339.
 #[track_caller]
 pub fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-/// An amount, `"9.99"`.
+/// An amount, such as `"9.99"`.
 #[track_caller]
 pub fn amount(text: &str) -> Amount {
     text.parse().unwrap()
@@ -39,19 +39,19 @@ pub fn email(text: &str) -> Email {
     text.parse().unwrap()
 }
 
-/// The id of a SKU's variant: one for all spellings of the SKU.
+/// The id of a SKU's variant, which is the same for all spellings of the SKU.
 pub fn variant(sku: &Sku) -> VariantId {
     let hash = sku.fold().bytes().fold(7_i64, |hash, byte| (hash * 131 + i64::from(byte)) % 1_000_000_007);
     VariantId(hash + 1)
 }
 
-/// The [`variant`] of a SKU, of product 1.
+/// The [`variant`] of a SKU, as one of product 1.
 pub fn variant_ref(sku: Sku) -> VariantRef {
     VariantRef { variant_id: variant(&sku), product_id: ProductId(1), sku }
 }
 
-/// A store in pounds, its days in UTC.
-pub fn store_facts() -> StoreProfile {
+/// A store in pounds and UTC.
+pub fn store_profile() -> StoreProfile {
     StoreProfile {
         name: "Shop".to_owned(),
         currency: Currency::GBP,
@@ -61,7 +61,7 @@ pub fn store_facts() -> StoreProfile {
     }
 }
 
-/// The account `user7@example.com`, which has been there since the epoch.
+/// An account with an address such as `user7@example.com`, registered in 1970.
 pub fn user_description(id: UserId) -> UserDescription {
     UserDescription {
         id,
@@ -72,7 +72,7 @@ pub fn user_description(id: UserId) -> UserDescription {
     }
 }
 
-/// What a SKU is: its [`variant`], of product 1, at this price.
+/// The description of a SKU: its [`variant`], as one of product 1, at this price.
 pub fn sku_description(sku: &Sku, price: Amount) -> SkuDescription {
     SkuDescription {
         variant_id: variant(sku),
@@ -93,7 +93,7 @@ pub fn sku_description(sku: &Sku, price: Amount) -> SkuDescription {
     }
 }
 
-/// A line of an order, of a variant that is not named, without tax.
+/// An order line without a variant and without tax.
 pub fn order_line(sku: Sku, quantity: u32, unit_price: Amount, discount: Amount) -> OrderLine {
     let subtotal = unit_price.times(i64::from(quantity)).unwrap();
     OrderLine {
@@ -113,7 +113,7 @@ pub fn order_line(sku: Sku, quantity: u32, unit_price: Amount, discount: Amount)
     }
 }
 
-/// The totals of lines, without tax, shipping and points.
+/// The totals of order lines, without tax, shipping and points.
 pub fn totals<'a>(lines: impl IntoIterator<Item = &'a OrderLine> + Clone) -> Totals {
     let sum = |part: fn(&OrderLine) -> Amount| lines.clone().into_iter().map(part).sum::<Amount>();
     Totals {
@@ -128,7 +128,7 @@ pub fn totals<'a>(lines: impl IntoIterator<Item = &'a OrderLine> + Clone) -> Tot
     }
 }
 
-/// What events tell of an order that costs nothing and earns no points.
+/// The event data of an order that costs nothing and earns no points.
 pub fn order_fact(order: i64) -> OrderFact {
     OrderFact {
         order_id: OrderId(order),

@@ -1,67 +1,69 @@
-//! What a test says before its node starts.
+//! The setup of a test, before its node starts.
 
 use std::sync::Arc;
 
 use promox_kernel::{Clock, Cx, Error, Handle, Op, Timestamp};
 use promox_storage::{Database, Db, Service};
 
-use crate::answers::Answers;
 use crate::saga::Faults;
+use crate::stubs::Stubs;
 use crate::{Harness, TestEngine, sample};
 
 /// The two databases of a store.
 #[derive(Clone, Debug)]
 pub struct Databases {
-    /// What the shop writes.
+    /// The database of the shop's services.
     pub ecommerce: Db,
-    /// What the promotion engine writes.
+    /// The database of the promotion engine's services.
     pub promox: Db,
 }
 
 impl Databases {
+    /// The databases of a store on this engine.
     pub(crate) fn of(engine: &Arc<TestEngine>) -> Self {
         Self { ecommerce: engine.database(Database::Ecommerce), promox: engine.database(Database::Promox) }
     }
 }
 
-/// A node that is about to start: its time, its store, and what the other services answer.
+/// The setup of a node: its clock, the faults of its store, and the stubs of the other services.
 #[derive(Clone)]
 pub struct Setup {
     pub(crate) clock: Clock,
-    pub(crate) answers: Answers,
+    pub(crate) stubs: Stubs,
     pub(crate) shared: Vec<&'static str>,
-    /// What goes wrong with writes.
+    /// The planned faults of writes.
     pub(crate) faults: Arc<Faults>,
-    /// Starts so far, so that each has randomness of its own.
+    /// The number of starts so far. It seeds the randomness of each start.
     pub(crate) starts: u64,
 }
 
 impl Setup {
-    /// A setup whose clock stands at an RFC 3339 time. The others answer as a new store in pounds that knows every account
-    /// and every SKU, in which nothing refers to anything.
+    /// A setup whose clock shows an RFC 3339 time. The stubs answer as a new store in pounds in which every account and
+    /// every SKU exists and nothing refers to anything.
     pub fn at(time: &str) -> Self {
         Self::at_time(sample::at(time))
     }
 
-    /// [`Setup::at`] a [`Timestamp`].
+    /// A setup as [`Setup::at`] makes it, from a [`Timestamp`].
     pub fn at_time(time: Timestamp) -> Self {
         Self {
             clock: Clock::manual(time),
-            answers: Answers::of_a_new_store(),
+            stubs: Stubs::of_new_store(),
             shared: Vec::new(),
             faults: Arc::default(),
             starts: 0,
         }
     }
 
-    /// Answers an operation of another service.
+    /// Stubs an operation of another service with a closure.
     #[must_use]
     pub fn answer<O: Op>(mut self, answer: impl Fn(&Cx, O) -> Result<O::Reply, Error> + Send + Sync + 'static) -> Self {
-        self.answers.closure(answer);
+        self.stubs.closure(answer);
         self
     }
 
-    /// Answers an operation of another service out of a state that the test looks at, changes, or shares between answers.
+    /// Stubs an operation of another service with a closure over a state, which the test can read, change, or share
+    /// between stubs.
     #[must_use]
     pub fn answer_from<S: Send + Sync + 'static, O: Op>(
         self,
@@ -72,20 +74,20 @@ impl Setup {
         self.answer(move |cx, op| answer(&state, cx, op))
     }
 
-    /// Has a handler answer an operation of another service; takes the place of a registry in
-    /// [`register!`](promox_kernel::register).
+    /// Stubs an operation of another service with a handler. The macro [`register!`](promox_kernel::register) accepts a
+    /// setup in place of a registry.
     pub fn register<O: Op, H: Handle<O>>(&mut self, handler: &Arc<H>) {
-        self.answers.handler::<O, H>(handler);
+        self.stubs.handler::<O, H>(handler);
     }
 
-    /// Leaves out of [`Harness::verify`] the invariants whose other side another service states.
+    /// Excludes from [`Harness::verify`] invariants that compare this service with another one.
     #[must_use]
     pub fn shared(mut self, invariants: &[&'static str]) -> Self {
         self.shared.extend(invariants);
         self
     }
 
-    /// Has writes of the store go wrong by this plan.
+    /// Makes writes to the store fail by this plan.
     #[must_use]
     pub fn failing(self, faults: Arc<Faults>) -> Self {
         Self { faults, ..self }

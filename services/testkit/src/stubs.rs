@@ -1,4 +1,4 @@
-//! Answers in place of the other services.
+//! Stubs that answer in place of the other services.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use promox_kernel::{Cx, Error, Handle, Op, Registry, Sku};
 
 use crate::sample;
 
+/// Registers the handler of one operation.
 type Register = Arc<dyn Fn(&mut Registry) + Send + Sync>;
 
 /// A closure as the handler of an operation.
@@ -31,43 +32,45 @@ where
     }
 }
 
-/// One answer for each operation, by its name; a later one replaces an earlier one.
+/// The stub of each operation by the operation's name, with the service it belongs to. A later stub replaces an earlier
+/// one.
 #[derive(Clone, Default)]
-pub(crate) struct Answers(BTreeMap<&'static str, (&'static str, Register)>);
+pub(crate) struct Stubs(BTreeMap<&'static str, (&'static str, Register)>);
 
-impl Answers {
-    /// A new store in pounds that knows every account and every SKU, in which nothing refers to anything.
-    pub(crate) fn of_a_new_store() -> Self {
-        let mut answers = Self::default();
-        answers.closure(|_, _: GetStoreProfile| Ok(sample::store_facts()));
-        answers
-            .closure(|_, _: GetCurrentSettings| Ok(SettingsSnapshot { epoch: 1, changed: Some(Settings::default()) }));
-        answers.closure(|_, _: GetStoreTaxes| {
+impl Stubs {
+    /// The stubs of a new store in pounds in which every account and every SKU exists and nothing refers to anything.
+    pub(crate) fn of_new_store() -> Self {
+        let mut stubs = Self::default();
+        stubs.closure(|_, _: GetStoreProfile| Ok(sample::store_profile()));
+        stubs.closure(|_, _: GetCurrentSettings| Ok(SettingsSnapshot { epoch: 1, changed: Some(Settings::default()) }));
+        stubs.closure(|_, _: GetStoreTaxes| {
             let classes = ["REDUCED", "STANDARD", "ZERO"].map(str::to_owned).to_vec();
             Ok(StoreTaxes { classes, ..StoreTaxes::default() })
         });
-        answers.closure(|_, _: LockCurrency| Ok(CurrencyLock { pending: false }));
-        answers.closure(|_, _: SettleCurrencyLock| Ok(()));
-        answers.closure(|_, op: DescribeUsers| {
+        stubs.closure(|_, _: LockCurrency| Ok(CurrencyLock { pending: false }));
+        stubs.closure(|_, _: SettleCurrencyLock| Ok(()));
+        stubs.closure(|_, op: DescribeUsers| {
             Ok(UserDescriptions { items: op.ids.into_iter().map(sample::user_description).collect() })
         });
-        answers.closure(|_, op: ResolveSkus| {
+        stubs.closure(|_, op: ResolveSkus| {
             let variant = |sku: Sku| Some(sample::variant_ref(sku));
             Ok(ResolvedSkus { variants: op.skus.into_iter().map(variant).collect::<Vec<Option<VariantRef>>>() })
         });
-        answers.closure(|_, _: FindReferencingPromotion| Ok(ReferencingPromotion::default()));
-        answers.closure(|_, _: ReplaceCategory| Ok(()));
-        answers.closure(|_, _: FindReferencingSale| Ok(ReferencingSale::default()));
-        answers.closure(|_, _: GetCampaignStates| Ok(CampaignStateList::default()));
-        answers
+        stubs.closure(|_, _: FindReferencingPromotion| Ok(ReferencingPromotion::default()));
+        stubs.closure(|_, _: ReplaceCategory| Ok(()));
+        stubs.closure(|_, _: FindReferencingSale| Ok(ReferencingSale::default()));
+        stubs.closure(|_, _: GetCampaignStates| Ok(CampaignStateList::default()));
+        stubs
     }
 
+    /// Adds a service as the handler of an operation.
     pub(crate) fn handler<O: Op, H: Handle<O>>(&mut self, handler: &Arc<H>) {
         let handler = handler.clone();
         let register: Register = Arc::new(move |registry: &mut Registry| registry.register::<O, H>(&handler));
         self.0.insert(O::NAME, (O::SERVICE, register));
     }
 
+    /// Adds a closure as the handler of an operation.
     pub(crate) fn closure<O: Op>(
         &mut self,
         answer: impl Fn(&Cx, O) -> Result<O::Reply, Error> + Send + Sync + 'static,
@@ -75,9 +78,9 @@ impl Answers {
         self.handler::<O, _>(&Arc::new(Closure(answer)));
     }
 
-    /// Registers all answers but those for operations of the service under test.
+    /// Registers all stubs except those for operations of the service under test.
     pub(crate) fn register(&self, registry: &mut Registry, tested: &str) {
-        let others = self.0.values().filter(|(service, _)| *service != tested);
-        others.for_each(|(_, register)| register(registry));
+        let stubs = self.0.values().filter(|(service, _)| *service != tested);
+        stubs.for_each(|(_, register)| register(registry));
     }
 }
