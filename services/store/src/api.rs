@@ -1,4 +1,4 @@
-//! Requests of the store's settings: reading, replacing and patching each group.
+//! Operations on the store's settings: reading, replacing and patching each group.
 
 use promox_contract::payment::PaymentMethod;
 
@@ -15,33 +15,33 @@ use serde::Deserialize;
 pub struct StorePatch {
     /// The store's name.
     pub name: Patch<String>,
-    /// The one currency of the store; fixed once there is a price, rate or amount (409 `CURRENCY_FIXED`).
+    /// The store's only currency. It cannot be changed once there is a price, rate or amount (409 `CURRENCY_FIXED`).
     pub currency: Patch<Currency>,
-    /// The IANA time zone of its days.
+    /// The IANA time zone in which the store's days begin and end.
     pub timezone: Patch<String>,
-    /// The language of messages.
+    /// The language of messages, such as `en`.
     pub locale: Patch<String>,
     /// The cap on all cart promotions together, in percent of the goods; null for no cap.
     pub max_discount_percent: Patch<Amount>,
     /// Whether addresses that differ only in a plus tag count as the same person.
     pub ignore_plus_tags: Patch<bool>,
-    /// Days after the last parcel in which an order can be returned, 0 to 365.
+    /// The number of days after the last parcel in which an order can be returned, 0 to 365.
     pub return_days: Patch<u32>,
-    /// The version to change; if sent, it must be the current one.
+    /// The version to change. If sent, it must be the current one.
     pub version: Patch<i64>,
 }
 
-/// Changes to shipping.
+/// Changes to the shipping settings.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ShippingPatch {
-    /// All zones; the first that contains the country applies.
+    /// All zones. The first one that contains the country applies.
     pub zones: Patch<Vec<Zone>>,
-    /// The version to change; if sent, it must be the current one.
+    /// The version to change. If sent, it must be the current one.
     pub version: Patch<i64>,
 }
 
-/// Changes to taxes.
+/// Changes to the tax settings.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TaxPatch {
@@ -49,21 +49,21 @@ pub struct TaxPatch {
     pub prices_include_tax: Patch<bool>,
     /// The tax class of shipping, one of the store's.
     pub shipping_tax_class: Patch<String>,
-    /// All tax classes of the store; null for those that rates name.
+    /// All tax classes of the store; null for the classes that rates name.
     pub classes: Patch<Vec<String>>,
-    /// All rates.
+    /// All tax rates.
     pub rates: Patch<Vec<TaxRate>>,
-    /// The version to change; if sent, it must be the current one.
+    /// The version to change. If sent, it must be the current one.
     pub version: Patch<i64>,
 }
 
-/// Changes to payments.
+/// Changes to the payment settings.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PaymentPatch {
-    /// All payment methods that are enabled.
+    /// All enabled payment methods.
     pub methods: Patch<Vec<PaymentMethod>>,
-    /// The version to change; if sent, it must be the current one.
+    /// The version to change. If sent, it must be the current one.
     pub version: Patch<i64>,
 }
 
@@ -71,19 +71,19 @@ pub struct PaymentPatch {
 macro_rules! settings_operations {
     ($([$get:ident $get_name:literal, $put:ident $put_name:literal, $change:ident $change_name:literal]
         $type:ty, $patch:ty, $path:literal, $what:literal;)+) => {$(
-        #[doc = concat!("Reads: ", $what)]
+        #[doc = concat!("Gets a group of settings. ", $what)]
         #[derive(Clone, Debug, Deserialize, JsonSchema)]
         #[serde(rename_all = "camelCase")]
         pub struct $get {}
         operation! { $get => $type, $get_name, Get $path, Anyone, 200, $what }
 
-        #[doc = concat!("Replaces the whole; every member must be sent, so that nothing is reset silently: ", $what)]
+        #[doc = concat!("Replaces a group of settings. Every member must be sent: none is reset silently. ", $what)]
         #[derive(Clone, Debug, Deserialize, JsonSchema)]
         #[serde(transparent)]
         pub struct $put(pub $type);
         operation! { $put => $type, $put_name, Put $path, Permission("settings:write"), 200, $what }
 
-        #[doc = concat!("Applies a merge patch; omitted members stay as they are: ", $what)]
+        #[doc = concat!("Patches a group of settings (JSON Merge Patch). Omitted members keep their values. ", $what)]
         #[derive(Clone, Debug, Deserialize, JsonSchema)]
         #[serde(transparent)]
         pub struct $change(pub $patch);
@@ -94,9 +94,9 @@ settings_operations! {
     [GetStore "store.get_store", PutStore "store.put_store", PatchStore "store.patch_store"]
         StoreSettings, StorePatch, "/api/settings/store", "The store's own settings.";
     [GetShipping "store.get_shipping", PutShipping "store.put_shipping", PatchShipping "store.patch_shipping"]
-        ShippingSettings, ShippingPatch, "/api/settings/shipping", "Zones and rates of shipping.";
+        ShippingSettings, ShippingPatch, "/api/settings/shipping", "The shipping zones and rates.";
     [GetTaxes "store.get_taxes", PutTaxes "store.put_taxes", PatchTaxes "store.patch_taxes"]
-        TaxSettings, TaxPatch, "/api/settings/taxes", "Tax rates.";
+        TaxSettings, TaxPatch, "/api/settings/taxes", "The tax classes and rates.";
     [GetPayments "store.get_payments", PutPayments "store.put_payments", PatchPayments "store.patch_payments"]
-        PaymentSettings, PaymentPatch, "/api/settings/payments", "The payment methods that are enabled.";
+        PaymentSettings, PaymentPatch, "/api/settings/payments", "The enabled payment methods.";
 }

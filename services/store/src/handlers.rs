@@ -1,4 +1,4 @@
-//! Operations: one read or write, convert.
+//! Handlers of the operations: each does one read or write and converts the result.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ impl Handle<GetCurrentSettings> for Store {
 
 impl Handle<GetStoreProfile> for Store {
     async fn handle(&self, _: &Cx, _: GetStoreProfile) -> Result<StoreProfile, Error> {
-        Ok(self.settings.get(&self.db).await?.facts())
+        Ok(self.settings.get(&self.db).await?.profile())
     }
 }
 
@@ -39,7 +39,7 @@ impl Handle<ListEnabledPaymentMethods> for Store {
 
 impl Handle<GetStoreTaxes> for Store {
     async fn handle(&self, _: &Cx, _: GetStoreTaxes) -> Result<StoreTaxes, Error> {
-        Ok(self.settings.get(&self.db).await?.taxes.facts())
+        Ok(self.settings.get(&self.db).await?.taxes.store_taxes())
     }
 }
 
@@ -53,7 +53,7 @@ impl Handle<LockCurrency> for Store {
         if self.db.read(settled).await? {
             return Ok(CurrencyLock { pending: false });
         }
-        let pending = self.db.write(cx, move |tx| currency::pledge(tx, currency)).await?;
+        let pending = self.db.write(cx, move |tx| currency::lock(tx, currency)).await?;
         Ok(CurrencyLock { pending })
     }
 }
@@ -64,7 +64,7 @@ impl Handle<SettleCurrencyLock> for Store {
     }
 }
 
-/// The handlers of a group of settings.
+/// Implements the handlers of a group of settings.
 macro_rules! settings_handlers {
     ($($get:ty, $put:ty, $patch:ty, $type:ty, $field:ident;)+) => {$(
         impl Handle<$get> for Store {
@@ -109,8 +109,8 @@ impl Handle<PatchTaxes> for Store {
 }
 
 impl Store {
-    /// Changes taxes; a class that products use is kept. A product that gets a class at this very moment cannot be
-    /// sold, and the auditor reports it.
+    /// Changes the tax settings. 409 `TAX_CLASS_IN_USE` if that would remove a tax class of a product. A product that
+    /// is given a removed class at the same time cannot be sold, and the audit reports it.
     async fn change_taxes(&self, cx: &Cx, wanted: Change<TaxSettings>) -> Result<TaxSettings, Error> {
         let settings = self.settings.get(&self.db).await?;
         let (before, after) = (&settings.taxes, wanted.of(&settings.taxes, &settings.store)?);

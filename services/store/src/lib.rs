@@ -1,8 +1,10 @@
-//! Store service: the store's name, currency and time zone, and its shipping, taxes and payment methods.
+//! The store service: the store's name, currency and time zone, and its shipping, taxes and payment methods.
 //!
-//! It owns the settings, in four groups, and the lock that fixes the currency. Invariants: a new store's settings are
-//! written once, before anything else; each change applies to the version that it names; the currency never changes
-//! once any service has stored an amount in it.
+//! It owns the settings, in four groups, and the lock that fixes the currency. Its invariants are:
+//!
+//! - A new store's settings are written once, before anything else.
+//! - Each change applies to the version that it names.
+//! - The currency never changes once a service has stored an amount in it.
 
 mod api;
 mod audit;
@@ -35,20 +37,20 @@ pub struct Store {
 }
 
 impl Store {
-    /// The service on its database. A new store starts with the settings `initial`.
+    /// The service on its database. A new store starts with the `initial` settings.
     pub fn new(db: Db, initial: StoreSettings) -> Arc<Self> {
         Arc::new(Self { db, initial, settings: queries::CachedSettings::default() })
     }
 
-    /// Writes the settings of a new store; from then on they belong to the store, whatever the configuration says.
+    /// Writes the settings of a new store. From then on the stored settings apply and the configuration is ignored.
     /// Nothing else may use the store yet.
     pub async fn begin(&self, cx: &Cx) -> Result<(), Error> {
         commands::settings::begin(&self.db, cx, &self.initial).await
     }
 
-    /// The store's own currency; none before [`Store::begin`].
+    /// The store's currency; `None` before [`Store::begin`].
     pub async fn currency(&self) -> Result<Option<Currency>, Error> {
-        Ok(queries::own_currency(&self.db).await?)
+        Ok(queries::stored_currency(&self.db).await?)
     }
 }
 

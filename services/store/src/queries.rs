@@ -1,4 +1,4 @@
-//! Reads: stored groups, and all of them in memory at one epoch.
+//! Reads: the stored groups of settings, and a copy of all of them in memory.
 
 use std::sync::Arc;
 
@@ -10,17 +10,17 @@ use promox_storage::{Db, StoreError, Tx};
 use crate::records::Setting;
 use crate::rules::Group;
 
-/// The row whose epoch counts changes of settings.
+/// The name of the row whose version is the epoch: the number of changes to the settings.
 pub(crate) const EPOCH: &str = "epoch";
 
-/// All settings at one epoch.
+/// All settings at an epoch.
 #[derive(Clone, Debug)]
 pub(crate) struct AtEpoch {
     pub(crate) epoch: i64,
     pub(crate) settings: Arc<Settings>,
 }
 
-/// Settings in memory, reloaded when the epoch has changed.
+/// A copy of the settings in memory, reloaded when the epoch has changed.
 #[derive(Debug, Default)]
 pub(crate) struct CachedSettings(RwLock<Option<AtEpoch>>);
 
@@ -35,7 +35,7 @@ impl CachedSettings {
         db.read(|tx| self.get_in(tx)).await
     }
 
-    /// The settings as a transaction sees them.
+    /// The settings and their epoch as a transaction sees them.
     pub(crate) fn get_in(&self, tx: &Tx<'_>) -> Result<AtEpoch, StoreError> {
         let epoch = epoch(tx)?;
         if let Some(current) = self.0.read().clone().filter(|current| current.epoch == epoch) {
@@ -48,12 +48,12 @@ impl CachedSettings {
     }
 }
 
-/// The number of changes to the settings.
+/// The epoch: the number of changes to the settings.
 pub(crate) fn epoch(tx: &Tx<'_>) -> Result<i64, StoreError> {
     Ok(tx.get::<Setting>(&EPOCH.to_owned())?.map_or(0, |row| row.version))
 }
 
-/// A stored group. A node writes all of them before it serves; until then the defaults of a new store apply.
+/// Loads a group. A node stores all groups before it serves; until then the defaults of a new store apply.
 pub(crate) fn load<G: Group>(tx: &Tx<'_>) -> Result<G, StoreError> {
     let Some(row) = tx.get::<Setting>(&G::NAME.to_owned())? else { return Ok(G::default()) };
     let mut group: G = serde_json::from_value(row.value.0)
@@ -62,10 +62,10 @@ pub(crate) fn load<G: Group>(tx: &Tx<'_>) -> Result<G, StoreError> {
     Ok(group)
 }
 
-/// The store's own currency, once its settings are written.
-pub(crate) async fn own_currency(db: &Db) -> Result<Option<Currency>, StoreError> {
-    let written = |tx: &Tx<'_>| tx.get::<Setting>(&StoreSettings::NAME.to_owned());
-    db.read(|tx| match written(tx)? {
+/// The store's currency; `None` until the settings of a new store are written.
+pub(crate) async fn stored_currency(db: &Db) -> Result<Option<Currency>, StoreError> {
+    let stored = |tx: &Tx<'_>| tx.get::<Setting>(&StoreSettings::NAME.to_owned());
+    db.read(|tx| match stored(tx)? {
         Some(_) => load::<StoreSettings>(tx).map(|store| Some(store.currency)),
         None => Ok(None),
     })

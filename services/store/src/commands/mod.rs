@@ -1,4 +1,4 @@
-//! Changes of settings, and the lock that fixes the currency.
+//! Changes to settings, and the lock that fixes the currency.
 
 pub(crate) mod currency;
 pub(crate) mod settings;

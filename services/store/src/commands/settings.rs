@@ -1,4 +1,4 @@
-//! Changes to settings: written at the first start, replaced or patched afterwards.
+//! Writes settings: those of a new store at its first start, and changes to them afterwards.
 
 use promox_contract::audit::Audited;
 use promox_contract::settings::{PaymentSettings, ShippingSettings, StoreSettings, TaxSettings};
@@ -10,7 +10,7 @@ use crate::queries::{EPOCH, epoch, load};
 use crate::records::Setting;
 use crate::rules::Group;
 
-/// A change to a group.
+/// A change to a group of settings.
 #[derive(Clone, Debug)]
 pub(crate) enum Change<G: Group> {
     /// Replaces the whole group.
@@ -20,7 +20,7 @@ pub(crate) enum Change<G: Group> {
 }
 
 impl<G: Group> Change<G> {
-    /// The normalised group after the change. Its version is the one that the caller claims to change.
+    /// The normalised group after the change. Its version is the one that the caller expects to change.
     pub(crate) fn of(&self, old: &G, store: &StoreSettings) -> Result<G, Error> {
         let mut faults = Faults::default();
         let mut group = match self {
@@ -37,37 +37,37 @@ impl<G: Group> Change<G> {
     }
 }
 
-/// Writes the settings of a new store; an existing store keeps its own. Nothing else may use the store yet.
-pub(crate) async fn begin(db: &Db, cx: &Cx, fresh: &StoreSettings) -> Result<(), Error> {
-    let fresh = fresh.clone();
+/// Writes the settings of a new store. An existing store keeps its settings. Nothing else may use the store yet.
+pub(crate) async fn begin(db: &Db, cx: &Cx, initial: &StoreSettings) -> Result<(), Error> {
+    let initial = initial.clone();
     db.write(cx, move |tx| {
         currency::settle_all(tx)?;
         if tx.get::<Setting>(&StoreSettings::NAME.to_owned())?.is_some() {
             return Ok(());
         }
-        write(tx, &fresh, 1)?;
+        write(tx, &initial, 1)?;
         write(tx, &ShippingSettings::default(), 1)?;
         write(tx, &TaxSettings::default(), 1)?;
         write(tx, &PaymentSettings::default(), 1)?;
-        bump(tx)?;
+        increment_epoch(tx)?;
         Ok::<_, Error>(())
     })
     .await
 }
 
-/// Changes a group.
+/// Changes a group, in one transaction with the entry in the audit log.
 pub(crate) async fn change<G: Group>(db: &Db, cx: &Cx, change: Change<G>) -> Result<G, Error> {
     let (actor, caller) = (cx.principal.name(), cx.clone());
     db.write(cx, move |tx| {
         let (store, old) = (load::<StoreSettings>(tx)?, load::<G>(tx)?);
         let group = change.of(&old, &store)?;
         check_version(&caller, old.version(), group.version())?;
-        currency::guard(tx, store.currency, group.currency().unwrap_or(store.currency))?;
+        currency::check_change_allowed(tx, store.currency, group.currency().unwrap_or(store.currency))?;
         if group.has_amounts() {
-            currency::write(tx)?;
+            currency::record_written(tx)?;
         }
         let saved = write(tx, &group, old.version() + 1)?;
-        bump(tx)?;
+        increment_epoch(tx)?;
         let (before, after) = (value(&old)?, value(&saved)?);
         let subject = format!("settings:{}", G::NAME);
         tx.emit(saved.version(), &Audited::new(actor.clone(), "settings.update", subject, before, after))?;
@@ -76,12 +76,13 @@ pub(crate) async fn change<G: Group>(db: &Db, cx: &Cx, change: Change<G>) -> Res
     .await
 }
 
-/// Refuses a change of a version other than the current one, named by `If-Match` or in the body.
-fn check_version(cx: &Cx, present: i64, sent: i64) -> Result<(), Error> {
+/// Refuses a change to a version other than the current one. `If-Match` names the version, or else the body (0 for
+/// none).
+fn check_version(cx: &Cx, current: i64, sent: i64) -> Result<(), Error> {
     if cx.if_match.is_some() || sent == 0 {
-        return cx.check_version(present);
+        return cx.check_version(current);
     }
-    Cx { if_match: Some(sent.into()), ..cx.clone() }.check_version(present)
+    Cx { if_match: Some(sent.into()), ..cx.clone() }.check_version(current)
 }
 
 fn write<G: Group>(tx: &mut Tx<'_>, group: &G, version: i64) -> Result<G, Error> {
@@ -96,7 +97,7 @@ fn value<G: Group>(group: &G) -> Result<serde_json::Value, Error> {
 }
 
 /// Increments the epoch, so that every service reloads the settings.
-fn bump(tx: &mut Tx<'_>) -> Result<(), StoreError> {
+fn increment_epoch(tx: &mut Tx<'_>) -> Result<(), StoreError> {
     let epoch = epoch(tx)?;
     tx.put(&Setting { name: EPOCH.to_owned(), value: Json(serde_json::Value::Null), version: epoch + 1 })
 }

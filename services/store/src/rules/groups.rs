@@ -1,4 +1,4 @@
-//! Groups of settings: how each is patched and validated.
+//! Groups of settings: how each is patched, normalised and validated.
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -14,24 +14,27 @@ use serde::de::DeserializeOwned;
 
 use crate::api::{PaymentPatch, ShippingPatch, StorePatch, TaxPatch};
 
-/// Maximum length of a code: of a shipping method or a tax class.
-const LONGEST_CODE: usize = 64;
-/// The longest return period, in days.
+/// The maximum length of the code of a shipping method or a tax class, in characters.
+const MAX_CODE_LEN: usize = 64;
+/// The maximum return period in days.
 const MAX_RETURN_DAYS: u32 = 365;
-/// Maximum length of a name.
-const LONGEST_NAME: usize = 200;
+/// The maximum length of a name, in characters.
+const MAX_NAME_LEN: usize = 200;
 
 /// A group of settings.
 pub(crate) trait Group: Clone + Default + Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// A merge patch of the group.
+    /// The JSON Merge Patch of the group.
     type Patch: Clone + Send + Sync + 'static;
+    /// The name of the row that stores the group.
     const NAME: &'static str;
-    /// Takes over what a patch says.
+    /// Applies a patch and adds its faults to `faults`.
     fn patch(&mut self, patch: Self::Patch, faults: &mut Faults);
-    /// Brings its values into the form that they are kept in; what cannot be is left for the faults.
+    /// Converts values to the form in which they are stored. Invalid values are not changed; [`Group::faults`] reports
+    /// them.
     fn normalise(&mut self, _store: &StoreSettings) {}
+    /// The faults of the group in a store with these settings.
     fn faults(&self, store: &StoreSettings) -> Faults;
-    /// The currency that the store has with it, if it says one.
+    /// The store's currency, if the group sets it.
     fn currency(&self) -> Option<Currency> {
         None
     }
@@ -67,7 +70,7 @@ impl Group for StoreSettings {
     }
     fn faults(&self, _: &StoreSettings) -> Faults {
         let mut faults = Faults::default();
-        length(&self.name, LONGEST_NAME, "/name", &mut faults);
+        check_length(&self.name, MAX_NAME_LEN, "/name", &mut faults);
         if jiff::tz::TimeZone::get(&self.timezone).is_err() {
             faults.note("/timezone", "must be an IANA time zone such as Europe/London");
         }
@@ -94,7 +97,7 @@ impl Group for ShippingSettings {
     fn has_amounts(&self) -> bool {
         !self.zones.is_empty()
     }
-    /// Amounts are written with all digits of the currency.
+    /// Writes amounts with all digits of the currency.
     fn normalise(&mut self, store: &StoreSettings) {
         for method in self.zones.iter_mut().flat_map(|zone| &mut zone.methods) {
             let rates = method.rates.iter_mut().flat_map(|rate| [&mut rate.from, &mut rate.amount]);
@@ -126,12 +129,12 @@ fn zone_faults<'a>(
     countries: &mut HashSet<&'a str>,
     faults: &mut Faults,
 ) {
-    length(&zone.name, LONGEST_NAME, &format!("{at}/name"), faults);
+    check_length(&zone.name, MAX_NAME_LEN, &format!("{at}/name"), faults);
     for (c, country) in zone.countries.iter().enumerate() {
         let pointer = format!("{at}/countries/{c}");
         match promox_kernel::country(country) {
             Err(detail) if country != "*" => faults.note(pointer, detail),
-            _ => once(countries, country, "duplicate country", pointer, faults),
+            _ => check_unique(countries, country, "duplicate country", pointer, faults),
         }
     }
     if zone.countries.is_empty() {
@@ -143,10 +146,10 @@ fn zone_faults<'a>(
     let mut methods = HashSet::new();
     for (m, method) in zone.methods.iter().enumerate() {
         let at = format!("{at}/methods/{m}");
-        length(&method.method, LONGEST_CODE, &format!("{at}/method"), faults);
-        length(&method.name, LONGEST_NAME, &format!("{at}/name"), faults);
+        check_length(&method.method, MAX_CODE_LEN, &format!("{at}/method"), faults);
+        check_length(&method.name, MAX_NAME_LEN, &format!("{at}/name"), faults);
         let pointer = format!("{at}/method");
-        once(&mut methods, method.method.as_str(), "duplicate method in this zone", pointer, faults);
+        check_unique(&mut methods, method.method.as_str(), "duplicate method in this zone", pointer, faults);
         method_faults(method, currency, &at, faults);
     }
 }
@@ -169,7 +172,7 @@ fn method_faults(method: &ShippingMethod, currency: Currency, at: &str, faults: 
     let mut thresholds = HashSet::new();
     for (r, rate) in method.rates.iter().enumerate() {
         let pointer = format!("{at}/rates/{r}/from");
-        once(&mut thresholds, rate.from.0.normalize(), "another rate starts at this amount", pointer, faults);
+        check_unique(&mut thresholds, rate.from.0.normalize(), "another rate has the same threshold", pointer, faults);
     }
     if !method.rates.is_empty() && !method.rates.iter().any(|rate| rate.from.is_zero()) {
         faults.note(format!("{at}/rates"), "one rate must start at 0, so that every order has a rate");
@@ -186,7 +189,7 @@ impl Group for TaxSettings {
         patch.rates.replace(&mut self.rates, "/rates", faults);
         patch.version.replace(&mut self.version, "/version", faults);
     }
-    /// Regions are written as their codes.
+    /// Replaces the names of regions by their codes.
     fn normalise(&mut self, _: &StoreSettings) {
         for rate in &mut self.rates {
             if let Some(region) = &mut rate.region {
@@ -205,12 +208,12 @@ impl Group for TaxSettings {
         let mut listed = HashSet::new();
         for (c, class) in self.classes.iter().flatten().enumerate() {
             let at = format!("/classes/{c}");
-            length(class, LONGEST_CODE, &at, &mut faults);
-            once(&mut listed, class, "duplicate class", at, &mut faults);
+            check_length(class, MAX_CODE_LEN, &at, &mut faults);
+            check_unique(&mut listed, class, "duplicate class", at, &mut faults);
         }
         let classes = self.class_names();
         if !classes.contains(self.shipping_tax_class.as_str()) {
-            let fault = "no rate names this tax class, so shipping would be tax-free: if that is intended, list the \
+            let fault = "no rate has this tax class, so shipping would be tax-free; if that is intended, list the \
                      class in classes";
             faults.note("/shippingTaxClass", fault);
         }
@@ -221,8 +224,8 @@ impl Group for TaxSettings {
             if !classes.contains(rate.tax_class.as_str()) {
                 faults.note(format!("{at}/taxClass"), "must be one of the listed classes");
             }
-            let what = (&rate.country, &rate.region, &rate.tax_class);
-            once(&mut seen, what, "another rate has the same place and class", at, &mut faults);
+            let scope = (&rate.country, &rate.region, &rate.tax_class);
+            check_unique(&mut seen, scope, "another rate has the same country, region and class", at, &mut faults);
         }
         faults
     }
@@ -244,7 +247,7 @@ impl Group for PaymentSettings {
     fn faults(&self, _: &StoreSettings) -> Faults {
         let (mut faults, mut seen) = (Faults::default(), HashSet::new());
         for (m, method) in self.methods.iter().enumerate() {
-            once(&mut seen, *method, "duplicate method", format!("/methods/{m}"), &mut faults);
+            check_unique(&mut seen, *method, "duplicate method", format!("/methods/{m}"), &mut faults);
         }
         faults
     }
@@ -257,26 +260,26 @@ fn rate_faults(rate: &TaxRate, at: &str, faults: &mut Faults) {
     if let Some(Err(detail)) = rate.region.as_ref().map(|region| region::region(&rate.country, region)) {
         faults.note(format!("{at}/region"), detail);
     }
-    length(&rate.tax_class, LONGEST_CODE, &format!("{at}/taxClass"), faults);
+    check_length(&rate.tax_class, MAX_CODE_LEN, &format!("{at}/taxClass"), faults);
     if !is_percent(rate.percent) {
         faults.note(format!("{at}/percent"), "must be 0 to 100 with at most 4 decimals");
     }
 }
 
-fn length(text: &str, most: usize, at: &str, faults: &mut Faults) {
-    if let Err(detail) = bounded(text, 1, most) {
+fn check_length(text: &str, max: usize, at: &str, faults: &mut Faults) {
+    if let Err(detail) = bounded(text, 1, max) {
         faults.note(at, detail);
     }
 }
 
-/// Two of a kind would leave it open which of them counts.
-fn once<T: Eq + Hash>(seen: &mut HashSet<T>, what: T, fault: &str, at: String, faults: &mut Faults) {
-    if !seen.insert(what) {
+/// Reports a fault if `value` was seen before, because it would be ambiguous which of the two applies.
+fn check_unique<T: Eq + Hash>(seen: &mut HashSet<T>, value: T, fault: &str, at: String, faults: &mut Faults) {
+    if !seen.insert(value) {
         faults.code(at, codes::DUPLICATE, fault);
     }
 }
 
-/// A language of two or three letters, with optional subtags.
+/// Whether a tag is a language of two or three letters with optional subtags.
 fn is_locale(tag: &str) -> bool {
     let mut parts = tag.split('-');
     let language = parts.next().unwrap_or_default();
@@ -285,6 +288,7 @@ fn is_locale(tag: &str) -> bool {
     is_language && tag.len() <= 12 && parts.all(is_part)
 }
 
+/// Whether an amount is a percentage from 0 to 100 with at most 4 decimals.
 fn is_percent(percent: Amount) -> bool {
     !percent.is_negative() && percent.0 <= Decimal::ONE_HUNDRED && percent.0.normalize().scale() <= 4
 }

@@ -1,4 +1,4 @@
-//! The pure domain of settings: how each group is validated and patched.
+//! The rules of settings, without I/O: how each group is patched, normalised and validated.
 
 mod groups;
 

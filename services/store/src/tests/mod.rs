@@ -1,4 +1,4 @@
-//! The store service's transactions on the memory engine.
+//! Tests of the store service on the memory engine.
 
 mod currency;
 mod settings;
@@ -7,7 +7,7 @@ use promox_testkit::{Harness, Setup};
 
 use crate::{Store, StoreSettings};
 
-/// A node with nothing but the store service.
+/// A node with the store service only.
 fn open() -> Harness<Store> {
     Setup::at("2027-01-15T08:00:00Z")
         .start(|databases| Store::new(databases.ecommerce.clone(), StoreSettings::default()))
