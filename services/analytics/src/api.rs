@@ -1,4 +1,4 @@
-//! Requests of analytics.
+//! Operations of the analytics service.
 
 use promox_contract::analytics::VisitStage;
 use promox_contract::ids::{CampaignId, ProductId, PromotionId};
@@ -14,13 +14,13 @@ pub use crate::views::{
 
 use crate::table::Tabled;
 
-/// The dashboard: sales of a period, and of the preceding one of equal length.
+/// Gets the dashboard: the sales of a period and of the preceding period of equal length.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetSummary {
-    /// Start: RFC 3339, or a day or time of the store's zone. By default 30 days before `to`.
+    /// The start: RFC 3339, or a day or time in the store's zone. The default is 30 days before `to`.
     pub from: Option<String>,
-    /// End, exclusive. By default now.
+    /// The end, exclusive. The default is the end of the current minute.
     pub to: Option<String>,
 }
 operation! {
@@ -31,18 +31,18 @@ operation! {
     counted by the date of the refund."
 }
 
-/// One figure over time. The points add up to the period: the first and the last are cut by its ends.
+/// Gets one figure over time. The points add up to the period; its ends may cut the first and the last point short.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListSeries {
     /// The figure; revenue by default.
     pub metric: Option<Metric>,
-    /// The length of the points, in the store's zone; a day by default. A minute for at most 24 hours, an hour for 31
-    /// days, a day for two years, a week for ten, a month for fifty.
+    /// The length of the points, in the store's zone; a day by default. Minutes are possible for at most 24 hours,
+    /// hours for 31 days, days for two years, weeks for ten years, and months for fifty years.
     pub granularity: Option<Granularity>,
-    /// Start, as for the summary.
+    /// The start: RFC 3339, or a day or time in the store's zone. The default is 30 days before `to`.
     pub from: Option<String>,
-    /// End, exclusive.
+    /// The end, exclusive. The default is the end of the current minute.
     pub to: Option<String>,
 }
 operation! {
@@ -52,7 +52,7 @@ operation! {
 }
 
 text_enum! {
-    /// How products are ranked.
+    /// The figure by which products are ranked.
     ProductOrder {
         Revenue = "revenue",
         Quantity = "quantity",
@@ -60,18 +60,18 @@ text_enum! {
     }
 }
 
-/// The best-selling products.
+/// Lists the best-selling products.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListTopProducts {
-    /// How they are ranked; by revenue by default.
+    /// The figure by which products are ranked; revenue by default.
     pub by: Option<ProductOrder>,
-    /// Page size.
+    /// The maximum number of products.
     #[serde(default)]
     pub limit: Limit,
-    /// Start, as for the summary.
+    /// The start: RFC 3339, or a day or time in the store's zone. The default is 30 days before `to`.
     pub from: Option<String>,
-    /// End, exclusive.
+    /// The end, exclusive. The default is the end of the current minute.
     pub to: Option<String>,
 }
 operation! {
@@ -80,30 +80,30 @@ operation! {
     "The best-selling products. JSON, or CSV by Accept."
 }
 
-/// How many visits reached each step.
+/// Gets the number of visits that reached each step of the funnel.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetFunnel {
-    /// Start, as for the summary.
+    /// The start: RFC 3339, or a day or time in the store's zone. The default is 30 days before `to`.
     pub from: Option<String>,
-    /// End, exclusive.
+    /// The end, exclusive. The default is the end of the current minute.
     pub to: Option<String>,
 }
 operation! {
     GetFunnel => Tabled<Funnel>, "analytics.funnel", Get "/api/analytics/funnel", Permission("analytics:read"), 200,
-    "How many visits reached each step. JSON, or CSV by Accept."
+    "The number of visits that reached each step of the funnel. JSON, or CSV by Accept."
 }
 
-/// Customers by recency, frequency and monetary value in a period.
+/// Ranks customers by recency, frequency and monetary value in a period.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetRfm {
-    /// How many customers are listed, those with the highest revenue first.
+    /// The maximum number of customers listed. Those with the highest revenue come first.
     #[serde(default)]
     pub limit: Limit,
-    /// Start, as for the summary.
+    /// The start: RFC 3339, or a day or time in the store's zone. The default is 30 days before `to`.
     pub from: Option<String>,
-    /// End, exclusive.
+    /// The end, exclusive. The default is the end of the current minute.
     pub to: Option<String>,
 }
 operation! {
@@ -111,41 +111,42 @@ operation! {
     "Customers ranked in fifths by recency, frequency and monetary value. JSON, or CSV by Accept."
 }
 
-/// The effect of a promotion in a period.
+/// Gets the effect of a promotion in a period.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetPromotionFigures {
     /// The id.
     pub id: PromotionId,
-    /// Start, as for the summary.
+    /// The start: RFC 3339, or a day or time in the store's zone. The default is 30 days before `to`.
     pub from: Option<String>,
-    /// End, exclusive.
+    /// The end, exclusive. The default is the end of the current minute.
     pub to: Option<String>,
 }
 operation! {
     GetPromotionFigures => Tabled<PromotionView>, "analytics.promotion", Get "/api/analytics/promotions/{id}",
     Permission("analytics:read"), 200,
-    "What a promotion cost and earned, with its ROI. JSON, or CSV by Accept."
+    "The cost, revenue and ROI of a promotion. JSON, or CSV by Accept."
 }
 
-/// The effect of a campaign in a period.
+/// Gets the effect of a campaign in a period.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetCampaignFigures {
     /// The id.
     pub id: CampaignId,
-    /// Start, as for the summary.
+    /// The start: RFC 3339, or a day or time in the store's zone. The default is 30 days before `to`.
     pub from: Option<String>,
-    /// End, exclusive.
+    /// The end, exclusive. The default is the end of the current minute.
     pub to: Option<String>,
 }
 operation! {
     GetCampaignFigures => Tabled<CampaignView>, "analytics.campaign", Get "/api/analytics/campaigns/{id}",
     Permission("analytics:read"), 200,
-    "What a campaign's promotions and flash sales cost and earned, with its ROI. JSON, or CSV by Accept."
+    "The cost, revenue and ROI of a campaign's promotions and flash sales. JSON, or CSV by Accept."
 }
 
-/// The current day of the store as server-sent events: `figures` at once and whenever they change, about once a second.
+/// Follows the figures of the store's current day as server-sent events: an event `figures` at once, and another
+/// whenever they change, at most about once a second.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FollowFigures {}
@@ -154,16 +155,16 @@ operation! {
     "Today's figures as server-sent events."
 }
 
-/// Records what a shopper did. The session is a name that the shop's page makes up; a pause of half an hour ends a
-/// visit.
+/// Records an action of a shopper. The shop's page chooses the name of the session. A pause of more than half an hour
+/// ends a visit.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RecordEvent {
-    /// What the shopper did.
+    /// The stage that the shopper reached.
     #[serde(rename = "type")]
     pub stage: VisitStage,
-    /// The session: 8 to 128 printable characters that identify nobody. Only a digest is stored, for the length of the
-    /// visit.
+    /// The session: 8 to 128 printable ASCII characters that do not identify a person. Only a digest is stored, for the
+    /// duration of the visit.
     pub session_id: String,
     /// The product, if any.
     #[serde(default)]
@@ -174,21 +175,20 @@ operation! {
     "Records that a shopper viewed a product, added one to a cart, or began a checkout."
 }
 
-/// How far the figures have followed the events.
+/// Gets the positions of the figures in the event logs.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetState {}
 operation! {
     GetState => StateView, "analytics.state", Get "/api/analytics/state", Permission("analytics:read"), 200,
-    "How far the figures have followed the events, and whether a rebuild is running."
+    "The positions of the figures in the event logs, and those of a running rebuild."
 }
 
-/// Rebuilds every figure from the event logs. The current figures are shown and updated until the new ones replace
-/// them.
+/// Rebuilds all figures from the event logs. The current figures are shown and updated until the new ones replace them.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Rebuild {}
 operation! {
     Rebuild => StateView, "analytics.rebuild", Post "/api/analytics/rebuild", Permission("analytics:write"), 202,
-    "Rebuilds every figure from the event logs; if a rebuild is running already, it continues."
+    "Rebuilds all figures from the event logs. A rebuild that is already running continues."
 }

@@ -1,5 +1,5 @@
-//! The invariants of analytics: every roll-up is the sum of its entries, and the entries agree with orders, credit
-//! notes and payments, as far as the events were followed.
+//! The audit of analytics: every roll-up is the sum of its entries, and the entries agree with orders, credit
+//! notes and payments as of the position in the event log.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,16 +17,16 @@ use crate::records::{
     PromotionRollup, Refunded, Rollup,
 };
 use crate::rules::cover::Level;
-use crate::rules::members::{Members, place};
+use crate::rules::members::{Members, chunk_and_offset};
 
 const SUMS: &str = "analytics: every roll-up is the sum of its entries";
 const ENTERED: &str = "analytics: every refund is entered at its time";
 const FIRSTS: &str = "analytics: a customer has one first order";
 
-/// Checks every row of this service, and states what other services must agree with.
+/// Checks every row of this service, and reports the figures that other services must agree with.
 pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
     let current = generations::current(tx)?;
-    note_open(tx, report, current.as_ref())?;
+    report_open(tx, report, current.as_ref())?;
     let Some(generation) = current.map(|row| row.id) else { return Ok(()) };
     let mut refunds = BTreeMap::<i64, Amount>::new();
     for row in tx.scan::<Refunded>().prefix(generation).rows() {
@@ -40,7 +40,7 @@ pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> 
     let mut month = Month::new(generation);
     for entry in tx.scan::<Entry>().prefix(generation).rows() {
         let entry = entry?;
-        state(report, &entry);
+        report_figures(report, &entry);
         check_first(tx, report, &entry)?;
         if Level::Month.floor(entry.at) != month.start {
             month.check(tx, report)?;
@@ -52,10 +52,10 @@ pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> 
     month.check_counts(tx, report)
 }
 
-/// Orders in events that were not followed yet may differ.
-fn note_open(tx: &Tx<'_>, report: &mut Report, current: Option<&Generation>) -> Result<(), StoreError> {
-    let place = current.map_or(0, |row| row.shop_position);
-    let log = tx.scan::<Event>().prefix(Event::log_of(Database::Ecommerce)).from(place.saturating_add(1));
+/// Reports orders and credit notes that may still differ, because their events were not followed yet.
+fn report_open(tx: &Tx<'_>, report: &mut Report, current: Option<&Generation>) -> Result<(), StoreError> {
+    let position = current.map_or(0, |row| row.shop_position);
+    let log = tx.scan::<Event>().prefix(Event::log_of(Database::Ecommerce)).from(position.saturating_add(1));
     for event in log.rows() {
         match change_of(&event?)? {
             Some(Change::Order(order)) => {
@@ -70,8 +70,8 @@ fn note_open(tx: &Tx<'_>, report: &mut Report, current: Option<&Generation>) -> 
     Ok(())
 }
 
-/// States the facts that orders and credit notes state too.
-fn state(report: &mut Report, entry: &Entry) {
+/// Reports the figures that the order service reports too.
+fn report_figures(report: &mut Report, entry: &Entry) {
     match entry.kind {
         EntryKind::Order => {
             report.right(COUNTED, entry.subject, counted(entry.measures.revenue, entry.measures.returned));
@@ -85,7 +85,7 @@ fn state(report: &mut Report, entry: &Entry) {
     }
 }
 
-/// The first order of its customer is marked, and no other.
+/// Checks that an entry is marked as its customer's first order if and only if it is.
 fn check_first(tx: &Tx<'_>, report: &mut Report, entry: &Entry) -> Result<(), StoreError> {
     let Some(buyer) = entry.buyer else {
         report.check(FIRSTS, entry.measures.new_customers == 0, || format!("entry {} has no customer", entry.subject));
@@ -95,14 +95,14 @@ fn check_first(tx: &Tx<'_>, report: &mut Report, entry: &Entry) -> Result<(), St
     let is_first = first.is_some_and(|first| (first.at, first.subject) == (entry.at, entry.subject));
     report.check(FIRSTS, entry.measures.new_customers == i64::from(is_first), || format!("order {}", entry.subject));
     if is_first {
-        let known = tx.get::<First>(&(entry.generation, buyer))?;
-        let same = known.is_some_and(|row| (row.at, row.order_id) == (entry.at, entry.subject));
+        let stored = tx.get::<First>(&(entry.generation, buyer))?;
+        let same = stored.is_some_and(|row| (row.at, row.order_id) == (entry.at, entry.subject));
         report.check(FIRSTS, same, || format!("customer {buyer}"));
     }
     Ok(())
 }
 
-/// How many rows of each table the entries ask for, by the table's name.
+/// The number of rows that the entries require in each table, by the table's name.
 type Rows = BTreeMap<&'static str, usize>;
 
 /// The sums of the entries of a month.
@@ -122,20 +122,20 @@ impl Month {
 
     fn add(&mut self, entry: &Entry) {
         self.deltas.count(entry, Sign::Plus);
-        self.ask_for::<First>(usize::from(entry.measures.new_customers == 1));
-        self.ask_for::<Refunded>(usize::from(entry.kind == EntryKind::Refund));
-        let Some((chunk, place)) = entry.buyer.map(place) else { return };
+        self.expect_rows::<First>(usize::from(entry.measures.new_customers == 1));
+        self.expect_rows::<Refunded>(usize::from(entry.kind == EntryKind::Refund));
+        let Some((chunk, offset)) = entry.buyer.map(chunk_and_offset) else { return };
         for level in Level::ALL {
-            self.buyers.entry(((*level, level.floor(entry.at)), chunk)).or_default().insert(place);
+            self.buyers.entry(((*level, level.floor(entry.at)), chunk)).or_default().insert(offset);
         }
     }
 
-    /// So many rows more belong to a table.
-    fn ask_for<R: Record>(&mut self, rows: usize) {
+    /// Counts rows that a table must have.
+    fn expect_rows<R: Record>(&mut self, rows: usize) {
         *self.rows.entry(R::TABLE.name).or_default() += rows;
     }
 
-    /// Every row that the entries ask for is there and says what they say.
+    /// Checks that every row that the month's entries require exists with the right values.
     fn check(&mut self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
         let deltas = std::mem::take(&mut self.deltas);
         self.check_sums(tx, report, &deltas.rollups)?;
@@ -156,26 +156,26 @@ impl Month {
             let same = sum_of::<R>(tx, self.generation, bucket, id)? == *sum;
             let (level, start) = bucket;
             report.check(SUMS, same, || format!("{} of the {level} {start}: {id:?}", R::TABLE.name));
-            self.ask_for::<R>(1);
+            self.expect_rows::<R>(1);
         }
         Ok(())
     }
 
     fn check_buyers(&mut self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
-        for ((bucket, chunk), places) in std::mem::take(&mut self.buyers) {
+        for ((bucket, chunk), offsets) in std::mem::take(&mut self.buyers) {
             let mut want = Members::default();
-            places.iter().for_each(|place| want.mark(*place, true));
+            offsets.iter().for_each(|offset| want.mark(*offset, true));
             let row = tx.get::<BuyerRollup>(&(self.generation, bucket.0, bucket.1, chunk))?;
             let same = row.is_some_and(|row| row.members == want);
             report.check("analytics: the buyers of a bucket = the buyers of its orders", same, || {
                 format!("chunk {chunk} of the {} {}", bucket.0, bucket.1)
             });
-            self.ask_for::<BuyerRollup>(1);
+            self.expect_rows::<BuyerRollup>(1);
         }
         Ok(())
     }
 
-    /// There are no other rows.
+    /// Checks that the tables have no other rows.
     fn check_counts(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
         self.check_count::<Rollup>(tx, report)?;
         self.check_count::<ProductRollup>(tx, report)?;

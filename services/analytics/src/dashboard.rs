@@ -1,4 +1,4 @@
-//! Builds the replies: sums of periods, in the store's currency and zone, with the names of their subjects.
+//! Builds replies: the sums of periods in the store's currency and zone, with the names of products and promotions.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -25,10 +25,10 @@ use crate::views::{
     Summary,
 };
 
-/// Names looked up by one read.
-pub(crate) const NAMES: usize = 5_000;
-/// How many top entries the dashboard shows.
-const TOP: usize = 10;
+/// The maximum number of names looked up by one read.
+pub(crate) const NAMES_PER_READ: usize = 5_000;
+/// The number of top products, promotions and flash sales that the dashboard shows.
+const TOP_COUNT: usize = 10;
 
 /// The store's currency and zone.
 #[derive(Clone, Debug)]
@@ -39,25 +39,25 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Queries them.
+    /// Queries the store service for them.
     pub(crate) async fn of(cx: &Cx) -> Result<Self, Error> {
-        let facts = cx.call(GetStoreProfile {}).await?;
-        let zone = TimeZone::get(&facts.timezone).map_err(Error::internal)?;
-        Ok(Self { currency: facts.currency, timezone: facts.timezone, zone })
+        let profile = cx.call(GetStoreProfile {}).await?;
+        let zone = TimeZone::get(&profile.timezone).map_err(Error::internal)?;
+        Ok(Self { currency: profile.currency, timezone: profile.timezone, zone })
     }
 
-    /// The requested period.
+    /// Parses the requested period.
     pub(crate) fn period(&self, cx: &Cx, from: Option<&String>, to: Option<&String>) -> Result<Period, Error> {
         period(from.map(String::as_str), to.map(String::as_str), cx.now, &self.zone)
     }
 
-    /// An amount in the store's currency.
+    /// Rounds an amount to the store's currency.
     pub(crate) fn amount(&self, amount: Amount) -> Amount {
         self.currency.round(amount.0)
     }
 }
 
-/// The figures of a period; `liability` is the points held at its end.
+/// The figures of a period. `liability` is the number of points that customers hold at its end.
 fn figures(store: &Store, period: Period, sums: &Sums, liability: i64) -> PeriodFigures {
     let measures = &sums.measures;
     PeriodFigures {
@@ -88,7 +88,7 @@ fn figures(store: &Store, period: Period, sums: &Sums, liability: i64) -> Period
     }
 }
 
-/// The value of a metric at a point.
+/// The value of a metric for sums.
 pub(crate) fn metric(store: &Store, metric: Metric, sums: &Sums) -> Figure {
     let measures = &sums.measures;
     let money = |amount| Figure::Amount(Some(store.amount(amount)));
@@ -121,18 +121,20 @@ impl Analytics {
         let before = period.previous(&store.zone);
         let sums_before = self.sum(before, Wanted { buyers: true, ..Wanted::default() }).await?;
         let held = self.points_held(&[period.to, before.to]).await?;
-        let [held, held_before] = held.as_slice() else { return Err(Error::internal("a period without its points")) };
-        let now = figures(store, period, &sums, *held);
+        let [held, held_before] = held.as_slice() else {
+            return Err(Error::internal("the number of points held is missing"));
+        };
+        let current = figures(store, period, &sums, *held);
         Ok(Summary {
-            from: now.from,
-            to: now.to,
+            from: current.from,
+            to: current.to,
             currency: store.currency,
-            sales: now.sales,
-            top_products: self.top_products(store, &sums, ProductOrder::Revenue, TOP).await?,
+            sales: current.sales,
+            top_products: self.top_products(store, &sums, ProductOrder::Revenue, TOP_COUNT).await?,
             top_promotions: top_promotions(cx, store, &sums).await?,
             flash_sales: top_flash_sales(cx, store, &sums).await?,
-            coupons: now.coupons,
-            points: now.points,
+            coupons: current.coupons,
+            points: current.points,
             previous: figures(store, before, &sums_before, *held_before),
         })
     }
@@ -143,23 +145,25 @@ impl Analytics {
         store: &Store,
         sums: &Sums,
         by: ProductOrder,
-        most: usize,
+        limit: usize,
     ) -> Result<Vec<ProductFigures>, Error> {
-        let worth = |sold: &Sold| match by {
+        let value = |sold: &Sold| match by {
             ProductOrder::Revenue => sold.revenue.0,
             ProductOrder::Quantity => Decimal::from(sold.units),
             ProductOrder::Orders => Decimal::from(sold.orders),
         };
-        let leading =
-            leading(sums.products().map(|(number, sold)| (number, *sold)).collect(), most, |item| worth(&item.1));
-        let mut described = Vec::with_capacity(leading.len());
-        for some in leading.chunks(NAMES) {
-            let found = |tx: &Tx<'_>| some.iter().map(|(number, _)| tx.get::<NumberedSku>(number)).collect();
-            let rows: Vec<Option<NumberedSku>> = self.db.read::<_, StoreError, _>(found).await?;
-            described.extend(rows.into_iter().zip(some).filter_map(|(row, (_, sold))| Some((row?, *sold))));
+        let candidates =
+            top_with_ties(sums.products().map(|(number, sold)| (number, *sold)).collect(), limit, |item| {
+                value(&item.1)
+            });
+        let mut described = Vec::with_capacity(candidates.len());
+        for chunk in candidates.chunks(NAMES_PER_READ) {
+            let read = |tx: &Tx<'_>| chunk.iter().map(|(number, _)| tx.get::<NumberedSku>(number)).collect();
+            let rows: Vec<Option<NumberedSku>> = self.db.read::<_, StoreError, _>(read).await?;
+            described.extend(rows.into_iter().zip(chunk).filter_map(|(row, (_, sold))| Some((row?, *sold))));
         }
-        described.sort_by_cached_key(|(row, sold)| (Reverse(worth(sold)), row.sku.fold()));
-        described.truncate(most);
+        described.sort_by_cached_key(|(row, sold)| (Reverse(value(sold)), row.sku.fold()));
+        described.truncate(limit);
         let figures = |(row, sold): (NumberedSku, Sold)| ProductFigures {
             sku: row.sku,
             product_id: row.product_id.map(ProductId),
@@ -172,35 +176,36 @@ impl Analytics {
     }
 }
 
-/// Those with the highest values, unordered, with all that equal the lowest of them: equals are ordered by their names,
-/// not by their internal numbers.
-pub(crate) fn leading<T>(mut all: Vec<T>, most: usize, worth: impl Fn(&T) -> Decimal) -> Vec<T> {
-    if all.len() > most && most > 0 {
-        let (_, least, _) = all.select_nth_unstable_by_key(most - 1, |item| Reverse(worth(item)));
-        let least = worth(least);
-        all.retain(|item| worth(item) >= least);
+/// The items with the `limit` highest values, in any order, and all items that tie with the lowest of them. The caller
+/// orders ties by name, which does not depend on internal numbers.
+pub(crate) fn top_with_ties<T>(mut all: Vec<T>, limit: usize, value: impl Fn(&T) -> Decimal) -> Vec<T> {
+    if all.len() > limit && limit > 0 {
+        let (_, lowest, _) = all.select_nth_unstable_by_key(limit - 1, |item| Reverse(value(item)));
+        let lowest = value(lowest);
+        all.retain(|item| value(item) >= lowest);
     }
     all
 }
 
-/// Those with the highest values first, the lower number first among equals.
-fn best<T>(mut all: Vec<(i64, T)>, most: usize, worth: impl Fn(&T) -> Decimal) -> Vec<(i64, T)> {
-    let key = |entry: &(i64, T)| (Reverse(worth(&entry.1)), entry.0);
-    if all.len() > most && most > 0 {
-        all.select_nth_unstable_by_key(most - 1, key);
-        all.truncate(most);
+/// The `limit` items with the highest values, highest first. Of equals, the one with the lower number comes first.
+fn top<T>(mut all: Vec<(i64, T)>, limit: usize, value: impl Fn(&T) -> Decimal) -> Vec<(i64, T)> {
+    let key = |entry: &(i64, T)| (Reverse(value(&entry.1)), entry.0);
+    if all.len() > limit && limit > 0 {
+        all.select_nth_unstable_by_key(limit - 1, key);
+        all.truncate(limit);
     }
     all.sort_unstable_by_key(key);
     all
 }
 
+/// The promotions with the highest revenue, with their names.
 async fn top_promotions(cx: &Cx, store: &Store, sums: &Sums) -> Result<Vec<PromotionFigures>, Error> {
     let all: Vec<(i64, Attributed)> = sums.promotions.iter().map(|(id, part)| (*id, *part)).collect();
-    let best = best(all, TOP, |part| part.revenue.0);
-    if best.is_empty() {
+    let top = top(all, TOP_COUNT, |part| part.revenue.0);
+    if top.is_empty() {
         return Ok(Vec::new());
     }
-    let ids = best.iter().map(|(id, _)| PromotionId(*id)).collect();
+    let ids = top.iter().map(|(id, _)| PromotionId(*id)).collect();
     let known = cx.call(DescribePromotions { ids }).await?.items.into_iter();
     let mut names: BTreeMap<i64, String> = known.map(|item| (item.id.0, item.name)).collect();
     let figures = |(id, part): (i64, Attributed)| PromotionFigures {
@@ -212,16 +217,17 @@ async fn top_promotions(cx: &Cx, store: &Store, sums: &Sums) -> Result<Vec<Promo
         redemptions: part.redemptions,
         new_customers: part.new_customers,
     };
-    Ok(best.into_iter().map(figures).collect())
+    Ok(top.into_iter().map(figures).collect())
 }
 
+/// The flash sales with the highest revenue, with their names.
 async fn top_flash_sales(cx: &Cx, store: &Store, sums: &Sums) -> Result<Vec<FlashFigures>, Error> {
     let all: Vec<(i64, Sold)> = sums.flash_sales.iter().map(|(id, sold)| (*id, *sold)).collect();
-    let best = best(all, TOP, |sold| sold.revenue.0);
-    if best.is_empty() {
+    let top = top(all, TOP_COUNT, |sold| sold.revenue.0);
+    if top.is_empty() {
         return Ok(Vec::new());
     }
-    let ids = best.iter().map(|(id, _)| FlashSaleId(*id)).collect();
+    let ids = top.iter().map(|(id, _)| FlashSaleId(*id)).collect();
     let known = cx.call(DescribeFlashSales { ids }).await?.items.into_iter();
     let mut names: BTreeMap<i64, String> = known.map(|item| (item.id.0, item.name)).collect();
     let figures = |(id, sold): (i64, Sold)| FlashFigures {
@@ -231,5 +237,5 @@ async fn top_flash_sales(cx: &Cx, store: &Store, sums: &Sums) -> Result<Vec<Flas
         quantity: sold.units,
         revenue: store.amount(sold.revenue),
     };
-    Ok(best.into_iter().map(figures).collect())
+    Ok(top.into_iter().map(figures).collect())
 }

@@ -1,4 +1,4 @@
-//! The effects of events on analytics.
+//! The effects of events on the figures.
 
 use promox_contract::analytics::{VisitAdvanced, VisitStage};
 use promox_contract::coupon::{CouponRedeemed, CouponReleased, CouponsIssued};
@@ -15,21 +15,21 @@ use crate::rules::measures::Measures;
 /// The effect of an event.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Change {
-    /// An order was placed, or its figures may have changed: they are queried.
+    /// An order was placed or its figures may have changed. The figures are queried.
     Order(i64),
-    /// A credit note is new or changed: its figures are queried.
+    /// A credit note was created or changed. Its figures are queried.
     CreditNote(i64),
     /// A coupon was redeemed.
     Redeemed { redemption: i64, at: Timestamp },
     /// A redemption was released.
     Released { redemption: i64 },
-    /// Measures that only add up: coupons issued, points, visits.
+    /// Measures that are only ever added: coupons issued, points, visits.
     Sum { kind: crate::records::EntryKind, position: i64, at: Timestamp, measures: Box<Measures> },
 }
 
-/// The effect of an event of either log; nothing, for most.
+/// The effect of an event of either log; `None` for most events.
 pub(crate) fn change_of(event: &Event) -> Result<Option<Change>, StoreError> {
-    if let Some(change) = of_orders(event) {
+    if let Some(change) = order_change(event) {
         return Ok(Some(change));
     }
     if event.is::<CouponRedeemed>() {
@@ -38,24 +38,26 @@ pub(crate) fn change_of(event: &Event) -> Result<Option<Change>, StoreError> {
     if event.is::<CouponReleased>() {
         return Ok(Some(Change::Released { redemption: event.aggregate_id }));
     }
-    sum(event)
+    sum_change(event)
 }
 
-fn of_orders(event: &Event) -> Option<Change> {
-    let changes = event.is::<OrderCreated>()
+/// The effect of an event about an order or a credit note; `None` for other events.
+fn order_change(event: &Event) -> Option<Change> {
+    let changes_order = event.is::<OrderCreated>()
         || event.is::<OrderConfirmed>()
         || event.is::<OrderImported>()
         || event.is::<OrderCancelled>()
         || event.is::<OrderFailed>()
         || event.is::<OrderReturned>()
         || event.is::<OrderRefunded>();
-    if changes {
+    if changes_order {
         return Some(Change::Order(event.aggregate_id));
     }
     event.is::<CreditNoteImported>().then_some(Change::CreditNote(event.aggregate_id))
 }
 
-fn sum(event: &Event) -> Result<Option<Change>, StoreError> {
+/// The effect of an event whose measures are only added; `None` for other events.
+fn sum_change(event: &Event) -> Result<Option<Change>, StoreError> {
     use crate::records::EntryKind::{CouponsIssued as Coupons, Points, Visit};
     let none = Measures::default();
     let (kind, measures) = if event.is::<CouponsIssued>() {
@@ -71,7 +73,7 @@ fn sum(event: &Event) -> Result<Option<Change>, StoreError> {
     } else if event.is::<PointsRevoked>() {
         (Points, Measures { points_revoked: event.fact::<PointsRevoked>()?.0.points, ..none })
     } else if event.is::<VisitAdvanced>() {
-        (Visit, visit(&event.fact()?))
+        (Visit, visit_measures(&event.fact()?))
     } else {
         return Ok(None);
     };
@@ -79,7 +81,7 @@ fn sum(event: &Event) -> Result<Option<Change>, StoreError> {
     Ok(Some(Change::Sum { kind, position, at, measures: Box::new(measures) }))
 }
 
-fn visit(fact: &VisitAdvanced) -> Measures {
+fn visit_measures(fact: &VisitAdvanced) -> Measures {
     let mut measures = Measures { visits: i64::from(fact.first), ..Measures::default() };
     match fact.stage {
         VisitStage::ProductViewed => measures.views = 1,

@@ -1,4 +1,4 @@
-//! Handlers: authorise, determine the period, read, reply.
+//! Handlers of the operations: each parses the period, reads the sums and builds the reply.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::api::{
     ListSeries, ListTopProducts, Metric, ProductOrder, Rebuild, RecordEvent,
 };
 use crate::commands::{generations, visits};
-use crate::dashboard::{Store, leading, metric};
+use crate::dashboard::{Store, metric, top_with_ties};
 use crate::queries::sums::Wanted;
 use crate::records::{Generation, GenerationStatus};
 use crate::rules::attributed::Attributed;
@@ -41,11 +41,11 @@ impl Handle<ListSeries> for Analytics {
         let period = store.period(cx, op.from.as_ref(), op.to.as_ref())?;
         let (wanted, granularity) = (op.metric.unwrap_or(Metric::Revenue), op.granularity.unwrap_or(Granularity::Day));
         let parts = period.parts(granularity, &store.zone).ok_or_else(|| {
-            let most = granularity.most();
+            let max = granularity.max_points();
             Error::field(
                 "?granularity",
                 format!(
-                    "a chart has at most {most} points of a {granularity}: use a coarser granularity or a \
+                    "a chart has at most {max} points of a {granularity}; use a coarser granularity or a \
                          shorter period"
                 ),
             )
@@ -107,7 +107,7 @@ impl Handle<GetRfm> for Analytics {
         let buyers = self.buyers(period).await?;
         let mut ranked: Vec<(&Buyer, Scores)> = buyers.iter().zip(score(&buyers)).collect();
         let segments = segments(&store, &ranked);
-        ranked = leading(ranked, op.limit.get(), |(buyer, _)| buyer.revenue.0);
+        ranked = top_with_ties(ranked, op.limit.get(), |(buyer, _)| buyer.revenue.0);
         let numbers: Vec<i64> = ranked.iter().map(|(buyer, _)| buyer.number).collect();
         let names = self.customer_names(&numbers).await?;
         let mut named: Vec<_> = ranked.iter().zip(names).collect();
@@ -225,15 +225,15 @@ impl Handle<FollowFigures> for Analytics {
 
 impl Handle<RecordEvent> for Analytics {
     async fn handle(&self, cx: &Cx, op: RecordEvent) -> Result<(), Error> {
-        let sane =
+        let is_valid =
             (8..=128).contains(&op.session_id.len()) && op.session_id.bytes().all(|byte| byte.is_ascii_graphic());
-        if !sane {
+        if !is_valid {
             return Err(Error::field("/sessionId", "must be 8 to 128 printable ASCII characters without spaces"));
         }
         let session = sha256([op.session_id.as_bytes()]).to_vec();
         let RecordEvent { stage, product_id, .. } = op;
         let now = cx.now;
-        if self.db.read(|tx| visits::is_known(tx, &session, stage, now)).await? {
+        if self.db.read(|tx| visits::is_recorded(tx, &session, stage, now)).await? {
             return Ok(());
         }
         Ok(self.db.write_in(cx, Lane::Bulk, move |tx| visits::record(tx, &session, stage, product_id)).await?)
@@ -254,7 +254,7 @@ impl Handle<Rebuild> for Analytics {
 }
 
 impl Analytics {
-    /// Starts a rebuild, or finds the running one.
+    /// Starts a rebuild, unless one is running.
     pub(crate) async fn begin_rebuild(&self, cx: &Cx) -> Result<(), Error> {
         let actor = cx.principal.name();
         let begin = move |tx: &mut promox_storage::Tx<'_>| {
@@ -266,19 +266,23 @@ impl Analytics {
         Ok(self.db.write(cx, begin).await?)
     }
 
+    /// The positions of the current generation and of a running rebuild in the event logs.
     #[allow(clippy::redundant_closure_for_method_calls, reason = "the method alone is not general over lifetimes")]
     pub(crate) async fn state(&self) -> Result<StateView, StoreError> {
         let shop = self.shop.last_position().await?;
         let read = |tx: &promox_storage::Tx<'_>| Ok::<_, StoreError>((generations::all(tx)?, tx.last_position()?));
         let (rows, promox) = self.db.read(read).await?;
-        let places = self.places.lock();
+        let positions = self.positions.lock();
         let view = |row: &Generation| GenerationView {
             generation: row.id,
-            shop: LogView { position: places.of(row, Database::Ecommerce), last: shop },
-            promotion: LogView { position: places.of(row, Database::Promox), last: promox },
+            shop: LogView { position: positions.of(row, Database::Ecommerce), last: shop },
+            promotion: LogView { position: positions.of(row, Database::Promox), last: promox },
             started_at: row.started_at,
         };
-        let of = |status| rows.iter().find(|row| row.status == status).map(view);
-        Ok(StateView { current: of(GenerationStatus::Current), rebuild: of(GenerationStatus::Rebuilding) })
+        let with_status = |status| rows.iter().find(|row| row.status == status).map(view);
+        Ok(StateView {
+            current: with_status(GenerationStatus::Current),
+            rebuild: with_status(GenerationStatus::Rebuilding),
+        })
     }
 }

@@ -1,4 +1,4 @@
-//! Scheduled work: follows the event logs, updates listeners, removes old rows.
+//! Scheduled jobs: they follow the event logs, update listeners and remove old rows.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -36,14 +36,15 @@ where
 }
 
 impl Analytics {
-    /// Removes replaced generations, and ended visits.
+    /// Removes rows of retired generations and ended visits. Returns whether there may be more.
     async fn sweep(&self, cx: &Cx) -> Result<bool, Error> {
         let now = cx.now;
-        let due =
-            |tx: &Tx<'_>| Ok::<_, StoreError>((generations::over(tx, now)?.is_some(), visits::any_over(tx, now)?));
-        let (rows, visits) = self.db.read(due).await?;
-        let rows = rows && self.db.write_in(cx, Lane::Bulk, generations::sweep).await?;
+        let due = |tx: &Tx<'_>| {
+            Ok::<_, StoreError>((generations::removable(tx, now)?.is_some(), visits::any_ended(tx, now)?))
+        };
+        let (generation, visits) = self.db.read(due).await?;
+        let generation = generation && self.db.write_in(cx, Lane::Bulk, generations::sweep).await?;
         let visits = visits && self.db.write_in(cx, Lane::Bulk, visits::sweep).await?;
-        Ok(rows || visits)
+        Ok(generation || visits)
     }
 }

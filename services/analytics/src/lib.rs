@@ -1,18 +1,23 @@
-//! Analytics: sales, customers, promotions, comparisons: the figures of any period, at once.
+//! Analytics: figures of sales, customers and promotions for any period.
 //!
-//! Tables: `analytics_entries` (what each order, refund, credit note, redemption, point and visit adds at its time),
-//! their roll-ups by hour, day and month (`analytics_rollups`, `analytics_products`, `analytics_buyers`,
-//! `promotion_analytics`, `campaign_analytics`, `flash_sale_analytics`), `analytics_refunds` and `analytics_firsts`
-//! (from which entries are derived), `analytics_customers` and `analytics_skus` (their numbers), `analytics_visits`
-//! (visits that may continue), `analytics_generations` (positions in the event logs).
+//! Tables:
+//! - `analytics_entries`: the contribution of each order, refund, credit note, redemption, change of points and visit,
+//!   with its time.
+//! - `analytics_rollups`, `analytics_products`, `analytics_buyers`, `promotion_analytics`, `campaign_analytics` and
+//!   `flash_sale_analytics`: the roll-ups of the entries by hour, day and month.
+//! - `analytics_refunds` and `analytics_firsts`: rows from which entries are derived.
+//! - `analytics_customers` and `analytics_skus`: the numbers of customers and SKUs.
+//! - `analytics_visits`: visits that may continue.
+//! - `analytics_generations`: the positions in the event logs.
 //!
 //! Invariants:
-//! - every roll-up is the sum of the entries in its bucket; a position in a log moves in the transaction of its effect;
-//! - an entry matches its order at the same position; the same events give the same rows, however often and in whichever
-//!   batches they come, so that a rebuild ends with the same rows;
-//! - buckets are in UTC, and what no bucket covers is read entry by entry: every period is exact, in every zone.
+//! - Every roll-up is the sum of the entries in its bucket. A position in a log moves in the transaction of its effect.
+//! - An entry matches its order at the same position. The same events produce the same rows, however often and in
+//!   whichever batches they are followed, so that a rebuild ends with the same rows.
+//! - Buckets are in UTC, and times that no bucket covers are read entry by entry, so that every period is exact in every
+//!   zone.
 //!
-//! Deliberately absent: decisions. Nothing waits for analytics, and no person's name, address or session is stored.
+//! Nothing waits for analytics and no decision depends on it. No person's name, address or session is stored.
 
 pub mod api;
 mod audit;
@@ -41,7 +46,7 @@ use crate::api::{
     FollowFigures, GetCampaignFigures, GetFunnel, GetPromotionFigures, GetRfm, GetState, GetSummary, ListSeries,
     ListTopProducts, Rebuild, RecordEvent,
 };
-use crate::follow::Places;
+use crate::follow::Positions;
 
 /// The analytics service.
 #[derive(Debug)]
@@ -49,30 +54,30 @@ pub struct Analytics {
     db: Db,
     /// The shop's event log.
     shop: EventLog,
-    /// The event log of the promotion engine, whose database has the figures.
+    /// The event log of the promotion engine, whose database also stores the figures.
     own: EventLog,
-    places: Mutex<Places>,
-    /// Only one task follows at a time.
+    positions: Mutex<Positions>,
+    /// Held by the one task that follows the logs.
     following: tokio::sync::Mutex<()>,
     listeners: Listeners<(), stream::Figures>,
 }
 
 impl Analytics {
-    /// The service on its database, following its own event log and the shop's.
+    /// The service on its database. It follows the event log of that database and the shop's log.
     pub fn new(db: Db, shop: EventLog) -> Arc<Self> {
         let own = EventLog::of(&db);
         Arc::new(Self {
             db,
             shop,
             own,
-            places: Mutex::default(),
+            positions: Mutex::default(),
             following: tokio::sync::Mutex::default(),
             listeners: Listeners::at_most(stream::MAX_LISTENERS),
         })
     }
 
-    /// Rebuilds every figure from the event logs, immediately: for the command line, where no jobs run. `progress` gets the
-    /// number of followed events and their total.
+    /// Rebuilds all figures from the event logs and returns when they are complete: for the command line, where no jobs
+    /// run. `progress` receives the number of events followed so far and their total.
     pub async fn rebuild(&self, cx: &Cx, mut progress: impl FnMut(u64, u64)) -> Result<(), Error> {
         self.begin_rebuild(cx).await?;
         while let Some(rebuild) = self.state().await?.rebuild {

@@ -1,7 +1,7 @@
-//! The tables of analytics, numbers 660 to 699.
+//! The tables of analytics. Their numbers are 660 to 699.
 //!
-//! Projected rows carry their generation, so that a rebuild fills a new one beside the one that is shown. The numbers
-//! of customers and products are not projected: they are assigned once and survive every rebuild.
+//! Projected rows contain their generation, so that a rebuild fills a new generation while the current one is shown.
+//! The numbers of customers and SKUs are not projected: they are assigned once and survive every rebuild.
 
 use promox_kernel::{Amount, Sku, Timestamp, text_enum};
 use promox_storage::record;
@@ -15,11 +15,11 @@ use crate::rules::sold::Products;
 text_enum! {
     /// The state of a generation of the projections.
     GenerationStatus {
-        /// It is shown.
+        /// The generation is shown.
         Current = "CURRENT",
-        /// It is being built from the first event on.
+        /// The generation is being built, starting with the first event.
         Rebuilding = "REBUILDING",
-        /// It is no longer shown and is being removed.
+        /// The generation is no longer shown and is being removed.
         Retired = "RETIRED",
     }
 }
@@ -31,7 +31,7 @@ record! {
         shop_position: i64,
         promox_position: i64,
         started_at: Timestamp,
-        /// When it was first shown.
+        /// When the generation was first shown.
         shown_at: Option<Timestamp>,
         retired_at: Option<Timestamp>,
     }
@@ -47,28 +47,28 @@ text_enum! {
         Redemption = "REDEMPTION",
         Points = "POINTS",
         Visit = "VISIT",
-        /// An order that was placed and does not count: it awaits its payment, or failed, or was cancelled.
+        /// An order that was placed but does not count, because it awaits its payment, failed, or was cancelled.
         Placed = "PLACED",
     }
 }
 
 record! {
-    /// A contribution to the figures at a time: an order that counts, a refund, a visit. Every roll-up is the sum of
-    /// these.
+    /// A contribution to the figures at a time, such as an order that counts, a refund or a visit. Every roll-up is a
+    /// sum of entries.
     pub(crate) struct Entry in Promox.analytics_entries = 661, key(generation: u32, at: Timestamp, kind: EntryKind, subject: i64) {
-        /// Counts and amounts, each with a place of its own, in one column.
+        /// All counts and amounts, encoded in one column.
         measures: Measures,
-        /// The key by which it is found when it changes: the order, the credit note, the redemption.
+        /// The order, credit note or redemption, by which the entry is found when it changes.
         owner: Option<i64>,
-        /// The customer's number, if the order's customer is known.
+        /// The number of the order's customer, if known.
         buyer: Option<i64>,
-        /// A list of an order's products: number, orders, units, revenue.
+        /// The order's products, each with number, orders, units and revenue.
         sold: Products,
-        /// A list of an order's promotions: number, campaign, cost.
+        /// The order's promotions, each with id, campaign and cost.
         uses: Uses,
-        /// A list of an order's flash sales: number, units, revenue.
+        /// The order's flash sales, each with id, units and revenue.
         flash: Flash,
-        /// A list of an order's flash sales of campaigns: number, campaign, cost.
+        /// The order's flash sales of campaigns, each with id, campaign and cost.
         campaign_sales: CampaignSales,
     }
     unique EntryByOwner = 662 (owner, generation, kind);
@@ -76,7 +76,7 @@ record! {
 }
 
 record! {
-    /// A refund of an order at an instant, whether the order counts or not.
+    /// The refund of an order at an instant, whether or not the order counts.
     pub(crate) struct Refunded in Promox.analytics_refunds = 664, key(generation: u32, order_id: i64, at: Timestamp) {
         amount: Amount,
     }
@@ -93,7 +93,7 @@ record! {
 record! {
     /// The sums of a bucket.
     pub(crate) struct Rollup in Promox.analytics_rollups = 667, key(generation: u32, level: Level, start: Timestamp) {
-        /// Counts and amounts, each with a place of its own, in one column.
+        /// All counts and amounts, encoded in one column.
         measures: Measures,
     }
 }
@@ -101,7 +101,7 @@ record! {
 record! {
     /// The sales of each product of a chunk in a bucket.
     pub(crate) struct ProductRollup in Promox.analytics_products = 668, key(generation: u32, level: Level, start: Timestamp, chunk: i64) {
-        /// A list of products: number, orders, units, revenue.
+        /// The products, each with number, orders, units and revenue.
         sold: Products,
     }
 }
@@ -109,7 +109,7 @@ record! {
 record! {
     /// The customers of a chunk who bought in a bucket.
     pub(crate) struct BuyerRollup in Promox.analytics_buyers = 669, key(generation: u32, level: Level, start: Timestamp, chunk: i64) {
-        /// A set of customers by their places in the chunk: a list of places, or a bit a place.
+        /// The set of customers by their offsets in the chunk: a list of offsets, or a bitmap.
         members: Members,
     }
 }
@@ -146,7 +146,7 @@ record! {
 }
 
 record! {
-    /// The number of a customer. The name comes from the order service, and identifies no person.
+    /// The number of a customer. The order service provides the name, which does not identify a person.
     pub(crate) struct Customer in Promox.analytics_customers = 673, key(number: i64) {
         name: String,
     }
@@ -159,7 +159,7 @@ record! {
         sku: Sku,
         product_id: Option<i64>,
         name: String,
-        /// The time of that order.
+        /// When the order with this spelling and name was placed.
         named_at: Timestamp,
     }
     unique NumberedSkuBySku = 676 (sku);

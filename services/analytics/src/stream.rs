@@ -1,4 +1,4 @@
-//! The current day as server-sent events.
+//! The figures of the current day as server-sent events.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use crate::queries::sums::Wanted;
 use crate::rules::period::{Granularity, Period};
 use crate::rules::ratios::{average, ratio};
 
-/// Maximum listeners of a node.
+/// The maximum number of listeners of a node.
 pub(crate) const MAX_LISTENERS: usize = 100;
 
-/// The figures of the current day.
+/// The figures of the current day, as they are sent.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct DayFigures {
@@ -34,7 +34,7 @@ struct DayFigures {
     conversion_rate: Option<Amount>,
 }
 
-/// The current day's figures in their sent form.
+/// The figures of the current day as JSON text.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Figures(Arc<str>);
 
@@ -44,14 +44,14 @@ impl Streamed for Figures {
     }
 }
 
-/// The figures of the current day.
+/// Reads the figures of the current day in the store's zone.
 pub(crate) async fn figures(analytics: &Analytics, cx: &Cx) -> Result<Figures, Error> {
     let store = Store::of(cx).await?;
-    let parts = Period { from: cx.now, to: Timestamp(i64::MAX) }.first(Granularity::Day, &store.zone);
-    let sums = analytics.sum(parts, Wanted::default()).await?;
+    let today = Period { from: cx.now, to: Timestamp(i64::MAX) }.first_part(Granularity::Day, &store.zone);
+    let sums = analytics.sum(today, Wanted::default()).await?;
     let it = &sums.measures;
     let day = DayFigures {
-        from: parts.from,
+        from: today.from,
         orders: it.orders,
         revenue: store.amount(it.revenue),
         discounts: store.amount(it.discounts),
@@ -68,7 +68,7 @@ pub(crate) async fn figures(analytics: &Analytics, cx: &Cx) -> Result<Figures, E
 }
 
 impl Analytics {
-    /// Sends listeners the changes.
+    /// Sends listeners the figures if they have changed. There is never more to do immediately.
     pub(crate) async fn publish(&self, cx: &Cx) -> Result<bool, Error> {
         if !self.listeners.topics().is_empty() {
             let figures = figures(self, cx).await?;

@@ -1,4 +1,4 @@
-//! Replies that are tables: JSON, or CSV by `Accept`.
+//! Replies in the form of tables: JSON or CSV, as the `Accept` header requires.
 
 use promox_kernel::{Content, Cx, Error, Reply, Response, accept, to_json};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -8,14 +8,14 @@ const CSV: &str = "text/csv";
 
 /// A reply that can be written as a table.
 pub trait Table: Serialize + JsonSchema + Send + 'static {
-    /// The columns.
+    /// The names of the columns.
     const COLUMNS: &'static [&'static str];
 
     /// The rows, with one cell per column.
     fn rows(&self) -> Vec<Vec<String>>;
 }
 
-/// A table in the format that the client accepts.
+/// A reply in the format that the client prefers.
 #[derive(Debug)]
 pub struct Tabled<T> {
     /// The reply.
@@ -25,7 +25,7 @@ pub struct Tabled<T> {
 }
 
 impl<T> Tabled<T> {
-    /// The reply in the format that the request accepts.
+    /// A reply in the format that the request prefers.
     pub(crate) fn new(cx: &Cx, body: T) -> Self {
         // The edge refuses clients that accept neither.
         let csv = accept::preferred(cx.accept.as_deref(), &[accept::JSON, CSV]) == Some(CSV);
@@ -52,12 +52,12 @@ impl<T: Table> Reply for Tabled<T> {
         Some(generator.subschema_for::<T>())
     }
 
-    fn kept(&self, _: u16) -> Result<Option<Response>, Error> {
+    fn stored_response(&self, _: u16) -> Result<Option<Response>, Error> {
         Ok(None)
     }
 }
 
-/// A cell, possibly empty.
+/// The text of a cell, which is empty for `None`.
 pub(crate) fn cell<T: ToString>(value: Option<T>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Replies of analytics.
+//! Replies of the analytics service.
 
 use promox_contract::ids::{CampaignId, FlashSaleId, ProductId, PromotionId};
 use promox_kernel::{Amount, Currency, Sku, Timestamp, json_reply};
@@ -10,17 +10,17 @@ use crate::rules::period::Granularity;
 use crate::rules::rfm::Segment;
 use crate::table::{Table, cell};
 
-/// Coupons in a period.
+/// The figures of coupons in a period.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CouponFigures {
-    /// Coupons created.
+    /// The number of coupons created.
     pub issued: i64,
-    /// Redemptions that were not released.
+    /// The number of redemptions that were not released.
     pub redeemed: i64,
 }
 
-/// Points in a period.
+/// The figures of points in a period.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PointFigures {
@@ -34,39 +34,39 @@ pub struct PointFigures {
     pub restored: i64,
     /// Awarded points revoked.
     pub revoked: i64,
-    /// The points that customers hold at the end of the period: everything awarded and restored so far, less what was
+    /// The points that customers hold at the end of the period: all points awarded and restored until then, less those
     /// redeemed, expired and revoked.
     pub liability: i64,
 }
 
-/// Sales of a period.
+/// The sales figures of a period.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SalesFigures {
-    /// Orders placed in the period that are neither pending, failed nor cancelled.
+    /// The number of orders placed in the period that are neither pending, failed nor cancelled.
     pub orders: i64,
-    /// Their goods after discounts, without tax and shipping, before points.
+    /// The revenue of those orders: goods after discounts, without tax and shipping, before points.
     pub revenue: Amount,
-    /// Discounts of promotions on their goods.
+    /// The discounts of promotions on the goods of those orders.
     pub discounts: Amount,
-    /// Money refunded in the period, by the date of the refund and as paid, with tax and shipping, whatever the order's
-    /// status; includes imported credit notes. Restored points are not money.
+    /// The money refunded in the period, by the date of the refund, including tax and shipping, for orders in any
+    /// status. Imported credit notes are included. Restored points are not.
     pub refunds: Amount,
-    /// How much of the revenue was returned by now: the goods of returns, without tax and shipping. A refund of money
-    /// alone counts the same share of the order's remaining revenue as it was of its remaining money and points. Never
-    /// more than the order's revenue, and all of it once everything is returned.
+    /// The part of the revenue that has been returned until now: the goods of returns, without tax and shipping. A
+    /// refund of money alone counts the share of the order's remaining revenue that equals its share of the remaining
+    /// money and points. The amount never exceeds the order's revenue, and equals it once everything is returned.
     pub returned: Amount,
-    /// Revenue − returned: a completely returned order counts zero.
+    /// Revenue − returned. A completely returned order adds zero.
     pub net_revenue: Amount,
     /// Revenue ÷ orders.
     pub average_order_value: Amount,
-    /// Units in the orders.
+    /// The number of units in those orders.
     pub items_sold: i64,
-    /// Known customers whose first order is among them.
+    /// The number of known customers whose first order is one of those orders.
     pub new_customers: i64,
-    /// Known customers among them with an earlier first order.
+    /// The number of known customers with one of those orders whose first order is earlier.
     pub returning_customers: i64,
-    /// Orders ÷ visits with a PRODUCT_VIEWED; null without any.
+    /// Orders ÷ visits that reached PRODUCT_VIEWED; null if there are none.
     pub conversion_rate: Option<Amount>,
 }
 
@@ -155,22 +155,22 @@ fn figures(
     ]
 }
 
-/// Sales of a SKU, under its name when it was sold: a variant that had another SKU since has a row for each, with the
-/// same `productId`.
+/// The sales of a SKU. If the SKU of a variant changed, each of its SKUs has its own figures, with the same
+/// `productId`.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProductFigures {
     /// The SKU.
     pub sku: Sku,
-    /// The product; null if it was only ever imported.
+    /// The product; null if the SKU occurs in imported orders only.
     pub product_id: Option<ProductId>,
-    /// Its name when it was last sold.
+    /// The product's name when it was last sold.
     pub name: String,
-    /// Orders that contain it.
+    /// The number of orders that contain the SKU.
     pub orders: i64,
-    /// Units sold.
+    /// The number of units sold.
     pub quantity: i64,
-    /// Its revenue.
+    /// The revenue of those units.
     pub revenue: Amount,
 }
 
@@ -180,17 +180,17 @@ pub struct ProductFigures {
 pub struct PromotionFigures {
     /// The promotion.
     pub promotion_id: PromotionId,
-    /// Its name; null if it no longer exists.
+    /// The promotion's name; null if it no longer exists.
     pub name: Option<String>,
-    /// Orders that it applied to.
+    /// The number of orders that it applied to.
     pub orders: i64,
     /// The revenue of those orders.
     pub revenue: Amount,
-    /// Its discounts on goods and shipping, and gifts at their catalog price.
+    /// The cost of the promotion: its discounts on goods and shipping, and its gifts at their catalog prices.
     pub discount_cost: Amount,
-    /// How often it was used.
+    /// The number of times that it was used.
     pub redemptions: i64,
-    /// Customers whose first order it applied to.
+    /// The number of customers whose first order it applied to.
     pub new_customers: i64,
 }
 
@@ -200,13 +200,13 @@ pub struct PromotionFigures {
 pub struct FlashFigures {
     /// The flash sale.
     pub flash_sale_id: FlashSaleId,
-    /// Its name; null if it no longer exists.
+    /// The sale's name; null if it no longer exists.
     pub name: Option<String>,
-    /// Orders with units of it.
+    /// The number of orders with units of the sale.
     pub orders: i64,
-    /// Units sold.
+    /// The number of units sold.
     pub quantity: i64,
-    /// Its revenue.
+    /// The revenue of those units.
     pub revenue: Amount,
 }
 
@@ -230,7 +230,7 @@ pub struct Series {
     pub items: Vec<Point>,
 }
 
-/// A figure at a point.
+/// A figure at one point of a chart.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Point {
@@ -242,13 +242,13 @@ pub struct Point {
     pub value: Figure,
 }
 
-/// A value.
+/// The value of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Figure {
-    /// A count.
+    /// A number.
     Count(i64),
-    /// An amount.
+    /// An amount or a rate; null for an undefined rate.
     Amount(Option<Amount>),
 }
 
@@ -274,7 +274,7 @@ pub struct TopProducts {
     pub to: Timestamp,
     /// The store's currency.
     pub currency: Currency,
-    /// The best-selling first.
+    /// The products, the best-selling first.
     pub items: Vec<ProductFigures>,
 }
 
@@ -289,7 +289,7 @@ impl Table for TopProducts {
     }
 }
 
-/// How many visits reached each step.
+/// The number of visits that reached each step of the funnel.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Funnel {
@@ -297,8 +297,8 @@ pub struct Funnel {
     pub from: Timestamp,
     /// End, exclusive.
     pub to: Timestamp,
-    /// From the visit to the order. Each step counts where it first happened in a visit. `ORDER_PLACED` counts every
-    /// order placed here, paid or not; `ORDER` those of the summary, including imported ones.
+    /// The steps from the visit to the order. A step is counted when a visit first reaches it. `ORDER_PLACED` counts
+    /// all orders placed in this store, paid or not. `ORDER` counts the orders of the summary, including imported ones.
     pub items: Vec<FunnelStep>,
 }
 
@@ -306,13 +306,13 @@ pub struct Funnel {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FunnelStep {
-    /// `VISIT`, `PRODUCT_VIEWED`, `CART_ADDED`, `CHECKOUT_STARTED`, `ORDER_PLACED`, `ORDER`.
+    /// The step: `VISIT`, `PRODUCT_VIEWED`, `CART_ADDED`, `CHECKOUT_STARTED`, `ORDER_PLACED` or `ORDER`.
     pub step: String,
-    /// How many reached it.
+    /// The number of visits or orders that reached the step.
     pub count: i64,
-    /// Its share of the visits; null without any.
+    /// The count ÷ the number of visits; null if there are none.
     pub of_visits: Option<Amount>,
-    /// Its share of the previous step; null without any.
+    /// The count ÷ the count of the previous step; null if that is zero.
     pub of_previous: Option<Amount>,
 }
 
@@ -335,11 +335,11 @@ pub struct Rfm {
     pub to: Timestamp,
     /// The store's currency.
     pub currency: Currency,
-    /// Known customers who bought in the period.
+    /// The number of known customers who bought in the period.
     pub customers: i64,
     /// The totals of each segment.
     pub segments: Vec<SegmentFigures>,
-    /// Those with the highest revenue first.
+    /// The customers, those with the highest revenue first.
     pub items: Vec<CustomerFigures>,
 }
 
@@ -347,36 +347,37 @@ pub struct Rfm {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SegmentFigures {
-    /// CHAMPION: recency and frequency 4 or 5; LOYAL: frequency 4 or 5, recency 3; AT_RISK: frequency 4 or 5, recency 1 or 2;
-    /// PROMISING: recency 4 or 5, frequency below; HIBERNATING: the rest.
+    /// The segment. CHAMPION has recency and frequency 4 or 5; LOYAL frequency 4 or 5 and recency 3; AT_RISK frequency
+    /// 4 or 5 and recency 1 or 2; PROMISING recency 4 or 5 and frequency 1 to 3. All others are HIBERNATING.
     pub segment: Segment,
-    /// Number of customers.
+    /// The number of customers in the segment.
     pub customers: i64,
-    /// Their orders.
+    /// The number of their orders.
     pub orders: i64,
-    /// Their revenue.
+    /// The revenue of their orders.
     pub revenue: Amount,
 }
 
-/// A customer's ranks.
+/// A customer's ranks and purchases in the period.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CustomerFigures {
-    /// `user:7`, a digest of a guest's address, or a number of another system: never a name.
+    /// The customer: `user:7`, a digest of a guest's address, or a number of another system. It is never a person's
+    /// name.
     pub customer: String,
     /// The segment.
     pub segment: Segment,
-    /// Recency, 1 to 5.
+    /// The rank by recency, from 1 to 5. 5 is best.
     pub recency: u32,
-    /// Frequency, 1 to 5.
+    /// The rank by frequency, from 1 to 5. 5 is best.
     pub frequency: u32,
-    /// Monetary value, 1 to 5.
+    /// The rank by monetary value, from 1 to 5. 5 is best.
     pub monetary: u32,
-    /// Orders.
+    /// The number of the customer's orders.
     pub orders: i64,
-    /// Their revenue.
+    /// The revenue of those orders.
     pub revenue: Amount,
-    /// The time of the last order.
+    /// When the customer's last order was placed.
     pub last_order_at: Timestamp,
 }
 
@@ -393,14 +394,14 @@ impl Table for Rfm {
     }
 }
 
-/// The effect of a campaign or a promotion.
+/// Declares the reply with the effect of a promotion or a campaign.
 macro_rules! attributed_view {
     ($(#[$meta:meta])* $view:ident, $id:ident: $id_type:ty, $column:literal, $cost:literal, $used:literal) => {
         $(#[$meta])*
         #[derive(Clone, Debug, Serialize, JsonSchema)]
         #[serde(rename_all = "camelCase")]
         pub struct $view {
-            /// Which.
+            /// The id.
             pub $id: $id_type,
             /// Start.
             pub from: Timestamp,
@@ -408,7 +409,7 @@ macro_rules! attributed_view {
             pub to: Timestamp,
             /// The store's currency.
             pub currency: Currency,
-            /// Orders that it applied to.
+            /// The number of orders that it applied to.
             pub orders: i64,
             /// The revenue of those orders.
             pub revenue: Amount,
@@ -416,9 +417,9 @@ macro_rules! attributed_view {
             pub discount_cost: Amount,
             #[doc = $used]
             pub redemptions: i64,
-            /// Customers whose first order it applied to.
+            /// The number of customers whose first order it applied to.
             pub new_customers: i64,
-            /// The return on its cost; null if it cost nothing.
+            /// The return on investment; null if the cost is zero.
             pub roi: Option<Amount>,
             /// The definition of `roi`.
             pub roi_definition: String,
@@ -449,43 +450,44 @@ macro_rules! attributed_view {
 attributed_view! {
     /// The effect of a promotion in a period.
     PromotionView, promotion_id: PromotionId, "promotionId",
-    "Its discounts on goods and shipping, and gifts at their catalog price.", "How often it was used."
+    "The cost: its discounts on goods and shipping, and its gifts at their catalog prices.",
+    "The number of times that it was used."
 }
 attributed_view! {
-    /// The effect of a campaign's promotions and flash sales in a period. An order counts once, however many of them it
-    /// used.
+    /// The effect of a campaign's promotions and flash sales in a period. An order counts once, even if it used several
+    /// of them.
     CampaignView, campaign_id: CampaignId, "campaignId",
-    "The discounts of its promotions on goods and shipping, gifts at their catalog price, and the difference \
-         between list and sale price of its flash sale units. Tax that the prices include is included here too.",
-    "How often its promotions and flash sales were used, each counted once per order."
+    "The cost: the discounts of its promotions on goods and shipping, its gifts at their catalog prices, and the \
+         difference between list and sale price of its flash sale units. If prices include tax, the cost does too.",
+    "The number of times that its promotions and flash sales were used, each counted once per order."
 }
 
-/// The position in a log.
+/// The position of a generation in an event log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LogView {
-    /// The last event followed.
+    /// The position of the last event that was followed.
     pub position: i64,
-    /// The newest event.
+    /// The position of the newest event in the log.
     pub last: i64,
 }
 
-/// A generation's positions in both logs.
+/// The positions of a generation in both event logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GenerationView {
     /// The generation.
     pub generation: u32,
-    /// The shop's log.
+    /// The position in the shop's log.
     pub shop: LogView,
-    /// The promotion engine's log.
+    /// The position in the promotion engine's log.
     pub promotion: LogView,
-    /// When its build began.
+    /// When the generation was started.
     pub started_at: Timestamp,
 }
 
 impl GenerationView {
-    /// How many events were followed, of how many.
+    /// The number of events that were followed, and the number of all events.
     pub(crate) fn events(&self) -> (u64, u64) {
         let logs = [self.shop, self.promotion];
         let sum = |part: fn(&LogView) -> i64| u64::try_from(logs.iter().map(part).sum::<i64>()).unwrap_or(0);
@@ -493,13 +495,13 @@ impl GenerationView {
     }
 }
 
-/// How far the figures have followed the events.
+/// The positions of the figures in the event logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StateView {
-    /// The generation shown; null before the first event was followed.
+    /// The generation that is shown; null before the first event was followed.
     pub current: Option<GenerationView>,
-    /// The generation being built; null when no rebuild is running.
+    /// The generation that is being built; null if no rebuild is running.
     pub rebuild: Option<GenerationView>,
 }
 json_reply!(StateView);

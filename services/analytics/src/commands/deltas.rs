@@ -1,4 +1,4 @@
-//! What entries change in the roll-ups.
+//! The changes that entries cause in the roll-ups.
 
 use promox_kernel::Amount;
 use promox_storage::{StoreError, Tx};
@@ -12,12 +12,12 @@ use crate::rules::measures::Measures;
 use crate::rules::sold::{self, Sold};
 use crate::rules::sum::Sum;
 
-/// What the promotions of an entry did.
+/// The figures that an entry contributes to each of its promotions.
 pub(crate) fn promotions(entry: &Entry) -> impl Iterator<Item = (i64, Attributed)> {
     entry.uses.0.iter().map(|applied| (applied.promotion, attributed(entry, 1, applied.cost)))
 }
 
-/// What its campaigns did, by their promotions and by their flash sales.
+/// The figures that an entry contributes to each of its campaigns, through their promotions and flash sales.
 pub(crate) fn campaigns(entry: &Entry) -> impl Iterator<Item = (i64, Attributed)> {
     counting::campaigns(&entry.uses, &entry.campaign_sales)
         .into_iter()
@@ -29,13 +29,13 @@ fn attributed(entry: &Entry, redemptions: i64, cost: Amount) -> Attributed {
     Attributed { orders, redemptions, new_customers, revenue, cost }
 }
 
-/// What its flash sales sold.
+/// The sales that an entry contributes to each of its flash sales.
 pub(crate) fn flash_sales(entry: &Entry) -> impl Iterator<Item = (i64, Sold)> {
     let sold = |it: &crate::rules::counting::FlashPart| Sold { orders: 1, units: it.units, revenue: it.revenue };
     entry.flash.0.iter().map(move |flash| (flash.sale, sold(flash)))
 }
 
-/// Whether an entry is added or taken away.
+/// Whether an entry is added or removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sign {
     Plus,
@@ -43,7 +43,8 @@ pub(crate) enum Sign {
 }
 
 impl Sign {
-    fn of<S: Sum>(self, sum: &S) -> S {
+    /// The sum with this sign.
+    fn apply<S: Sum>(self, sum: &S) -> S {
         match self {
             Self::Plus => sum.clone(),
             Self::Minus => sum.negated(),
@@ -51,7 +52,7 @@ impl Sign {
     }
 }
 
-/// Changes to all roll-ups.
+/// The changes to all roll-ups.
 #[derive(Debug, Default)]
 pub(crate) struct Deltas {
     pub(crate) rollups: Changes<Rollup>,
@@ -71,22 +72,22 @@ impl Deltas {
 
     /// Counts an entry in one bucket.
     fn count_in(&mut self, bucket: Bucket, entry: &Entry, sign: Sign) {
-        self.rollups.row(bucket, ()).add(&sign.of(&entry.measures));
+        self.rollups.row(bucket, ()).add(&sign.apply(&entry.measures));
         for (product, sold) in &entry.sold.0 {
-            self.products.row(bucket, sold::chunk(*product)).add_product(*product, &sign.of(sold));
+            self.products.row(bucket, sold::chunk(*product)).add_product(*product, &sign.apply(sold));
         }
         for (promotion, part) in promotions(entry) {
-            self.promotions.row(bucket, promotion).add(&sign.of(&part));
+            self.promotions.row(bucket, promotion).add(&sign.apply(&part));
         }
         for (campaign, part) in campaigns(entry) {
-            self.campaigns.row(bucket, campaign).add(&sign.of(&part));
+            self.campaigns.row(bucket, campaign).add(&sign.apply(&part));
         }
         for (sale, sold) in flash_sales(entry) {
-            self.flash_sales.row(bucket, sale).add(&sign.of(&sold));
+            self.flash_sales.row(bucket, sale).add(&sign.apply(&sold));
         }
     }
 
-    /// Adds everything to the rows of a generation.
+    /// Applies the changes to the roll-ups of a generation.
     pub(crate) fn flush(&self, tx: &mut Tx<'_>, generation: u32) -> Result<(), StoreError> {
         self.rollups.flush(tx, generation)?;
         self.products.flush(tx, generation)?;

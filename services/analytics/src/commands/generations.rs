@@ -1,4 +1,4 @@
-//! Generations: the first one, a rebuild beside the one that is shown, its activation, and the removal of the old one.
+//! Generations of the projections: the first one, rebuilds, their activation, and the removal of old ones.
 
 use std::time::Duration;
 
@@ -10,22 +10,23 @@ use crate::records::{
     PromotionRollup, Refunded, Rollup,
 };
 
-/// Rows removed by one sweep.
-const SWEEP: usize = 1_000;
-/// How long a generation stays after it was last shown: running reads can finish.
-const LINGER: Duration = Duration::from_secs(60);
+/// The maximum number of rows removed by one sweep.
+const SWEEP_ROWS: usize = 1_000;
+/// How long a retired generation is kept, so that running reads can finish.
+const RETENTION: Duration = Duration::from_secs(60);
 
 /// All generations.
 pub(crate) fn all(tx: &Tx<'_>) -> Result<Vec<Generation>, StoreError> {
     tx.scan::<Generation>().rows().collect()
 }
 
-/// The one that is shown.
+/// The current generation, which is shown.
 pub(crate) fn current(tx: &Tx<'_>) -> Result<Option<Generation>, StoreError> {
     Ok(all(tx)?.into_iter().find(|generation| generation.status == GenerationStatus::Current))
 }
 
-fn begin(tx: &mut Tx<'_>, status: GenerationStatus) -> Result<Generation, StoreError> {
+/// Creates an empty generation at the start of both logs.
+fn create(tx: &mut Tx<'_>, status: GenerationStatus) -> Result<Generation, StoreError> {
     let next = tx.next_id::<Generation>()?;
     let row = Generation {
         id: u32::try_from(next).unwrap_or(u32::MAX),
@@ -40,28 +41,29 @@ fn begin(tx: &mut Tx<'_>, status: GenerationStatus) -> Result<Generation, StoreE
     Ok(row)
 }
 
-/// Shows the first generation of a new store from the beginning.
-pub(crate) fn ensure(tx: &mut Tx<'_>) -> Result<(), StoreError> {
+/// Creates the current generation of a new store.
+pub(crate) fn ensure_current(tx: &mut Tx<'_>) -> Result<(), StoreError> {
     match current(tx)? {
         Some(_) => Ok(()),
-        None => begin(tx, GenerationStatus::Current).map(drop),
+        None => create(tx, GenerationStatus::Current).map(drop),
     }
 }
 
-/// Starts a rebuild, or finds the running one.
+/// Starts a rebuild, unless one is running, and returns its generation.
 pub(crate) fn rebuild(tx: &mut Tx<'_>) -> Result<Generation, StoreError> {
-    ensure(tx)?;
+    ensure_current(tx)?;
     match all(tx)?.into_iter().find(|generation| generation.status == GenerationStatus::Rebuilding) {
         Some(running) => Ok(running),
-        None => begin(tx, GenerationStatus::Rebuilding),
+        None => create(tx, GenerationStatus::Rebuilding),
     }
 }
 
-/// Shows a rebuild that has come as far as the generation that is shown; whether it did.
-pub(crate) fn take_over(tx: &mut Tx<'_>, id: u32) -> Result<bool, StoreError> {
+/// Activates a rebuild, unless it is behind the current generation in a log, and retires the current one. Returns
+/// whether it was activated.
+pub(crate) fn activate(tx: &mut Tx<'_>, id: u32) -> Result<bool, StoreError> {
     let (Some(mut new), Some(mut old)) = (tx.get::<Generation>(&id)?, current(tx)?) else { return Ok(false) };
-    let behind = new.shop_position < old.shop_position || new.promox_position < old.promox_position;
-    if behind || new.status != GenerationStatus::Rebuilding {
+    let is_behind = new.shop_position < old.shop_position || new.promox_position < old.promox_position;
+    if is_behind || new.status != GenerationStatus::Rebuilding {
         return Ok(false);
     }
     new.status = GenerationStatus::Current;
@@ -73,15 +75,15 @@ pub(crate) fn take_over(tx: &mut Tx<'_>, id: u32) -> Result<bool, StoreError> {
     Ok(true)
 }
 
-/// The generation whose rows are to be removed.
-pub(crate) fn over(tx: &Tx<'_>, now: Timestamp) -> Result<Option<Generation>, StoreError> {
-    let over = |it: &Generation| it.retired_at.is_some_and(|at| at + LINGER <= now);
-    Ok(all(tx)?.into_iter().find(over))
+/// A retired generation whose rows can be removed.
+pub(crate) fn removable(tx: &Tx<'_>, now: Timestamp) -> Result<Option<Generation>, StoreError> {
+    let is_removable = |it: &Generation| it.retired_at.is_some_and(|at| at + RETENTION <= now);
+    Ok(all(tx)?.into_iter().find(is_removable))
 }
 
-/// Removes a batch of rows of a replaced generation; whether there may be more.
+/// Removes a batch of rows of a retired generation. Returns whether there may be more.
 pub(crate) fn sweep(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
-    let Some(old) = over(tx, tx.now())? else { return Ok(false) };
+    let Some(old) = removable(tx, tx.now())? else { return Ok(false) };
     let tables = [
         clear::<Entry>,
         clear::<Refunded>,
@@ -101,8 +103,9 @@ pub(crate) fn sweep(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
     tx.delete::<Generation>(&old.id)
 }
 
+/// Removes a batch of rows of a table and returns their number.
 fn clear<R: Record>(tx: &mut Tx<'_>, generation: u32) -> Result<usize, StoreError> {
-    let rows: Vec<R> = tx.scan::<R>().prefix(generation).collect(SWEEP)?;
+    let rows: Vec<R> = tx.scan::<R>().prefix(generation).collect(SWEEP_ROWS)?;
     rows.iter().try_for_each(|row| tx.delete::<R>(&row.key()).map(drop))?;
     Ok(rows.len())
 }

@@ -1,7 +1,7 @@
-//! Changes: projections from events, visits from shoppers' browsers, generations of a rebuild.
+//! Writes: projections of events, visits of shoppers, and generations of the projections.
 
-pub(crate) mod books;
 pub(crate) mod deltas;
+pub(crate) mod entry_writer;
 pub(crate) mod generations;
 pub(crate) mod project;
 pub(crate) mod rollups;

@@ -1,4 +1,4 @@
-//! Roll-ups: tables with one row of sums for each thing of a bucket, and changes to them.
+//! Roll-ups: tables with the sums of a bucket, one row for each subject such as a promotion, and changes to them.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -13,20 +13,20 @@ use crate::rules::measures::{Measures, plain};
 use crate::rules::sold::{Products, Sold};
 use crate::rules::sum::Sum;
 
-/// A bucket.
+/// A bucket, by its level and start.
 pub(crate) type Bucket = (Level, Timestamp);
 
 /// A row of a roll-up.
 pub(crate) trait RollupRow: Record {
-    /// What tells the rows of a bucket apart.
+    /// Identifies a row in its bucket.
     type Id: Copy + Ord + Debug;
-    /// What a row adds up.
+    /// The sum that a row contains.
     type Sum: Sum + Debug;
 
-    /// A row.
+    /// Builds a row.
     fn new(generation: u32, bucket: Bucket, id: Self::Id, sum: Self::Sum) -> Self;
 
-    /// What the row is of, and its sum.
+    /// The id and the sum of the row.
     fn into_parts(self) -> (Self::Id, Self::Sum);
 }
 
@@ -56,7 +56,7 @@ impl RollupRow for ProductRollup {
     }
 }
 
-/// Rows whose sum has a column for each member, the last of them amounts.
+/// Implements [`RollupRow`] for rows with one column for each member of the sum: first counts, then amounts.
 macro_rules! rollup_row {
     ($row:ident by $id:ident, $sum:ident { $($count:ident),+; $($amount:ident),+ }) => {
         impl RollupRow for $row {
@@ -88,17 +88,17 @@ impl<R: RollupRow> Default for Changes<R> {
 }
 
 impl<R: RollupRow> Changes<R> {
-    /// What is to be added to a row.
+    /// The change to a row.
     pub(crate) fn row(&mut self, bucket: Bucket, id: R::Id) -> &mut R::Sum {
         self.0.entry((bucket, id)).or_default()
     }
 
-    /// The changes that are not nothing.
+    /// The changes that are not empty.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Bucket, R::Id, &R::Sum)> {
         self.0.iter().filter(|(_, sum)| !sum.is_empty()).map(|((bucket, id), sum)| (*bucket, *id, sum))
     }
 
-    /// Adds them to the rows of a generation; a row of which nothing is left goes.
+    /// Applies the changes to the rows of a generation. Rows whose sum becomes empty are removed.
     pub(crate) fn flush(&self, tx: &mut Tx<'_>, generation: u32) -> Result<(), StoreError> {
         for (bucket, id, change) in self.iter() {
             let mut sum = sum_of::<R>(tx, generation, bucket, id)?;
@@ -114,7 +114,7 @@ impl<R: RollupRow> Changes<R> {
     }
 }
 
-/// What a row says; without one, the sum of nothing.
+/// The sum of a row, which is empty if there is no row.
 pub(crate) fn sum_of<R: RollupRow>(
     tx: &Tx<'_>,
     generation: u32,

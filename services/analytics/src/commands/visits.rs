@@ -1,5 +1,5 @@
-//! Visits: the events of one session without a pause of more than half an hour. Only the first event of a visit at a
-//! stage is recorded; the others change nothing.
+//! Visits: the events of one session without a pause of more than half an hour. Only the first event of each stage in a
+//! visit is recorded; later ones change nothing.
 
 use std::time::Duration;
 
@@ -10,24 +10,25 @@ use promox_storage::{StoreError, Tx};
 
 use crate::records::{Visit, VisitBySeen, VisitBySession};
 
-/// A longer pause ends a visit.
-const PAUSE: Duration = Duration::from_mins(30);
-/// The precision of a visit's last activity: it saves a write for each event in between.
-const COARSE: Duration = Duration::from_mins(1);
-/// Visits removed by one sweep.
-const SWEEP: usize = 1_000;
+/// The longest pause in a visit. A longer one ends it.
+const MAX_PAUSE: Duration = Duration::from_mins(30);
+/// The precision of a visit's last activity. Repeated events within this time are not written.
+const PRECISION: Duration = Duration::from_mins(1);
+/// The maximum number of visits removed by one sweep.
+const SWEEP_ROWS: usize = 1_000;
 
+/// The bit of a stage in a visit's set of stages.
 fn bit(stage: VisitStage) -> u32 {
     1 << stage as u32
 }
 
-/// Whether an event of a session changes nothing.
-pub(crate) fn is_known(tx: &Tx<'_>, session: &[u8], stage: VisitStage, now: Timestamp) -> Result<bool, StoreError> {
+/// Whether an event of a session is already recorded, so that nothing needs to be written.
+pub(crate) fn is_recorded(tx: &Tx<'_>, session: &[u8], stage: VisitStage, now: Timestamp) -> Result<bool, StoreError> {
     let visit = tx.get_by::<VisitBySession>(session.to_vec())?;
-    Ok(visit.is_some_and(|visit| visit.stages & bit(stage) != 0 && now.since(visit.last_seen) < COARSE))
+    Ok(visit.is_some_and(|visit| visit.stages & bit(stage) != 0 && now.since(visit.last_seen) < PRECISION))
 }
 
-/// Records what a session did, and with which product.
+/// Records that a session reached a stage, with a product.
 pub(crate) fn record(
     tx: &mut Tx<'_>,
     session: &[u8],
@@ -36,13 +37,13 @@ pub(crate) fn record(
 ) -> Result<(), StoreError> {
     let now = tx.now();
     let known = tx.get_by::<VisitBySession>(session.to_vec())?;
-    let running = known.as_ref().filter(|visit| now.since(visit.last_seen) <= PAUSE);
+    let running = known.as_ref().filter(|visit| now.since(visit.last_seen) <= MAX_PAUSE);
     let mut visit = match running {
         Some(visit) => visit.clone(),
         None => Visit { id: tx.next_id::<Visit>()?, session: session.to_vec(), stages: 0, last_seen: now },
     };
-    if let Some(over) = known.filter(|over| over.id != visit.id) {
-        tx.delete::<Visit>(&over.id)?;
+    if let Some(ended) = known.filter(|known| known.id != visit.id) {
+        tx.delete::<Visit>(&ended.id)?;
     }
     let (first, is_new) = (visit.stages == 0, visit.stages & bit(stage) == 0);
     visit.stages |= bit(stage);
@@ -54,14 +55,14 @@ pub(crate) fn record(
     tx.emit(visit.id, &VisitAdvanced { visit_id: visit.id, stage, first, product_id })
 }
 
-/// Whether a visit has ended.
-pub(crate) fn any_over(tx: &Tx<'_>, now: Timestamp) -> Result<bool, StoreError> {
-    Ok(tx.scan_by::<VisitBySeen>().before(now - PAUSE).first()?.is_some())
+/// Whether any visit has ended.
+pub(crate) fn any_ended(tx: &Tx<'_>, now: Timestamp) -> Result<bool, StoreError> {
+    Ok(tx.scan_by::<VisitBySeen>().before(now - MAX_PAUSE).first()?.is_some())
 }
 
-/// Removes ended visits; whether there may be more.
+/// Removes a batch of ended visits. Returns whether there may be more.
 pub(crate) fn sweep(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
-    let over = tx.scan_by::<VisitBySeen>().before(tx.now() - PAUSE).collect(SWEEP)?;
-    over.iter().try_for_each(|visit| tx.delete::<Visit>(&visit.id).map(drop))?;
-    Ok(over.len() == SWEEP)
+    let ended = tx.scan_by::<VisitBySeen>().before(tx.now() - MAX_PAUSE).collect(SWEEP_ROWS)?;
+    ended.iter().try_for_each(|visit| tx.delete::<Visit>(&visit.id).map(drop))?;
+    Ok(ended.len() == SWEEP_ROWS)
 }

@@ -1,10 +1,10 @@
-//! Periods are composed of few rows: whole months, days and hours, and entries where a period begins or ends within an
-//! hour. What is too much for one read continues in the next.
+//! Computes the sums of periods from few rows: those of whole months, days and hours, and single entries where a period
+//! begins or ends within an hour. Work that is too much for one read continues in the next.
 
 use promox_kernel::{Error, Timestamp};
 use promox_storage::{StoreError, Tx};
 
-use super::Mark;
+use super::EntryCursor;
 use super::sums::{Sums, Wanted};
 use crate::Analytics;
 use crate::commands::generations;
@@ -12,17 +12,19 @@ use crate::records::{Entry, Rollup};
 use crate::rules::cover::{Level, Piece, cover};
 use crate::rules::period::Period;
 
-/// Rows after which a read ends and another continues.
-const ROWS: usize = 6_000;
+/// The number of rows after which a read ends and another one continues.
+const ROWS_PER_READ: usize = 6_000;
 
-/// From coarse to fine.
+/// All levels, from coarse to fine.
 const LEVELS: [Level; 3] = [Level::Month, Level::Day, Level::Hour];
 
 /// A part of the work on several periods.
 #[derive(Clone)]
 enum Task {
+    /// Divides the period with this index into pieces.
     Plan(usize),
-    Read(usize, Piece, Option<Mark>),
+    /// Reads a piece of the period with this index, from a cursor on if a part of it is done.
+    Read(usize, Piece, Option<EntryCursor>),
 }
 
 impl Analytics {
@@ -35,7 +37,7 @@ impl Analytics {
         while !tasks.is_empty() {
             let read = |tx: &Tx<'_>| {
                 let (mut tasks, mut sums) = (tasks.clone(), sums.clone());
-                work(tx, generation, periods, &mut tasks, &mut sums)?;
+                run_tasks(tx, generation, periods, &mut tasks, &mut sums)?;
                 Ok::<_, StoreError>((tasks, sums))
             };
             (tasks, sums) = self.db.read(read).await?;
@@ -46,7 +48,8 @@ impl Analytics {
         Ok(sums)
     }
 
-    /// The points that customers held at each of the times: all months before it, and the part of its own month.
+    /// The number of points that customers held at each of the times: the sum of all months before the time, and of the
+    /// part of its month.
     pub(crate) async fn points_held(&self, times: &[Timestamp]) -> Result<Vec<i64>, Error> {
         let month = |at: &Timestamp| Period { from: Level::Month.floor(*at), to: *at };
         let periods: Vec<Period> = times.iter().map(month).collect();
@@ -62,15 +65,15 @@ impl Analytics {
     }
 }
 
-/// The points that customers held when a month began.
+/// The number of points that customers held when a month began.
 fn held_before(tx: &Tx<'_>, month: Timestamp) -> Result<i64, StoreError> {
     let Some(generation) = generations::current(tx)? else { return Ok(0) };
     let months = tx.scan::<Rollup>().prefix((generation.id, Level::Month)).before(month);
     months.rows().map(|row| row.map(|row| row.measures.points_held())).sum()
 }
 
-/// Runs tasks until enough rows were read.
-fn work(
+/// Runs tasks until all are done or enough rows have been read.
+fn run_tasks(
     tx: &Tx<'_>,
     generation: u32,
     periods: &[Period],
@@ -78,10 +81,10 @@ fn work(
     sums: &mut [Sums],
 ) -> Result<(), StoreError> {
     let mut rows = 0;
-    while rows < ROWS {
-        let (index, piece, mark) = match tasks.pop() {
+    while rows < ROWS_PER_READ {
+        let (index, piece, cursor) = match tasks.pop() {
             None => break,
-            Some(Task::Read(index, piece, mark)) => (index, piece, mark),
+            Some(Task::Read(index, piece, cursor)) => (index, piece, cursor),
             Some(Task::Plan(index)) => {
                 let pieces =
                     periods.get(index).map_or_else(|| Ok(Vec::new()), |period| plan(tx, generation, *period))?;
@@ -92,19 +95,19 @@ fn work(
         };
         let Some(sums) = sums.get_mut(index) else { continue };
         let before = sums.rows;
-        if let Some(mark) = sums.add(tx, generation, piece, mark)? {
-            tasks.push(Task::Read(index, piece, Some(mark)));
+        if let Some(cursor) = sums.add(tx, generation, piece, cursor)? {
+            tasks.push(Task::Read(index, piece, Some(cursor)));
         }
         rows += sums.rows - before + 1;
     }
     Ok(())
 }
 
-/// The pieces of a period. It is extended to whole buckets where the extension contains nothing.
+/// The pieces of a period. It is extended to whole buckets if the extension contains no entries.
 fn plan(tx: &Tx<'_>, generation: u32, period: Period) -> Result<Vec<Piece>, StoreError> {
     let entries = || tx.scan::<Entry>().prefix(generation);
     let (Some(first), Some(last)) = (entries().first()?, entries().backward().first()?) else { return Ok(Vec::new()) };
-    let nothing = |from: Timestamp, to: Timestamp| Ok(entries().from(from).before(to).first()?.is_none());
+    let is_empty = |from: Timestamp, to: Timestamp| Ok(entries().from(from).before(to).first()?.is_none());
     let from = period.from.max(Level::Month.floor(first.at));
     let to = period.to.min(Level::Month.next(Level::Month.floor(last.at)));
     if from >= to {
@@ -112,13 +115,13 @@ fn plan(tx: &Tx<'_>, generation: u32, period: Period) -> Result<Vec<Piece>, Stor
     }
     let (mut start, mut end) = (from, to);
     for level in LEVELS {
-        if nothing(level.floor(from), from)? {
+        if is_empty(level.floor(from), from)? {
             start = level.floor(from);
             break;
         }
     }
     for level in LEVELS {
-        if nothing(to, level.ceil(to))? {
+        if is_empty(to, level.ceil(to))? {
             end = level.ceil(to);
             break;
         }

@@ -1,4 +1,4 @@
-//! Reads: sums over periods, and the data of replies.
+//! Reads: sums over periods, and customers' purchases.
 
 pub(crate) mod gather;
 pub(crate) mod segments;
@@ -9,28 +9,28 @@ use promox_storage::{Scan, Tx};
 
 use crate::records::{Entry, EntryKind};
 
-/// Entries examined by one read.
-const ENTRIES: usize = 4_000;
+/// The maximum number of entries examined by one read.
+const ENTRIES_PER_READ: usize = 4_000;
 
-/// Where a read of entries begins: at an instant, or after an entry.
+/// The place where a read of entries begins: at an instant, or after an entry.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Mark {
+pub(crate) struct EntryCursor {
     pub(crate) at: Timestamp,
     after: Option<(EntryKind, i64)>,
 }
 
-impl Mark {
-    /// At an instant.
+impl EntryCursor {
+    /// Begins at an instant.
     pub(crate) fn at(at: Timestamp) -> Self {
         Self { at, after: None }
     }
 
-    /// After an entry.
+    /// Begins after an entry.
     fn after(entry: &Entry) -> Self {
         Self { at: entry.at, after: Some((entry.kind, entry.subject)) }
     }
 
-    /// The entries from here up to an instant.
+    /// The entries from here up to an instant, exclusive.
     fn entries<'s, 'a>(self, tx: &'s Tx<'a>, generation: u32, to: Timestamp) -> Scan<'s, 'a, Entry> {
         let scan = tx.scan::<Entry>().prefix(generation).before(to);
         match self.after {

@@ -1,11 +1,11 @@
-//! Sums over a period: always the measures, and the other tables as requested.
+//! The sums of a period: always the measures, and other tables on request.
 
 use std::collections::BTreeMap;
 
 use promox_kernel::{Amount, Timestamp};
 use promox_storage::{Record, StoreError, Tx};
 
-use super::{ENTRIES, Mark};
+use super::{ENTRIES_PER_READ, EntryCursor};
 use crate::commands::deltas;
 use crate::commands::rollups::RollupRow;
 use crate::records::{BuyerRollup, CampaignRollup, Entry, FlashRollup, ProductRollup, PromotionRollup, Rollup};
@@ -16,7 +16,7 @@ use crate::rules::members::Union;
 use crate::rules::sold::Sold;
 use crate::rules::sum::Sum as _;
 
-/// What is requested beside the measures.
+/// The tables to sum in addition to the measures.
 #[derive(Clone, Copy, Debug, Default)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a table that is read or not, in any combination")]
 pub(crate) struct Wanted {
@@ -33,7 +33,7 @@ pub(crate) struct Sums {
     wanted: Wanted,
     pub(crate) measures: Measures,
     buyers: Union,
-    /// By number.
+    /// The sales of each product, indexed by the product's number.
     products: Vec<Sold>,
     pub(crate) promotions: BTreeMap<i64, Attributed>,
     pub(crate) campaigns: BTreeMap<i64, Attributed>,
@@ -43,18 +43,18 @@ pub(crate) struct Sums {
 }
 
 impl Sums {
-    /// Empty sums.
+    /// Empty sums of the requested tables.
     pub(crate) fn of(wanted: Wanted) -> Self {
         Self { wanted, ..Self::default() }
     }
 
-    /// Customers who had bought before the period and bought in it: all who bought, less those whose first order is in
-    /// it.
+    /// The number of customers who bought in the period and before it: all who bought in it, less those whose first
+    /// order is in it.
     pub(crate) fn returning_customers(&self) -> i64 {
         self.buyers.count() - self.measures.new_customers
     }
 
-    /// Products with sales, by number.
+    /// The products with sales, by number.
     pub(crate) fn products(&self) -> impl Iterator<Item = (i64, &Sold)> {
         (0..).zip(&self.products).filter(|(_, sold)| **sold != Sold::default())
     }
@@ -64,18 +64,18 @@ impl Sums {
         self.measures.revenue - self.measures.returned
     }
 
-    /// Adds a piece of a period, from a mark on when a part of it is done; returns where to continue, if it is too much
-    /// for one read.
+    /// Adds a piece of a period, from a cursor on if a part of it is done. Returns where to continue if the piece is
+    /// too much for one read.
     pub(crate) fn add(
         &mut self,
         tx: &Tx<'_>,
         generation: u32,
         piece: Piece,
-        mark: Option<Mark>,
-    ) -> Result<Option<Mark>, StoreError> {
+        cursor: Option<EntryCursor>,
+    ) -> Result<Option<EntryCursor>, StoreError> {
         match piece.level {
             Some(level) => self.add_buckets(tx, generation, level, piece).map(|()| None),
-            None => self.add_entries(tx, generation, mark.unwrap_or(Mark::at(piece.from)), piece.to),
+            None => self.add_entries(tx, generation, cursor.unwrap_or(EntryCursor::at(piece.from)), piece.to),
         }
     }
 
@@ -83,18 +83,18 @@ impl Sums {
         &mut self,
         tx: &Tx<'_>,
         generation: u32,
-        from: Mark,
+        from: EntryCursor,
         to: Timestamp,
-    ) -> Result<Option<Mark>, StoreError> {
-        let (mut count, mut mark) = (0, None);
-        for entry in from.entries(tx, generation, to).rows().take(ENTRIES) {
+    ) -> Result<Option<EntryCursor>, StoreError> {
+        let (mut count, mut cursor) = (0, None);
+        for entry in from.entries(tx, generation, to).rows().take(ENTRIES_PER_READ) {
             let entry = entry?;
             count += 1;
-            mark = Some(Mark::after(&entry));
+            cursor = Some(EntryCursor::after(&entry));
             self.add_entry(&entry);
         }
         self.rows += count;
-        Ok(mark.filter(|_| count == ENTRIES))
+        Ok(cursor.filter(|_| count == ENTRIES_PER_READ))
     }
 
     fn add_entry(&mut self, entry: &Entry) {
@@ -150,7 +150,7 @@ impl Sums {
     }
 }
 
-/// Buckets of a level in order.
+/// Consecutive buckets of a level.
 struct Run<'t, 'a> {
     tx: &'t Tx<'a>,
     generation: u32,
@@ -160,7 +160,7 @@ struct Run<'t, 'a> {
 }
 
 impl Run<'_, '_> {
-    /// Visits each row of a table; returns their number.
+    /// Visits each row of a table and returns the number of rows.
     fn each<R: Record>(&self, mut visit: impl FnMut(R)) -> Result<usize, StoreError> {
         let scan = self.tx.scan::<R>().prefix((self.generation, self.level)).from(self.from).before(self.to);
         let mut count = 0;
@@ -171,7 +171,7 @@ impl Run<'_, '_> {
         Ok(count)
     }
 
-    /// Adds the rows of a roll-up to sums by what they are of; how many rows there were.
+    /// Adds the rows of a roll-up to the sums of their ids and returns the number of rows.
     fn add_up<R: RollupRow>(&self, sums: &mut BTreeMap<R::Id, R::Sum>) -> Result<usize, StoreError> {
         self.each(|row: R| {
             let (id, sum) = row.into_parts();

@@ -1,10 +1,10 @@
-//! What a promotion or a campaign did.
+//! Figures attributed to a promotion or a campaign.
 
 use promox_kernel::Amount;
 
-use super::sum::adds_up;
+use super::sum::impl_sum;
 
-/// What a promotion or a campaign did.
+/// Figures attributed to a promotion or a campaign.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Attributed {
     pub(crate) orders: i64,
@@ -14,4 +14,4 @@ pub(crate) struct Attributed {
     pub(crate) cost: Amount,
 }
 
-adds_up!(Attributed: orders, redemptions, new_customers, revenue, cost);
+impl_sum!(Attributed: orders, redemptions, new_customers, revenue, cost);

@@ -1,4 +1,4 @@
-//! The contribution of an order: which orders count, their revenue, and the share of each promotion and flash sale.
+//! The contribution of an order: whether it counts, its revenue, and the share of each promotion and flash sale.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,16 @@ use promox_kernel::{Amount, Timestamp};
 use super::measures::{Measures, plain};
 use super::sold::{Products, Sold};
 
-/// A promotion's share of an order.
+/// The use of a promotion by an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Use {
     pub(crate) promotion: i64,
     pub(crate) campaign: Option<i64>,
-    /// Its cost: goods, shipping, and gifts at their catalog price.
+    /// The cost of the promotion: discounts on goods and shipping, and gifts at their catalog prices.
     pub(crate) cost: Amount,
 }
 
-/// Promotions of an order by number, ascending.
+/// The promotions of an order, by ascending id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Uses(pub(crate) Vec<Use>);
 
@@ -42,29 +42,29 @@ impl Column for Uses {
     }
 }
 
-/// Each campaign with the number of its promotions and flash sales that an order used, and their cost.
+/// By campaign, the number of its promotions and flash sales that an order used, and their cost.
 pub(crate) fn campaigns(uses: &Uses, sales: &CampaignSales) -> BTreeMap<i64, (i64, Amount)> {
     let promotions = uses.0.iter().filter_map(|item| Some((item.campaign?, item.cost)));
     let sales = sales.0.iter().map(|sale| (sale.campaign, sale.cost));
     let mut campaigns = BTreeMap::<i64, (i64, Amount)>::new();
-    for (campaign, part) in promotions.chain(sales) {
+    for (campaign, part_cost) in promotions.chain(sales) {
         let (uses, cost) = campaigns.entry(campaign).or_default();
         *uses += 1;
-        *cost += part;
+        *cost += part_cost;
     }
     campaigns
 }
 
-/// A flash sale of a campaign in an order.
+/// A campaign's flash sale in an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CampaignSale {
     pub(crate) sale: i64,
     pub(crate) campaign: i64,
-    /// The list prices of its units, less what was paid for them.
+    /// The cost of the sale: the list prices of its units less their sale prices.
     pub(crate) cost: Amount,
 }
 
-/// Flash sales of campaigns in an order, by number, ascending. Empty in rows written before they were counted.
+/// The campaigns' flash sales in an order, by ascending id. Empty in rows that were written before they were counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CampaignSales(pub(crate) Vec<CampaignSale>);
 
@@ -89,7 +89,7 @@ impl Column for CampaignSales {
     }
 }
 
-/// The sales of a flash sale in an order.
+/// What an order bought in a flash sale.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FlashPart {
     pub(crate) sale: i64,
@@ -97,7 +97,7 @@ pub(crate) struct FlashPart {
     pub(crate) revenue: Amount,
 }
 
-/// Flash sales of an order by number, ascending.
+/// What an order bought in flash sales, by the sales' ascending ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Flash(pub(crate) Vec<FlashPart>);
 
@@ -119,13 +119,14 @@ impl Column for Flash {
     }
 }
 
-/// Items encoded one after the other in one column.
+/// Encodes items one after the other in one column.
 fn put_list<T>(items: &[T], put: impl Fn(&T, &mut Vec<u8>), out: &mut Vec<u8>) {
     let mut bytes = Vec::new();
     items.iter().for_each(|item| put(item, &mut bytes));
     bytes.put(out);
 }
 
+/// Decodes items that were encoded by [`put_list`]; `None` if the bytes are invalid.
 fn take_list<T>(input: &mut &[u8], take: impl Fn(&mut &[u8]) -> Option<T>) -> Option<Vec<T>> {
     let bytes = Vec::<u8>::take(input)?;
     let (mut rest, mut items) = (bytes.as_slice(), Vec::new());
@@ -135,31 +136,31 @@ fn take_list<T>(input: &mut &[u8], take: impl Fn(&mut &[u8]) -> Option<T>) -> Op
     Some(items)
 }
 
-/// Whether an order counts: placed, and neither failed nor cancelled.
+/// Whether an order counts, which it does unless it is pending, failed or cancelled.
 pub(crate) fn counts(status: OrderStatus) -> bool {
     !matches!(status, OrderStatus::Pending | OrderStatus::Failed | OrderStatus::Cancelled)
 }
 
-/// Whether an order was placed here: imported orders came through another shop's checkout.
+/// 1 if the order was placed in this store, 0 if it was imported.
 pub(crate) fn placed(order: &OrderFigure) -> i64 {
     i64::from(!order.imported)
 }
 
-/// The measures of an order.
+/// The measures of an order that counts.
 pub(crate) fn measures(order: &OrderFigure) -> Measures {
-    let inside = order.prices_include_tax;
+    let tax_inside = order.prices_include_tax;
     Measures {
         orders: 1,
         placed: placed(order),
         items: order.lines.iter().map(|line| i64::from(line.line.quantity)).sum(),
-        revenue: order.lines.iter().map(|line| line.line.net(inside)).sum(),
+        revenue: order.lines.iter().map(|line| line.line.net(tax_inside)).sum(),
         discounts: order.totals.discount,
         returned: order.returned,
         ..Measures::default()
     }
 }
 
-/// The sales of each product; `number` maps products to their numbers.
+/// The sales of each product in an order. `number` returns the number of a line's product.
 pub(crate) fn sold(order: &OrderFigure, number: impl Fn(&OrderLine) -> Option<i64>) -> Products {
     let mut products = BTreeMap::<i64, Sold>::new();
     for FigureLine { line, .. } in &order.lines {
@@ -172,7 +173,7 @@ pub(crate) fn sold(order: &OrderFigure, number: impl Fn(&OrderLine) -> Option<i6
     Products(products.into_iter().collect())
 }
 
-/// The promotions that applied.
+/// The promotions that an order used.
 pub(crate) fn uses(order: &OrderFigure) -> Uses {
     let to_use = |it: &FigureUse| Use {
         promotion: it.promotion_id.0,
@@ -193,7 +194,7 @@ pub(crate) fn refunds(order: &OrderFigure) -> BTreeMap<Timestamp, Amount> {
     refunds
 }
 
-/// The sales of flash sales.
+/// What an order bought in flash sales.
 pub(crate) fn flash(order: &OrderFigure) -> Flash {
     let mut sales = BTreeMap::<i64, (i64, Amount)>::new();
     for FigureLine { line, .. } in &order.lines {
@@ -206,7 +207,7 @@ pub(crate) fn flash(order: &OrderFigure) -> Flash {
     Flash(sales.into_iter().map(part).collect())
 }
 
-/// The cost of campaigns' flash sales. A unit above its list price cost nothing.
+/// The cost of the campaigns' flash sales in an order. A unit that was sold above its list price has no cost.
 pub(crate) fn campaign_sales(order: &OrderFigure) -> CampaignSales {
     let mut sales = BTreeMap::<(i64, i64), Amount>::new();
     for FigureLine { line, campaign_id } in &order.lines {
@@ -217,7 +218,7 @@ pub(crate) fn campaign_sales(order: &OrderFigure) -> CampaignSales {
     CampaignSales(sales.into_iter().map(part).collect())
 }
 
-/// The customer's name, if the customer can be recognised again.
+/// The identifier of an order's customer; `None` if later orders of the same customer could not be recognised.
 pub(crate) fn known_customer(order: &OrderFigure) -> Option<&str> {
-    Some(order.customer.as_str()).filter(|name| !name.starts_with("order:"))
+    Some(order.customer.as_str()).filter(|customer| !customer.starts_with("order:"))
 }

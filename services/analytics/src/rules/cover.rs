@@ -1,14 +1,14 @@
-//! Buckets of time, and how a period is composed of them.
+//! Buckets of time, and the composition of a period from them.
 //!
-//! Buckets are hours, days and months of UTC, whatever the store's zone: a day in any zone is a run of hours, and a
-//! change of the zone or of the clocks moves no bucket. What no whole hour covers is read entry by entry, so that every
-//! period is exact.
+//! Buckets are hours, days and months in UTC, independent of the store's zone. A day in any zone is a run of hours, and
+//! buckets do not move when the zone or the clocks change. Times that no whole hour covers are read entry by entry, so
+//! that every period is exact.
 
 use promox_kernel::{Timestamp, text_enum};
 
-/// Microseconds of an hour.
+/// The microseconds of an hour.
 const HOUR: i64 = 3_600_000_000;
-/// Microseconds of a day.
+/// The microseconds of a day.
 const DAY: i64 = 24 * HOUR;
 
 text_enum! {
@@ -45,7 +45,7 @@ impl Level {
         if floor == at { at } else { self.next(floor) }
     }
 
-    /// The next finer level; none below the hour.
+    /// The next finer level; `None` below the hour.
     fn finer(self) -> Option<Self> {
         match self {
             Self::Hour => None,
@@ -54,8 +54,8 @@ impl Level {
         }
     }
 
-    /// Buckets read at once: a busy month alone has thousands of rows.
-    fn run(self) -> usize {
+    /// The number of buckets read at once. A single busy month has thousands of rows.
+    fn buckets_per_read(self) -> usize {
         match self {
             Self::Month => 1,
             Self::Day => 2,
@@ -64,9 +64,9 @@ impl Level {
     }
 }
 
-/// The epoch day on which the month of a day begins, this many months later.
+/// The first day of the month that is `later` months after the month of a day. Days are counted from 1970.
 ///
-/// Days to months and back by Howard Hinnant's algorithms, `https://howardhinnant.github.io/date_algorithms.html`.
+/// It uses Howard Hinnant's algorithms, <https://howardhinnant.github.io/date_algorithms.html>.
 fn first_of_month(day: i64, later: i64) -> i64 {
     let shifted = day + 719_468;
     let era = shifted.div_euclid(146_097);
@@ -84,21 +84,22 @@ fn first_of_month(day: i64, later: i64) -> i64 {
 /// A part of a period that is read in one way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Piece {
-    /// The level of its buckets; none for single entries.
+    /// The level of the buckets; `None` for single entries.
     pub(crate) level: Option<Level>,
-    /// Start, on a bucket boundary.
+    /// The start, on a boundary of the level's buckets.
     pub(crate) from: Timestamp,
-    /// End, exclusive.
+    /// The end, exclusive.
     pub(crate) to: Timestamp,
 }
 
-/// The pieces of `[from,to)`, oldest first: as few buckets as possible, and entries at the edges.
+/// The pieces of `[from,to)`, oldest first: as few buckets as possible, and single entries at the edges.
 pub(crate) fn cover(from: Timestamp, to: Timestamp) -> Vec<Piece> {
     let mut pieces = Vec::new();
     cover_by(Some(Level::Month), from, to, &mut pieces);
     pieces
 }
 
+/// Adds the pieces of `[from,to)`, with buckets of `level` at most; `None` for single entries.
 fn cover_by(level: Option<Level>, from: Timestamp, to: Timestamp, pieces: &mut Vec<Piece>) {
     if from >= to {
         return;
@@ -109,15 +110,15 @@ fn cover_by(level: Option<Level>, from: Timestamp, to: Timestamp, pieces: &mut V
         return cover_by(level.finer(), from, to, pieces);
     }
     cover_by(level.finer(), from, start, pieces);
-    runs(level, start, end, pieces);
+    add_runs(level, start, end, pieces);
     cover_by(level.finer(), end, to, pieces);
 }
 
-/// Whole buckets in runs of bounded length.
-fn runs(level: Level, mut start: Timestamp, end: Timestamp, pieces: &mut Vec<Piece>) {
+/// Adds whole buckets in runs of bounded length.
+fn add_runs(level: Level, mut start: Timestamp, end: Timestamp, pieces: &mut Vec<Piece>) {
     while start < end {
         let mut next = start;
-        for _ in 0..level.run() {
+        for _ in 0..level.buckets_per_read() {
             next = level.next(next).min(end);
         }
         pieces.push(Piece { level: Some(level), from: start, to: next });

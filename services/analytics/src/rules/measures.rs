@@ -1,20 +1,21 @@
-//! Measures that add up over time: counts and amounts of which a bucket holds the sums.
+//! Measures: counts and amounts that can be summed over time. A bucket holds their sums.
 
 use promox_kernel::Amount;
 use promox_kernel::encoding::{Column, ColumnType};
 
-use super::sum::adds_up;
+use super::sum::impl_sum;
 
 macro_rules! measures {
     (counts { $($(#[$count_meta:meta])* $count:ident),+ $(,)? } amounts { $($(#[$amount_meta:meta])* $amount:ident),+ $(,)? }) => {
-        /// All measures. They are one column, amounts first: new counts are appended and read as zero in older rows.
+        /// All measures, encoded in one column with the amounts first. New counts are appended; older rows read them as
+        /// zero.
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
         pub(crate) struct Measures {
             $($(#[$count_meta])* pub(crate) $count: i64,)+
             $($(#[$amount_meta])* pub(crate) $amount: Amount,)+
         }
 
-        adds_up!(Measures: $($count,)+ $($amount,)+);
+        impl_sum!(Measures: $($count,)+ $($amount,)+);
 
         impl Measures {
             fn encode(&self) -> Vec<u8> {
@@ -47,7 +48,7 @@ measures! {
         visits,
         /// Visits that viewed a product.
         views,
-        /// Visits that put something into a cart.
+        /// Visits that added a product to a cart.
         carts,
         /// Visits that began a checkout.
         checkouts,
@@ -55,14 +56,17 @@ measures! {
         coupons_issued,
         /// Redemptions that were not released.
         coupons_redeemed,
+        /// Points awarded.
         points_awarded,
+        /// Points redeemed.
         points_redeemed,
+        /// Points expired.
         points_expired,
         /// Redeemed points restored.
         points_restored,
         /// Awarded points revoked.
         points_revoked,
-        /// Orders placed here, whatever their status.
+        /// Orders placed in this store, in any status.
         placed,
     }
     amounts {
@@ -72,19 +76,19 @@ measures! {
         discounts,
         /// Refunds and credit notes.
         refunds,
-        /// Revenue returned.
+        /// Returned revenue.
         returned,
     }
 }
 
 impl Measures {
-    /// The points that customers hold according to these measures.
+    /// The number of points that customers hold according to these measures.
     pub(crate) fn points_held(&self) -> i64 {
         self.points_awarded + self.points_restored - self.points_redeemed - self.points_revoked - self.points_expired
     }
 }
 
-/// An amount in its shortest form, so that equal sums are equal bytes, however they were added up.
+/// An amount without trailing zeros, so that equal sums are encoded as equal bytes, in whatever order they were added.
 pub(crate) fn plain(amount: Amount) -> Amount {
     Amount(amount.0.normalize())
 }

@@ -1,55 +1,59 @@
-//! The buyers of a bucket: a set of customers' numbers, in chunks, so that a union tells how many distinct ones there
-//! are.
+//! The buyers of a bucket: a set of customers' numbers in chunks, so that the distinct buyers of several buckets can be
+//! counted.
 //!
-//! Small sets are sorted lists, large ones bitmaps; which of the two follows from the set alone.
+//! Small sets are sorted lists and large ones are bitmaps. The form depends only on the set, so that equal sets are
+//! encoded as equal bytes.
 
 use std::collections::HashMap;
 
 use promox_kernel::encoding::{Column, ColumnType};
 
-/// Numbers per chunk.
-const CHUNK: i64 = 32_768;
-/// Larger sets are bitmaps.
-const FEW: usize = 2_048;
-/// 64-bit words per chunk.
+/// The number of customers per chunk.
+const CHUNK_SIZE: i64 = 32_768;
+/// The maximum size of a set that is stored as a list.
+const MAX_LIST_LEN: usize = 2_048;
+/// The number of 64-bit words of a bitmap.
 const WORDS: usize = 512;
 
-/// The chunk of a number, and its place there.
-pub(crate) fn place(number: i64) -> (i64, u16) {
-    (number.div_euclid(CHUNK), u16::try_from(number.rem_euclid(CHUNK)).unwrap_or(0))
+/// The chunk of a customer's number, and the number's offset in the chunk.
+pub(crate) fn chunk_and_offset(number: i64) -> (i64, u16) {
+    (number.div_euclid(CHUNK_SIZE), u16::try_from(number.rem_euclid(CHUNK_SIZE)).unwrap_or(0))
 }
 
-/// A set of places in a chunk.
+/// A set of offsets in one chunk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Members {
-    Few(Vec<u16>),
-    Many(Vec<u64>),
+    List(Vec<u16>),
+    Bitmap(Vec<u64>),
 }
 
 impl Default for Members {
     fn default() -> Self {
-        Self::Few(Vec::new())
+        Self::List(Vec::new())
     }
 }
 
-fn word(place: u16) -> (usize, u64) {
-    (usize::from(place / 64), 1 << (place % 64))
+/// The index of the word with the bit of an offset, and the bit.
+fn word_and_bit(offset: u16) -> (usize, u64) {
+    (usize::from(offset / 64), 1 << (offset % 64))
 }
 
-fn bits(places: &[u16]) -> Vec<u64> {
+/// The bitmap of a list of offsets.
+fn bitmap(offsets: &[u16]) -> Vec<u64> {
     let mut words = vec![0; WORDS];
-    places.iter().for_each(|place| set(&mut words, *place));
+    offsets.iter().for_each(|offset| set_bit(&mut words, *offset));
     words
 }
 
-fn set(words: &mut [u64], place: u16) {
-    let (at, bit) = word(place);
+/// Sets the bit of an offset in a bitmap.
+fn set_bit(words: &mut [u64], offset: u16) {
+    let (at, bit) = word_and_bit(offset);
     if let Some(word) = words.get_mut(at) {
         *word |= bit;
     }
 }
 
-fn ones(words: &[u64]) -> usize {
+fn count_ones(words: &[u64]) -> usize {
     words.iter().map(|word| word.count_ones() as usize).sum()
 }
 
@@ -57,39 +61,39 @@ impl Members {
     /// The number of members.
     pub(crate) fn count(&self) -> usize {
         match self {
-            Self::Few(places) => places.len(),
-            Self::Many(words) => ones(words),
+            Self::List(offsets) => offsets.len(),
+            Self::Bitmap(words) => count_ones(words),
         }
     }
 
-    /// Adds or removes a place.
-    pub(crate) fn mark(&mut self, place: u16, present: bool) {
+    /// Adds or removes an offset.
+    pub(crate) fn mark(&mut self, offset: u16, present: bool) {
         match self {
-            Self::Few(places) => match (places.binary_search(&place), present) {
-                (Err(at), true) => places.insert(at, place),
-                (Ok(at), false) => drop(places.remove(at)),
+            Self::List(offsets) => match (offsets.binary_search(&offset), present) {
+                (Err(at), true) => offsets.insert(at, offset),
+                (Ok(at), false) => drop(offsets.remove(at)),
                 _ => {}
             },
-            Self::Many(words) => {
-                let (at, bit) = word(place);
+            Self::Bitmap(words) => {
+                let (at, bit) = word_and_bit(offset);
                 if let Some(word) = words.get_mut(at) {
                     *word = if present { *word | bit } else { *word & !bit };
                 }
             }
         }
-        self.settle();
+        self.choose_form();
     }
 
-    /// Converts to the form for its size.
-    fn settle(&mut self) {
+    /// Converts the set to the form for its size.
+    fn choose_form(&mut self) {
         match self {
-            Self::Few(places) if places.len() > FEW => *self = Self::Many(bits(places)),
-            Self::Many(words) if ones(words) <= FEW => {
-                let places = (0..=u16::MAX / 2).filter(|place| {
-                    let (at, bit) = word(*place);
+            Self::List(offsets) if offsets.len() > MAX_LIST_LEN => *self = Self::Bitmap(bitmap(offsets)),
+            Self::Bitmap(words) if count_ones(words) <= MAX_LIST_LEN => {
+                let offsets = (0..=u16::MAX / 2).filter(|offset| {
+                    let (at, bit) = word_and_bit(*offset);
                     words.get(at).is_some_and(|word| word & bit != 0)
                 });
-                *self = Self::Few(places.collect());
+                *self = Self::List(offsets.collect());
             }
             _ => {}
         }
@@ -101,11 +105,11 @@ impl Column for Members {
     fn put(&self, out: &mut Vec<u8>) {
         let mut bytes = Vec::new();
         match self {
-            Self::Few(places) => {
+            Self::List(offsets) => {
                 bytes.push(0);
-                places.iter().for_each(|place| bytes.extend_from_slice(&place.to_le_bytes()));
+                offsets.iter().for_each(|offset| bytes.extend_from_slice(&offset.to_le_bytes()));
             }
-            Self::Many(words) => {
+            Self::Bitmap(words) => {
                 bytes.push(1);
                 words.iter().for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()));
             }
@@ -117,20 +121,20 @@ impl Column for Members {
         let (form, rest) = bytes.split_first()?;
         match form {
             0 => {
-                let (places, left) = rest.as_chunks::<2>();
-                left.is_empty().then(|| Self::Few(places.iter().map(|place| u16::from_le_bytes(*place)).collect()))
+                let (offsets, left) = rest.as_chunks::<2>();
+                left.is_empty().then(|| Self::List(offsets.iter().map(|offset| u16::from_le_bytes(*offset)).collect()))
             }
             1 => {
                 let (words, left) = rest.as_chunks::<8>();
-                let whole = left.is_empty() && words.len() == WORDS;
-                whole.then(|| Self::Many(words.iter().map(|word| u64::from_le_bytes(*word)).collect()))
+                let complete = left.is_empty() && words.len() == WORDS;
+                complete.then(|| Self::Bitmap(words.iter().map(|word| u64::from_le_bytes(*word)).collect()))
             }
             _ => None,
         }
     }
 }
 
-/// A union of sets over all chunks.
+/// The union of sets of customers, over all chunks.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Union(HashMap<i64, Vec<u64>>);
 
@@ -139,19 +143,19 @@ impl Union {
     pub(crate) fn add(&mut self, chunk: i64, members: &Members) {
         let words = self.0.entry(chunk).or_insert_with(|| vec![0; WORDS]);
         match members {
-            Members::Few(places) => places.iter().for_each(|place| set(words, *place)),
-            Members::Many(others) => words.iter_mut().zip(others).for_each(|(word, other)| *word |= other),
+            Members::List(offsets) => offsets.iter().for_each(|offset| set_bit(words, *offset)),
+            Members::Bitmap(others) => words.iter_mut().zip(others).for_each(|(word, other)| *word |= other),
         }
     }
 
-    /// Adds one number.
+    /// Adds one customer's number.
     pub(crate) fn insert(&mut self, number: i64) {
-        let (chunk, place) = place(number);
-        self.add(chunk, &Members::Few(vec![place]));
+        let (chunk, offset) = chunk_and_offset(number);
+        self.add(chunk, &Members::List(vec![offset]));
     }
 
-    /// The number of distinct members.
+    /// The number of distinct customers.
     pub(crate) fn count(&self) -> i64 {
-        i64::try_from(self.0.values().map(|words| ones(words)).sum::<usize>()).unwrap_or(i64::MAX)
+        i64::try_from(self.0.values().map(|words| count_ones(words)).sum::<usize>()).unwrap_or(i64::MAX)
     }
 }

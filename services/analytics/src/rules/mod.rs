@@ -1,4 +1,4 @@
-//! The pure domain: the contribution of an order, buckets of time and their measures, periods in the store's zone.
+//! Rules without I/O: the contribution of an order, buckets of time and their measures, periods in the store's zone.
 
 pub(crate) mod attributed;
 pub(crate) mod counting;

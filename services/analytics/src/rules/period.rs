@@ -1,4 +1,4 @@
-//! Periods `[from,to)` in the store's zone: parsing, the preceding one, and the points of a chart.
+//! Periods `[from,to)` in the store's zone: parsing, the preceding period, and the points of a chart.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use jiff::tz::TimeZone;
 use jiff::{ToSpan, Unit, Zoned, ZonedRound};
 use promox_kernel::{Error, Timestamp, text_enum};
 
-/// Microseconds of a minute.
+/// The microseconds of a minute.
 const MINUTE: i64 = 60_000_000;
 /// The default length of a period, in days.
 const DEFAULT_DAYS: i64 = 30;
-/// The earliest and the latest year supported.
+/// The supported years.
 const YEARS: std::ops::RangeInclusive<i16> = 1900..=2200;
 
 text_enum! {
@@ -25,28 +25,29 @@ text_enum! {
     }
 }
 
-/// A period: from an instant up to but not including another.
+/// A period from one instant up to, but not including, another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Period {
     pub(crate) from: Timestamp,
     pub(crate) to: Timestamp,
 }
 
-/// An instant as requested: RFC 3339, or a date or time of the store's zone.
+/// Parses an instant: RFC 3339, or a date or time in the store's zone. Errors point to `pointer`.
 fn instant(text: &str, zone: &TimeZone, pointer: &str) -> Result<Timestamp, Error> {
     let fault = || {
         Error::field(pointer, "must be a time such as 2026-11-23T05:33:00Z, or a day of the store such as 2026-11-23")
     };
-    let found = match text.parse::<jiff::Timestamp>() {
+    let instant = match text.parse::<jiff::Timestamp>() {
         Ok(time) => time,
         Err(_) => local(text).ok_or_else(fault)?.to_zoned(zone.clone()).map_err(|_| fault())?.timestamp(),
     };
-    if !YEARS.contains(&found.to_zoned(TimeZone::UTC).year()) {
+    if !YEARS.contains(&instant.to_zoned(TimeZone::UTC).year()) {
         return Err(Error::field(pointer, "must be between the years 1900 and 2200"));
     }
-    Ok(Timestamp::from_jiff(found))
+    Ok(Timestamp::from_jiff(instant))
 }
 
+/// Parses a date, which means its midnight, or a time without a zone.
 fn local(text: &str) -> Option<DateTime> {
     match text.parse::<Date>() {
         Ok(date) if text.len() == 10 => Some(date.at(0, 0, 0, 0)),
@@ -58,13 +59,13 @@ fn zoned(at: Timestamp, zone: &TimeZone) -> Zoned {
     at.to_jiff().to_zoned(zone.clone())
 }
 
-/// This many days of the zone later, at the same time of day.
+/// The instant this many days later, at the same time of day in the zone.
 fn days_later(at: Timestamp, days: i64, zone: &TimeZone) -> Timestamp {
     let moved = zoned(at, zone).checked_add(days.days());
     moved.map_or(at, |moved| Timestamp::from_jiff(moved.timestamp()))
 }
 
-/// The requested period; by default, the 30 days up to the end of the current minute.
+/// Parses a period. The default is the 30 days up to the end of the current minute.
 pub(crate) fn period(from: Option<&str>, to: Option<&str>, now: Timestamp, zone: &TimeZone) -> Result<Period, Error> {
     let to = match to {
         Some(text) => instant(text, zone, "?to")?,
@@ -75,7 +76,7 @@ pub(crate) fn period(from: Option<&str>, to: Option<&str>, now: Timestamp, zone:
         None => days_later(to, -DEFAULT_DAYS, zone),
     };
     if from >= to {
-        return Err(Error::field("?from", "from must be before to"));
+        return Err(Error::field("?from", "must be before to"));
     }
     Ok(Period { from, to })
 }
@@ -86,7 +87,8 @@ fn is_midnight(at: Timestamp, zone: &TimeZone) -> bool {
 }
 
 impl Period {
-    /// The preceding period of equal length: in days if it is whole days of the zone, else in microseconds.
+    /// The preceding period of equal length. The length is measured in days if both ends are midnights of the zone,
+    /// else in microseconds.
     pub(crate) fn previous(self, zone: &TimeZone) -> Self {
         let whole = is_midnight(self.from, zone) && is_midnight(self.to, zone);
         let days = whole.then(|| days_between(self, zone)).flatten();
@@ -97,13 +99,13 @@ impl Period {
         Self { from, to: self.from }
     }
 
-    /// The points of a chart, oldest first; the first and the last may be cut by the period's ends. `None` for too
-    /// many.
+    /// The points of a chart, oldest first. The ends of the period may cut the first and the last one short. `None` if
+    /// there would be too many points.
     pub(crate) fn parts(self, granularity: Granularity, zone: &TimeZone) -> Option<Vec<Self>> {
         let mut parts = Vec::new();
         let mut from = self.from;
         while from < self.to {
-            if parts.len() == granularity.most() {
+            if parts.len() == granularity.max_points() {
                 return None;
             }
             let to = granularity.end(from, zone).min(self.to);
@@ -115,8 +117,9 @@ impl Period {
 }
 
 impl Period {
-    /// The whole point of a chart in which a period begins.
-    pub(crate) fn first(self, granularity: Granularity, zone: &TimeZone) -> Self {
+    /// The point of a chart in which the period begins. A day begins at midnight in the zone, any other point when the
+    /// period begins.
+    pub(crate) fn first_part(self, granularity: Granularity, zone: &TimeZone) -> Self {
         let end = granularity.end(self.from, zone);
         let start = match granularity {
             Granularity::Day => {
@@ -128,6 +131,7 @@ impl Period {
     }
 }
 
+/// The number of calendar days of a period in the zone.
 fn days_between(period: Period, zone: &TimeZone) -> Option<i64> {
     let (from, to) = (zoned(period.from, zone).date(), zoned(period.to, zone).date());
     let span = from.until((Unit::Day, to)).ok()?;
@@ -135,8 +139,8 @@ fn days_between(period: Period, zone: &TimeZone) -> Option<i64> {
 }
 
 impl Granularity {
-    /// Maximum points of a chart.
-    pub(crate) fn most(self) -> usize {
+    /// The maximum number of points of a chart.
+    pub(crate) fn max_points(self) -> usize {
         match self {
             Self::Minute => 1_440,
             Self::Hour => 31 * 24,
@@ -146,17 +150,17 @@ impl Granularity {
         }
     }
 
-    /// The end of the point that contains a time.
+    /// The end of the chart point that contains a time.
     fn end(self, at: Timestamp, zone: &TimeZone) -> Timestamp {
         let local = zoned(at, zone);
         let end = match self {
-            // Minutes and hours follow the wall clock; offsets of zones have been whole minutes for a long time.
+            // Offsets of zones have been whole minutes for a long time.
             Self::Minute => return Timestamp(at.0 - at.0.rem_euclid(MINUTE) + MINUTE),
             Self::Hour => return next_hour(&local).max(Timestamp(at.0 + 1)),
             Self::Day => local.start_of_day().and_then(|start| start.checked_add(1.day())),
             Self::Week => {
-                let passed = i64::from(local.weekday().to_monday_zero_offset());
-                let monday = local.date().checked_add((7 - passed).days());
+                let days_passed = i64::from(local.weekday().to_monday_zero_offset());
+                let monday = local.date().checked_add((7 - days_passed).days());
                 monday.and_then(|monday| monday.to_zoned(zone.clone()))
             }
             Self::Month => {
@@ -168,7 +172,7 @@ impl Granularity {
     }
 }
 
-/// The next full hour on the wall clock; an hour is at most an hour long, even when the clocks are set back.
+/// The next full hour on the wall clock. A point is never longer than an hour, even when the clocks are set back.
 fn next_hour(local: &Zoned) -> Timestamp {
     let start = local.round(ZonedRound::new().smallest(Unit::Hour).mode(jiff::RoundMode::Floor));
     let start = start.map_or(local.timestamp(), |start| start.timestamp());

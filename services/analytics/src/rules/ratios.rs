@@ -1,9 +1,9 @@
-//! Ratios, with their definitions.
+//! Ratios and averages, with the definitions that replies show.
 
 use promox_kernel::{Amount, Currency, round_half_up};
 use rust_decimal::Decimal;
 
-/// Decimal digits of a ratio.
+/// The number of decimal digits of a ratio.
 const DIGITS: u32 = 4;
 
 /// The definition of ROI in replies.
@@ -18,7 +18,7 @@ pub(crate) const CAMPAIGN_ROI: &str = "(attributed revenue − cost) ÷ cost. At
      and shipping, gifts at their catalog price, and the list prices of its flash sale units less what was paid \
      for them.";
 
-/// The ratio of two numbers, null if the second is zero.
+/// The ratio of two numbers; `None` if the second is zero.
 pub(crate) fn ratio(part: impl Into<Decimal>, whole: impl Into<Decimal>) -> Option<Amount> {
     let ratio = part.into().checked_div(whole.into())?;
     let mut ratio = round_half_up(ratio, DIGITS);
@@ -26,12 +26,12 @@ pub(crate) fn ratio(part: impl Into<Decimal>, whole: impl Into<Decimal>) -> Opti
     Some(Amount(ratio))
 }
 
-/// The return on a cost, null if the cost is zero.
+/// The return on investment, (revenue − cost) ÷ cost; `None` if the cost is zero.
 pub(crate) fn roi(revenue: Amount, cost: Amount) -> Option<Amount> {
     ratio((revenue - cost).0, cost.0)
 }
 
-/// The average of a sum; zero without any.
+/// The average of `count` amounts with this sum; zero if there are none.
 pub(crate) fn average(sum: Amount, count: i64, currency: Currency) -> Amount {
     sum.0.checked_div(Decimal::from(count)).map_or_else(|| currency.zero(), |average| currency.round(average))
 }

@@ -1,9 +1,9 @@
-//! Recency, frequency, monetary value: each customer's rank in fifths, and the resulting segment.
+//! RFM: each customer's rank by recency, frequency and monetary value in fifths, and the resulting segment.
 
 use promox_kernel::{Amount, Timestamp, text_enum};
 
 /// The number of ranks.
-const PARTS: usize = 5;
+const RANKS: usize = 5;
 
 text_enum! {
     /// A customer segment.
@@ -39,7 +39,7 @@ pub(crate) struct Scores {
 }
 
 impl Scores {
-    /// The segment.
+    /// The segment that the ranks lead to.
     pub(crate) fn segment(self) -> Segment {
         match (self.recency >= 4, self.frequency >= 4) {
             (true, true) => Segment::Champion,
@@ -51,18 +51,19 @@ impl Scores {
     }
 }
 
-/// The rank of each value, in the order given: by how many are less, in fifths; equal ones rank the same.
+/// The rank of each value, in the order given. The rank is the fifth in which the value lies, so equal values rank the
+/// same.
 fn ranks<T: Ord>(values: &[T]) -> Vec<u32> {
     let mut sorted: Vec<&T> = values.iter().collect();
     sorted.sort_unstable();
     let rank = |value: &T| {
         let below = sorted.partition_point(|other| *other < value);
-        u32::try_from(1 + below * PARTS / sorted.len().max(1)).unwrap_or(1)
+        u32::try_from(1 + below * RANKS / sorted.len().max(1)).unwrap_or(1)
     };
     values.iter().map(rank).collect()
 }
 
-/// The scores of customers, in the order given.
+/// The ranks of customers, in the order given.
 pub(crate) fn score(buyers: &[Buyer]) -> Vec<Scores> {
     let recency = ranks(&buyers.iter().map(|buyer| buyer.last).collect::<Vec<_>>());
     let frequency = ranks(&buyers.iter().map(|buyer| buyer.orders).collect::<Vec<_>>());

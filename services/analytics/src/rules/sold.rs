@@ -1,17 +1,17 @@
-//! Sales of each product: of an order, and of the products of a chunk in a bucket.
+//! Sales by product: in an order, and in a bucket for the products of one chunk.
 
 use promox_kernel::Amount;
 use promox_kernel::encoding::{Column, ColumnType};
 
 use super::measures::plain;
-use super::sum::{Sum, adds_up};
+use super::sum::{Sum, impl_sum};
 
-/// Products per chunk.
-const CHUNK: i64 = 256;
+/// The number of products per chunk.
+const CHUNK_SIZE: i64 = 256;
 
-/// The chunk of a product.
+/// The chunk of a product's number.
 pub(crate) fn chunk(product: i64) -> i64 {
-    product.div_euclid(CHUNK)
+    product.div_euclid(CHUNK_SIZE)
 }
 
 /// The sales of a product.
@@ -22,14 +22,14 @@ pub(crate) struct Sold {
     pub(crate) revenue: Amount,
 }
 
-adds_up!(Sold: orders, units, revenue);
+impl_sum!(Sold: orders, units, revenue);
 
-/// Products by number, ascending, without duplicates.
+/// The sales of products, by ascending number and without duplicates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Products(pub(crate) Vec<(i64, Sold)>);
 
 impl Products {
-    /// Adds to a product; one of which nothing is left goes.
+    /// Adds sales to a product, which is removed if its sum becomes empty.
     pub(crate) fn add_product(&mut self, product: i64, sold: &Sold) {
         match self.0.binary_search_by_key(&product, |(number, _)| *number) {
             Ok(at) => {

@@ -1,21 +1,21 @@
-//! What adds up.
+//! Values that can be summed.
 
-/// Sums that can be added to each other and taken away again; the sum of nothing is the default.
+/// A value that can be added to another and subtracted again. The default value is the empty sum.
 pub(crate) trait Sum: Clone + Default + PartialEq {
     /// Adds `other`.
     fn add(&mut self, other: &Self);
 
-    /// The same, to be taken away.
+    /// The negated value: adding it subtracts the value.
     fn negated(&self) -> Self;
 
-    /// Whether it is the sum of nothing.
+    /// Whether the value is the empty sum.
     fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// A struct adds up member by member.
-macro_rules! adds_up {
+/// Implements [`Sum`] for a struct, member by member.
+macro_rules! impl_sum {
     ($sum:ty: $($member:ident),+ $(,)?) => {
         impl $crate::rules::sum::Sum for $sum {
             fn add(&mut self, other: &Self) {
@@ -28,4 +28,4 @@ macro_rules! adds_up {
         }
     };
 }
-pub(crate) use adds_up;
+pub(crate) use impl_sum;

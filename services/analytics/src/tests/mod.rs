@@ -1,4 +1,4 @@
-//! Analytics on the memory engine, with simulated orders.
+//! Tests of the analytics service on the memory engine, with a stubbed order service.
 
 mod model;
 mod projecting;

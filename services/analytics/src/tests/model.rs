@@ -1,5 +1,5 @@
-//! Random trade compared with a plain model: whatever happens to orders, in whichever batches it is followed, the
-//! figures of any period are the naive sums over the current orders.
+//! Random sequences of actions compared with a plain model: whatever happens to orders, and in whichever batches the
+//! events are followed, the figures of any period are the naive sums over the current orders.
 
 use promox_testkit::sample::at;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,8 +23,8 @@ use crate::rules::period::Period;
 use promox_storage::Service as _;
 
 #[derive(Clone, Debug)]
-enum Act {
-    /// Places an order, or imports it again with other lines, another customer, another time.
+enum Action {
+    /// Places an order, or changes it to other lines, another customer and another time.
     Order {
         id: i64,
         customer: u8,
@@ -47,37 +47,38 @@ enum Act {
         pence: i64,
     },
     Follow,
-    /// One run of the work, wherever that ends: other actions come between the transactions of a rebuild.
+    /// Follows one batch, so that other actions happen between the transactions of a rebuild.
     Turn,
-    /// One run that is dropped after this many polls: what it had begun to write may still be written.
+    /// Follows one batch and drops the work after this many polls. Writes that it had started may still happen.
     Abandon(u32),
-    /// Starts a rebuild, or finds the running one.
+    /// Starts a rebuild, unless one is running.
     Rebuild,
-    /// Another process takes over the work, knowing only what is stored.
+    /// Another process continues from the stored state.
     Restart,
-    /// A minute passes, and some of what was replaced is removed.
+    /// A minute passes, and a batch of replaced rows is removed.
     Sweep,
 }
 
-/// Minutes of a quarter of a year.
+/// The minutes of about a quarter of a year.
 const MINUTES: u32 = 130_000;
 
-fn act() -> impl Strategy<Value = Act> {
+/// A random action.
+fn action() -> impl Strategy<Value = Action> {
     let lines = prop::collection::vec((0_u8..12, 1_u32..5, 1_i64..5_000), 1..4);
     let placed = (1_i64..40, 0_u8..8, 0..MINUTES, 0_i64..3, lines, prop::option::of((1_i64..4, any::<bool>())));
     prop_oneof![
         6 => placed.prop_map(|(id, customer, minute, micros, lines, promotion)| {
-            Act::Order { id, customer, minute, micros, lines, promotion }
+            Action::Order { id, customer, minute, micros, lines, promotion }
         }),
-        2 => (1_i64..40).prop_map(|id| Act::Cancel { id }),
-        2 => (1_i64..40, 0..MINUTES, 1_i64..500).prop_map(|(id, minute, pence)| Act::Refund { id, minute, pence }),
-        1 => (1_i64..6, 0..MINUTES, 1_i64..500).prop_map(|(id, minute, pence)| Act::Note { id, minute, pence }),
-        3 => Just(Act::Follow),
-        3 => Just(Act::Turn),
-        2 => (0_u32..12).prop_map(Act::Abandon),
-        1 => Just(Act::Rebuild),
-        1 => Just(Act::Restart),
-        2 => Just(Act::Sweep),
+        2 => (1_i64..40).prop_map(|id| Action::Cancel { id }),
+        2 => (1_i64..40, 0..MINUTES, 1_i64..500).prop_map(|(id, minute, pence)| Action::Refund { id, minute, pence }),
+        1 => (1_i64..6, 0..MINUTES, 1_i64..500).prop_map(|(id, minute, pence)| Action::Note { id, minute, pence }),
+        3 => Just(Action::Follow),
+        3 => Just(Action::Turn),
+        2 => (0_u32..12).prop_map(Action::Abandon),
+        1 => Just(Action::Rebuild),
+        1 => Just(Action::Restart),
+        2 => Just(Action::Sweep),
     ]
 }
 
@@ -98,13 +99,14 @@ struct Model {
 }
 
 impl Model {
+    /// The orders that count.
     fn counted(&self) -> impl Iterator<Item = &OrderFigure> {
         self.orders.values().filter(|order| counts(order.status))
     }
 
-    async fn act(&mut self, world: &mut World, act: &Act) {
-        match act.clone() {
-            Act::Order { id, customer, minute, micros, lines, promotion } => {
+    async fn apply(&mut self, world: &mut World, action: &Action) {
+        match action.clone() {
+            Action::Order { id, customer, minute, micros, lines, promotion } => {
                 let sku = |n: u8| format!("S{n}");
                 let lines = lines.iter().map(|(n, units, price)| {
                     let mut line = line((&sku(*n), *units, &pence(*price).to_string(), "0.01"));
@@ -115,37 +117,40 @@ impl Model {
                 });
                 let name = if customer == 0 { format!("order:{id}") } else { format!("user:{customer}") };
                 let mut new = order(id, &name, time(minute, micros), lines.collect());
-                new.uses = promotion.into_iter().map(|(id, of)| used(id, of.then_some(id % 2 + 1), "0.01")).collect();
+                new.uses = promotion
+                    .into_iter()
+                    .map(|(id, in_campaign)| used(id, in_campaign.then_some(id % 2 + 1), "0.01"))
+                    .collect();
                 self.orders.insert(id, new.clone());
                 world.order(new).await;
             }
-            Act::Cancel { id } => {
+            Action::Cancel { id } => {
                 let Some(order) = self.orders.get_mut(&id) else { return };
                 order.status = OrderStatus::Cancelled;
                 world.order(order.clone()).await;
             }
-            Act::Refund { id, minute, pence: amount } => {
+            Action::Refund { id, minute, pence: amount } => {
                 let Some(order) = self.orders.get_mut(&id) else { return };
                 order.refunds.push(FigureRefund { at: time(minute, 0), amount: pence(amount) });
                 let revenue = order.totals.subtotal - order.totals.discount;
                 order.returned = (order.returned + pence(amount)).min(revenue);
                 world.refunded(order.clone()).await;
             }
-            Act::Note { id, minute, pence: amount } => {
+            Action::Note { id, minute, pence: amount } => {
                 self.notes.insert(id, (time(minute, 0), pence(amount)));
                 world.note(id, -pence(amount), time(minute, 0)).await;
             }
-            Act::Follow => world.follow().await,
-            Act::Turn => drop(world.service.follow(&world.cx()).await.unwrap()),
-            Act::Abandon(polls) => {
+            Action::Follow => world.follow().await,
+            Action::Turn => drop(world.service.follow(&world.cx()).await.unwrap()),
+            Action::Abandon(polls) => {
                 let cx = world.cx();
                 let mut turn = Box::pin(world.service.follow(&cx));
                 let mut context = Context::from_waker(Waker::noop());
                 let _ = (0..polls).any(|_| turn.as_mut().poll(&mut context).is_ready());
             }
-            Act::Rebuild => drop(world.call(Rebuild {}).await.unwrap()),
-            Act::Restart => world.restart(),
-            Act::Sweep => {
+            Action::Rebuild => drop(world.call(Rebuild {}).await.unwrap()),
+            Action::Restart => world.restart(),
+            Action::Sweep => {
                 world.advance(Duration::from_secs(61));
                 world.service.jobs().pop().unwrap().run(world.cx()).await.unwrap();
             }
@@ -164,9 +169,9 @@ impl Model {
     }
 }
 
-/// The figures of a period, by looking at everything.
+/// The figures of a period.
 #[derive(Debug, PartialEq)]
-struct Naive {
+struct PeriodSums {
     orders: i64,
     items: i64,
     revenue: Amount,
@@ -179,7 +184,8 @@ struct Naive {
     campaigns: BTreeMap<i64, (i64, i64, Amount)>,
 }
 
-impl Naive {
+impl PeriodSums {
+    /// Computes the figures from all orders of the model.
     fn of(model: &Model, period: Period) -> Self {
         let within = |at: Timestamp| period.from <= at && at < period.to;
         let orders: Vec<&OrderFigure> = model.counted().filter(|order| within(order.placed_at)).collect();
@@ -196,7 +202,7 @@ impl Naive {
             .filter(|refund| within(refund.at))
             .map(|refund| refund.amount);
         let notes = model.notes.values().filter(|(at, _)| within(*at)).map(|(_, sum)| *sum);
-        let mut naive = Self {
+        let mut sums = Self {
             orders: i64::try_from(orders.len()).unwrap(),
             items: orders.iter().flat_map(|order| &order.lines).map(|line| i64::from(line.line.quantity)).sum(),
             revenue: orders.iter().map(|order| goods(order)).sum(),
@@ -209,9 +215,9 @@ impl Naive {
             campaigns: BTreeMap::new(),
         };
         for order in orders {
-            naive.count(order, goods(order), &firsts);
+            sums.count(order, goods(order), &firsts);
         }
-        naive
+        sums
     }
 
     fn count(&mut self, order: &OrderFigure, goods: Amount, firsts: &BTreeMap<&str, (Timestamp, i64)>) {
@@ -248,7 +254,8 @@ impl Naive {
         }
     }
 
-    async fn told(world: &World, period: Period) -> Self {
+    /// Reads the figures from the service.
+    async fn read(world: &World, period: Period) -> Self {
         let wanted = Wanted { buyers: true, products: true, promotions: true, campaigns: true, flash_sales: true };
         let sums = world.service.sum(period, wanted).await.unwrap();
         let mut products = BTreeMap::new();
@@ -275,8 +282,8 @@ impl Naive {
     }
 }
 
-/// States the facts of orders and payments.
-fn states(model: &Model, report: &mut promox_storage::Report) {
+/// Reports the figures of orders, payments and credit notes to the audit, as the other services do.
+fn report_others(model: &Model, report: &mut promox_storage::Report) {
     for order in model.counted() {
         report.left(COUNTED, order.id, counted(order.totals.subtotal - order.totals.discount, order.returned));
         let sold = shares(order.lines.iter().filter_map(|FigureLine { line, campaign_id }| {
@@ -295,22 +302,27 @@ fn states(model: &Model, report: &mut promox_storage::Report) {
     }
 }
 
-async fn check(acts: &[Act], ends: &[(u32, u32, i64)]) {
+/// Applies actions and compares the figures of periods with the model, before and after a rebuild.
+async fn check(actions: &[Action], ends: &[(u32, u32, i64)]) {
     let (mut world, mut model) = (World::new(), Model::default());
-    for act in acts {
-        model.act(&mut world, act).await;
-        if matches!(act, Act::Turn | Act::Abandon(_) | Act::Sweep | Act::Restart) {
-            assert_eq!(world.findings_with(|report| states(&model, report)), [], "{act:?}");
+    for action in actions {
+        model.apply(&mut world, action).await;
+        if matches!(action, Action::Turn | Action::Abandon(_) | Action::Sweep | Action::Restart) {
+            assert_eq!(world.findings_with(|report| report_others(&model, report)), [], "{action:?}");
         }
     }
-    assert_eq!(world.findings_with(|report| states(&model, report)), [], "what is not followed yet is on its way");
+    assert_eq!(
+        world.findings_with(|report| report_others(&model, report)),
+        [],
+        "orders in events that are not followed yet may differ"
+    );
     world.follow().await;
-    assert_eq!(world.findings_with(|report| states(&model, report)), []);
+    assert_eq!(world.findings_with(|report| report_others(&model, report)), []);
     let mut periods: Vec<Period> =
         ends.iter().map(|(a, b, micros)| Period { from: time(*a.min(b), *micros), to: time(*a.max(b), 2) }).collect();
     periods.push(Period { from: at("1970-01-01T00:00:00Z"), to: at("2100-01-01T00:00:00Z") });
     for period in periods.into_iter().filter(|period| period.from < period.to) {
-        assert_eq!(Naive::told(&world, period).await, Naive::of(&model, period), "{period:?}");
+        assert_eq!(PeriodSums::read(&world, period).await, PeriodSums::of(&model, period), "{period:?}");
     }
     let current = async || world.call(GetState {}).await.unwrap().current.unwrap().generation;
     let shown = current().await;
@@ -325,9 +337,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
     #[test]
     fn figures_are_the_naive_sums(
-        acts in prop::collection::vec(act(), 1..60),
+        actions in prop::collection::vec(action(), 1..60),
         ends in prop::collection::vec((0..MINUTES, 0..MINUTES, 0_i64..3), 1..6),
     ) {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(check(&acts, &ends));
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(check(&actions, &ends));
     }
 }

@@ -1,4 +1,4 @@
-//! The figures of orders, refunds, notes, uses, coupons and points.
+//! Tests of the figures of orders, refunds, credit notes, promotions, coupons and points.
 
 use promox_contract::coupon::{CouponRedeemed, CouponReleased, CouponsIssued};
 use promox_contract::ids::{CampaignId, FlashSaleId, OrderId, ProductId, PromotionId};
@@ -20,7 +20,7 @@ async fn summary(world: &World, from: &str, to: &str) -> Summary {
 }
 
 #[tokio::test]
-async fn orders_count_while_they_are_neither_failed_nor_cancelled() {
+async fn failed_and_cancelled_orders_do_not_count() {
     let world = World::new();
     let first = order(1, "user:1", at("2024-03-01T10:00:00Z"), vec![line(("A", 2, "10.00", "3.00"))]);
     let second =
@@ -29,13 +29,16 @@ async fn orders_count_while_they_are_neither_failed_nor_cancelled() {
     world.order(second.clone()).await;
     world.order(order(3, "order:3", at("2024-03-02T11:00:00Z"), vec![line(("B", 1, "1.25", "0"))])).await;
     world.follow().await;
-    let told = summary(&world, "2024-03-01", "2024-04-01").await;
-    assert_eq!((told.sales.orders, told.sales.items_sold), (3, 8));
-    assert_eq!((told.sales.revenue.to_string(), told.sales.discounts.to_string()), ("33.25".into(), "3.00".into()));
-    assert_eq!(told.sales.average_order_value.to_string(), "11.08");
-    assert_eq!((told.sales.new_customers, told.sales.returning_customers), (1, 0));
-    assert_eq!(told.sales.conversion_rate, None);
-    let best: Vec<_> = told
+    let figures = summary(&world, "2024-03-01", "2024-04-01").await;
+    assert_eq!((figures.sales.orders, figures.sales.items_sold), (3, 8));
+    assert_eq!(
+        (figures.sales.revenue.to_string(), figures.sales.discounts.to_string()),
+        ("33.25".into(), "3.00".into())
+    );
+    assert_eq!(figures.sales.average_order_value.to_string(), "11.08");
+    assert_eq!((figures.sales.new_customers, figures.sales.returning_customers), (1, 0));
+    assert_eq!(figures.sales.conversion_rate, None);
+    let best: Vec<_> = figures
         .top_products
         .iter()
         .map(|product| (product.sku.as_str(), product.orders, product.quantity, product.revenue.to_string()))
@@ -43,20 +46,24 @@ async fn orders_count_while_they_are_neither_failed_nor_cancelled() {
     assert_eq!(best, [("A", 2, 3, "27.00".to_owned()), ("B", 2, 5, "6.25".to_owned())]);
     world.order(promox_contract::order::OrderFigure { status: OrderStatus::Cancelled, ..first }).await;
     world.follow().await;
-    let told = summary(&world, "2024-03-01", "2024-04-01").await;
-    assert_eq!((told.sales.orders, told.sales.revenue.to_string()), (2, "16.25".to_owned()));
-    assert_eq!((told.sales.new_customers, told.sales.returning_customers), (1, 0), "the second order is now the first");
+    let figures = summary(&world, "2024-03-01", "2024-04-01").await;
+    assert_eq!((figures.sales.orders, figures.sales.revenue.to_string()), (2, "16.25".to_owned()));
+    assert_eq!(
+        (figures.sales.new_customers, figures.sales.returning_customers),
+        (1, 0),
+        "the second order is now the first"
+    );
     let later = summary(&world, "2024-03-02T10:30:00", "2024-04-01").await;
     assert_eq!(
         (later.sales.orders, later.sales.new_customers, later.sales.returning_customers),
         (1, 0, 0),
-        "an anonymous order is nobody's"
+        "an order of an unknown customer counts for no customer"
     );
     assert_eq!(later.previous.sales.orders, 1);
 }
 
 #[tokio::test]
-async fn tax_inside_a_price_is_no_revenue() {
+async fn included_tax_is_not_revenue() {
     let world = World::new();
     let mut taxed = line(("A", 1, "12.00", "0"));
     taxed.line.tax = amount("2.00");
@@ -71,7 +78,7 @@ async fn tax_inside_a_price_is_no_revenue() {
 }
 
 #[tokio::test]
-async fn refunds_count_by_their_dates_and_what_came_back_with_its_order() {
+async fn refunds_count_by_their_date_and_returned_revenue_by_the_orders_date() {
     let world = World::new();
     let mut sold = order(1, "user:1", at("2024-03-01T10:00:00Z"), vec![line(("A", 2, "10.00", "0"))]);
     let mut undone = order(2, "user:2", at("2024-03-01T11:00:00Z"), vec![line(("A", 1, "10.00", "0"))]);
@@ -85,19 +92,23 @@ async fn refunds_count_by_their_dates_and_what_came_back_with_its_order() {
     world.refunded(undone.clone()).await;
     world.follow().await;
     let day = summary(&world, "2024-03-05", "2024-03-06").await;
-    let told = (day.sales.refunds.to_string(), day.sales.returned.to_string(), day.sales.net_revenue.to_string());
-    assert_eq!(told, ("15.90".into(), "0.00".into(), "0.00".into()), "what came back counts with its order");
+    let figures = (day.sales.refunds.to_string(), day.sales.returned.to_string(), day.sales.net_revenue.to_string());
+    assert_eq!(
+        figures,
+        ("15.90".into(), "0.00".into(), "0.00".into()),
+        "returned revenue counts at the date of its order"
+    );
     let day = summary(&world, "2024-03-01", "2024-03-02").await;
-    let told = (day.sales.refunds.to_string(), day.sales.returned.to_string(), day.sales.net_revenue.to_string());
-    assert_eq!(told, ("0.00".into(), "20.00".into(), "10.00".into()));
+    let figures = (day.sales.refunds.to_string(), day.sales.returned.to_string(), day.sales.net_revenue.to_string());
+    assert_eq!(figures, ("0.00".into(), "20.00".into(), "10.00".into()));
     world.order(promox_contract::order::OrderFigure { status: OrderStatus::Cancelled, ..undone }).await;
     world.note(7, amount("-2.50"), at("2024-03-05T23:59:59.999999Z")).await;
     world.follow().await;
     let day = summary(&world, "2024-03-05", "2024-03-06").await;
-    assert_eq!(day.sales.refunds.to_string(), "18.40", "the money of a cancelled order went out all the same");
+    assert_eq!(day.sales.refunds.to_string(), "18.40", "refunds of a cancelled order count too");
     let all = summary(&world, "2024-03-01", "2024-04-01").await;
-    let told = (all.sales.revenue.to_string(), all.sales.returned.to_string(), all.sales.net_revenue.to_string());
-    assert_eq!(told, ("20.00".into(), "10.00".into(), "10.00".into()));
+    let figures = (all.sales.revenue.to_string(), all.sales.returned.to_string(), all.sales.net_revenue.to_string());
+    assert_eq!(figures, ("20.00".into(), "10.00".into(), "10.00".into()));
     let op = ListSeries {
         metric: Some(Metric::Returned),
         granularity: Some("day".parse().unwrap()),
@@ -109,7 +120,7 @@ async fn refunds_count_by_their_dates_and_what_came_back_with_its_order() {
 }
 
 #[tokio::test]
-async fn promotions_and_campaigns_have_their_cost_and_their_return() {
+async fn promotions_and_campaigns_have_a_cost_and_a_return() {
     let world = World::new();
     let mut sold = order(1, "user:1", at("2024-03-01T10:00:00Z"), vec![line(("A", 2, "10.00", "4.00"))]);
     sold.uses = vec![used(5, None, "4.00"), used(6, Some(3), "2.00")];
@@ -117,14 +128,14 @@ async fn promotions_and_campaigns_have_their_cost_and_their_return() {
     world.follow().await;
     let period = || (Some("2024-03-01".to_owned()), Some("2024-03-02".to_owned()));
     let (from, to) = period();
-    let told = world.call(GetPromotionFigures { id: PromotionId(5), from, to }).await.unwrap().body;
-    assert_eq!((told.orders, told.redemptions, told.new_customers), (1, 1, 1));
-    assert_eq!((told.revenue.to_string(), told.discount_cost.to_string()), ("16.00".into(), "4.00".into()));
-    assert_eq!(told.roi.unwrap().to_string(), "3.0000");
+    let figures = world.call(GetPromotionFigures { id: PromotionId(5), from, to }).await.unwrap().body;
+    assert_eq!((figures.orders, figures.redemptions, figures.new_customers), (1, 1, 1));
+    assert_eq!((figures.revenue.to_string(), figures.discount_cost.to_string()), ("16.00".into(), "4.00".into()));
+    assert_eq!(figures.roi.unwrap().to_string(), "3.0000");
     let (from, to) = period();
-    let told = world.call(GetCampaignFigures { id: CampaignId(3), from, to }).await.unwrap().body;
+    let figures = world.call(GetCampaignFigures { id: CampaignId(3), from, to }).await.unwrap().body;
     assert_eq!(
-        (told.orders, told.discount_cost.to_string(), told.roi.unwrap().to_string()),
+        (figures.orders, figures.discount_cost.to_string(), figures.roi.unwrap().to_string()),
         (1, "2.00".into(), "7.0000".into())
     );
     let top = summary(&world, "2024-03-01", "2024-03-02").await.top_promotions;
@@ -133,8 +144,8 @@ async fn promotions_and_campaigns_have_their_cost_and_their_return() {
     world.order(promox_contract::order::OrderFigure { status: OrderStatus::Cancelled, ..sold }).await;
     world.follow().await;
     let (from, to) = period();
-    let told = world.call(GetPromotionFigures { id: PromotionId(5), from, to }).await.unwrap().body;
-    assert_eq!((told.orders, told.roi), (0, None));
+    let figures = world.call(GetPromotionFigures { id: PromotionId(5), from, to }).await.unwrap().body;
+    assert_eq!((figures.orders, figures.roi), (0, None));
     let (from, to) = period();
     assert_eq!(
         world.call(GetPromotionFigures { id: PromotionId(500), from, to }).await.unwrap_err().code(),
@@ -145,7 +156,7 @@ async fn promotions_and_campaigns_have_their_cost_and_their_return() {
 }
 
 #[tokio::test]
-async fn a_campaign_has_what_its_flash_sales_sold() {
+async fn a_campaign_includes_the_sales_of_its_flash_sales() {
     let world = World::new();
     let flash = |sale: i64, campaign: Option<i64>, units: u32, list: &str| {
         let mut piece = line(("A", units, "5.00", "0"));
@@ -164,15 +175,19 @@ async fn a_campaign_has_what_its_flash_sales_sold() {
     world.follow().await;
     world.order(promox_contract::order::OrderFigure { status: OrderStatus::Cancelled, ..undone }).await;
     world.follow().await;
-    let told = async |id: i64| {
+    let figures = async |id: i64| {
         let (from, to) = (Some("2024-03-01".to_owned()), Some("2024-03-02".to_owned()));
         world.call(GetCampaignFigures { id: CampaignId(id), from, to }).await.unwrap().body
     };
-    let it = told(3).await;
-    assert_eq!((it.orders, it.redemptions, it.new_customers), (2, 4, 2), "three sales and a promotion, two orders");
+    let it = figures(3).await;
+    assert_eq!(
+        (it.orders, it.redemptions, it.new_customers),
+        (2, 4, 2),
+        "three flash sales and a promotion in two orders"
+    );
     assert_eq!((it.revenue.to_string(), it.discount_cost.to_string()), ("34.00".into(), "14.00".into()));
     assert_eq!(it.roi.unwrap().to_string(), "1.4286");
-    let it = told(7).await;
+    let it = figures(7).await;
     assert_eq!((it.orders, it.redemptions, it.discount_cost.to_string()), (1, 1, "1.00".into()));
 }
 
@@ -201,20 +216,20 @@ async fn flash_sales_coupons_and_points_are_counted() {
     world.emit_at(Database::Promox, next, 1, PointsRedeemed(points(30))).await;
     world.emit_at(Database::Promox, next, 1, PointsExpired(points(5))).await;
     world.follow().await;
-    let told = summary(&world, "2024-03-01", "2024-03-02").await;
-    assert_eq!((told.coupons.issued, told.coupons.redeemed), (1_000, 1));
-    assert_eq!((told.points.awarded, told.points.redeemed, told.points.liability), (100, 0, 100));
-    let sale = &told.flash_sales[0];
+    let figures = summary(&world, "2024-03-01", "2024-03-02").await;
+    assert_eq!((figures.coupons.issued, figures.coupons.redeemed), (1_000, 1));
+    assert_eq!((figures.points.awarded, figures.points.redeemed, figures.points.liability), (100, 0, 100));
+    let sale = &figures.flash_sales[0];
     assert_eq!(sale.name.as_deref(), Some("Sale 4"));
     assert_eq!((sale.flash_sale_id.0, sale.orders, sale.quantity, sale.revenue.to_string()), (4, 1, 3, "15.00".into()));
-    assert_eq!(told.top_products[0].product_id, Some(ProductId(8)));
+    assert_eq!(figures.top_products[0].product_id, Some(ProductId(8)));
     let later = summary(&world, "2024-03-02", "2024-03-03").await;
     assert_eq!((later.points.awarded, later.points.expired, later.points.liability), (0, 5, 65));
     assert_eq!((later.previous.points.awarded, later.previous.points.liability), (100, 100));
 }
 
 #[tokio::test]
-async fn a_chart_adds_up_to_its_period() {
+async fn the_points_of_a_chart_add_up_to_its_period() {
     let world = World::new();
     for (id, minute) in (1..=50).zip((0..).step_by(2_017)) {
         let placed = at("2024-03-01T00:00:07Z") + std::time::Duration::from_secs(60 * minute);
@@ -247,7 +262,7 @@ async fn a_chart_adds_up_to_its_period() {
 }
 
 #[tokio::test]
-async fn bad_periods_are_refused_where_they_are_bad() {
+async fn invalid_periods_are_refused_with_a_pointer() {
     let world = World::new();
     let cases = [
         (Some("2024-03-02"), Some("2024-03-02"), "?from"),

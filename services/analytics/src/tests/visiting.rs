@@ -1,4 +1,4 @@
-//! Visits: one event per stage, separated by pauses, and compared with orders.
+//! Tests of visits and of the funnel.
 
 use promox_testkit::sample::{amount, at};
 use std::time::Duration;
@@ -15,7 +15,7 @@ async fn record(world: &World, session: &str, stage: VisitStage) {
 }
 
 #[tokio::test]
-async fn visits_are_counted_once_until_a_pause() {
+async fn a_visit_counts_each_stage_once_until_a_pause_ends_it() {
     let world = World::new();
     for stage in
         [VisitStage::ProductViewed, VisitStage::ProductViewed, VisitStage::CartAdded, VisitStage::ProductViewed]
@@ -45,7 +45,7 @@ async fn visits_are_counted_once_until_a_pause() {
 }
 
 #[tokio::test]
-async fn a_session_that_could_be_anything_is_refused() {
+async fn an_invalid_session_id_is_refused() {
     let world = World::new();
     for session in ["short", "with a space", "caf\u{e9}-latte", &"x".repeat(129)] {
         let op = RecordEvent { stage: VisitStage::CartAdded, session_id: session.to_owned(), product_id: None };
@@ -54,7 +54,7 @@ async fn a_session_that_could_be_anything_is_refused() {
 }
 
 #[tokio::test]
-async fn visits_that_are_over_are_forgotten() {
+async fn ended_visits_are_removed() {
     let world = World::new();
     record(&world, "session-1", VisitStage::ProductViewed).await;
     world.advance(Duration::from_secs(31 * 60));
@@ -65,7 +65,7 @@ async fn visits_that_are_over_are_forgotten() {
 }
 
 #[tokio::test]
-async fn every_order_that_is_placed_is_in_the_funnel() {
+async fn every_placed_order_is_in_the_funnel() {
     let world = World::new();
     let steps = async || {
         let (from, to) = (Some("2024-03-15".to_owned()), Some("2024-03-16".to_owned()));
@@ -88,7 +88,7 @@ async fn every_order_that_is_placed_is_in_the_funnel() {
     place(3, OrderStatus::Confirmed, false).await;
     place(9, OrderStatus::Confirmed, true).await;
     world.follow().await;
-    assert_eq!(steps().await, (4, 3), "an imported order was placed elsewhere");
+    assert_eq!(steps().await, (4, 3), "an imported order was not placed in this store");
     place(3, OrderStatus::Cancelled, false).await;
     world.follow().await;
     assert_eq!(steps().await, (4, 2));

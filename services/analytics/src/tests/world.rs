@@ -1,4 +1,4 @@
-//! The world: the service between two event logs and an order service that is played.
+//! The world of a test: the service, two event logs, and a stubbed order service.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -17,27 +17,27 @@ use promox_contract::promotion::{DescribePromotions, PromotionDescription, Promo
 use promox_contract::store::{GetStoreProfile, StoreProfile};
 use promox_kernel::{Amount, Currency, Cx, Error, Fact, Timestamp};
 use promox_storage::{Database, EventLog};
-use promox_testkit::sample::{amount, order_fact, order_line, sku, store_facts, totals};
+use promox_testkit::sample::{amount, order_fact, order_line, sku, store_profile, totals};
 use promox_testkit::{Databases, Harness, Setup};
 
 use crate::Analytics;
 
-/// The order service, and the store's time zone.
+/// The state of the stubs: orders, credit notes, and the store's time zone.
 #[derive(Debug, Default)]
-pub(super) struct Played {
+pub(super) struct Stubs {
     pub(super) orders: Mutex<BTreeMap<i64, OrderFigure>>,
     pub(super) notes: Mutex<BTreeMap<i64, CreditFigure>>,
     pub(super) zone: Mutex<String>,
 }
 
-#[allow(clippy::unnecessary_wraps, reason = "an answer is a result, whether or not this one can fail")]
-impl Played {
+#[allow(clippy::unnecessary_wraps, reason = "stubs must return a result")]
+impl Stubs {
     fn profile(&self, _: &Cx, _: GetStoreProfile) -> Result<StoreProfile, Error> {
-        Ok(StoreProfile { timezone: self.zone.lock().clone(), ..store_facts() })
+        Ok(StoreProfile { timezone: self.zone.lock().clone(), ..store_profile() })
     }
 
     fn order_figures(&self, _: &Cx, op: ListOrderFigures) -> Result<OrderFigureList, Error> {
-        assert!(!op.ids.is_empty(), "no ids would be all orders");
+        assert!(!op.ids.is_empty(), "a request without ids would list all orders");
         let orders = self.orders.lock();
         Ok(OrderFigureList { items: op.ids.iter().filter_map(|id| orders.get(&id.0).cloned()).collect() })
     }
@@ -50,9 +50,10 @@ impl Played {
     }
 }
 
+/// The service and its surroundings.
 pub(super) struct World {
     harness: Harness<Analytics>,
-    pub(super) played: Arc<Played>,
+    pub(super) stubs: Arc<Stubs>,
 }
 
 impl Deref for World {
@@ -69,8 +70,8 @@ fn service(databases: &Databases) -> Arc<Analytics> {
 
 impl World {
     pub(super) fn new() -> Self {
-        let played = Arc::new(Played::default());
-        *played.zone.lock() = "Europe/London".to_owned();
+        let stubs = Arc::new(Stubs::default());
+        *stubs.zone.lock() = "Europe/London".to_owned();
         let harness = Setup::at("2024-03-15T12:00:30Z")
             .answer(|_, op: DescribePromotions| {
                 let known = op.ids.into_iter().filter(|id| id.0 < 100);
@@ -83,19 +84,19 @@ impl World {
                 let describe = |id: FlashSaleId| FlashSaleDescription { id, name: format!("Sale {id}") };
                 Ok(FlashSaleDescriptions { items: known.map(describe).collect() })
             })
-            .answer_from(&played, Played::profile)
-            .answer_from(&played, Played::order_figures)
-            .answer_from(&played, Played::credit_figures)
+            .answer_from(&stubs, Stubs::profile)
+            .answer_from(&stubs, Stubs::order_figures)
+            .answer_from(&stubs, Stubs::credit_figures)
             .start(service);
-        Self { harness, played }
+        Self { harness, stubs }
     }
 
-    /// Another process begins on the same rows and events.
+    /// Starts another process on the same rows and events.
     pub(super) fn restart(&mut self) {
         self.harness = self.harness.restart(service);
     }
 
-    /// Writes an event at a time.
+    /// Emits an event at a time.
     pub(super) async fn emit_at<F: Fact + Clone + Sync>(
         &self,
         database: Database,
@@ -107,12 +108,12 @@ impl World {
         self.database(database).write(&cx, move |tx| tx.emit(aggregate, &fact)).await.unwrap();
     }
 
-    /// An order as it now is, and the event of what happened to it.
+    /// Sets the state of an order and emits the event that leads to it.
     pub(super) async fn order(&self, order: OrderFigure) {
         let (id, when) = (order.id, order.placed_at);
         let (status, imported) = (order.status, order.imported);
         let fact = order_fact(id.0);
-        self.played.orders.lock().insert(id.0, order);
+        self.stubs.orders.lock().insert(id.0, order);
         match status {
             _ if imported => self.emit_at(Database::Ecommerce, when, id.0, OrderImported { order_id: id }).await,
             OrderStatus::Cancelled => self.emit_at(Database::Ecommerce, when, id.0, OrderCancelled(fact)).await,
@@ -122,17 +123,17 @@ impl World {
         }
     }
 
-    /// An order that money was given back of, as it now is.
+    /// Sets the state of an order and emits the event of a refund.
     pub(super) async fn refunded(&self, order: OrderFigure) {
         let (order_id, currency) = (order.id, order.currency);
-        self.played.orders.lock().insert(order_id.0, order);
-        let told = OrderRefunded { order_id, amount: Amount::ZERO, currency };
-        self.emit_at(Database::Ecommerce, self.node.clock.now(), order_id.0, told).await;
+        self.stubs.orders.lock().insert(order_id.0, order);
+        let fact = OrderRefunded { order_id, amount: Amount::ZERO, currency };
+        self.emit_at(Database::Ecommerce, self.node.clock.now(), order_id.0, fact).await;
     }
 
-    /// A credit note as it now is.
+    /// Sets the state of a credit note and emits the event of its import.
     pub(super) async fn note(&self, id: i64, total: Amount, issued_at: Timestamp) {
-        self.played.notes.lock().insert(id, CreditFigure { id, total, issued_at });
+        self.stubs.notes.lock().insert(id, CreditFigure { id, total, issued_at });
         self.emit_at(Database::Ecommerce, issued_at, id, CreditNoteImported { id }).await;
     }
 
@@ -142,13 +143,13 @@ impl World {
     }
 }
 
-/// A line of an order: SKU, quantity, unit price, discount.
+/// An order line with this SKU, quantity, unit price and discount.
 pub(super) fn line((name, quantity, price, discount): (&str, u32, &str, &str)) -> FigureLine {
     let line = order_line(sku(name), quantity, amount(price), amount(discount));
     FigureLine { line: OrderLine { name: format!("Product {name}"), ..line }, campaign_id: None }
 }
 
-/// An order of these lines.
+/// A confirmed order of these lines.
 pub(super) fn order(id: i64, customer: &str, placed_at: Timestamp, lines: Vec<FigureLine>) -> OrderFigure {
     OrderFigure {
         id: OrderId(id),
@@ -167,7 +168,7 @@ pub(super) fn order(id: i64, customer: &str, placed_at: Timestamp, lines: Vec<Fi
     }
 }
 
-/// What a promotion of a campaign cost.
+/// The use of a promotion, with its campaign and cost.
 pub(super) fn used(promotion: i64, campaign: Option<i64>, cost: &str) -> FigureUse {
     FigureUse {
         promotion_id: PromotionId(promotion),
@@ -176,7 +177,7 @@ pub(super) fn used(promotion: i64, campaign: Option<i64>, cost: &str) -> FigureU
     }
 }
 
-/// Money that was given back.
+/// A refund.
 pub(super) fn refund(when: Timestamp, sum: &str) -> FigureRefund {
     FigureRefund { at: when, amount: amount(sum) }
 }

@@ -1,4 +1,4 @@
-//! Buckets and covers.
+//! Tests of buckets and of covering periods with them.
 
 use promox_kernel::Timestamp;
 use proptest::prelude::*;
@@ -10,7 +10,7 @@ fn at(text: &str) -> Timestamp {
 }
 
 #[test]
-fn buckets_begin_where_the_calendar_says() {
+fn buckets_begin_at_calendar_boundaries() {
     for (level, time, floor, next) in [
         (Level::Hour, "2024-02-29T23:59:59Z", "2024-02-29T23:00:00Z", "2024-03-01T00:00:00Z"),
         (Level::Day, "2024-02-29T23:59:59Z", "2024-02-29T00:00:00Z", "2024-03-01T00:00:00Z"),
@@ -24,8 +24,8 @@ fn buckets_begin_where_the_calendar_says() {
 }
 
 #[test]
-fn a_cover_is_coarse_within_and_fine_at_its_ends() {
-    let told: Vec<String> = cover(at("2024-01-30T22:15:00Z"), at("2024-03-02T01:00:00.000001Z"))
+fn a_cover_has_coarse_buckets_inside_and_fine_ones_at_its_ends() {
+    let pieces: Vec<String> = cover(at("2024-01-30T22:15:00Z"), at("2024-03-02T01:00:00.000001Z"))
         .into_iter()
         .map(|piece| format!("{} {}", piece.level.map_or("ENTRIES", Level::as_str), piece.from))
         .collect();
@@ -38,12 +38,12 @@ fn a_cover_is_coarse_within_and_fine_at_its_ends() {
         "HOUR 2024-03-02T00:00:00.000Z",
         "ENTRIES 2024-03-02T01:00:00.000Z",
     ];
-    assert_eq!(told, want);
+    assert_eq!(pieces, want);
 }
 
 proptest! {
     #[test]
-    fn months_are_those_of_another_calendar(seconds in -4_000_000_000_i64..8_000_000_000) {
+    fn months_match_those_of_a_calendar_library(seconds in -4_000_000_000_i64..8_000_000_000) {
         let time = Timestamp::from_seconds(seconds);
         let local = time.to_jiff().to_zoned(jiff::tz::TimeZone::UTC);
         let first = local.date().first_of_month().to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp();
@@ -53,7 +53,7 @@ proptest! {
     }
 
     #[test]
-    fn a_cover_is_the_period_without_gap_and_of_few_rows(a in 0_i64..2_000_000_000_000_000, span in 1_i64..200_000_000_000_000) {
+    fn a_cover_has_no_gaps_and_aligned_buckets(a in 0_i64..2_000_000_000_000_000, span in 1_i64..200_000_000_000_000) {
         let (from, to) = (Timestamp(a), Timestamp(a + span));
         let pieces = cover(from, to);
         prop_assert_eq!(pieces.first().unwrap().from, from);

@@ -1,4 +1,4 @@
-//! Covers, periods, sets and ranks as tables of data and compared with plain models.
+//! Tests of covers, periods, sets and ranks, by tables of examples and against plain models.
 
 mod covering;
 mod periods;

@@ -1,4 +1,4 @@
-//! Periods in zones whose clocks change.
+//! Tests of periods in zones with clock changes, and of ratios and ranks.
 
 use jiff::tz::TimeZone;
 use promox_kernel::{Amount, Currency, Timestamp};
@@ -36,27 +36,27 @@ fn periods_are_read_in_the_stores_zone() {
         ("UTC", None, Some("2024-03-31"), "2024-03-01T00:00:00Z", "2024-03-31T00:00:00Z"),
         ("Europe/London", None, Some("2024-04-10"), "2024-03-11T00:00:00Z", "2024-04-09T23:00:00Z"),
     ] {
-        let told = period(from, to, at(NOW), &zone(name)).unwrap();
-        assert_eq!((told.from, told.to), (at(want_from), at(want_to)), "{name} {from:?} {to:?}");
+        let period = period(from, to, at(NOW), &zone(name)).unwrap();
+        assert_eq!((period.from, period.to), (at(want_from), at(want_to)), "{name} {from:?} {to:?}");
     }
 }
 
 #[test]
-fn the_period_before_is_as_long() {
+fn the_previous_period_has_equal_length() {
     for (name, from, to, want) in [
         ("UTC", "2024-03-01", "2024-04-01", "2024-01-30T00:00:00Z"),
         ("Europe/London", "2024-04-01", "2024-05-01", "2024-03-02T00:00:00Z"),
         ("Europe/London", "2024-03-31", "2024-04-01", "2024-03-30T00:00:00Z"),
         ("UTC", "2024-03-01T10:00", "2024-03-01T11:30", "2024-03-01T08:30:00Z"),
     ] {
-        let told = period(Some(from), Some(to), at(NOW), &zone(name)).unwrap();
-        let before = told.previous(&zone(name));
-        assert_eq!((before.from, before.to), (at(want), told.from), "{name} {from} {to}");
+        let period = period(Some(from), Some(to), at(NOW), &zone(name)).unwrap();
+        let before = period.previous(&zone(name));
+        assert_eq!((before.from, before.to), (at(want), period.from), "{name} {from} {to}");
     }
 }
 
 #[test]
-fn parts_follow_the_clock_on_the_wall() {
+fn parts_follow_the_wall_clock() {
     for (name, granularity, from, to, want) in [
         ("UTC", Granularity::Day, "2024-03-01", "2024-03-04", 3),
         ("Europe/London", Granularity::Hour, "2024-03-31", "2024-04-01", 23),
@@ -68,10 +68,10 @@ fn parts_follow_the_clock_on_the_wall() {
         ("UTC", Granularity::Minute, "2024-01-15T00:00", "2024-01-15T01:00", 60),
         ("Europe/London", Granularity::Month, "2024-01-01", "2025-01-01", 12),
     ] {
-        let told = period(Some(from), Some(to), at(NOW), &zone(name)).unwrap();
-        let parts = told.parts(granularity, &zone(name)).unwrap();
+        let period = period(Some(from), Some(to), at(NOW), &zone(name)).unwrap();
+        let parts = period.parts(granularity, &zone(name)).unwrap();
         assert_eq!(parts.len(), want, "{name} {granularity} {from}");
-        assert_eq!((parts[0].from, parts[want - 1].to), (told.from, told.to));
+        assert_eq!((parts[0].from, parts[want - 1].to), (period.from, period.to));
         assert!(parts.windows(2).all(|two| two[0].to == two[1].from && two[0].from < two[0].to));
     }
     let long = period(Some("2024-01-01"), Some("2024-01-03"), at(NOW), &zone("UTC")).unwrap();
@@ -79,7 +79,7 @@ fn parts_follow_the_clock_on_the_wall() {
 }
 
 #[test]
-fn ratios_are_exact_and_nothing_is_related_to_nothing() {
+fn ratios_are_rounded_and_undefined_for_zero() {
     let amount = |text: &str| text.parse::<Amount>().unwrap();
     assert_eq!(ratio(1, 3).unwrap().to_string(), "0.3333");
     assert_eq!(ratio(2, 3).unwrap().to_string(), "0.6667");
@@ -104,6 +104,6 @@ fn customers_are_ranked_in_fifths() {
     assert_eq!(scores[9].segment(), Segment::AtRisk);
     assert_eq!(scores[0].segment(), Segment::Promising);
     let equal: Vec<Buyer> = (0..4).map(|number| Buyer { number, ..buyer(1) }).collect();
-    assert!(score(&equal).windows(2).all(|two| two[0] == two[1]), "equal ones rank alike");
+    assert!(score(&equal).windows(2).all(|two| two[0] == two[1]), "equal values have equal ranks");
     assert!(score(&[]).is_empty());
 }
