@@ -1,4 +1,4 @@
-//! Effects of events: stock changes update the in-stock state of lists. Products themselves are read from rows, so
+//! Consumption of events: stock changes update the in-stock state of lists. Products themselves are read from rows, so
 //! their events only signal that there is something to read.
 
 use promox_contract::ids::VariantId;
@@ -9,13 +9,13 @@ use promox_storage::{Event, StoreError};
 use crate::Products;
 use crate::search::Projection;
 
-/// Batches taken at once; the rest waits for the next run.
+/// Maximum batches of events applied in one run. Further ones wait for the next run.
 const MAX_BATCHES: usize = 64;
-/// Variants queried at once.
-const ASKED_AT_ONCE: usize = 500;
+/// Variants per query of their stock.
+const STOCK_BATCH: usize = 500;
 
 impl Products {
-    /// Applies new events; whether there may be more.
+    /// Applies new events. Returns whether there may be more.
     async fn follow(&self) -> Result<bool, Error> {
         let mut feed = self.feed.lock().await;
         let Some(follower) = feed.as_mut() else { return Ok(false) };
@@ -24,38 +24,38 @@ impl Products {
             if events.is_empty() {
                 return Ok(false);
             }
-            take(&mut self.projection.write(), &events)?;
+            apply_stock_changes(&mut self.projection.write(), &events)?;
         }
         Ok(true)
     }
 
-    /// Updates lists from rows and events; whether there may be more.
+    /// Updates lists from rows and events. Returns whether there may be more events.
     pub(crate) async fn refresh(&self, cx: &Cx) -> Result<bool, Error> {
         let more = self.follow().await?;
         self.read_current(|_, _| Ok(())).await?;
-        self.ask_stock(cx).await?;
+        self.query_stock(cx).await?;
         Ok(more)
     }
 
-    /// Queries the stock of variants that are new to the lists.
-    pub(crate) async fn ask_stock(&self, cx: &Cx) -> Result<(), Error> {
+    /// Queries the stock of variants that are new to the lists, until none is left.
+    pub(crate) async fn query_stock(&self, cx: &Cx) -> Result<(), Error> {
         loop {
             let variants: Vec<VariantId> = {
                 let mut projection = self.projection.write();
-                let rest = projection.unasked.len().saturating_sub(ASKED_AT_ONCE);
-                projection.unasked.split_off(rest)
+                let rest = projection.unqueried.len().saturating_sub(STOCK_BATCH);
+                projection.unqueried.split_off(rest)
             };
             if variants.is_empty() {
                 return Ok(());
             }
-            let asked = cx.call(GetAvailableStock { variants: variants.clone() }).await;
+            let stock = cx.call(GetAvailableStock { variants: variants.clone() }).await;
             let mut projection = self.projection.write();
-            match asked {
-                Ok(answer) => {
-                    variants.iter().zip(answer.available).for_each(|(id, units)| projection.set_stock(*id, units > 0));
+            match stock {
+                Ok(stock) => {
+                    variants.iter().zip(stock.available).for_each(|(id, units)| projection.set_stock(*id, units > 0));
                 }
                 Err(error) => {
-                    projection.unasked.extend(variants);
+                    projection.unqueried.extend(variants);
                     return Err(error);
                 }
             }
@@ -63,7 +63,7 @@ impl Products {
     }
 }
 
-fn take(projection: &mut Projection, events: &[Event]) -> Result<(), StoreError> {
+fn apply_stock_changes(projection: &mut Projection, events: &[Event]) -> Result<(), StoreError> {
     for event in events.iter().filter(|event| event.is::<StockChanged>()) {
         let fact: StockChanged = event.fact()?;
         projection.set_stock(fact.variant_id, fact.available > 0);

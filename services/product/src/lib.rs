@@ -1,13 +1,17 @@
 //! Product service: the catalog, its categories and its search.
 //!
-//! Owns products, variants, categories and their search. Invariants: a product has at least one variant, and a variant
-//! keeps its id when its SKU changes; a SKU, ignoring case, belongs permanently to one product and at most one variant,
-//! as its current or a former one; a slug belongs to one product; categories form trees; a product is archived, never
-//! deleted; every change increments the catalog's epoch in its own transaction, and everything kept in memory (the
-//! tree, rendered products, lists, results) carries its epoch, which is compared before use.
+//! Owns products, variants and categories, and the search over them. Invariants:
 //!
-//! Deliberately absent: stock, which belongs to the inventory; price rules, which the promotion service evaluates:
-//! their effect on list prices comes in through `prices.rs` only.
+//! - A product has at least one variant, and a variant keeps its id when its SKU changes.
+//! - A SKU, ignoring case, belongs permanently to one product and at most one variant, as its current or a former one.
+//! - A slug belongs to one product.
+//! - Categories form trees.
+//! - A product is archived, never deleted.
+//! - Every change increments the catalog's epoch in its own transaction. Everything cached in memory (the tree,
+//!   rendered products, lists, results) carries its epoch, which is compared before use.
+//!
+//! Not part of this service: stock, which belongs to the inventory service, and price rules, which the promotion
+//! service evaluates. Their effect on list prices enters through `prices.rs` only.
 
 mod api;
 mod audit;
@@ -38,46 +42,46 @@ use promox_storage::{Database, Db, Epochs, Follower, Record, Report, Service, St
 pub use api::*;
 pub use search::IndexPlace;
 
-use pages::Pages;
+use pages::PageCache;
 use queries::TreeCache;
 use search::{Projection, ResultCache, SearchIndex};
 
-/// The permission to see products that are not on sale, and the shop's costs.
+/// The permission to see unit costs and products that are not on sale.
 pub(crate) const READ: &str = "product:read";
 
 /// The product service.
 #[derive(Debug)]
 pub struct Products {
     db: Db,
-    /// The epochs of price rules.
+    /// The epochs that the promotion service starts, of which the one of the price rules is read.
     epochs: Epochs,
     rules_state: prices::RulesState,
     trees: Arc<TreeCache>,
-    pages: Pages,
+    pages: PageCache,
     projection: RwLock<Projection>,
     results: ResultCache,
     index: Arc<SearchIndex>,
-    /// Follows the events of products and stock; none before [`Products::recover`].
+    /// Follows the events of products and stock. It is `None` until [`Products::recover`] has run.
     feed: tokio::sync::Mutex<Option<Follower>>,
     /// When the index was last committed.
-    committed: parking_lot::Mutex<promox_kernel::Timestamp>,
+    committed_at: parking_lot::Mutex<promox_kernel::Timestamp>,
 }
 
 impl Products {
-    /// The service on its database, with its search index at `place`; `epochs` are those of the promotion engine's
-    /// database.
+    /// Creates the service on its database, with its search index at `place`. `epochs` are those of the promotion
+    /// engine's database. Fails if the index cannot be opened.
     pub fn new(db: Db, place: &IndexPlace, epochs: Epochs) -> Result<Arc<Self>, Error> {
         Ok(Arc::new(Self {
             db,
             epochs,
             rules_state: prices::RulesState::default(),
             trees: Arc::default(),
-            pages: Pages::default(),
+            pages: PageCache::default(),
             projection: RwLock::default(),
             results: ResultCache::default(),
             index: Arc::new(SearchIndex::open(place)?),
             feed: tokio::sync::Mutex::new(None),
-            committed: parking_lot::Mutex::default(),
+            committed_at: parking_lot::Mutex::default(),
         }))
     }
 }

@@ -1,8 +1,8 @@
-//! Derives the catalog of a real shop from its sales: the Online Retail data set (Daqing Chen, UCI, 2015; CC BY 4.0).
+//! Derives a catalog from the sales of a real shop: the Online Retail data set (Daqing Chen, UCI, 2015; CC BY 4.0).
 //!
-//! One product per stock code, ignoring case: its most frequent proper name, its most frequent price, and enough stock
-//! to sell every row of the file again. Postage, fees and manual entries become products that are not goods, so that
-//! every invoice can be imported.
+//! There is one product per stock code, ignoring case, with its most frequent proper name, its most frequent price, and
+//! enough stock to sell every row of the file again. Postage, fees and manual entries become products that are not
+//! goods, so that every invoice can be imported.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -16,26 +16,26 @@ use serde::Serialize;
 use crate::api::ProductChange;
 use crate::{Products, transfer};
 
-/// Maximum errors listed; all are counted.
+/// Maximum errors that a report lists. All are counted.
 const MAX_ERRORS: usize = 1_000;
 /// Stock codes that are not goods: postage, carriage, fees, discounts, manual entries, samples.
 const CHARGES: &[&str] = &["amazonfee", "b", "bank charges", "c2", "cruk", "d", "dot", "m", "pads", "post", "s"];
 
-/// A product of the catalog. Serialized, it is a line that the import accepts.
+/// A product of the catalog. Serialised as JSON, it is a line that the import accepts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProductRow {
     /// The stock code as first written.
     pub sku: Sku,
-    /// Its most frequent proper description; the stock code when it has none.
+    /// Its most frequent proper description, or the stock code if it has none.
     pub name: String,
-    /// Its most frequent price, in pounds.
+    /// Its most frequent unit price, in pounds.
     pub price: Amount,
-    /// `kind` is `goods` or `charge`.
+    /// One attribute: `kind` is `goods` or `charge`.
     pub attributes: BTreeMap<String, String>,
-    /// Charges are not discounted by promotions.
+    /// Whether promotions may discount it, which is false for charges.
     pub discountable: bool,
-    /// Units that the file's sales need.
+    /// The units that the sales in the file need.
     #[serde(skip)]
     pub stock: u32,
 }
@@ -45,18 +45,19 @@ pub struct ProductRow {
 pub struct CatalogReport {
     /// Rows read.
     pub rows: u64,
-    /// Rows with positive quantity and price, which make the catalog.
+    /// Rows with a positive quantity and price, from which the catalog is made.
     pub sales: u64,
-    /// Returns, write-offs and rows without a price: valid, but not sales.
-    pub passed_over: u64,
+    /// Valid rows that are not sales: returns, write-offs, and rows without a price.
+    pub skipped: u64,
     /// Rows that could not be read.
     pub failed: u64,
-    /// Their errors, for the first 1,000.
+    /// The errors of the first 1,000 of them.
     pub errors: Vec<RowError>,
 }
 
 impl CatalogReport {
-    fn refuse(&mut self, row: u64, code: &str, detail: String) {
+    /// Counts a row that could not be read.
+    fn add_error(&mut self, row: u64, code: &str, detail: String) {
         self.failed += 1;
         if self.errors.len() < MAX_ERRORS {
             self.errors.push(RowError::new(row, code, detail));
@@ -64,7 +65,7 @@ impl CatalogReport {
     }
 }
 
-/// The number of occurrences of each value, in the order of the first.
+/// The number of occurrences of each value, in the order of first occurrence.
 struct Tally<T>(Vec<(T, u64)>);
 
 impl<T: PartialEq> Tally<T> {
@@ -75,10 +76,10 @@ impl<T: PartialEq> Tally<T> {
         }
     }
 
-    /// The most frequent one, the first of equals.
-    fn most(&self) -> Option<&T> {
-        let most = self.0.iter().map(|(_, times)| *times).max()?;
-        self.0.iter().find(|(_, times)| *times == most).map(|(value, _)| value)
+    /// The most frequent value. Among equals it is the first one.
+    fn most_frequent(&self) -> Option<&T> {
+        let max = self.0.iter().map(|(_, times)| *times).max()?;
+        self.0.iter().find(|(_, times)| *times == max).map(|(value, _)| value)
     }
 }
 
@@ -87,6 +88,7 @@ struct Article {
     sku: Sku,
     names: Tally<String>,
     prices: Tally<Amount>,
+    /// The units sold.
     sold: u64,
 }
 
@@ -108,16 +110,16 @@ struct Columns {
 
 impl Columns {
     fn of(header: &csv::ByteRecord) -> Option<Self> {
-        let place = |name: &str| header.iter().position(|column| column == name.as_bytes());
+        let column = |name: &str| header.iter().position(|other| other == name.as_bytes());
         Some(Self {
-            code: place("StockCode")?,
-            description: place("Description")?,
-            quantity: place("Quantity")?,
-            price: place("UnitPrice")?,
+            code: column("StockCode")?,
+            description: column("Description")?,
+            quantity: column("Quantity")?,
+            price: column("UnitPrice")?,
         })
     }
 
-    /// A row's sale; `None` for other rows.
+    /// The sale in a row, or `None` for other rows.
     fn sale(&self, record: &csv::ByteRecord) -> Result<Option<Sale>, String> {
         let cell = |at: usize| record.get(at).map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned());
         let missing = || format!("the row has only {} fields", record.len());
@@ -135,12 +137,12 @@ fn parsed<T: FromStr>(column: &str, text: String) -> Result<T, String> {
     text.parse().map_err(|_| format!("{column}: \"{text}\" cannot be read"))
 }
 
-/// Whether a description is a warehouse note instead of a name: blank, a question, or in lower case.
+/// Whether a description is a warehouse note instead of a name: blank, a question, or starting in lower case.
 fn is_note(description: &str) -> bool {
     description.chars().find(|c| c.is_alphanumeric() || *c == '?').is_none_or(|c| c == '?' || c.is_lowercase())
 }
 
-/// Reads the file; bad rows are reported and do not stop it.
+/// Reads the file and derives its products. Rows that cannot be read are reported and do not stop it.
 pub fn catalog(reader: impl Read) -> (Vec<ProductRow>, CatalogReport) {
     let mut report = CatalogReport::default();
     let mut articles: BTreeMap<String, Article> = BTreeMap::new();
@@ -148,7 +150,7 @@ pub fn catalog(reader: impl Read) -> (Vec<ProductRow>, CatalogReport) {
     let columns = match rows.byte_headers().map(Columns::of) {
         Ok(Some(columns)) => columns,
         Ok(None) => {
-            report.refuse(
+            report.add_error(
                 0,
                 codes::BAD_HEADER,
                 "the columns StockCode, Description, Quantity and UnitPrice are required".to_owned(),
@@ -156,7 +158,7 @@ pub fn catalog(reader: impl Read) -> (Vec<ProductRow>, CatalogReport) {
             return (Vec::new(), report);
         }
         Err(error) => {
-            report.refuse(0, codes::UNREADABLE, error.to_string());
+            report.add_error(0, codes::UNREADABLE, error.to_string());
             return (Vec::new(), report);
         }
     };
@@ -166,23 +168,23 @@ pub fn catalog(reader: impl Read) -> (Vec<ProductRow>, CatalogReport) {
             Ok(false) => break,
             Ok(true) => report.rows += 1,
             Err(error) => {
-                report.refuse(report.rows + 1, codes::UNREADABLE, error.to_string());
+                report.add_error(report.rows + 1, codes::UNREADABLE, error.to_string());
                 break;
             }
         }
         match columns.sale(&record) {
             Ok(Some(sale)) => {
                 report.sales += 1;
-                enter(&mut articles, sale);
+                add_sale(&mut articles, sale);
             }
-            Ok(None) => report.passed_over += 1,
-            Err(detail) => report.refuse(report.rows, codes::INVALID_VALUE, detail),
+            Ok(None) => report.skipped += 1,
+            Err(detail) => report.add_error(report.rows, codes::INVALID_VALUE, detail),
         }
     }
     (articles.into_iter().filter_map(|(fold, article)| product(&fold, article)).collect(), report)
 }
 
-fn enter(articles: &mut BTreeMap<String, Article>, sale: Sale) {
+fn add_sale(articles: &mut BTreeMap<String, Article>, sale: Sale) {
     let article = articles.entry(sale.sku.fold()).or_insert_with(|| Article {
         sku: sale.sku,
         names: Tally(Vec::new()),
@@ -196,12 +198,13 @@ fn enter(articles: &mut BTreeMap<String, Article>, sale: Sale) {
     article.sold = article.sold.saturating_add(sale.quantity.unsigned_abs());
 }
 
+/// The product of a stock code, whose folded spelling is `fold`.
 fn product(fold: &str, article: Article) -> Option<ProductRow> {
     let charge = CHARGES.contains(&fold);
     let kind = if charge { "charge" } else { "goods" };
     Some(ProductRow {
-        name: article.names.most().cloned().unwrap_or_else(|| article.sku.to_string()),
-        price: *article.prices.most()?,
+        name: article.names.most_frequent().cloned().unwrap_or_else(|| article.sku.to_string()),
+        price: *article.prices.most_frequent()?,
         attributes: BTreeMap::from([("kind".to_owned(), kind.to_owned())]),
         discountable: !charge,
         stock: u32::try_from(article.sold).unwrap_or(u32::MAX),
@@ -224,7 +227,7 @@ impl From<&ProductRow> for ProductChange {
 }
 
 impl Products {
-    /// Creates or changes products by SKU; their stock is set by the inventory.
+    /// Creates or changes products by SKU. Their stock is not set here: it belongs to the inventory service.
     pub async fn import_catalog(&self, cx: &Cx, rows: &[ProductRow]) -> Result<ImportReport, Error> {
         transfer::import_rows(self, cx, rows.iter().map(ProductChange::from).collect()).await
     }

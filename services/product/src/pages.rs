@@ -1,7 +1,7 @@
-//! Rendered products: JSON text by id, cached while their rows are unchanged, within a limit of bytes.
+//! A cache of rendered products: JSON text by product id, valid while the row is unchanged, within a limit of bytes.
 //!
-//! A rendered product is valid at the catalog epoch at which it was last checked. A reader at another epoch compares
-//! versions with the row and renders again only if they differ, so the result always matches the rows.
+//! A page is valid at the catalog epoch at which it was last checked. A reader at another epoch compares its version
+//! with the row's and renders it again only if they differ, so a page always matches its row.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -15,49 +15,51 @@ use promox_storage::{StoreError, Tx};
 
 use crate::queries::view;
 use crate::records::{Epochs, Product, ProductStatus};
-use crate::rules::Ruled;
+use crate::rules::VariantPrices;
 
+/// The number of parts with a lock of their own.
 const SHARDS: usize = 16;
-/// Bytes of text per shard.
+/// Maximum bytes of text per shard.
 const SHARD_BYTES: usize = 512 << 10;
 
-/// The end of a text whose `available` is not filled in yet.
-const UNKNOWN: &str = "null}";
+/// The end of the JSON text of a product whose `available` is not filled in.
+const UNFILLED_END: &str = "null}";
 
-/// The epochs of a text: the catalog's, and the price rules'.
-pub(crate) type Epochal = (i64, i64);
+/// The epochs that a page was rendered at: the catalog's, and the price rules'.
+pub(crate) type PageEpochs = (i64, i64);
 
-/// A lookup in the cache.
-pub(crate) enum Found {
-    /// A cached text.
+/// The outcome of a lookup in the cache.
+pub(crate) enum Lookup {
+    /// A cached page.
     Page(Arc<Rendered>),
-    /// No text for these epochs; the row.
+    /// No page for these epochs is cached: the product's row.
     Row(Box<Product>),
 }
 
-/// A product as JSON text that ends before `available`, which is queried each time.
+/// A product as JSON text that ends before the value of `available`, which is queried on every request.
 #[derive(Debug)]
 pub(crate) struct Rendered {
+    /// The catalog epoch at which the text was last found to match the row.
     checked: AtomicI64,
-    /// The epoch of the price rules whose prices it has; 0 for list prices.
+    /// The epoch of the price rules that its prices come from, or 0 for list prices.
     rules_epoch: i64,
     pub(crate) version: i64,
     pub(crate) active: bool,
-    /// Its variants, for their stock.
+    /// Its variants, whose stock makes up `available`.
     pub(crate) variants: Box<[VariantId]>,
     json: Box<str>,
 }
 
 impl Rendered {
-    /// Renders a product; with `costs` only for callers who may see them, and then the text is not cached.
+    /// Renders a product. `with_costs` is for callers who may see unit costs; such a page must not be cached.
     pub(crate) fn new(
         product: &Product,
-        costs: bool,
-        (epoch, rules_epoch): Epochal,
-        ruled: Ruled<'_>,
+        with_costs: bool,
+        (epoch, rules_epoch): PageEpochs,
+        prices: VariantPrices<'_>,
     ) -> Result<Self, Error> {
-        let mut json = serde_json::to_string(&view(product, costs, ruled)?).map_err(Error::internal)?;
-        json.truncate(json.len().saturating_sub(UNKNOWN.len()));
+        let mut json = serde_json::to_string(&view(product, with_costs, prices)?).map_err(Error::internal)?;
+        json.truncate(json.len().saturating_sub(UNFILLED_END.len()));
         Ok(Self {
             checked: AtomicI64::new(epoch),
             rules_epoch,
@@ -68,7 +70,7 @@ impl Rendered {
         })
     }
 
-    /// The complete text; without a limit, `available` is null.
+    /// The complete text. `None` writes `available` as null: there is no limit.
     pub(crate) fn with_available(&self, available: Option<u32>) -> Bytes {
         let mut json = String::with_capacity(self.json.len() + 11);
         json.push_str(&self.json);
@@ -81,65 +83,69 @@ impl Rendered {
     }
 }
 
-/// Rendered products for visitors.
+/// The cache of the pages that are the same for all callers who are not staff.
 #[derive(Debug, Default)]
-pub(crate) struct Pages([Mutex<Shard>; SHARDS]);
+pub(crate) struct PageCache([Mutex<Shard>; SHARDS]);
 
 #[derive(Debug, Default)]
 struct Shard {
     pages: HashMap<ProductId, Arc<Rendered>>,
+    /// The cached products, in the order in which they were added.
     order: VecDeque<ProductId>,
+    /// The length of all texts together.
     bytes: usize,
 }
 
-impl Pages {
-    /// A product as `tx` sees it, with the prices of an epoch of the price rules.
+impl PageCache {
+    /// The page of a product as `tx` sees it, with the prices of an epoch of the price rules. Its row if no such page
+    /// is cached, or `None` if there is no such product.
     pub(crate) fn get(
         &self,
         tx: &Tx<'_>,
         epochs: &Epochs,
         rules_epoch: i64,
         id: ProductId,
-    ) -> Result<Option<Found>, StoreError> {
-        let kept = self.shard(id).lock().pages.get(&id).filter(|page| page.rules_epoch == rules_epoch).cloned();
-        if let Some(page) = kept.as_ref().filter(|page| page.checked.load(Ordering::Acquire) == epochs.catalogue) {
-            return Ok(Some(Found::Page(page.clone())));
+    ) -> Result<Option<Lookup>, StoreError> {
+        let cached = self.shard(id).lock().pages.get(&id).filter(|page| page.rules_epoch == rules_epoch).cloned();
+        if let Some(page) = cached.as_ref().filter(|page| page.checked.load(Ordering::Acquire) == epochs.catalogue) {
+            return Ok(Some(Lookup::Page(page.clone())));
         }
         let Some(product) = tx.get::<Product>(&id)? else { return Ok(None) };
-        // With active rules, a category that moved may have changed prices without changing the row.
-        if let Some(page) = kept.filter(|page| rules_epoch == 0 && page.version == product.version) {
+        // With active price rules, moving a category can change prices without changing the product's row.
+        if let Some(page) = cached.filter(|page| rules_epoch == 0 && page.version == product.version) {
             page.checked.fetch_max(epochs.catalogue, Ordering::AcqRel);
-            return Ok(Some(Found::Page(page)));
+            return Ok(Some(Lookup::Page(page)));
         }
-        Ok(Some(Found::Row(Box::new(product))))
+        Ok(Some(Lookup::Row(Box::new(product))))
     }
 
-    /// Caches a text that is the same for all callers.
-    pub(crate) fn keep(&self, id: ProductId, page: Arc<Rendered>) {
-        self.shard(id).lock().keep(id, page);
+    /// Caches a page that is the same for all callers who are not staff.
+    pub(crate) fn insert(&self, id: ProductId, page: Arc<Rendered>) {
+        self.shard(id).lock().insert(id, page);
     }
 
     fn shard(&self, id: ProductId) -> &Mutex<Shard> {
         let [first, ..] = &self.0;
-        let place = usize::try_from(id.0).unwrap_or(0) % SHARDS;
-        self.0.get(place).unwrap_or(first)
+        let index = usize::try_from(id.0).unwrap_or(0) % SHARDS;
+        self.0.get(index).unwrap_or(first)
     }
 }
 
 impl Shard {
-    fn keep(&mut self, id: ProductId, page: Arc<Rendered>) {
+    /// Adds a page unless a later one is cached, and removes the oldest ones beyond the limit.
+    fn insert(&mut self, id: ProductId, page: Arc<Rendered>) {
         if self.pages.get(&id).is_some_and(|known| known.version > page.version) {
             return;
         }
         self.bytes += page.json.len();
         match self.pages.insert(id, page) {
-            Some(before) => self.bytes -= before.json.len(),
+            Some(replaced) => self.bytes -= replaced.json.len(),
             None => self.order.push_back(id),
         }
         while self.bytes > SHARD_BYTES {
             let Some(oldest) = self.order.pop_front() else { break };
-            if let Some(gone) = self.pages.remove(&oldest) {
-                self.bytes -= gone.json.len();
+            if let Some(removed) = self.pages.remove(&oldest) {
+                self.bytes -= removed.json.len();
             }
         }
     }

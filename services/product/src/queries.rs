@@ -1,4 +1,4 @@
-//! Reads: products with their variants, their views, and their descriptions for other services.
+//! Reads: products with their variants, views of them for clients, and descriptions of SKUs for other services.
 
 use std::sync::Arc;
 
@@ -10,66 +10,66 @@ use promox_storage::{StoreError, Tx};
 
 use crate::api::{ProductView, VariantView};
 use crate::records::{Category, Epochs, Product, ProductStatus, SkuByVariant, Variant, VariantSku};
-use crate::rules::{CatalogPrice, MAX_CATEGORIES, Ruled, Tree};
+use crate::rules::{CatalogPrice, MAX_CATEGORIES, Tree, VariantPrices};
 
-/// The number of catalog changes, as this transaction sees it.
+/// The epochs of the catalog as this transaction sees them, or 0 before the first change.
 pub(crate) fn epochs(tx: &Tx<'_>) -> Result<Epochs, StoreError> {
     let found = tx.get::<Epochs>(&Epochs::KEY)?;
     Ok(found.unwrap_or(Epochs { id: Epochs::KEY, catalogue: 0, categories: 0 }))
 }
 
-/// The category tree, cached for its epoch: every transaction that uses it compares the epoch.
+/// The cached category tree with its epoch. Every transaction that uses it compares the epoch first.
 #[derive(Debug, Default)]
 pub(crate) struct TreeCache(RwLock<(i64, Arc<Tree>)>);
 
 impl TreeCache {
-    /// The tree as `tx` sees it.
+    /// The tree as `tx` sees it, from the cache if its epoch is current.
     pub(crate) fn at(&self, tx: &Tx<'_>, epochs: &Epochs) -> Result<Arc<Tree>, StoreError> {
-        let known = self.0.read().clone();
-        if known.0 == epochs.categories {
-            return Ok(known.1);
+        let cached = self.0.read().clone();
+        if cached.0 == epochs.categories {
+            return Ok(cached.1);
         }
         let tree = Arc::new(Tree::new(tx.scan::<Category>().collect(MAX_CATEGORIES)?));
-        let mut kept = self.0.write();
-        if kept.0 < epochs.categories {
-            *kept = (epochs.categories, tree.clone());
+        let mut cache = self.0.write();
+        if cache.0 < epochs.categories {
+            *cache = (epochs.categories, tree.clone());
         }
         Ok(tree)
     }
 }
 
-/// The product that a SKU belongs to, as its own or a variant's, current or former.
-pub(crate) fn owner(tx: &Tx<'_>, sku: &Sku) -> Result<Option<ProductId>, StoreError> {
+/// The product that has or had a SKU, as its own or as one of its variants'.
+pub(crate) fn product_of_sku(tx: &Tx<'_>, sku: &Sku) -> Result<Option<ProductId>, StoreError> {
     Ok(tx.get::<VariantSku>(sku)?.map(|found| found.product_id))
 }
 
-/// All SKUs of a variant, and which of them is current: for a removed variant, its last.
-pub(crate) fn skus_of(tx: &Tx<'_>, id: VariantId) -> Result<(Vec<Sku>, Option<Sku>), StoreError> {
-    let (mut all, mut present) = (Vec::new(), None);
+/// All SKUs of a variant, and the current one of them. A removed variant keeps its last one as the current one.
+pub(crate) fn skus_of_variant(tx: &Tx<'_>, id: VariantId) -> Result<(Vec<Sku>, Option<Sku>), StoreError> {
+    let (mut all, mut current) = (Vec::new(), None);
     for row in tx.scan_by::<SkuByVariant>().prefix(Some(id)).rows() {
         let row = row?;
         if !row.former {
-            present = Some(row.sku.clone());
+            current = Some(row.sku.clone());
         }
         all.push(row.sku);
     }
-    Ok((all, present))
+    Ok((all, current))
 }
 
-/// The variants that SKUs belong to, and their current SKUs.
+/// The variants that have or had these SKUs, with their current SKUs. A SKU of no variant gives `None`.
 pub(crate) fn resolve(tx: &Tx<'_>, skus: &[Sku]) -> Result<ResolvedSkus, StoreError> {
     let variant = |sku: &Sku| -> Result<Option<VariantRef>, StoreError> {
         let Some(row) = tx.get::<VariantSku>(sku)? else { return Ok(None) };
         let Some(variant_id) = row.variant_id else { return Ok(None) };
-        let present = if row.former { skus_of(tx, variant_id)?.1 } else { None };
-        Ok(Some(VariantRef { variant_id, product_id: row.product_id, sku: present.unwrap_or(row.sku) }))
+        let current = if row.former { skus_of_variant(tx, variant_id)?.1 } else { None };
+        Ok(Some(VariantRef { variant_id, product_id: row.product_id, sku: current.unwrap_or(row.sku) }))
     };
     Ok(ResolvedSkus { variants: skus.iter().map(variant).collect::<Result<_, _>>()? })
 }
 
-/// The view of a product, without its availability; with `costs` only for callers who may see them.
-pub(crate) fn view(product: &Product, costs: bool, ruled: Ruled<'_>) -> Result<ProductView, Error> {
-    let (front, CatalogPrice { price, list_price }) = ruled
+/// The view of a product, without its availability. `with_costs` is for callers who may see unit costs.
+pub(crate) fn view(product: &Product, with_costs: bool, prices: VariantPrices<'_>) -> Result<ProductView, Error> {
+    let (cheapest, CatalogPrice { price, list_price }) = prices
         .cheapest(&product.variants)
         .ok_or_else(|| Error::internal(format_args!("product {} has no variants", product.id)))?;
     let variants = product.variants.iter().enumerate();
@@ -81,7 +81,7 @@ pub(crate) fn view(product: &Product, costs: bool, ruled: Ruled<'_>) -> Result<P
         description: product.description.clone(),
         status: product.status,
         price,
-        compare_at_price: front.compare_at_price,
+        compare_at_price: cheapest.compare_at_price,
         currency: product.currency,
         category_ids: product.category_ids.0.clone(),
         attributes: product.attributes.0.clone(),
@@ -91,7 +91,9 @@ pub(crate) fn view(product: &Product, costs: bool, ruled: Ruled<'_>) -> Result<P
         discountable: product.discountable,
         floor_price: product.floor_price,
         list_price,
-        variants: variants.map(|(place, it)| variant_view(it, ruled.price(place, it), costs)).collect(),
+        variants: variants
+            .map(|(position, variant)| variant_view(variant, prices.price(position, variant), with_costs))
+            .collect(),
         version: product.version,
         created_at: product.created_at,
         updated_at: product.updated_at,
@@ -99,7 +101,7 @@ pub(crate) fn view(product: &Product, costs: bool, ruled: Ruled<'_>) -> Result<P
     })
 }
 
-fn variant_view(variant: &Variant, CatalogPrice { price, list_price }: CatalogPrice, costs: bool) -> VariantView {
+fn variant_view(variant: &Variant, CatalogPrice { price, list_price }: CatalogPrice, with_costs: bool) -> VariantView {
     VariantView {
         id: variant.id,
         former_skus: variant.former.clone(),
@@ -110,39 +112,40 @@ fn variant_view(variant: &Variant, CatalogPrice { price, list_price }: CatalogPr
         list_price,
         compare_at_price: variant.compare_at_price,
         barcode: variant.barcode.clone(),
-        cost: variant.cost.filter(|_| costs),
+        cost: variant.cost.filter(|_| with_costs),
     }
 }
 
-/// Data and prices of SKUs: two reads per SKU, one for a SKU of the same product as the previous one.
+/// The descriptions of SKUs at list prices, without those that are unknown or not on sale. Each SKU costs two reads, or
+/// one if it belongs to the same product as the previous one.
 pub(crate) fn describe(tx: &Tx<'_>, tree: &Tree, skus: &[Sku]) -> Result<SkuDescriptions, StoreError> {
     let mut items = Vec::with_capacity(skus.len());
-    let mut shared: Option<Product> = None;
+    let mut last_product: Option<Product> = None;
     for sku in skus {
         let Some(VariantSku { product_id, variant_id: Some(variant_id), .. }) = tx.get(sku)? else { continue };
-        if shared.as_ref().is_none_or(|product| product.id != product_id) {
-            shared = tx.get(&product_id)?;
+        if last_product.as_ref().is_none_or(|product| product.id != product_id) {
+            last_product = tx.get(&product_id)?;
         }
-        let active = shared.as_ref().filter(|product| product.status == ProductStatus::Active);
+        let active = last_product.as_ref().filter(|product| product.status == ProductStatus::Active);
         let Some((product, variant)) = active.and_then(|product| Some((product, product.variant(variant_id)?))) else {
             continue;
         };
         // Only former SKUs can lead to the same variant twice.
-        let again = |item: &SkuDescription| item.variant_id == variant_id;
-        if variant.former.is_empty() || !items.iter().any(again) {
-            items.push(description(product, variant, tree));
+        let is_same = |item: &SkuDescription| item.variant_id == variant_id;
+        if variant.former.is_empty() || !items.iter().any(is_same) {
+            items.push(describe_variant(product, variant, tree));
         }
     }
     Ok(SkuDescriptions { items })
 }
 
-/// Every variant of a product, at list price.
+/// The descriptions of every variant of a product, at list prices.
 pub(crate) fn describe_all(product: &Product, tree: &Tree) -> Vec<SkuDescription> {
-    product.variants.iter().map(|variant| description(product, variant, tree)).collect()
+    product.variants.iter().map(|variant| describe_variant(product, variant, tree)).collect()
 }
 
-/// A SKU at list price: price rules are applied by the caller.
-fn description(product: &Product, variant: &Variant, tree: &Tree) -> SkuDescription {
+/// The description of a variant at its list price. The caller applies price rules.
+fn describe_variant(product: &Product, variant: &Variant, tree: &Tree) -> SkuDescription {
     let name =
         if variant.name.is_empty() { product.name.clone() } else { format!("{}, {}", product.name, variant.name) };
     let mut category_ids: Vec<CategoryId> =
@@ -170,8 +173,9 @@ fn description(product: &Product, variant: &Variant, tree: &Tree) -> SkuDescript
     }
 }
 
-/// The available units of several variants together; `None` when one of them has no limit.
-pub(crate) fn sum_available(available: &[u32]) -> Option<u32> {
+/// The available units of several variants together. `None` if one of them has no limit, which is
+/// represented as `u32::MAX`.
+pub(crate) fn total_available(available: &[u32]) -> Option<u32> {
     available
         .iter()
         .try_fold(0_u32, |sum, units| (*units != u32::MAX).then(|| sum.saturating_add(*units).min(u32::MAX - 1)))

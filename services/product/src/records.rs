@@ -14,9 +14,9 @@ text_enum! {
     ProductStatus {
         /// On sale.
         Active = "ACTIVE",
-        /// In preparation: only staff sees it.
+        /// In preparation and visible to staff only.
         Draft = "DRAFT",
-        /// No longer on sale: only staff sees it; past orders keep their data.
+        /// No longer on sale and visible to staff only. Past orders keep their data.
         Archived = "ARCHIVED",
     }
 }
@@ -24,7 +24,7 @@ text_enum! {
 record! {
     /// A product: the common data of its variants. Never deleted.
     pub(crate) struct Product in Ecommerce.products = 100, key(id: ProductId) {
-        /// Its own SKU; the only variant of a simple product has the same.
+        /// Its own SKU, which is also that of the only variant of a simple product.
         sku: Sku,
         name: String,
         slug: String,
@@ -39,10 +39,10 @@ record! {
         weight_grams: Option<u32>,
         discountable: bool,
         floor_price: Option<Amount>,
-        /// Its variants, in order; never empty.
+        /// Its variants, in order. There is at least one.
         variants: Json<Vec<Variant>>,
         version: i64,
-        /// The catalog's epoch of its last change, which memory must catch up with.
+        /// The catalog epoch of its last change, by which lists find the products that they must read again.
         epoch: i64,
         created_at: Timestamp,
         updated_at: Timestamp,
@@ -58,10 +58,10 @@ record! {
 pub(crate) struct Variant {
     pub(crate) id: VariantId,
     pub(crate) sku: Sku,
-    /// Its former SKUs, the oldest first.
+    /// Its former SKUs, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) former: Vec<Sku>,
-    /// What distinguishes it from its siblings; empty for a simple product.
+    /// What distinguishes it from the other variants, such as "Large". Empty for a simple product.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) name: String,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -76,13 +76,13 @@ pub(crate) struct Variant {
 }
 
 record! {
-    /// The permanent owner of a SKU: a product, and the variant of it that has or had the SKU. The variant's data is in
-    /// its product, with which it is read, checked and written. The SKUs of a removed variant stay assigned to it.
+    /// The permanent owner of a SKU: a product, and its variant that has or had the SKU. The data of the variant is in
+    /// its product's row. The SKUs of a removed variant stay assigned to it.
     pub(crate) struct VariantSku in Ecommerce.variants = 110, key(sku: Sku) {
         product_id: ProductId,
-        /// Null for the SKU of a product whose variants all have others.
+        /// The variant, or null if the SKU is the product's own and no variant has or had it.
         variant_id: Option<VariantId>,
-        /// Whether it has been replaced by another one: an alias.
+        /// Whether another SKU has replaced it, so that it is an alias.
         former: bool,
     }
     index SkuByProduct = 111 (product_id);
@@ -90,7 +90,7 @@ record! {
 }
 
 record! {
-    /// A category, below another or at the top.
+    /// A category, below another one or at the top level.
     pub(crate) struct Category in Ecommerce.categories = 120, key(id: CategoryId) {
         name: String,
         slug: String,
@@ -104,15 +104,15 @@ record! {
 }
 
 record! {
-    /// A product in a category: the inverse of `Product::category_ids`.
+    /// The membership of a product in a category: the inverse of `Product::category_ids`.
     pub(crate) struct CategoryMembership in Ecommerce.product_categories = 130, key(category_id: CategoryId, product_id: ProductId) {
     }
 }
 
 record! {
-    /// Counters of catalog changes: one row, read before anything in memory is used.
+    /// Counters of catalog changes, in a single row that is read before anything cached in memory is used.
     pub(crate) struct Epochs in Ecommerce.catalogue_epochs = 140, key(id: i64) {
-        /// Counts transactions that changed products or categories.
+        /// The number of transactions that changed products or categories.
         catalogue: i64,
         /// The value of `catalogue` when categories last changed.
         categories: i64,
@@ -125,23 +125,23 @@ impl Epochs {
 }
 
 impl Product {
-    /// Whether its only variant is the product itself.
+    /// Whether the product is its own only variant.
     pub(crate) fn is_simple(&self) -> bool {
         matches!(self.variants.as_slice(), [only] if only.sku == self.sku)
     }
 
-    /// Its variants' ids.
+    /// The ids of its variants.
     pub(crate) fn variant_ids(&self) -> Vec<VariantId> {
         self.variants.iter().map(|variant| variant.id).collect()
     }
 
-    /// Its variant with this id.
+    /// The variant with this id.
     pub(crate) fn variant(&self, id: VariantId) -> Option<&Variant> {
         self.variants.iter().find(|variant| variant.id == id)
     }
 
-    /// Whether every SKU is written as in `other`; comparing SKUs ignores case.
-    pub(crate) fn writes_skus_as(&self, other: &Self) -> bool {
+    /// Whether every SKU is spelled as in `other`. `==` ignores the case of SKUs, so it cannot tell.
+    pub(crate) fn has_same_sku_spelling(&self, other: &Self) -> bool {
         let pairs = self.variants.iter().zip(other.variants.iter());
         self.sku.as_str() == other.sku.as_str() && pairs.into_iter().all(|(a, b)| a.sku.as_str() == b.sku.as_str())
     }

@@ -1,4 +1,4 @@
-//! Requests and replies of the service: products, categories, search, transfer.
+//! Requests and replies of the service: products, categories, search, import and export.
 
 mod categories;
 mod products;

@@ -1,4 +1,4 @@
-//! Products: requests and views.
+//! Requests and replies about products.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +9,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 pub use crate::records::ProductStatus;
 
-/// An image; requests may also give just its address.
+/// An image. In a request, a string is short for an object with only its `url`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Image {
-    /// Its address: `https://…` or a path of this server.
+    /// Its address: a URL, or a path of this server.
     pub url: String,
     /// The alternative text.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -24,13 +24,13 @@ impl<'de> Deserialize<'de> for Image {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(untagged, deny_unknown_fields)]
-        enum Written {
-            Address(String),
-            Whole { url: String, alt: Option<String> },
+        enum ImageInput {
+            Url(String),
+            Object { url: String, alt: Option<String> },
         }
-        Ok(match Written::deserialize(d)? {
-            Written::Address(url) => Self { url, alt: None },
-            Written::Whole { url, alt } => Self { url, alt },
+        Ok(match ImageInput::deserialize(d)? {
+            ImageInput::Url(url) => Self { url, alt: None },
+            ImageInput::Object { url, alt } => Self { url, alt },
         })
     }
 }
@@ -59,25 +59,25 @@ impl JsonSchema for Image {
 #[serde(rename_all = "camelCase")]
 pub struct VariantInput {
     /// The id of an existing variant, to change its SKU. If omitted, the variant is matched by its current or a former
-    /// SKU; else, if exactly one other variant has the same `name` and `options`, that one gets the new SKU; else it is
-    /// a new variant.
+    /// SKU; otherwise, if exactly one other variant has the same `name` and `options`, that one gets the new SKU;
+    /// otherwise it is a new variant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<VariantId>,
-    /// Its SKU, unique in the shop without regard to case, also among former ones.
+    /// Its SKU, unique in the shop among current and former ones, ignoring case.
     pub sku: Sku,
-    /// What distinguishes it from its siblings, `"Large"`.
+    /// What distinguishes it from the other variants, such as `"Large"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// `{"size": "L"}`.
+    /// Its options, such as `{"size": "L"}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub options: BTreeMap<String, String>,
-    /// The unit price; by default the product's `price`.
+    /// The unit price, in the store's currency, by default the product's `price`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price: Option<Amount>,
     /// A former or recommended price for comparison.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compare_at_price: Option<Amount>,
-    /// GTIN or another number on the package.
+    /// The GTIN or another number on the package.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub barcode: Option<String>,
     /// The merchant's unit cost.
@@ -85,7 +85,8 @@ pub struct VariantInput {
     pub cost: Option<Amount>,
 }
 
-/// Declares a request with the members of a product; those of [`ProductChange`] are the list itself.
+/// Declares a request that has the members of a product and some of its own. With `into`, it also gets a conversion
+/// into [`ProductChange`], which has no others.
 macro_rules! product_members {
     ($(#[$meta:meta])* $name:ident { $($(#[$extra_meta:meta])* $extra:ident: $extra_type:ty,)* } $into:ident) => {
         #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
@@ -93,16 +94,16 @@ macro_rules! product_members {
         $(#[$meta])*
         pub struct $name {
             $($(#[$extra_meta])* pub $extra: $extra_type,)*
-            /// The product's own SKU; with several variants, by default the first one's. 409 `SKU_TAKEN` when another
-            /// product has or had it.
+            /// The product's own SKU, with several variants by default that of the first one. 409 `SKU_TAKEN` if
+            /// another product has or had it.
             pub sku: Patch<Sku>,
             /// Its name, 1–200 characters.
             pub name: Patch<String>,
-            /// Its URL slug; by default derived from the name.
+            /// Its URL slug, by default derived from the name.
             pub slug: Patch<String>,
-            /// The description, at most 20,000 characters.
+            /// The description, up to 20,000 characters.
             pub description: Patch<String>,
-            /// ACTIVE by default.
+            /// The status, ACTIVE by default.
             pub status: Patch<ProductStatus>,
             /// The unit price, in the store's currency.
             pub price: Patch<Amount>,
@@ -110,23 +111,23 @@ macro_rules! product_members {
             pub compare_at_price: Patch<Amount>,
             /// The merchant's unit cost.
             pub cost: Patch<Amount>,
-            /// GTIN or another number on the package.
+            /// The GTIN or another number on the package.
             pub barcode: Patch<String>,
-            /// The ids of its categories, at most 20.
+            /// The ids of its categories, up to 20.
             pub category_ids: Patch<Vec<CategoryId>>,
-            /// `{"color": "red"}`, at most 50; in a patch, null removes an attribute.
+            /// Its attributes, such as `{"color": "red"}`, up to 50. In a patch, null removes an attribute.
             pub attributes: Patch<BTreeMap<String, Option<String>>>,
-            /// Its images, at most 20.
+            /// Its images, up to 20.
             pub images: Patch<Vec<Image>>,
             /// One of the store's tax classes, STANDARD by default.
             pub tax_class: Patch<String>,
-            /// Unit weight.
+            /// The weight of a unit, in grams.
             pub weight_grams: Patch<u32>,
-            /// Whether promotions may discount it; true by default.
+            /// Whether promotions may discount it, true by default.
             pub discountable: Patch<bool>,
             /// The lowest unit price after discounts.
             pub floor_price: Patch<Amount>,
-            /// The variants, at most 100; if omitted, the product is its only variant.
+            /// The variants, up to 100. If omitted, the product is its own only variant.
             pub variants: Patch<Vec<VariantInput>>,
         }
         product_members!(@$into $name);
@@ -148,7 +149,7 @@ macro_rules! product_members {
 }
 
 product_members! {
-    /// A change to a product: a line of an import, or a create or update request.
+    /// A change to a product: a request to create or update it, or a row of an import.
     ProductChange {} change
 }
 product_members! {
@@ -157,11 +158,11 @@ product_members! {
     CreateProduct {} into
 }
 product_members! {
-    /// Updates members of a product (JSON Merge Patch); `variants` are replaced as a whole. Stock, carts, sales and
-    /// orders refer to a variant's id: under another SKU it keeps them, and its former SKU still finds it and is not
-    /// given to another variant.
+    /// Updates members of a product (JSON Merge Patch). The list of `variants` is replaced as a whole. Stock, carts,
+    /// sales and orders refer to a variant's id, so a variant keeps them when its SKU changes. Its former SKU still
+    /// finds it and cannot be assigned to another variant.
     UpdateProduct {
-        /// The id.
+        /// The product's id.
         id: ProductKey,
     } into
 }
@@ -174,13 +175,13 @@ operation! {
     "Updates a product."
 }
 
-/// A product's id in a request whose other members all have defaults; it always comes from the path.
+/// A product's id in a request whose members all have defaults. It always comes from the path.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct ProductKey(Option<ProductId>);
 
 impl ProductKey {
-    /// The id, or 404.
+    /// The id, or 404 if it is absent.
     pub fn get(self) -> Result<ProductId, Error> {
         self.0.ok_or_else(|| Error::not_found("product"))
     }
@@ -192,62 +193,62 @@ impl From<ProductId> for ProductKey {
     }
 }
 
-/// Archives a product; it can be reactivated by its `status`.
+/// Archives a product. Changing its `status` reactivates it.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ArchiveProduct {
-    /// The id.
+    /// The product's id.
     pub id: ProductId,
 }
 operation! {
     ArchiveProduct => (), "product.archive", Delete "/api/products/{id}", Permission("product:write"), 204,
-    "Archives a product; past orders keep their data."
+    "Archives a product. Past orders keep their data."
 }
 
-/// One product.
+/// Gets a product by id.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetProduct {
-    /// The id.
+    /// The product's id.
     pub id: ProductId,
-    /// The sales channel, which may affect prices: `WEB` by default.
+    /// The sales channel, which may affect prices. `WEB` by default.
     pub channel: Option<String>,
 }
-operation! { GetProduct => ProductPage, "product.get", Get "/api/products/{id}", Anyone, 200, "A product by id." }
+operation! { GetProduct => ProductPage, "product.get", Get "/api/products/{id}", Anyone, 200, "Gets a product by id." }
 
-/// One product by SKU.
+/// Gets a product by SKU.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetProductBySku {
     /// The product's or a variant's SKU, current or former, ignoring case.
     pub sku: Sku,
-    /// The sales channel, which may affect prices: `WEB` by default.
+    /// The sales channel, which may affect prices. `WEB` by default.
     pub channel: Option<String>,
 }
 operation! {
     GetProductBySku => ProductPage, "product.get_by_sku", Get "/api/products/sku/{sku}", Anyone, 200,
-    "A product by its own SKU or a variant's."
+    "Gets a product by its own SKU or that of a variant."
 }
 
-/// One product by its slug.
+/// Gets a product by slug.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetProductBySlug {
     /// Its URL slug.
     pub slug: String,
-    /// The sales channel, which may affect prices: `WEB` by default.
+    /// The sales channel, which may affect prices. `WEB` by default.
     pub channel: Option<String>,
 }
 operation! {
     GetProductBySlug => ProductPage, "product.get_by_slug", Get "/api/products/slug/{slug}", Anyone, 200,
-    "A product by slug."
+    "Gets a product by slug."
 }
 
 /// A product.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProductView {
-    /// The product.
+    /// The product's id.
     pub id: ProductId,
     /// Its own SKU.
     pub sku: Sku,
@@ -259,9 +260,9 @@ pub struct ProductView {
     pub description: String,
     /// The status.
     pub status: ProductStatus,
-    /// The caller's current price of its cheapest variant.
+    /// The current price of its cheapest variant for the caller.
     pub price: Amount,
-    /// A former or recommended price of that variant.
+    /// A former or recommended price of that variant, for comparison.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compare_at_price: Option<Amount>,
     /// The currency of all amounts.
@@ -272,9 +273,9 @@ pub struct ProductView {
     pub attributes: BTreeMap<String, String>,
     /// Its images.
     pub images: Vec<Image>,
-    /// The tax class.
+    /// Its tax class.
     pub tax_class: String,
-    /// Unit weight.
+    /// The weight of a unit, in grams.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight_grams: Option<u32>,
     /// Whether promotions may discount it.
@@ -284,16 +285,16 @@ pub struct ProductView {
     pub floor_price: Option<Amount>,
     /// `price` before price rules.
     pub list_price: Amount,
-    /// The variants; a simple product is its only variant.
+    /// The variants. A simple product is its own only variant.
     pub variants: Vec<VariantView>,
-    /// Counts changes: the `ETag`.
+    /// The version, which every change increments. It is the `ETag`.
     pub version: i64,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
-    /// How many units can be sold now, over all variants; null when there is no limit (`backorder`). It comes last, so
-    /// that it can be appended to a rendered product.
+    /// The units that can be sold now, over all variants, or null if there is no limit (`backorder`).
+    // It comes last so that it can be appended to a rendered product.
     pub available: Option<u32>,
 }
 json_reply!(ProductView, etag version);
@@ -302,33 +303,33 @@ json_reply!(ProductView, etag version);
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VariantView {
-    /// The variant; its id stays the same when its SKU changes.
+    /// The variant's id, which stays the same when its SKU changes.
     pub id: VariantId,
     /// Its SKU.
     pub sku: Sku,
-    /// Its former SKUs; they still find it.
+    /// Its former SKUs, which still find it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub former_skus: Vec<Sku>,
-    /// What distinguishes it from its siblings; empty for a simple product.
+    /// What distinguishes it from the other variants. Empty for a simple product.
     pub name: String,
-    /// `{"size": "L"}`.
+    /// Its options, such as `{"size": "L"}`.
     pub options: BTreeMap<String, String>,
-    /// The caller's unit price.
+    /// The current unit price for the caller.
     pub price: Amount,
     /// `price` before price rules.
     pub list_price: Amount,
-    /// A former or recommended price.
+    /// A former or recommended price, for comparison.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compare_at_price: Option<Amount>,
-    /// GTIN or another number on the package.
+    /// The GTIN or another number on the package.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub barcode: Option<String>,
-    /// The merchant's unit cost; only for `product:read`.
+    /// The merchant's unit cost, which requires the permission `product:read`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<Amount>,
 }
 
-/// A product as JSON text: pages are made of cached rendered parts.
+/// A product as JSON text, which is cached apart from its stock.
 #[derive(Debug)]
 pub struct ProductPage {
     pub(crate) version: i64,
@@ -345,7 +346,7 @@ impl Reply for ProductPage {
     fn schema(generator: &mut SchemaGenerator) -> Option<Schema> {
         Some(generator.subschema_for::<ProductView>())
     }
-    fn kept(&self, _: u16) -> Result<Option<Response>, Error> {
+    fn stored_response(&self, _: u16) -> Result<Option<Response>, Error> {
         Ok(None)
     }
 }

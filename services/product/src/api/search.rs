@@ -1,4 +1,4 @@
-//! The list of products: search, filters, facets, suggestions.
+//! Requests and replies about lists of products: search, filters, facets and suggestions.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::{ProductStatus, ProductView};
 text_enum! {
     /// The order of a list of products.
     Sort {
-        /// Best match first; only with `q`.
+        /// The best match first. Requires `q`.
         Relevance = "relevance",
         /// By name.
         Name = "name",
@@ -30,13 +30,13 @@ text_enum! {
     }
 }
 
-/// Products, searched, filtered, in order, with facets.
+/// Lists products, with search words, filters, an order and facets.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ListProducts {
-    /// Search words; small typos are tolerated.
+    /// Search words. Small typos are tolerated.
     pub q: Option<String>,
-    /// A category's id or slug; includes products in its descendants.
+    /// The id or slug of a category. Products in its descendants are included.
     pub category: Option<String>,
     /// The lowest price.
     pub min_price: Option<Amount>,
@@ -44,13 +44,13 @@ pub struct ListProducts {
     pub max_price: Option<Amount>,
     /// Only products that can be sold now, or only those that cannot.
     pub in_stock: Option<bool>,
-    /// `attr.color=red`: an attribute or a variant's option, ignoring case.
+    /// Values of attributes or of a variant's options, such as `attr.color=red`, ignoring case.
     pub attr: BTreeMap<String, String>,
-    /// The status; all but ACTIVE require `product:read`.
+    /// The status. Any other than ACTIVE requires the permission `product:read`.
     pub status: Option<ProductStatus>,
-    /// The order: by default `relevance` with `q`, else `newest`.
+    /// The order. The default is `relevance` with `q`, otherwise `newest`.
     pub sort: Option<Sort>,
-    /// The sales channel, which may affect prices: `WEB` by default.
+    /// The sales channel, which may affect prices. `WEB` by default.
     pub channel: Option<String>,
     /// Page size.
     pub limit: Limit,
@@ -68,42 +68,43 @@ operation! {
 pub struct ProductListView {
     /// The products.
     pub items: Vec<ProductView>,
-    /// The `cursor` of the next page; null on the last.
+    /// The `cursor` of the next page, or null on the last page.
     pub next_cursor: Option<Cursor>,
-    /// The total number of products.
+    /// The number of products on all pages together.
     pub total: u64,
-    /// The facets of the whole result.
+    /// The facets of the products on all pages together.
     pub facets: Facets,
-    /// What was left out because its stored data is damaged; absent when nothing was. A `Warning` header says the same.
+    /// The products that were left out because their stored data is damaged, absent if there are none. A `Warning`
+    /// header says the same.
     #[serde(default, skip_serializing_if = "Warnings::is_empty")]
     pub warnings: Warnings,
 }
 
-/// The composition of a result.
+/// The composition of a list of products.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Facets {
-    /// Categories, including ancestors; the 100 largest.
+    /// The 100 categories with the most products, counting ancestors too.
     pub categories: Vec<CategoryCount>,
-    /// The range of prices; null without products.
+    /// The range of prices, or null if there are no products.
     pub price: Option<PriceSpan>,
-    /// Attributes and options by name, with their most frequent values.
+    /// Attributes and options by name, each with its most frequent values.
     pub attributes: BTreeMap<String, Vec<ValueCount>>,
 }
 
-/// The number of products of a result in a category or below it.
+/// The number of products of a list in a category or its descendants.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CategoryCount {
-    /// The category.
+    /// The category's id.
     pub id: CategoryId,
     /// Its name.
     pub name: String,
-    /// The number.
+    /// The number of products.
     pub count: u64,
 }
 
-/// The lowest and the highest price of a result.
+/// The lowest and the highest price in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PriceSpan {
@@ -113,17 +114,17 @@ pub struct PriceSpan {
     pub max: Amount,
 }
 
-/// The number of products of a result with a value.
+/// The number of products of a list with a value of an attribute or option.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ValueCount {
     /// The value.
     pub value: String,
-    /// The number.
+    /// The number of products.
     pub count: u64,
 }
 
-/// A page of products as parts that are already JSON text.
+/// A page of products, whose parts are JSON text already.
 #[derive(Debug)]
 pub struct ProductList {
     pub(crate) items: Vec<Bytes>,
@@ -160,12 +161,12 @@ impl Reply for ProductList {
     fn schema(generator: &mut SchemaGenerator) -> Option<Schema> {
         Some(generator.subschema_for::<ProductListView>())
     }
-    fn kept(&self, _: u16) -> Result<Option<Response>, Error> {
+    fn stored_response(&self, _: u16) -> Result<Option<Response>, Error> {
         Ok(None)
     }
 }
 
-/// Completions of a partial input.
+/// Suggests products that complete a partial input.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SuggestProducts {
@@ -175,10 +176,10 @@ pub struct SuggestProducts {
 }
 operation! {
     SuggestProducts => Suggestions, "product.suggest", Get "/api/products/suggest", Anyone, 200,
-    "Up to ten completions."
+    "Suggests up to ten products that complete the input."
 }
 
-/// Up to ten, best first.
+/// Up to ten completions, best first.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Suggestions {
@@ -187,22 +188,22 @@ pub struct Suggestions {
 }
 json_reply!(Suggestions);
 
-/// A completion.
+/// A product that completes the input.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Suggestion {
     /// The product's name.
     pub text: String,
-    /// The product.
+    /// The product's id.
     pub product_id: ProductId,
     /// Its own SKU.
     pub sku: Sku,
     /// Its URL slug.
     pub slug: String,
-    /// The caller's current price of its cheapest variant.
+    /// The current price of its cheapest variant for the caller.
     pub price: Amount,
     /// `price` before price rules.
     pub list_price: Amount,
-    /// The currency of both.
+    /// The currency of both prices.
     pub currency: Currency,
 }

@@ -1,89 +1,89 @@
-//! Creating, changing and deleting categories.
+//! Commands that create, change and delete categories.
 
 use promox_contract::ids::CategoryId;
 use promox_kernel::{Error, Patch, bounded};
 use promox_storage::{StoreError, Tx};
 use serde_json::{Value, json};
 
-use super::products::{save, suffixed};
-use super::{CatalogTx, trail};
+use super::products::{free_slug, save as save_product};
+use super::{CatalogTx, audit_entry};
 use crate::api::{CreateCategory, UpdateCategory};
 use crate::records::{Category, CategoryBySlug, CategoryMembership, Product};
 use crate::reject;
 use crate::rules::{Composed, MAX_CATEGORIES, SlugChoice, Tree, check_slug, slug_of};
 
-/// Products moved by one transaction.
-const MOVED_AT_ONCE: usize = 200;
+/// Maximum products that one transaction moves.
+const MOVE_BATCH: usize = 200;
 
 /// Creates a category.
 pub(crate) fn create_category(
     tx: &mut Tx<'_>,
     catalog: &CatalogTx<'_>,
-    asked: &CreateCategory,
+    op: &CreateCategory,
 ) -> Result<Category, Error> {
     if catalog.tree.len() >= MAX_CATEGORIES {
         return Err(reject::too_many_categories());
     }
-    check_parent(&catalog.tree, None, asked.parent_id)?;
-    let name = named(&asked.name)?;
-    let given = asked.slug.as_deref().map(given).transpose()?;
-    let slug = resolve_slug(tx, None, &name, given.map_or(SlugChoice::Derive, SlugChoice::Given))?;
+    check_parent(&catalog.tree, None, op.parent_id)?;
+    let name = checked_name(&op.name)?;
+    let given_slug = op.slug.as_deref().map(checked_slug).transpose()?;
+    let slug = resolve_slug(tx, None, &name, given_slug.map_or(SlugChoice::Derive, SlugChoice::Given))?;
     let category = Category {
         id: CategoryId(tx.next_id::<Category>()?),
         name,
         slug,
-        parent_id: asked.parent_id,
-        position: asked.position,
+        parent_id: op.parent_id,
+        position: op.position,
         version: 1,
         created_at: tx.now(),
         updated_at: tx.now(),
     };
     tx.put(&category)?;
     catalog.advance_categories(tx)?;
-    let change = trail::difference(&Value::Null, &shown(&category));
+    let change = audit_entry::difference(&Value::Null, &snapshot(&category));
     catalog.audit(tx, "category.create", ("category", category.id.0), change)?;
     Ok(category)
 }
 
-/// Changes a category; without a difference it keeps its version.
+/// Changes a category. Without a difference, it keeps its version.
 pub(crate) fn update_category(
     tx: &mut Tx<'_>,
     catalog: &CatalogTx<'_>,
-    asked: &UpdateCategory,
+    op: &UpdateCategory,
 ) -> Result<Category, Error> {
-    let before = tx.get::<Category>(&asked.id)?.ok_or_else(|| Error::not_found("category"))?;
+    let before = tx.get::<Category>(&op.id)?.ok_or_else(|| Error::not_found("category"))?;
     catalog.context.cx.check_version(before.version)?;
     let mut after = before.clone();
-    match &asked.name {
+    match &op.name {
         Patch::Keep => {}
         Patch::Clear => return Err(Error::field("/name", "must not be null")),
-        Patch::Set(name) => after.name = named(name)?,
+        Patch::Set(name) => after.name = checked_name(name)?,
     }
-    asked.parent_id.clone().apply(&mut after.parent_id);
+    op.parent_id.clone().apply(&mut after.parent_id);
     if after.parent_id != before.parent_id {
-        check_parent(&catalog.tree, Some(asked.id), after.parent_id)?;
+        check_parent(&catalog.tree, Some(op.id), after.parent_id)?;
     }
-    match asked.position {
+    match op.position {
         Patch::Keep => {}
         Patch::Clear => after.position = 0,
         Patch::Set(position) => after.position = position,
     }
-    let choice = match &asked.slug {
+    let choice = match &op.slug {
         Patch::Keep => SlugChoice::Keep,
         Patch::Clear => SlugChoice::Derive,
-        Patch::Set(slug) => SlugChoice::Given(given(slug)?),
+        Patch::Set(slug) => SlugChoice::Given(checked_slug(slug)?),
     };
     if choice != SlugChoice::Keep {
-        after.slug = resolve_slug(tx, Some(asked.id), &after.name, choice)?;
+        after.slug = resolve_slug(tx, Some(op.id), &after.name, choice)?;
     }
     if after == before {
         return Ok(after);
     }
-    put_changed(tx, catalog, &before, &mut after)?;
+    save_category(tx, catalog, &before, &mut after)?;
     Ok(after)
 }
 
-/// Moves a bounded number of products from a category to another; whether any were left to move.
+/// Moves at most [`MOVE_BATCH`] products from one category to another. Returns whether there were any to move.
 pub(crate) fn move_products(
     tx: &mut Tx<'_>,
     catalog: &CatalogTx<'_>,
@@ -91,9 +91,9 @@ pub(crate) fn move_products(
     to: CategoryId,
 ) -> Result<bool, Error> {
     check_move(catalog, from, to)?;
-    let members = tx.scan::<CategoryMembership>().prefix(from).collect(MOVED_AT_ONCE)?;
-    for shelving in &members {
-        let before = tx.get::<Product>(&shelving.product_id)?.ok_or_else(|| Error::not_found("product"))?;
+    let members = tx.scan::<CategoryMembership>().prefix(from).collect(MOVE_BATCH)?;
+    for membership in &members {
+        let before = tx.get::<Product>(&membership.product_id)?.ok_or_else(|| Error::not_found("product"))?;
         let mut after = before.clone();
         let ids = &mut after.category_ids.0;
         ids.iter_mut().filter(|id| **id == from).for_each(|id| *id = to);
@@ -104,19 +104,19 @@ pub(crate) fn move_products(
                 true
             }
         });
-        save(
+        save_product(
             tx,
             catalog,
             Some(&before),
-            Composed { product: after, slug: SlugChoice::Keep, given: Vec::new() },
+            Composed { product: after, slug: SlugChoice::Keep, given_ids: Vec::new() },
             "product.move",
         )?;
     }
     Ok(!members.is_empty())
 }
 
-/// Deletes a category without products; its children move to `move_to`. `false`: a product was added to it in the
-/// meantime, which must be moved first.
+/// Deletes a category without products. Its children move to `move_to`. Returns `false`, without deleting it, if there
+/// are products that must be moved to `move_to` first.
 pub(crate) fn delete_category(
     tx: &mut Tx<'_>,
     catalog: &CatalogTx<'_>,
@@ -125,56 +125,62 @@ pub(crate) fn delete_category(
 ) -> Result<bool, Error> {
     let before = tx.get::<Category>(&id)?.ok_or_else(|| Error::not_found("category"))?;
     catalog.context.cx.check_version(before.version)?;
-    let members = tx.scan::<CategoryMembership>().prefix(id).first()?.is_some();
+    let has_products = tx.scan::<CategoryMembership>().prefix(id).first()?.is_some();
     match move_to {
-        None if members || catalog.tree.has_children(id) => return Err(reject::category_not_empty()),
-        Some(_) if members => return Ok(false),
+        None if has_products || catalog.tree.has_children(id) => return Err(reject::category_not_empty()),
+        Some(_) if has_products => return Ok(false),
         Some(to) => {
             check_move(catalog, id, to)?;
             for child in catalog.tree.children(id) {
                 let mut moved = child.clone();
                 moved.parent_id = Some(to);
-                put_changed(tx, catalog, child, &mut moved)?;
+                save_category(tx, catalog, child, &mut moved)?;
             }
         }
         None => {}
     }
     tx.delete::<Category>(&id)?;
     catalog.advance_categories(tx)?;
-    let change = trail::difference(&shown(&before), &Value::Null);
+    let change = audit_entry::difference(&snapshot(&before), &Value::Null);
     catalog.audit(tx, "category.delete", ("category", id.0), change)?;
     Ok(true)
 }
 
-/// Checks that `to` exists and is neither the deleted category nor below it, and that the children of `from` fit under
-/// it.
+/// Checks that `to` exists and is neither `from` nor below it, and that the children of `from` fit below `to`.
 pub(crate) fn check_move(catalog: &CatalogTx<'_>, from: CategoryId, to: CategoryId) -> Result<(), Error> {
     if catalog.tree.get(to).is_none() {
         return Err(Error::field("?moveTo", "this category does not exist"));
     }
-    let refused = catalog.tree.refuses(Some(from), to);
-    refused.map_or(Ok(()), |why| Err(Error::field("?moveTo", why)))
+    let fault = catalog.tree.placement_fault(Some(from), to);
+    fault.map_or(Ok(()), |why| Err(Error::field("?moveTo", why)))
 }
 
-fn put_changed(tx: &mut Tx<'_>, catalog: &CatalogTx<'_>, before: &Category, after: &mut Category) -> Result<(), Error> {
+/// Writes a changed category: row, epoch and the audit entry.
+fn save_category(
+    tx: &mut Tx<'_>,
+    catalog: &CatalogTx<'_>,
+    before: &Category,
+    after: &mut Category,
+) -> Result<(), Error> {
     after.version += 1;
     after.updated_at = tx.now();
     tx.put(after)?;
     catalog.advance_categories(tx)?;
-    let change = trail::difference(&shown(before), &shown(after));
+    let change = audit_entry::difference(&snapshot(before), &snapshot(after));
     Ok(catalog.audit(tx, "category.update", ("category", after.id.0), change)?)
 }
 
-fn shown(category: &Category) -> Value {
+/// The members of a category that an audit entry compares.
+fn snapshot(category: &Category) -> Value {
     let Category { name, slug, parent_id, position, .. } = category;
     json!({"name": name, "slug": slug, "parentId": parent_id, "position": position})
 }
 
-fn named(name: &str) -> Result<String, Error> {
+fn checked_name(name: &str) -> Result<String, Error> {
     bounded(name, 1, 100).map_err(|detail| Error::field("/name", detail))
 }
 
-fn given(slug: &str) -> Result<String, Error> {
+fn checked_slug(slug: &str) -> Result<String, Error> {
     check_slug(slug.trim()).map_err(|detail| Error::field("/slug", detail))
 }
 
@@ -183,9 +189,10 @@ fn check_parent(tree: &Tree, id: Option<CategoryId>, parent: Option<CategoryId>)
     if tree.get(parent).is_none() {
         return Err(Error::field("/parentId", "this category does not exist"));
     }
-    tree.refuses(id, parent).map_or(Ok(()), |why| Err(reject::category_misplaced(why)))
+    tree.placement_fault(id, parent).map_or(Ok(()), |why| Err(reject::category_misplaced(why)))
 }
 
+/// The slug of a category with this name, which no other category has.
 fn resolve_slug(tx: &Tx<'_>, id: Option<CategoryId>, name: &str, choice: SlugChoice) -> Result<String, Error> {
     let free = |slug: &str| -> Result<bool, StoreError> {
         let holder = tx.get_by::<CategoryBySlug>(slug)?.map(|category| category.id);
@@ -194,6 +201,6 @@ fn resolve_slug(tx: &Tx<'_>, id: Option<CategoryId>, name: &str, choice: SlugCho
     match choice {
         SlugChoice::Given(slug) if free(&slug)? => Ok(slug),
         SlugChoice::Given(slug) => Err(reject::slug_taken(&slug)),
-        SlugChoice::Keep | SlugChoice::Derive => suffixed(&slug_of(name, "category"), "category", free),
+        SlugChoice::Keep | SlugChoice::Derive => free_slug(&slug_of(name, "category"), "category", free),
     }
 }

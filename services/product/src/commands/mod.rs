@@ -1,10 +1,10 @@
-//! Changes to the catalog. Every check comes before the first write of its product or category, so that a refused row
-//! of an import leaves its transaction unchanged.
+//! Commands that change the catalog. All checks of a product or category come before its first write, so that a refused
+//! row of an import leaves its transaction unchanged.
 
+mod audit_entry;
 mod categories;
 mod products;
 mod skus;
-mod trail;
 
 use std::sync::Arc;
 
@@ -18,9 +18,9 @@ pub(crate) use products::{ImportRow, archive, create, draft, update, upsert};
 
 use crate::queries::{TreeCache, epochs};
 use crate::records::Epochs;
-use crate::rules::{Terms, Tree};
+use crate::rules::{ChangeContext, Tree};
 
-/// The context of a command: who changes, in which currency, with which categories.
+/// The context of a command: the request, the store's currency and tax classes, and the category tree.
 #[derive(Clone, Debug)]
 pub(crate) struct CommandContext {
     pub(crate) cx: Cx,
@@ -34,6 +34,7 @@ pub(crate) struct CommandContext {
 #[derive(Debug)]
 pub(crate) struct CatalogTx<'d> {
     context: &'d CommandContext,
+    /// The epochs before this transaction.
     before: Epochs,
     tree: Arc<Tree>,
 }
@@ -48,9 +49,10 @@ impl CommandContext {
 }
 
 impl CatalogTx<'_> {
-    fn terms(&self, tx: &Tx<'_>) -> Terms<'_> {
+    /// What changes to products are validated against.
+    fn change_context(&self, tx: &Tx<'_>) -> ChangeContext<'_> {
         let CommandContext { currency, tax_classes, .. } = self.context;
-        Terms { currency: *currency, tax_classes, tree: &self.tree, now: tx.now() }
+        ChangeContext { currency: *currency, tax_classes, tree: &self.tree, now: tx.now() }
     }
 
     /// The catalog's epoch after this transaction.
@@ -58,18 +60,18 @@ impl CatalogTx<'_> {
         self.before.catalogue + 1
     }
 
-    /// Marks that products change.
+    /// Advances the catalog epoch, because products change.
     fn advance(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
-        let now = tx.get::<Epochs>(&Epochs::KEY)?.unwrap_or_else(|| self.before.clone());
-        tx.put(&Epochs { catalogue: self.epoch(), ..now })
+        let current = tx.get::<Epochs>(&Epochs::KEY)?.unwrap_or_else(|| self.before.clone());
+        tx.put(&Epochs { catalogue: self.epoch(), ..current })
     }
 
-    /// Marks that categories change.
+    /// Advances the catalog and category epochs, because categories change.
     fn advance_categories(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         tx.put(&Epochs { id: Epochs::KEY, catalogue: self.epoch(), categories: self.epoch() })
     }
 
-    /// Writes the audit entry of a change.
+    /// Emits the audit entry of a change. `change` are the members that differ, before and after.
     fn audit(
         &self,
         tx: &mut Tx<'_>,

@@ -1,8 +1,7 @@
-//! Matches the variants of a change to those of a product, so that references to a variant stay with it when its SKU
-//! changes.
+//! Matches the variants of a change to those of a product, so that a variant keeps its id when its SKU changes.
 //!
-//! A variant is matched by the id that is given; else by a current or former SKU; else by name and options, if exactly
-//! one unmatched variant before and after has them. Unmatched variants are new.
+//! A variant is matched by the id in the request; otherwise by a current or former SKU; otherwise by name and
+//! options, if exactly one unmatched variant before and after the change has them. Unmatched variants are new.
 
 use std::collections::BTreeMap;
 
@@ -14,14 +13,14 @@ use crate::records::Variant;
 use crate::reject;
 
 /// Maximum former SKUs of a variant.
-const MAX_FORMER: usize = 50;
+const MAX_FORMER_SKUS: usize = 50;
 
-/// A variant that is not matched yet, or new: ids count from 1.
-pub(crate) const NEW: VariantId = VariantId(0);
+/// The id of a variant that is new or not matched yet. Real ids count from 1.
+pub(crate) const NEW_VARIANT: VariantId = VariantId(0);
 
-/// Gives the variants in `after` the ids of their matches in `before`; new ones keep [`NEW`]. An id already in `after`
-/// is kept unless a SKU contradicts it; one in `given`, by position, is a claim that is refused if it is wrong. `owner`
-/// knows which variant of the product has or had a SKU, including removed ones.
+/// Sets the ids of the variants in `after` to those of their matches in `before`; new ones keep [`NEW_VARIANT`]. An id
+/// already in `after` is kept unless a SKU contradicts it. The ids in `given`, by position, are those of the request: a
+/// wrong one is refused. `owner` returns the variant of the product that has or had a SKU, including removed variants.
 pub(crate) fn identify(
     before: &[Variant],
     after: &mut [Variant],
@@ -29,67 +28,74 @@ pub(crate) fn identify(
     owner: impl Fn(&Sku) -> Option<VariantId>,
 ) -> Result<(), Error> {
     let mut faults = Faults::default();
-    let mut places: BTreeMap<VariantId, usize> = BTreeMap::new();
-    for (place, variant) in after.iter_mut().enumerate() {
-        let id = given.get(place).copied().flatten();
+    let mut positions: BTreeMap<VariantId, usize> = BTreeMap::new();
+    for (position, variant) in after.iter_mut().enumerate() {
+        let id = given.get(position).copied().flatten();
         let known = |id: VariantId| before.iter().any(|variant| variant.id == id);
         variant.id = match (id, owner(&variant.sku)) {
             (Some(id), Some(by)) if id == by => id,
             (Some(id), Some(by)) if known(id) => return Err(reject::sku_of_sibling(&variant.sku, by)),
             (Some(id), None) if known(id) => id,
             (Some(_), _) => {
-                faults.note(format!("/variants/{place}/id"), "this product has no such variant");
-                NEW
+                faults.note(format!("/variants/{position}/id"), "this product has no such variant");
+                NEW_VARIANT
             }
             (None, Some(by)) => by,
             (None, None) => variant.id,
         };
-        if variant.id == NEW {
+        if variant.id == NEW_VARIANT {
             continue;
         }
-        if let Some(first) = places.insert(variant.id, place) {
-            let detail = format!("this is the variant of /variants/{first}, by another of its skus");
-            faults.code(format!("/variants/{place}/sku"), codes::DUPLICATE, detail);
+        if let Some(first) = positions.insert(variant.id, position) {
+            let detail = format!("this SKU belongs to the same variant as the SKU in /variants/{first}");
+            faults.code(format!("/variants/{position}/sku"), codes::DUPLICATE, detail);
         }
     }
     faults.finish()?;
-    for (place, id) in alike(before, after, &places) {
-        if let Some(variant) = after.get_mut(place) {
+    for (position, id) in match_by_traits(before, after, &positions) {
+        if let Some(variant) = after.get_mut(position) {
             variant.id = id;
         }
     }
     Ok(())
 }
 
-/// Variants that only name and options match: their positions and ids.
-fn alike(before: &[Variant], after: &[Variant], places: &BTreeMap<VariantId, usize>) -> Vec<(usize, VariantId)> {
-    let left: Vec<&Variant> = before.iter().filter(|variant| !places.contains_key(&variant.id)).collect();
-    let fresh: Vec<(usize, &Variant)> = after.iter().enumerate().filter(|(_, variant)| variant.id == NEW).collect();
-    let only = before.len() == 1 && after.len() == 1;
+/// The new variants in `after` that name and options match to an unmatched one in `before`: their positions and ids.
+/// `positions` are those of the matched variants.
+fn match_by_traits(
+    before: &[Variant],
+    after: &[Variant],
+    positions: &BTreeMap<VariantId, usize>,
+) -> Vec<(usize, VariantId)> {
+    let unmatched: Vec<&Variant> = before.iter().filter(|variant| !positions.contains_key(&variant.id)).collect();
+    let new_variants: Vec<(usize, &Variant)> =
+        after.iter().enumerate().filter(|(_, variant)| variant.id == NEW_VARIANT).collect();
+    let is_only_variant = before.len() == 1 && after.len() == 1;
     let mut found = Vec::new();
-    for (place, variant) in &fresh {
-        let same = |other: &Variant| other.name == variant.name && other.options == variant.options;
+    for (position, variant) in &new_variants {
+        let has_same_traits = |other: &Variant| other.name == variant.name && other.options == variant.options;
         let has_traits = !variant.name.is_empty() || !variant.options.is_empty();
-        let mut candidates = left.iter().filter(|other| same(other));
-        let rivals = fresh.iter().filter(|(_, other)| same(other)).count();
+        let mut candidates = unmatched.iter().filter(|other| has_same_traits(other));
+        let rivals = new_variants.iter().filter(|(_, other)| has_same_traits(other)).count();
         if let (Some(candidate), None) = (candidates.next(), candidates.next())
             && rivals == 1
-            && (has_traits || only)
+            && (has_traits || is_only_variant)
         {
-            found.push((*place, candidate.id));
+            found.push((*position, candidate.id));
         }
     }
     found
 }
 
-/// A variant's former SKUs when its current one is `now`: those known so far and the last one.
-pub(crate) fn former(known: &[Sku], last: &Sku, now: &Sku) -> Result<Vec<Sku>, Error> {
-    let mut all: Vec<Sku> = known.iter().filter(|sku| *sku != now).cloned().collect();
-    if last != now && !all.contains(last) {
+/// The former SKUs of a variant whose SKU changes from `last` to `current`: the known ones and `last`, without
+/// `current`. Refuses more than [`MAX_FORMER_SKUS`].
+pub(crate) fn former_skus(known: &[Sku], last: &Sku, current: &Sku) -> Result<Vec<Sku>, Error> {
+    let mut all: Vec<Sku> = known.iter().filter(|sku| *sku != current).cloned().collect();
+    if last != current && !all.contains(last) {
         all.push(last.clone());
     }
-    if all.len() > MAX_FORMER {
-        return Err(reject::too_many_former_skus(now, MAX_FORMER));
+    if all.len() > MAX_FORMER_SKUS {
+        return Err(reject::too_many_former_skus(current, MAX_FORMER_SKUS));
     }
     Ok(all)
 }
@@ -115,15 +121,16 @@ mod tests {
         }
     }
 
-    /// A variant of a change: the id given or 0, SKU, size.
-    type Asked<'a> = (i64, &'a str, &'a str);
+    /// A variant of a change: its id or 0 for none, its SKU, its size.
+    type Requested<'a> = (i64, &'a str, &'a str);
 
-    /// The product's variants 1 and 2 are S and L, formerly SM and LG; its variant 3, XL, was removed.
-    fn ids(asked: &[Asked<'_>]) -> Result<Vec<i64>, String> {
+    /// The resulting ids for a product whose variants 1 and 2 are S and L, formerly SM and LG, and whose variant 3, XL,
+    /// was removed.
+    fn ids(requested: &[Requested<'_>]) -> Result<Vec<i64>, String> {
         let before = [variant(1, "S", "S"), variant(2, "L", "L")];
-        let mut after: Vec<Variant> = asked.iter().map(|(_, sku, size)| variant(0, sku, size)).collect();
+        let mut after: Vec<Variant> = requested.iter().map(|(_, sku, size)| variant(0, sku, size)).collect();
         let given: Vec<Option<VariantId>> =
-            asked.iter().map(|(id, ..)| Some(VariantId(*id)).filter(|id| *id != NEW)).collect();
+            requested.iter().map(|(id, ..)| Some(VariantId(*id)).filter(|id| *id != NEW_VARIANT)).collect();
         let names = [("S", 1), ("SM", 1), ("L", 2), ("LG", 2), ("XL", 3)];
         let owner = |sku: &Sku| names.iter().find(|(name, _)| sku.as_str() == *name).map(|(_, id)| VariantId(*id));
         identify(&before, &mut after, &given, owner).map_err(|error| {
@@ -133,8 +140,8 @@ mod tests {
     }
 
     #[test]
-    fn variants_are_recognised_by_id_then_sku_then_what_tells_them_apart() {
-        let cases: [(&[Asked<'_>], Result<Vec<i64>, &str>); 15] = [
+    fn variants_are_matched_by_id_then_sku_then_name_and_options() {
+        let cases: [(&[Requested<'_>], Result<Vec<i64>, &str>); 15] = [
             (&[(0, "S", "S"), (0, "L", "L")], Ok(vec![1, 2])),
             (&[(0, "L", ""), (0, "S", "")], Ok(vec![2, 1])),
             (&[(0, "SM", "S"), (0, "L", "L")], Ok(vec![1, 2])),
@@ -151,33 +158,34 @@ mod tests {
             (&[(9, "NEW", "")], Err("/variants/0/id")),
             (&[(0, "S", "S"), (0, "SM", "L")], Err("/variants/1/sku")),
         ];
-        for (asked, expected) in cases {
-            assert_eq!(ids(asked), expected.map_err(str::to_owned), "{asked:?}");
+        for (requested, expected) in cases {
+            assert_eq!(ids(requested), expected.map_err(str::to_owned), "{requested:?}");
         }
     }
 
     #[test]
-    fn the_one_variant_stays_itself_under_any_sku() {
+    fn a_sole_variant_keeps_its_id_under_any_sku() {
         let mut after = [variant(0, "B", "")];
         identify(&[variant(1, "A", "")], &mut after, &[], |_| None).unwrap();
         assert_eq!(after[0].id, VariantId(1));
         let mut after = [variant(0, "B", ""), variant(0, "C", "")];
         identify(&[variant(1, "A", "")], &mut after, &[], |_| None).unwrap();
-        assert_eq!(after.map(|variant| variant.id), [NEW, NEW]);
+        assert_eq!(after.map(|variant| variant.id), [NEW_VARIANT, NEW_VARIANT]);
     }
 
     #[test]
-    fn a_former_sku_that_comes_back_leaves_the_list() {
+    fn a_former_sku_that_becomes_current_again_leaves_the_list() {
         let sku = |text: &str| text.parse::<Sku>().unwrap();
-        let list = |known: &[&str], last: &str, now: &str| {
+        let list = |known: &[&str], last: &str, current: &str| {
             let known: Vec<Sku> = known.iter().map(|text| sku(text)).collect();
-            former(&known, &sku(last), &sku(now)).map(|all| all.iter().map(ToString::to_string).collect::<Vec<_>>())
+            former_skus(&known, &sku(last), &sku(current))
+                .map(|all| all.iter().map(ToString::to_string).collect::<Vec<_>>())
         };
         assert_eq!(list(&[], "A", "A").unwrap(), Vec::<String>::new());
         assert_eq!(list(&[], "A", "B").unwrap(), ["A"]);
         assert_eq!(list(&["A"], "B", "C").unwrap(), ["A", "B"]);
         assert_eq!(list(&["A", "B"], "C", "a").unwrap(), ["B", "C"]);
-        let many: Vec<String> = (0..MAX_FORMER).map(|number| format!("S{number}")).collect();
+        let many: Vec<String> = (0..MAX_FORMER_SKUS).map(|number| format!("S{number}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         assert!(list(&many, "X", "Y").is_err() && list(&many, "X", "S0").is_ok());
     }

@@ -1,34 +1,34 @@
-//! Reads members of a product; what is wrong with them is noted.
+//! Validation of the members of a product, which notes faults instead of failing at the first one.
 
 use promox_kernel::{Amount, Currency, Faults, Patch, bounded, multiline};
 
-/// Reads members, noting their faults.
-pub(super) trait ReadMembers {
-    /// A line of `least..=most` characters.
-    fn text(&mut self, pointer: &str, text: &str, least: usize, most: usize) -> Option<String>;
+/// Validates members and notes their faults.
+pub(super) trait ValidateMembers {
+    /// The trimmed text, if it is a line of `min..=max` characters.
+    fn text(&mut self, pointer: &str, text: &str, min: usize, max: usize) -> Option<String>;
 
-    /// Changes a text member; null empties it where it may be empty, and then it may have several lines.
-    fn member(&mut self, pointer: &str, patch: Patch<String>, member: &mut String, least: usize, most: usize);
+    /// Changes a text member of `min..=max` characters. With `min` 0, null clears it and it may have several lines.
+    fn member(&mut self, pointer: &str, patch: Patch<String>, member: &mut String, min: usize, max: usize);
 
-    /// Brings an amount into the currency's scale; it is not negative.
+    /// Brings an amount into the currency's scale. It must not be negative or have more digits.
     fn money(&mut self, pointer: &str, amount: &mut Amount, currency: Currency);
 
-    /// [`ReadMembers::money`] for an amount that may be absent.
+    /// Does the same as [`ValidateMembers::money`] for an amount that may be absent.
     fn money_if_any(&mut self, pointer: &str, amount: &mut Option<Amount>, currency: Currency);
 }
 
-impl ReadMembers for Faults {
-    fn text(&mut self, pointer: &str, text: &str, least: usize, most: usize) -> Option<String> {
-        self.take(pointer, bounded(text, least, most))
+impl ValidateMembers for Faults {
+    fn text(&mut self, pointer: &str, text: &str, min: usize, max: usize) -> Option<String> {
+        self.take(pointer, bounded(text, min, max))
     }
 
-    fn member(&mut self, pointer: &str, patch: Patch<String>, member: &mut String, least: usize, most: usize) {
+    fn member(&mut self, pointer: &str, patch: Patch<String>, member: &mut String, min: usize, max: usize) {
         match patch {
             Patch::Keep => {}
-            Patch::Clear if least == 0 => member.clear(),
+            Patch::Clear if min == 0 => member.clear(),
             Patch::Clear => self.note(pointer, "must not be null"),
             Patch::Set(text) => {
-                let checked = if least == 0 { multiline(&text, least, most) } else { bounded(&text, least, most) };
+                let checked = if min == 0 { multiline(&text, min, max) } else { bounded(&text, min, max) };
                 if let Some(text) = self.take(pointer, checked) {
                     *member = text;
                 }
@@ -52,7 +52,7 @@ impl ReadMembers for Faults {
     }
 }
 
-/// Changes a member that always has a value; null gives it its default.
+/// Changes a member that always has a value. Null resets it to its default.
 pub(super) fn replace_or<T>(patch: Patch<T>, member: &mut T, default: T) {
     match patch {
         Patch::Keep => {}
@@ -61,7 +61,7 @@ pub(super) fn replace_or<T>(patch: Patch<T>, member: &mut T, default: T) {
     }
 }
 
-/// A member's name as a part of a JSON pointer.
+/// A member's name, escaped as a part of a JSON pointer.
 pub(super) fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }

@@ -1,14 +1,14 @@
-//! Words: the one way in which texts are split for search, comparison and slugs.
+//! Words: how texts are split for search, comparison and slugs.
 
 use tantivy::tokenizer::{AsciiFoldingFilter, LowerCaser, RemoveLongFilter, SimpleTokenizer, TextAnalyzer};
 
-/// Longer words are ignored.
-const LONGEST: usize = 64;
+/// Maximum bytes of a word. Longer ones are ignored.
+const MAX_WORD_LEN: usize = 64;
 
-/// A run of letters and digits, in lower case, without accents.
+/// Splits a text into runs of letters and digits, in lower case and without accents.
 pub(crate) fn analyzer() -> TextAnalyzer {
     TextAnalyzer::builder(SimpleTokenizer::default())
-        .filter(RemoveLongFilter::limit(LONGEST))
+        .filter(RemoveLongFilter::limit(MAX_WORD_LEN))
         .filter(LowerCaser)
         .filter(AsciiFoldingFilter)
         .build()

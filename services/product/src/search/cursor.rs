@@ -1,5 +1,5 @@
-//! The end of a page of products: its last item's place in the order, which stays valid while products come and go
-//! around it.
+//! The cursor of a list of products: the position of a page's last item in the order, which stays valid when products
+//! are added or removed around it.
 
 use std::cmp::Ordering;
 
@@ -9,7 +9,7 @@ use promox_kernel::{Amount, Cursor, Error, Timestamp};
 use super::projection::Entry;
 use crate::api::Sort;
 
-/// The last item's key in its order, and its id.
+/// The position of an item in an order: its sort key and its id.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Position {
     key: Key,
@@ -26,6 +26,7 @@ enum Key {
 }
 
 impl Position {
+    /// The position of `entry` in the order `sort`. `score` is its relevance.
     pub(super) fn of(sort: Sort, entry: &Entry, score: Option<u32>) -> Self {
         let key = match sort {
             Sort::Name => Key::Name(entry.name.clone().into()),
@@ -37,7 +38,7 @@ impl Position {
         Self { key, id: entry.id }
     }
 
-    /// Whether an item is on an earlier page, or the last of this one.
+    /// Whether an item is at this position or before it.
     pub(super) fn covers(&self, entry: &Entry, score: Option<u32>) -> bool {
         let by_id = entry.id.cmp(&self.id);
         let order = match &self.key {
@@ -50,7 +51,7 @@ impl Position {
         order != Ordering::Greater
     }
 
-    pub(super) fn write(&self) -> Cursor {
+    pub(super) fn to_cursor(&self) -> Cursor {
         let (tag, key) = match &self.key {
             Key::Name(name) => (b'n', name.clone().into_bytes()),
             Key::Price(price) => (b'p', price.to_string().into_bytes()),
@@ -64,8 +65,8 @@ impl Position {
         Cursor(bytes)
     }
 
-    /// Parses a cursor of a list in this order.
-    pub(super) fn read(cursor: &Cursor, sort: Sort) -> Result<Self, Error> {
+    /// Parses a cursor of a list in the order `sort` and refuses any other one.
+    pub(super) fn from_cursor(cursor: &Cursor, sort: Sort) -> Result<Self, Error> {
         let position = Self::parse(&cursor.0).filter(|position| position.sort() == sort);
         position.ok_or_else(|| Error::field("?cursor", "must be a cursor of this list; start again without one"))
     }
@@ -101,15 +102,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cursors_read_as_written_and_nothing_else_does() {
+    fn cursors_round_trip_and_malformed_ones_are_refused() {
         let id = ProductId(7);
         for key in [Key::Name("ä".into()), Key::Price(Amount::ZERO), Key::Created(Timestamp(5)), Key::Score(15)] {
             let position = Position { key, id };
-            assert_eq!(Position::read(&position.write(), position.sort()).unwrap(), position);
+            assert_eq!(Position::from_cursor(&position.to_cursor(), position.sort()).unwrap(), position);
         }
         for bytes in [&b""[..], b"n", b"x12345678", b"p12345678abc", b"s12345678abc", b"a12345678"] {
             assert!(Position::parse(bytes).is_none(), "{bytes:?}");
         }
-        assert!(Position::read(&Position { key: Key::Created(Timestamp(5)), id }.write(), Sort::Name).is_err());
+        let other_order = Position { key: Key::Created(Timestamp(5)), id }.to_cursor();
+        assert!(Position::from_cursor(&other_order, Sort::Name).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Facets: the composition of a result, counted in one pass.
+//! Facets: how many products of a result are in each category or have each attribute value, counted in one pass.
 
 use std::collections::BTreeMap;
 
@@ -10,25 +10,31 @@ use super::values::index;
 use crate::api::{CategoryCount, Facets, PriceSpan, ValueCount};
 use crate::rules::{Tree, slot};
 
-/// Maximum categories.
+/// Maximum categories in the facets of a result.
 const MAX_CATEGORIES: usize = 100;
-/// Maximum attributes.
-const MAX_NAMES: usize = 20;
-/// Maximum values per attribute.
+/// Maximum attributes in the facets of a result.
+const MAX_ATTRIBUTES: usize = 20;
+/// Maximum values listed per attribute.
 const MAX_VALUES: usize = 20;
 
-/// Counts of a result.
+/// The counts for a result's facets.
 #[derive(Debug)]
 pub(super) struct Counts {
-    /// By category id, including ancestors.
+    /// Products by category id. A product also counts for the ancestors of its categories.
     categories: Vec<u32>,
+    /// Products by the number of an attribute value.
     values: Vec<u32>,
-    span: Option<(Amount, Amount)>,
+    /// The lowest and the highest price.
+    price_range: Option<(Amount, Amount)>,
 }
 
 impl Counts {
     pub(super) fn new(projection: &Projection) -> Self {
-        Self { categories: vec![0; projection.tree.ids()], values: vec![0; projection.values.len()], span: None }
+        Self {
+            categories: vec![0; projection.tree.id_bound()],
+            values: vec![0; projection.values.len()],
+            price_range: None,
+        }
     }
 
     /// Counts a product.
@@ -44,16 +50,16 @@ impl Counts {
                 *count += 1;
             }
         }
-        match &mut self.span {
-            Some((least, most)) => {
-                *least = entry.price.min(*least);
-                *most = entry.price.max(*most);
+        match &mut self.price_range {
+            Some((min, max)) => {
+                *min = entry.price.min(*min);
+                *max = entry.price.max(*max);
             }
-            None => self.span = Some((entry.price, entry.price)),
+            None => self.price_range = Some((entry.price, entry.price)),
         }
     }
 
-    /// Products in each category or below it, by id.
+    /// The number of products in each category or below it, by category id.
     pub(super) fn into_categories(self) -> Vec<u32> {
         self.categories
     }
@@ -61,7 +67,7 @@ impl Counts {
     pub(super) fn facets(&self, projection: &Projection) -> Facets {
         Facets {
             categories: self.categories(&projection.tree),
-            price: self.span.map(|(min, max)| PriceSpan { min, max }),
+            price: self.price_range.map(|(min, max)| PriceSpan { min, max }),
             attributes: self.attributes(projection),
         }
     }
@@ -76,7 +82,7 @@ impl Counts {
         counts
     }
 
-    /// The attributes of most products of the result, each with its most frequent values.
+    /// The attributes that most products of the result have, each with its most frequent values.
     fn attributes(&self, projection: &Projection) -> BTreeMap<String, Vec<ValueCount>> {
         let mut by_name: BTreeMap<u32, Vec<ValueCount>> = BTreeMap::new();
         for (value, count) in (0_u32..).zip(&self.values).filter(|(_, count)| **count > 0) {
@@ -90,14 +96,14 @@ impl Counts {
             .map(|(name, values)| (values.iter().map(|value| value.count).sum(), name, values))
             .collect();
         names.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
-        names.truncate(MAX_NAMES);
+        names.truncate(MAX_ATTRIBUTES);
         let attributes =
-            names.into_iter().map(|(_, name, values)| (projection.values.name(name).to_owned(), most(values)));
+            names.into_iter().map(|(_, name, values)| (projection.values.name(name).to_owned(), most_frequent(values)));
         attributes.collect()
     }
 }
 
-fn most(mut values: Vec<ValueCount>) -> Vec<ValueCount> {
+fn most_frequent(mut values: Vec<ValueCount>) -> Vec<ValueCount> {
     values.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.value.cmp(&b.value)));
     values.truncate(MAX_VALUES);
     values

@@ -1,4 +1,4 @@
-//! The full-text index: names, SKUs and texts of products, in memory or in a directory that may be deleted.
+//! The full-text index over names, SKUs and texts of products, in memory or in a directory that may be deleted.
 //!
 //! It contains ids and words only. Its hits are filtered by the projection and read from rows.
 
@@ -15,14 +15,14 @@ use tantivy::directory::MmapDirectory;
 use tantivy::schema::{FAST, INDEXED, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
 use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, Term};
 
-use super::hits::{Committed, Fields};
+use super::hits::{Fields, Snapshot};
 use crate::records::Product;
 use crate::rules::analyzer;
 
-/// The writer's buffer: tantivy's minimum.
+/// Bytes of the writer's buffer: tantivy's minimum.
 const WRITER_MEMORY: usize = 15_000_000;
-/// Characters of a description that are indexed.
-const LONGEST_TEXT: usize = 4_000;
+/// Maximum characters of a description that are indexed.
+const MAX_DESCRIPTION_LEN: usize = 4_000;
 /// The name of the tokenizer in the schema.
 const WORDS: &str = "words";
 
@@ -35,12 +35,12 @@ pub enum IndexPlace {
     Directory(PathBuf),
 }
 
-/// The index with its writer and the reader of its latest commit.
+/// The index, with its writer and a snapshot of its latest commit.
 pub(crate) struct SearchIndex {
     fields: Fields,
     index: Index,
     reader: IndexReader,
-    committed: RwLock<Arc<Committed>>,
+    snapshot: RwLock<Arc<Snapshot>>,
     /// Created with the first document: an empty shop has no writer threads.
     writer: Mutex<Option<IndexWriter>>,
     generation: AtomicU64,
@@ -55,20 +55,20 @@ impl fmt::Debug for SearchIndex {
 }
 
 impl SearchIndex {
-    /// Opens or creates the index.
+    /// Opens or creates the index. A directory that cannot be opened is deleted and created again.
     pub(crate) fn open(place: &IndexPlace) -> Result<Self, Error> {
         let opened = match place {
-            IndexPlace::Memory => Self::make(None),
-            IndexPlace::Directory(path) => Self::make(Some(path)).or_else(|error| {
+            IndexPlace::Memory => Self::open_at(None),
+            IndexPlace::Directory(path) => Self::open_at(Some(path)).or_else(|error| {
                 tracing::warn!(%error, path = %path.display(), "rebuilding the search index");
                 let _ = std::fs::remove_dir_all(path);
-                Self::make(Some(path))
+                Self::open_at(Some(path))
             }),
         };
         opened.map_err(Error::internal)
     }
 
-    fn make(path: Option<&PathBuf>) -> tantivy::Result<Self> {
+    fn open_at(path: Option<&PathBuf>) -> tantivy::Result<Self> {
         let (schema, fields) = schema();
         let index = match path {
             None => Index::create_in_ram(schema),
@@ -82,7 +82,7 @@ impl SearchIndex {
             index.reader_builder().reload_policy(ReloadPolicy::Manual).doc_store_cache_num_blocks(1).try_into()?;
         let epoch = index.load_metas()?.payload.and_then(|payload| payload.parse().ok()).unwrap_or(0);
         Ok(Self {
-            committed: RwLock::new(Arc::new(Committed::new(reader.searcher())?)),
+            snapshot: RwLock::new(Arc::new(Snapshot::new(reader.searcher())?)),
             fields,
             index,
             reader,
@@ -98,17 +98,17 @@ impl SearchIndex {
         self.epoch.load(Ordering::Acquire)
     }
 
-    /// Counts commits: results of word searches are valid while it is unchanged.
+    /// The number of commits. Results of word searches are valid while it is unchanged.
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// Whether changes wait for a commit.
+    /// Whether there are changes that are not committed.
     pub(crate) fn is_dirty(&self) -> bool {
         self.dirty.load(Ordering::Acquire)
     }
 
-    /// Clears the index: it belongs to another catalog.
+    /// Removes all documents: for an index that belongs to another catalog.
     pub(crate) fn clear(&self) -> Result<(), Error> {
         self.with_writer(|writer| writer.delete_all_documents().map(drop))?;
         self.epoch.store(0, Ordering::Release);
@@ -122,7 +122,7 @@ impl SearchIndex {
         }
         self.with_writer(|writer| {
             for product in products {
-                let id = key(product.id);
+                let id = index_id(product.id);
                 writer.delete_term(Term::from_field_u64(self.fields.id, id));
                 writer.add_document(self.document(id, product))?;
             }
@@ -131,29 +131,29 @@ impl SearchIndex {
     }
 
     fn with_writer(&self, work: impl FnOnce(&IndexWriter) -> tantivy::Result<()>) -> Result<(), Error> {
-        let mut kept = self.writer.lock();
-        if kept.is_none() {
-            *kept = Some(self.index.writer_with_num_threads(1, WRITER_MEMORY).map_err(Error::internal)?);
+        let mut slot = self.writer.lock();
+        if slot.is_none() {
+            *slot = Some(self.index.writer_with_num_threads(1, WRITER_MEMORY).map_err(Error::internal)?);
         }
-        if let Some(writer) = kept.as_ref() {
+        if let Some(writer) = slot.as_ref() {
             work(writer).map_err(Error::internal)?;
             self.dirty.store(true, Ordering::Release);
         }
         Ok(())
     }
 
-    /// Commits changes; they include every product up to `epoch`.
+    /// Commits the changes so far, which include every product up to `epoch`.
     pub(crate) fn commit(&self, epoch: i64) -> Result<(), Error> {
-        let mut kept = self.writer.lock();
-        let Some(writer) = kept.as_mut() else { return Ok(()) };
+        let mut slot = self.writer.lock();
+        let Some(writer) = slot.as_mut() else { return Ok(()) };
         self.dirty.store(false, Ordering::Release);
         let commit = |writer: &mut IndexWriter| -> tantivy::Result<()> {
             let mut prepared = writer.prepare_commit()?;
             prepared.set_payload(&epoch.to_string());
             prepared.commit()?;
             self.reader.reload()?;
-            let committed = Arc::new(Committed::new(self.reader.searcher())?);
-            *self.committed.write() = committed;
+            let snapshot = Arc::new(Snapshot::new(self.reader.searcher())?);
+            *self.snapshot.write() = snapshot;
             Ok(())
         };
         commit(writer).map_err(Error::internal)?;
@@ -167,7 +167,7 @@ impl SearchIndex {
         document.add_u64(self.fields.id, id);
         document.add_text(self.fields.name, &product.name);
         document.add_text(self.fields.sku, product.sku.as_str());
-        let description = product.description.chars().take(LONGEST_TEXT).collect::<String>();
+        let description = product.description.chars().take(MAX_DESCRIPTION_LEN).collect::<String>();
         document.add_text(self.fields.text, description);
         for value in product.attributes.values() {
             document.add_text(self.fields.text, value);
@@ -188,15 +188,15 @@ impl SearchIndex {
         document
     }
 
-    /// Scores and ids of the products that match the words.
+    /// The scores and ids of the products that match all words, or if none does, of those that match any.
     pub(crate) fn hits(&self, words: &[String]) -> Result<Vec<(u32, u32)>, Error> {
-        let committed = self.committed.read().clone();
-        committed.hits(self.fields, words).map_err(Error::internal)
+        let snapshot = self.snapshot.read().clone();
+        snapshot.hits(self.fields, words).map_err(Error::internal)
     }
 }
 
-/// An id in its index encoding.
-fn key(id: ProductId) -> u64 {
+/// A product's id as the index stores it.
+fn index_id(id: ProductId) -> u64 {
     id.0.unsigned_abs()
 }
 

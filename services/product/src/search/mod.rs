@@ -1,7 +1,7 @@
 //! Lists of products: an in-memory projection of the catalog, a full-text index beside it, and cached results.
 //!
-//! The projection catches up with a transaction's epoch before it is used, so that lists are as fresh as rows; only
-//! words go through the index, which follows within a second. Whatever is shown is read from rows.
+//! The projection catches up with a transaction's epoch before it is used, so that lists are as fresh as rows. Only
+//! searches for words use the index, which follows within a second. The products on a page are always read from rows.
 
 mod cursor;
 mod facets;

@@ -1,4 +1,4 @@
-//! The data of every product that lists need, in memory: sorted by each order, updated product by product.
+//! An in-memory projection of the product data that lists need, sorted by each order and updated product by product.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
@@ -11,145 +11,151 @@ use promox_storage::{StoreError, Tx};
 use super::values::{Values, index, number};
 use crate::api::Sort;
 use crate::records::{Product, ProductByEpoch, ProductStatus};
-use crate::rules::{Ruled, Tree, slot};
+use crate::rules::{Tree, VariantPrices, slot};
 
 /// Products per read while catching up.
-const CAUGHT_UP_AT_ONCE: usize = 2_000;
-/// From this many changes on, an order is sorted again instead of moving each product.
-const SORTED_ANEW: usize = 64;
+const CATCH_UP_BATCH: usize = 2_000;
+/// With more changed products than this, the orders are sorted again instead of moving each product.
+const RESORT_THRESHOLD: usize = 64;
 
-/// A product in lists.
+/// The data of a product that lists need.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) id: ProductId,
     pub(super) created_at: Timestamp,
-    /// In lower case.
+    /// The name in lower case.
     pub(super) name: Box<str>,
-    /// An anonymous visitor's price.
+    /// The lowest price of its variants for an anonymous visitor.
     pub(super) price: Amount,
     pub(super) status: ProductStatus,
-    /// Ids of its categories and all their ancestors, followed by the numbers of its attribute values and options,
-    /// without duplicates: one allocation, read at once.
+    /// The ids of its categories and of all their ancestors, followed by the numbers of its attribute values and
+    /// options, without duplicates. They share one allocation because filters read them together.
     tags: Box<[u32]>,
-    /// How many of the tags are its own categories.
-    own: u32,
-    /// How many are categories.
-    own_categories: u32,
-    /// Indexes into `Projection::sold`.
+    /// The number of tags that are categories assigned to the product itself. They come first.
+    assigned_count: u32,
+    /// The number of tags that are categories, assigned or ancestors.
+    category_count: u32,
+    /// Its variants, as indexes into `Projection::stock`.
     variants: Box<[u32]>,
 }
 
 impl Entry {
-    /// Its categories with all ancestors, and its attribute values and options.
+    /// The ids of its categories with all ancestors, and the numbers of its attribute values and options.
     pub(super) fn tags(&self) -> (&[u32], &[u32]) {
-        self.tags.split_at_checked(index(self.own_categories)).unwrap_or_default()
+        self.tags.split_at_checked(index(self.category_count)).unwrap_or_default()
     }
 
-    /// Adds the ancestors of its own categories.
-    fn shelve(&mut self, tree: &Tree) {
+    /// Recomputes the ancestors of its assigned categories.
+    fn add_ancestors(&mut self, tree: &Tree) {
         let (_, values) = self.tags();
-        let own = self.tags.get(..index(self.own)).unwrap_or_default();
-        let mut tags = own.to_vec();
-        for above in own.iter().flat_map(|id| tree.lineage(CategoryId(i64::from(*id)))) {
-            let above = number(slot(*above));
-            if !tags.contains(&above) {
-                tags.push(above);
+        let assigned = self.tags.get(..index(self.assigned_count)).unwrap_or_default();
+        let mut tags = assigned.to_vec();
+        for ancestor in assigned.iter().flat_map(|id| tree.lineage(CategoryId(i64::from(*id)))) {
+            let ancestor = number(slot(*ancestor));
+            if !tags.contains(&ancestor) {
+                tags.push(ancestor);
             }
         }
-        let own_categories = number(tags.len());
+        let category_count = number(tags.len());
         tags.extend_from_slice(values);
         self.tags = tags.into();
-        self.own_categories = own_categories;
+        self.category_count = category_count;
     }
 }
 
-/// A variant and whether it is in stock, according to events.
+/// The stock of a variant, as far as lists need it: whether there is any, according to events.
 #[derive(Debug)]
-struct Sold {
+struct VariantStock {
     in_stock: bool,
 }
 
-/// The catalog in lists.
+/// The catalog as lists need it.
 #[derive(Debug, Default)]
 pub(crate) struct Projection {
-    /// The catalog epoch of the products here.
+    /// The catalog epoch up to which products are included.
     pub(crate) epoch: i64,
-    /// The category tree of the products, and its epoch.
+    /// The category tree.
     pub(super) tree: Arc<Tree>,
+    /// The epoch of `tree`.
     pub(super) categories: i64,
-    /// The announced state of the price rules for which prices were determined: 0 when all are list prices.
+    /// The announced state of the price rules that the prices were computed with, or 0 if all are list prices.
     pub(crate) rules_state: i64,
-    /// Products that still have list prices although price rules are active.
+    /// Products whose prices have not been computed with the active price rules yet.
     pub(crate) unpriced: BTreeSet<ProductId>,
-    /// Counts price changes caused by rules alone.
+    /// The number of times that price rules changed prices here. Cached results depend on it.
     pub(super) repriced: u64,
-    /// Counts changes of variants' in-stock state.
+    /// The number of times that a variant came into or went out of stock. Cached results depend on it.
     pub(crate) stock_changes: u64,
-    /// Products that could not be read when this was built: lists leave them out and say so.
+    /// Products that could not be read at startup: lists leave them out and warn about them.
     pub(crate) damaged: Warnings,
     /// Products whose words are not in the index yet.
     pub(crate) unindexed: BTreeSet<ProductId>,
-    /// Variants whose stock is still to be queried.
-    pub(crate) unasked: Vec<VariantId>,
+    /// Variants whose stock has not been queried yet.
+    pub(crate) unqueried: Vec<VariantId>,
+    /// The numbers of attribute values and options.
     pub(super) values: Values,
+    /// Every product, in the order in which they were added. The index of a product is its slot, which never changes.
     entries: Vec<Entry>,
-    /// By id: one more than the index in `entries`, 0 for none. Ids count from 1, so that the list has few gaps.
+    /// One more than the slot of a product, by product id, or 0 for none. Ids count from 1, so the list has few gaps.
     by_id: Vec<u32>,
-    sold: Vec<Sold>,
+    stock: Vec<VariantStock>,
+    /// The index in `stock` of each variant.
     by_variant: HashMap<VariantId, u32>,
+    /// Slots in the order of names, then ids. The other two orders are kept in the same way.
     by_name: Vec<u32>,
     by_price: Vec<u32>,
     by_age: Vec<u32>,
 }
 
 impl Projection {
-    /// Reads the changes between its epoch and the transaction's, up to some thousands of products: whether that is
-    /// all.
+    /// Reads the products that changed since its epoch, at most [`CATCH_UP_BATCH`] of them. Returns whether it has
+    /// reached `epoch`.
     pub(crate) fn catch_up(&mut self, tx: &Tx<'_>, epoch: i64) -> Result<bool, StoreError> {
         if self.epoch >= epoch {
             return Ok(true);
         }
-        let rows = tx.scan_by::<ProductByEpoch>().from(self.epoch + 1).collect(CAUGHT_UP_AT_ONCE)?;
-        // A full batch may end within an epoch, which is then read again; none has more than a few hundred products.
-        let cut = rows.last().filter(|_| rows.len() == CAUGHT_UP_AT_ONCE).map(|last| last.epoch - 1);
-        self.absorb(&rows);
-        self.epoch = cut.unwrap_or(epoch);
-        Ok(cut.is_none())
+        let rows = tx.scan_by::<ProductByEpoch>().from(self.epoch + 1).collect(CATCH_UP_BATCH)?;
+        // A full batch may end within an epoch, which is then read again. No epoch has more than a few hundred
+        // products.
+        let last_complete = rows.last().filter(|_| rows.len() == CATCH_UP_BATCH).map(|last| last.epoch - 1);
+        self.replace_products(&rows);
+        self.epoch = last_complete.unwrap_or(epoch);
+        Ok(last_complete.is_none())
     }
 
-    /// Replaces the tree.
-    pub(crate) fn plant(&mut self, tree: Arc<Tree>, categories: i64) {
+    /// Replaces the category tree if `categories`, its epoch, is later than that of the present one.
+    pub(crate) fn set_tree(&mut self, tree: Arc<Tree>, categories: i64) {
         if self.categories < categories {
-            self.entries.iter_mut().for_each(|entry| entry.shelve(&tree));
+            self.entries.iter_mut().for_each(|entry| entry.add_ancestors(&tree));
             self.tree = tree;
             self.categories = categories;
         }
     }
 
-    /// Replaces products with their current state.
-    pub(crate) fn absorb(&mut self, products: &[Product]) {
+    /// Adds products or replaces them with their current state, and marks them for indexing.
+    pub(crate) fn replace_products(&mut self, products: &[Product]) {
         self.unindexed.extend(products.iter().map(|product| product.id));
-        if products.len() > SORTED_ANEW {
+        if products.len() > RESORT_THRESHOLD {
             self.extend(products);
             return self.sort();
         }
         for product in products {
             if let Some(slot) = self.slot(product.id) {
-                self.leave_orders(slot);
+                self.remove_from_orders(slot);
             }
             let slot = self.put(product);
-            self.enter_orders(slot);
+            self.insert_into_orders(slot);
         }
     }
 
-    /// Adds products without sorting them, which [`Projection::sort`] does for all.
+    /// Adds products without sorting them. The caller must then call [`Projection::sort`].
     pub(crate) fn extend(&mut self, products: &[Product]) {
         for product in products {
             self.put(product);
         }
     }
 
-    /// Sorts all orders again.
+    /// Sorts all orders, including products that were added by [`Projection::extend`].
     pub(crate) fn sort(&mut self) {
         for sort in [Sort::Name, Sort::Price, Sort::Newest] {
             let mut order = std::mem::take(self.order_mut(sort));
@@ -159,7 +165,7 @@ impl Projection {
         }
     }
 
-    /// Sets prices after rules.
+    /// Sets the prices of products after price rules.
     pub(crate) fn set_prices(&mut self, prices: &[(ProductId, Amount)]) {
         let mut changed = false;
         for (id, price) in prices {
@@ -179,23 +185,24 @@ impl Projection {
         }
     }
 
-    /// Every product's id.
+    /// The ids of all products.
     pub(crate) fn ids(&self) -> BTreeSet<ProductId> {
         self.entries.iter().map(|entry| entry.id).collect()
     }
 
+    /// Adds or replaces a product, which is marked for pricing if price rules are active. Returns its slot.
     fn put(&mut self, product: &Product) -> u32 {
         if self.rules_state != 0 {
             self.unpriced.insert(product.id);
         }
         let entry = self.entry(product);
         if let Some(slot) = self.slot(entry.id) {
-            if let Some(kept) = self.entries.get_mut(index(slot)) {
-                *kept = entry;
+            if let Some(known) = self.entries.get_mut(index(slot)) {
+                *known = entry;
             }
             return slot;
         }
-        let at = place(entry.id);
+        let at = id_index(entry.id);
         if self.by_id.len() <= at {
             self.by_id.resize(at + 1, 0);
         }
@@ -207,13 +214,14 @@ impl Projection {
         count - 1
     }
 
+    /// The entry of a product, at its list price.
     fn entry(&mut self, product: &Product) -> Entry {
         let options = product.variants.iter().flat_map(|variant| variant.options.iter());
         let mut tags: Vec<u32> = product.category_ids.iter().map(|id| number(slot(*id))).collect();
-        let own = tags.len();
+        let assigned_count = tags.len();
         for (name, text) in product.attributes.iter().chain(options) {
             let value = self.values.number(name, text);
-            if !tags.iter().skip(own).any(|known| *known == value) {
+            if !tags.iter().skip(assigned_count).any(|known| *known == value) {
                 tags.push(value);
             }
         }
@@ -221,57 +229,61 @@ impl Projection {
             id: product.id,
             created_at: product.created_at,
             name: product.name.to_lowercase().into(),
-            price: Ruled::default().front_price(&product.variants),
+            price: VariantPrices::default().lowest_price(&product.variants),
             status: product.status,
             tags: tags.into(),
-            own: number(own),
-            own_categories: number(own),
+            assigned_count: number(assigned_count),
+            category_count: number(assigned_count),
             variants: product.variants.iter().map(|variant| self.variant(variant.id)).collect(),
         };
-        entry.shelve(&self.tree);
+        entry.add_ancestors(&self.tree);
         entry
     }
 
+    /// The index of a variant in `stock`. A new variant is out of stock until its stock has been queried.
     fn variant(&mut self, id: VariantId) -> u32 {
         if let Some(known) = self.by_variant.get(&id) {
             return *known;
         }
-        let next = number(self.sold.len());
-        self.sold.push(Sold { in_stock: false });
+        let next = number(self.stock.len());
+        self.stock.push(VariantStock { in_stock: false });
         self.by_variant.insert(id, next);
-        self.unasked.push(id);
+        self.unqueried.push(id);
         next
     }
 
-    /// Applies events about a variant's stock.
+    /// Records whether a variant is in stock.
     pub(crate) fn set_stock(&mut self, id: VariantId, in_stock: bool) {
-        let place = self.by_variant.get(&id).copied();
-        if let Some(sold) = place.and_then(|place| self.sold.get_mut(index(place)))
-            && sold.in_stock != in_stock
+        let position = self.by_variant.get(&id).copied();
+        if let Some(stock) = position.and_then(|position| self.stock.get_mut(index(position)))
+            && stock.in_stock != in_stock
         {
-            sold.in_stock = in_stock;
+            stock.in_stock = in_stock;
             self.stock_changes += 1;
         }
     }
 
+    /// Whether any variant of a product is in stock.
     pub(super) fn in_stock(&self, entry: &Entry) -> bool {
-        entry.variants.iter().any(|place| self.sold.get(index(*place)).is_some_and(|sold| sold.in_stock))
+        entry.variants.iter().any(|position| self.stock.get(index(*position)).is_some_and(|stock| stock.in_stock))
     }
 
-    /// Every product, in the order of their slots.
+    /// Every product, in the order of slots.
     pub(super) fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
+    /// The product in a slot.
     pub(super) fn get(&self, slot: u32) -> Option<&Entry> {
         self.entries.get(index(slot))
     }
 
+    /// The slot of a product.
     pub(super) fn slot(&self, id: ProductId) -> Option<u32> {
-        self.by_id.get(place(id))?.checked_sub(1)
+        self.by_id.get(id_index(id))?.checked_sub(1)
     }
 
-    /// Every product in an order; descending by price is ascending in reverse.
+    /// The slots of every product in an order. Descending by price is ascending by price in reverse.
     pub(super) fn ordered(&self, sort: Sort) -> Box<dyn Iterator<Item = u32> + '_> {
         match sort {
             Sort::Name => Box::new(self.by_name.iter().copied()),
@@ -281,7 +293,7 @@ impl Projection {
         }
     }
 
-    /// Compares two products in an order.
+    /// Compares the products in two slots by an order.
     pub(super) fn compare(&self, sort: Sort, a: u32, b: u32) -> Ordering {
         let (Some(a), Some(b)) = (self.get(a), self.get(b)) else { return a.cmp(&b) };
         match sort {
@@ -292,6 +304,7 @@ impl Projection {
         }
     }
 
+    /// The slots in an order.
     fn order_mut(&mut self, sort: Sort) -> &mut Vec<u32> {
         match sort {
             Sort::Name => &mut self.by_name,
@@ -300,7 +313,8 @@ impl Projection {
         }
     }
 
-    fn leave_orders(&mut self, slot: u32) {
+    /// Removes a product from all orders. Its entry must not have changed since it was inserted.
+    fn remove_from_orders(&mut self, slot: u32) {
         for sort in [Sort::Name, Sort::Price, Sort::Newest] {
             let mut order = std::mem::take(self.order_mut(sort));
             if let Ok(at) = order.binary_search_by(|other| self.compare(sort, *other, slot)) {
@@ -310,7 +324,8 @@ impl Projection {
         }
     }
 
-    fn enter_orders(&mut self, slot: u32) {
+    /// Inserts a product into all orders.
+    fn insert_into_orders(&mut self, slot: u32) {
         for sort in [Sort::Name, Sort::Price, Sort::Newest] {
             let mut order = std::mem::take(self.order_mut(sort));
             let at = order.partition_point(|other| self.compare(sort, *other, slot) == Ordering::Less);
@@ -320,7 +335,7 @@ impl Projection {
     }
 }
 
-/// The index of an id in a list by id.
-fn place(id: ProductId) -> usize {
+/// The index of a product in a list by product id.
+fn id_index(id: ProductId) -> usize {
     usize::try_from(id.0).unwrap_or(0)
 }

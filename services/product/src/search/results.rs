@@ -1,4 +1,4 @@
-//! Results: all products of a query in order, with their facets, cached while their basis is unchanged.
+//! Results: all products of a query in order, with their facets, cached while the data they depend on is unchanged.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -15,45 +15,50 @@ use crate::rules::slot;
 
 /// Maximum cached results.
 const MAX_RESULTS: usize = 256;
-/// Products in all of them together, four to eight bytes each.
+/// Maximum products in all cached results together, four to eight bytes each.
 const MAX_SLOTS: usize = 2 << 20;
 
-/// The basis of a result.
+/// The state of the data that a result was computed from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Basis {
+    /// The catalog epoch.
     epoch: i64,
+    /// The epoch of the category tree.
     categories: i64,
-    /// The number of price changes by rules.
+    /// `Projection::repriced`.
     repriced: u64,
-    /// Only for word searches.
+    /// The generation of the index for word searches, otherwise 0.
     index: u64,
-    /// Only for stock filters.
+    /// `Projection::stock_changes` for queries that filter by stock, otherwise 0.
     stock: u64,
 }
 
-/// All products of a query in order.
+/// All products that match a query, in order.
 #[derive(Debug)]
 pub(crate) struct ResultSet {
     basis: Basis,
     query: Query,
     slots: Vec<u32>,
+    /// The score of each product, if they are sorted by relevance, otherwise empty.
     scores: Vec<u32>,
+    /// The number of products in or below each category, by category id.
     categories: Vec<u32>,
-    /// JSON text.
+    /// The facets as JSON text.
     pub(crate) facets: Arc<str>,
 }
 
 impl ResultSet {
+    /// The number of products.
     pub(crate) fn total(&self) -> usize {
         self.slots.len()
     }
 
-    /// Products in a category or below it.
+    /// The number of products in a category or below it.
     pub(crate) fn in_category(&self, id: CategoryId) -> u64 {
         u64::from(self.categories.get(slot(id)).copied().unwrap_or(0))
     }
 
-    /// The page after `cursor`, and the cursor of the next one.
+    /// The page after `cursor`, and the cursor of the next page, which is `None` on the last page.
     pub(crate) fn page(
         &self,
         projection: &Projection,
@@ -61,7 +66,7 @@ impl ResultSet {
         cursor: Option<&Cursor>,
     ) -> Result<(Vec<ProductId>, Option<Cursor>), Error> {
         let start = match cursor {
-            Some(cursor) => self.after(projection, &Position::read(cursor, self.query.sort)?),
+            Some(cursor) => self.after(projection, &Position::from_cursor(cursor, self.query.sort)?),
             None => 0,
         };
         let rest = self.slots.get(start..).unwrap_or_default();
@@ -69,10 +74,11 @@ impl ResultSet {
         let entries = page.iter().filter_map(|slot| projection.get(*slot));
         let next = page.last().filter(|_| rest.len() > page.len()).and_then(|last| projection.get(*last));
         let score = self.scores.get(start + page.len().saturating_sub(1)).copied();
-        let next = next.map(|entry| Position::of(self.query.sort, entry, score).write());
+        let next = next.map(|entry| Position::of(self.query.sort, entry, score).to_cursor());
         Ok((entries.map(|entry| entry.id).collect(), next))
     }
 
+    /// The index of the first product after a position, by binary search.
     fn after(&self, projection: &Projection, position: &Position) -> usize {
         let (mut low, mut high) = (0, self.slots.len());
         while low < high {
@@ -88,19 +94,21 @@ impl ResultSet {
     }
 }
 
-/// Results of the latest queries.
+/// The results of the latest queries.
 #[derive(Debug, Default)]
 pub(crate) struct ResultCache(Mutex<Entries>);
 
 #[derive(Debug, Default)]
 struct Entries {
     results: HashMap<Query, Arc<ResultSet>>,
+    /// The cached queries, oldest first.
     order: VecDeque<Query>,
+    /// The number of products in all results together.
     slots: usize,
 }
 
 impl ResultCache {
-    /// The result of a query: cached, or computed now.
+    /// The result of a query, from the cache or computed now.
     pub(crate) fn get(
         &self,
         query: &Query,
@@ -114,32 +122,33 @@ impl ResultCache {
             index: if query.has_words() { index.generation() } else { 0 },
             stock: if query.in_stock.is_some() { projection.stock_changes } else { 0 },
         };
-        if let Some(kept) = self.0.lock().results.get(query).filter(|kept| kept.basis == basis) {
-            return Ok(kept.clone());
+        if let Some(cached) = self.0.lock().results.get(query).filter(|cached| cached.basis == basis) {
+            return Ok(cached.clone());
         }
         let hits = if query.has_words() { Some(index.hits(&query.words)?) } else { None };
         let Selection { slots, scores, counts } = query.select(projection, hits);
         let facets = serde_json::to_string(&counts.facets(projection)).map_err(Error::internal)?;
         let categories = counts.into_categories();
-        let made = ResultSet { basis, query: query.clone(), slots, scores, categories, facets: facets.into() };
-        let made = Arc::new(made);
-        self.0.lock().keep(made.clone());
-        Ok(made)
+        let result = ResultSet { basis, query: query.clone(), slots, scores, categories, facets: facets.into() };
+        let result = Arc::new(result);
+        self.0.lock().insert(result.clone());
+        Ok(result)
     }
 }
 
 impl Entries {
-    fn keep(&mut self, made: Arc<ResultSet>) {
-        let query = made.query.clone();
-        self.slots += made.total();
-        match self.results.insert(query.clone(), made) {
-            Some(before) => self.slots -= before.total(),
+    /// Caches a result, and removes the oldest ones beyond the limits.
+    fn insert(&mut self, result: Arc<ResultSet>) {
+        let query = result.query.clone();
+        self.slots += result.total();
+        match self.results.insert(query.clone(), result) {
+            Some(replaced) => self.slots -= replaced.total(),
             None => self.order.push_back(query),
         }
         while self.results.len() > MAX_RESULTS || self.slots > MAX_SLOTS {
             let Some(oldest) = self.order.pop_front() else { break };
-            if let Some(gone) = self.results.remove(&oldest) {
-                self.slots -= gone.total();
+            if let Some(removed) = self.results.remove(&oldest) {
+                self.slots -= removed.total();
             }
         }
     }

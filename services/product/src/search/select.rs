@@ -1,4 +1,4 @@
-//! A list query in normal form, and the products that match it.
+//! A normalised list query, and the selection of the products that match it.
 
 use promox_contract::ids::ProductId;
 use promox_kernel::Amount;
@@ -9,10 +9,10 @@ use super::values::{index, number};
 use crate::api::{ListProducts, ProductStatus, Sort};
 use crate::rules::{slot, words};
 
-/// Maximum words of a search; further ones are ignored.
+/// Maximum words of a search. Further ones are ignored.
 const MAX_WORDS: usize = 8;
 
-/// A list query without its page: equal queries have equal results.
+/// A list query without its page. Equal queries have equal results.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Query {
     pub(super) words: Vec<String>,
@@ -26,101 +26,105 @@ pub(crate) struct Query {
 }
 
 impl Query {
-    /// The query of a request; `status` is what the caller may see.
-    pub(crate) fn new(asked: &ListProducts, status: Option<ProductStatus>) -> Self {
-        let mut words = asked.q.as_deref().map(words).unwrap_or_default();
+    /// The query of a request. `status` limits it to products that the caller may see; it is `None` for all.
+    pub(crate) fn new(op: &ListProducts, status: Option<ProductStatus>) -> Self {
+        let mut words = op.q.as_deref().map(words).unwrap_or_default();
         words.truncate(MAX_WORDS);
-        let natural = if words.is_empty() { Sort::Newest } else { Sort::Relevance };
+        let default_sort = if words.is_empty() { Sort::Newest } else { Sort::Relevance };
         let fold = |(name, value): (&String, &String)| (name.to_lowercase(), value.to_lowercase());
         Self {
-            category: asked.category.clone(),
-            min_price: asked.min_price,
-            max_price: asked.max_price,
-            in_stock: asked.in_stock,
-            attributes: asked.attr.iter().map(fold).collect(),
+            category: op.category.clone(),
+            min_price: op.min_price,
+            max_price: op.max_price,
+            in_stock: op.in_stock,
+            attributes: op.attr.iter().map(fold).collect(),
             status,
-            sort: asked.sort.filter(|sort| *sort != Sort::Relevance).unwrap_or(natural),
+            sort: op.sort.filter(|sort| *sort != Sort::Relevance).unwrap_or(default_sort),
             words,
         }
     }
 
-    /// All products on sale.
-    pub(crate) fn everything() -> Self {
+    /// The query for all products on sale.
+    pub(crate) fn all_active() -> Self {
         Self::new(&ListProducts::default(), Some(ProductStatus::Active))
     }
 
-    /// A prefix search for suggestions.
-    pub(crate) fn typed(text: &str) -> Self {
-        let asked = ListProducts { q: Some(text.to_owned()), ..ListProducts::default() };
-        Self::new(&asked, Some(ProductStatus::Active))
+    /// The query for suggestions that complete `text`.
+    pub(crate) fn for_suggestions(text: &str) -> Self {
+        let op = ListProducts { q: Some(text.to_owned()), ..ListProducts::default() };
+        Self::new(&op, Some(ProductStatus::Active))
     }
 
-    /// Whether it searches for words.
+    /// Whether the query searches for words, so that it needs the index.
     pub(crate) fn has_words(&self) -> bool {
         !self.words.is_empty()
     }
 
-    /// The matching products in order, with their scores when they are sorted by relevance, and their facets. `hits`
-    /// are scores and ids of word matches.
+    /// The matching products in order. `hits` are the scores and ids of the products that match the words, or `None`
+    /// for a query without words.
     pub(super) fn select(&self, projection: &Projection, hits: Option<Vec<(u32, u32)>>) -> Selection {
         let mut counts = Counts::new(projection);
         let Some(filter) = Filter::new(self, projection) else {
             return Selection { slots: Vec::new(), scores: Vec::new(), counts };
         };
-        let mut pass = |entry: &Entry| {
-            let passes = filter.passes(projection, entry);
-            if passes {
+        let mut select = |entry: &Entry| {
+            let matches = filter.matches(projection, entry);
+            if matches {
                 counts.add(entry);
             }
-            passes
+            matches
         };
         let (slots, scores) = match hits {
-            Some(hits) if self.sort == Sort::Relevance => by_score(projection, hits, pass),
+            Some(hits) if self.sort == Sort::Relevance => by_score(projection, hits, select),
             Some(hits) => {
-                let mut passed = vec![false; projection.entries().len()];
+                let mut selected = vec![false; projection.entries().len()];
                 for slot in hits.into_iter().filter_map(|(_, id)| projection.slot(ProductId(id.into()))) {
                     let entry = projection.get(slot);
-                    if let (Some(entry), Some(passed)) = (entry, passed.get_mut(index(slot))) {
-                        *passed = pass(entry);
+                    if let (Some(entry), Some(selected)) = (entry, selected.get_mut(index(slot))) {
+                        *selected = select(entry);
                     }
                 }
-                (in_order(projection, self.sort, &passed), Vec::new())
+                (in_order(projection, self.sort, &selected), Vec::new())
             }
             None => {
-                let passed: Vec<bool> = projection.entries().iter().map(pass).collect();
-                (in_order(projection, self.sort, &passed), Vec::new())
+                let selected: Vec<bool> = projection.entries().iter().map(select).collect();
+                (in_order(projection, self.sort, &selected), Vec::new())
             }
         };
         Selection { slots, scores, counts }
     }
 }
 
-/// The matches of a query.
+/// The products that match a query.
 pub(super) struct Selection {
+    /// Their slots, in the order of the query.
     pub(super) slots: Vec<u32>,
+    /// Their scores, if they are sorted by relevance, otherwise empty.
     pub(super) scores: Vec<u32>,
     pub(super) counts: Counts,
 }
 
-/// Highest score first, the older one among equals.
+/// The slots and scores of the hits that are selected: highest score first, then lowest id.
 fn by_score(
     projection: &Projection,
     hits: Vec<(u32, u32)>,
-    mut pass: impl FnMut(&Entry) -> bool,
+    mut select: impl FnMut(&Entry) -> bool,
 ) -> (Vec<u32>, Vec<u32>) {
     let entry = |id: u32| projection.slot(ProductId(id.into())).and_then(|slot| projection.get(slot));
-    let passed = hits.into_iter().filter(|(_, id)| entry(*id).is_some_and(&mut pass));
-    let mut keys: Vec<(u32, u32)> = passed.map(|(score, id)| (!score, id)).collect();
+    let selected = hits.into_iter().filter(|(_, id)| entry(*id).is_some_and(&mut select));
+    // The inverted score makes ascending order put the highest score first.
+    let mut keys: Vec<(u32, u32)> = selected.map(|(score, id)| (!score, id)).collect();
     keys.sort_unstable();
     let slot = |id: u32| projection.slot(ProductId(id.into()));
     keys.into_iter().filter_map(|(key, id)| Some((slot(id)?, !key))).unzip()
 }
 
-fn in_order(projection: &Projection, sort: Sort, passed: &[bool]) -> Vec<u32> {
-    projection.ordered(sort).filter(|slot| passed.get(index(*slot)).copied().unwrap_or(false)).collect()
+/// The selected slots in an order. `selected` has one element per slot.
+fn in_order(projection: &Projection, sort: Sort, selected: &[bool]) -> Vec<u32> {
+    projection.ordered(sort).filter(|slot| selected.get(index(*slot)).copied().unwrap_or(false)).collect()
 }
 
-/// The conditions of a query, resolved once.
+/// The conditions of a query, with names resolved to ids and numbers.
 struct Filter<'q> {
     query: &'q Query,
     category: Option<u32>,
@@ -128,22 +132,22 @@ struct Filter<'q> {
 }
 
 impl<'q> Filter<'q> {
-    /// `None` when nothing can match: an unknown category or value.
+    /// `None` if nothing can match, because the category or an attribute value is unknown.
     fn new(query: &'q Query, projection: &Projection) -> Option<Self> {
         let category = match &query.category {
-            Some(name) => Some(number(slot(projection.tree.named(name)?.id))),
+            Some(name) => Some(number(slot(projection.tree.find(name)?.id))),
             None => None,
         };
-        let values = query.attributes.iter().map(|(name, value)| projection.values.known(name, value));
+        let values = query.attributes.iter().map(|(name, value)| projection.values.find(name, value));
         Some(Self { query, category, values: values.collect::<Option<_>>()? })
     }
 
-    fn passes(&self, projection: &Projection, entry: &Entry) -> bool {
+    fn matches(&self, projection: &Projection, entry: &Entry) -> bool {
         let query = self.query;
         let (categories, values) = entry.tags();
         query.status.is_none_or(|status| entry.status == status)
-            && query.min_price.is_none_or(|least| entry.price >= least)
-            && query.max_price.is_none_or(|most| entry.price <= most)
+            && query.min_price.is_none_or(|min| entry.price >= min)
+            && query.max_price.is_none_or(|max| entry.price <= max)
             && self.category.is_none_or(|id| categories.contains(&id))
             && self.values.iter().all(|value| values.contains(value))
             && query.in_stock.is_none_or(|wanted| projection.in_stock(entry) == wanted)

@@ -1,4 +1,4 @@
-//! The tree of categories.
+//! The category tree.
 
 use promox_kernel::Kind;
 use serde_json::{Value, json};
@@ -10,13 +10,13 @@ use crate::{
 };
 
 async fn category(shop: &Shop, name: &str, parent: Option<i64>) -> i64 {
-    let made = shop.ask::<CreateCategory>(json!({"name": name, "parentId": parent})).await.unwrap();
-    made["id"].as_i64().unwrap()
+    let category = shop.ask::<CreateCategory>(json!({"name": name, "parentId": parent})).await.unwrap();
+    category["id"].as_i64().unwrap()
 }
 
 async fn product(shop: &Shop, sku: &str, categories: &[i64]) {
-    let asked = json!({"sku": sku, "name": format!("Product {sku}"), "price": 1, "categoryIds": categories});
-    shop.ask::<CreateProduct>(asked).await.unwrap();
+    let request = json!({"sku": sku, "name": format!("Product {sku}"), "price": 1, "categoryIds": categories});
+    shop.ask::<CreateProduct>(request).await.unwrap();
 }
 
 #[tokio::test]
@@ -43,7 +43,7 @@ async fn the_tree_counts_each_product_once() {
 }
 
 #[tokio::test]
-async fn no_category_hangs_under_itself() {
+async fn a_category_cannot_be_moved_below_itself() {
     let shop = Shop::open().await;
     let a = category(&shop, "A", None).await;
     let b = category(&shop, "B", Some(a)).await;
@@ -57,7 +57,7 @@ async fn no_category_hangs_under_itself() {
 }
 
 #[tokio::test]
-async fn a_category_goes_only_when_nothing_hangs_on_it_or_it_is_said_where_to() {
+async fn a_category_in_use_is_deleted_only_with_move_to() {
     let shop = Shop::open().await;
     let old = category(&shop, "Old", None).await;
     let below = category(&shop, "Below", Some(old)).await;
@@ -83,7 +83,7 @@ async fn a_category_goes_only_when_nothing_hangs_on_it_or_it_is_said_where_to() 
 }
 
 #[tokio::test]
-async fn counts_and_filters_follow_a_category_that_moves() {
+async fn counts_and_filters_follow_a_moved_category() {
     let shop = Shop::open().await;
     let home = category(&shop, "Home", None).await;
     let garden = category(&shop, "Garden", None).await;

@@ -1,9 +1,9 @@
-//! Commands, lists and transfer on the memory engine, each scenario closed by the auditor.
+//! Tests of commands, lists, import and export on the memory engine. Most end with a check of all invariants.
 
+mod catalog_prices;
 mod categories;
 mod lists;
 mod products;
-mod shelf;
 mod transfers;
 
 use std::collections::BTreeMap;
@@ -24,23 +24,25 @@ use serde_json::Value;
 
 use crate::{IndexPlace, Products};
 
-/// What the other services answer from.
+/// The state of the stubs that stand in for the other services.
 #[derive(Default)]
-struct Others {
+struct StubServices {
+    /// The available units of each variant.
     stock: Mutex<BTreeMap<VariantId, u32>>,
-    /// Percent that a price rule takes off, for anonymous visitors and for users; 0 for no rule.
+    /// The discount of a price rule in percent, for anonymous visitors and for users, or 0 for no rule.
     rule: Mutex<(i64, i64)>,
 }
 
-#[allow(clippy::unnecessary_wraps, reason = "an answer is a result, whether or not this one can fail")]
-impl Others {
-    fn shelf_prices(&self, cx: &Cx, op: GetCatalogPrices) -> Result<CatalogPrices, Error> {
+#[allow(clippy::unnecessary_wraps, reason = "the answers of operations are results")]
+impl StubServices {
+    fn catalog_prices(&self, cx: &Cx, op: GetCatalogPrices) -> Result<CatalogPrices, Error> {
         let (visitor, user) = *self.rule.lock();
         if visitor == 0 {
             return Ok(CatalogPrices::default());
         }
-        let off = if cx.principal.user().is_some() && !op.anonymous { user } else { visitor };
-        let price = |item: &SkuDescription| Amount(item.list_price.0 * Decimal::from(100 - off) / Decimal::ONE_HUNDRED);
+        let percent = if cx.principal.user().is_some() && !op.anonymous { user } else { visitor };
+        let price =
+            |item: &SkuDescription| Amount(item.list_price.0 * Decimal::from(100 - percent) / Decimal::ONE_HUNDRED);
         let prices = op.items.iter().map(|item| Currency::GBP.round(price(item).0)).collect();
         Ok(CatalogPrices { prices, epoch: visitor, personal: visitor != user, rules_state: visitor })
     }
@@ -51,10 +53,10 @@ impl Others {
     }
 }
 
-/// A shop with this service whole.
+/// The product service, with stubs for the other services.
 struct Shop {
     harness: Harness<Products>,
-    others: Arc<Others>,
+    stubs: Arc<StubServices>,
 }
 
 impl Deref for Shop {
@@ -70,42 +72,43 @@ fn service(databases: &Databases, place: &IndexPlace) -> Arc<Products> {
 }
 
 impl Shop {
+    /// Starts the service on an empty store.
     async fn open() -> Self {
-        let others = Arc::<Others>::default();
+        let stubs = Arc::<StubServices>::default();
         let harness = Setup::at("2027-01-15T08:00:00Z")
-            .answer_from(&others, Others::shelf_prices)
-            .answer_from(&others, Others::available)
+            .answer_from(&stubs, StubServices::catalog_prices)
+            .answer_from(&stubs, StubServices::available)
             .start(|databases| service(databases, &IndexPlace::Memory));
-        Self::recovered(harness, others).await
+        Self::recovered(harness, stubs).await
     }
 
-    /// Starts the service again over what is in the store.
+    /// Starts the service again on the data of this one.
     async fn reopen(&self, place: &IndexPlace) -> Self {
         let harness = self.restart(|databases| service(databases, place));
-        Self::recovered(harness, self.others.clone()).await
+        Self::recovered(harness, self.stubs.clone()).await
     }
 
-    async fn recovered(harness: Harness<Products>, others: Arc<Others>) -> Self {
+    async fn recovered(harness: Harness<Products>, stubs: Arc<StubServices>) -> Self {
         harness.service.recover(&harness.cx()).await.unwrap();
-        Self { harness, others }
+        Self { harness, stubs }
     }
 
-    /// Sends a request as a visitor.
+    /// Sends a request as an anonymous visitor.
     async fn visit<O: Op>(&self, json: Value) -> Result<Value, Error> {
         self.ask_as::<O>(self.anonymous(), json).await
     }
 
-    /// Lets stock come or go, as the inventory does.
+    /// Sets the stock of a SKU and emits the event, as the inventory service does.
     async fn stock(&self, sku: &str, units: u32) {
         let op = ResolveSkus { skus: vec![sku.parse().unwrap()] };
         let VariantRef { variant_id, product_id, sku } = self.call(op).await.unwrap().variants.remove(0).unwrap();
-        self.others.stock.lock().insert(variant_id, units);
+        self.stubs.stock.lock().insert(variant_id, units);
         let changed = StockChanged { variant_id, product_id, sku, available: i64::from(units) };
         self.emit(Database::Ecommerce, 1, changed).await;
     }
 
-    /// Lets the service's job run until it has nothing to do.
-    async fn settle(&self) {
+    /// Runs the service's jobs until they have nothing to do.
+    async fn run_jobs(&self) {
         for job in self.service.jobs() {
             self.advance(Duration::from_secs(2));
             while job.run(self.cx()).await.unwrap() {
@@ -115,7 +118,7 @@ impl Shop {
     }
 }
 
-/// The members of an error that tests compare.
+/// The pointers and codes of an error's faults.
 fn faults(error: &Error) -> Vec<(&str, &str)> {
     error.errors().iter().map(|fault| (fault.pointer.as_str(), fault.code.as_ref())).collect()
 }

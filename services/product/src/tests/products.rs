@@ -1,4 +1,4 @@
-//! Creating, showing, changing and archiving products, and the events of that.
+//! Creating, reading, changing and archiving products, and the events that they emit.
 
 use promox_contract::product::DescribeSkus;
 use promox_kernel::Kind;
@@ -12,15 +12,18 @@ use crate::{
 #[tokio::test]
 async fn a_product_is_found_by_id_sku_and_slug() {
     let shop = Shop::open().await;
-    let asked =
+    let request =
         json!({"sku": "MUG-1", "name": "Red Mug", "price": "4.5", "cost": "1.20", "attributes": {"color": "red"}});
-    let made = shop.ask::<CreateProduct>(asked).await.unwrap();
+    let created = shop.ask::<CreateProduct>(request).await.unwrap();
     assert_eq!(
-        (&made["price"], &made["listPrice"], &made["slug"]),
+        (&created["price"], &created["listPrice"], &created["slug"]),
         (&json!("4.50"), &json!("4.50"), &json!("red-mug"))
     );
-    assert_eq!((&made["available"], &made["version"], &made["currency"]), (&json!(0), &json!(1), &json!("GBP")));
-    let id = made["id"].clone();
+    assert_eq!(
+        (&created["available"], &created["version"], &created["currency"]),
+        (&json!(0), &json!(1), &json!("GBP"))
+    );
+    let id = created["id"].clone();
     shop.stock("mug-1", 7).await;
     let by_id = shop.visit::<GetProduct>(json!({"id": id})).await.unwrap();
     assert_eq!(
@@ -37,7 +40,7 @@ async fn a_product_is_found_by_id_sku_and_slug() {
 }
 
 #[tokio::test]
-async fn faults_are_pointed_at_and_nothing_is_written() {
+async fn every_fault_is_reported_and_nothing_is_written() {
     let shop = Shop::open().await;
     let cases = [
         (json!({"name": "x", "price": "1"}), vec![("/sku", "MISSING")]),
@@ -60,56 +63,60 @@ async fn faults_are_pointed_at_and_nothing_is_written() {
             vec![("/variants/0/price", "MISSING"), ("/variants/1/sku", "DUPLICATE")],
         ),
     ];
-    for (asked, expected) in cases {
-        let error = shop.ask::<CreateProduct>(asked.clone()).await.unwrap_err();
-        assert_eq!(error.kind(), Kind::Schema, "{asked}");
-        assert_eq!(faults(&error), expected, "{asked}");
+    for (request, expected) in cases {
+        let error = shop.ask::<CreateProduct>(request.clone()).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Schema, "{request}");
+        assert_eq!(faults(&error), expected, "{request}");
     }
     assert_eq!(shop.events_of("PRODUCT_CREATED").await.len(), 0);
 }
 
 #[tokio::test]
-async fn skus_are_one_whatever_their_case_and_slugs_get_suffixes() {
+async fn skus_ignore_case_and_duplicate_slugs_get_suffixes() {
     let shop = Shop::open().await;
-    let make = |sku: &str, slug: Option<&str>| json!({"sku": sku, "name": "Mug", "price": 1, "slug": slug});
-    shop.ask::<CreateProduct>(make("a", None)).await.unwrap();
-    let error = shop.ask::<CreateProduct>(make("A", None)).await.unwrap_err();
+    let new_product = |sku: &str, slug: Option<&str>| json!({"sku": sku, "name": "Mug", "price": 1, "slug": slug});
+    shop.ask::<CreateProduct>(new_product("a", None)).await.unwrap();
+    let error = shop.ask::<CreateProduct>(new_product("A", None)).await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (Kind::Conflict, "SKU_TAKEN"));
-    assert_eq!(shop.ask::<CreateProduct>(make("b", None)).await.unwrap()["slug"], "mug-2");
-    let error = shop.ask::<CreateProduct>(make("c", Some("mug"))).await.unwrap_err();
+    assert_eq!(shop.ask::<CreateProduct>(new_product("b", None)).await.unwrap()["slug"], "mug-2");
+    let error = shop.ask::<CreateProduct>(new_product("c", Some("mug"))).await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (Kind::Conflict, "SLUG_TAKEN"));
     let several = json!({"sku": "d", "name": "Shirt", "variants": [{"sku": "B", "price": 1}]});
     assert_eq!(shop.ask::<CreateProduct>(several).await.unwrap_err().code(), "SKU_TAKEN");
     for number in 0..12 {
-        shop.ask::<CreateProduct>(make(&format!("m{number}"), None)).await.unwrap();
+        shop.ask::<CreateProduct>(new_product(&format!("m{number}"), None)).await.unwrap();
     }
     assert_eq!(shop.visit::<GetProductBySku>(json!({"sku": "m11"})).await.unwrap()["slug"], "mug-m11");
     shop.verify();
 }
 
 #[tokio::test]
-async fn a_patch_changes_what_it_names_and_raises_the_version_once() {
+async fn a_patch_changes_only_its_members_and_increments_the_version_once() {
     let shop = Shop::open().await;
-    let asked =
+    let request =
         json!({"sku": "a", "name": "Mug", "price": 1, "attributes": {"color": "red", "size": "S"}, "weightGrams": 9});
-    let id = shop.ask::<CreateProduct>(asked).await.unwrap()["id"].clone();
+    let id = shop.ask::<CreateProduct>(request).await.unwrap()["id"].clone();
     let patch = json!({"id": id, "price": "2", "attributes": {"color": null, "wood": "oak"}, "weightGrams": null});
     let after = shop.ask::<UpdateProduct>(patch.clone()).await.unwrap();
     assert_eq!((&after["price"], &after["version"]), (&json!("2.00"), &json!(2)));
     assert_eq!(after["attributes"], json!({"size": "S", "wood": "oak"}));
     assert!(after["weightGrams"].is_null() && after["slug"] == "mug");
-    assert_eq!(shop.ask::<UpdateProduct>(patch).await.unwrap()["version"], 2, "the same again changes nothing");
+    assert_eq!(shop.ask::<UpdateProduct>(patch).await.unwrap()["version"], 2, "repeating it changes nothing");
     assert_eq!(shop.events_of("PRODUCT_UPDATED").await.len(), 1);
-    assert_eq!(shop.visit::<GetProduct>(json!({"id": id})).await.unwrap()["price"], "2.00", "what is kept is checked");
-    let mut old = shop.cx();
-    old.if_match = Some(1.into());
-    let error = shop.ask_as::<UpdateProduct>(old, json!({"id": id, "name": "X"})).await.unwrap_err();
+    assert_eq!(
+        shop.visit::<GetProduct>(json!({"id": id})).await.unwrap()["price"],
+        "2.00",
+        "the cached page is checked"
+    );
+    let mut stale = shop.cx();
+    stale.if_match = Some(1.into());
+    let error = shop.ask_as::<UpdateProduct>(stale, json!({"id": id, "name": "X"})).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Precondition);
     shop.verify();
 }
 
 #[tokio::test]
-async fn an_archived_product_is_gone_for_visitors_and_comes_back_by_its_status() {
+async fn an_archived_product_is_hidden_from_visitors_until_its_status_is_active_again() {
     let shop = Shop::open().await;
     let id = shop.ask::<CreateProduct>(json!({"sku": "a", "name": "Mug", "price": 1})).await.unwrap()["id"].clone();
     shop.visit::<GetProduct>(json!({"id": id})).await.unwrap();
@@ -127,15 +134,15 @@ async fn an_archived_product_is_gone_for_visitors_and_comes_back_by_its_status()
 }
 
 #[tokio::test]
-async fn variants_are_replaced_as_a_whole_and_keep_the_skus_of_those_that_go() {
+async fn variants_are_replaced_as_a_whole_and_the_skus_of_removed_ones_stay_assigned() {
     let shop = Shop::open().await;
-    let asked = json!({"sku": "shirt", "name": "Shirt", "price": 20, "variants": [
+    let request = json!({"sku": "shirt", "name": "Shirt", "price": 20, "variants": [
         {"sku": "shirt-s", "name": "S", "options": {"size": "S"}},
         {"sku": "shirt-l", "name": "L", "options": {"size": "L"}, "price": "18.00"},
     ]});
-    let made = shop.ask::<CreateProduct>(asked).await.unwrap();
-    assert_eq!((&made["price"], &made["variants"][0]["price"]), (&json!("18.00"), &json!("20.00")));
-    let id = made["id"].clone();
+    let created = shop.ask::<CreateProduct>(request).await.unwrap();
+    assert_eq!((&created["price"], &created["variants"][0]["price"]), (&json!("18.00"), &json!("20.00")));
+    let id = created["id"].clone();
     let error = shop.ask::<UpdateProduct>(json!({"id": id, "price": 1})).await.unwrap_err();
     assert_eq!(faults(&error), [("/price", "INVALID_VALUE")]);
     let list = json!([{"sku": "shirt-l", "price": 17}, {"sku": "shirt-xl", "price": 19}]);
@@ -143,8 +150,11 @@ async fn variants_are_replaced_as_a_whole_and_keep_the_skus_of_those_that_go() {
     let other = json!({"sku": "SHIRT-S", "name": "Other", "price": 1});
     assert_eq!(shop.ask::<CreateProduct>(other).await.unwrap_err().code(), "SKU_TAKEN");
     let list = json!([{"sku": "shirt-l", "price": 17}, {"sku": "shirt-s", "price": 20}]);
-    let back = shop.ask::<UpdateProduct>(json!({"id": id, "variants": list})).await.unwrap();
-    assert_eq!(back["variants"][1]["id"], made["variants"][0]["id"], "a variant that comes back is itself");
+    let restored = shop.ask::<UpdateProduct>(json!({"id": id, "variants": list})).await.unwrap();
+    assert_eq!(
+        restored["variants"][1]["id"], created["variants"][0]["id"],
+        "a variant that is added again keeps its id"
+    );
     let list = json!([{"sku": "shirt-l", "price": 17}, {"sku": "shirt-xl", "price": 19}]);
     shop.ask::<UpdateProduct>(json!({"id": id, "variants": list})).await.unwrap();
     assert_eq!(shop.visit::<GetProductBySku>(json!({"sku": "shirt-XL"})).await.unwrap()["id"], id);
@@ -153,17 +163,21 @@ async fn variants_are_replaced_as_a_whole_and_keep_the_skus_of_those_that_go() {
 }
 
 #[tokio::test]
-async fn others_learn_what_skus_are_and_cost() {
+async fn other_services_get_the_data_and_costs_of_skus() {
     let shop = Shop::open().await;
     let top = shop.ask::<CreateCategory>(json!({"name": "Clothes"})).await.unwrap()["id"].clone();
     let low = shop.ask::<CreateCategory>(json!({"name": "Shirts", "parentId": top})).await.unwrap()["id"].clone();
-    let asked = json!({"sku": "shirt", "name": "Shirt", "categoryIds": [low], "attributes": {"cloth": "wool"},
+    let request = json!({"sku": "shirt", "name": "Shirt", "categoryIds": [low], "attributes": {"cloth": "wool"},
         "floorPrice": 5, "variants": [{"sku": "S-1", "name": "Small", "options": {"size": "S"}, "price": 20, "cost": 9}]});
-    shop.ask::<CreateProduct>(asked).await.unwrap();
+    shop.ask::<CreateProduct>(request).await.unwrap();
     shop.ask::<CreateProduct>(json!({"sku": "draft", "name": "Draft", "price": 1, "status": "DRAFT"})).await.unwrap();
     let skus = ["s-1", "draft", "shirt", "nothing"].map(|sku| sku.parse().unwrap()).to_vec();
     let found = shop.anonymous().call(DescribeSkus { skus }).await.unwrap().items;
-    assert_eq!(found.len(), 1, "drafts, unknown skus and products with other variants are left out");
+    assert_eq!(
+        found.len(),
+        1,
+        "drafts, unknown SKUs and a product's own SKU that none of its variants has are left out"
+    );
     let shirt = &found[0];
     assert_eq!((shirt.sku.as_str(), shirt.name.as_str(), shirt.price), ("S-1", "Shirt, Small", shirt.list_price));
     assert_eq!(shirt.category_ids.iter().map(|id| id.0).collect::<Vec<_>>(), [1, 2]);

@@ -1,6 +1,6 @@
-//! The columns of a catalog in CSV, for both directions.
+//! The columns of a catalog in CSV, for import and export.
 
-/// Every fixed column, in the order of an export.
+/// The fixed columns, in the order of an export.
 pub(super) const COLUMNS: &[&str] = &[
     "sku",
     "productSku",
@@ -20,9 +20,9 @@ pub(super) const COLUMNS: &[&str] = &[
     "discountable",
     "floorPrice",
 ];
-/// A column of an attribute: `attr.color`.
-pub(super) const ATTRIBUTE: &str = "attr.";
-/// A column of a variant's option: `option.size`.
-pub(super) const OPTION: &str = "option.";
+/// The prefix of an attribute's column: `attr.color`.
+pub(super) const ATTRIBUTE_PREFIX: &str = "attr.";
+/// The prefix of a variant option's column: `option.size`.
+pub(super) const OPTION_PREFIX: &str = "option.";
 /// Separates the elements of a list.
-pub(super) const SEPARATOR: char = '|';
+pub(super) const LIST_SEPARATOR: char = '|';

@@ -1,4 +1,4 @@
-//! The export: a consistent snapshot of the whole catalog, written as it is read.
+//! The export: a consistent snapshot of the whole catalog, streamed while it is read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,15 +8,15 @@ use promox_kernel::{Amount, BodyReader, BodySender, Cx, Download, Error, Sku, Wa
 use promox_storage::{Db, Reader, StoreError, Tx};
 use serde::Serialize;
 
-use super::columns::{ATTRIBUTE, COLUMNS, OPTION, SEPARATOR};
+use super::columns::{ATTRIBUTE_PREFIX, COLUMNS, LIST_SEPARATOR, OPTION_PREFIX};
 use crate::api::{ExportFormat, Image, ProductStatus, VariantInput};
 use crate::records::{Product, Variant};
-use crate::rules::{Tree, written};
+use crate::rules::{Tree, variant_inputs};
 
-/// Bytes sent at a time.
+/// The number of bytes that are collected before they are sent.
 const CHUNK: usize = 64 << 10;
 
-/// The format requested by name, or else by `Accept`.
+/// The requested format: the named one, or the one that the `Accept` header prefers.
 pub(crate) fn format(cx: &Cx, named: Option<ExportFormat>) -> Result<ExportFormat, Error> {
     let formats = named.map_or_else(|| vec![ExportFormat::Csv, ExportFormat::Ndjson], |named| vec![named]);
     let media_types: Vec<&str> = formats.iter().map(|format| media_type(*format)).collect();
@@ -31,18 +31,18 @@ fn media_type(format: ExportFormat) -> &'static str {
     }
 }
 
-/// Starts an export on a blocking thread.
+/// Starts an export on a blocking thread and returns the stream of its rows.
 pub(crate) fn export(db: &Db, format: ExportFormat) -> Result<Download, Error> {
     let state = db.long_read()?;
     let (sender, reader) = BodyReader::pair();
     let database = db.database();
     tokio::task::spawn_blocking(move || {
-        let written = {
+        let result = {
             let state: &dyn Reader = &*state;
             let tx = Tx::unbounded(state, database);
             write(&tx, format, &sender)
         };
-        if let Err(error) = written {
+        if let Err(error) = result {
             sender.send_blocking(Err(error));
         }
     });
@@ -53,10 +53,11 @@ pub(crate) fn export(db: &Db, format: ExportFormat) -> Result<Download, Error> {
     Ok(Download { file_name: Some(name.to_owned()), ..Download::stream(media_type(format), reader) })
 }
 
+/// Writes all products. Fails at the end if damaged rows were left out.
 fn write(tx: &Tx<'_>, format: ExportFormat, sender: &BodySender) -> Result<(), Error> {
     let mut out = Vec::with_capacity(CHUNK);
     let table = match format {
-        ExportFormat::Csv => Some(Table::new(tx)?),
+        ExportFormat::Csv => Some(CsvTable::new(tx)?),
         ExportFormat::Ndjson => None,
     };
     if let Some(table) = &table {
@@ -83,7 +84,7 @@ fn put_record(out: &mut Vec<u8>, record: Vec<String>) -> Result<(), Error> {
     csv::Writer::from_writer(out).write_record(record).map_err(Error::internal)
 }
 
-/// A product as a line of an import.
+/// A product as a line of JSON, in the form that the import accepts.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Line<'a> {
@@ -116,21 +117,21 @@ fn put_line(out: &mut Vec<u8>, product: &Product) -> Result<(), Error> {
         weight_grams: product.weight_grams,
         discountable: product.discountable,
         floor_price: product.floor_price,
-        variants: written(product),
+        variants: variant_inputs(product),
     };
     serde_json::to_writer(&mut *out, &line).map_err(Error::internal)?;
     out.push(b'\n');
     Ok(())
 }
 
-/// The columns that this catalog needs: all names of attributes and options, and the categories.
-struct Table {
+/// The data that CSV rows depend on: the names of all attributes and options, which are columns, and the categories.
+struct CsvTable {
     attributes: Vec<String>,
     options: Vec<String>,
     tree: Tree,
 }
 
-impl Table {
+impl CsvTable {
     fn new(tx: &Tx<'_>) -> Result<Self, StoreError> {
         let (mut attributes, mut options) = (BTreeSet::new(), BTreeSet::new());
         for product in tx.scan::<Product>().rows() {
@@ -143,19 +144,19 @@ impl Table {
     }
 
     fn header(&self) -> Vec<String> {
-        let attributes = self.attributes.iter().map(|name| format!("{ATTRIBUTE}{name}"));
-        let options = self.options.iter().map(|name| format!("{OPTION}{name}"));
+        let attributes = self.attributes.iter().map(|name| format!("{ATTRIBUTE_PREFIX}{name}"));
+        let options = self.options.iter().map(|name| format!("{OPTION_PREFIX}{name}"));
         COLUMNS.iter().map(|name| (*name).to_owned()).chain(attributes).chain(options).collect()
     }
 
     fn row(&self, product: &Product, variant: &Variant) -> Vec<String> {
-        let plain = product.is_simple() && variant.name.is_empty() && variant.options.is_empty();
+        let is_simple = product.is_simple() && variant.name.is_empty() && variant.options.is_empty();
         let amount = |amount: Option<Amount>| amount.map_or_else(String::new, |amount| amount.to_string());
         let slugs = product.category_ids.iter().filter_map(|id| self.tree.get(*id)).map(|row| row.slug.as_str());
         let images = product.images.iter().map(|image| image.url.as_str());
-        let fixed = [
+        let fixed_cells = [
             variant.sku.to_string(),
-            if plain { String::new() } else { product.sku.to_string() },
+            if is_simple { String::new() } else { product.sku.to_string() },
             product.name.clone(),
             product.slug.clone(),
             product.description.clone(),
@@ -165,8 +166,8 @@ impl Table {
             amount(variant.cost),
             variant.barcode.clone().unwrap_or_default(),
             variant.name.clone(),
-            joined(slugs),
-            joined(images),
+            join(slugs),
+            join(images),
             product.tax_class.clone(),
             product.weight_grams.map_or_else(String::new, |grams| grams.to_string()),
             product.discountable.to_string(),
@@ -174,10 +175,11 @@ impl Table {
         ];
         let attributes = self.attributes.iter().map(|name| product.attributes.get(name).cloned().unwrap_or_default());
         let options = self.options.iter().map(|name| variant.options.get(name).cloned().unwrap_or_default());
-        fixed.into_iter().chain(attributes).chain(options).collect()
+        fixed_cells.into_iter().chain(attributes).chain(options).collect()
     }
 }
 
-fn joined<'a>(parts: impl Iterator<Item = &'a str>) -> String {
-    parts.collect::<Vec<_>>().join(&SEPARATOR.to_string())
+/// Joins the elements of a list in a cell.
+fn join<'a>(parts: impl Iterator<Item = &'a str>) -> String {
+    parts.collect::<Vec<_>>().join(&LIST_SEPARATOR.to_string())
 }

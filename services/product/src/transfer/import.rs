@@ -1,4 +1,5 @@
-//! The import: rows in chunks of one transaction each; a faulty row is reported and does not affect others.
+//! The import: rows are committed in chunks of one transaction each. A faulty row is reported and does not affect
+//! others.
 
 use promox_contract::codes;
 use promox_contract::import::{ImportReport, RowError, is_row_fault};
@@ -14,20 +15,21 @@ use crate::{Products, api};
 
 /// Rows per transaction.
 const CHUNK: usize = 200;
-/// Chunks read ahead.
-const AHEAD: usize = 2;
+/// Maximum parsed chunks that wait to be committed.
+const MAX_CHUNKS_AHEAD: usize = 2;
 
-/// Imports a stream of rows.
+/// Imports the rows of a request's body.
 pub(crate) async fn import(products: &Products, cx: &Cx, body: Body) -> Result<ImportReport, Error> {
     let context = products.context(cx).await?;
-    write_amounts(cx, context.currency, import_stream(products, cx, &context, body), any_taken).await
+    write_amounts(cx, context.currency, import_stream(products, cx, &context, body), may_have_products).await
 }
 
-/// Whether there are products after an import; an interrupted one may have left some.
-fn any_taken(done: &Result<ImportReport, Error>) -> bool {
-    done.as_ref().map_or(true, |report| report.created + report.updated + report.skipped > 0)
+/// Whether there may be products after an import: a failed one may have committed some chunks.
+fn may_have_products(result: &Result<ImportReport, Error>) -> bool {
+    result.as_ref().map_or(true, |report| report.created + report.updated + report.skipped > 0)
 }
 
+/// Parses the rows on a blocking thread and commits them chunk by chunk.
 async fn import_stream(
     products: &Products,
     cx: &Cx,
@@ -38,31 +40,31 @@ async fn import_stream(
         return Err(Error::new(Kind::Malformed, codes::BODY_MISSING, "Send the rows as the body."));
     };
     let tree = products.db.read(|tx| products.trees.at(tx, &epochs(tx)?)).await?;
-    let (sender, mut chunks) = mpsc::channel::<Vec<Parsed>>(AHEAD);
+    let (sender, mut chunks) = mpsc::channel::<Vec<Parsed>>(MAX_CHUNKS_AHEAD);
     let is_csv = body.media_type == "text/csv";
     let reading = tokio::task::spawn_blocking(move || {
         let mut chunk = Vec::with_capacity(CHUNK);
-        let give = |parsed: Parsed| {
+        let send = |parsed: Parsed| {
             chunk.push(parsed);
             chunk.len() < CHUNK || sender.blocking_send(std::mem::take(&mut chunk)).is_ok()
         };
         if is_csv {
-            parse::csv(reader, &tree, give);
+            parse::csv(reader, &tree, send);
         } else {
-            parse::lines(reader, give);
+            parse::lines(reader, send);
         }
         let _ = sender.blocking_send(chunk);
     });
     let mut report = ImportReport::default();
     while let Some(chunk) = chunks.recv().await {
-        take(products, cx, context, chunk, &mut report).await?;
+        import_chunk(products, cx, context, chunk, &mut report).await?;
     }
     reading.await.map_err(Error::internal)?;
     report.errors.sort_by_key(|error| error.row);
     Ok(report)
 }
 
-/// Imports rows from memory.
+/// Imports rows that are already in memory.
 pub(crate) async fn import_rows(
     products: &Products,
     cx: &Cx,
@@ -73,15 +75,15 @@ pub(crate) async fn import_rows(
         let mut report = ImportReport::default();
         let mut rows = (1_u64..).zip(rows).map(|(row, change)| Ok(ImportRow { row, change, variant: None })).peekable();
         while rows.peek().is_some() {
-            take(products, cx, &context, rows.by_ref().take(CHUNK).collect(), &mut report).await?;
+            import_chunk(products, cx, &context, rows.by_ref().take(CHUNK).collect(), &mut report).await?;
         }
         Ok(report)
     };
-    write_amounts(cx, context.currency, work, any_taken).await
+    write_amounts(cx, context.currency, work, may_have_products).await
 }
 
-/// Commits a chunk; one that the store refuses as a whole is retried row by row.
-async fn take(
+/// Commits a chunk and adds its outcome to the report. A chunk that is refused as a whole is retried row by row.
+async fn import_chunk(
     products: &Products,
     cx: &Cx,
     context: &CommandContext,
@@ -96,13 +98,13 @@ async fn take(
         }
     }
     let Err(error) = commit(products, cx, context, rows.clone(), report).await else { return Ok(()) };
-    if error.will_pass() {
+    if error.is_transient() {
         return Err(error);
     }
     for row in rows {
         let number = row.row;
         if let Err(error) = commit(products, cx, context, vec![row], report).await {
-            if error.will_pass() {
+            if error.is_transient() {
                 return Err(error);
             }
             report.refuse(RowError::new(number, error.code(), error.message()));
@@ -111,6 +113,7 @@ async fn take(
     Ok(())
 }
 
+/// Commits rows in one transaction and adds their outcomes to the report.
 async fn commit(
     products: &Products,
     cx: &Cx,
@@ -134,6 +137,6 @@ async fn commit(
         }
         Ok(outcomes)
     };
-    products.db.write_in(cx, Lane::Bulk, work).await?.into_iter().for_each(|row| report.count(row));
+    products.db.write_in(cx, Lane::Bulk, work).await?.into_iter().for_each(|outcome| report.count(outcome));
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Import and export of whole catalogs: CSV with one row per variant, or JSON with one product per line. The import
-//! accepts every export.
+//! Import and export of whole catalogs, as CSV with one row per variant or as JSON with one product per line. An export
+//! can be imported.
 
 mod columns;
 mod export;
