@@ -1,8 +1,8 @@
-//! A cache of users' live logins and permissions.
+//! A cache of users' live sessions and permissions.
 //!
-//! Two numbers in the tables tell whether a cached entry is current: one is incremented when a user's logins or roles
-//! change, one when any role does. They are read on every request, so a logout, a block or an edited role takes effect
-//! at once, whoever made the change and on whichever node.
+//! Two versions in the tables tell whether a cached entry is current: one is incremented when the sessions or roles of
+//! the user change, the other when any role changes. They are read on every request, so a logout, a block or an edited
+//! role takes effect at once on every node.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,47 +13,48 @@ use promox_kernel::{Bounded, Error, Timestamp, UserId};
 use crate::reject;
 use crate::tokens::Verified;
 
-/// Users in the cache.
-const REMEMBERED: usize = 8_192;
+/// Maximum users in the cache.
+const MAX_CACHED: usize = 8_192;
 
-/// What a user may do, as of two versions.
+/// The sessions and permissions of a user, as of two access versions.
 #[derive(Debug)]
 pub(crate) struct Account {
-    /// The user's own version.
+    /// The user's own access version.
     pub(crate) own: i64,
-    /// The version of all roles.
+    /// The access version of all roles.
     pub(crate) roles: i64,
-    /// Whether erasure was requested; the login that requested it stays live until it is done.
-    pub(crate) leaving: bool,
+    /// Whether the erasure of the account was requested. The session that requested it stays live until it is done.
+    pub(crate) erasing: bool,
     pub(crate) session_version: i64,
-    /// Live logins with their expiry.
+    /// The live sessions, with the time at which each expires.
     pub(crate) sessions: BTreeMap<i64, Timestamp>,
     pub(crate) permissions: Arc<BTreeSet<String>>,
 }
 
 impl Account {
-    /// Whether the token's login is still live.
-    pub(crate) fn admits(&self, token: &Verified, now: Timestamp, leaving: bool) -> Result<(), Error> {
-        let live = self.sessions.get(&token.session).is_some_and(|until| now < *until && (leaving || !self.leaving));
+    /// Refuses a token whose session is not live. `allow_erasing` accepts a session of an account that is being erased.
+    pub(crate) fn check_session(&self, token: &Verified, now: Timestamp, allow_erasing: bool) -> Result<(), Error> {
+        let live =
+            self.sessions.get(&token.session).is_some_and(|until| now < *until && (allow_erasing || !self.erasing));
         if live && token.version == self.session_version { Ok(()) } else { Err(reject::ended_session()) }
     }
 }
 
-/// The cached users.
-pub(crate) struct Accounts(Mutex<Bounded<UserId, Arc<Account>>>);
+/// The cache of users.
+pub(crate) struct AccountCache(Mutex<Bounded<UserId, Arc<Account>>>);
 
-impl Accounts {
+impl AccountCache {
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(Bounded::new(REMEMBERED)))
+        Self(Mutex::new(Bounded::new(MAX_CACHED)))
     }
 
-    /// The cached entry, current or not.
-    pub(crate) fn recall(&self, user: UserId) -> Option<Arc<Account>> {
+    /// The cached entry of a user, which may be outdated.
+    pub(crate) fn get(&self, user: UserId) -> Option<Arc<Account>> {
         self.0.lock().get(&user)
     }
 
-    /// Caches an entry.
-    pub(crate) fn keep(&self, user: UserId, account: Arc<Account>) {
+    /// Caches the entry of a user.
+    pub(crate) fn insert(&self, user: UserId, account: Arc<Account>) {
         self.0.lock().put(user, account);
     }
 }

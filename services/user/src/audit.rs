@@ -1,4 +1,4 @@
-//! This service's part of `promox verify`: recomputes its invariants from the rows.
+//! The user service's part of `promox verify`: recomputes its invariants from the rows.
 
 use promox_kernel::UserId;
 use promox_storage::{Report, StoreError, Tx};
@@ -12,18 +12,18 @@ use crate::rules::{chain, terms};
 
 const CHAIN: &str = "audit: the hash chain verifies";
 const ERASED: &str = "erasure: no personal data is left";
-const ORPHANS: &str = "references: no orphan";
-const SESSIONS: &str = "tokens: at most one active refresh token per login, none for an ended one";
+const ORPHANS: &str = "references: every role, permission and token belongs to an existing row";
+const SESSIONS: &str = "sessions: a live one has one refresh token, an ended one has none";
 const ADDRESSES: &str = "addresses: one default per address book";
-const TERMS: &str = "search: the index has exactly the words of each user";
+const TERMS: &str = "search: the index has exactly the terms of each user";
 
-/// Checks every row of this service, and states what other services must agree with.
+/// Checks every row of this service.
 pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
     users(tx, report)?;
     references(tx, report)?;
     sessions(tx, report)?;
     addresses(tx, report)?;
-    audit_trail(tx, report)
+    audit_log_chain(tx, report)
 }
 
 fn is_user(tx: &Tx<'_>, id: UserId) -> Result<bool, StoreError> {
@@ -35,7 +35,7 @@ fn users(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
     for user in tx.scan::<User>().rows() {
         let user = user?;
         let erased = user.status == UserStatus::Erased;
-        let person = user.email.is_some()
+        let has_personal_data = user.email.is_some()
             || user.password_hash.is_some()
             || user.mailbox.is_some()
             || user.name.is_some()
@@ -43,45 +43,48 @@ fn users(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
             || user.birth_date.is_some()
             || user.referral_code.is_some()
             || !user.attributes.0.is_empty();
-        report.check(ERASED, !(erased && person), || format!("user {}", user.id));
-        let asked = tx.get::<Erasure>(&user.id)?.is_some();
+        report.check(ERASED, !(erased && has_personal_data), || format!("user {}", user.id));
+        let is_requested = tx.get::<Erasure>(&user.id)?.is_some();
         report.check(
-            "erasure: a requested erasure is pending or done",
-            asked == (user.status == UserStatus::Erasing),
+            "erasure: exactly the accounts with a requested erasure are ERASING",
+            is_requested == (user.status == UserStatus::Erasing),
             || format!("user {} is {}", user.id, user.status),
         );
-        report
-            .check("an erased account has an address", erased || user.email.is_some(), || format!("user {}", user.id));
+        report.check("users: an account that is not erased has an address", erased || user.email.is_some(), || {
+            format!("user {}", user.id)
+        });
         for term in terms::terms(&user) {
             expected_terms += 1;
-            let there = tx.get::<UserTerm>(&(term, user.id))?.is_some();
-            report.check(TERMS, there, || format!("user {} is not found by one of their words", user.id));
+            let is_indexed = tx.get::<UserTerm>(&(term, user.id))?.is_some();
+            report.check(TERMS, is_indexed, || format!("a term of user {} is not indexed", user.id));
         }
     }
-    let mut found = 0_usize;
+    let mut indexed_terms = 0_usize;
     for term in tx.scan::<UserTerm>().rows() {
         term?;
-        found += 1;
+        indexed_terms += 1;
     }
-    report.check(TERMS, found == expected_terms, || format!("{found} words are indexed, {expected_terms} expected"));
+    report.check(TERMS, indexed_terms == expected_terms, || {
+        format!("{indexed_terms} terms are indexed, {expected_terms} expected")
+    });
     Ok(())
 }
 
 fn references(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
     for row in tx.scan::<UserRole>().rows() {
         let row = row?;
-        let good = is_user(tx, row.user)? && tx.get::<Role>(&row.role)?.is_some();
-        report.check(ORPHANS, good, || format!("role {} of user {}", row.role, row.user));
+        let exists = is_user(tx, row.user)? && tx.get::<Role>(&row.role)?.is_some();
+        report.check(ORPHANS, exists, || format!("role {} of user {}", row.role, row.user));
     }
     for row in tx.scan::<RolePermission>().rows() {
         let row = row?;
-        let good = tx.get::<Role>(&row.role)?.is_some();
-        report.check(ORPHANS, good, || format!("permission {} of role {}", row.permission, row.role));
+        let exists = tx.get::<Role>(&row.role)?.is_some();
+        report.check(ORPHANS, exists, || format!("permission {} of role {}", row.permission, row.role));
     }
     for row in tx.scan::<OneTimeToken>().rows() {
         let row = row?;
-        let good = row.user.map_or(Ok(true), |user| is_user(tx, user))?;
-        report.check(ORPHANS, good, || format!("a token {} of user {:?}", row.purpose, row.user));
+        let exists = row.user.map_or(Ok(true), |user| is_user(tx, user))?;
+        report.check(ORPHANS, exists, || format!("a token {} of user {:?}", row.purpose, row.user));
     }
     Ok(())
 }
@@ -93,18 +96,19 @@ fn sessions(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
         report.check(SESSIONS, ended == row.token_hash.is_none() && ended == row.end_reason.is_some(), || {
             format!("session {}", row.id)
         });
-        let good = match tx.get::<User>(&row.user)? {
+        let is_allowed = match tx.get::<User>(&row.user)? {
             Some(user) => ended || matches!(user.status, UserStatus::Active | UserStatus::Erasing),
             None => false,
         };
-        report.check("tokens: no active login of a user who may not log in", good, || format!("session {}", row.id));
+        report
+            .check("sessions: only a user who may log in has live ones", is_allowed, || format!("session {}", row.id));
     }
     Ok(())
 }
 
 fn addresses(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
     let mut book: Option<(UserId, usize)> = None;
-    let mut close = |book: Option<(UserId, usize)>| {
+    let mut check_defaults = |book: Option<(UserId, usize)>| {
         if let Some((user, defaults)) = book {
             report.check(ADDRESSES, defaults == 1, || format!("user {user} has {defaults} default addresses"));
         }
@@ -115,22 +119,22 @@ fn addresses(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
         book = match book {
             Some((user, before)) if user == row.user => Some((user, before + defaults)),
             other => {
-                close(other);
+                check_defaults(other);
                 Some((row.user, defaults))
             }
         };
     }
-    close(book);
+    check_defaults(book);
     Ok(())
 }
 
-fn audit_trail(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+fn audit_log_chain(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
     let (mut entries, mut previous) = (0, chain::ROOT.to_vec());
     for entry in tx.scan::<AuditEntry>().rows() {
         let entry = entry?;
         entries += 1;
-        let follows = entry.id == entries && entry.previous_hash == previous;
-        report.check(CHAIN, follows, || format!("entry {} does not follow entry {}", entry.id, entries - 1));
+        let is_linked = entry.id == entries && entry.previous_hash == previous;
+        report.check(CHAIN, is_linked, || format!("entry {} does not follow entry {}", entry.id, entries - 1));
         report.check(CHAIN, entry.hash == chain::hash(&entry), || format!("entry {} was changed", entry.id));
         previous = entry.hash;
     }

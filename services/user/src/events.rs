@@ -1,4 +1,4 @@
-//! The consumers of the audit log: one per database, because each has its own outbox.
+//! The consumers that fill the audit log: one per database, because each database has its own outbox.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use promox_storage::{Consumer, Database, Event, Tx};
 
 use crate::commands::audit_log;
 
-/// Appends AUDITED events of one database to the chain.
+/// Appends the AUDITED events of one database to the audit log: the consumer's name and the database.
 struct AuditLog(&'static str, Database);
 
 impl Consumer for AuditLog {
@@ -29,7 +29,7 @@ impl Consumer for AuditLog {
     }
 }
 
-/// The consumers that append audited changes of both databases to the log.
+/// The consumers for both databases.
 pub(crate) fn consumers() -> Vec<Arc<dyn Consumer>> {
     vec![
         Arc::new(AuditLog("user.audit", Database::Ecommerce)),

@@ -1,4 +1,4 @@
-//! Scheduled work: requested messages, erasures, pruning, signing keys.
+//! Scheduled jobs: requested messages, erasures, pruning, rotation of signing keys.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::records::{MessageRequest, Purpose, User};
 use crate::rules::secrets;
 use crate::{Users, queries};
 
-/// Messages per batch.
+/// Maximum messages or erasures per batch.
 const BATCH: usize = 50;
 
-/// Sends messages, carries out erasures, prunes expired rows and rotates keys.
+/// The jobs that send messages, run erasures, prune expired rows and rotate signing keys.
 pub(crate) fn jobs(users: &Arc<Users>) -> Vec<Job> {
     let (sender, eraser, pruner, rotator) = (users.clone(), users.clone(), users.clone(), users.clone());
     vec![
@@ -27,11 +27,11 @@ pub(crate) fn jobs(users: &Arc<Users>) -> Vec<Job> {
         }),
         Job::new("user.erase", Duration::from_secs(1), move |cx| {
             let users = eraser.clone();
-            async move { users.erase_due(&cx).await }
+            async move { users.run_due_erasures(&cx).await }
         }),
         Job::new("user.prune", Duration::from_mins(10), move |cx| {
             let users = pruner.clone();
-            async move { users.db.write_in(&cx, Lane::Bulk, |tx| Ok(prune::expired(tx)?)).await }
+            async move { users.db.write_in(&cx, Lane::Bulk, |tx| Ok(prune::remove_expired(tx)?)).await }
         }),
         Job::new("user.rotate_keys", Duration::from_hours(1), move |cx| {
             let users = rotator.clone();
@@ -41,17 +41,19 @@ pub(crate) fn jobs(users: &Arc<Users>) -> Vec<Job> {
 }
 
 impl Users {
-    /// Checks whether erasures still wait for orders, and carries out those that do not.
-    async fn erase_due(&self, cx: &Cx) -> Result<bool, Error> {
+    /// Checks the erasures that are due and runs those that no longer wait for orders. Returns whether there may be
+    /// more.
+    async fn run_due_erasures(&self, cx: &Cx) -> Result<bool, Error> {
         let due = self.db.read(|tx| erasures::due(tx, cx.now, BATCH)).await?;
         let more = due.len() == BATCH;
         for erasure in due {
-            self.carry_out(cx, erasure.user).await?;
+            self.run_erasure(cx, erasure.user).await?;
         }
         Ok(more)
     }
 
-    /// Sends due messages; failed ones are retried later with another token.
+    /// Sends the messages that are due. A failed one is retried later with another token. Returns whether there may be
+    /// more.
     async fn send_messages(&self, cx: &Cx) -> Result<bool, Error> {
         let now = cx.now;
         let due = self.db.read(|tx| messages::due(tx, now, BATCH)).await?;
@@ -64,28 +66,31 @@ impl Users {
         Ok(more)
     }
 
+    /// Sends one message with a new token. The request is dropped if no account may receive it.
     async fn send_message(&self, cx: &Cx, request: &MessageRequest) -> Result<(), Error> {
         let email: Email = request.address.parse().map_err(Error::internal)?;
         let user = self.db.read(|tx| queries::user_by_email(tx, &email)).await?;
-        let wanted = |user: &User| {
-            let verifies = request.purpose == Purpose::EmailVerification;
-            user.status == UserStatus::Active && !(verifies && user.email_verified_at.is_some())
+        let may_receive = |user: &User| {
+            let is_verification = request.purpose == Purpose::EmailVerification;
+            user.status == UserStatus::Active && !(is_verification && user.email_verified_at.is_some())
         };
-        let (asked, token) = (request.clone(), cx.node.entropy.token());
-        let Some(user) = user.filter(wanted) else {
-            return self.db.write(cx, move |tx| Ok(messages::settle(tx, &asked)?)).await;
+        let (pending, token) = (request.clone(), cx.node.entropy.token());
+        let Some(user) = user.filter(may_receive) else {
+            return self.db.write(cx, move |tx| Ok(messages::remove_request(tx, &pending)?)).await;
         };
         let (id, hash) = (user.id, secrets::hash(&token));
-        let begun = self.db.write(cx, move |tx| Ok::<_, Error>(messages::begin(tx, &asked, id, &hash)?)).await?;
-        if begun {
+        let started =
+            self.db.write(cx, move |tx| Ok::<_, Error>(messages::start_attempt(tx, &pending, id, &hash)?)).await?;
+        if started {
             let email = user.email.clone().unwrap_or(email);
             cx.call(self.message(cx, request, &user, email, &token)).await?;
             let sent = request.clone();
-            self.db.write(cx, move |tx| Ok::<_, Error>(messages::settle(tx, &sent)?)).await?;
+            self.db.write(cx, move |tx| Ok::<_, Error>(messages::remove_request(tx, &sent)?)).await?;
         }
         Ok(())
     }
 
+    /// The message for a request, with its token and a link that contains it.
     fn message(&self, cx: &Cx, request: &MessageRequest, user: &User, email: Email, token: &str) -> SendMessage {
         let (template, page) = match request.purpose {
             Purpose::PasswordReset => ("password_reset", "reset-password"),
@@ -103,7 +108,7 @@ impl Users {
         put("link", json!(format!("{base}/{page}?token={token}")));
         put("expiresAt", json!(expires_at));
         SendMessage {
-            // Each attempt has a token of its own, so each is a separate message.
+            // Each attempt has its own token, so each is a separate message.
             reference: format!("{template}:{}:{}:{}", user.id, cx.now.0, request.attempts),
             template: template.to_owned(),
             email,

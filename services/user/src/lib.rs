@@ -1,9 +1,15 @@
 //! User service: accounts, tokens, roles, audit.
 //!
-//! It owns accounts, logins and permissions, and keeps the audit log of all services. Invariants: one account per
-//! address; at most one live refresh token per login; reusing one later than 30 s ends its login; there is always an
-//! active administrator; no password, token or private key is stored in clear; the audit log is a hash chain.
-//! Deliberately absent: sending messages (the notification service does), carts and orders of users.
+//! Owns accounts, sessions and permissions, and keeps the audit log of all services. Invariants:
+//!
+//! - There is at most one account per e-mail address.
+//! - A session has at most one live refresh token. Using a token again more than 30 s after its first use ends the
+//!   session.
+//! - There is always an active administrator, once the first one was created.
+//! - No password or token is stored in plain text, and the private half of a signing key only while it may sign.
+//! - The audit log is a hash chain.
+//!
+//! Not part of this service: sending messages, which the notification service does, and the carts and orders of users.
 
 mod access;
 pub mod api;
@@ -36,7 +42,7 @@ use tokio::sync::OnceCell;
 
 pub use start::EnsuredAdmin;
 
-use access::Accounts;
+use access::AccountCache;
 use api::{
     ChangePassword, CreateAddress, CreateRole, DeleteAddress, DeleteRole, EraseMe, ExportMe, ForgotPassword, GetJwks,
     GetMe, GetRole, GetUser, ListAddresses, ListAudit, ListPermissions, ListRoles, ListUsers, Login, Logout, LogoutAll,
@@ -50,20 +56,20 @@ use tokens::Tokens;
 /// Configuration of this service.
 #[derive(Clone, Debug)]
 pub struct UserSettings {
-    /// The issuer that access tokens name.
+    /// The issuer of access tokens (`iss`).
     pub issuer: String,
-    /// The audience of access tokens.
+    /// The audience of access tokens (`aud`).
     pub audience: String,
-    /// How long an access token lives.
+    /// The lifetime of an access token, in minutes.
     pub access_minutes: u64,
-    /// How long a refresh token lives.
+    /// The lifetime of a refresh token, in days.
     pub refresh_days: u64,
-    /// Whether guessing is throttled and locked out.
+    /// Whether attempts at passwords and tokens are throttled.
     pub limits_enabled: bool,
-    /// Where clients reach the shop; links in messages begin with it.
+    /// The URL at which clients reach the shop. Links in messages begin with it.
     pub public_url: String,
-    /// Passwords hashed at once, 19 MiB each.
-    pub hashing_turns: usize,
+    /// Maximum passwords hashed at the same time. Each takes 19 MiB of memory.
+    pub max_concurrent_hashes: usize,
 }
 
 impl Default for UserSettings {
@@ -75,7 +81,7 @@ impl Default for UserSettings {
             refresh_days: 30,
             limits_enabled: true,
             public_url: "http://localhost:8080".to_owned(),
-            hashing_turns: 2,
+            max_concurrent_hashes: 2,
         }
     }
 }
@@ -86,10 +92,10 @@ pub struct Users {
     settings: UserSettings,
     passwords: Passwords,
     tokens: Tokens,
-    accounts: Accounts,
+    accounts: AccountCache,
     guesses: GuessThrottle,
-    /// All permissions, once they have been queried.
-    every_permission: OnceCell<Arc<BTreeSet<String>>>,
+    /// All permissions, cached by the first query.
+    all_permissions: OnceCell<Arc<BTreeSet<String>>>,
 }
 
 impl fmt::Debug for Users {
@@ -99,27 +105,27 @@ impl fmt::Debug for Users {
 }
 
 impl Users {
-    /// The service on its database.
+    /// Creates the service on its database.
     pub fn new(db: Db, cache: Cache, settings: UserSettings) -> Arc<Self> {
         let lifetime = Duration::from_secs(settings.access_minutes.saturating_mul(60));
         Arc::new(Self {
             db,
-            passwords: Passwords::new(settings.hashing_turns),
+            passwords: Passwords::new(settings.max_concurrent_hashes),
             tokens: Tokens::new(&settings.issuer, &settings.audience, lifetime),
-            accounts: Accounts::new(),
+            accounts: AccountCache::new(),
             guesses: GuessThrottle::new(&cache, settings.limits_enabled),
-            every_permission: OnceCell::new(),
+            all_permissions: OnceCell::new(),
             settings,
         })
     }
 
-    /// All permissions.
-    async fn every_permission(&self, cx: &Cx) -> Result<Arc<BTreeSet<String>>, Error> {
-        let ask = || async { Ok(Arc::new(permissions::every(cx.call(GetNodePermissions {}).await?.names))) };
-        self.every_permission.get_or_try_init(ask).await.cloned()
+    /// All permissions that roles can have.
+    async fn all_permissions(&self, cx: &Cx) -> Result<Arc<BTreeSet<String>>, Error> {
+        let query = || async { Ok(Arc::new(permissions::all(cx.call(GetNodePermissions {}).await?.names))) };
+        self.all_permissions.get_or_try_init(query).await.cloned()
     }
 
-    /// How long a refresh token lives.
+    /// The lifetime of a refresh token.
     fn refresh_lifetime(&self) -> Duration {
         Duration::from_secs(self.settings.refresh_days.saturating_mul(24 * 3600))
     }

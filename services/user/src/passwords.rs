@@ -1,4 +1,4 @@
-//! Password hashing: argon2id off the request threads, limited by the node's cores and memory.
+//! Password hashing with argon2id on blocking threads, limited by the node's cores and memory.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,24 +9,25 @@ use promox_contract::codes;
 use promox_kernel::{Entropy, Error};
 use tokio::sync::Semaphore;
 
-/// 19 MiB, two passes, one lane: OWASP's choice for argon2id.
+/// OWASP's recommended parameters for argon2id: 19 MiB of memory, two passes, one lane.
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
-/// A request that waits longer for a permit is refused.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// A hash of no password, so that an unknown address takes as long as a known one.
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$dGhlcmUgaXMgbm9ib2R5$Vd0fVOBjLNQX4M8B1yuH7R9SEg3Vq5yI7Ty2rKX5mLo";
+/// The maximum wait for a permit, after which the request is refused.
+const MAX_WAIT: Duration = Duration::from_secs(2);
+/// The hash that is verified for an unknown address, so that it takes as long as for a known one. The result is ignored.
+const PLACEHOLDER_HASH: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$dGhlcmUgaXMgbm9ib2R5$Vd0fVOBjLNQX4M8B1yuH7R9SEg3Vq5yI7Ty2rKX5mLo";
 
 /// Limits concurrent hashing.
 pub(crate) struct Passwords {
-    turns: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 impl Passwords {
-    /// At most this many at once.
-    pub(crate) fn new(turns: usize) -> Self {
-        Self { turns: Arc::new(Semaphore::new(turns.max(1))) }
+    /// Allows at most `permits` hashes at the same time.
+    pub(crate) fn new(permits: usize) -> Self {
+        Self { permits: Arc::new(Semaphore::new(permits.max(1))) }
     }
 
     /// The hash of a password, with a random salt.
@@ -39,28 +40,28 @@ impl Passwords {
         hashed.await?
     }
 
-    /// Whether the password matches `hash`; without a hash it does not, and takes as long.
+    /// Whether the password matches `hash`. Without a hash it does not, but the check takes as long.
     pub(crate) async fn matches(&self, password: String, hash: Option<String>) -> Result<bool, Error> {
         let matched = self.run(move || {
-            let known = hash.is_some();
-            let hash = hash.as_deref().unwrap_or(NOBODY);
-            let right = argon2()?.verify_password(password.as_bytes(), hash).is_ok();
-            Ok(right && known)
+            let has_hash = hash.is_some();
+            let hash = hash.as_deref().unwrap_or(PLACEHOLDER_HASH);
+            let matches = argon2()?.verify_password(password.as_bytes(), hash).is_ok();
+            Ok(matches && has_hash)
         });
         matched.await?
     }
 
-    /// Runs with a permit, which is kept until the work is done even if the caller has gone.
+    /// Runs `work` with a permit, which is held until the work is done even if the caller is cancelled.
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
-        let busy = || Error::unavailable(codes::BUSY, "Too many logins are in progress; try again.", 1);
-        let turn = tokio::time::timeout(PATIENCE, self.turns.clone().acquire_owned()).await;
-        let turn = turn.map_err(|_| busy())?.map_err(|_| busy())?;
-        let done = tokio::task::spawn_blocking(move || {
-            let done = work();
-            drop(turn);
-            done
+        let busy = || Error::unavailable(codes::BUSY, "Too many logins are in progress: try again.", 1);
+        let permit = tokio::time::timeout(MAX_WAIT, self.permits.clone().acquire_owned()).await;
+        let permit = permit.map_err(|_| busy())?.map_err(|_| busy())?;
+        let result = tokio::task::spawn_blocking(move || {
+            let result = work();
+            drop(permit);
+            result
         });
-        done.await.map_err(Error::internal)
+        result.await.map_err(Error::internal)
     }
 }
 
@@ -74,7 +75,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn hashes_say_their_parameters_and_match_only_their_password() {
+    async fn hashes_contain_their_parameters_and_match_only_their_password() {
         let passwords = Passwords::new(1);
         let hash = passwords.hash(&Entropy::seeded(1), "open sesame".to_owned()).await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
@@ -84,8 +85,8 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_of_nobody_is_one_that_costs_as_much() {
-        let parsed = argon2::PasswordHash::new(NOBODY).unwrap();
+    fn the_placeholder_hash_has_the_same_parameters() {
+        let parsed = argon2::PasswordHash::new(PLACEHOLDER_HASH).unwrap();
         assert_eq!(parsed.params.to_string(), "m=19456,t=2,p=1");
         assert!(parsed.hash.is_some() && parsed.salt.is_some());
     }

@@ -1,4 +1,4 @@
-//! Reads: users, roles, addresses, the audit log, and permissions.
+//! Reads: users, sessions, roles and permissions, addresses, the audit log.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,33 +22,34 @@ use crate::rules::{chain, permissions, terms};
 pub(crate) const MAX_ROLES: usize = 20;
 /// Maximum permissions of a role.
 pub(crate) const MAX_PERMISSIONS: usize = 500;
-/// Maximum live logins of a user.
+/// Maximum live sessions of a user.
 pub(crate) const MAX_SESSIONS: usize = 100;
-/// The access version of all roles.
+/// The id of the access version that covers all roles.
 pub(crate) const ALL_ROLES: i64 = 0;
-/// Accounts of one mailbox, by plus tag, that are examined.
-const MAX_OF_A_MAILBOX: usize = 1_000;
-/// Accounts that one page of a search examines.
+/// Maximum accounts of one mailbox, which differ in plus tags, that are examined.
+const MAX_PER_MAILBOX: usize = 1_000;
+/// Maximum accounts that one page of a search examines.
 const MAX_EXAMINED: usize = 6_000;
 
-/// The user with this id.
+/// The user with this id, or 404.
 pub(crate) fn user(tx: &Tx<'_>, id: UserId) -> Result<User, Error> {
     tx.get::<User>(&id)?.ok_or_else(|| Error::not_found("user"))
 }
 
-/// The user with this address.
+/// The user with this e-mail address.
 pub(crate) fn user_by_email(tx: &Tx<'_>, email: &Email) -> Result<Option<User>, StoreError> {
     tx.get_by::<UserByEmail>(Some(email.clone()))
 }
 
-/// The accounts of some addresses, without duplicates.
+/// The accounts with these e-mail addresses, without duplicates. With `ignore_plus_tags`, addresses that differ only in
+/// a plus tag match too.
 pub(crate) fn accounts_of(tx: &Tx<'_>, emails: &[Email], ignore_plus_tags: bool) -> Result<Vec<UserId>, StoreError> {
     let mut ids = Vec::new();
     for email in emails {
-        for user in tx.scan_by::<UserByMailbox>().prefix(Some(email.mailbox())).rows().take(MAX_OF_A_MAILBOX) {
+        for user in tx.scan_by::<UserByMailbox>().prefix(Some(email.mailbox())).rows().take(MAX_PER_MAILBOX) {
             let user = user?;
-            let same = user.email.as_ref().is_some_and(|known| ignore_plus_tags || known.normal() == email.normal());
-            if same && !ids.contains(&user.id) {
+            let matches = user.email.as_ref().is_some_and(|known| ignore_plus_tags || known.normal() == email.normal());
+            if matches && !ids.contains(&user.id) {
                 ids.push(user.id);
             }
         }
@@ -61,28 +62,28 @@ pub(crate) fn roles_of(tx: &Tx<'_>, user: UserId) -> Result<Vec<String>, StoreEr
     Ok(tx.scan::<UserRole>().prefix(user).collect(MAX_ROLES)?.into_iter().map(|held| held.role).collect())
 }
 
-/// The permissions of a role; ADMIN has `every` permission.
+/// The permissions of a role. ADMIN has `all_permissions`.
 pub(crate) fn permissions_of_role(
     tx: &Tx<'_>,
     role: &str,
-    every: &BTreeSet<String>,
+    all_permissions: &BTreeSet<String>,
 ) -> Result<BTreeSet<String>, StoreError> {
     if role == permissions::ADMIN {
-        return Ok(every.clone());
+        return Ok(all_permissions.clone());
     }
     let rows = tx.scan::<RolePermission>().prefix(role).collect(MAX_PERMISSIONS)?;
     Ok(rows.into_iter().map(|row| row.permission).collect())
 }
 
-/// The permissions of several roles together.
+/// The permissions of several roles together. ADMIN has `all_permissions`.
 pub(crate) fn permissions_of_roles(
     tx: &Tx<'_>,
     roles: &[String],
-    every: &BTreeSet<String>,
+    all_permissions: &BTreeSet<String>,
 ) -> Result<BTreeSet<String>, StoreError> {
     let mut allowed = BTreeSet::new();
     for role in roles {
-        allowed.append(&mut permissions_of_role(tx, role, every)?);
+        allowed.append(&mut permissions_of_role(tx, role, all_permissions)?);
     }
     Ok(allowed)
 }
@@ -99,41 +100,42 @@ pub(crate) fn has_admin(tx: &Tx<'_>, except: Option<UserId>) -> Result<bool, Sto
     Ok(false)
 }
 
-/// The access version of `id`.
+/// The access version of a user's id, or of [`ALL_ROLES`].
 pub(crate) fn access_version(tx: &Tx<'_>, id: i64) -> Result<i64, StoreError> {
     Ok(tx.get::<AccessVersion>(&id)?.map_or(0, |row| row.version))
 }
 
-/// What a user may do: from the cache if it is current, else from the rows.
+/// The sessions and permissions of a user: `cached` if it is current, otherwise from the rows.
 pub(crate) fn account(
     tx: &Tx<'_>,
     id: UserId,
-    remembered: Option<Arc<Account>>,
-    every: &BTreeSet<String>,
+    cached: Option<Arc<Account>>,
+    all_permissions: &BTreeSet<String>,
 ) -> Result<Arc<Account>, StoreError> {
     let (own, roles) = (access_version(tx, id.0)?, access_version(tx, ALL_ROLES)?);
-    if let Some(account) = remembered.filter(|account| account.own == own && account.roles == roles) {
+    if let Some(account) = cached.filter(|account| account.own == own && account.roles == roles) {
         return Ok(account);
     }
     let user = tx.get::<User>(&id)?.filter(|user| matches!(user.status, UserStatus::Active | UserStatus::Erasing));
     let Some(user) = user else {
-        let (leaving, sessions, permissions) = (false, BTreeMap::new(), Arc::default());
-        return Ok(Arc::new(Account { own, roles, leaving, session_version: 0, sessions, permissions }));
+        let (erasing, sessions, permissions) = (false, BTreeMap::new(), Arc::default());
+        return Ok(Arc::new(Account { own, roles, erasing, session_version: 0, sessions, permissions }));
     };
-    let leaving = user.status == UserStatus::Erasing;
+    let erasing = user.status == UserStatus::Erasing;
     let live = live_sessions(tx, id)?;
     let sessions = live.into_iter().map(|session| (session.id, session.expires_at)).collect();
-    let permissions = if leaving { BTreeSet::new() } else { permissions_of_roles(tx, &roles_of(tx, id)?, every)? };
+    let permissions =
+        if erasing { BTreeSet::new() } else { permissions_of_roles(tx, &roles_of(tx, id)?, all_permissions)? };
     let (session_version, permissions) = (user.session_version, Arc::new(permissions));
-    Ok(Arc::new(Account { own, roles, leaving, session_version, sessions, permissions }))
+    Ok(Arc::new(Account { own, roles, erasing, session_version, sessions, permissions }))
 }
 
-/// The logins of a user that have not been ended.
+/// The sessions of a user that have not been ended.
 pub(crate) fn live_sessions(tx: &Tx<'_>, user: UserId) -> Result<Vec<Session>, StoreError> {
     tx.scan_by::<SessionByUser>().prefix((user, None::<Timestamp>)).collect(MAX_SESSIONS * 2)
 }
 
-/// All stored logins of a user.
+/// The stored sessions of a user, live and ended, at most 1,000.
 pub(crate) fn sessions(tx: &Tx<'_>, user: UserId) -> Result<Vec<SessionView>, StoreError> {
     let rows = tx.scan_by::<SessionByUser>().prefix(user).collect(1_000)?;
     let view = |row: Session| SessionView {
@@ -146,7 +148,7 @@ pub(crate) fn sessions(tx: &Tx<'_>, user: UserId) -> Result<Vec<SessionView>, St
     Ok(rows.into_iter().map(view).collect())
 }
 
-/// The status of an erasure that is not done.
+/// The view of an erasure that is not done.
 pub(crate) fn erasure_view(erasure: &Erasure) -> ErasureView {
     ErasureView {
         status: UserStatus::Erasing,
@@ -156,7 +158,7 @@ pub(crate) fn erasure_view(erasure: &Erasure) -> ErasureView {
     }
 }
 
-/// A user as others see it.
+/// The view of a user, without permissions.
 pub(crate) fn user_view(tx: &Tx<'_>, user: User) -> Result<UserView, StoreError> {
     let roles = roles_of(tx, user.id)?;
     let erasure = if user.status == UserStatus::Erasing { tx.get::<Erasure>(&user.id)? } else { None };
@@ -183,7 +185,7 @@ pub(crate) fn user_view(tx: &Tx<'_>, user: User) -> Result<UserView, StoreError>
 pub(crate) fn users(tx: &Tx<'_>, op: ListUsers) -> Result<Page<UserView>, Error> {
     let words = op.q.as_deref().map(terms::words).unwrap_or_default();
     let examined = Cell::new(0_usize);
-    let wanted = |user: &User| {
+    let matches_filters = |user: &User| {
         examined.set(examined.get() + 1);
         let has_role = |role: &String| matches!(tx.get::<UserRole>(&(user.id, role.clone())), Ok(Some(_)));
         op.status.is_none_or(|status| user.status == status) && op.role.as_ref().is_none_or(has_role)
@@ -193,42 +195,44 @@ pub(crate) fn users(tx: &Tx<'_>, op: ListUsers) -> Result<Page<UserView>, Error>
     let page = if let Some(word) = words.iter().max_by_key(|word| word.len()) {
         let found = |row: &UserTerm| {
             by_id(row.user).is_some_and(|user| {
-                wanted(&user)
-                    && terms::found_by(&user, &words)
+                matches_filters(&user)
+                    && terms::matches_all(&user, &words)
                     && terms::first_match(&user, word).as_ref() == Some(&row.term)
             })
         };
         tx.scan::<UserTerm>().text_prefix(word).page_of(limit, cursor, found).map(|page| page.map(|row| row.user))
     } else if let Some(role) = op.role.as_deref().filter(|role| *role != permissions::CUSTOMER) {
-        let found = |row: &UserRole| by_id(row.user).is_some_and(|user| wanted(&user));
+        let found = |row: &UserRole| by_id(row.user).is_some_and(|user| matches_filters(&user));
         let scan = tx.scan_by::<UserRoleByRole>().prefix(role);
         scan.page_of(limit, cursor, found).map(|page| page.map(|row| row.user))
     } else if let Some(status) = op.status {
-        ids(tx.scan_by::<UserByStatus>().prefix(status), limit, cursor, wanted)
+        page_of_ids(tx.scan_by::<UserByStatus>().prefix(status), limit, cursor, matches_filters)
     } else {
-        ids(tx.scan::<User>(), limit, cursor, wanted)
+        page_of_ids(tx.scan::<User>(), limit, cursor, matches_filters)
     };
-    let page = page.map_err(|error| if examined.get() > MAX_EXAMINED { too_wide() } else { error })?;
+    let page = page.map_err(|error| if examined.get() > MAX_EXAMINED { search_too_wide() } else { error })?;
     page.try_map(|id| Ok::<_, Error>(user_view(tx, user(tx, id)?)?))
 }
 
-fn ids(
+/// A page of the ids of users that match.
+fn page_of_ids(
     scan: Scan<'_, '_, User>,
     limit: Limit,
     cursor: Option<Cursor>,
-    wanted: impl Fn(&User) -> bool,
+    matches: impl Fn(&User) -> bool,
 ) -> Result<Page<UserId>, Error> {
-    Ok(scan.page_of(limit, cursor, wanted)?.map(|user| user.id))
+    Ok(scan.page_of(limit, cursor, matches)?.map(|user| user.id))
 }
 
-fn too_wide() -> Error {
+/// 422: the search would examine too many accounts.
+fn search_too_wide() -> Error {
     Error::field("?q", "this page would examine too many accounts: search for more letters or use fewer filters")
 }
 
-/// A role as others see it.
-pub(crate) fn role_view(tx: &Tx<'_>, role: Role, every: &BTreeSet<String>) -> Result<RoleView, StoreError> {
+/// The view of a role.
+pub(crate) fn role_view(tx: &Tx<'_>, role: Role, all_permissions: &BTreeSet<String>) -> Result<RoleView, StoreError> {
     Ok(RoleView {
-        permissions: permissions_of_role(tx, &role.name, every)?.into_iter().collect(),
+        permissions: permissions_of_role(tx, &role.name, all_permissions)?.into_iter().collect(),
         built_in: permissions::is_built_in(&role.name),
         name: role.name,
         description: role.description,
@@ -238,7 +242,7 @@ pub(crate) fn role_view(tx: &Tx<'_>, role: Role, every: &BTreeSet<String>) -> Re
     })
 }
 
-/// The role with this name.
+/// The role with this name, or 404.
 pub(crate) fn role(tx: &Tx<'_>, name: &str) -> Result<Role, Error> {
     tx.get::<Role>(&name.to_owned())?.ok_or_else(|| Error::not_found("role"))
 }
@@ -248,12 +252,12 @@ pub(crate) fn roles(
     tx: &Tx<'_>,
     limit: Limit,
     cursor: Option<Cursor>,
-    every: &BTreeSet<String>,
+    all_permissions: &BTreeSet<String>,
 ) -> Result<Page<RoleView>, Error> {
-    tx.scan::<Role>().page(limit, cursor)?.try_map(|role| role_view(tx, role, every))
+    tx.scan::<Role>().page(limit, cursor)?.try_map(|role| role_view(tx, role, all_permissions))
 }
 
-/// An address as its owner sees it.
+/// The view of an address, for its owner.
 pub(crate) fn address_view(row: Address) -> AddressView {
     AddressView {
         id: row.id,
@@ -274,10 +278,11 @@ pub(crate) fn address_view(row: Address) -> AddressView {
     }
 }
 
-/// A page of the audit trail, newest first. Every filter has an index, so a page costs what it shows.
+/// A page of the audit log, newest first. Every combination of filters has an index, so only the entries of the page
+/// are read.
 pub(crate) fn audit(tx: &Tx<'_>, op: &ListAudit) -> Result<Page<AuditEntryView>, Error> {
     if op.from.zip(op.to).is_some_and(|(from, to)| from > to) {
-        return Err(Error::field("?to", "must not be before its start"));
+        return Err(Error::field("?to", "must not be before `from`"));
     }
     let scan = match (op.actor.as_deref(), op.action.as_deref()) {
         (None, None) => tx.scan_by::<AuditByTime>(),
@@ -290,7 +295,7 @@ pub(crate) fn audit(tx: &Tx<'_>, op: &ListAudit) -> Result<Page<AuditEntryView>,
     Ok(scan.backward().page(op.limit, op.cursor.clone())?.map(audit_view))
 }
 
-/// An entry of the audit trail as others see it.
+/// The view of an entry of the audit log.
 pub(crate) fn audit_view(entry: AuditEntry) -> AuditEntryView {
     let value = |text: &str| serde_json::from_str(text).unwrap_or_default();
     AuditEntryView {

@@ -1,9 +1,9 @@
 //! The tables of the user service.
 //!
-//! A session is one login and one family of refresh tokens: the row holds the hash of its only live token. A refresh
-//! token also carries the family's secret; if the family is found by it but the live token is another one, a used token
-//! was presented. Each token is derived from the one before it with the session's key, so that one used a moment ago
-//! leads to the live token, and can be exchanged for its successor again without storing either.
+//! A session begins with a login and has one family of refresh tokens. Its row stores the hash of the only live token.
+//! All tokens of a family carry its secret: if a token leads to a family whose live token is another one, it was used
+//! before. Each token is derived from the previous one with the session's key. A token that was used a moment ago
+//! therefore leads to the live token, and can be exchanged for its successor again without either being stored.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use promox_storage::record;
 use crate::api::UserStatus;
 
 text_enum! {
-    /// The purpose of a token that is sent by message.
+    /// The purpose of a one-time token.
     Purpose {
         PasswordReset = "PASSWORD_RESET",
         EmailVerification = "EMAIL_VERIFICATION",
@@ -31,15 +31,16 @@ text_enum! {
         Blocked = "BLOCKED",
         Erased = "ERASED",
         TokenReused = "TOKEN_REUSED",
+        /// The user had the maximum number of sessions, and this was the least recently used.
         Crowded = "CROWDED",
     }
 }
 
 record! {
-    /// An account. An erased one keeps only its id and its times.
+    /// An account. An erased one keeps only its id and timestamps.
     pub(crate) struct User in Ecommerce.users = 300, key(id: UserId) {
         email: Option<Email>,
-        /// The mailbox of the address, without a plus tag.
+        /// The e-mail address without its plus tag.
         mailbox: Option<String>,
         password_hash: Option<String>,
         name: Option<String>,
@@ -48,9 +49,9 @@ record! {
         attributes: Json<BTreeMap<String, String>>,
         status: UserStatus,
         email_verified_at: Option<Timestamp>,
-        /// The referral code that this user shares.
+        /// The referral code that the user shares.
         referral_code: Option<String>,
-        /// Incremented when all sessions end at once; access tokens carry it.
+        /// Incremented when all sessions end at once. Access tokens carry it.
         session_version: i64,
         created_at: Timestamp,
         updated_at: Timestamp,
@@ -72,7 +73,7 @@ record! {
 }
 
 record! {
-    /// A search term of a user: the address, words of the name, digits of the phone number.
+    /// A search term of a user: the e-mail address, a word of the name, or the digits of the phone number.
     pub(crate) struct UserTerm in Ecommerce.user_terms = 306, key(term: String, user: UserId) {}
 }
 
@@ -94,22 +95,22 @@ record! {
 }
 
 record! {
-    /// A login, and its family of refresh tokens.
+    /// A session, with its family of refresh tokens.
     pub(crate) struct Session in Ecommerce.sessions = 309, key(id: i64) {
         user: UserId,
-        /// SHA-256 of the secret that all tokens of the family carry.
+        /// The SHA-256 of the secret that all tokens of the family carry.
         family_hash: Vec<u8>,
-        /// SHA-256 of the live refresh token's own secret; none once the session has ended.
+        /// The SHA-256 of the live refresh token's own secret, or null once the session has ended.
         token_hash: Option<Vec<u8>>,
         created_at: Timestamp,
         refreshed_at: Timestamp,
         expires_at: Timestamp,
         ended_at: Option<Timestamp>,
         end_reason: Option<EndReason>,
-        /// The key that derives each token from the one before it; none before the first exchange and once the session
-        /// has ended.
+        /// The key that derives each token from the previous one, or null before the first exchange and once the
+        /// session has ended.
         successor_key: Option<Vec<u8>>,
-        /// When the last tokens were exchanged, oldest first, as far as they can be exchanged again.
+        /// When the recently used tokens were exchanged, oldest first. Older ones cannot be exchanged again.
         exchanged: Option<Json<Vec<Timestamp>>>,
     }
     unique SessionByFamily = 310 (family_hash);
@@ -118,10 +119,10 @@ record! {
 }
 
 record! {
-    /// A token that was sent by message, until it is used or has expired.
+    /// A one-time token, until it is used or has expired.
     pub(crate) struct OneTimeToken in Ecommerce.one_time_tokens = 313, key(hash: Vec<u8>) {
         purpose: Purpose,
-        /// The user; none for the first setup.
+        /// The user, or null for a token that creates the first administrator.
         user: Option<UserId>,
         expires_at: Timestamp,
     }
@@ -130,8 +131,8 @@ record! {
 }
 
 record! {
-    /// A requested message with a token that is not sent yet, one per address and purpose. It is written for unknown
-    /// addresses too, so that a request takes the same time for all.
+    /// A request to send a message with a token, one per address and purpose. It is written for unknown addresses too,
+    /// so that a request takes the same time for all.
     pub(crate) struct MessageRequest in Ecommerce.message_requests = 316, key(purpose: Purpose, address: String) {
         attempts: u32,
         due_at: Timestamp,
@@ -143,12 +144,13 @@ record! {
     /// A requested erasure that is not done.
     pub(crate) struct Erasure in Ecommerce.erasures = 330, key(user: UserId) {
         requested_at: Timestamp,
-        /// The login that requested it: it alone may query its status.
+        /// The session that requested it, which is the only one that may query its status.
         session: i64,
-        /// What it waited for at the last check.
+        /// The number of orders that it waited for at the last check.
         open_orders: i64,
+        /// When the last return period ends, as known at the last check.
         not_before: Option<Timestamp>,
-        /// When it is checked next.
+        /// When it is checked again.
         due_at: Timestamp,
         tries: u32,
     }
@@ -176,7 +178,7 @@ record! {
 }
 
 record! {
-    /// A key pair that signs access tokens. The private half is wiped when the key is retired.
+    /// A key pair that signs access tokens. `seed`, its private half, is deleted when the key is retired.
     pub(crate) struct SigningKey in Ecommerce.signing_keys = 319, key(kid: String) {
         seed: Option<Vec<u8>>,
         public_key: Vec<u8>,
@@ -187,24 +189,25 @@ record! {
 }
 
 record! {
-    /// Counts changes to the sessions or roles of a user (by id) or to any role (0). A cached entry is current while
-    /// both numbers are unchanged.
+    /// The number of changes to the sessions or roles of a user (by the user's id), or to any role (0). A cached entry
+    /// is current while both numbers are unchanged.
     pub(crate) struct AccessVersion in Ecommerce.access_versions = 320, key(id: i64) {
         version: i64,
     }
 }
 
 record! {
-    /// An entry of the audit log. `hash` covers everything in the entry and the hash of the previous one.
+    /// An entry of the audit log. Its `hash` covers all other fields, of which one is the hash of the previous entry.
     pub(crate) struct AuditEntry in Ecommerce.audit_log = 321, key(id: i64) {
-        /// The outbox that it came from, by its database's number, and its position there.
+        /// The number of the database whose outbox it came from. `position` is its position there.
         source: u32,
         position: i64,
         at: Timestamp,
         actor: String,
         action: String,
         subject: String,
-        /// JSON text as it was hashed.
+        /// The changed members before the change, as the JSON text that was hashed. `after` is the same after the
+        /// change.
         before: String,
         after: String,
         previous_hash: Vec<u8>,

@@ -1,7 +1,7 @@
-//! Access tokens: JWTs signed with EdDSA, the only algorithm accepted, and the keys loaded for them.
+//! Access tokens, which are JWTs signed with EdDSA, the only accepted algorithm, and the keys that are loaded for them.
 //!
-//! A verified token is cached until it expires, so that the signature is checked once and not on every request. Whether
-//! its login is still live is checked by [`crate::access`] every time.
+//! A verified token is cached until it expires, so that its signature is checked only once. Whether its session is
+//! still live is checked on every request, by [`crate::access`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,19 +19,19 @@ use crate::records::SigningKey;
 use crate::reject;
 use crate::rules::secrets;
 
-/// Verified tokens in the cache.
-const REMEMBERED: usize = 8_192;
-/// Longer than any token of ours.
-const LONGEST: usize = 2_048;
+/// Maximum verified tokens in the cache.
+const MAX_CACHED: usize = 8_192;
+/// Maximum bytes of a token. Every token that this service issues is shorter.
+const MAX_TOKEN_LEN: usize = 2_048;
 
-/// The claims of a token for `promox`.
+/// The claims of an access token.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Claims {
     pub(crate) iss: String,
     pub(crate) aud: String,
     /// The user's id.
     pub(crate) sub: String,
-    /// The login.
+    /// The session.
     pub(crate) sid: i64,
     /// The user's session version.
     pub(crate) ver: i64,
@@ -40,22 +40,25 @@ pub(crate) struct Claims {
     pub(crate) exp: i64,
 }
 
-/// A token with a valid signature.
+/// The claims of a token with a valid signature, as far as they are needed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Verified {
     pub(crate) user: UserId,
     pub(crate) session: i64,
+    /// The user's session version when the token was issued.
     pub(crate) version: i64,
+    /// The time from which it is valid, in seconds since 1970.
     not_before: i64,
+    /// The time at which it expires, in seconds since 1970.
     expires: i64,
 }
 
 /// Why a token was rejected.
 #[derive(Debug)]
 pub(crate) enum Refusal {
-    /// No key of this name is loaded; it may be a new one.
+    /// No key with this id is loaded. It may be one that another node has just created.
     UnknownKey(String),
-    /// It is invalid.
+    /// The token is invalid or has expired.
     Refused(Error),
 }
 
@@ -65,7 +68,7 @@ impl From<Error> for Refusal {
     }
 }
 
-/// The loaded keys.
+/// The loaded keys: those that sign, with the time from which they do, and those that verify.
 #[derive(Default)]
 struct KeyRing {
     signing: Vec<(Timestamp, String, EncodingKey)>,
@@ -79,6 +82,7 @@ pub(crate) struct Tokens {
     lifetime: Duration,
     validation: Validation,
     ring: RwLock<Arc<KeyRing>>,
+    /// The verified tokens, by their text.
     verified: Mutex<Bounded<Box<str>, Verified>>,
 }
 
@@ -88,7 +92,7 @@ impl Tokens {
         validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
         validation.set_issuer(&[issuer]);
         validation.set_audience(&[audience]);
-        // Times are compared with the request's time, not with the machine's clock.
+        // `Verified::check_time` compares times with the request's time, not with the machine's clock.
         validation.validate_exp = false;
         validation.validate_nbf = false;
         Self {
@@ -97,17 +101,17 @@ impl Tokens {
             lifetime,
             validation,
             ring: RwLock::default(),
-            verified: Mutex::new(Bounded::new(REMEMBERED)),
+            verified: Mutex::new(Bounded::new(MAX_CACHED)),
         }
     }
 
-    /// The lifetime of a token.
+    /// The lifetime of an access token.
     pub(crate) fn lifetime(&self) -> Duration {
         self.lifetime
     }
 
-    /// Loads these keys.
-    pub(crate) fn hold(&self, keys: &[SigningKey]) -> Result<(), Error> {
+    /// Replaces the loaded keys.
+    pub(crate) fn load(&self, keys: &[SigningKey]) -> Result<(), Error> {
         let mut ring = KeyRing::default();
         for key in keys {
             ring.verifying.insert(key.kid.clone(), DecodingKey::from_ed_der(&key.public_key));
@@ -119,7 +123,7 @@ impl Tokens {
         Ok(())
     }
 
-    /// A token for a login; `None` while no signing key is loaded.
+    /// Issues a token for a session, or `None` if no signing key is loaded.
     pub(crate) fn issue(&self, now: Timestamp, user: UserId, sid: i64, ver: i64) -> Result<Option<String>, Error> {
         let ring = self.ring.read().clone();
         let signer = ring.signing.iter().filter(|(from, ..)| *from <= now).max_by_key(|(from, ..)| *from);
@@ -140,24 +144,25 @@ impl Tokens {
         jsonwebtoken::encode(&header, &claims, key).map(Some).map_err(Error::internal)
     }
 
-    /// The holder of a token, if it is ours and currently valid.
+    /// Verifies a token: its signature, from the cache if possible, and its times.
     pub(crate) fn verify(&self, now: Timestamp, token: &str) -> Result<Verified, Refusal> {
         let known = self.verified.lock().get(token);
         if let Some(verified) = known {
-            let timely = verified.timely(now);
-            if timely.is_err() {
+            let checked = verified.check_time(now);
+            if checked.is_err() {
                 self.verified.lock().remove(token);
             }
-            return Ok(timely?);
+            return Ok(checked?);
         }
-        let verified = self.check(token)?.timely(now)?;
+        let verified = self.check(token)?.check_time(now)?;
         self.verified.lock().put(token.into(), verified);
         Ok(verified)
     }
 
+    /// Verifies everything about a token except its times.
     fn check(&self, token: &str) -> Result<Verified, Refusal> {
         let refuse = |_| reject::invalid_token();
-        if token.len() > LONGEST {
+        if token.len() > MAX_TOKEN_LEN {
             return Err(reject::invalid_token().into());
         }
         let header = jsonwebtoken::decode_header(token).map_err(refuse)?;
@@ -175,7 +180,8 @@ impl Tokens {
 }
 
 impl Verified {
-    fn timely(self, now: Timestamp) -> Result<Self, Error> {
+    /// Refuses a token that has expired or is not valid yet.
+    fn check_time(self, now: Timestamp) -> Result<Self, Error> {
         let second = now.seconds();
         if second >= self.expires {
             Err(reject::expired_token())
@@ -196,14 +202,14 @@ fn encoding_key(seed: &[u8]) -> Result<EncodingKey, Error> {
     Ok(EncodingKey::from_ed_der(document.as_ref()))
 }
 
-/// The stored form of a key pair from 32 random bytes; named by the digest of its public half.
+/// A key pair made from 32 random bytes. Its id is derived from the digest of its public half.
 pub(crate) fn new_key(seed: [u8; 32], signs_from: Timestamp, now: Timestamp) -> Result<SigningKey, Error> {
     let public_key = key_pair(&seed)?.public_key().as_ref().to_vec();
     let kid = base64url(&secrets::hash(&base64url(&public_key))).chars().take(16).collect();
     Ok(SigningKey { kid, seed: Some(seed.to_vec()), public_key, signs_from, created_at: now, retired_at: None })
 }
 
-/// Bytes in the encoding of JSON Web Keys.
+/// Bytes in base64url, the encoding of JSON Web Keys.
 pub(crate) fn base64url(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }

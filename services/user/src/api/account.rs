@@ -1,4 +1,4 @@
-//! A user's own account: profile, password, addresses, export, erasure.
+//! Requests and replies about a user's own account: profile, password, addresses, export, erasure.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,13 @@ use super::{AuditEntryView, Secret};
 text_enum! {
     /// The status of an account.
     UserStatus {
+        /// In use.
         Active = "ACTIVE",
+        /// Blocked by an administrator: it cannot be used.
         Blocked = "BLOCKED",
         /// Its owner requested the erasure, which waits for orders.
         Erasing = "ERASING",
+        /// Erased: only its id and timestamps are left.
         Erased = "ERASED",
     }
 }
@@ -24,45 +27,45 @@ text_enum! {
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UserView {
-    /// The account.
+    /// The user's id.
     pub id: UserId,
-    /// The address; null once erased.
+    /// The e-mail address, or null once the account is erased.
     pub email: Option<Email>,
-    /// Whether the address is confirmed.
+    /// Whether the user has confirmed the e-mail address.
     pub email_verified: bool,
     /// The name.
     pub name: Option<String>,
     /// The phone number.
     pub phone: Option<String>,
-    /// The day of birth, `YYYY-MM-DD`.
+    /// The date of birth, `YYYY-MM-DD`.
     pub birth_date: Option<String>,
     /// Additional attributes.
     pub attributes: BTreeMap<String, String>,
-    /// Where the account stands.
+    /// The status of the account.
     pub status: UserStatus,
-    /// What its erasure waits for, while it is requested and not done.
+    /// The state of a requested erasure, absent if there is none or it is done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub erasure: Option<ErasureView>,
     /// The roles.
     pub roles: Vec<String>,
-    /// The permissions of the roles; only returned to the user.
+    /// The permissions of the roles, absent when another user reads the account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub permissions: Option<Vec<String>>,
     /// The referral code to share with friends.
     pub referral_code: Option<String>,
-    /// When the account was made.
+    /// When the account was created.
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
-    /// The version.
+    /// The version, which every change increments. It is the `ETag`.
     pub version: i64,
 }
 json_reply!(UserView, etag version);
 
-/// The caller's profile.
+/// Gets the caller's profile.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct GetMe {}
-operation! { GetMe => UserView, "user.get_me", Get "/api/users/me", User, 200, "The caller's profile." }
+operation! { GetMe => UserView, "user.get_me", Get "/api/users/me", User, 200, "Gets the caller's profile." }
 
 /// Updates the caller's profile.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -74,10 +77,10 @@ pub struct UpdateMe {
     /// The phone number.
     #[serde(default)]
     pub phone: Patch<String>,
-    /// The day of birth, `YYYY-MM-DD`.
+    /// The date of birth, `YYYY-MM-DD`.
     #[serde(default)]
     pub birth_date: Patch<String>,
-    /// Attributes; null removes one.
+    /// Additional attributes. Null removes an attribute.
     #[serde(default)]
     pub attributes: Patch<BTreeMap<String, Option<String>>>,
 }
@@ -86,11 +89,11 @@ operation! {
     "Updates the caller's profile."
 }
 
-/// Erases the caller's account: personal data is removed, the books stay. All logins end at once, and the account can
-/// place no more orders. Data that orders still need is kept, and erased when the last of them is shipped or ended and
-/// its return period (`returnDays` of the store's settings) is over; without such orders it is erased now. Limits per
-/// user still count the person's earlier uses, by digests that do not reveal an address. Repeating the request returns
-/// the status.
+/// Erases the caller's account. Personal data is removed; accounting records stay. All sessions end at once, and the
+/// account can place no more orders. Data that orders still need is kept until the last of them is shipped or ended and
+/// its return period (`returnDays` of the store's settings) is over; without such orders it is erased at once. Limits
+/// per user still count the person's earlier uses, by digests that do not reveal an address. Repeating the request
+/// returns the status.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct EraseMe {}
 operation! {
@@ -106,9 +109,9 @@ pub struct ErasureView {
     pub status: UserStatus,
     /// When it was requested.
     pub requested_at: Timestamp,
-    /// Orders that are not shipped, not settled, or can still be returned.
+    /// The number of orders that are not shipped, not settled, or can still be returned.
     pub open_orders: i64,
-    /// When the last return period ends, as far as known.
+    /// When the last return period ends, as far as it is known.
     pub not_before: Option<Timestamp>,
 }
 json_reply!(ErasureView);
@@ -124,7 +127,7 @@ pub struct ChangePassword {
 }
 operation! {
     ChangePassword => (), "user.change_password", Put "/api/users/me/password", User, 204,
-    "Changes the caller's password and ends all other logins."
+    "Changes the caller's password and ends all other sessions."
 }
 
 /// Exports all data held about the caller.
@@ -135,54 +138,54 @@ operation! {
     "Exports all data held about the caller."
 }
 
-/// All that is held about a user.
+/// All data held about a user.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PersonalExport {
-    /// When it was compiled.
+    /// When the export was made.
     pub exported_at: Timestamp,
     /// The account.
     pub account: UserView,
     /// The address book.
     pub addresses: Vec<AddressView>,
-    /// The logins.
+    /// The sessions.
     pub sessions: Vec<SessionView>,
-    /// Changes made by the user with a permission, newest first, at most 1000.
+    /// The latest 1,000 entries of the audit log whose actor is the user, newest first.
     pub audit: Vec<AuditEntryView>,
-    /// Orders.
+    /// The orders.
     pub orders: Value,
-    /// Payments.
+    /// The payments.
     pub payments: Value,
     /// The cart.
     pub cart: Value,
-    /// Messages and preferences.
+    /// The messages and the preferences about them.
     pub notifications: Value,
-    /// Points, achievements and redeemed offers.
+    /// The points, achievements and redeemed offers.
     pub rewards: Value,
 }
 json_reply!(PersonalExport);
 
-/// A login.
+/// A session: it begins with a login.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionView {
-    /// The login.
+    /// The session's id.
     pub id: i64,
-    /// When it began.
+    /// When the user logged in.
     pub created_at: Timestamp,
-    /// When its tokens were last renewed.
+    /// When its tokens were last refreshed.
     pub refreshed_at: Timestamp,
-    /// When it ends by itself.
+    /// When it expires unless it is refreshed.
     pub expires_at: Timestamp,
-    /// When it was ended.
+    /// When it was ended, or null if it was not.
     pub ended_at: Option<Timestamp>,
 }
 
-/// An address of the book.
+/// An address of the address book.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AddressView {
-    /// The entry.
+    /// The address's id.
     pub id: i64,
     /// The recipient.
     pub name: String,
@@ -192,30 +195,30 @@ pub struct AddressView {
     pub vat_id: Option<String>,
     /// Street and number.
     pub line1: String,
-    /// Second address line.
+    /// The second address line.
     pub line2: Option<String>,
     /// The city.
     pub city: String,
     /// The postal code.
     pub postal_code: Option<String>,
-    /// State, province or county; where the country is taxed by region, an ISO 3166-2 code or name, kept as the code.
+    /// State, province or county. If the country is taxed by region: an ISO 3166-2 code or a name, stored as the code.
     pub region: Option<String>,
-    /// ISO 3166 alpha-2.
+    /// The country, as an ISO 3166-1 alpha-2 code.
     pub country: String,
     /// A phone number for the carrier.
     pub phone: Option<String>,
-    /// Whether it is used by default.
+    /// Whether it is the default address.
     pub is_default: bool,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
-    /// The version.
+    /// The version, which every change increments. It is the `ETag`.
     pub version: i64,
 }
 json_reply!(AddressView, etag version);
 
-/// The caller's address book.
+/// Lists the caller's address book.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListAddresses {
@@ -227,10 +230,10 @@ pub struct ListAddresses {
 }
 operation! {
     ListAddresses => Page<AddressView>, "user.list_addresses", Get "/api/users/me/addresses", User, 200,
-    "The caller's address book."
+    "Lists the caller's address book."
 }
 
-/// Adds an address.
+/// Adds an address to the caller's address book.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateAddress {
@@ -242,32 +245,32 @@ pub struct CreateAddress {
     pub vat_id: Option<String>,
     /// Street and number.
     pub line1: String,
-    /// Second address line.
+    /// The second address line.
     pub line2: Option<String>,
     /// The city.
     pub city: String,
     /// The postal code.
     pub postal_code: Option<String>,
-    /// State, province or county; where the country is taxed by region, an ISO 3166-2 code or name, kept as the code.
+    /// State, province or county. If the country is taxed by region: an ISO 3166-2 code or a name, stored as the code.
     pub region: Option<String>,
-    /// ISO 3166 alpha-2.
+    /// The country, as an ISO 3166-1 alpha-2 code.
     pub country: String,
     /// A phone number for the carrier.
     pub phone: Option<String>,
-    /// Whether it becomes the default; the first one does anyway.
+    /// Whether it becomes the default address. The first one always does.
     #[serde(default)]
     pub is_default: bool,
 }
 operation! {
     CreateAddress => AddressView, "user.create_address", Post "/api/users/me/addresses", User, 201,
-    "Adds an address; the first one becomes the default."
+    "Adds an address. The first one becomes the default."
 }
 
 /// Updates an address.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateAddress {
-    /// The id.
+    /// The address's id.
     pub id: i64,
     /// The recipient.
     pub name: Option<String>,
@@ -279,7 +282,7 @@ pub struct UpdateAddress {
     pub vat_id: Patch<String>,
     /// Street and number.
     pub line1: Option<String>,
-    /// Second address line.
+    /// The second address line.
     #[serde(default)]
     pub line2: Patch<String>,
     /// The city.
@@ -287,15 +290,15 @@ pub struct UpdateAddress {
     /// The postal code.
     #[serde(default)]
     pub postal_code: Patch<String>,
-    /// State, province or county; where the country is taxed by region, an ISO 3166-2 code or name, kept as the code.
+    /// State, province or county. If the country is taxed by region: an ISO 3166-2 code or a name, stored as the code.
     #[serde(default)]
     pub region: Patch<String>,
-    /// ISO 3166 alpha-2.
+    /// The country, as an ISO 3166-1 alpha-2 code.
     pub country: Option<String>,
     /// A phone number for the carrier.
     #[serde(default)]
     pub phone: Patch<String>,
-    /// True makes it the default; the previous default ceases to be one.
+    /// True makes it the default address instead of the previous one.
     pub is_default: Option<bool>,
 }
 operation! {
@@ -306,10 +309,10 @@ operation! {
 /// Deletes an address.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct DeleteAddress {
-    /// The id.
+    /// The address's id.
     pub id: i64,
 }
 operation! {
     DeleteAddress => (), "user.delete_address", Delete "/api/users/me/addresses/{id}", User, 204,
-    "Deletes an address; the oldest remaining one becomes the default."
+    "Deletes an address. If it was the default, the oldest remaining one becomes the default."
 }

@@ -1,4 +1,4 @@
-//! Back office requests: users, roles, permissions, the audit log.
+//! Requests and replies for the back office: users, roles, permissions, the audit log.
 
 use promox_kernel::{Cursor, Limit, Page, Timestamp, UserId, json_reply, operation};
 use schemars::JsonSchema;
@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use super::{UserStatus, UserView};
 
-/// Users.
+/// Lists users.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListUsers {
-    /// Prefixes of the address, of words of the name, or of the phone number.
+    /// Search words. Each must be a prefix of the e-mail address, of a word of the name, or of the phone number.
     pub q: Option<String>,
     /// Only users with this role.
     pub role: Option<String>,
@@ -25,31 +25,32 @@ pub struct ListUsers {
 }
 operation! {
     ListUsers => Page<UserView>, "user.list", Get "/api/users", Permission("user:read"), 200,
-    "Users, filtered by words, role and status."
+    "Lists users, filtered by words, role and status."
 }
 
-/// A user.
+/// Gets a user.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct GetUser {
-    /// The id.
+    /// The user's id.
     pub id: UserId,
 }
-operation! { GetUser => UserView, "user.get", Get "/api/users/{id}", Permission("user:read"), 200, "A user." }
+operation! { GetUser => UserView, "user.get", Get "/api/users/{id}", Permission("user:read"), 200, "Gets a user." }
 
 /// Changes a user's status and roles.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateUser {
-    /// The id.
+    /// The user's id.
     pub id: UserId,
-    /// ACTIVE or BLOCKED; blocking ends all logins.
+    /// ACTIVE or BLOCKED. Blocking ends all sessions.
     pub status: Option<UserStatus>,
-    /// The complete list of roles.
+    /// The complete list of the user's roles.
     pub roles: Option<Vec<String>>,
 }
 operation! {
     UpdateUser => UserView, "user.update", Patch "/api/users/{id}", Permission("user:write"), 200,
-    "Blocks or unblocks a user, or assigns roles; takes effect at once. 409 LAST_ADMIN."
+    "Blocks or unblocks a user, or assigns roles. Takes effect at once. 409 LAST_ADMIN if no active administrator \
+    would remain."
 }
 
 /// A role.
@@ -62,18 +63,18 @@ pub struct RoleView {
     pub description: String,
     /// Its permissions.
     pub permissions: Vec<String>,
-    /// Whether it is built in: it cannot be deleted, and ADMIN always has every permission.
+    /// Whether it is built in, so that it cannot be deleted. The built-in role ADMIN always has every permission.
     pub built_in: bool,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
-    /// The version.
+    /// The version, which every change increments. It is the `ETag`.
     pub version: i64,
 }
 json_reply!(RoleView, etag version);
 
-/// Roles.
+/// Lists roles.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListRoles {
@@ -85,16 +86,16 @@ pub struct ListRoles {
 }
 operation! {
     ListRoles => Page<RoleView>, "user.list_roles", Get "/api/roles", Permission("role:write"), 200,
-    "Roles, by name."
+    "Lists roles, by name."
 }
 
-/// A role.
+/// Gets a role.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct GetRole {
-    /// The name.
+    /// The role's name.
     pub name: String,
 }
-operation! { GetRole => RoleView, "user.get_role", Get "/api/roles/{name}", Permission("role:write"), 200, "A role." }
+operation! { GetRole => RoleView, "user.get_role", Get "/api/roles/{name}", Permission("role:write"), 200, "Gets a role." }
 
 /// Creates a role.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -117,7 +118,7 @@ operation! {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateRole {
-    /// The name.
+    /// The role's name.
     pub name: String,
     /// Its purpose.
     pub description: Option<String>,
@@ -126,13 +127,13 @@ pub struct UpdateRole {
 }
 operation! {
     UpdateRole => RoleView, "user.update_role", Patch "/api/roles/{name}", Permission("role:write"), 200,
-    "Updates a role; takes effect at once for everyone who has it."
+    "Updates a role. Takes effect at once for every user with the role."
 }
 
 /// Deletes a role.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct DeleteRole {
-    /// The name.
+    /// The role's name.
     pub name: String,
 }
 operation! {
@@ -140,7 +141,7 @@ operation! {
     "Deletes a role that no user has."
 }
 
-/// Permissions.
+/// Lists permissions.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListPermissions {
@@ -153,7 +154,7 @@ pub struct ListPermissions {
 operation! {
     ListPermissions => Page<PermissionView>, "user.list_permissions", Get "/api/permissions",
     Permission("role:write"), 200,
-    "All permissions that roles can have."
+    "Lists all permissions that roles can have."
 }
 
 /// A permission.
@@ -168,15 +169,15 @@ pub struct PermissionView {
     pub action: String,
 }
 
-/// The audit log.
+/// Lists the entries of the audit log.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListAudit {
-    /// Only entries of this actor: `user:7`, `system`.
+    /// Only entries of this actor, such as `user:7` or `system`.
     pub actor: Option<String>,
-    /// Only entries of this action, `product.update`.
+    /// Only entries of this action, such as `product.update`.
     pub action: Option<String>,
-    /// Only entries from this time on.
+    /// Only entries at or after this time.
     pub from: Option<Timestamp>,
     /// Only entries before this time.
     pub to: Option<Timestamp>,
@@ -188,7 +189,7 @@ pub struct ListAudit {
 }
 operation! {
     ListAudit => Page<AuditEntryView>, "user.list_audit", Get "/api/audit", Permission("audit:read"), 200,
-    "The audit log of administrative changes, newest first."
+    "Lists the audit log of administrative changes, newest first."
 }
 
 /// An entry of the audit log.
@@ -197,18 +198,18 @@ operation! {
 pub struct AuditEntryView {
     /// Its position in the log.
     pub id: i64,
-    /// The time.
+    /// When the change was made.
     pub at: Timestamp,
-    /// The actor.
+    /// The actor, such as `user:7`.
     pub actor: String,
-    /// The action.
+    /// The action, such as `product.update`.
     pub action: String,
-    /// The entity.
+    /// The changed entity, such as `product:12`.
     pub subject: String,
     /// The changed members before the change.
     pub before: Value,
     /// The changed members after the change.
     pub after: Value,
-    /// SHA-256 over the entry and the hash of the previous one, hexadecimal.
+    /// The SHA-256 over the entry and the hash of the previous one, in hexadecimal.
     pub hash: String,
 }

@@ -1,4 +1,4 @@
-//! Registration, login, token refresh, password reset.
+//! Requests and replies for registration, login, refreshing of tokens, and one-time tokens.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::UserView;
 
-/// A password or a token: text that is never printed by accident.
+/// A password or a token. Its `Debug` output does not reveal it, so that it is not logged by accident.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(pub String);
@@ -35,7 +35,7 @@ impl JsonSchema for Secret {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Register {
-    /// The e-mail address; one account each, compared without case.
+    /// The e-mail address, which only one account can have. Case is ignored.
     pub email: Email,
     /// 8 to 128 characters, and not a common password.
     pub password: Secret,
@@ -48,21 +48,21 @@ pub struct Register {
 }
 operation! {
     Register => LoggedIn, "user.register", Post "/api/auth/register", Anyone, 201,
-    "Creates an account and logs it in; merges the guest cart of X-Cart-Token."
+    "Creates an account and logs it in. Merges the guest's cart of X-Cart-Token."
 }
 
 /// Logs in.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Login {
-    /// The address.
+    /// The e-mail address.
     pub email: Email,
     /// The password.
     pub password: Secret,
 }
 operation! {
     Login => LoggedIn, "user.login", Post "/api/auth/login", Anyone, 200,
-    "Logs in; merges the guest cart of X-Cart-Token. 401 INVALID_CREDENTIALS, 429 ACCOUNT_LOCKED after repeated \
+    "Logs in. Merges the guest's cart of X-Cart-Token. 401 INVALID_CREDENTIALS, 429 ACCOUNT_LOCKED after repeated \
     failures."
 }
 
@@ -70,41 +70,42 @@ operation! {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Refresh {
-    /// The refresh token; used again within 30 s it gives the same new one.
+    /// The refresh token. Within 30 s of its first use it can be used again and returns the same new token.
     pub refresh_token: Secret,
 }
 operation! {
     Refresh => LoggedIn, "user.refresh", Post "/api/auth/refresh", Anyone, 200,
-    "Issues new tokens for a refresh token. Within 30 s of its first use it gives the same new refresh token again; \
-    using it later ends its login (401 TOKEN_REUSED)."
+    "Issues new tokens for a refresh token. Using it again within 30 s of its first use returns the same new refresh \
+    token; using it again later ends its session (401 TOKEN_REUSED)."
 }
 
-/// Ends the login of the access token.
+/// Ends the session of the access token.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct Logout {}
-operation! { Logout => (), "user.logout", Post "/api/auth/logout", User, 204, "Ends this login." }
+operation! { Logout => (), "user.logout", Post "/api/auth/logout", User, 204, "Ends this session." }
 
-/// Ends all logins of the caller.
+/// Ends all sessions of the caller.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct LogoutAll {}
 operation! {
     LogoutAll => (), "user.logout_all", Post "/api/auth/logout-all", User, 204,
-    "Ends all logins of the caller."
+    "Ends all sessions of the caller."
 }
 
 /// Requests a message with a token that sets a new password.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ForgotPassword {
-    /// The address.
+    /// The e-mail address.
     pub email: Email,
 }
 operation! {
     ForgotPassword => Accepted, "user.forgot_password", Post "/api/auth/password/forgot", Anyone, 202,
-    "Sends a password reset to the address if an account has it; the response does not reveal whether one does."
+    "Sends a message with a token that sets a new password, if an account has the address. The reply does not reveal \
+    whether one does."
 }
 
-/// The reply to work that continues.
+/// The reply to a request that is processed later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Accepted {
@@ -113,25 +114,25 @@ pub struct Accepted {
 }
 json_reply!(Accepted);
 
-/// Sets a new password with a token.
+/// Sets a new password with a token from a message.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResetPassword {
-    /// The token from the message; can be used once.
+    /// The token from the message, which can be used once.
     pub token: Secret,
     /// The new password.
     pub password: Secret,
 }
 operation! {
     ResetPassword => (), "user.reset_password", Post "/api/auth/password/reset", Anyone, 204,
-    "Sets a new password with the token from a message and ends all logins."
+    "Sets a new password with the token from a message, and ends all sessions."
 }
 
-/// Confirms an address with a token.
+/// Confirms an e-mail address with a token from a message.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VerifyEmail {
-    /// The token from the message; can be used once.
+    /// The token from the message, which can be used once.
     pub token: Secret,
 }
 operation! {
@@ -143,9 +144,9 @@ operation! {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SetUpAdmin {
-    /// The token; can be used once, and only while there is no administrator.
+    /// The token, which can be used once and only while there is no administrator.
     pub token: Secret,
-    /// The administrator's address.
+    /// The administrator's e-mail address.
     pub email: Email,
     /// The administrator's password.
     pub password: Secret,
@@ -155,27 +156,27 @@ operation! {
     "Creates the first administrator with the one-time token that the server printed."
 }
 
-/// A login's tokens.
+/// The tokens of a session.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LoggedIn {
     /// The user.
     pub user: UserView,
-    /// To be sent as `Authorization: Bearer`.
+    /// The access token, to be sent as `Authorization: Bearer`.
     pub access_token: Secret,
-    /// To be exchanged for new tokens before or after the access token has expired; can be used once.
+    /// The refresh token, which can be exchanged for new tokens once, before or after the access token has expired.
     pub refresh_token: Secret,
     /// Seconds until the access token expires.
     pub expires_in: u64,
 }
 json_reply!(LoggedIn);
 
-/// The public keys that verify access tokens.
+/// Gets the public keys that verify access tokens.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct GetJwks {}
 operation! {
     GetJwks => Jwks, "user.jwks", Get "/.well-known/jwks.json", Anyone, 200,
-    "The public keys that verify access tokens (RFC 7517)."
+    "Gets the public keys that verify access tokens (RFC 7517)."
 }
 
 /// A JSON Web Key Set.
@@ -189,17 +190,17 @@ json_reply!(Jwks);
 /// A public Ed25519 key (RFC 8037).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Jwk {
-    /// `OKP`.
+    /// The key type, `OKP`.
     pub kty: String,
-    /// `Ed25519`.
+    /// The curve, `Ed25519`.
     pub crv: String,
-    /// The key, base64url.
+    /// The public key, in base64url.
     pub x: String,
-    /// The key id in tokens' headers.
+    /// The key id, which the headers of tokens name.
     pub kid: String,
-    /// `EdDSA`.
+    /// The algorithm, `EdDSA`.
     pub alg: String,
-    /// `sig`.
+    /// The use, `sig`.
     #[serde(rename = "use")]
     pub usage: String,
 }

@@ -1,4 +1,4 @@
-//! Accounts: creation, and changes by their owner.
+//! Commands that create accounts, and changes by their owners.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::records::{EndReason, Purpose, User, UserByReferralCode, UserRole, Use
 use crate::rules::{profile, terms};
 use crate::{queries, reject};
 
-/// A new account; all members are validated.
+/// The data of a new account, which is validated already.
 #[derive(Clone)]
 pub(crate) struct NewAccount {
     pub(crate) email: Email,
@@ -21,14 +21,14 @@ pub(crate) struct NewAccount {
     pub(crate) phone: Option<String>,
     /// The referral code that the account will share.
     pub(crate) referral_code: String,
-    /// The referral code of another user.
+    /// The referral code of another user, who referred this one.
     pub(crate) referred_by: Option<String>,
-    /// Whether addresses that differ only in a plus tag count as the same person, so that nobody refers themselves.
+    /// Whether addresses that differ only in a plus tag count as one person, so that users cannot refer themselves.
     pub(crate) ignore_plus_tags: bool,
     pub(crate) roles: &'static [&'static str],
 }
 
-/// The owner of a referral code. An unknown one is refused, so that a typo costs nobody a bonus.
+/// The owner of a referral code. An unknown code is refused, so that a typo does not cost the referrer a bonus.
 pub(crate) fn referrer(tx: &Tx<'_>, code: &str) -> Result<User, Error> {
     tx.get_by::<UserByReferralCode>(Some(code.to_owned()))?.ok_or_else(reject::referral_code_unknown)
 }
@@ -39,8 +39,8 @@ pub(crate) fn create(tx: &mut Tx<'_>, new: &NewAccount) -> Result<User, Error> {
         return Err(reject::email_taken());
     }
     let referrer = new.referred_by.as_ref().map(|code| referrer(tx, code)).transpose()?;
-    let same_box = |user: &User| new.ignore_plus_tags && user.mailbox == Some(new.email.mailbox());
-    let referrer = referrer.filter(|user| !same_box(user)).map(|user| user.id);
+    let is_same_person = |user: &User| new.ignore_plus_tags && user.mailbox == Some(new.email.mailbox());
+    let referrer = referrer.filter(|user| !is_same_person(user)).map(|user| user.id);
     let (id, now) = (UserId(tx.next_id::<User>()?), tx.now());
     let user = User {
         id,
@@ -69,7 +69,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, new: &NewAccount) -> Result<User, Error> {
     Ok(user)
 }
 
-/// Writes a user with its search terms.
+/// Writes a user and updates its search terms.
 pub(crate) fn save(tx: &mut Tx<'_>, before: Option<&User>, after: &User) -> Result<(), StoreError> {
     let old = before.map(terms::terms).unwrap_or_default();
     let new = terms::terms(after);
@@ -82,14 +82,14 @@ pub(crate) fn save(tx: &mut Tx<'_>, before: Option<&User>, after: &User) -> Resu
     tx.put(after)
 }
 
-/// A changed user: with a new time and version.
-pub(crate) fn touched(tx: &Tx<'_>, mut user: User) -> User {
+/// The user with the current time as its time of change, and the next version.
+pub(crate) fn with_new_version(tx: &Tx<'_>, mut user: User) -> User {
     user.updated_at = tx.now();
     user.version += 1;
     user
 }
 
-/// Applies the profile members that are sent.
+/// Applies the members of a profile that the request has.
 pub(crate) fn update_profile(tx: &mut Tx<'_>, cx: &Cx, id: UserId, change: &UpdateMe) -> Result<User, Error> {
     let before = queries::user(tx, id)?;
     cx.check_version(before.version)?;
@@ -110,12 +110,13 @@ pub(crate) fn update_profile(tx: &mut Tx<'_>, cx: &Cx, id: UserId, change: &Upda
     }
     faults.finish()?;
     if after != before {
-        after = touched(tx, after);
+        after = with_new_version(tx, after);
         save(tx, Some(&before), &after)?;
     }
     Ok(after)
 }
 
+/// Validates the value of a patch and notes a fault.
 fn checked(
     faults: &mut Faults,
     pointer: &str,
@@ -125,7 +126,7 @@ fn checked(
     change.clone().map(|text| faults.take(pointer, check(&text)).unwrap_or_default())
 }
 
-/// Sets a new password and ends all logins except the one that it was changed from.
+/// Sets a new password, revokes tokens that would reset it, and ends all sessions except `kept_session`.
 pub(crate) fn set_password(
     tx: &mut Tx<'_>,
     id: UserId,
@@ -137,10 +138,10 @@ pub(crate) fn set_password(
     if matches!(user.status, UserStatus::Erasing | UserStatus::Erased) {
         return Err(reject::one_time_token_invalid());
     }
-    let mut user = touched(tx, user);
+    let mut user = with_new_version(tx, user);
     user.password_hash = Some(password_hash.to_owned());
     sessions::end_all(tx, &mut user, kept_session, reason)?;
-    messages::forget(tx, Purpose::PasswordReset, Some(id))?;
+    messages::revoke_tokens(tx, Purpose::PasswordReset, Some(id))?;
     tx.put(&user)?;
     Ok(user)
 }

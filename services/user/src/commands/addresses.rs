@@ -1,4 +1,4 @@
-//! The address book: exactly one default as long as there is an entry.
+//! Commands on the address book, which has exactly one default address unless it is empty.
 
 use promox_contract::store::StoreTaxes;
 use promox_kernel::{Cx, Error, Timestamp, UserId};
@@ -7,34 +7,36 @@ use promox_storage::{StoreError, Tx};
 use crate::api::{CreateAddress, UpdateAddress};
 use crate::records::Address;
 use crate::reject;
-use crate::rules::addresses::{MOST, check, patched};
+use crate::rules::addresses::{MAX_ADDRESSES, check, patched};
 
+/// The addresses of a user, oldest first.
 fn book(tx: &Tx<'_>, user: UserId) -> Result<Vec<Address>, StoreError> {
-    tx.scan::<Address>().prefix(user).collect(MOST)
+    tx.scan::<Address>().prefix(user).collect(MAX_ADDRESSES)
 }
 
-fn entry(tx: &Tx<'_>, cx: &Cx, user: UserId, id: i64) -> Result<Address, Error> {
+/// An address whose version matches the request's `If-Match`, or 404 if it does not exist.
+fn checked_address(tx: &Tx<'_>, cx: &Cx, user: UserId, id: i64) -> Result<Address, Error> {
     let row = tx.get::<Address>(&(user, id))?.ok_or_else(|| Error::not_found("address"))?;
     cx.check_version(row.version)?;
     Ok(row)
 }
 
-/// A new entry.
-fn entered(user: UserId, id: i64, it: CreateAddress, now: Timestamp) -> Address {
+/// The row of a new address.
+fn new_address(user: UserId, id: i64, data: CreateAddress, now: Timestamp) -> Address {
     Address {
         user,
         id,
-        name: it.name,
-        company: it.company,
-        vat_id: it.vat_id,
-        line1: it.line1,
-        line2: it.line2,
-        city: it.city,
-        postal_code: it.postal_code,
-        region: it.region,
-        country: it.country,
-        phone: it.phone,
-        is_default: it.is_default,
+        name: data.name,
+        company: data.company,
+        vat_id: data.vat_id,
+        line1: data.line1,
+        line2: data.line2,
+        city: data.city,
+        postal_code: data.postal_code,
+        region: data.region,
+        country: data.country,
+        phone: data.phone,
+        is_default: data.is_default,
         created_at: now,
         updated_at: now,
         version: 1,
@@ -45,19 +47,19 @@ fn entered(user: UserId, id: i64, it: CreateAddress, now: Timestamp) -> Address 
 pub(crate) fn create(tx: &mut Tx<'_>, user: UserId, op: &CreateAddress, taxes: &StoreTaxes) -> Result<Address, Error> {
     let checked = check(op.clone(), taxes)?;
     let book = book(tx, user)?;
-    if book.len() >= MOST {
-        return Err(reject::book_full(MOST));
+    if book.len() >= MAX_ADDRESSES {
+        return Err(reject::address_limit_reached(MAX_ADDRESSES));
     }
-    let mut row = entered(user, tx.next_id::<Address>()?, checked, tx.now());
+    let mut row = new_address(user, tx.next_id::<Address>()?, checked, tx.now());
     row.is_default |= book.is_empty();
     tx.insert(&row)?;
     if row.is_default {
-        others_cease(tx, &row)?;
+        clear_other_defaults(tx, &row)?;
     }
     Ok(row)
 }
 
-/// Applies the address members that are sent.
+/// Applies the members of an address that the request has.
 pub(crate) fn update(
     tx: &mut Tx<'_>,
     cx: &Cx,
@@ -65,34 +67,34 @@ pub(crate) fn update(
     op: &UpdateAddress,
     taxes: &StoreTaxes,
 ) -> Result<Address, Error> {
-    let before = entry(tx, cx, user, op.id)?;
+    let before = checked_address(tx, cx, user, op.id)?;
     if before.is_default && op.is_default == Some(false) {
         return Err(Error::field(
             "/isDefault",
             "one address must be the default: make another one the default instead",
         ));
     }
-    let checked = check(patched(request(&before), op.clone()), taxes)?;
+    let checked = check(patched(as_request(&before), op.clone()), taxes)?;
     let mut row = Address {
         created_at: before.created_at,
         updated_at: before.updated_at,
         version: before.version,
-        ..entered(user, before.id, checked, tx.now())
+        ..new_address(user, before.id, checked, tx.now())
     };
     if row != before {
         row.updated_at = tx.now();
         row.version += 1;
         tx.put(&row)?;
         if row.is_default {
-            others_cease(tx, &row)?;
+            clear_other_defaults(tx, &row)?;
         }
     }
     Ok(row)
 }
 
-/// Deletes an address; if it was the default, the oldest one left becomes the default.
+/// Deletes an address. If it was the default, the oldest remaining one becomes the default.
 pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, user: UserId, id: i64) -> Result<(), Error> {
-    let row = entry(tx, cx, user, id)?;
+    let row = checked_address(tx, cx, user, id)?;
     tx.delete::<Address>(&(user, id))?;
     if row.is_default
         && let Some(next) = book(tx, user)?.into_iter().next()
@@ -102,7 +104,8 @@ pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, user: UserId, id: i64) -> Result<
     Ok(())
 }
 
-fn others_cease(tx: &mut Tx<'_>, chosen: &Address) -> Result<(), StoreError> {
+/// Makes `chosen` the only default address.
+fn clear_other_defaults(tx: &mut Tx<'_>, chosen: &Address) -> Result<(), StoreError> {
     for other in book(tx, chosen.user)?.into_iter().filter(|other| other.is_default && other.id != chosen.id) {
         set_default(tx, other, false)?;
     }
@@ -116,7 +119,8 @@ fn set_default(tx: &mut Tx<'_>, mut row: Address, is_default: bool) -> Result<()
     tx.put(&row)
 }
 
-fn request(row: &Address) -> CreateAddress {
+/// An address in the form of a request.
+fn as_request(row: &Address) -> CreateAddress {
     CreateAddress {
         name: row.name.clone(),
         company: row.company.clone(),

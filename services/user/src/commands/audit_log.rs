@@ -1,4 +1,4 @@
-//! The audit log: AUDITED events, appended to the chain.
+//! The audit log, to which AUDITED events are appended.
 
 use promox_contract::audit::Audited;
 use promox_kernel::Error;
@@ -10,7 +10,7 @@ use crate::rules::chain;
 /// The key of the only head row.
 pub(crate) const HEAD: i64 = 0;
 
-/// Appends one event.
+/// Appends the entry of an event.
 pub(crate) fn append(tx: &mut Tx<'_>, event: &Event) -> Result<(), Error> {
     let audited: Audited = event.fact()?;
     let head = tx.get::<AuditHead>(&HEAD)?;

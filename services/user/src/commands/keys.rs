@@ -1,4 +1,4 @@
-//! Signing keys: created ahead, retired, removed.
+//! Signing keys: they are created ahead of use, retired, and later removed.
 
 use std::time::Duration;
 
@@ -9,18 +9,19 @@ use crate::records::SigningKey;
 use crate::rules::rotation;
 use crate::tokens::new_key;
 
-/// Maximum stored keys, far more than there ever are.
-const MOST: usize = 100;
+/// Maximum stored keys, which is far more than there ever are.
+const MAX_KEYS: usize = 100;
 
 /// All stored keys.
 pub(crate) fn all(tx: &Tx<'_>) -> Result<Vec<SigningKey>, StoreError> {
-    tx.scan::<SigningKey>().collect(MOST)
+    tx.scan::<SigningKey>().collect(MAX_KEYS)
 }
 
-/// Does what is due, with `seed` for a new key if needed, and returns the resulting keys.
-pub(crate) fn rotate(tx: &mut Tx<'_>, seed: [u8; 32], access: Duration) -> Result<Vec<SigningKey>, Error> {
+/// Makes the changes to the keys that are due, and returns the resulting keys. `seed` is for a new key, and
+/// `token_lifetime` is the lifetime of access tokens.
+pub(crate) fn rotate(tx: &mut Tx<'_>, seed: [u8; 32], token_lifetime: Duration) -> Result<Vec<SigningKey>, Error> {
     let (keys, now) = (all(tx)?, tx.now());
-    let plan = rotation::plan(&keys, now, access);
+    let plan = rotation::plan(&keys, now, token_lifetime);
     if plan.is_empty() {
         return Ok(keys);
     }

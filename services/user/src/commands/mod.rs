@@ -1,4 +1,4 @@
-//! Changes to the tables, one file per topic. Every check comes before the first write.
+//! Commands, one module per topic. All checks come before the first write.
 
 pub(crate) mod accounts;
 pub(crate) mod addresses;

@@ -1,4 +1,4 @@
-//! Roles: seeded, created, changed, deleted. Every change takes effect at once for everyone with the role.
+//! Commands that seed, create, change and delete roles. A change takes effect at once for every user with the role.
 
 use std::collections::BTreeSet;
 
@@ -8,108 +8,126 @@ use promox_kernel::{Cx, Error, Faults, Principal};
 use promox_storage::{StoreError, Tx};
 use serde_json::json;
 
-use super::sessions::access_changed;
+use super::sessions::invalidate_access;
 use crate::api::{CreateRole, UpdateRole};
 use crate::queries::{self, ALL_ROLES, MAX_PERMISSIONS};
 use crate::records::{Role, RolePermission, UserRoleByRole};
 use crate::reject;
-use crate::rules::permissions::{self, ADMIN, GAINED, SEEDS};
+use crate::rules::permissions::{self, ADDED_PERMISSIONS, ADMIN, SEED_ROLES};
 
-/// Writes the roles of a new store. An existing store keeps its roles, but gets permissions added since an earlier
-/// release.
+/// Writes the roles of a new store. An existing store keeps its roles, to which permissions added in this release are
+/// added.
 pub(crate) fn seed(tx: &mut Tx<'_>) -> Result<(), StoreError> {
     if tx.scan::<Role>().first()?.is_some() {
-        return GAINED.iter().try_for_each(|(role, permission)| gain(tx, role, permission));
+        return ADDED_PERMISSIONS.iter().try_for_each(|(role, permission)| add_permission(tx, role, permission));
     }
     let now = tx.now();
-    for seed in &SEEDS {
+    for seed in &SEED_ROLES {
         let (name, description) = (seed.name.to_owned(), seed.description.to_owned());
         tx.insert(&Role { name: name.clone(), description, created_at: now, updated_at: now, version: 1 })?;
         let permissions = seed.permissions.iter().map(|permission| (*permission).to_owned()).collect();
-        replace(tx, &name, &permissions)?;
+        set_permissions(tx, &name, &permissions)?;
     }
     Ok(())
 }
 
-/// Adds permissions that a role was created without. An edited role stays as it is.
-fn gain(tx: &mut Tx<'_>, name: &str, permission: &str) -> Result<(), StoreError> {
+/// Adds a permission to a role that was created without it. An edited role stays as it is.
+fn add_permission(tx: &mut Tx<'_>, name: &str, permission: &str) -> Result<(), StoreError> {
     let Some(role) = tx.get::<Role>(&name.to_owned())?.filter(|role| role.version == 1) else { return Ok(()) };
-    let had = queries::permissions_of_role(tx, name, &BTreeSet::new())?;
-    if had.contains(permission) {
+    let old_permissions = queries::permissions_of_role(tx, name, &BTreeSet::new())?;
+    if old_permissions.contains(permission) {
         return Ok(());
     }
-    let wanted = had.iter().cloned().chain([permission.to_owned()]).collect();
+    let new_permissions = old_permissions.iter().cloned().chain([permission.to_owned()]).collect();
     tx.put(&Role { updated_at: tx.now(), version: role.version + 1, ..role })?;
-    replace(tx, name, &wanted)?;
-    access_changed(tx, ALL_ROLES)?;
-    let (before, after) = (json!({ "permissions": had }), json!({ "permissions": wanted }));
+    set_permissions(tx, name, &new_permissions)?;
+    invalidate_access(tx, ALL_ROLES)?;
+    let (before, after) = (json!({ "permissions": old_permissions }), json!({ "permissions": new_permissions }));
     tx.emit(0, &Audited::new("system".to_owned(), "role.update", format!("role:{name}"), before, after))
 }
 
-/// Refuses to touch permissions that the caller does not have.
-pub(crate) fn check_reach<'a>(
+/// Refuses a change to permissions that the caller does not have.
+pub(crate) fn check_within_permissions<'a>(
     caller: &Principal,
     permissions: impl IntoIterator<Item = &'a String>,
 ) -> Result<(), Error> {
-    let within = permissions.into_iter().all(|permission| caller.allows(permission));
-    if within { Ok(()) } else { Err(reject::beyond_reach()) }
+    let has_all = permissions.into_iter().all(|permission| caller.allows(permission));
+    if has_all { Ok(()) } else { Err(reject::beyond_permissions()) }
 }
 
 /// Creates a role.
-pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, op: &CreateRole, every: &BTreeSet<String>) -> Result<Role, Error> {
+pub(crate) fn create(
+    tx: &mut Tx<'_>,
+    cx: &Cx,
+    op: &CreateRole,
+    all_permissions: &BTreeSet<String>,
+) -> Result<Role, Error> {
     let mut faults = Faults::default();
     let name = faults.take("/name", permissions::role_name(&op.name)).unwrap_or_default();
     let description = faults.take("/description", permissions::description(&op.description)).unwrap_or_default();
-    let wanted = known(&mut faults, &op.permissions, every);
+    let new_permissions = checked_permissions(&mut faults, &op.permissions, all_permissions);
     faults.finish()?;
-    check_reach(&cx.principal, &wanted)?;
+    check_within_permissions(&cx.principal, &new_permissions)?;
     if tx.get::<Role>(&name)?.is_some() {
         return Err(reject::role_taken(&name));
     }
     let now = tx.now();
     let role = Role { name, description, created_at: now, updated_at: now, version: 1 };
     tx.insert(&role)?;
-    replace(tx, &role.name, &wanted)?;
-    access_changed(tx, ALL_ROLES)?;
-    let after = json!({ "description": role.description, "permissions": wanted });
-    audited(tx, cx, "role.create", &role.name, json!(null), after)?;
+    set_permissions(tx, &role.name, &new_permissions)?;
+    invalidate_access(tx, ALL_ROLES)?;
+    let after = json!({ "description": role.description, "permissions": new_permissions });
+    emit_audit(tx, cx, "role.create", &role.name, json!(null), after)?;
     Ok(role)
 }
 
 /// Changes a role.
-pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, op: &UpdateRole, every: &BTreeSet<String>) -> Result<Role, Error> {
+pub(crate) fn update(
+    tx: &mut Tx<'_>,
+    cx: &Cx,
+    op: &UpdateRole,
+    all_permissions: &BTreeSet<String>,
+) -> Result<Role, Error> {
     let before = queries::role(tx, &op.name)?;
     cx.check_version(before.version)?;
     if before.name == ADMIN && op.permissions.is_some() {
-        return Err(reject::admin_is_fixed());
+        return Err(reject::admin_permissions_fixed());
     }
-    let had = queries::permissions_of_role(tx, &op.name, every)?;
+    let old_permissions = queries::permissions_of_role(tx, &op.name, all_permissions)?;
     let mut faults = Faults::default();
     let description = faults.optional("/description", op.description.as_deref(), permissions::description);
-    let possible = every.union(&had).cloned().collect();
-    let wanted = op.permissions.as_ref().map(|wanted| known(&mut faults, wanted, &possible));
+    let possible = all_permissions.union(&old_permissions).cloned().collect();
+    let new_permissions =
+        op.permissions.as_ref().map(|new_permissions| checked_permissions(&mut faults, new_permissions, &possible));
     faults.finish()?;
-    let wanted = wanted.unwrap_or_else(|| had.clone());
-    check_reach(&cx.principal, had.symmetric_difference(&wanted))?;
+    let new_permissions = new_permissions.unwrap_or_else(|| old_permissions.clone());
+    check_within_permissions(&cx.principal, old_permissions.symmetric_difference(&new_permissions))?;
     let description = description.unwrap_or_else(|| before.description.clone());
-    if description == before.description && wanted == had {
+    if description == before.description && new_permissions == old_permissions {
         return Ok(before);
     }
     let role = Role { description, updated_at: tx.now(), version: before.version + 1, ..before.clone() };
     tx.put(&role)?;
     if op.permissions.is_some() {
-        replace(tx, &role.name, &wanted)?;
-        access_changed(tx, ALL_ROLES)?;
+        set_permissions(tx, &role.name, &new_permissions)?;
+        invalidate_access(tx, ALL_ROLES)?;
     }
     let snapshot = |role: &Role, permissions: &BTreeSet<String>| {
         let changed = op.permissions.is_some().then_some(permissions);
         json!({ "description": role.description, "permissions": changed })
     };
-    audited(tx, cx, "role.update", &role.name, snapshot(&before, &had), snapshot(&role, &wanted))?;
+    emit_audit(
+        tx,
+        cx,
+        "role.update",
+        &role.name,
+        snapshot(&before, &old_permissions),
+        snapshot(&role, &new_permissions),
+    )?;
     Ok(role)
 }
 
-/// Deletes a role that nobody has.
+/// Deletes a role that no user has.
 pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, name: &str) -> Result<(), Error> {
     let role = queries::role(tx, name)?;
     cx.check_version(role.version)?;
@@ -119,41 +137,50 @@ pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, name: &str) -> Result<(), Error> 
     if tx.scan_by::<UserRoleByRole>().prefix(name).first()?.is_some() {
         return Err(reject::role_in_use(name));
     }
-    let had = queries::permissions_of_role(tx, name, &BTreeSet::new())?;
-    check_reach(&cx.principal, &had)?;
+    let old_permissions = queries::permissions_of_role(tx, name, &BTreeSet::new())?;
+    check_within_permissions(&cx.principal, &old_permissions)?;
     tx.delete::<Role>(&role.name)?;
-    replace(tx, name, &BTreeSet::new())?;
-    access_changed(tx, ALL_ROLES)?;
-    audited(tx, cx, "role.delete", name, json!({ "permissions": had }), json!(null))
+    set_permissions(tx, name, &BTreeSet::new())?;
+    invalidate_access(tx, ALL_ROLES)?;
+    emit_audit(tx, cx, "role.delete", name, json!({ "permissions": old_permissions }), json!(null))
 }
 
-fn known(faults: &mut Faults, wanted: &[String], every: &BTreeSet<String>) -> BTreeSet<String> {
-    if wanted.len() > MAX_PERMISSIONS {
+/// The requested permissions, without duplicates. Unknown ones are noted as faults.
+fn checked_permissions(
+    faults: &mut Faults,
+    requested: &[String],
+    all_permissions: &BTreeSet<String>,
+) -> BTreeSet<String> {
+    if requested.len() > MAX_PERMISSIONS {
         faults.note("/permissions", format!("must have at most {MAX_PERMISSIONS} permissions"));
     }
-    for (place, permission) in wanted.iter().enumerate().filter(|(_, permission)| !every.contains(*permission)) {
-        let detail = format!("There is no permission {permission:?}; GET /api/permissions lists them.");
-        faults.code(format!("/permissions/{place}"), codes::UNKNOWN_PERMISSION, detail);
+    for (index, permission) in
+        requested.iter().enumerate().filter(|(_, permission)| !all_permissions.contains(*permission))
+    {
+        let detail = format!("there is no permission {permission:?}: GET /api/permissions lists the permissions");
+        faults.code(format!("/permissions/{index}"), codes::UNKNOWN_PERMISSION, detail);
     }
-    wanted.iter().cloned().collect()
+    requested.iter().cloned().collect()
 }
 
-fn replace(tx: &mut Tx<'_>, role: &str, wanted: &BTreeSet<String>) -> Result<(), StoreError> {
+/// Writes the permissions of a role: adds the missing ones and removes the others.
+fn set_permissions(tx: &mut Tx<'_>, role: &str, new_permissions: &BTreeSet<String>) -> Result<(), StoreError> {
     let now = tx.now();
-    let had: BTreeSet<String> = {
+    let old_permissions: BTreeSet<String> = {
         let rows = tx.scan::<RolePermission>().prefix(role).collect(MAX_PERMISSIONS)?;
         rows.into_iter().map(|row| row.permission).collect()
     };
-    for permission in had.difference(wanted) {
+    for permission in old_permissions.difference(new_permissions) {
         tx.delete::<RolePermission>(&(role.to_owned(), permission.clone()))?;
     }
-    for permission in wanted.difference(&had) {
+    for permission in new_permissions.difference(&old_permissions) {
         tx.put(&RolePermission { role: role.to_owned(), permission: permission.clone(), granted_at: now })?;
     }
     Ok(())
 }
 
-fn audited(
+/// Emits the audit entry of a change to a role.
+fn emit_audit(
     tx: &mut Tx<'_>,
     cx: &Cx,
     action: &str,

@@ -1,4 +1,4 @@
-//! Logins: opened, refreshed, ended.
+//! Commands that open, refresh and end sessions.
 
 use std::time::Duration;
 
@@ -11,32 +11,33 @@ use crate::records::{AccessVersion, EndReason, Session, SessionByFamily, User};
 use crate::reject;
 use crate::rules::secrets::RefreshToken;
 
-/// For how long after its first use a refresh token gives its successor again: two tabs may use it at once, and an
-/// answer may be lost.
+/// How long after its first use a refresh token can be exchanged again, for the same successor: two tabs may use it at
+/// the same time, and a reply may be lost.
 const GRACE: Duration = Duration::from_secs(30);
-/// Exchanges within that time that are remembered, far more than a client makes.
+/// Maximum recent exchanges that a session remembers, which is far more than a client makes.
 const MAX_EXCHANGES: usize = 16;
 
-/// The outcome of using a refresh token.
-pub(crate) enum Rotated {
-    /// It was exchanged for the next one, now or a moment ago.
+/// The outcome of presenting a refresh token.
+pub(crate) enum Exchange {
+    /// The token was exchanged for the next one, now or a moment ago.
     Fresh(Box<(Session, User, RefreshToken)>),
-    /// It had been used before: this login has been ended. This is not an error, so that the end is committed.
+    /// The token was used before, so the session with this id was ended. This is not an error, so that the transaction
+    /// commits.
     Reused(i64),
 }
 
-/// Invalidates cached access of `id` (a user's id, or all roles).
-pub(crate) fn access_changed(tx: &mut Tx<'_>, id: i64) -> Result<(), StoreError> {
+/// Invalidates the cached access of a user's id, or of all users if `id` is [`queries::ALL_ROLES`].
+pub(crate) fn invalidate_access(tx: &mut Tx<'_>, id: i64) -> Result<(), StoreError> {
     let version = queries::access_version(tx, id)? + 1;
     tx.put(&AccessVersion { id, version })
 }
 
-/// Opens a login. At the maximum, the least recently used one is ended.
-pub(crate) fn open(tx: &mut Tx<'_>, user: UserId, token: &RefreshToken, life: Duration) -> Result<Session, Error> {
+/// Opens a session. If the user has the maximum number, the least recently used one is ended.
+pub(crate) fn open(tx: &mut Tx<'_>, user: UserId, token: &RefreshToken, lifetime: Duration) -> Result<Session, Error> {
     let mut live = queries::live_sessions(tx, user)?;
     live.sort_by_key(|session| session.refreshed_at);
-    let crowd = (live.len() + 1).saturating_sub(MAX_SESSIONS);
-    for session in live.into_iter().take(crowd) {
+    let excess = (live.len() + 1).saturating_sub(MAX_SESSIONS);
+    for session in live.into_iter().take(excess) {
         end(tx, session, EndReason::Crowded)?;
     }
     let (id, now) = (tx.next_id::<Session>()?, tx.now());
@@ -47,36 +48,37 @@ pub(crate) fn open(tx: &mut Tx<'_>, user: UserId, token: &RefreshToken, life: Du
         token_hash: Some(token.own_hash()),
         created_at: now,
         refreshed_at: now,
-        expires_at: now + life,
+        expires_at: now + lifetime,
         ended_at: None,
         end_reason: None,
         successor_key: None,
         exchanged: None,
     };
     tx.insert(&session)?;
-    access_changed(tx, user.0)?;
+    invalidate_access(tx, user.0)?;
     Ok(session)
 }
 
-/// Exchanges a refresh token for the next one. `new_key` is for a session without a key.
+/// Exchanges a refresh token for the next one. `new_key` becomes the key of a session that has none, and `lifetime` is
+/// the lifetime of a refresh token.
 pub(crate) fn rotate(
     tx: &mut Tx<'_>,
     presented: &RefreshToken,
     new_key: [u8; 32],
-    life: Duration,
-) -> Result<Rotated, Error> {
+    lifetime: Duration,
+) -> Result<Exchange, Error> {
     let session = tx.get_by::<SessionByFamily>(presented.family_hash())?.ok_or_else(reject::invalid_refresh_token)?;
     match (session.ended_at, session.end_reason) {
-        (_, Some(EndReason::TokenReused)) => return Ok(Rotated::Reused(session.id)),
+        (_, Some(EndReason::TokenReused)) => return Ok(Exchange::Reused(session.id)),
         (Some(_), _) => return Err(reject::ended_session()),
         (None, _) => {}
     }
     let now = tx.now();
     let is_live = session.token_hash == Some(presented.own_hash());
-    if !is_live && !exchanged_lately(&session, presented, now) {
+    if !is_live && !was_exchanged_recently(&session, presented, now) {
         let id = session.id;
         end(tx, session, EndReason::TokenReused)?;
-        return Ok(Rotated::Reused(id));
+        return Ok(Exchange::Reused(id));
     }
     if session.expires_at <= now {
         return Err(reject::expired_refresh_token());
@@ -86,31 +88,31 @@ pub(crate) fn rotate(
     let key = session.successor_key.clone().unwrap_or_else(|| new_key.to_vec());
     let next = presented.next(&key);
     if !is_live {
-        return Ok(Rotated::Fresh(Box::new((session, user, next))));
+        return Ok(Exchange::Fresh(Box::new((session, user, next))));
     }
     let session = Session {
         token_hash: Some(next.own_hash()),
         refreshed_at: now,
-        expires_at: now + life,
+        expires_at: now + lifetime,
         exchanged: Some(Json(with_exchange(&session, now))),
         successor_key: Some(key),
         ..session
     };
     tx.put(&session)?;
-    access_changed(tx, session.user.0)?;
-    Ok(Rotated::Fresh(Box::new((session, user, next))))
+    invalidate_access(tx, session.user.0)?;
+    Ok(Exchange::Fresh(Box::new((session, user, next))))
 }
 
-/// Whether a token of the session that is not live was first used within [`GRACE`]. The last exchange used the token
-/// before the live one, the exchange before it the token before that.
-fn exchanged_lately(session: &Session, presented: &RefreshToken, now: Timestamp) -> bool {
+/// Whether a token of the session that is not live was first used within [`GRACE`]. It was, if deriving successors
+/// leads from it to the live token in as many steps as there were exchanges in that time, or fewer.
+fn was_exchanged_recently(session: &Session, presented: &RefreshToken, now: Timestamp) -> bool {
     let (Some(key), Some(exchanged)) = (&session.successor_key, &session.exchanged) else { return false };
-    let lately = exchanged.iter().rev().take_while(|at| **at + GRACE >= now).count();
-    let mut successors = std::iter::successors(Some(presented.next(key)), |token| Some(token.next(key))).take(lately);
+    let recent = exchanged.iter().rev().take_while(|at| **at + GRACE >= now).count();
+    let mut successors = std::iter::successors(Some(presented.next(key)), |token| Some(token.next(key))).take(recent);
     successors.any(|token| session.token_hash == Some(token.own_hash()))
 }
 
-/// The exchanges of a session to remember after one at `now`.
+/// The exchanges that a session remembers after one at `now`.
 fn with_exchange(session: &Session, now: Timestamp) -> Vec<Timestamp> {
     let earlier = session.exchanged.iter().flat_map(|exchanged| exchanged.iter().copied());
     let mut kept: Vec<Timestamp> = earlier.filter(|at| *at + GRACE >= now).collect();
@@ -118,7 +120,7 @@ fn with_exchange(session: &Session, now: Timestamp) -> Vec<Timestamp> {
     kept.split_off(kept.len().saturating_sub(MAX_EXCHANGES))
 }
 
-/// Ends a login, with its family of refresh tokens.
+/// Ends a session and invalidates its refresh tokens.
 pub(crate) fn end(tx: &mut Tx<'_>, mut session: Session, reason: EndReason) -> Result<(), StoreError> {
     session.ended_at = Some(tx.now());
     session.end_reason = Some(reason);
@@ -126,18 +128,18 @@ pub(crate) fn end(tx: &mut Tx<'_>, mut session: Session, reason: EndReason) -> R
     session.successor_key = None;
     session.exchanged = None;
     tx.put(&session)?;
-    access_changed(tx, session.user.0)
+    invalidate_access(tx, session.user.0)
 }
 
-/// Ends the login with this id, if it belongs to the user and is live.
-pub(crate) fn end_by_id(tx: &mut Tx<'_>, user: UserId, id: i64) -> Result<(), StoreError> {
+/// Ends the session with this id, if it belongs to the user and is live.
+pub(crate) fn log_out(tx: &mut Tx<'_>, user: UserId, id: i64) -> Result<(), StoreError> {
     match tx.get::<Session>(&id)?.filter(|session| session.user == user && session.ended_at.is_none()) {
         Some(session) => end(tx, session, EndReason::Logout),
         None => Ok(()),
     }
 }
 
-/// Ends all logins of a user, except `kept`. The caller writes the user.
+/// Ends all sessions of a user except `kept`. The caller must write the user.
 pub(crate) fn end_all(
     tx: &mut Tx<'_>,
     user: &mut User,
@@ -152,5 +154,5 @@ pub(crate) fn end_all(
     if kept.is_none() {
         user.session_version += 1;
     }
-    access_changed(tx, user.id.0)
+    invalidate_access(tx, user.id.0)
 }

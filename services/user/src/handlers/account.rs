@@ -7,7 +7,7 @@ use promox_contract::user::{ExportCarts, ExportNotifications, ExportOrders, Expo
 use promox_kernel::{Cx, Error, Handle, Kind, Op, Page, UserId};
 use promox_storage::Tx;
 
-use super::auth::{login_of, unchanged};
+use super::auth::{recheck_user, session_of};
 use crate::api::{
     AddressView, ChangePassword, CreateAddress, DeleteAddress, EraseMe, ErasureView, ExportMe, GetMe, ListAddresses,
     PersonalExport, UpdateAddress, UpdateMe, UserStatus, UserView,
@@ -17,32 +17,32 @@ use crate::records::{Address, AuditByActor, EndReason, Erasure, User};
 use crate::rules::passwords;
 use crate::{Users, queries, reject};
 
-/// Audit entries in an export.
+/// Maximum audit entries in an export.
 const EXPORTED_ENTRIES: usize = 1_000;
 
 impl Handle<GetMe> for Users {
     async fn handle(&self, cx: &Cx, _: GetMe) -> Result<UserView, Error> {
-        let (id, _) = login_of(cx)?;
+        let (id, _) = session_of(cx)?;
         let user = self.db.read(|tx| queries::user(tx, id)).await?;
-        self.own_view(cx, user).await
+        self.view_for_self(cx, user).await
     }
 }
 
 impl Handle<UpdateMe> for Users {
     async fn handle(&self, cx: &Cx, op: UpdateMe) -> Result<UserView, Error> {
-        let (id, _) = login_of(cx)?;
-        let who = cx.clone();
-        let user = self.db.write(cx, move |tx| accounts::update_profile(tx, &who, id, &op)).await?;
-        self.own_view(cx, user).await
+        let (id, _) = session_of(cx)?;
+        let context = cx.clone();
+        let user = self.db.write(cx, move |tx| accounts::update_profile(tx, &context, id, &op)).await?;
+        self.view_for_self(cx, user).await
     }
 }
 
 impl Handle<EraseMe> for Users {
     async fn handle(&self, cx: &Cx, _: EraseMe) -> Result<ErasureView, Error> {
-        let (id, session) = login_of(cx)?;
-        let who = cx.clone();
-        let erasure = self.db.write(cx, move |tx| erasures::request(tx, &who, id, session)).await?;
-        match self.carry_out(cx, id).await {
+        let (id, session) = session_of(cx)?;
+        let context = cx.clone();
+        let erasure = self.db.write(cx, move |tx| erasures::request(tx, &context, id, session)).await?;
+        match self.run_erasure(cx, id).await {
             Ok(Some(erasure)) => Ok(queries::erasure_view(&erasure)),
             Ok(None) => Ok(ErasureView { status: UserStatus::Erased, ..queries::erasure_view(&erasure) }),
             Err(error) => {
@@ -54,17 +54,18 @@ impl Handle<EraseMe> for Users {
 }
 
 impl Users {
-    /// Carries out an erasure if no order needs the person any more; otherwise returns what it waits for.
-    pub(crate) async fn carry_out(&self, cx: &Cx, id: UserId) -> Result<Option<Erasure>, Error> {
+    /// Runs a requested erasure if no order needs the personal data any more. Otherwise returns the erasure with what
+    /// it waits for.
+    pub(crate) async fn run_erasure(&self, cx: &Cx, id: UserId) -> Result<Option<Erasure>, Error> {
         let orders = cx.elevated().call(PrepareErasure { user_id: id }).await?;
-        let who = cx.clone();
-        self.db.write(cx, move |tx| erasures::settle(tx, &who, id, &orders)).await
+        let context = cx.clone();
+        self.db.write(cx, move |tx| erasures::run(tx, &context, id, &orders)).await
     }
 }
 
 impl Handle<ChangePassword> for Users {
     async fn handle(&self, cx: &Cx, op: ChangePassword) -> Result<(), Error> {
-        let (id, session) = login_of(cx)?;
+        let (id, session) = session_of(cx)?;
         let user = self.db.read(|tx| queries::user(tx, id)).await?;
         let email = user.email.ok_or_else(reject::erased)?;
         let new = op.new_password.0;
@@ -73,7 +74,7 @@ impl Handle<ChangePassword> for Users {
         let checked = checked.ok_or_else(reject::wrong_password)?;
         let hash = self.passwords.hash(&cx.node.entropy, new).await?;
         let work = move |tx: &mut Tx<'_>| {
-            unchanged(tx, &checked)?;
+            recheck_user(tx, &checked)?;
             accounts::set_password(tx, id, &hash, Some(session), EndReason::PasswordChanged).map(drop)
         };
         self.db.write(cx, work).await
@@ -82,19 +83,19 @@ impl Handle<ChangePassword> for Users {
 
 impl Handle<ExportMe> for Users {
     async fn handle(&self, cx: &Cx, _: ExportMe) -> Result<PersonalExport, Error> {
-        let (user_id, _) = login_of(cx)?;
+        let (user_id, _) = session_of(cx)?;
         let (orders, payments, cart, notifications, rewards) = tokio::try_join!(
-            part(cx, ExportOrders { user_id }),
-            part(cx, ExportPayments { user_id }),
-            part(cx, ExportCarts { user_id }),
-            part(cx, ExportNotifications { user_id }),
-            part(cx, ExportRewards { user_id }),
+            export_part(cx, ExportOrders { user_id }),
+            export_part(cx, ExportPayments { user_id }),
+            export_part(cx, ExportCarts { user_id }),
+            export_part(cx, ExportNotifications { user_id }),
+            export_part(cx, ExportRewards { user_id }),
         )?;
         let read = |tx: &Tx<'_>| {
             let actor = format!("user:{user_id}");
             let entries = tx.scan_by::<AuditByActor>().prefix(actor.as_str()).backward().collect(EXPORTED_ENTRIES)?;
             let account = queries::user_view(tx, queries::user(tx, user_id)?)?;
-            Ok::<_, Error>((account, book(tx, user_id)?, queries::sessions(tx, user_id)?, entries))
+            Ok::<_, Error>((account, address_book(tx, user_id)?, queries::sessions(tx, user_id)?, entries))
         };
         let (account, addresses, sessions, entries) = self.db.read(read).await?;
         Ok(PersonalExport {
@@ -112,25 +113,27 @@ impl Handle<ExportMe> for Users {
     }
 }
 
-/// The data held by one service. An incomplete export would be misleading, so it fails when one service does.
-async fn part<O: Op>(cx: &Cx, op: O) -> Result<O::Reply, Error> {
+/// The data that one service holds. If it cannot be had, the whole export fails, because an incomplete one would
+/// mislead.
+async fn export_part<O: Op>(cx: &Cx, op: O) -> Result<O::Reply, Error> {
     cx.elevated().call(op).await.map_err(|error| {
         if error.kind() == Kind::Internal {
-            tracing::error!(service = O::SERVICE, %error, "a part of an export is missing");
+            tracing::error!(service = O::SERVICE, %error, "a service failed to provide its part of an export");
         }
-        let message = format!("The {} service did not provide its part; try again.", O::SERVICE);
+        let message = format!("The {} service did not provide its part of the export: try again.", O::SERVICE);
         Error::unavailable(codes::EXPORT_INCOMPLETE, message, 5)
     })
 }
 
-fn book(tx: &Tx<'_>, user: UserId) -> Result<Vec<AddressView>, Error> {
-    let rows = tx.scan::<Address>().prefix(user).collect(crate::rules::addresses::MOST)?;
+/// All addresses of a user.
+fn address_book(tx: &Tx<'_>, user: UserId) -> Result<Vec<AddressView>, Error> {
+    let rows = tx.scan::<Address>().prefix(user).collect(crate::rules::addresses::MAX_ADDRESSES)?;
     Ok(rows.into_iter().map(queries::address_view).collect())
 }
 
 impl Handle<ListAddresses> for Users {
     async fn handle(&self, cx: &Cx, op: ListAddresses) -> Result<Page<AddressView>, Error> {
-        let (id, _) = login_of(cx)?;
+        let (id, _) = session_of(cx)?;
         let page = self.db.read(|tx| tx.scan::<Address>().prefix(id).page(op.limit, op.cursor.clone())).await?;
         Ok(page.map(queries::address_view))
     }
@@ -138,7 +141,7 @@ impl Handle<ListAddresses> for Users {
 
 impl Handle<CreateAddress> for Users {
     async fn handle(&self, cx: &Cx, op: CreateAddress) -> Result<AddressView, Error> {
-        let (id, _) = login_of(cx)?;
+        let (id, _) = session_of(cx)?;
         let taxes = cx.call(GetStoreTaxes {}).await?;
         self.db.answer(cx, move |tx| addresses::create(tx, id, &op, &taxes).map(queries::address_view)).await
     }
@@ -146,27 +149,27 @@ impl Handle<CreateAddress> for Users {
 
 impl Handle<UpdateAddress> for Users {
     async fn handle(&self, cx: &Cx, op: UpdateAddress) -> Result<AddressView, Error> {
-        let (id, _) = login_of(cx)?;
-        let (who, taxes) = (cx.clone(), cx.call(GetStoreTaxes {}).await?);
-        self.db.write(cx, move |tx| addresses::update(tx, &who, id, &op, &taxes).map(queries::address_view)).await
+        let (id, _) = session_of(cx)?;
+        let (context, taxes) = (cx.clone(), cx.call(GetStoreTaxes {}).await?);
+        self.db.write(cx, move |tx| addresses::update(tx, &context, id, &op, &taxes).map(queries::address_view)).await
     }
 }
 
 impl Handle<DeleteAddress> for Users {
     async fn handle(&self, cx: &Cx, op: DeleteAddress) -> Result<(), Error> {
-        let (id, _) = login_of(cx)?;
-        let who = cx.clone();
-        self.db.write(cx, move |tx| addresses::delete(tx, &who, id, op.id)).await
+        let (id, _) = session_of(cx)?;
+        let context = cx.clone();
+        self.db.write(cx, move |tx| addresses::delete(tx, &context, id, op.id)).await
     }
 }
 
 impl Users {
-    /// A user with their permissions, as they see themselves.
-    pub(crate) async fn own_view(&self, cx: &Cx, user: User) -> Result<UserView, Error> {
-        let (id, every) = (user.id, self.every_permission(cx).await?);
+    /// The view of a user for that user, with permissions.
+    pub(crate) async fn view_for_self(&self, cx: &Cx, user: User) -> Result<UserView, Error> {
+        let (id, all_permissions) = (user.id, self.all_permissions(cx).await?);
         let read = |tx: &Tx<'_>| {
             let view = queries::user_view(tx, user.clone())?;
-            let allowed = queries::permissions_of_roles(tx, &queries::roles_of(tx, id)?, &every)?;
+            let allowed = queries::permissions_of_roles(tx, &queries::roles_of(tx, id)?, &all_permissions)?;
             Ok::<_, Error>(UserView { permissions: Some(allowed.into_iter().collect()), ..view })
         };
         self.db.read(read).await

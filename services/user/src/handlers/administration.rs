@@ -1,4 +1,4 @@
-//! Back office operations: users, roles, permissions, the audit log.
+//! Back-office operations: users, roles, permissions, the audit log.
 
 use promox_kernel::{Cursor, Cx, Error, Handle, Page};
 use promox_storage::Tx;
@@ -24,9 +24,9 @@ impl Handle<GetUser> for Users {
 
 impl Handle<UpdateUser> for Users {
     async fn handle(&self, cx: &Cx, op: UpdateUser) -> Result<UserView, Error> {
-        let (who, every) = (cx.clone(), self.every_permission(cx).await?);
+        let (context, all_permissions) = (cx.clone(), self.all_permissions(cx).await?);
         let work = move |tx: &mut Tx<'_>| {
-            let user = administration::update(tx, &who, &op, &every)?;
+            let user = administration::update(tx, &context, &op, &all_permissions)?;
             Ok(queries::user_view(tx, user)?)
         };
         self.db.write(cx, work).await
@@ -35,24 +35,24 @@ impl Handle<UpdateUser> for Users {
 
 impl Handle<ListRoles> for Users {
     async fn handle(&self, cx: &Cx, op: ListRoles) -> Result<Page<RoleView>, Error> {
-        let every = self.every_permission(cx).await?;
-        self.db.read(|tx| queries::roles(tx, op.limit, op.cursor.clone(), &every)).await
+        let all_permissions = self.all_permissions(cx).await?;
+        self.db.read(|tx| queries::roles(tx, op.limit, op.cursor.clone(), &all_permissions)).await
     }
 }
 
 impl Handle<GetRole> for Users {
     async fn handle(&self, cx: &Cx, op: GetRole) -> Result<RoleView, Error> {
-        let every = self.every_permission(cx).await?;
-        self.db.read(|tx| Ok(queries::role_view(tx, queries::role(tx, &op.name)?, &every)?)).await
+        let all_permissions = self.all_permissions(cx).await?;
+        self.db.read(|tx| Ok(queries::role_view(tx, queries::role(tx, &op.name)?, &all_permissions)?)).await
     }
 }
 
 impl Handle<CreateRole> for Users {
     async fn handle(&self, cx: &Cx, op: CreateRole) -> Result<RoleView, Error> {
-        let (who, every) = (cx.clone(), self.every_permission(cx).await?);
+        let (context, all_permissions) = (cx.clone(), self.all_permissions(cx).await?);
         let work = move |tx: &mut Tx<'_>| {
-            let role = roles::create(tx, &who, &op, &every)?;
-            Ok(queries::role_view(tx, role, &every)?)
+            let role = roles::create(tx, &context, &op, &all_permissions)?;
+            Ok(queries::role_view(tx, role, &all_permissions)?)
         };
         self.db.write(cx, work).await
     }
@@ -60,10 +60,10 @@ impl Handle<CreateRole> for Users {
 
 impl Handle<UpdateRole> for Users {
     async fn handle(&self, cx: &Cx, op: UpdateRole) -> Result<RoleView, Error> {
-        let (who, every) = (cx.clone(), self.every_permission(cx).await?);
+        let (context, all_permissions) = (cx.clone(), self.all_permissions(cx).await?);
         let work = move |tx: &mut Tx<'_>| {
-            let role = roles::update(tx, &who, &op, &every)?;
-            Ok(queries::role_view(tx, role, &every)?)
+            let role = roles::update(tx, &context, &op, &all_permissions)?;
+            Ok(queries::role_view(tx, role, &all_permissions)?)
         };
         self.db.write(cx, work).await
     }
@@ -71,16 +71,17 @@ impl Handle<UpdateRole> for Users {
 
 impl Handle<DeleteRole> for Users {
     async fn handle(&self, cx: &Cx, op: DeleteRole) -> Result<(), Error> {
-        let who = cx.clone();
-        self.db.write(cx, move |tx| roles::delete(tx, &who, &op.name)).await
+        let context = cx.clone();
+        self.db.write(cx, move |tx| roles::delete(tx, &context, &op.name)).await
     }
 }
 
 impl Handle<ListPermissions> for Users {
     async fn handle(&self, cx: &Cx, op: ListPermissions) -> Result<Page<PermissionView>, Error> {
-        let every = self.every_permission(cx).await?;
+        let all_permissions = self.all_permissions(cx).await?;
         let after = op.cursor.map(|cursor| String::from_utf8_lossy(&cursor.0).into_owned()).unwrap_or_default();
-        let mut names: Vec<&String> = every.iter().filter(|name| **name > after).take(op.limit.get() + 1).collect();
+        let mut names: Vec<&String> =
+            all_permissions.iter().filter(|name| **name > after).take(op.limit.get() + 1).collect();
         let more = names.len() > op.limit.get();
         names.truncate(op.limit.get());
         let next = names.last().filter(|_| more).map(|name| Cursor(name.as_bytes().to_vec()));

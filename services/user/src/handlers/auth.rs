@@ -12,14 +12,14 @@ use crate::api::{
     Secret, SetUpAdmin, UserStatus, VerifyEmail,
 };
 use crate::commands::accounts::{self, NewAccount};
-use crate::commands::sessions::{self, Rotated};
+use crate::commands::sessions::{self, Exchange};
 use crate::commands::{administration, keys, messages};
 use crate::records::{EndReason, Purpose, Session, User};
 use crate::rules::secrets::{self, RefreshToken};
 use crate::rules::{passwords, permissions, profile};
 use crate::{Users, queries, reject};
 
-/// How long a login waits for merging the guest's cart.
+/// How long a login waits until the guest's cart is merged.
 const MERGE_LIMIT: Duration = Duration::from_secs(2);
 
 impl Handle<Register> for Users {
@@ -32,7 +32,7 @@ impl Handle<Register> for Users {
             faults.add(fault);
         }
         faults.finish()?;
-        // Checked before the hashing, which is expensive; the transaction checks again.
+        // Checked before the expensive hashing. The transaction checks it again.
         if self.db.read(|tx| queries::user_by_email(tx, &op.email)).await?.is_some() {
             return Err(reject::email_taken());
         }
@@ -47,30 +47,30 @@ impl Handle<Register> for Users {
         let referral_code = cx.node.entropy.code(10);
         let (email, roles) = (op.email, &[permissions::CUSTOMER]);
         let new = NewAccount { email, password_hash, name, phone, referral_code, referred_by, ignore_plus_tags, roles };
-        self.open(cx, move |tx| accounts::create(tx, &new)).await
+        self.log_in(cx, move |tx| accounts::create(tx, &new)).await
     }
 }
 
 impl Handle<Login> for Users {
     async fn handle(&self, cx: &Cx, op: Login) -> Result<LoggedIn, Error> {
         let user = self.check_password(cx, &op.email, op.password.0).await?.ok_or_else(reject::invalid_credentials)?;
-        self.open(cx, move |tx| unchanged(tx, &user)).await
+        self.log_in(cx, move |tx| recheck_user(tx, &user)).await
     }
 }
 
 impl Handle<Refresh> for Users {
     async fn handle(&self, cx: &Cx, op: Refresh) -> Result<LoggedIn, Error> {
         let presented = RefreshToken::parse(&op.refresh_token.0).ok_or_else(reject::invalid_refresh_token)?;
-        let (new_key, life) = (cx.node.entropy.bytes::<32>(), self.refresh_lifetime());
-        let rotated = self.db.write(cx, move |tx| sessions::rotate(tx, &presented, new_key, life)).await?;
-        match rotated {
-            Rotated::Fresh(exchanged) => {
+        let (new_key, lifetime) = (cx.node.entropy.bytes::<32>(), self.refresh_lifetime());
+        let exchange = self.db.write(cx, move |tx| sessions::rotate(tx, &presented, new_key, lifetime)).await?;
+        match exchange {
+            Exchange::Fresh(exchanged) => {
                 let (session, user, next) = *exchanged;
                 self.logged_in(cx, user, &session, &next).await
             }
-            Rotated::Reused(session) => {
-                tracing::warn!(session, request = %cx.request_id, "a used refresh token was presented: its \
-                     login has ended");
+            Exchange::Reused(session) => {
+                tracing::warn!(session, request = %cx.request_id, "a used refresh token was presented, so its \
+                     session was ended");
                 Err(reject::reused_token())
             }
         }
@@ -79,14 +79,14 @@ impl Handle<Refresh> for Users {
 
 impl Handle<Logout> for Users {
     async fn handle(&self, cx: &Cx, _: Logout) -> Result<(), Error> {
-        let (user, session) = login_of(cx)?;
-        self.db.write(cx, move |tx| Ok(sessions::end_by_id(tx, user, session)?)).await
+        let (user, session) = session_of(cx)?;
+        self.db.write(cx, move |tx| Ok(sessions::log_out(tx, user, session)?)).await
     }
 }
 
 impl Handle<LogoutAll> for Users {
     async fn handle(&self, cx: &Cx, _: LogoutAll) -> Result<(), Error> {
-        let (id, _) = login_of(cx)?;
+        let (id, _) = session_of(cx)?;
         let work = move |tx: &mut Tx<'_>| {
             let mut user = queries::user(tx, id)?;
             sessions::end_all(tx, &mut user, None, EndReason::LogoutAll)?;
@@ -98,7 +98,7 @@ impl Handle<LogoutAll> for Users {
 
 impl Handle<ForgotPassword> for Users {
     async fn handle(&self, cx: &Cx, op: ForgotPassword) -> Result<Accepted, Error> {
-        // The same single row is written whether or not an account has the address; a job finds out later.
+        // The same row is written whether or not an account has the address. A job looks for the account later.
         if self.guesses.message(cx, &op.email).await {
             let work = move |tx: &mut Tx<'_>| Ok::<_, Error>(messages::request(tx, Purpose::PasswordReset, &op.email)?);
             self.db.write(cx, work).await?;
@@ -114,10 +114,10 @@ impl Handle<ResetPassword> for Users {
         self.check_token(cx, Purpose::PasswordReset, &hash).await?;
         let password_hash = self.passwords.hash(&cx.node.entropy, op.password.0).await?;
         let work = move |tx: &mut Tx<'_>| {
-            let token = messages::take(tx, Purpose::PasswordReset, &hash)?;
+            let token = messages::redeem(tx, Purpose::PasswordReset, &hash)?;
             let id = token.user.ok_or_else(reject::one_time_token_invalid)?;
             let mut user = accounts::set_password(tx, id, &password_hash, None, EndReason::PasswordReset)?;
-            // Whoever has the token has read the message, so the address is theirs.
+            // The token was sent to the address, so the user owns it.
             user.email_verified_at = user.email_verified_at.or(Some(tx.now()));
             Ok::<_, Error>(tx.put(&user)?)
         };
@@ -130,10 +130,10 @@ impl Handle<VerifyEmail> for Users {
         let hash = secrets::hash(&op.token.0);
         self.check_token(cx, Purpose::EmailVerification, &hash).await?;
         let work = move |tx: &mut Tx<'_>| {
-            let token = messages::take(tx, Purpose::EmailVerification, &hash)?;
+            let token = messages::redeem(tx, Purpose::EmailVerification, &hash)?;
             let id = token.user.ok_or_else(reject::one_time_token_invalid)?;
-            let mut user = accounts::touched(tx, queries::user(tx, id)?);
-            messages::forget(tx, Purpose::EmailVerification, Some(id))?;
+            let mut user = accounts::with_new_version(tx, queries::user(tx, id)?);
+            messages::revoke_tokens(tx, Purpose::EmailVerification, Some(id))?;
             user.email_verified_at = user.email_verified_at.or(Some(tx.now()));
             Ok::<_, Error>(tx.put(&user)?)
         };
@@ -147,15 +147,15 @@ impl Handle<SetUpAdmin> for Users {
         passwords::check(&op.password.0, Some(&op.email), "/password").map_err(|fault| Error::invalid(vec![fault]))?;
         self.check_token(cx, Purpose::Setup, &hash).await?;
         let new = self.new_admin(cx, op.email, op.password.0).await?;
-        let who = cx.clone();
+        let context = cx.clone();
         let work = move |tx: &mut Tx<'_>| {
-            messages::take(tx, Purpose::Setup, &hash)?;
+            messages::redeem(tx, Purpose::Setup, &hash)?;
             if queries::has_admin(tx, None)? {
                 return Err(reject::has_admin());
             }
-            administration::ensure_admin(tx, &who, &new)
+            administration::ensure_admin(tx, &context, &new)
         };
-        self.open(cx, work).await
+        self.log_in(cx, work).await
     }
 }
 
@@ -176,7 +176,8 @@ impl Handle<GetJwks> for Users {
 }
 
 impl Users {
-    /// The user with this address and password; `None` takes the same time whether the address is known or not.
+    /// The user with this address and password, or `None` if either is wrong. It takes the same time whether or not the
+    /// address is known. Attempts are throttled.
     pub(crate) async fn check_password(&self, cx: &Cx, email: &Email, password: String) -> Result<Option<User>, Error> {
         let attempt = self.guesses.login(cx, email).await?;
         let user = self.db.read(|tx| queries::user_by_email(tx, email)).await?;
@@ -194,7 +195,7 @@ impl Users {
         }
     }
 
-    /// Rejects an unknown token before anything expensive is done for it.
+    /// Rejects an unknown token before anything expensive is done for the request. Attempts are throttled.
     async fn check_token(&self, cx: &Cx, purpose: Purpose, hash: &[u8]) -> Result<(), Error> {
         self.guesses.token(cx).await?;
         self.db.read(|tx| messages::look_up(tx, purpose, hash)).await?;
@@ -202,16 +203,16 @@ impl Users {
         Ok(())
     }
 
-    /// Opens a login for the user that `find` finds or creates, in one transaction, and merges the guest's cart.
-    async fn open<F>(&self, cx: &Cx, find: F) -> Result<LoggedIn, Error>
+    /// Opens a session for the user that `find` returns, in the same transaction, and then merges the guest's cart.
+    async fn log_in<F>(&self, cx: &Cx, find: F) -> Result<LoggedIn, Error>
     where
         F: Fn(&mut Tx<'_>) -> Result<User, Error> + Send + 'static,
     {
-        let (token, life) = (RefreshToken::first(&cx.node.entropy), self.refresh_lifetime());
+        let (token, lifetime) = (RefreshToken::first(&cx.node.entropy), self.refresh_lifetime());
         let first = token.clone();
         let work = move |tx: &mut Tx<'_>| {
             let user = find(tx)?;
-            let session = sessions::open(tx, user.id, &first, life)?;
+            let session = sessions::open(tx, user.id, &first, lifetime)?;
             Ok::<_, Error>((user, session))
         };
         let (user, session) = self.db.write(cx, work).await?;
@@ -219,7 +220,7 @@ impl Users {
         self.logged_in(cx, user, &session, &token).await
     }
 
-    /// Merges the guest's cart into the user's. A failure must not prevent the login.
+    /// Merges the guest's cart into the user's. A failure is only logged, because it must not prevent the login.
     async fn merge_cart(&self, cx: &Cx, user_id: UserId) {
         let Some(token) = &cx.cart_token else { return };
         let merge = MergeGuestCart { cart_token: token.as_ref().to_owned(), user_id };
@@ -230,16 +231,18 @@ impl Users {
         }
     }
 
+    /// The reply to a login or refresh.
     async fn logged_in(&self, cx: &Cx, user: User, session: &Session, token: &RefreshToken) -> Result<LoggedIn, Error> {
         let access_token = self.access_token(cx, &user, session).await?;
         Ok(LoggedIn {
-            user: self.own_view(cx, user).await?,
+            user: self.view_for_self(cx, user).await?,
             access_token: Secret(access_token),
             refresh_token: Secret(token.text()),
             expires_in: self.tokens.lifetime().as_secs(),
         })
     }
 
+    /// Issues an access token, and creates a signing key first if there is none.
     async fn access_token(&self, cx: &Cx, user: &User, session: &Session) -> Result<String, Error> {
         let issue = || self.tokens.issue(cx.now, user.id, session.id, user.session_version);
         if let Some(token) = issue()? {
@@ -250,16 +253,17 @@ impl Users {
     }
 }
 
-/// The caller's account and login.
-pub(super) fn login_of(cx: &Cx) -> Result<(UserId, i64), Error> {
+/// The caller's account and session, or 403 if the caller is no user.
+pub(super) fn session_of(cx: &Cx) -> Result<(UserId, i64), Error> {
     match cx.principal {
         Principal::User { id, session, .. } => Ok((id, session)),
         _ => Err(reject::no_account()),
     }
 }
 
-/// The user whose password was right, if that still holds and the user may log in: hashing takes time.
-pub(super) fn unchanged(tx: &Tx<'_>, checked: &User) -> Result<User, Error> {
+/// The current row of a user whose password was verified, if the password is still the same and the user may log in.
+/// The row may have changed while the password was hashed.
+pub(super) fn recheck_user(tx: &Tx<'_>, checked: &User) -> Result<User, Error> {
     let user = queries::user(tx, checked.id)?;
     match user.status {
         UserStatus::Active if user.password_hash == checked.password_hash => Ok(user),

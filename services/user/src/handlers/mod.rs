@@ -1,4 +1,4 @@
-//! The handlers: authorise, one read or write, convert.
+//! The handlers: each authorises, makes one read or write, and converts the result.
 
 mod account;
 mod administration;

@@ -1,4 +1,4 @@
-//! Operations for other services and the edge: token holders, users.
+//! Operations for other services and the HTTP layer: authentication, and data of users.
 
 use promox_contract::user::{
     AccountIds, Authenticate, Authenticated, BirthdayPage, DescribeUsers, FindAccounts, ListBirthdays, UserDescription,
@@ -11,35 +11,35 @@ use crate::records::User;
 use crate::tokens::{Refusal, Verified};
 use crate::{Users, queries, reject};
 
-/// Users per request.
+/// Maximum users that one request describes.
 const MAX_DESCRIBED: usize = 1_000;
-/// Accounts that one birthday request examines.
-const MAX_LOOKED_AT: usize = 2_000;
+/// Maximum accounts that one request for birthdays examines.
+const MAX_EXAMINED: usize = 2_000;
 
 impl Handle<Authenticate> for Users {
     async fn handle(&self, cx: &Cx, op: Authenticate) -> Result<Authenticated, Error> {
         let token = self.verify(cx.now, &op.token).await?;
-        let (user, remembered) = (token.user, self.accounts.recall(token.user));
-        let was = remembered.clone();
-        let every = self.every_permission(cx).await?;
-        let account = self.db.read(|tx| queries::account(tx, user, remembered.clone(), &every)).await?;
-        if !was.is_some_and(|was| std::sync::Arc::ptr_eq(&was, &account)) {
-            self.accounts.keep(user, account.clone());
+        let (user, cached) = (token.user, self.accounts.get(token.user));
+        let before = cached.clone();
+        let all_permissions = self.all_permissions(cx).await?;
+        let account = self.db.read(|tx| queries::account(tx, user, cached.clone(), &all_permissions)).await?;
+        if !before.is_some_and(|before| std::sync::Arc::ptr_eq(&before, &account)) {
+            self.accounts.insert(user, account.clone());
         }
-        account.admits(&token, cx.now, op.leaving)?;
+        account.check_session(&token, cx.now, op.leaving)?;
         Ok(Authenticated { user, session: token.session, permissions: account.permissions.clone() })
     }
 }
 
 impl Users {
-    /// A key that is not loaded may be one that another node has just created.
+    /// Verifies a token. If its key is not loaded, it loads the keys first, because another node may have created it.
     async fn verify(&self, now: Timestamp, token: &str) -> Result<Verified, Error> {
         let kid = match self.tokens.verify(now, token) {
             Ok(verified) => return Ok(verified),
             Err(Refusal::Refused(error)) => return Err(error),
             Err(Refusal::UnknownKey(kid)) => kid,
         };
-        if !self.hold_key(kid).await? {
+        if !self.load_key(kid).await? {
             return Err(reject::invalid_token());
         }
         match self.tokens.verify(now, token) {
@@ -74,15 +74,18 @@ impl Handle<FindAccounts> for Users {
 impl Handle<ListBirthdays> for Users {
     async fn handle(&self, _: &Cx, op: ListBirthdays) -> Result<BirthdayPage, Error> {
         let first = op.after.map_or(1, |after| after.0.saturating_add(1));
-        let looked_at = self.db.read(|tx| tx.scan::<User>().from(UserId(first)).collect(MAX_LOOKED_AT)).await?;
-        let next = looked_at.last().filter(|_| looked_at.len() == MAX_LOOKED_AT).map(|user| user.id);
-        let born =
+        let examined = self.db.read(|tx| tx.scan::<User>().from(UserId(first)).collect(MAX_EXAMINED)).await?;
+        let next = examined.last().filter(|_| examined.len() == MAX_EXAMINED).map(|user| user.id);
+        let is_birthday =
             |user: &User| user.birth_date.as_ref().is_some_and(|date| op.days.iter().any(|day| date.ends_with(day)));
-        Ok(BirthdayPage { user_ids: looked_at.iter().filter(|user| born(user)).map(|user| user.id).collect(), next })
+        Ok(BirthdayPage {
+            user_ids: examined.iter().filter(|user| is_birthday(user)).map(|user| user.id).collect(),
+            next,
+        })
     }
 }
 
-/// An erased user has no address and is left out.
+/// The description of a user, or `None` for an erased one, which has no address.
 fn description(user: User) -> Option<UserDescription> {
     Some(UserDescription {
         id: user.id,

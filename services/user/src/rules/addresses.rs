@@ -1,4 +1,4 @@
-//! Validation of addresses.
+//! Validation of postal addresses.
 
 use promox_contract::store::StoreTaxes;
 use promox_kernel::{Error, Faults, Patch, bounded, country};
@@ -7,7 +7,7 @@ use super::profile;
 use crate::api::{CreateAddress, UpdateAddress};
 
 /// Maximum entries of an address book.
-pub(crate) const MOST: usize = 100;
+pub(crate) const MAX_ADDRESSES: usize = 100;
 
 fn line(text: &str) -> Result<String, String> {
     bounded(text, 1, 200)
@@ -17,11 +17,12 @@ fn postal_code(text: &str) -> Result<String, String> {
     bounded(text, 1, 20)
 }
 
-/// The validated and trimmed address, with its region as the store's tax rates name it.
+/// The validated and trimmed address, with its region as the store's tax rates name it. All faults are reported at
+/// once.
 pub(crate) fn check(address: CreateAddress, taxes: &StoreTaxes) -> Result<CreateAddress, Error> {
     let mut faults = Faults::default();
-    let place = country(&address.country).unwrap_or_default();
-    let region = |text: &str| line(text).and_then(|text| taxes.region(&place, &text));
+    let country_code = country(&address.country).unwrap_or_default();
+    let region = |text: &str| line(text).and_then(|text| taxes.region(&country_code, &text));
     let checked = CreateAddress {
         name: faults.take("/name", line(&address.name)).unwrap_or_default(),
         company: faults.optional("/company", address.company.as_deref(), line),
@@ -38,7 +39,7 @@ pub(crate) fn check(address: CreateAddress, taxes: &StoreTaxes) -> Result<Create
     faults.finish().map(|()| checked)
 }
 
-/// The address with the changes of a patch, to be validated.
+/// The address with the changes of a patch, not validated yet.
 pub(crate) fn patched(mut address: CreateAddress, patch: UpdateAddress) -> CreateAddress {
     let set = |member: &mut String, value: Option<String>| {
         if let Some(value) = value {

@@ -4,10 +4,11 @@ use promox_kernel::sha256;
 
 use crate::records::AuditEntry;
 
-/// The predecessor of the first entry.
+/// The hash that precedes the first entry.
 pub(crate) const ROOT: [u8; 32] = [0; 32];
 
-/// The expected hash of an entry. Every field is prefixed with its length, so that no text can move between fields.
+/// The hash that an entry must have. Every text is prefixed with its length, so that text cannot be moved between
+/// fields without changing the hash.
 pub(crate) fn hash(entry: &AuditEntry) -> Vec<u8> {
     let numbers = [entry.id, i64::from(entry.source), entry.position, entry.at.0].map(i64::to_be_bytes);
     let texts = [&entry.actor, &entry.action, &entry.subject, &entry.before, &entry.after];

@@ -1,4 +1,4 @@
-//! The pure domain: no tables, no context, `now` is an argument.
+//! The pure rules of the service: they use no tables and no context, and get the time as an argument.
 
 pub(crate) mod addresses;
 pub(crate) mod chain;

@@ -1,13 +1,14 @@
-//! Password rules: a minimum length, and not a common password. No rules of composition.
+//! Password rules: a minimum and a maximum length, and not a common password. There are no rules about kinds of
+//! characters.
 
 use promox_contract::codes;
 use promox_kernel::{Email, FieldError};
 
-/// Common passwords, one per line, in lower case; all have at least 8 characters.
+/// Common passwords of at least 8 characters, one per line, in lower case.
 const COMMON: &str = include_str!("common_passwords.txt");
 
-/// Keyboard and alphabet sequences; a password that is part of one, in either direction, is common.
-const RUNS: [&str; 5] = [
+/// Sequences of the keyboard and the alphabet. A password that is part of one, in either direction, is common.
+const SEQUENCES: [&str; 5] = [
     "01234567890123456789",
     "abcdefghijklmnopqrstuvwxyz",
     "qwertyuiopasdfghjklzxcvbnm",
@@ -15,7 +16,8 @@ const RUNS: [&str; 5] = [
     "azertyuiopqsdfghjklmwxcvbn",
 ];
 
-/// Checks a new password.
+/// Checks a new password. `email` is the account's address, which must not be the password, and `pointer` locates the
+/// fault.
 pub(crate) fn check(password: &str, email: Option<&Email>, pointer: &str) -> Result<(), FieldError> {
     let fault = |code: &'static str, detail: &str| {
         Err(FieldError { pointer: pointer.to_owned(), code: code.into(), detail: detail.to_owned() })
@@ -25,23 +27,25 @@ pub(crate) fn check(password: &str, email: Option<&Email>, pointer: &str) -> Res
         8..=128 => {}
         _ => return fault(codes::PASSWORD_TOO_LONG, "must have at most 128 characters"),
     }
-    if is_common(password) || email.is_some_and(|email| is_of_address(password, email)) {
-        return fault(codes::PASSWORD_TOO_COMMON, "is among the most common passwords; choose another one");
+    if is_common(password) || email.is_some_and(|email| matches_address(password, email)) {
+        return fault(codes::PASSWORD_TOO_COMMON, "is among the most common passwords: choose another one");
     }
     Ok(())
 }
 
+/// Whether a password is on the list of common ones, repeats one character, or is part of a sequence.
 fn is_common(password: &str) -> bool {
     let folded = password.trim().to_lowercase();
-    let backwards: String = folded.chars().rev().collect();
+    let reversed: String = folded.chars().rev().collect();
     let mut characters = folded.chars();
     let first = characters.next();
     characters.all(|c| Some(c) == first)
-        || RUNS.iter().any(|run| run.contains(&folded) || run.contains(&backwards))
+        || SEQUENCES.iter().any(|sequence| sequence.contains(&folded) || sequence.contains(&reversed))
         || COMMON.lines().any(|common| common == folded)
 }
 
-fn is_of_address(password: &str, email: &Email) -> bool {
+/// Whether a password is the address or one of its two parts, ignoring case.
+fn matches_address(password: &str, email: &Email) -> bool {
     let (folded, address) = (password.trim().to_lowercase(), email.normal());
     folded == address || address.split('@').any(|part| part == folded)
 }
@@ -51,11 +55,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn common_short_and_long_ones_are_refused() {
+    fn common_short_and_long_passwords_are_refused() {
         let email: Email = "ada.lovelace@example.com".parse().unwrap();
         let code =
             |password: &str| check(password, Some(&email), "/password").err().map(|fault| fault.code.into_owned());
-        for (password, want) in [
+        for (password, expected) in [
             ("seven77", Some("PASSWORD_TOO_SHORT")),
             ("éééáááó", Some("PASSWORD_TOO_SHORT")),
             (&"x1".repeat(65), Some("PASSWORD_TOO_LONG")),
@@ -71,12 +75,12 @@ mod tests {
             ("ünïcödé-wörds", None),
             (&"x1".repeat(64), None),
         ] {
-            assert_eq!(code(password).as_deref(), want, "{password}");
+            assert_eq!(code(password).as_deref(), expected, "{password}");
         }
     }
 
     #[test]
-    fn the_list_is_in_the_form_that_is_compared() {
+    fn common_passwords_are_trimmed_and_in_lower_case() {
         for line in COMMON.lines() {
             assert!(line == line.trim().to_lowercase() && line.chars().count() >= 8, "{line}");
         }

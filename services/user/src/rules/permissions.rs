@@ -4,24 +4,24 @@ use std::collections::BTreeSet;
 
 use promox_kernel::multiline;
 
-/// Has every permission; the last user with it keeps it.
+/// The role of administrators, which has every permission. The last active user with it cannot lose it.
 pub(crate) const ADMIN: &str = "ADMIN";
-/// The role of everyone who registers.
+/// The role of every user who registers.
 pub(crate) const CUSTOMER: &str = "CUSTOMER";
 
-/// A role as it is at the first start.
-pub(crate) struct Seed {
+/// A role that a new store is created with.
+pub(crate) struct SeedRole {
     pub(crate) name: &'static str,
     pub(crate) description: &'static str,
     pub(crate) permissions: &'static [&'static str],
 }
 
-/// The roles of a new store. ADMIN needs no list: it has every permission.
-pub(crate) const SEEDS: [Seed; 4] = [
-    Seed { name: ADMIN, description: "Everything.", permissions: &[] },
-    Seed { name: CUSTOMER, description: "Their own account, cart and orders.", permissions: &[] },
-    Seed { name: "MANAGER", description: "Manages the shop; reads payments and users.", permissions: MANAGER },
-    Seed { name: "SUPPORT", description: "Supports customers: orders, returns, refunds.", permissions: SUPPORT },
+/// The roles of a new store. ADMIN needs no list because it has every permission.
+pub(crate) const SEED_ROLES: [SeedRole; 4] = [
+    SeedRole { name: ADMIN, description: "Everything.", permissions: &[] },
+    SeedRole { name: CUSTOMER, description: "Their own account, cart and orders.", permissions: &[] },
+    SeedRole { name: "MANAGER", description: "Manages the shop; reads payments and users.", permissions: MANAGER },
+    SeedRole { name: "SUPPORT", description: "Supports customers: orders, returns, refunds.", permissions: SUPPORT },
 ];
 
 const MANAGER: &[&str] = &[
@@ -53,24 +53,25 @@ const MANAGER: &[&str] = &[
 const SUPPORT: &[&str] =
     &["order:cancel", "order:fulfil", "order:read", "order:return", "payment:read", "payment:refund", "user:read"];
 
-/// Permissions added in this release: a role that is unchanged since an earlier release gets them.
-pub(crate) const GAINED: [(&str, &str); 1] = [("MANAGER", "analytics:write")];
+/// Roles and permissions added to them in this release. A role gets them if it is unchanged since an earlier release.
+pub(crate) const ADDED_PERMISSIONS: [(&str, &str); 1] = [("MANAGER", "analytics:write")];
 
-/// Permissions that no route names, because a handler checks them.
-const ELSEWHERE: &[&str] = &["notification:read", "notification:write", "ops:read", "payment:write", "webhook:write"];
+/// Permissions that no operation declares because handlers check them.
+const CHECKED_BY_HANDLERS: &[&str] =
+    &["notification:read", "notification:write", "ops:read", "payment:write", "webhook:write"];
 
-/// Every permission: those that operations require, and those of the seeded roles.
-pub(crate) fn every(named: BTreeSet<String>) -> BTreeSet<String> {
-    let seeded = SEEDS.iter().flat_map(|seed| seed.permissions).chain(ELSEWHERE);
+/// All permissions: those that operations declare (`named`), those that handlers check, and those of the seeded roles.
+pub(crate) fn all(named: BTreeSet<String>) -> BTreeSet<String> {
+    let seeded = SEED_ROLES.iter().flat_map(|seed| seed.permissions).chain(CHECKED_BY_HANDLERS);
     seeded.map(|name| (*name).to_owned()).chain(named).collect()
 }
 
-/// Whether a role is built in.
+/// Whether a role is built in and cannot be deleted.
 pub(crate) fn is_built_in(role: &str) -> bool {
     role == ADMIN || role == CUSTOMER
 }
 
-/// Checks a new role's name.
+/// Validates the name of a new role.
 pub(crate) fn role_name(name: &str) -> Result<String, String> {
     let well_formed = name.starts_with(|c: char| c.is_ascii_uppercase())
         && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
@@ -82,7 +83,7 @@ pub(crate) fn role_name(name: &str) -> Result<String, String> {
     }
 }
 
-/// Checks a role's description.
+/// Validates the description of a role.
 pub(crate) fn description(text: &str) -> Result<String, String> {
     multiline(text, 0, 500)
 }
@@ -102,7 +103,7 @@ mod tests {
 
     #[test]
     fn permissions_are_resource_and_action() {
-        for permission in every(BTreeSet::from(["audit:read".to_owned()])) {
+        for permission in all(BTreeSet::from(["audit:read".to_owned()])) {
             assert_eq!(permission.split(':').count(), 2, "{permission}");
         }
     }

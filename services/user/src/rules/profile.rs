@@ -7,7 +7,7 @@ use promox_kernel::{Timestamp, bounded, multiline};
 /// Maximum attributes of an account.
 const MAX_ATTRIBUTES: usize = 50;
 
-/// A name.
+/// Validates a name.
 pub(crate) fn name(text: &str) -> Result<String, String> {
     bounded(text, 1, 200)
 }
@@ -15,15 +15,15 @@ pub(crate) fn name(text: &str) -> Result<String, String> {
 /// Validates a phone number.
 pub(crate) fn phone(text: &str) -> Result<String, String> {
     let text = bounded(text, 1, 32)?;
-    let written = |c: char| c.is_ascii_digit() || "+-()./ ".contains(c);
-    if text.chars().all(written) && text.chars().filter(char::is_ascii_digit).count() >= 4 {
+    let is_allowed = |c: char| c.is_ascii_digit() || "+-()./ ".contains(c);
+    if text.chars().all(is_allowed) && text.chars().filter(char::is_ascii_digit).count() >= 4 {
         Ok(text)
     } else {
         Err("must be digits, spaces and + - ( ) . /, with at least four digits".to_owned())
     }
 }
 
-/// A day of birth: a date since 1900, not after today (UTC, with a day of tolerance for zones ahead of it).
+/// Validates a date of birth: since 1900 and not in the future, with a day of tolerance for time zones ahead of UTC.
 pub(crate) fn birth_date(text: &str, now: Timestamp) -> Result<String, String> {
     let fault = || "must be a date such as 1990-12-31, not before 1900 and not in the future".to_owned();
     let date: jiff::civil::Date = text.parse().map_err(|_| fault())?;
@@ -32,12 +32,12 @@ pub(crate) fn birth_date(text: &str, now: Timestamp) -> Result<String, String> {
     if date.to_string() == text && date.year() >= 1900 && date <= latest { Ok(text.to_owned()) } else { Err(fault()) }
 }
 
-/// Normalises a referral code.
+/// Validates a referral code and converts it to upper case.
 pub(crate) fn referral_code(text: &str) -> Result<String, String> {
     bounded(text, 1, 64).map(|code| code.to_uppercase())
 }
 
-/// Applies a merge patch to attributes; null removes one.
+/// Applies a merge patch to attributes. Null removes an attribute.
 pub(crate) fn merge_attributes(
     attributes: &mut BTreeMap<String, String>,
     changes: BTreeMap<String, Option<String>>,
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn days_of_birth_are_dates_that_have_been() {
+    fn dates_of_birth_are_valid_and_in_the_past() {
         let now: Timestamp = "2026-11-23T05:33:00Z".parse().unwrap();
         for (text, good) in [
             ("1990-12-31", true),
@@ -81,14 +81,14 @@ mod tests {
     }
 
     #[test]
-    fn phones_are_digits_with_what_separates_them() {
+    fn phone_numbers_are_digits_and_separators() {
         for (text, good) in [("+44 20 7946 0958", true), ("(030) 123-456", true), ("call me", false), ("123", false)] {
             assert_eq!(phone(text).is_ok(), good, "{text}");
         }
     }
 
     #[test]
-    fn attributes_merge_and_null_removes() {
+    fn attributes_are_merged_and_null_removes_one() {
         let mut attributes = BTreeMap::from([("a".to_owned(), "1".to_owned()), ("b".to_owned(), "2".to_owned())]);
         let changes = BTreeMap::from([("a".to_owned(), None), ("c".to_owned(), Some("3".to_owned()))]);
         merge_attributes(&mut attributes, changes).unwrap();

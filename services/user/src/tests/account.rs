@@ -32,7 +32,7 @@ fn patch(json: serde_json::Value) -> UpdateAddress {
 }
 
 #[tokio::test]
-async fn profiles_are_patched_and_faults_change_nothing() {
+async fn a_profile_is_patched_and_faults_change_nothing() {
     let shop = Shop::open().await;
     let ada = shop.register("ada@example.com").await;
     let cx = shop.bearer(&ada.access_token).await.unwrap();
@@ -70,10 +70,10 @@ async fn an_address_book_has_one_default() {
     assert!(!second.is_default);
     let moved = shop.run(&cx, patch(serde_json::json!({ "id": second.id, "isDefault": true }))).await.unwrap();
     assert!(moved.is_default);
-    let off = patch(serde_json::json!({ "id": second.id, "isDefault": false }));
-    assert_eq!(shop.run(&cx, off).await.unwrap_err().errors()[0].pointer, "/isDefault");
-    let odd = patch(serde_json::json!({ "id": second.id, "country": "Great Britain" }));
-    assert_eq!(shop.run(&cx, odd).await.unwrap_err().errors()[0].pointer, "/country");
+    let no_default = patch(serde_json::json!({ "id": second.id, "isDefault": false }));
+    assert_eq!(shop.run(&cx, no_default).await.unwrap_err().errors()[0].pointer, "/isDefault");
+    let wrong_country = patch(serde_json::json!({ "id": second.id, "country": "Great Britain" }));
+    assert_eq!(shop.run(&cx, wrong_country).await.unwrap_err().errors()[0].pointer, "/country");
     let other = shop.bearer(&eve.access_token).await.unwrap();
     assert_eq!(shop.run(&other, DeleteAddress { id: first.id }).await.unwrap_err().kind(), Kind::NotFound);
     shop.run(&cx, DeleteAddress { id: second.id }).await.unwrap();
@@ -83,7 +83,7 @@ async fn an_address_book_has_one_default() {
 }
 
 #[tokio::test]
-async fn an_erased_user_leaves_a_number_and_nothing_else() {
+async fn an_erased_user_leaves_only_the_id() {
     let shop = Shop::open().await;
     let named = Register { name: Some("Ada Lovelace".to_owned()), ..registration("ada@example.com") };
     let ada = shop.run(shop.anonymous(), named).await.unwrap();
@@ -95,7 +95,7 @@ async fn an_erased_user_leaves_a_number_and_nothing_else() {
     assert_eq!(shop.run(shop.anonymous(), again).await.unwrap_err().code(), "SESSION_ENDED");
     assert_eq!(shop.login("ada@example.com", PASSWORD).await.unwrap_err().code(), "INVALID_CREDENTIALS");
     shop.run_job("user.send_messages").await;
-    assert!(shop.others.messages.lock().is_empty());
+    assert!(shop.stubs.messages.lock().is_empty());
     let described = shop.run(shop.cx(), DescribeUsers { ids: vec![ada.user.id] }).await.unwrap();
     assert!(described.items.is_empty());
     let reader = shop.db.long_read().unwrap();
@@ -112,12 +112,12 @@ async fn an_erased_user_leaves_a_number_and_nothing_else() {
     }
     let events = shop.events().await;
     assert_eq!(events.iter().filter(|event| event.is::<UserErased>()).count(), 1);
-    assert_ne!(shop.register("ada@example.com").await.user.id, ada.user.id, "the address is free again");
+    assert_ne!(shop.register("ada@example.com").await.user.id, ada.user.id, "the address can be registered again");
     shop.verify();
 }
 
 #[tokio::test]
-async fn birthdays_are_found_by_their_day_until_the_person_is_gone() {
+async fn birthdays_are_found_by_day_until_the_user_is_erased() {
     let shop = Shop::open().await;
     let mut born = Vec::new();
     for (email, day) in
@@ -129,25 +129,26 @@ async fn birthdays_are_found_by_their_day_until_the_person_is_gone() {
         shop.run::<UpdateMe>(&cx, change).await.unwrap();
         born.push((user.user.id, cx));
     }
-    let ask = |days: &[&str], after| ListBirthdays { days: days.iter().map(|day| (*day).to_owned()).collect(), after };
-    let found = shop.run(shop.cx(), ask(&["12-10"], None)).await.unwrap();
+    let on_days =
+        |days: &[&str], after| ListBirthdays { days: days.iter().map(|day| (*day).to_owned()).collect(), after };
+    let found = shop.run(shop.cx(), on_days(&["12-10"], None)).await.unwrap();
     assert_eq!((found.user_ids, found.next), (vec![born[0].0, born[1].0], None));
-    let found = shop.run(shop.cx(), ask(&["12-10", "02-28"], Some(born[0].0))).await.unwrap();
+    let found = shop.run(shop.cx(), on_days(&["12-10", "02-28"], Some(born[0].0))).await.unwrap();
     assert_eq!(found.user_ids, [born[1].0, born[2].0]);
     shop.run(&born[1].1, EraseMe {}).await.unwrap();
-    assert_eq!(shop.run(shop.cx(), ask(&["12-10"], None)).await.unwrap().user_ids, [born[0].0]);
+    assert_eq!(shop.run(shop.cx(), on_days(&["12-10"], None)).await.unwrap().user_ids, [born[0].0]);
 }
 
 #[tokio::test]
-async fn an_erasure_waits_for_orders_and_is_done_by_itself() {
+async fn an_erasure_waits_for_orders_and_is_then_run_by_a_job() {
     let shop = Shop::open().await;
     let (ada, other) = (shop.register("ada@example.com").await, shop.login("ada@example.com", PASSWORD).await.unwrap());
     let cx = shop.bearer(&ada.access_token).await.unwrap();
     let until = shop.node.clock.now() + Duration::from_hours(24);
-    *shop.others.open.lock() = OpenOrders { open: 2, until: Some(until) };
-    let asked = shop.run(&cx, EraseMe {}).await.unwrap();
-    assert_eq!((asked.status, asked.open_orders, asked.not_before), (UserStatus::Erasing, 2, Some(until)));
-    // Nobody gets in any more; the login that asked may ask again and is answered the same.
+    *shop.stubs.open.lock() = OpenOrders { open: 2, until: Some(until) };
+    let requested = shop.run(&cx, EraseMe {}).await.unwrap();
+    assert_eq!((requested.status, requested.open_orders, requested.not_before), (UserStatus::Erasing, 2, Some(until)));
+    // All access is refused, except that the session of the request may repeat it and gets the same reply.
     assert_eq!(shop.bearer(&other.access_token).await.unwrap_err().code(), "SESSION_ENDED");
     assert_eq!(shop.login("ada@example.com", PASSWORD).await.unwrap_err().code(), "ERASURE_REQUESTED");
     let token = ada.access_token.0.clone();
@@ -155,46 +156,46 @@ async fn an_erasure_waits_for_orders_and_is_done_by_itself() {
     assert_eq!(strict.unwrap_err().code(), "SESSION_ENDED");
     let refresh = Refresh { refresh_token: ada.refresh_token };
     assert_eq!(shop.run(shop.anonymous(), refresh).await.unwrap_err().code(), "SESSION_ENDED");
-    assert_eq!(shop.run(&cx, EraseMe {}).await.unwrap(), asked);
+    assert_eq!(shop.run(&cx, EraseMe {}).await.unwrap(), requested);
     assert_eq!(shop.run(shop.anonymous(), registration("ada@example.com")).await.unwrap_err().code(), "EMAIL_TAKEN");
     let described = shop.run(shop.cx(), DescribeUsers { ids: vec![ada.user.id] }).await.unwrap();
-    assert_eq!(described.items.len(), 1, "its orders are still written about");
+    assert_eq!(described.items.len(), 1, "messages about its orders are still sent");
     let admin = shop.admin().await;
     let seen = shop.run(&admin, crate::api::GetUser { id: ada.user.id }).await.unwrap();
     assert_eq!(seen.erasure.map(|erasure| erasure.open_orders), Some(2));
     shop.verify();
-    // It is looked at again and again, also while orders cannot be asked.
-    shop.others.down.store(true, std::sync::atomic::Ordering::Relaxed);
+    // The job checks it again, and retries when the order service is down.
+    shop.stubs.down.store(true, std::sync::atomic::Ordering::Relaxed);
     shop.advance(Duration::from_hours(1));
     let job = shop.service.jobs().into_iter().find(|job| job.name == "user.erase").unwrap();
     assert!(job.run(shop.cx()).await.is_err());
-    shop.others.down.store(false, std::sync::atomic::Ordering::Relaxed);
-    *shop.others.open.lock() = OpenOrders::default();
+    shop.stubs.down.store(false, std::sync::atomic::Ordering::Relaxed);
+    *shop.stubs.open.lock() = OpenOrders::default();
     shop.run_job("user.erase").await;
-    let gone = shop.run(&admin, crate::api::GetUser { id: ada.user.id }).await.unwrap();
-    assert_eq!((gone.status, gone.email, gone.erasure), (UserStatus::Erased, None, None));
+    let erased = shop.run(&admin, crate::api::GetUser { id: ada.user.id }).await.unwrap();
+    assert_eq!((erased.status, erased.email, erased.erasure), (UserStatus::Erased, None, None));
     assert!(shop.login("ada@example.com", PASSWORD).await.is_err());
     shop.register("ada@example.com").await;
     shop.verify();
 }
 
 #[tokio::test]
-async fn nobody_sends_themselves_by_a_plus_tag() {
+async fn users_cannot_refer_themselves_with_a_plus_tag() {
     let shop = Shop::open().await;
     let code = shop.register("ada@example.com").await.user.referral_code;
-    let own = Register { referral_code: code.clone(), ..registration("Ada+2@example.com") };
-    let own = shop.run(shop.anonymous(), own).await.unwrap().user.id;
+    let same_person = Register { referral_code: code.clone(), ..registration("Ada+2@example.com") };
+    let same_person = shop.run(shop.anonymous(), same_person).await.unwrap().user.id;
     let friend = Register { referral_code: code, ..registration("eve@example.com") };
     let friend = shop.run(shop.anonymous(), friend).await.unwrap().user.id;
     let events = shop.events().await;
     let registered = events.iter().filter(|event| event.is::<UserRegistered>());
     let facts: Vec<UserRegistered> = registered.map(|event| event.fact().unwrap()).collect();
-    let referrer = |id| facts.iter().find(|fact| fact.user_id == id).unwrap().referrer.is_some();
-    assert!(!referrer(own) && referrer(friend));
+    let has_referrer = |id| facts.iter().find(|fact| fact.user_id == id).unwrap().referrer.is_some();
+    assert!(!has_referrer(same_person) && has_referrer(friend));
 }
 
 #[tokio::test]
-async fn an_export_is_whole_or_not_at_all() {
+async fn an_export_is_complete_or_fails() {
     let shop = Shop::open().await;
     let ada = shop.register("ada@example.com").await;
     let cx = shop.bearer(&ada.access_token).await.unwrap();
@@ -210,6 +211,6 @@ async fn an_export_is_whole_or_not_at_all() {
     ] {
         assert_eq!(part["by"], service);
     }
-    shop.others.down.store(true, Ordering::Relaxed);
+    shop.stubs.down.store(true, Ordering::Relaxed);
     assert_eq!(shop.run(&cx, ExportMe {}).await.unwrap_err().kind(), Kind::Unavailable);
 }

@@ -1,4 +1,4 @@
-//! Registration, login, token refresh, password reset.
+//! Registration, login, refreshing of tokens, and one-time tokens.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -15,7 +15,7 @@ fn refresh(token: &Secret) -> Refresh {
 }
 
 #[tokio::test]
-async fn an_address_has_one_account_however_it_is_written() {
+async fn an_address_has_one_account_ignoring_case() {
     let shop = Shop::open().await;
     let ada = shop.register("Ada@Example.com").await;
     assert_eq!((ada.user.id.0, ada.user.roles.as_slice(), ada.expires_in), (1, &["CUSTOMER".to_owned()][..], 900));
@@ -24,17 +24,17 @@ async fn an_address_has_one_account_however_it_is_written() {
     let friend = Register { referral_code: ada.user.referral_code.clone(), ..registration("eve@example.com") };
     let friend = shop.run(shop.anonymous(), friend).await.unwrap();
     let events = shop.events().await;
-    let told = events.iter().rfind(|event| event.is::<UserRegistered>()).unwrap();
-    let told = told.fact::<UserRegistered>().unwrap();
+    let event = events.iter().rfind(|event| event.is::<UserRegistered>()).unwrap();
+    let registered = event.fact::<UserRegistered>().unwrap();
     assert_eq!(
-        (told.user_id, told.referral_code, told.referrer),
+        (registered.user_id, registered.referral_code, registered.referrer),
         (friend.user.id, ada.user.referral_code, Some(ada.user.id))
     );
     shop.verify();
 }
 
 #[tokio::test]
-async fn every_fault_of_a_registration_is_named() {
+async fn a_registration_reports_all_faults() {
     let shop = Shop::open().await;
     let faulty = Register {
         password: secret("password1"),
@@ -48,7 +48,7 @@ async fn every_fault_of_a_registration_is_named() {
 }
 
 #[tokio::test]
-async fn unknown_addresses_and_wrong_passwords_get_one_answer() {
+async fn unknown_addresses_and_wrong_passwords_get_the_same_error() {
     let shop = Shop::open().await;
     shop.register("ada@example.com").await;
     let unknown = shop.login("eve@example.com", PASSWORD).await.unwrap_err();
@@ -59,7 +59,7 @@ async fn unknown_addresses_and_wrong_passwords_get_one_answer() {
 }
 
 #[tokio::test]
-async fn failures_lock_the_account_for_that_network_until_time_has_passed() {
+async fn failed_logins_lock_the_account_for_their_network_temporarily() {
     let shop = Shop::open().await;
     shop.register("ada@example.com").await;
     for _ in 0..5 {
@@ -71,7 +71,10 @@ async fn failures_lock_the_account_for_that_network_until_time_has_passed() {
         (Kind::Throttled, "ACCOUNT_LOCKED", Some(1))
     );
     let elsewhere = Cx { client: Some(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1))), ..shop.anonymous() };
-    assert!(shop.run(&elsewhere, login("ada@example.com", PASSWORD)).await.is_ok(), "others are not locked out");
+    assert!(
+        shop.run(&elsewhere, login("ada@example.com", PASSWORD)).await.is_ok(),
+        "other networks are not locked out"
+    );
     for wait in [1, 2, 4, 8, 16] {
         shop.advance(Duration::from_secs(wait));
         assert_eq!(shop.login("ada@example.com", "wrong").await.unwrap_err().code(), "INVALID_CREDENTIALS");
@@ -80,17 +83,21 @@ async fn failures_lock_the_account_for_that_network_until_time_has_passed() {
     assert_eq!(shop.login("ada@example.com", PASSWORD).await.unwrap_err().retry_after_seconds(), Some(1));
     shop.advance(Duration::from_secs(1));
     assert!(shop.login("ada@example.com", PASSWORD).await.is_ok());
-    assert_eq!(shop.login("ada@example.com", "wrong").await.unwrap_err().code(), "INVALID_CREDENTIALS", "forgotten");
+    assert_eq!(
+        shop.login("ada@example.com", "wrong").await.unwrap_err().code(),
+        "INVALID_CREDENTIALS",
+        "failures are reset"
+    );
 }
 
 #[tokio::test]
-async fn a_late_reuse_of_a_refresh_token_ends_the_login() {
+async fn a_late_reuse_of_a_refresh_token_ends_the_session() {
     let shop = Shop::open().await;
     let first = shop.register("ada@example.com").await;
     let other = shop.login("ada@example.com", PASSWORD).await.unwrap();
     let second = shop.run(shop.anonymous(), refresh(&first.refresh_token)).await.unwrap();
     assert_ne!(first.refresh_token, second.refresh_token);
-    assert!(shop.bearer(&first.access_token).await.is_ok(), "the access token lives on");
+    assert!(shop.bearer(&first.access_token).await.is_ok(), "the access token stays valid");
     shop.advance(Duration::from_secs(31));
     for token in [&first.refresh_token, &first.refresh_token, &second.refresh_token] {
         let reused = shop.run(shop.anonymous(), refresh(token)).await.unwrap_err();
@@ -99,10 +106,10 @@ async fn a_late_reuse_of_a_refresh_token_ends_the_login() {
     for token in [&first.access_token, &second.access_token] {
         assert_eq!(shop.bearer(token).await.unwrap_err().code(), "SESSION_ENDED");
     }
-    assert!(shop.bearer(&other.access_token).await.is_ok(), "another login stands");
+    assert!(shop.bearer(&other.access_token).await.is_ok(), "another session stays live");
     assert!(shop.run(shop.anonymous(), refresh(&other.refresh_token)).await.is_ok());
-    for odd in [secret(""), secret("x"), secret(&"x".repeat(86))] {
-        let unknown = shop.run(shop.anonymous(), refresh(&odd)).await.unwrap_err();
+    for malformed in [secret(""), secret("x"), secret(&"x".repeat(86))] {
+        let unknown = shop.run(shop.anonymous(), refresh(&malformed)).await.unwrap_err();
         assert_eq!(
             (unknown.code(), unknown.message()),
             ("TOKEN_INVALID", "The refresh token is not valid: log in again.")
@@ -112,7 +119,7 @@ async fn a_late_reuse_of_a_refresh_token_ends_the_login() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_gives_the_same_successor_for_thirty_seconds() {
+async fn a_refresh_token_returns_the_same_successor_for_thirty_seconds() {
     let shop = Shop::open().await;
     let first = shop.register("ada@example.com").await;
     let exchange = async |token: &Secret| shop.run(shop.anonymous(), refresh(token)).await;
@@ -130,15 +137,15 @@ async fn a_refresh_token_gives_the_same_successor_for_thirty_seconds() {
     assert_eq!(
         exchange(&second.refresh_token).await.unwrap().refresh_token,
         third.refresh_token,
-        "counted from its own"
+        "the time counts from the first use of each token"
     );
     assert_eq!(exchange(&first.refresh_token).await.unwrap_err().code(), "TOKEN_REUSED");
-    assert_eq!(exchange(&third.refresh_token).await.unwrap_err().code(), "TOKEN_REUSED", "the whole family");
+    assert_eq!(exchange(&third.refresh_token).await.unwrap_err().code(), "TOKEN_REUSED", "the whole family is ended");
     shop.verify();
 }
 
 #[tokio::test]
-async fn refresh_tokens_expire_and_are_forgotten() {
+async fn refresh_tokens_expire_and_are_pruned() {
     let shop = Shop::open().await;
     let ada = shop.register("ada@example.com").await;
     shop.advance(Duration::from_hours(24 * 30));
@@ -149,7 +156,7 @@ async fn refresh_tokens_expire_and_are_forgotten() {
 }
 
 #[tokio::test]
-async fn logging_out_counts_at_once() {
+async fn logging_out_takes_effect_at_once() {
     let shop = Shop::open().await;
     let (one, two) = (shop.register("ada@example.com").await, shop.login("ada@example.com", PASSWORD).await.unwrap());
     let three = shop.login("ada@example.com", PASSWORD).await.unwrap();
@@ -159,50 +166,54 @@ async fn logging_out_counts_at_once() {
     assert_eq!(shop.run(shop.anonymous(), refresh(&one.refresh_token)).await.unwrap_err().code(), "SESSION_ENDED");
     let cx = shop.bearer(&two.access_token).await.unwrap();
     shop.run(&cx, LogoutAll {}).await.unwrap();
-    for gone in [two, three] {
-        assert_eq!(shop.bearer(&gone.access_token).await.unwrap_err().code(), "SESSION_ENDED");
-        assert!(shop.run(shop.anonymous(), refresh(&gone.refresh_token)).await.is_err());
+    for ended in [two, three] {
+        assert_eq!(shop.bearer(&ended.access_token).await.unwrap_err().code(), "SESSION_ENDED");
+        assert!(shop.run(shop.anonymous(), refresh(&ended.refresh_token)).await.is_err());
     }
     let again = shop.login("ada@example.com", PASSWORD).await.unwrap();
     assert!(shop.bearer(&again.access_token).await.is_ok());
 }
 
 #[tokio::test]
-async fn the_guests_cart_comes_along_and_never_keeps_anybody_out() {
+async fn a_login_merges_the_guests_cart_and_succeeds_if_that_fails() {
     let shop = Shop::open().await;
     let ada = shop.register("ada@example.com").await;
     let guest = Cx { cart_token: Some("cart-secret".into()), ..shop.anonymous() };
     shop.run(&guest, login("ada@example.com", PASSWORD)).await.unwrap();
     {
-        let merged = shop.others.merged.lock();
+        let merged = shop.stubs.merged.lock();
         assert_eq!((merged.len(), merged[0].cart_token.as_str(), merged[0].user_id), (1, "cart-secret", ada.user.id));
     }
-    shop.others.down.store(true, Ordering::Relaxed);
+    shop.stubs.down.store(true, Ordering::Relaxed);
     assert!(shop.run(&guest, login("ada@example.com", PASSWORD)).await.is_ok());
 }
 
 #[tokio::test]
-async fn a_forgotten_password_is_set_anew_once_and_ends_all_logins() {
+async fn a_password_reset_works_once_and_ends_all_sessions() {
     let shop = Shop::open().await;
     let ada = shop.register("ada@example.com").await;
     shop.run_job("user.send_messages").await;
-    shop.others.messages.lock().clear();
+    shop.stubs.messages.lock().clear();
     for address in ["nobody@example.com", "ADA@example.com"] {
         shop.run(shop.anonymous(), ForgotPassword { email: email(address) }).await.unwrap();
     }
-    shop.others.down.store(true, Ordering::Relaxed);
+    shop.stubs.down.store(true, Ordering::Relaxed);
     shop.run_job("user.send_messages").await;
-    shop.others.down.store(false, Ordering::Relaxed);
+    shop.stubs.down.store(false, Ordering::Relaxed);
     shop.advance(Duration::from_secs(20));
     shop.run_job("user.send_messages").await;
     {
-        let messages = shop.others.messages.lock();
-        assert_eq!(messages.len(), 1, "only who has an account is written to, and again when it failed");
+        let messages = shop.stubs.messages.lock();
+        assert_eq!(
+            messages.len(),
+            1,
+            "only an address with an account gets a message, which is retried after a failure"
+        );
         assert_eq!((messages[0].template.as_str(), messages[0].email.as_str()), ("password_reset", "ada@example.com"));
     }
     let token = shop.mailed_token();
     let reset = |password: &str| ResetPassword { token: token.clone(), password: secret(password) };
-    assert!(shop.run(shop.anonymous(), reset("short")).await.is_err(), "a bad password does not cost the token");
+    assert!(shop.run(shop.anonymous(), reset("short")).await.is_err(), "a refused password does not use up the token");
     shop.run(shop.anonymous(), reset("a quite different one")).await.unwrap();
     assert_eq!(shop.run(shop.anonymous(), reset("and once more")).await.unwrap_err().code(), "TOKEN_INVALID");
     assert_eq!(shop.bearer(&ada.access_token).await.unwrap_err().code(), "SESSION_ENDED");
@@ -212,7 +223,7 @@ async fn a_forgotten_password_is_set_anew_once_and_ends_all_logins() {
 }
 
 #[tokio::test]
-async fn tokens_of_messages_expire_and_serve_one_purpose() {
+async fn one_time_tokens_expire_and_serve_one_purpose() {
     let shop = Shop::open().await;
     let ada = shop.register("ada@example.com").await;
     shop.run_job("user.send_messages").await;
@@ -231,19 +242,19 @@ async fn tokens_of_messages_expire_and_serve_one_purpose() {
 }
 
 #[tokio::test]
-async fn one_address_is_not_flooded_with_messages() {
+async fn messages_to_one_address_are_limited() {
     let shop = Shop::open().await;
     shop.register("ada@example.com").await;
     for _ in 0..20 {
         shop.run(shop.anonymous(), ForgotPassword { email: email("ada@example.com") }).await.unwrap();
         shop.run_job("user.send_messages").await;
     }
-    let resets = shop.others.messages.lock().iter().filter(|message| message.template == "password_reset").count();
+    let resets = shop.stubs.messages.lock().iter().filter(|message| message.template == "password_reset").count();
     assert_eq!(resets, 5);
 }
 
 #[tokio::test]
-async fn a_changed_password_ends_the_other_logins_only() {
+async fn a_changed_password_ends_only_the_other_sessions() {
     let shop = Shop::open().await;
     let (here, there) =
         (shop.register("ada@example.com").await, shop.login("ada@example.com", PASSWORD).await.unwrap());
@@ -260,7 +271,7 @@ async fn a_changed_password_ends_the_other_logins_only() {
 }
 
 #[tokio::test]
-async fn logins_of_one_user_are_bounded() {
+async fn the_sessions_of_a_user_are_limited() {
     let shop = Shop::open().await;
     let ada = shop.register("ada@example.com").await;
     let open = move |tx: &mut Tx<'_>| {
@@ -276,7 +287,7 @@ async fn logins_of_one_user_are_bounded() {
     assert_eq!(
         shop.bearer(&ada.access_token).await.unwrap_err().code(),
         "SESSION_ENDED",
-        "the one that rested longest"
+        "the least recently used one is ended"
     );
     let live = shop.db.read(|tx| crate::queries::live_sessions(tx, ada.user.id)).await.unwrap();
     assert_eq!(live.len(), crate::queries::MAX_SESSIONS);

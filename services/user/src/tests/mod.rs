@@ -1,10 +1,11 @@
-//! The service on the memory engine, asked through the registry as the edge and other services ask it.
+//! Tests of the service on the memory engine. They call it through the registry, as the HTTP layer and other services
+//! do.
 
+mod access_tokens;
 mod account;
+mod audit_log;
 mod auth;
 mod roles;
-mod token;
-mod trail;
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use promox_contract::user::{
 };
 use promox_kernel::{Cx, Error, Op, UserId};
 use promox_storage::{Cache, Database, Service};
-use promox_testkit::sample::{email, store_facts};
+use promox_testkit::sample::{email, store_profile};
 use promox_testkit::{Harness, Setup};
 
 use crate::api::{LoggedIn, Login, Register, Secret};
@@ -30,30 +31,36 @@ use crate::{UserSettings, Users};
 
 const PASSWORD: &str = "correct horse battery staple";
 
-/// The other services, as far as this one asks them: they note what they were asked, or are down.
+/// Stubs that stand in for the other services. They record what they get, or fail while `down` is set.
 #[derive(Default)]
-struct Others {
+struct StubServices {
     messages: Mutex<Vec<SendMessage>>,
     merged: Mutex<Vec<MergeGuestCart>>,
     down: AtomicBool,
-    /// What erasures wait for.
+    /// The open orders that erasures wait for.
     open: Mutex<OpenOrders>,
 }
 
-impl Others {
+impl StubServices {
+    /// Fails while the services are down.
     fn up(&self) -> Result<(), Error> {
-        if self.down.load(Ordering::Relaxed) { Err(Error::unavailable("DOWN", "It is down.", 1)) } else { Ok(()) }
+        if self.down.load(Ordering::Relaxed) {
+            Err(Error::unavailable("DOWN", "The service is down.", 1))
+        } else {
+            Ok(())
+        }
     }
 
+    /// The data that a service holds about a user: the user's id and the service's name.
     fn export<O: Op>(&self, user_id: UserId) -> Result<PersonalData, Error> {
         self.up().map(|()| PersonalData(serde_json::json!({ "of": user_id, "by": O::SERVICE })))
     }
 }
 
-/// A node with the user service.
+/// The user service, with stubs for the other services.
 struct Shop {
     harness: Harness<Users>,
-    others: Arc<Others>,
+    stubs: Arc<StubServices>,
 }
 
 impl Deref for Shop {
@@ -65,10 +72,11 @@ impl Deref for Shop {
 }
 
 impl Shop {
+    /// Starts the service on an empty store.
     async fn open() -> Self {
-        let others = Arc::<Others>::default();
+        let stubs = Arc::<StubServices>::default();
         let harness = Setup::at("2026-11-23T05:33:00Z")
-            .answer(|_, _: GetStoreProfile| Ok(StoreProfile { ignore_plus_tags: true, ..store_facts() }))
+            .answer(|_, _: GetStoreProfile| Ok(StoreProfile { ignore_plus_tags: true, ..store_profile() }))
             .answer(|_, _: GetStoreTaxes| {
                 let regions = [("US".to_owned(), vec!["CA".to_owned()])].into();
                 Ok(StoreTaxes { classes: vec!["STANDARD".to_owned()], regions })
@@ -77,20 +85,20 @@ impl Shop {
                 let named = cx.node.registry()?.entries().iter().filter_map(|entry| entry.access.permission());
                 Ok(PermissionNames { names: named.map(str::to_owned).collect() })
             })
-            .answer_from(&others, |others, _, op: SendMessage| others.up().map(|()| others.messages.lock().push(op)))
-            .answer_from(&others, |others, _, op: MergeGuestCart| others.up().map(|()| others.merged.lock().push(op)))
-            .answer_from(&others, |others, _, _: PrepareErasure| others.up().map(|()| others.open.lock().clone()))
-            .answer_from(&others, |others, _, op: ExportOrders| others.export::<ExportOrders>(op.user_id))
-            .answer_from(&others, |others, _, op: ExportPayments| others.export::<ExportPayments>(op.user_id))
-            .answer_from(&others, |others, _, op: ExportCarts| others.export::<ExportCarts>(op.user_id))
-            .answer_from(&others, |others, _, op: ExportNotifications| others.export::<ExportNotifications>(op.user_id))
-            .answer_from(&others, |others, _, op: ExportRewards| others.export::<ExportRewards>(op.user_id))
+            .answer_from(&stubs, |stubs, _, op: SendMessage| stubs.up().map(|()| stubs.messages.lock().push(op)))
+            .answer_from(&stubs, |stubs, _, op: MergeGuestCart| stubs.up().map(|()| stubs.merged.lock().push(op)))
+            .answer_from(&stubs, |stubs, _, _: PrepareErasure| stubs.up().map(|()| stubs.open.lock().clone()))
+            .answer_from(&stubs, |stubs, _, op: ExportOrders| stubs.export::<ExportOrders>(op.user_id))
+            .answer_from(&stubs, |stubs, _, op: ExportPayments| stubs.export::<ExportPayments>(op.user_id))
+            .answer_from(&stubs, |stubs, _, op: ExportCarts| stubs.export::<ExportCarts>(op.user_id))
+            .answer_from(&stubs, |stubs, _, op: ExportNotifications| stubs.export::<ExportNotifications>(op.user_id))
+            .answer_from(&stubs, |stubs, _, op: ExportRewards| stubs.export::<ExportRewards>(op.user_id))
             .start(|databases| Users::new(databases.ecommerce.clone(), Cache::in_memory(), UserSettings::default()));
         harness.service.recover(&harness.cx()).await.unwrap();
-        Self { harness, others }
+        Self { harness, stubs }
     }
 
-    /// Whoever holds the access token.
+    /// The context of a request with an access token.
     async fn bearer(&self, token: &Secret) -> Result<Cx, Error> {
         let cx = self.anonymous();
         let known = cx.call(Authenticate { token: token.0.clone(), leaving: true }).await?;
@@ -105,16 +113,16 @@ impl Shop {
         self.run(self.anonymous(), login(email, password)).await
     }
 
-    /// An administrator, logged in.
+    /// The context of an administrator who has logged in.
     async fn admin(&self) -> Cx {
         self.service.ensure_admin(&self.cx(), "admin@example.com", PASSWORD).await.unwrap();
         let logged_in = self.login("admin@example.com", PASSWORD).await.unwrap();
         self.bearer(&logged_in.access_token).await.unwrap()
     }
 
-    /// The token of the last message.
+    /// The token in the last message.
     fn mailed_token(&self) -> Secret {
-        let messages = self.others.messages.lock();
+        let messages = self.stubs.messages.lock();
         Secret(messages.last().unwrap().data["token"].as_str().unwrap().to_owned())
     }
 }

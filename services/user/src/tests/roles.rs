@@ -1,4 +1,4 @@
-//! Permissions: edited roles take effect at once, and there is always an administrator.
+//! Roles and permissions: changes take effect at once, and there is always an administrator.
 
 use super::*;
 use crate::EnsuredAdmin;
@@ -14,7 +14,7 @@ fn texts(items: &[&str]) -> Vec<String> {
     items.iter().map(|item| (*item).to_owned()).collect()
 }
 
-fn give(id: UserId, roles: &[&str]) -> UpdateUser {
+fn assign(id: UserId, roles: &[&str]) -> UpdateUser {
     UpdateUser { id, status: None, roles: Some(texts(roles)) }
 }
 
@@ -27,38 +27,40 @@ async fn a_new_store_has_four_roles() {
     assert_eq!(names, ["ADMIN", "CUSTOMER", "MANAGER", "SUPPORT"]);
     assert!(roles[1].permissions.is_empty() && roles[2].permissions.contains(&"settings:write".to_owned()));
     assert!(roles[3].permissions.contains(&"payment:refund".to_owned()));
-    let every = shop.run(&admin, ListPermissions { limit: Limit::default(), cursor: None }).await.unwrap();
-    let rest = shop.run(&admin, ListPermissions { limit: Limit::default(), cursor: every.next_cursor }).await.unwrap();
-    let every: Vec<String> = every.items.into_iter().chain(rest.items).map(|permission| permission.name).collect();
+    let first_page = shop.run(&admin, ListPermissions { limit: Limit::default(), cursor: None }).await.unwrap();
+    let rest =
+        shop.run(&admin, ListPermissions { limit: Limit::default(), cursor: first_page.next_cursor }).await.unwrap();
+    let every: Vec<String> = first_page.items.into_iter().chain(rest.items).map(|permission| permission.name).collect();
     assert_eq!(every, roles[0].permissions);
     assert!(every.contains(&"audit:read".to_owned()) && every.contains(&"role:write".to_owned()));
 }
 
-/// Removes the permissions that this release added to a role, as the previous release left it.
-fn as_before(tx: &mut promox_storage::Tx<'_>, version: i64) -> Result<(), promox_storage::StoreError> {
+/// Sets the version of MANAGER and removes the permission that this release added, as the previous release left the
+/// role.
+fn downgrade_manager(tx: &mut promox_storage::Tx<'_>, version: i64) -> Result<(), promox_storage::StoreError> {
     let role = tx.get::<Role>(&"MANAGER".to_owned())?.unwrap();
     tx.put(&Role { version, ..role })?;
     tx.delete::<RolePermission>(&("MANAGER".to_owned(), "analytics:write".to_owned())).map(drop)
 }
 
 #[tokio::test]
-async fn a_role_of_an_earlier_release_gains_what_it_was_made_without() {
+async fn an_unedited_role_of_an_earlier_release_gets_added_permissions() {
     let shop = Shop::open().await;
     let admin = shop.admin().await;
     for (version, gains) in [(1, true), (2, false)] {
-        shop.service.db.write(&shop.cx(), move |tx| as_before(tx, version)).await.unwrap();
+        shop.service.db.write(&shop.cx(), move |tx| downgrade_manager(tx, version)).await.unwrap();
         for _ in 0..2 {
             shop.service.recover(&shop.cx()).await.unwrap();
             let role = shop.run(&admin, GetRole { name: "MANAGER".to_owned() }).await.unwrap();
             assert_eq!(role.permissions.contains(&"analytics:write".to_owned()), gains);
-            assert_eq!(role.version, 2, "once, and never against an administrator's will");
+            assert_eq!(role.version, 2, "the permission is added once, and not to an edited role");
         }
     }
     shop.verify();
 }
 
 #[tokio::test]
-async fn edited_roles_count_at_once() {
+async fn edited_roles_take_effect_at_once() {
     let shop = Shop::open().await;
     let (admin, ada) = (shop.admin().await, shop.register("ada@example.com").await);
     let listing = || async {
@@ -69,7 +71,7 @@ async fn edited_roles_count_at_once() {
     let clerk = CreateRole { name: "CLERK".to_owned(), description: String::new(), permissions: texts(&["user:read"]) };
     shop.run(&admin, clerk.clone()).await.unwrap();
     assert_eq!(shop.run(&admin, clerk).await.unwrap_err().code(), "ROLE_TAKEN");
-    shop.run(&admin, give(ada.user.id, &["CUSTOMER", "CLERK"])).await.unwrap();
+    shop.run(&admin, assign(ada.user.id, &["CUSTOMER", "CLERK"])).await.unwrap();
     assert_eq!(listing().await, Ok(2));
     let edit = |permissions: &[&str]| UpdateRole {
         name: "CLERK".to_owned(),
@@ -97,16 +99,16 @@ async fn edited_roles_count_at_once() {
 }
 
 #[tokio::test]
-async fn the_last_administrator_stays_one() {
+async fn the_last_administrator_cannot_be_removed() {
     let shop = Shop::open().await;
     let admin = shop.admin().await;
     let id = admin.principal.user().unwrap();
     let block = |id: UserId| UpdateUser { id, status: Some(UserStatus::Blocked), roles: None };
-    assert_eq!(shop.run(&admin, give(id, &["CUSTOMER"])).await.unwrap_err().code(), "LAST_ADMIN");
+    assert_eq!(shop.run(&admin, assign(id, &["CUSTOMER"])).await.unwrap_err().code(), "LAST_ADMIN");
     assert_eq!(shop.run(&admin, block(id)).await.unwrap_err().code(), "LAST_ADMIN");
     assert_eq!(shop.run(&admin, EraseMe {}).await.unwrap_err().code(), "LAST_ADMIN");
     let eve = shop.register("eve@example.com").await;
-    shop.run(&admin, give(eve.user.id, &["ADMIN"])).await.unwrap();
+    shop.run(&admin, assign(eve.user.id, &["ADMIN"])).await.unwrap();
     shop.run(&admin, block(eve.user.id)).await.unwrap();
     assert_eq!(shop.run(&admin, EraseMe {}).await.unwrap_err().code(), "LAST_ADMIN", "a blocked one does not count");
     shop.run(&admin, UpdateUser { id: eve.user.id, status: Some(UserStatus::Active), roles: None }).await.unwrap();
@@ -116,25 +118,25 @@ async fn the_last_administrator_stays_one() {
 }
 
 #[tokio::test]
-async fn nobody_gives_or_takes_what_he_does_not_have() {
+async fn permissions_beyond_ones_own_cannot_be_granted_or_revoked() {
     let shop = Shop::open().await;
     let (admin, eve) = (shop.admin().await, shop.register("eve@example.com").await);
     let ada = shop.register("ada@example.com").await;
     let permissions = texts(&["role:write", "user:read", "user:write"]);
     let hr = CreateRole { name: "HR".to_owned(), description: String::new(), permissions };
     shop.run(&admin, hr).await.unwrap();
-    shop.run(&admin, give(eve.user.id, &["CUSTOMER", "HR"])).await.unwrap();
+    shop.run(&admin, assign(eve.user.id, &["CUSTOMER", "HR"])).await.unwrap();
     let eve_cx = shop.bearer(&eve.access_token).await.unwrap();
     let widen = UpdateRole { name: "HR".to_owned(), description: None, permissions: Some(texts(&["order:read"])) };
     let refused = [
-        shop.run(&eve_cx, give(eve.user.id, &["ADMIN"])).await.unwrap_err(),
-        shop.run(&eve_cx, give(admin.principal.user().unwrap(), &["CUSTOMER"])).await.unwrap_err(),
+        shop.run(&eve_cx, assign(eve.user.id, &["ADMIN"])).await.unwrap_err(),
+        shop.run(&eve_cx, assign(admin.principal.user().unwrap(), &["CUSTOMER"])).await.unwrap_err(),
         shop.run(&eve_cx, widen).await.unwrap_err(),
     ];
     for error in refused {
         assert_eq!((error.kind(), error.code()), (Kind::Forbidden, "BEYOND_YOUR_PERMISSIONS"));
     }
-    assert!(shop.run(&eve_cx, give(ada.user.id, &["CUSTOMER", "HR"])).await.is_ok());
+    assert!(shop.run(&eve_cx, assign(ada.user.id, &["CUSTOMER", "HR"])).await.is_ok());
 }
 
 #[tokio::test]
@@ -171,7 +173,7 @@ async fn users_are_found_by_words_role_and_status() {
 }
 
 #[tokio::test]
-async fn the_first_administrator_comes_by_a_token_that_is_good_once() {
+async fn the_first_administrator_is_created_by_a_token_that_works_once() {
     let shop = Shop::open().await;
     assert!(!shop.service.has_admin().await.unwrap());
     let stale = shop.service.setup_token(&shop.cx()).await.unwrap();

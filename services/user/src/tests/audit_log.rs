@@ -1,4 +1,4 @@
-//! The audit log: a chain that reveals any change.
+//! The audit log, whose hash chain reveals any change.
 
 use promox_contract::audit::Audited;
 use promox_storage::Tx;
@@ -9,7 +9,8 @@ use crate::commands::audit_log::HEAD;
 use crate::records::{AuditEntry, AuditHead};
 use crate::rules::chain;
 
-async fn told(shop: &Shop, actor: &str, action: &'static str, count: i64) {
+/// Appends `count` entries of an actor, one second apart.
+async fn append(shop: &Shop, actor: &str, action: &'static str, count: i64) {
     for number in 0..count {
         shop.advance(Duration::from_secs(1));
         let entry = Audited::new(actor.to_owned(), action, format!("product:{number}"), 1, 2);
@@ -19,12 +20,12 @@ async fn told(shop: &Shop, actor: &str, action: &'static str, count: i64) {
 }
 
 #[tokio::test]
-async fn every_filter_and_both_times_narrow_the_trail() {
+async fn the_audit_log_is_filtered_by_actor_action_and_time() {
     let shop = Shop::open().await;
-    told(&shop, "user:1", "product.update", 2).await;
-    told(&shop, "user:2", "product.update", 3).await;
+    append(&shop, "user:1", "product.update", 2).await;
+    append(&shop, "user:2", "product.update", 3).await;
     let middle = shop.node.clock.now();
-    told(&shop, "user:1", "product.delete", 1).await;
+    append(&shop, "user:1", "product.delete", 1).await;
     let admin = shop.cx();
     let find = |actor: Option<&str>, action: Option<&str>, from, to| {
         let query = ListAudit {
@@ -47,38 +48,38 @@ async fn every_filter_and_both_times_narrow_the_trail() {
 }
 
 #[tokio::test]
-async fn administrators_are_written_down() {
+async fn changes_by_administrators_are_logged() {
     let shop = Shop::open().await;
     let (admin, ada) = (shop.admin().await, shop.register("ada@example.com").await);
     shop.run(&admin, UpdateUser { id: ada.user.id, status: Some(UserStatus::Blocked), roles: None }).await.unwrap();
     shop.consume_from(Database::Ecommerce).await;
-    let trail = shop.run(&admin, ListAudit { actor: Some("user:1".to_owned()), ..ListAudit::default() }).await.unwrap();
-    let entry = &trail.items[0];
+    let log = shop.run(&admin, ListAudit { actor: Some("user:1".to_owned()), ..ListAudit::default() }).await.unwrap();
+    let entry = &log.items[0];
     assert_eq!((entry.action.as_str(), entry.subject.as_str()), ("user.update", "user:2"));
     assert_eq!((&entry.before["status"], &entry.after["status"]), (&"ACTIVE".into(), &"BLOCKED".into()));
-    assert!(!format!("{:?}", trail.items).contains("example.com"), "ids only");
+    assert!(!format!("{:?}", log.items).contains("example.com"), "entries contain ids only");
 }
 
 #[tokio::test]
-async fn a_trail_that_was_tampered_with_does_not_verify() {
+async fn a_log_that_was_tampered_with_does_not_verify() {
     let tampering: [(&str, fn(&mut Tx<'_>)); 5] = [
-        ("a field", |tx| {
+        ("a changed field", |tx| {
             let entry = tx.get::<AuditEntry>(&2).unwrap().unwrap();
             tx.put(&AuditEntry { actor: "user:9".to_owned(), ..entry }).unwrap();
         }),
-        ("a field, with its own hash made anew", |tx| {
+        ("a field, with a recomputed hash", |tx| {
             let mut entry = tx.get::<AuditEntry>(&2).unwrap().unwrap();
             entry.after = "3".to_owned();
             entry.hash = chain::hash(&entry);
             tx.put(&entry).unwrap();
         }),
-        ("an entry taken out", |tx| {
+        ("a deleted entry", |tx| {
             tx.delete::<AuditEntry>(&2).unwrap();
         }),
-        ("the end cut off", |tx| {
+        ("a deleted last entry", |tx| {
             tx.delete::<AuditEntry>(&4).unwrap();
         }),
-        ("text moved between fields", |tx| {
+        ("text moved to another field", |tx| {
             let entry = tx.get::<AuditEntry>(&2).unwrap().unwrap();
             let (action, subject) = (format!("{}p", entry.action), entry.subject[1..].to_owned());
             tx.put(&AuditEntry { action, subject, ..entry }).unwrap();
@@ -86,8 +87,8 @@ async fn a_trail_that_was_tampered_with_does_not_verify() {
     ];
     for (name, tamper) in tampering {
         let shop = Shop::open().await;
-        told(&shop, "user:1", "product.update", 4).await;
-        assert!(shop.findings().is_empty(), "{name}: whole before");
+        append(&shop, "user:1", "product.update", 4).await;
+        assert!(shop.findings().is_empty(), "{name}: valid before");
         shop.db
             .write(&shop.cx(), move |tx| {
                 tamper(tx);
@@ -101,9 +102,9 @@ async fn a_trail_that_was_tampered_with_does_not_verify() {
 }
 
 #[tokio::test]
-async fn the_head_says_where_the_trail_ends() {
+async fn the_head_records_the_end_of_the_log() {
     let shop = Shop::open().await;
-    told(&shop, "user:1", "product.update", 3).await;
+    append(&shop, "user:1", "product.update", 3).await;
     let head = shop.db.read(|tx| tx.get::<AuditHead>(&HEAD)).await.unwrap().unwrap();
     let last = shop.db.read(|tx| tx.get::<AuditEntry>(&3)).await.unwrap().unwrap();
     assert_eq!((head.entries, head.hash), (3, last.hash));
