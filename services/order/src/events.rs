@@ -1,4 +1,4 @@
-//! Reactions of orders to events: late captures, failures, refunds, erased users.
+//! Event consumer of orders: reacts to captures, failures and refunds of payments, and to the erasure of users.
 
 use promox_contract::codes;
 use promox_contract::order::{OrderRefunded, OrderStatus};
@@ -8,18 +8,18 @@ use promox_kernel::{Amount, Error, Timestamp};
 use promox_storage::{Consumer, Database, Event, Tx};
 
 use crate::checkout::transitions::{confirm_captured, expire_failed};
-use crate::commands::fulfil::finish;
-use crate::commands::{cancel, leaving, returns};
+use crate::commands::fulfil::finish_if_returned;
+use crate::commands::{cancel, erasure, returns};
 use crate::exact::Exact;
 use crate::order_row::{note, note_payment_status, touch};
 use crate::queries::items;
 use crate::records::{Order, OrderRefund, Saga};
 use crate::rules::states;
 
-/// The name of the consumer, which the auditor uses too.
+/// The name of the consumer; the audit reads its progress.
 pub(crate) const PAYMENT_EVENTS: &str = "order.news";
 
-/// Follows payments and erasures.
+/// Applies events of payments and erasures to orders.
 #[derive(Debug)]
 pub struct PaymentEvents;
 
@@ -53,10 +53,11 @@ fn apply(tx: &mut Tx<'_>, event: &Event) -> Result<(), Error> {
     } else if event.is::<PaymentRefunded>() {
         refunded(tx, &event.fact()?, event.occurred_at)
     } else {
-        leaving::erase(tx, event.fact::<UserErased>()?.user_id)
+        erasure::erase(tx, event.fact::<UserErased>()?.user_id)
     }
 }
 
+/// The outcome of a captured payment.
 fn captured(fact: &PaymentCaptured) -> PaymentOutcome {
     PaymentOutcome {
         id: fact.payment_id,
@@ -71,20 +72,20 @@ fn captured(fact: &PaymentCaptured) -> PaymentOutcome {
     }
 }
 
-/// A refund. What a return refunds was counted with the return; a refund of money alone takes its share of the revenue.
-/// The order keeps its status, unless all goods are returned and this was the last of its money.
+/// Records a refund. The refund of a return was counted with the return; a refund without goods is counted here. The
+/// order becomes REFUNDED if all its goods are returned and this was the last of its money.
 fn refunded(tx: &mut Tx<'_>, fact: &PaymentRefunded, at: Timestamp) -> Result<(), Error> {
     let Some(mut order) = tx.get::<Order>(&fact.order_id)? else { return Ok(()) };
     let for_return = fact.return_id.is_some();
     order.refunds.0.push(OrderRefund { at: Exact(at), amount: fact.amount, for_return });
     let lines = items(tx, order.id)?;
-    let whole = fact.refunded >= fact.captured;
-    let status = if whole { PaymentStatus::Refunded } else { PaymentStatus::PartiallyRefunded };
+    let is_refunded_in_full = fact.refunded >= fact.captured;
+    let status = if is_refunded_in_full { PaymentStatus::Refunded } else { PaymentStatus::PartiallyRefunded };
     note_payment_status(&mut order, status);
     if fact.return_id.is_none() {
         returns::count_refund(&mut order, &lines, fact.amount);
     }
-    finish(&mut order, &lines);
+    finish_if_returned(&mut order, &lines);
     let detail = format!("{} of {} refunded.", fact.amount, fact.captured);
     note(&mut order, tx.now(), "REFUND", "DONE", &detail, "system");
     touch(tx, &mut order)?;
@@ -92,8 +93,8 @@ fn refunded(tx: &mut Tx<'_>, fact: &PaymentRefunded, at: Timestamp) -> Result<()
     Ok(tx.emit(order_id, &OrderRefunded { order_id, amount, currency })?)
 }
 
-/// A payment has failed. A checkout that waits for it ends; an order that was confirmed on it is cancelled, unless
-/// goods have been shipped.
+/// Reacts to a failed payment. A checkout that waits for it is ended; a confirmed order is cancelled, unless goods were
+/// shipped.
 fn payment_failed(tx: &mut Tx<'_>, fact: &PaymentFailed) -> Result<(), Error> {
     if tx.get::<Saga>(&fact.order_id)?.is_some() {
         return expire_failed(tx, fact.order_id);
@@ -106,14 +107,14 @@ fn payment_failed(tx: &mut Tx<'_>, fact: &PaymentFailed) -> Result<(), Error> {
     order.payment_status = Some(PaymentStatus::Voided);
     let reason = "The payment was voided by its provider.";
     if states::may_follow(order.status, OrderStatus::Cancelled) {
-        if returns::any_moving(tx, order.id)? {
+        if returns::any_in_progress(tx, order.id)? {
             return Err(Error::unavailable(codes::RETURN_IN_PROGRESS, "A return of the order is in progress.", 1));
         }
         let now = tx.now();
         return cancel::begin(tx, order, ("system", reason), now).map(drop);
     }
     let lines = items(tx, order.id)?;
-    finish(&mut order, &lines);
+    finish_if_returned(&mut order, &lines);
     note(&mut order, tx.now(), "TAKE_PAYMENT", "FAILED", reason, "system");
     touch(tx, &mut order)
 }

@@ -1,9 +1,10 @@
-//! Times with microseconds in JSON.
+//! Times in JSON with microseconds.
 
 use promox_kernel::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A time with microseconds: replies show milliseconds, but an import must restore the exact instant.
+/// A time that is written with microseconds if it has any. Other JSON has milliseconds, but an export must keep the
+/// exact time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Exact(pub(crate) Timestamp);
 

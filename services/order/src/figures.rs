@@ -1,4 +1,4 @@
-//! Figures for other services: a customer's purchases, and orders and credit notes for projections and backtests.
+//! Figures for other services: a customer's purchases, and orders and credit notes for analytics and backtests.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -17,13 +17,13 @@ use crate::records::{CreditNote, CreditNoteId, Order, OrderByCreated, OrderByMai
 use crate::tokens;
 
 /// Default number of orders per reply.
-const FIGURES: usize = 500;
-/// Approximate number of order and line rows read for one reply.
+const DEFAULT_LIMIT: usize = 500;
+/// Approximate maximum of order and line rows read for one reply.
 const MAX_ROWS: usize = 15_000;
 /// Maximum orders of one customer that are counted.
 const MAX_PURCHASES: usize = 10_000;
 
-/// The first order of the account `user_id` or its address that was paid and not returned as a whole.
+/// The first order, of the account `user_id` or with its e-mail address, that was paid and not completely returned.
 pub(crate) fn first_paid(
     tx: &Tx<'_>,
     user_id: UserId,
@@ -35,14 +35,16 @@ pub(crate) fn first_paid(
     if let Some(email) = buyer.email() {
         for order in tx.scan_by::<OrderByMailbox>().prefix(Some(email.mailbox())).rows().take(MAX_PURCHASES) {
             let order = order?;
-            orders.extend(Some(order).filter(|it| it.email.as_ref().is_some_and(|it| buyer.same(it, email))));
+            if order.email.as_ref().is_some_and(|address| buyer.same(address, email)) {
+                orders.push(order);
+            }
         }
     }
     orders.sort_by_key(|order| (order.created_at, order.id));
     for order in orders {
         if is_kept(tx, &order)? {
-            let theirs = |email: &Email| order.email.as_ref().is_some_and(|it| buyer.same(it, email));
-            let of_referrer = referrer.email().is_some_and(theirs);
+            let has_address = |email: &Email| order.email.as_ref().is_some_and(|address| buyer.same(address, email));
+            let of_referrer = referrer.email().is_some_and(has_address);
             let by_account = order.user_id == Some(user_id);
             return Ok(FirstPaidOrder { order_id: Some(order.id), by_account, of_referrer });
         }
@@ -50,19 +52,20 @@ pub(crate) fn first_paid(
     Ok(FirstPaidOrder::default())
 }
 
-/// Whether money was taken for an order, and not all of its goods were returned.
+/// Whether an order was paid and not all of its goods were returned.
 fn is_kept(tx: &Tx<'_>, order: &Order) -> Result<bool, StoreError> {
     use OrderStatus as Status;
-    let stands = matches!(order.status, Status::Confirmed | Status::Processing | Status::Shipped | Status::Delivered);
+    let active = matches!(order.status, Status::Confirmed | Status::Processing | Status::Shipped | Status::Delivered);
     let paid = matches!(order.payment_status, Some(PaymentStatus::Captured | PaymentStatus::PartiallyRefunded));
-    let taken_over = order.imported && order.total > Amount::ZERO;
-    if !stands || !(paid || taken_over) {
+    let imported_sale = order.imported && order.total > Amount::ZERO;
+    if !active || !(paid || imported_sale) {
         return Ok(false);
     }
     Ok(items(tx, order.id)?.iter().any(|line| line.returned < line.quantity))
 }
 
-/// The orders of these accounts or with these addresses, without duplicates.
+/// The number and total of the orders of these accounts or with these addresses. Each order counts once; failed and
+/// cancelled orders do not count.
 pub(crate) fn purchases(
     tx: &Tx<'_>,
     buyer: &Buyer,
@@ -70,12 +73,12 @@ pub(crate) fn purchases(
     emails: &[Email],
 ) -> Result<PurchaseTotals, StoreError> {
     let mut seen = HashSet::new();
-    let mut found = PurchaseTotals::default();
+    let mut totals = PurchaseTotals::default();
     let mut add = |order: Order| {
-        let good = !matches!(order.status, OrderStatus::Failed | OrderStatus::Cancelled);
-        if good && seen.insert(order.id) {
-            found.count += 1;
-            found.total += order.total;
+        let counts = !matches!(order.status, OrderStatus::Failed | OrderStatus::Cancelled);
+        if counts && seen.insert(order.id) {
+            totals.count += 1;
+            totals.total += order.total;
         }
     };
     for user in accounts {
@@ -86,15 +89,15 @@ pub(crate) fn purchases(
     for email in emails {
         for order in tx.scan_by::<OrderByMailbox>().prefix(Some(email.mailbox())).rows().take(MAX_PURCHASES) {
             let order = order?;
-            if order.email.as_ref().is_some_and(|named| buyer.same(named, email)) {
+            if order.email.as_ref().is_some_and(|address| buyer.same(address, email)) {
                 add(order);
             }
         }
     }
-    Ok(found)
+    Ok(totals)
 }
 
-/// The named orders, or else a page of all, oldest first.
+/// The orders with the given ids; without ids, a page of all orders, oldest first.
 pub(crate) fn orders(tx: &Tx<'_>, op: &ListOrderFigures) -> Result<OrderFigureList, Error> {
     if op.ids.is_empty() { by_time(tx, op) } else { by_id(tx, &op.ids) }
 }
@@ -109,6 +112,7 @@ fn by_id(tx: &Tx<'_>, ids: &[OrderId]) -> Result<OrderFigureList, Error> {
     Ok(list)
 }
 
+/// A page of orders by the time at which they were placed. It ends at the limit, or after about [`MAX_ROWS`] rows.
 fn by_time(tx: &Tx<'_>, op: &ListOrderFigures) -> Result<OrderFigureList, Error> {
     let from = op.from.unwrap_or(Timestamp(i64::MIN));
     let scan = tx.scan_by::<OrderByCreated>();
@@ -121,7 +125,7 @@ fn by_time(tx: &Tx<'_>, op: &ListOrderFigures) -> Result<OrderFigureList, Error>
         None => scan,
     };
     let (mut list, mut rows) = (OrderFigureList::default(), 0);
-    for order in scan.rows().take(op.limit.unwrap_or(FIGURES)) {
+    for order in scan.rows().take(op.limit.unwrap_or(DEFAULT_LIMIT)) {
         let figure = figure(tx, order?)?;
         rows += figure.lines.len() + 1;
         list.items.push(figure);
@@ -151,12 +155,13 @@ fn figure(tx: &Tx<'_>, order: Order) -> Result<OrderFigure, Error> {
     })
 }
 
-/// The cost of each promotion of an order. The amount taken from its budget takes precedence over its discounts.
+/// The cost of each promotion of an order: the amount taken from its budget, or else the sum of its discounts.
 fn uses(order: &Order) -> Vec<FigureUse> {
     let mut uses = BTreeMap::new();
     for applied in &order.details.applied {
-        let none = || FigureUse { promotion_id: applied.promotion_id, campaign_id: None, cost: Amount::ZERO };
-        uses.entry(applied.promotion_id.0).or_insert_with(none).cost += applied.amount + applied.shipping_amount;
+        let without_cost = || FigureUse { promotion_id: applied.promotion_id, campaign_id: None, cost: Amount::ZERO };
+        let discount = applied.amount + applied.shipping_amount;
+        uses.entry(applied.promotion_id.0).or_insert_with(without_cost).cost += discount;
     }
     uses.extend(order.details.uses.iter().map(|applied| (applied.promotion_id.0, applied.clone())));
     uses.into_values().collect()
@@ -166,7 +171,7 @@ fn figure_line(item: OrderItem) -> FigureLine {
     FigureLine { campaign_id: item.campaign_id, line: item.into_line() }
 }
 
-/// Identifies the customer without naming the person.
+/// A key that identifies the customer of an order and contains no personal data.
 fn customer(order: &Order) -> String {
     let imported = order.details.customer.clone();
     let account = order.user_id.map(|user| format!("user:{user}"));

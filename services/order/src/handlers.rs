@@ -21,13 +21,13 @@ use crate::api::{
 };
 use crate::checkout::transitions::Resumable;
 use crate::checkout::{Driver, transitions};
-use crate::commands::{cancel, fulfil, leaving, returns};
+use crate::commands::{cancel, erasure, fulfil, returns};
 use crate::history::export;
 use crate::pricing::{PricingRequest, Strictness, assess};
 use crate::records::{Order, OrderByUser, TimelineEntry};
 use crate::{figures, invoice, order_row, pricing_terms, queries, reject, returning};
 
-/// Maximum orders in a person's export.
+/// Maximum orders in a user's export.
 const MAX_EXPORTED: usize = 10_000;
 
 impl Handle<PlaceOrder> for Orders {
@@ -63,7 +63,7 @@ impl Handle<GetTimeline> for Orders {
 
 impl Handle<GetInvoice> for Orders {
     async fn handle(&self, cx: &Cx, op: GetInvoice) -> Result<Download, Error> {
-        let store = self.settings.get(cx).await?.facts();
+        let store = self.settings.get(cx).await?.profile();
         let view = self.db.read(|tx| queries::view(tx, queries::visible(tx, cx, op.id, "order:read")?)).await?;
         if matches!(view.status, OrderStatus::Pending | OrderStatus::Failed) {
             let message = format!("There is no invoice for an order that is {}.", view.status);
@@ -79,7 +79,7 @@ impl Handle<LookUpOrder> for Orders {
         self.look_ups.check(cx).await?;
         let found = self.db.read(|tx| queries::look_up(tx, &op.number, &op.email)).await;
         if found.is_err() {
-            self.look_ups.wrong(cx).await;
+            self.look_ups.count_wrong(cx).await;
         }
         found
     }
@@ -100,7 +100,7 @@ impl Handle<CancelOrder> for Orders {
 impl Handle<ShipOrder> for Orders {
     async fn handle(&self, cx: &Cx, mut op: ShipOrder) -> Result<FulfilmentView, Error> {
         if let Some(items) = &mut op.items {
-            self.name_as_sold(cx, op.id, items).await?;
+            self.use_sold_skus(cx, op.id, items).await?;
         }
         let (caller, payment) = (cx.clone(), returning::payment_of(cx, op.id).await?);
         self.db.answer(cx, move |tx| fulfil::ship(tx, &caller, &op, payment.as_ref())).await
@@ -116,7 +116,7 @@ impl Handle<DeliverFulfilment> for Orders {
 
 impl Handle<RequestReturn> for Orders {
     async fn handle(&self, cx: &Cx, mut op: RequestReturn) -> Result<ReturnView, Error> {
-        self.name_as_sold(cx, op.id, &mut op.items).await?;
+        self.use_sold_skus(cx, op.id, &mut op.items).await?;
         let (caller, payment) = (cx.clone(), returning::payment_of(cx, op.id).await?);
         self.db.answer(cx, move |tx| returns::request(tx, &caller, &op, payment.as_ref())).await
     }
@@ -127,7 +127,7 @@ impl Handle<ApproveReturn> for Orders {
         let (caller, rid) = (cx.clone(), op.rid);
         self.db.write(cx, move |tx| returns::begin_approval(tx, &caller, &op)).await?;
         let view = self.settle_return(cx, rid).await?;
-        self.move_return(cx, rid).await?;
+        self.complete_return(cx, rid).await?;
         Ok(view)
     }
 }
@@ -154,10 +154,10 @@ impl Handle<CancelVoidedOrder> for Orders {
         let until = transitions::lease_end(cx);
         let cancel = move |tx: &mut Tx<'_>| {
             let order = order_row::load(tx, op.order_id)?;
-            if fulfil::came_back(&order, &queries::items(tx, order.id)?) {
+            if fulfil::shipped_and_returned(&order, &queries::items(tx, order.id)?) {
                 return Ok((false, None));
             }
-            cancel::of_order(tx, order, (&op.actor, &op.reason), until).map(|lease| (true, lease))
+            cancel::cancel_order(tx, order, (&op.actor, &op.reason), until).map(|lease| (true, lease))
         };
         let (cancelled, lease) = self.db.write(cx, cancel).await?;
         if let Some(lease) = lease {
@@ -177,7 +177,7 @@ impl Handle<GetOrderStatus> for Orders {
 impl Handle<PrepareErasure> for Orders {
     async fn handle(&self, cx: &Cx, op: PrepareErasure) -> Result<OpenOrders, Error> {
         let return_days = self.settings.get(cx).await?.store.return_days;
-        self.db.write(cx, move |tx| leaving::prepare(tx, op.user_id, return_days)).await
+        self.db.write(cx, move |tx| erasure::prepare(tx, op.user_id, return_days)).await
     }
 }
 
@@ -244,7 +244,7 @@ impl Handle<GetPurchaseTotals> for Orders {
     async fn handle(&self, cx: &Cx, op: GetPurchaseTotals) -> Result<PurchaseTotals, Error> {
         let buyer = op.buyer;
         let emails: Vec<Email> = buyer.emails().into_iter().cloned().collect();
-        // An order's row does not contain its account's address, but the address leads to the account.
+        // An order is not found by the address of its account, so the accounts with these addresses are added.
         let ignore_plus_tags = buyer.ignore_plus_tags;
         let mut accounts = if emails.is_empty() {
             Vec::new()

@@ -13,7 +13,7 @@ struct Invoice<'a> {
     order: &'a OrderView,
 }
 
-/// An order's invoice as HTML; all text from the buyer is escaped.
+/// Renders the invoice of an order as HTML. Values are escaped.
 pub(crate) fn render(store: &StoreProfile, order: &OrderView) -> Result<String, Error> {
     Invoice { store, order }.render().map_err(Error::internal)
 }

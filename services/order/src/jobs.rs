@@ -1,4 +1,4 @@
-//! Scheduled work: sagas without a driver, unfinished returns, old idempotency keys.
+//! Scheduled jobs: resume sagas, complete approved returns, prune idempotency keys.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,16 +9,17 @@ use promox_kernel::{Cx, Error, Job};
 
 use crate::Orders;
 use crate::checkout::transitions::Resumable;
-use crate::records::{Return, ReturnByDue, ReturnId, Saga, SagaByDue};
+use crate::records::{Return, ReturnByDue, ReturnId, Saga, SagaByDue, SagaStep};
 
-/// Sagas or returns handled by one run.
+/// Maximum sagas or returns handled by one run.
 const BATCH: usize = 64;
-/// The time limit for driving a resumed saga: a provider's time limit, and the other steps.
-const DRIVE_LIMIT: Duration = Duration::from_secs(30);
-/// How long the start waits for sagas. Those with an unresponsive provider continue beside the requests.
-const START_PATIENCE: Duration = Duration::from_millis(1_500);
+/// The time limit of a resumed saga: the payment provider's time limit and time for the other steps.
+const RESUME_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the start of the server waits for interrupted sagas. Those that take longer, because a provider does not
+/// answer, are resumed by the job.
+const STARTUP_TIMEOUT: Duration = Duration::from_millis(1_500);
 
-/// The jobs of orders.
+/// The jobs of the order service.
 pub(crate) fn jobs(orders: &Arc<Orders>) -> Vec<Job> {
     let (sagas, returns, keys) = (orders.clone(), orders.clone(), orders.clone());
     vec![
@@ -28,7 +29,7 @@ pub(crate) fn jobs(orders: &Arc<Orders>) -> Vec<Job> {
         }),
         Job::new("order.move_returns", Duration::from_secs(1), move |cx| {
             let orders = returns.clone();
-            async move { orders.move_due_returns(&cx).await }
+            async move { orders.complete_due_returns(&cx).await }
         }),
         Job::new("order.prune_keys", Duration::from_mins(1), move |cx| {
             let orders = keys.clone();
@@ -38,22 +39,22 @@ pub(crate) fn jobs(orders: &Arc<Orders>) -> Vec<Job> {
 }
 
 impl Orders {
-    /// Resumes every saga that the previous process left, before the server is ready. Those that wait for a buyer keep
-    /// waiting.
+    /// Resumes every saga that the previous process left unfinished, before the server is ready. Sagas that wait for a
+    /// buyer keep waiting.
     pub(crate) async fn resume_interrupted(&self, cx: &Cx) -> Result<(), Error> {
-        let left: Vec<OrderId> = self
+        let interrupted: Vec<OrderId> = self
             .db
             .read(|tx| {
-                let running =
-                    |saga: &Saga| saga.step != crate::records::SagaStep::AwaitingAction || saga.due_at <= cx.now;
+                let is_interrupted = |saga: &Saga| saga.step != SagaStep::AwaitingAction || saga.due_at <= cx.now;
                 let sagas = tx.scan::<Saga>().rows().collect::<Result<Vec<Saga>, _>>()?;
-                Ok::<_, Error>(sagas.into_iter().filter(running).map(|saga| saga.order_id).collect())
+                Ok::<_, Error>(sagas.into_iter().filter(is_interrupted).map(|saga| saga.order_id).collect())
             })
             .await?;
-        self.resume_all(&cx.within(START_PATIENCE), left, Resumable::Always).await;
+        self.resume_all(&cx.within(STARTUP_TIMEOUT), interrupted, Resumable::Always).await;
         Ok(())
     }
 
+    /// Resumes one batch of due sagas. Returns whether there may be more.
     async fn resume_due(&self, cx: &Cx) -> Result<bool, Error> {
         let due: Vec<OrderId> = self
             .db
@@ -63,7 +64,7 @@ impl Orders {
             })
             .await?;
         let more = due.len() == BATCH;
-        self.resume_all(&cx.within(DRIVE_LIMIT), due, Resumable::DueAt(cx.now)).await;
+        self.resume_all(&cx.within(RESUME_TIMEOUT), due, Resumable::DueAt(cx.now)).await;
         Ok(more)
     }
 
@@ -80,7 +81,8 @@ impl Orders {
         }
     }
 
-    async fn move_due_returns(&self, cx: &Cx) -> Result<bool, Error> {
+    /// Continues one batch of approved returns. Returns whether there may be more.
+    async fn complete_due_returns(&self, cx: &Cx) -> Result<bool, Error> {
         let due: Vec<ReturnId> = self
             .db
             .read(|tx| {
@@ -91,7 +93,7 @@ impl Orders {
             .await?;
         let more = due.len() == BATCH;
         for id in due {
-            self.move_return(cx, id).await?;
+            self.complete_return(cx, id).await?;
         }
         Ok(more)
     }

@@ -1,7 +1,8 @@
-//! Order service: quote, checkout saga, cancel, parcels, returns, invoices, and import of history.
+//! Orders: quotes, the checkout saga, cancellation, parcels, returns, invoices, and the import and export of past
+//! orders.
 //!
-//! It owns orders with their lines, sagas, parcels, returns and credit notes. Invariants: an order's total is the sum
-//! of its parts; a checkout has one saga, driven by one driver at a time; a decided order stays decided.
+//! This service owns orders with their lines, sagas, parcels, returns and credit notes. Invariants: an order's total is
+//! the sum of its parts; a checkout has one saga, which one driver runs at a time; the decision of a checkout is final.
 
 mod address;
 mod api;
@@ -58,7 +59,7 @@ pub struct Orders {
 }
 
 impl Orders {
-    /// The service on its database. `limited` enables the throttle of look-ups.
+    /// Creates the service on its database. `limited` enables the throttle of order look-ups.
     pub fn new(db: Db, cache: Cache, limited: bool) -> Arc<Self> {
         Arc::new(Self {
             ids: IdPool::of(&db),

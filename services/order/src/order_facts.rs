@@ -1,4 +1,4 @@
-//! The facts about discounts of orders that promotions, coupons and flash sales must agree with.
+//! The audit's facts about the discounts of orders, which promotions, coupons and flash sales must agree with.
 
 use promox_contract::analytics::{FLASH_SALES, below_list};
 use promox_contract::campaign::BUDGETED;
@@ -14,15 +14,16 @@ use promox_storage::Report;
 
 use crate::records::{Order, OrderItem};
 
-/// States the discounts of an active order.
-pub(crate) fn state(order: &Order, lines: &[OrderItem], report: &mut Report) {
+/// Reports the discounts of an order that has not failed and was not cancelled.
+pub(crate) fn report_discounts(order: &Order, lines: &[OrderItem], report: &mut Report) {
     if order.imported || matches!(order.status, OrderStatus::Failed | OrderStatus::Cancelled) {
         return;
     }
     let applied = &order.details.applied;
     if !applied.is_empty() {
-        let taken = applied.iter().map(|applied| (applied.promotion_id.0, applied.amount + applied.shipping_amount));
-        report.left(USED, order.id, shares(taken));
+        let discounts =
+            applied.iter().map(|applied| (applied.promotion_id.0, applied.amount + applied.shipping_amount));
+        report.left(USED, order.id, shares(discounts));
     }
     // A gift's price is deducted from its promotion's budget, and the line does not say which promotion that is.
     if lines.iter().any(|line| is_gift(line.unit_price, line.list_price)) {
@@ -41,12 +42,12 @@ pub(crate) fn state(order: &Order, lines: &[OrderItem], report: &mut Report) {
         report.left(TAKEN, order.id, flash);
     }
     if order.status == OrderStatus::NeedsReview {
-        open(order.id, report);
+        exclude(order.id, report);
     }
 }
 
-/// States what a counted order bought in campaigns' flash sales.
-pub(crate) fn state_counted(order: &Order, lines: &[OrderItem], report: &mut Report) {
+/// Reports what an order that counts as a sale bought in the flash sales of campaigns.
+pub(crate) fn report_campaign_sales(order: &Order, lines: &[OrderItem], report: &mut Report) {
     let sold = lines.iter().filter_map(|line| {
         let campaign = line.campaign_id.filter(|_| line.flash_sale_id.is_some())?;
         Some((campaign.0, below_list(line.list_price, line.unit_price, line.quantity)))
@@ -57,8 +58,8 @@ pub(crate) fn state_counted(order: &Order, lines: &[OrderItem], report: &mut Rep
     }
 }
 
-/// An order in progress holds and releases step by step.
-pub(crate) fn open(order_id: OrderId, report: &mut Report) {
+/// Excludes an order from the comparison, because it takes or releases its holds step by step.
+pub(crate) fn exclude(order_id: OrderId, report: &mut Report) {
     for invariant in [USED, REDEEMED, TAKEN, BUDGETED] {
         report.open(invariant, order_id);
     }

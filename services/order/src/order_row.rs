@@ -1,4 +1,4 @@
-//! An order's row, as every change of an order loads, annotates and writes it.
+//! Loading an order's row, recording changes in it, and storing it.
 
 use promox_contract::ids::OrderId;
 use promox_contract::order::OrderFact;
@@ -8,7 +8,7 @@ use promox_storage::Tx;
 
 use crate::records::{Order, TimelineEntry};
 
-/// The order with this id; 404 without it.
+/// The order with an id, or 404.
 pub(crate) fn load(tx: &Tx<'_>, id: OrderId) -> Result<Order, Error> {
     tx.get::<Order>(&id)?.ok_or_else(|| Error::not_found("order"))
 }
@@ -26,7 +26,7 @@ pub(crate) fn fact(order: &Order) -> OrderFact {
     }
 }
 
-/// Adds an entry to an order's timeline.
+/// Adds an entry to an order's timeline, which the caller stores.
 pub(crate) fn note(order: &mut Order, at: Timestamp, step: &str, status: &str, detail: &str, actor: &str) {
     order.timeline.push(TimelineEntry {
         at,
@@ -37,14 +37,14 @@ pub(crate) fn note(order: &mut Order, at: Timestamp, step: &str, status: &str, d
     });
 }
 
-/// Writes a changed order as its next version.
+/// Stores a changed order as its next version.
 pub(crate) fn touch(tx: &mut Tx<'_>, order: &mut Order) -> Result<(), Error> {
     order.version += 1;
     order.updated_at = tx.now();
     Ok(tx.put(order)?)
 }
 
-/// Copies the state of its payment.
+/// Copies the id and the status of an order's payment, if there is one.
 pub(crate) fn note_payment(order: &mut Order, paid: Option<&PaymentOutcome>) {
     if let Some(paid) = paid {
         order.payment_id = Some(paid.id);
@@ -52,7 +52,7 @@ pub(crate) fn note_payment(order: &mut Order, paid: Option<&PaymentOutcome>) {
     }
 }
 
-/// Copies a payment's status, unless a later one is known: replies and events may arrive out of order.
+/// Copies the status of an order's payment, unless a later one is known: replies and events may arrive out of order.
 pub(crate) fn note_payment_status(order: &mut Order, status: PaymentStatus) {
     use PaymentStatus as Status;
     let rank = |status: PaymentStatus| match status {

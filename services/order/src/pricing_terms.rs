@@ -1,18 +1,18 @@
-//! The terms that carts are priced on, for the promotion service: the cap on discounts, shipping and tax of an address.
+//! The pricing terms for the promotion service: the maximum discount, and shipping and tax for an address.
 
 use promox_contract::promotion::{GetPricingTerms, PricingTerms};
 use promox_contract::settings::Settings;
 
 use crate::address::Address;
-use crate::rules::{shipping, tax};
+use crate::rules::{shipping, tax_rate};
 
-/// The terms for a cart of this subtotal that goes to this address.
+/// The terms for a cart with this subtotal that is shipped to this address.
 pub(crate) fn terms(settings: &Settings, op: GetPricingTerms) -> PricingTerms {
-    let address = op.country.map(|country| region_of(country.to_ascii_uppercase(), op.region));
+    let address = op.country.map(|country| address_in(country.to_ascii_uppercase(), op.region));
     let (address, currency) = (address.as_ref(), settings.store.currency);
     let options = shipping::options(&settings.shipping, address, op.subtotal, currency);
     let chosen = shipping::choose(&options, op.shipping_method.as_deref()).ok();
-    let rate = |class: &str| tax::rate(&settings.taxes, address, class);
+    let rate = |class: &str| tax_rate::tax_rate(&settings.taxes, address, class);
     PricingTerms {
         prices_include_tax: settings.taxes.prices_include_tax,
         max_discount_percent: settings.store.max_discount_percent,
@@ -23,8 +23,8 @@ pub(crate) fn terms(settings: &Settings, op: GetPricingTerms) -> PricingTerms {
     }
 }
 
-/// An address with only country and region: rates need no more.
-fn region_of(country: String, region: Option<String>) -> Address {
+/// An address with country and region only, which is all that rates depend on.
+fn address_in(country: String, region: Option<String>) -> Address {
     let (name, line1, city) = (String::new(), String::new(), String::new());
     let (company, vat_id, line2, postal_code, phone) = (None, None, None, None, None);
     Address { name, company, vat_id, line1, line2, city, postal_code, region, country, phone }

@@ -1,4 +1,4 @@
-//! Reads: an order as its owner sees it, lists, look-ups.
+//! Reads: single orders, lists, look-ups, and descriptions for other services.
 
 use promox_contract::ids::OrderId;
 use promox_contract::order::{OrderDescription, OrderStatus, Totals};
@@ -12,25 +12,24 @@ use crate::records::{
 };
 use crate::tokens;
 
-/// Maximum parcels and returns in a reply.
+/// Maximum parcels, and maximum returns, in the view of an order.
 const MAX_SHOWN: usize = 500;
 
-/// An order that the caller may see: as its owner, with its token, or with the permission. Otherwise it counts as
-/// absent.
+/// The order with an id, if the caller owns it, sent its token or has the permission; otherwise 404.
 pub(crate) fn visible(tx: &Tx<'_>, cx: &Cx, id: OrderId, permission: &str) -> Result<Order, Error> {
     let absent = || Error::not_found("order");
     let order = tx.get::<Order>(&id)?.ok_or_else(absent)?;
     if owns(cx, &order) || cx.principal.allows(permission) { Ok(order) } else { Err(absent()) }
 }
 
-/// Whether the order is the caller's own.
+/// Whether the caller owns an order, by account or by token.
 pub(crate) fn owns(cx: &Cx, order: &Order) -> bool {
     let by_account = order.user_id.is_some() && order.user_id == cx.principal.user();
     let by_token = cx.order_token.as_deref().map(tokens::hash);
     by_account || (by_token.is_some() && by_token == order.token_hash)
 }
 
-/// When the payment of a checkout may be taken by another driver; null when it is not to be taken.
+/// When a checkout that is taking its payment can be resumed by another driver; `None` if it is not taking its payment.
 pub(crate) fn payment_due(tx: &Tx<'_>, id: OrderId) -> Result<Option<Timestamp>, Error> {
     let paying = |saga: &Saga| saga.step == SagaStep::Paying;
     Ok(tx.get::<Saga>(&id)?.filter(paying).map(|saga| saga.due_at))
@@ -83,6 +82,7 @@ pub(crate) fn view_of_rows(order: Order, items: Vec<OrderItem>) -> OrderView {
     }
 }
 
+/// The parcels and returns of an order, oldest first.
 fn parts(tx: &Tx<'_>, id: OrderId) -> Result<(Vec<FulfilmentView>, Vec<ReturnView>), StoreError> {
     let mut fulfilments = tx.scan_by::<FulfilmentByOrder>().prefix(id).collect(MAX_SHOWN)?;
     fulfilments.sort_by_key(|row| (row.shipped_at, row.id));
@@ -126,11 +126,11 @@ pub(crate) fn fulfilment_view(row: Fulfilment) -> FulfilmentView {
 
 /// The view of a return.
 pub(crate) fn return_view(row: Return) -> ReturnView {
-    // Without an approval nothing is voided: zero with the currency's digits.
-    let (approval, nothing) = (row.approval.0, row.voided);
+    // Without an approval nothing is voided, so this is zero with the currency's digits.
+    let (approval, zero) = (row.approval.0, row.voided);
     ReturnView {
-        shipping_refund: approval.as_ref().map_or(nothing, |approval| approval.shipping_refund),
-        fee: approval.as_ref().map_or(nothing, |approval| approval.fee),
+        shipping_refund: approval.as_ref().map_or(zero, |approval| approval.shipping_refund),
+        fee: approval.as_ref().map_or(zero, |approval| approval.fee),
         voided: row.voided,
         id: row.id,
         order_id: row.order_id,
@@ -145,8 +145,8 @@ pub(crate) fn return_view(row: Return) -> ReturnView {
     }
 }
 
-/// The filter of a list, narrowed to what the caller may see.
-struct Wanted {
+/// The filter of a list, restricted to what the caller may see.
+struct ListFilter {
     user_id: Option<UserId>,
     status: Option<OrderStatus>,
     from: Timestamp,
@@ -159,7 +159,7 @@ struct Wanted {
 /// A page of orders, newest first.
 pub(crate) fn list(tx: &Tx<'_>, cx: &Cx, op: ListOrders) -> Result<Page<OrderView>, Error> {
     if op.from.zip(op.to).is_some_and(|(from, to)| from > to) {
-        return Err(Error::field("?to", "must not be before its start"));
+        return Err(Error::field("?to", "must not be before `from`"));
     }
     let sees_all = cx.principal.allows("order:read");
     let own = match &cx.principal {
@@ -169,7 +169,7 @@ pub(crate) fn list(tx: &Tx<'_>, cx: &Cx, op: ListOrders) -> Result<Page<OrderVie
     if !sees_all && op.user_id.is_some() && op.user_id != own {
         return Ok(Page::new(Vec::new(), None));
     }
-    let wanted = Wanted {
+    let filter = ListFilter {
         user_id: own,
         status: op.status,
         from: op.from.unwrap_or(Timestamp(i64::MIN)),
@@ -178,24 +178,25 @@ pub(crate) fn list(tx: &Tx<'_>, cx: &Cx, op: ListOrders) -> Result<Page<OrderVie
         limit: op.limit,
         cursor: op.cursor,
     };
-    page(tx, wanted)?.try_map(|order| view(tx, order))
+    page(tx, filter)?.try_map(|order| view(tx, order))
 }
 
-fn page(tx: &Tx<'_>, wanted: Wanted) -> Result<Page<Order>, Error> {
-    let Wanted { user_id, status, from, to, q, limit, cursor } = wanted;
+/// A page of orders that match a filter, newest first, found by the most selective index.
+fn page(tx: &Tx<'_>, filter: ListFilter) -> Result<Page<Order>, Error> {
+    let ListFilter { user_id, status, from, to, q, limit, cursor } = filter;
     let keep = move |order: &Order| {
         user_id.is_none_or(|id| order.user_id == Some(id)) && status.is_none_or(|status| order.status == status)
     };
     if let Some(q) = q {
         if let Ok(email) = q.parse::<Email>() {
-            let of_box = tx.scan_by::<OrderByMailbox>().prefix(Some(email.mailbox())).from(from).before(to);
+            let of_mailbox = tx.scan_by::<OrderByMailbox>().prefix(Some(email.mailbox())).from(from).before(to);
             let normal = email.normal();
-            let exact = |order: &Order| order.email.as_ref().is_some_and(|known| known.normal() == normal);
-            return of_box.backward().page_of(limit, cursor, |order| keep(order) && exact(order));
+            let has_address = |order: &Order| order.email.as_ref().is_some_and(|known| known.normal() == normal);
+            return of_mailbox.backward().page_of(limit, cursor, |order| keep(order) && has_address(order));
         }
-        let found = tx.get_by::<OrderByNumber>(q.to_uppercase())?;
-        let inside = found.filter(|order| keep(order) && order.created_at >= from && order.created_at < to);
-        return Ok(Page::new(inside.into_iter().collect(), None));
+        let by_number = tx.get_by::<OrderByNumber>(q.to_uppercase())?;
+        let matching = by_number.filter(|order| keep(order) && order.created_at >= from && order.created_at < to);
+        return Ok(Page::new(matching.into_iter().collect(), None));
     }
     match (user_id, status) {
         (Some(user), _) => {
@@ -208,14 +209,14 @@ fn page(tx: &Tx<'_>, wanted: Wanted) -> Result<Page<Order>, Error> {
     }
 }
 
-/// A guest's order by number and address; both must match.
+/// An order by its number and e-mail address; 404 unless both match.
 pub(crate) fn look_up(tx: &Tx<'_>, number: &str, email: &Email) -> Result<OrderView, Error> {
-    let found = tx.get_by::<OrderByNumber>(number.trim().to_uppercase())?;
-    let matching = found.filter(|order| order.email.as_ref().is_some_and(|known| known.normal() == email.normal()));
+    let by_number = tx.get_by::<OrderByNumber>(number.trim().to_uppercase())?;
+    let matching = by_number.filter(|order| order.email.as_ref().is_some_and(|known| known.normal() == email.normal()));
     view(tx, matching.ok_or_else(|| Error::not_found("order"))?)
 }
 
-/// The data of an order for messages.
+/// The description of an order for messages, with the tracking of its latest parcel.
 pub(crate) fn describe(tx: &Tx<'_>, id: OrderId) -> Result<OrderDescription, Error> {
     let order = tx.get::<Order>(&id)?.ok_or_else(|| Error::not_found("order"))?;
     let lines = items(tx, id)?.into_iter().map(OrderItem::into_line).collect();

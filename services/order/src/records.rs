@@ -18,11 +18,11 @@ use crate::checkout::draft::Draft;
 use crate::exact::Exact;
 
 id! {
-    /// A parcel of an order.
+    /// The id of a parcel.
     FulfilmentId,
-    /// A return of an order.
+    /// The id of a return.
     ReturnId,
-    /// A credit note from another system.
+    /// The id of a credit note from another system.
     CreditNoteId,
 }
 
@@ -33,7 +33,7 @@ record! {
         status: OrderStatus,
         user_id: Option<UserId>,
         email: Option<Email>,
-        /// The mailbox of the address, for finding a person's orders.
+        /// The mailbox of the e-mail address, by which a person's orders are found.
         mailbox: Option<String>,
         currency: Currency,
         prices_include_tax: bool,
@@ -49,15 +49,15 @@ record! {
         payment_id: Option<PaymentId>,
         payment_status: Option<PaymentStatus>,
         token_hash: Option<Vec<u8>>,
-        /// Imported from another system: without stock, payment or messages.
+        /// Whether the order was imported from another system, without stock, payment or messages.
         imported: bool,
-        /// The price of returned units, in money and points together.
+        /// The price of the returned units, in money and points together.
         returned: Amount,
-        /// Points that were returned with them.
+        /// The points returned for them.
         returned_points: i64,
-        /// Money refunded, with returns and without, including what is no longer due.
+        /// The money refunded, for returns and otherwise, including what is no longer due.
         given_back: Amount,
-        /// The returned part of the goods' revenue, as the figures count it.
+        /// The revenue of the goods that was returned, as figures count it.
         returned_net: Amount,
         /// Refunds, oldest first.
         refunds: Json<Vec<OrderRefund>>,
@@ -80,12 +80,12 @@ record! {
 pub(crate) struct OrderRefund {
     pub(crate) at: Exact,
     pub(crate) amount: Amount,
-    /// Whether it was for returned goods, as opposed to money alone.
+    /// Whether it was for returned goods.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) for_return: bool,
 }
 
-/// The parts of an order that are only displayed.
+/// The parts of an order that are stored as one JSON value, because no index needs them.
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct OrderDetails {
@@ -101,32 +101,33 @@ pub(crate) struct OrderDetails {
     pub(crate) applied: Vec<AppliedPromotion>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) rejected: Vec<RejectedPromotion>,
-    /// The cost of promotions according to their own books, with their campaigns.
+    /// The cost of each promotion as taken from its budget, with its campaign.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) uses: Vec<FigureUse>,
-    /// The promotions' points multiplier.
+    /// The multiplier of earned points that promotions grant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) points_multiplier: Option<Amount>,
-    /// The customer of an imported order, as figures name it.
+    /// The key of an imported order's customer in figures.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) customer: Option<String>,
-    /// The provider's reason for a failure.
+    /// The payment provider's code, if it declined.
     pub(crate) decline_code: Option<String>,
 }
 
-/// A saga step or a later event of an order.
+/// An entry of an order's history: a step of its checkout or a later change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TimelineEntry {
-    /// The time.
+    /// The time of the entry.
     pub at: Timestamp,
-    /// `HOLD_STOCK`, `TAKE_PAYMENT`, `CONFIRM`, `CANCEL`, `SHIP` …
+    /// The step: `HOLD`, `CREATE`, `TAKE_PAYMENT`, `CONFIRM`, `UNDO`, `CANCEL`, `SHIP`, `DELIVER`, `RETURN`, `REFUND`
+    /// or `IMPORT`.
     pub step: String,
-    /// `DONE`, `FAILED`, `WAITING`.
+    /// The result of the step: `DONE`, `FAILED` or `WAITING`.
     pub status: String,
     /// A human-readable description.
     pub detail: String,
-    /// The actor: `user:7`, `anonymous`, `system`.
+    /// Who made the change, such as `user:7`, `anonymous` or `system`.
     pub actor: String,
 }
 
@@ -151,15 +152,15 @@ record! {
         shipped: u32,
         delivered: u32,
         returned: u32,
-        /// Units that were returned before they were shipped, and so never will be.
+        /// Units that were returned before they were shipped, and will not be shipped.
         withdrawn: u32,
-        /// The campaign of its flash sale when it was ordered.
+        /// The campaign of the line's flash sale at the time of the order.
         campaign_id: Option<CampaignId>,
     }
 }
 
 impl OrderItem {
-    /// The row of a new line: nothing of it is shipped or returned.
+    /// The row of a new line, of which nothing is shipped or returned.
     pub(crate) fn of(order_id: OrderId, number: u32, line: &OrderLine, campaign_id: Option<CampaignId>) -> Self {
         Self {
             order_id,
@@ -185,7 +186,7 @@ impl OrderItem {
         }
     }
 
-    /// The line as it was sold.
+    /// The line as it was ordered.
     pub(crate) fn into_line(self) -> OrderLine {
         OrderLine {
             sku: self.sku,
@@ -204,7 +205,7 @@ impl OrderItem {
         }
     }
 
-    /// The line's share of the goods' revenue: after discounts, without tax.
+    /// The revenue of the line: its price after discounts, without tax.
     pub(crate) fn net(&self, tax_inside: bool) -> Amount {
         net(self.subtotal - self.discount, self.tax, tax_inside)
     }
@@ -224,15 +225,15 @@ record! {
     /// A running saga: a checkout in progress, or an order being compensated. Deleted when it ends.
     pub(crate) struct Saga in Ecommerce.order_sagas = 210, key(order_id: OrderId) {
         step: SagaStep,
-        /// The lease: a driver that finds another number here must stop.
+        /// The number of the lease; a driver whose lease has another number must stop.
         attempt: i64,
-        /// When another driver may resume it.
+        /// When another driver may resume the saga.
         due_at: Timestamp,
         cart_id: Option<CartId>,
         /// The version of the cart that is ordered.
         cart_version: Option<i64>,
         draft: Sealed<Draft>,
-        /// Consecutive failures, and the last error.
+        /// The number of consecutive failures; `last_error` is the latest.
         tries: i64,
         last_error: Option<String>,
         created_at: Timestamp,
@@ -247,7 +248,7 @@ text_enum! {
 }
 
 record! {
-    /// A parcel.
+    /// A parcel of an order.
     pub(crate) struct Fulfilment in Ecommerce.fulfilments = 214, key(id: FulfilmentId) {
         order_id: OrderId,
         status: FulfilmentStatus,
@@ -266,22 +267,22 @@ text_enum! {
 }
 
 record! {
-    /// A return.
+    /// A return of units of an order.
     pub(crate) struct Return in Ecommerce.order_returns = 217, key(id: ReturnId) {
         order_id: OrderId,
         status: ReturnStatus,
         items: Json<Vec<SkuQuantity>>,
         reason: String,
-        /// The refund: an estimate until it is approved.
+        /// The money refunded; an estimate until the return is approved.
         refund: Amount,
         /// The amount that was not captured and is no longer due.
         voided: Amount,
-        /// Points that are returned with it.
+        /// The points returned for the part that was paid with points.
         points: i64,
         restock: bool,
-        /// The terms of its approval. It stays REQUESTED until its payment has decided the refund.
+        /// The terms of the approval. The return stays REQUESTED until the payment service has decided the refund.
         approval: Json<Option<Approval>>,
-        /// When the approval is continued, until money and goods have moved: null before and after.
+        /// When the approved return is continued next; null before the approval, and once it is refunded and restocked.
         due_at: Option<Timestamp>,
         tries: i64,
         created_at: Timestamp,
@@ -291,41 +292,41 @@ record! {
     index ReturnByDue = 219 (due_at);
 }
 
-/// The terms of an approved return: fixed when its units were counted as returned.
+/// The terms of the approval of a return, fixed when its units are counted as returned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Approval {
-    /// The units' worth in money.
+    /// The part of the units' price that was paid with money.
     pub(crate) money: Amount,
-    /// Points that are returned with them, and with the shipping.
+    /// The points to return, for the units and the shipping.
     pub(crate) points: i64,
-    /// Their share of the goods' revenue.
+    /// The revenue of the units.
     pub(crate) net: Amount,
-    /// Shipping that is given back with them.
+    /// The shipping to refund, in money and points.
     pub(crate) shipping_refund: Amount,
-    /// The part of the shipping that goes back as points.
+    /// The part of the shipping that was paid with points.
     #[serde(default)]
     pub(crate) shipping_by_points: Amount,
-    /// The fee that is deducted.
+    /// The fee to deduct.
     pub(crate) fee: Amount,
-    /// Whether it leaves nothing of the order with the buyer.
+    /// Whether the last of the order's goods are returned.
     pub(crate) whole: bool,
-    /// The approver.
+    /// Who approved the return.
     pub(crate) actor: String,
 }
 
 impl Return {
-    /// Whether it was approved and its payment has not decided the refund yet.
+    /// Whether the approval has begun and the payment service has not decided the refund yet.
     pub(crate) fn is_settling(&self) -> bool {
         self.status == ReturnStatus::Requested && self.approval.is_some()
     }
 }
 
 record! {
-    /// An account whose erasure was requested: it can place no orders.
+    /// An account whose erasure was requested; it can place no more orders.
     pub(crate) struct LeavingBuyer in Ecommerce.order_leavers = 240, key(user_id: UserId) {
         since: Timestamp,
-        /// When the personal data was removed from its orders.
+        /// When personal data was removed from the account's orders; null until then.
         erased_at: Option<Timestamp>,
     }
 }

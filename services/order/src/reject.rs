@@ -5,28 +5,28 @@ use promox_contract::ids::{FlashReservationId, OrderId};
 use promox_contract::promotion::{RejectReason, RejectedPromotion};
 use promox_kernel::{Amount, Currency, Error, Kind};
 
-/// The payment was declined; the order exists, FAILED.
+/// 402: the payment was declined. The order exists and is FAILED.
 pub(crate) fn declined(order: OrderId, code: Option<&str>) -> Error {
     Error::new(Kind::Declined, codes::PAYMENT_DECLINED, "The payment was declined; nothing was charged.")
         .with("declineCode", code.unwrap_or(codes::DECLINED))
         .with("orderId", order)
 }
 
-/// A code that the buyer entered does not apply: nothing is charged.
+/// 422: a code that the buyer entered does not apply. Nothing is charged.
 pub(crate) fn code_refused(rejected: &RejectedPromotion, is_coupon: bool) -> Error {
-    let (code, what, member) = if is_coupon {
+    let (code, kind, member) = if is_coupon {
         (codes::COUPON_INVALID, "coupon", "couponCode")
     } else {
         (codes::PROMOTION_INVALID, "promotion code", "promotionCode")
     };
     let name = rejected.code.clone().unwrap_or_default();
-    Error::refused(code, format!("The {what} \"{name}\" does not apply: {}.", rejected.reason))
+    Error::refused(code, format!("The {kind} \"{name}\" does not apply: {}.", rejected.reason))
         .with("reason", rejected.reason)
         .with("details", &rejected.details)
         .with(member, name)
 }
 
-/// A flash sale reservation that the buyer named cannot be ordered.
+/// 422: a flash sale reservation cannot be ordered.
 pub(crate) fn reservation_refused(id: FlashReservationId, reason: RejectReason) -> Error {
     let message = match reason {
         RejectReason::Unknown => format!("Reservation {id} does not exist or is not yours."),
@@ -37,45 +37,45 @@ pub(crate) fn reservation_refused(id: FlashReservationId, reason: RejectReason) 
     Error::refused(codes::FLASH_RESERVATION_INVALID, message).with("reason", reason).with("reservationId", id)
 }
 
-/// The status does not allow this.
+/// 409: the status of the order or return does not allow the change.
 pub(crate) fn state(code: &'static str, message: impl Into<String>, status: impl std::fmt::Display) -> Error {
     Error::conflict(code, message).with("status", status.to_string())
 }
 
-/// A checkout of the same order or cart is running.
+/// 409: a checkout of the order or cart is running.
 pub(crate) fn in_progress() -> Error {
-    let message = "A checkout of this is in progress; look again in a second.";
+    let message = "A checkout of this order or cart is in progress; retry in one second.";
     Error::conflict(codes::CHECKOUT_IN_PROGRESS, message).retry_after(1)
 }
 
-/// A return of the order is in progress.
+/// 409: a return of the order is in progress.
 pub(crate) fn return_in_progress() -> Error {
-    let message = "A return of this order is in progress; look again in a second.";
+    let message = "A return of this order is in progress; retry in one second.";
     Error::conflict(codes::RETURN_IN_PROGRESS, message).retry_after(1)
 }
 
-/// The goods to be shipped are not paid for.
+/// 409: the goods to be shipped are not paid for.
 pub(crate) fn unpaid(needed: Amount, secured: Amount, currency: Currency) -> Error {
     let message = format!(
-        "The units to ship cost {needed} {currency}, of which {secured} {currency} is paid: send `confirm: \
-             true` to ship them anyway."
+        "The shipped goods including this parcel cost {needed} {currency}, of which {secured} {currency} is paid: send \
+             `confirm: true` to ship the parcel anyway."
     );
     Error::conflict(codes::UNPAID, message).with("needed", needed).with("paid", secured)
 }
 
-/// More shipping is to be refunded than was paid for it.
+/// 422: more shipping is to be refunded than is left of what was paid for it.
 pub(crate) fn shipping_refund(left: Amount, currency: Currency) -> Error {
     let message = format!("At most {left} {currency} of shipping can still be refunded.");
     Error::refused(codes::SHIPPING_REFUND_EXCEEDS_PAID, message).with("pointer", "/shippingRefund").with("left", left)
 }
 
-/// A fee is more than the refund that it is deducted from.
-pub(crate) fn fee(most: Amount, currency: Currency) -> Error {
-    let message = format!("The return is worth {most} {currency} in money: its fee must not be higher.");
-    Error::refused(codes::FEE_EXCEEDS_REFUND, message).with("pointer", "/fee").with("most", most)
+/// 422: a fee exceeds the refund that it is deducted from.
+pub(crate) fn fee(max: Amount, currency: Currency) -> Error {
+    let message = format!("The fee must not exceed the refund of {max} {currency}.");
+    Error::refused(codes::FEE_EXCEEDS_REFUND, message).with("pointer", "/fee").with("most", max)
 }
 
-/// An order has the maximum number of returns.
-pub(crate) fn too_many_returns(most: usize) -> Error {
-    Error::conflict(codes::TOO_MANY_RETURNS, format!("An order can have at most {most} returns."))
+/// 409: the order has the maximum number of returns.
+pub(crate) fn too_many_returns(max: usize) -> Error {
+    Error::conflict(codes::TOO_MANY_RETURNS, format!("An order can have at most {max} returns."))
 }

@@ -1,4 +1,4 @@
-//! Limits on guessing: an address that looks up wrong orders too often waits.
+//! Throttling of order look-ups: a network address with too many wrong ones has to wait.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use promox_contract::codes;
 use promox_kernel::{Cx, Error, Kind};
 use promox_storage::{Cache, CacheSpace, Pace, Throttle};
 
-/// Wrong look-ups of an address.
-const PACE: Pace = Pace::Window { most: 10, span: Duration::from_mins(15) };
-/// Addresses that are remembered.
-const ADDRESSES: CacheSpace = CacheSpace { name: "wrong order look-ups", most: 65_536, most_bytes: 4 << 20 };
+/// The maximum of wrong look-ups from an address.
+const PACE: Pace = Pace::Window { max_failures: 10, span: Duration::from_mins(15) };
+/// The cache space of the counters by address.
+const ADDRESSES: CacheSpace = CacheSpace { name: "wrong order look-ups", max_entries: 65_536, max_bytes: 4 << 20 };
 
-/// Wrong look-ups by address.
+/// Counts wrong look-ups by network address; `None` if throttling is disabled.
 #[derive(Debug)]
 pub(crate) struct LookUpThrottle(Option<Throttle>);
 
@@ -35,7 +35,7 @@ impl LookUpThrottle {
     }
 
     /// Counts a wrong look-up.
-    pub(crate) async fn wrong(&self, cx: &Cx) {
+    pub(crate) async fn count_wrong(&self, cx: &Cx) {
         if let Some(throttle) = &self.0 {
             throttle.fail(&address(cx), cx.now).await;
         }

@@ -5,27 +5,27 @@ use promox_kernel::{Amount, Body, Download, json_reply, operation, text_enum};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Imports past orders and credit notes. A document is imported as a whole or not at all; one that was imported before
-/// is replaced as a whole.
+/// Imports past orders and credit notes. A document is imported as a whole or not at all. A document with the number of
+/// one that was imported before replaces it.
 ///
 /// NDJSON: one document per line,
 /// `{type?,number,date,status?,userId?,customer?,email?,currency?,pricesIncludeTax?,lines:[{sku,
 /// name?,quantity,unitPrice,listPrice?,discount?,tax?,…}],shipping?,points?,total?,payment?,refunds?,shippingAddress?,
-/// billingAddress?,fulfilments?,returns?,appliedPromotions?,promotionUses?,channel?,note?,attributes?}`, as the export
-/// writes it. CSV: one row per line of a document, with the columns `number` (or `InvoiceNo`), `sku` (`StockCode`),
-/// `name` (`Description`), `quantity`, `date` (`InvoiceDate`), `unitPrice`, and optionally all others of the export;
-/// rows of a document must be consecutive, and the document's own members are read from its first row.
+/// billingAddress?,fulfilments?,returns?,appliedPromotions?,promotionUses?,channel?,note?,attributes?}`, which is what
+/// the export writes. CSV: one row per line of a document, with the columns `number` (or `InvoiceNo`), `sku`
+/// (`StockCode`), `name` (`Description`), `quantity`, `date` (`InvoiceDate`), `unitPrice`, and optionally all others of
+/// the export. The rows of a document must be consecutive; the document's own members are read from its first row.
 ///
-/// `type` is `ORDER` or `CREDIT_NOTE`; by default, a number that begins with C with negative quantities is a credit
-/// note. Gifts and free orders are accepted; in a file with the column `InvoiceNo`, as other systems write it, rows
-/// without a price are stock write-offs and are left out. A date without a zone is in the store's time zone. Defaults
-/// are those of a sale that was paid and delivered, with prices that include tax. Ids of accounts, products,
-/// promotions, campaigns and flash sales are those of the original shop: figures use them, and no account here sees the
-/// order.
+/// `type` is `ORDER` or `CREDIT_NOTE`; without it, a document whose number begins with C and whose quantities are
+/// negative is a credit note. Gifts and free orders are accepted. In a file with the column `InvoiceNo`, which comes
+/// from another system, rows without a price are stock write-offs and are left out. A date without a time zone is in
+/// the store's. The defaults are those of a sale that was paid and delivered, with prices that include tax. Ids of
+/// accounts, products, promotions, campaigns and flash sales are those of the original shop: only figures use them, and
+/// no account of this shop sees the order.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ImportOrders {
-    /// The stream.
+    /// The file, as a stream.
     #[serde(skip)]
     #[schemars(skip)]
     pub body: Body,
@@ -46,22 +46,23 @@ text_enum! {
     }
 }
 
-/// Exports all orders and credit notes in a format of the import, oldest first, the credit notes after the orders.
+/// Exports all orders, oldest first, and then all credit notes, in a format that the import reads.
 ///
-/// Includes lines (also gifts at zero), taxes, shipping, addresses, payment, refunds, points, promotions, parcels and
-/// approved returns, whatever the order's status. Orders that are still being decided (PENDING) are left out, and so
-/// are timelines and returns that were not approved. Imported into an empty shop it gives the same order figures, and
-/// the same export. Visits, coupons and points have ledgers of their own, which are not included.
+/// The export has lines (including gifts at a price of zero), taxes, shipping, addresses, payment, refunds, points,
+/// promotions, parcels and approved returns of orders with any status but PENDING. Timelines and returns that were not
+/// approved are left out. Imported into an empty shop, the file leads to the same order figures and the same export.
+/// Visits, coupons and points have ledgers of their own, which are not included.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExportHistory {
-    /// If omitted, the `Accept` header chooses: `application/x-ndjson` or `text/csv`; otherwise `ndjson`.
+    /// The format; by default the one that the `Accept` header prefers (`application/x-ndjson` or `text/csv`), or
+    /// `ndjson`.
     #[serde(default)]
     pub format: Option<HistoryFormat>,
 }
 operation! {
     ExportHistory => Download, "order.export", Get "/api/orders/export", Permission("order:read"), 200,
-    "Exports all orders and credit notes in the format of the import: NDJSON, or CSV by Accept or format."
+    "Exports all orders and credit notes in a format that the import reads: NDJSON or CSV."
 }
 
 /// The report of an import of orders. `created`, `updated` and `skipped` count documents, `failed` counts faults.
@@ -78,14 +79,14 @@ pub struct OrderImportReport {
 }
 json_reply!(OrderImportReport);
 
-/// A part of an import.
+/// The totals of one type of document in an import.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Part {
-    /// Documents.
+    /// The number of documents.
     pub documents: u64,
-    /// Their rows.
+    /// The number of their lines.
     pub rows: u64,
-    /// Their total.
+    /// The sum of their goods' prices after discounts.
     pub total: Amount,
 }

@@ -1,4 +1,4 @@
-//! Requests and replies of orders: quote, checkout, and what follows.
+//! Requests and replies of the order service's routes.
 
 mod history;
 
@@ -20,44 +20,45 @@ use crate::rules::shipping::ShippingOption;
 
 pub use history::{ExportHistory, HistoryFormat, ImportOrders, OrderImportReport};
 
-/// An order request.
+/// Places an order: holds stock and discounts, takes the payment and confirms the order.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlaceOrder {
     /// The lines; if omitted, the caller's cart is ordered and emptied. Lines of the same SKU are combined.
     #[serde(default)]
     pub items: Option<Vec<SkuQuantity>>,
-    /// A promotion or coupon code.
+    /// A promotion code; a coupon code is accepted too.
     #[serde(default)]
     pub promotion_code: Option<String>,
-    /// A coupon or promotion code.
+    /// A coupon code; a promotion code is accepted too.
     #[serde(default)]
     pub coupon_code: Option<String>,
-    /// Further codes.
+    /// Further coupon or promotion codes; at most 50 together with the flash sale reservations.
     #[serde(default)]
     pub coupon_codes: Vec<String>,
-    /// Flash sale reservations; each adds a line of its own.
+    /// Flash sale reservations to order; each adds a line of its own.
     #[serde(default)]
     pub flash_sale_reservation_ids: Vec<FlashReservationId>,
-    /// Points to redeem.
+    /// The number of points to redeem.
     #[serde(default)]
     pub points_to_redeem: Option<u32>,
     /// The e-mail address; required for guests.
     #[serde(default)]
     pub email: Option<Email>,
-    /// The shipping address; required once the store has a zone or a tax rate.
+    /// The shipping address; required if the store has a shipping zone or a tax rate.
     #[serde(default)]
     pub shipping_address: Option<Address>,
-    /// The billing address, if it differs.
+    /// The billing address, if it differs from the shipping address.
     #[serde(default)]
     pub billing_address: Option<Address>,
-    /// A shipping method of the zone; by default the cheapest.
+    /// A shipping method that is available for the address; by default the cheapest.
     #[serde(default)]
     pub shipping_method: Option<String>,
-    /// The payment; required unless the total is zero. A method that is not enabled is a 422 `METHOD_OFF`.
+    /// The payment method; required unless the total is zero. A method that is not enabled is refused with 422
+    /// `METHOD_OFF`.
     #[serde(default)]
     pub payment: Option<PaymentChoice>,
-    /// A quote whose prices to use.
+    /// The id of a quote whose prices are used.
     #[serde(default)]
     pub quote_id: Option<String>,
     /// The sales channel, `WEB` by default.
@@ -75,7 +76,7 @@ operation! {
     "Places an order: holds stock and discounts, takes the payment, confirms.", keyed
 }
 
-/// Prices an order: the same body as [`PlaceOrder`], without placing it.
+/// Prices an order without placing it. The body is that of [`PlaceOrder`].
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct QuoteOrder(pub PlaceOrder);
@@ -96,17 +97,17 @@ pub struct QuoteView {
     pub lines: Vec<OrderLine>,
     /// Promotions that apply, in order of application.
     pub applied_promotions: Vec<AppliedPromotion>,
-    /// Promotions and codes that do not apply, and why.
+    /// Promotions and codes that do not apply, with the reasons.
     pub rejected_promotions: Vec<RejectedPromotion>,
-    /// Promotions that lack a single amount or quantity.
+    /// Promotions that would apply if one amount or quantity were higher.
     pub offers: Vec<Offer>,
     /// The shipping methods, cheapest first.
     pub shipping_options: Vec<ShippingOption>,
     /// The totals.
     pub totals: Totals,
-    /// Checks that were skipped.
+    /// Problems that an order would be refused for, and checks that were skipped.
     pub warnings: Vec<String>,
-    /// The id of the quote, to order at these prices.
+    /// The id of the quote; an order that names it has these prices.
     pub quote_id: String,
     /// When the quote expires.
     pub expires_at: Timestamp,
@@ -117,16 +118,16 @@ json_reply!(QuoteView);
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderView {
-    /// The id.
+    /// The order's id.
     pub id: OrderId,
-    /// The order number, which cannot be guessed from another.
+    /// The order number, which cannot be guessed from another one.
     pub number: String,
     /// The status.
     pub status: OrderStatus,
-    /// The account.
+    /// The buyer's account; omitted for guests.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<UserId>,
-    /// The e-mail address; null after an erasure.
+    /// The buyer's e-mail address; null after an erasure.
     pub email: Option<Email>,
     /// The currency of all amounts.
     pub currency: Currency,
@@ -136,13 +137,13 @@ pub struct OrderView {
     pub lines: Vec<OrderLine>,
     /// Promotions that apply, in order of application.
     pub applied_promotions: Vec<AppliedPromotion>,
-    /// Promotions and codes that do not apply, and why.
+    /// Promotions and codes that do not apply, with the reasons.
     pub rejected_promotions: Vec<RejectedPromotion>,
     /// The totals.
     pub totals: Totals,
-    /// The payment; null when nothing was due, or before it was made.
+    /// The payment; null when nothing is due, or before the payment is made.
     pub payment: Option<OrderPayment>,
-    /// The points that it earned.
+    /// The points that the order earns.
     pub points_earned: i64,
     /// The shipping address.
     pub shipping_address: Option<Address>,
@@ -170,16 +171,16 @@ pub struct OrderView {
     /// A guest's secret for this order, returned only once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_token: Option<String>,
-    /// Whether it was imported from another system.
+    /// Whether the order was imported from another system.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub imported: bool,
-    /// When it was placed.
+    /// When the order was placed.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// When the order last changed.
     pub updated_at: Timestamp,
-    /// Counts its changes.
+    /// The version, which increases with every change.
     pub version: i64,
-    /// Whether it is still being decided, which makes the response a 202.
+    /// Whether the checkout is still undecided, which makes the status of the reply 202.
     #[serde(skip)]
     #[schemars(skip)]
     pub undecided: bool,
@@ -187,6 +188,7 @@ pub struct OrderView {
 json_reply!(OrderView, etag version, status http_status);
 
 impl OrderView {
+    /// 202 while the checkout is undecided, otherwise the operation's own status.
     fn http_status(&self) -> Option<u16> {
         self.undecided.then_some(202)
     }
@@ -196,41 +198,41 @@ impl OrderView {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderPayment {
-    /// The id.
+    /// The payment's id.
     pub id: PaymentId,
     /// The status.
     pub status: PaymentStatus,
-    /// What the buyer must do.
+    /// The action required of the buyer, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<PaymentAction>,
 }
 
-/// One order.
+/// Returns one order.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetOrder {
-    /// The id.
+    /// The order's id.
     pub id: OrderId,
 }
 operation! { GetOrder => OrderView, "order.get", Get "/api/orders/{id}", Owner("order:read"), 200, "One order." }
 
-/// Orders, newest first: the caller's own, or all with the permission.
+/// Lists orders, newest first: all of them with the permission `order:read`, otherwise the caller's own.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListOrders {
-    /// Only orders with this status.
+    /// Lists only orders with this status.
     #[serde(default)]
     pub status: Option<OrderStatus>,
-    /// Only orders of this account.
+    /// Lists only orders of this account.
     #[serde(default)]
     pub user_id: Option<UserId>,
-    /// Only orders placed from this time on.
+    /// Lists only orders placed at this time or later.
     #[serde(default)]
     pub from: Option<Timestamp>,
-    /// Only orders placed before this time.
+    /// Lists only orders placed before this time.
     #[serde(default)]
     pub to: Option<Timestamp>,
-    /// An order number or an e-mail address.
+    /// Lists only orders with this number or e-mail address.
     #[serde(default)]
     pub q: Option<String>,
     /// Page size.
@@ -242,11 +244,11 @@ pub struct ListOrders {
 }
 operation! { ListOrders => Page<OrderView>, "order.list", Get "/api/orders", User, 200, "Orders, newest first." }
 
-/// The history of an order.
+/// Returns the history of an order, oldest entry first.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetTimeline {
-    /// The id.
+    /// The order's id.
     pub id: OrderId,
 }
 operation! {
@@ -254,11 +256,11 @@ operation! {
     "The history of an order."
 }
 
-/// A printable invoice.
+/// Returns a printable invoice as HTML.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetInvoice {
-    /// The id.
+    /// The order's id.
     pub id: OrderId,
 }
 operation! {
@@ -266,13 +268,13 @@ operation! {
     "A printable invoice, as HTML."
 }
 
-/// A guest's order; number and address must both match.
+/// Finds a guest's order. The number and the e-mail address must both match.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LookUpOrder {
     /// The order number.
     pub number: String,
-    /// The e-mail address of the order.
+    /// The e-mail address that the order was placed with.
     pub email: Email,
 }
 operation! {
@@ -280,28 +282,28 @@ operation! {
     "A guest's order, by number and e-mail address."
 }
 
-/// Cancels an order before its first shipment, also after a refund: stock, coupons, promotion uses, points and the
-/// remaining payment are returned, and requested returns are rejected. Repeating it changes nothing. After the first
-/// shipment it is 409 `NOT_CANCELLABLE`.
+/// Cancels an order before its first shipment, even after a refund. Stock, coupons and promotion uses are released,
+/// points restored and the remaining payment refunded; requested returns are rejected. Repeating the request changes
+/// nothing. After the first shipment the answer is 409 `NOT_CANCELLABLE`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CancelOrder {
-    /// The id.
+    /// The order's id.
     pub id: OrderId,
-    /// The reason.
+    /// The reason, 1 to 1,000 characters.
     pub reason: String,
 }
 operation! {
     CancelOrder => OrderView, "order.cancel", Post "/api/orders/{id}/cancel", Owner("order:cancel"), 200,
-    "Cancels an order and returns its stock, discounts, points and payment.", keyed
+    "Cancels an order, releases its stock and discounts, and returns its points and payment.", keyed
 }
 
-/// Ships some or all of an order. Unpaid goods are 409 `UNPAID`, with `needed` and `paid`, unless `confirm` is true;
-/// cash on delivery counts as paid.
+/// Ships some or all of an order. Unpaid goods are refused with 409 `UNPAID`, with `needed` and `paid`, unless
+/// `confirm` is true. Cash on delivery counts as paid.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ShipOrder {
-    /// The id.
+    /// The order's id.
     pub id: OrderId,
     /// The contents of the parcel; by default everything that is not shipped yet.
     #[serde(default)]
@@ -310,7 +312,7 @@ pub struct ShipOrder {
     pub carrier: String,
     /// The tracking number.
     pub tracking_number: String,
-    /// Ships unpaid goods too.
+    /// Whether to ship even unpaid goods.
     #[serde(default)]
     pub confirm: bool,
 }
@@ -323,9 +325,9 @@ operation! {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeliverFulfilment {
-    /// The order.
+    /// The order's id.
     pub id: OrderId,
-    /// The parcel.
+    /// The parcel's id.
     pub fid: FulfilmentId,
 }
 operation! {
@@ -338,9 +340,9 @@ operation! {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FulfilmentView {
-    /// The id.
+    /// The parcel's id.
     pub id: FulfilmentId,
-    /// The order.
+    /// The order's id.
     pub order_id: OrderId,
     /// The status.
     pub status: FulfilmentStatus,
@@ -350,47 +352,48 @@ pub struct FulfilmentView {
     pub tracking_number: String,
     /// The contents.
     pub items: Vec<SkuQuantity>,
-    /// When it was shipped.
+    /// When the parcel was shipped.
     pub shipped_at: Timestamp,
-    /// When it was delivered.
+    /// When the parcel was delivered; null until then.
     pub delivered_at: Option<Timestamp>,
 }
 json_reply!(FulfilmentView);
 
-/// Requests a return of units.
+/// Requests the return of units of an order.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestReturn {
-    /// The order.
+    /// The order's id.
     pub id: OrderId,
-    /// The units.
+    /// The units to return.
     pub items: Vec<SkuQuantity>,
-    /// The reason.
+    /// The reason, 1 to 1,000 characters.
     pub reason: String,
 }
 operation! {
     RequestReturn => ReturnView, "order.request_return", Post "/api/orders/{id}/returns", Owner("order:return"), 201,
-    "Requests a return of units.", keyed
+    "Requests the return of units of an order.", keyed
 }
 
-/// Approves a return: the refund is paid, and the goods go back into stock. The refund is the price of the units plus
-/// `shippingRefund`, as far as earlier refunds have left money, less `fee`; the part that was paid with points is
-/// returned as points. What was not captured yet (cash on delivery) is no longer due instead. The reply says what is
-/// refunded.
+/// Approves a return: the money is refunded and the goods are restocked. The refund is the price of the units plus
+/// `shippingRefund`, at most what earlier refunds have left, less `fee`. The part that was paid with points is returned
+/// as points. An amount that was not captured yet, such as cash on delivery, is no longer due instead. The reply states
+/// the amounts.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ApproveReturn {
-    /// The order.
+    /// The order's id.
     pub id: OrderId,
-    /// The return.
+    /// The return's id.
     pub rid: ReturnId,
-    /// Whether the units go back into stock; true by default. Otherwise they are written off.
+    /// Whether the units are restocked, which is the default; otherwise they are written off.
     #[serde(default)]
     pub restock: Option<bool>,
-    /// Shipping to refund too: nothing by default, at most what was paid for it. What points paid of it is returned as points.
+    /// The amount of shipping to refund as well: zero by default, at most what was paid for shipping. The part that was
+    /// paid with points is returned as points.
     #[serde(default)]
     pub shipping_refund: Option<Amount>,
-    /// A fee that is deducted from the refund: nothing by default, at most the return's worth in money.
+    /// A fee that is deducted from the refund: zero by default, at most the money part of the refund.
     #[serde(default)]
     pub fee: Option<Amount>,
 }
@@ -404,9 +407,9 @@ operation! {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RejectReturn {
-    /// The order.
+    /// The order's id.
     pub id: OrderId,
-    /// The return.
+    /// The return's id.
     pub rid: ReturnId,
 }
 operation! {
@@ -419,31 +422,31 @@ operation! {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReturnView {
-    /// The id.
+    /// The return's id.
     pub id: ReturnId,
-    /// The order.
+    /// The order's id.
     pub order_id: OrderId,
     /// The status.
     pub status: ReturnStatus,
-    /// The units.
+    /// The returned units.
     pub items: Vec<SkuQuantity>,
     /// The reason.
     pub reason: String,
-    /// The refund; an estimate until it is approved.
+    /// The money refunded; an estimate until the return is approved.
     pub refund: Amount,
-    /// The shipping requested to be refunded; what money paid of it is part of the refund as far as money was left.
+    /// The shipping that was approved for refund. Its money part is included in `refund`, as far as money was left.
     pub shipping_refund: Amount,
     /// The fee that was deducted.
     pub fee: Amount,
     /// The amount that was not captured yet and is no longer due.
     pub voided: Amount,
-    /// Points that are returned, for the part that was paid with points.
+    /// The points returned for the part that was paid with points.
     pub points: i64,
-    /// Whether the units go back into stock.
+    /// Whether the units are restocked; otherwise they are written off.
     pub restock: bool,
-    /// When it was requested.
+    /// When the return was requested.
     pub created_at: Timestamp,
-    /// When it was approved or rejected.
+    /// When the return was approved or rejected; null until then.
     pub decided_at: Option<Timestamp>,
 }
 json_reply!(ReturnView);

@@ -1,5 +1,5 @@
-//! Compensates a checkout in reverse: the money first, then the holds. Each step can be repeated; a failed one is
-//! retried forever.
+//! Compensates a checkout in reverse order: first the payment, then the holds. Each step can be repeated, and a failed
+//! compensation is retried until it succeeds.
 
 use promox_contract::payment::{CancelPayment, GetOrderPayment};
 use promox_kernel::{Error, Kind};
@@ -11,9 +11,9 @@ use crate::checkout::transitions;
 use crate::{order_row, queries};
 
 impl Driver<'_> {
-    /// Refunds the order's money and releases its holds. A failure schedules a retry and is not an error here.
+    /// Refunds the order's payment and releases its holds. A failure is not returned as an error: it schedules a retry.
     pub(crate) async fn compensate(&self) -> Result<OrderView, Error> {
-        match self.give_back().await {
+        match self.undo().await {
             Ok(view) => Ok(view),
             Err(error) => {
                 let id = self.lease.order_id;
@@ -25,7 +25,8 @@ impl Driver<'_> {
         }
     }
 
-    async fn give_back(&self) -> Result<OrderView, Error> {
+    /// Makes one attempt to refund the payment and release the holds, and ends the saga.
+    async fn undo(&self) -> Result<OrderView, Error> {
         let order_id = self.lease.order_id;
         let saga = self.orders.db.read(|tx| transitions::leased(tx, &self.lease)).await?;
         let reason = saga.draft.open()?.undo.map(|undo| undo.reason).unwrap_or_default();

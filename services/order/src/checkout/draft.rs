@@ -1,4 +1,4 @@
-//! The state that a saga needs to continue after a crash.
+//! The state of a saga, from which it continues after a crash.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -12,7 +12,7 @@ use crate::address::Address;
 use crate::pricing::Entitlements;
 use crate::rules::price::Priced;
 
-/// A saga's state. It contains the new order until the order has a row.
+/// The state of a saga. It contains the new order until the order is stored in its own rows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Draft {
@@ -21,18 +21,18 @@ pub(crate) struct Draft {
     pub(crate) choice: Option<PaymentChoice>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) claim: Option<StoredClaim>,
-    /// A guest's secret for the order, shown once.
+    /// A guest's secret for the order, which is returned once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<String>,
     #[serde(default)]
     pub(crate) actor: String,
-    /// Why the checkout is compensated, if it is.
+    /// The reason of the compensation; `None` while the checkout goes forward.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) undo: Option<Undo>,
 }
 
 impl Draft {
-    /// The state that remains once the order's own rows exist.
+    /// This state without the order, for when the order is stored in its own rows.
     pub(crate) fn without_order(&self) -> Self {
         Self {
             order: None,
@@ -45,7 +45,7 @@ impl Draft {
     }
 }
 
-/// The new order.
+/// An order that has no rows yet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NewOrder {
@@ -58,19 +58,19 @@ pub(crate) struct NewOrder {
     pub(crate) channel: Option<String>,
     pub(crate) note: Option<String>,
     pub(crate) attributes: BTreeMap<String, String>,
-    /// Its holds other than stock.
+    /// What the price relies on besides stock.
     #[serde(default, rename = "extras")]
     pub(crate) entitlements: Entitlements,
-    /// Points that it earns.
+    /// The points that the order will earn.
     #[serde(default)]
     pub(crate) points_earned: i64,
 }
 
-/// Why the checkout is compensated.
+/// The compensation of a checkout.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Undo {
-    /// For the records and the timeline.
+    /// The reason, for the payment and the timeline.
     pub(crate) reason: String,
 }
 
@@ -84,6 +84,7 @@ pub(crate) struct StoredClaim {
 }
 
 impl StoredClaim {
+    /// The stored form of a request's idempotency key.
     pub(crate) fn of(claim: &Claim) -> Self {
         Self {
             caller: claim.caller.clone(),
@@ -98,6 +99,7 @@ impl StoredClaim {
         self.status
     }
 
+    /// The idempotency key, without a recorded reply.
     pub(crate) fn to_claim(&self) -> Claim {
         Claim {
             caller: self.caller.clone(),
@@ -109,7 +111,7 @@ impl StoredClaim {
     }
 }
 
-/// The state of the cart that is ordered.
+/// The id and version of the cart that is ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OrderedCart {
     pub(crate) id: CartId,

@@ -1,4 +1,4 @@
-//! Drives a saga from its current step to its end, or until it has to wait.
+//! Drives a saga from its current step until it ends or has to wait.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,18 +20,19 @@ use crate::checkout::transitions::{self, Resumable, SagaLease};
 use crate::records::{Order, Saga, SagaStep};
 use crate::{order_row, queries, reject};
 
-/// The pause before a provider that did not respond is queried again.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// The pause before the payment is requested again when the provider has not answered.
+const PAYMENT_RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// Maximum times that an order is priced, while other buyers take the last uses of its automatic promotions.
+/// Maximum times that an order is priced. It is priced again when another buyer took the last use of a promotion that
+/// applied to it.
 const MAX_PRICINGS: u32 = 4;
 
-/// One driver's run of a saga.
+/// A driver: it holds the lease of a saga and carries out its steps.
 pub(crate) struct Driver<'a> {
     pub(crate) orders: &'a Orders,
     pub(crate) cx: &'a Cx,
     pub(crate) lease: SagaLease,
-    /// The rows of the order, if this driver opened it.
+    /// The rows of the order, if this driver wrote them.
     pub(super) pending: Option<Arc<PendingRows>>,
 }
 
@@ -49,21 +50,21 @@ impl Orders {
             let result = driver.place(&draft, cart).await;
             let result = driver.release_on_error(result).await;
             let Err(error) = &result else { return result };
-            // Another driver may have begun with the same key.
+            // A concurrent request with the same idempotency key may have begun its checkout first.
             if let Ok(Some(other)) = self.undecided(cx).await
                 && other != order_id
             {
                 return self.present(other).await;
             }
-            let again = draft.order.as_deref().is_some_and(|order| holds::is_priced_again(error, order));
-            if !again || pricings == MAX_PRICINGS || body.quote_id.is_some() {
+            let reprice = draft.order.as_deref().is_some_and(|order| holds::is_solved_by_repricing(error, order));
+            if !reprice || pricings == MAX_PRICINGS || body.quote_id.is_some() {
                 return result;
             }
             pricings += 1;
         }
     }
 
-    /// The order of the request's idempotency key, while its reply is undecided.
+    /// The order that the request's idempotency key belongs to, while its reply is undecided.
     async fn undecided(&self, cx: &Cx) -> Result<Option<OrderId>, Error> {
         let Some(claim) = &cx.claim else { return Ok(None) };
         match self.db.recall(claim).await? {
@@ -72,8 +73,8 @@ impl Orders {
         }
     }
 
-    /// The current state of an order whose request is repeated: 402 when its payment was declined, 503 before it
-    /// exists.
+    /// The current state of an order whose request is repeated: 402 if its payment was declined, 503 if it has no rows
+    /// yet.
     pub(crate) async fn present(&self, id: OrderId) -> Result<OrderView, Error> {
         self.db
             .read(|tx| {
@@ -91,15 +92,15 @@ impl Orders {
             .await
     }
 
-    /// Resumes a saga at its current step; does nothing if there is none to resume.
+    /// Resumes a saga at its current step. Does nothing if there is no saga, or if it cannot be resumed yet.
     pub(crate) async fn resume(&self, cx: &Cx, order_id: OrderId, resumable: Resumable) -> Result<(), Error> {
         let lease_end = transitions::lease_end(cx);
         let take = move |tx: &mut Tx<'_>| transitions::resume(tx, order_id, resumable, lease_end);
         let Some((lease, step)) = self.db.write(cx, take).await? else { return Ok(()) };
         let mut driver = Driver::new(self, cx, lease);
         let result = match step {
-            SagaStep::Holding => driver.hold_again().await,
-            SagaStep::Paying => driver.pay_again().await,
+            SagaStep::Holding => driver.resume_holding().await,
+            SagaStep::Paying => driver.resume_paying().await,
             SagaStep::AwaitingAction => driver.expire_action().await,
             SagaStep::Undoing => driver.compensate().await.map(drop),
         };
@@ -112,7 +113,7 @@ impl<'a> Driver<'a> {
         Self { orders, cx, lease, pending: None }
     }
 
-    /// Writes one step of the saga.
+    /// Runs one step of the saga as a transaction.
     pub(super) async fn step<T: Send + 'static>(
         &self,
         work: impl Fn(&mut Tx<'_>, &SagaLease) -> Result<T, Error> + Send + 'static,
@@ -121,7 +122,7 @@ impl<'a> Driver<'a> {
         self.orders.db.write(self.cx, move |tx| work(tx, &lease)).await
     }
 
-    /// Ends the lease after an error, so that nobody waits for its expiry.
+    /// Ends the lease after an error, so that the saga can be resumed before the lease expires.
     async fn release_on_error<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
         let Err(error) = &result else { return result };
         if error.kind() == Kind::Declined {
@@ -130,45 +131,49 @@ impl<'a> Driver<'a> {
         if matches!(self.orders.db.read(|tx| transitions::unfinished(tx, &self.lease)).await, Ok(Some(_))) {
             let text = error.to_string();
             if let Err(error) = self.step(move |tx, lease| transitions::release(tx, lease, &text)).await {
-                tracing::warn!(order = self.lease.order_id.0, %error, "a saga could not be released; its lease ends soon");
+                let order = self.lease.order_id.0;
+                tracing::warn!(order, %error, "the lease of a saga could not be ended; it expires soon");
             }
         }
         result
     }
 
-    /// A checkout from its beginning to its reply.
+    /// Carries out a new checkout. Returns the reply.
     pub(crate) async fn place(&mut self, draft: &Draft, cart: Option<OrderedCart>) -> Result<OrderView, Error> {
         self.begin(draft, cart).await?;
         self.pay(draft).await
     }
 
-    /// A checkout that has begun, to its reply.
-    async fn checkout(&mut self, draft: &Draft) -> Result<OrderView, Error> {
+    /// Carries out a checkout that an earlier driver has begun. Returns the reply.
+    async fn continue_checkout(&mut self, draft: &Draft) -> Result<OrderView, Error> {
         self.hold_and_open(draft).await?;
         self.pay(draft).await
     }
 
-    /// Continues holding after a crash. Only the cart's owner may learn that the cart has changed, so a checkout of a
-    /// cart ends here, before anything was promised; the owner's repeated request begins anew.
-    async fn hold_again(&mut self) -> Result<(), Error> {
+    /// Continues a checkout that was interrupted while it took its holds. If it orders a cart, it is abandoned, because
+    /// only the cart's owner can be told that the cart has changed; nothing was promised yet, and a repeated request
+    /// begins a new checkout.
+    async fn resume_holding(&mut self) -> Result<(), Error> {
         let draft = self.draft().await?;
         if self.cart().await?.is_some() {
-            return self.give_up(&draft).await;
+            return self.abandon(&draft).await;
         }
-        match self.checkout(&draft).await {
+        match self.continue_checkout(&draft).await {
             Err(error) if error.is_decided() => Ok(()),
             other => other.map(drop),
         }
     }
 
-    async fn give_up(&self, draft: &Draft) -> Result<(), Error> {
+    /// Releases the holds of a checkout and removes its saga.
+    async fn abandon(&self, draft: &Draft) -> Result<(), Error> {
         if let Some(order) = &draft.order {
-            HoldSet::wanted(order).release(&self.cx.elevated(), self.lease.order_id).await?;
+            HoldSet::needed_by(order).release(&self.cx.elevated(), self.lease.order_id).await?;
         }
         self.step(transitions::abandon).await
     }
 
-    async fn pay_again(&self) -> Result<(), Error> {
+    /// Continues a checkout that was interrupted during its payment. A declined payment is a result, not an error.
+    async fn resume_paying(&self) -> Result<(), Error> {
         let draft = self.draft().await?;
         match self.pay(&draft).await {
             Err(error) if error.kind() == Kind::Declined => Ok(()),
@@ -176,7 +181,7 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Takes the payment and continues by its outcome.
+    /// Takes the payment and applies its outcome.
     async fn pay(&self, draft: &Draft) -> Result<OrderView, Error> {
         let Some(choice) = &draft.choice else { return self.confirm(None).await };
         let id = self.lease.order_id;
@@ -190,17 +195,17 @@ impl<'a> Driver<'a> {
         let outcome = match self.cx.call(take).await {
             Ok(outcome) => outcome,
             Err(error) => {
-                tracing::warn!(order = id.0, %error, "the outcome of the payment is unknown; asking the \
-                     provider again");
-                return self.ask_again(None).await;
+                tracing::warn!(order = id.0, %error, "the outcome of a payment is unknown; it is requested again");
+                return self.retry_payment_later(None).await;
             }
         };
-        self.follow(outcome).await
+        self.apply_outcome(outcome).await
     }
 
-    async fn follow(&self, outcome: PaymentOutcome) -> Result<OrderView, Error> {
+    /// Confirms or fails the order by the outcome of its payment, or waits for the provider or the buyer.
+    async fn apply_outcome(&self, outcome: PaymentOutcome) -> Result<OrderView, Error> {
         match outcome.status {
-            _ if outcome.undecided => self.ask_again(Some(outcome)).await,
+            _ if outcome.undecided => self.retry_payment_later(Some(outcome)).await,
             PaymentStatus::RequiresAction => {
                 self.step(move |tx, lease| transitions::await_action(tx, lease, &outcome)).await
             }
@@ -213,11 +218,13 @@ impl<'a> Driver<'a> {
         }
     }
 
-    async fn ask_again(&self, outcome: Option<PaymentOutcome>) -> Result<OrderView, Error> {
-        self.step(move |tx, lease| transitions::ask_again(tx, lease, outcome.as_ref(), ASK_AGAIN)).await
+    /// Schedules another attempt at the payment. Returns the undecided order.
+    async fn retry_payment_later(&self, outcome: Option<PaymentOutcome>) -> Result<OrderView, Error> {
+        self.step(move |tx, lease| transitions::retry_payment_later(tx, lease, outcome.as_ref(), PAYMENT_RETRY_PAUSE))
+            .await
     }
 
-    /// Empties the cart and confirms the order; the point of no return has passed.
+    /// Empties the ordered cart, if any, and confirms the order. This is after the point of no return.
     async fn confirm(&self, outcome: Option<PaymentOutcome>) -> Result<OrderView, Error> {
         let prepared = match &self.pending {
             Some(pending) => {
@@ -232,15 +239,15 @@ impl<'a> Driver<'a> {
             transitions::confirm(tx, &lease, outcome.as_ref(), rows)
         };
         let view = match self.cart().await? {
-            Some(cart) => self.empty_cart_and(cart, confirm).await?,
+            Some(cart) => self.empty_cart_and_confirm(cart, confirm).await?,
             None => self.orders.db.write(self.cx, confirm).await?,
         };
-        let prepared = prepared.map(|(_, confirmed)| confirmed.answer.clone());
-        view.or(prepared).ok_or_else(|| Error::internal("a confirmation without its reply"))
+        let prepared_view = prepared.map(|(_, confirmed)| confirmed.answer.clone());
+        view.or(prepared_view).ok_or_else(|| Error::internal("a confirmation without its reply"))
     }
 
     /// Empties the ordered cart and confirms the order, in one chain.
-    async fn empty_cart_and(
+    async fn empty_cart_and_confirm(
         &self,
         cart: OrderedCart,
         confirm: impl Fn(&mut Tx<'_>) -> Result<Option<OrderView>, Error> + Clone + Send + 'static,
@@ -253,7 +260,7 @@ impl<'a> Driver<'a> {
         let mut outcomes = chain.run(&cx).await.into_iter();
         match (outcomes.next(), outcomes.next()) {
             (_, Some(Outcome::Done(view))) => Ok(view),
-            // The money is taken, so a cart that another order took no longer stops this one.
+            // The payment is taken, so the order is confirmed even if another order took the cart's contents.
             (Some(Outcome::Refused(error)), _) if error.kind() == Kind::Conflict => {
                 self.orders.db.write(self.cx, confirm).await
             }
@@ -270,13 +277,13 @@ impl<'a> Driver<'a> {
         Ok(cart.map(|(id, version)| OrderedCart { id, version }))
     }
 
-    /// Fails the order because its payment failed, and gives back what it holds.
+    /// Marks the order as failed because its payment failed, and compensates it.
     async fn fail(&self, outcome: PaymentOutcome, reason: &'static str) -> Result<(), Error> {
         self.step(move |tx, lease| transitions::fail(tx, lease, Some(&outcome), reason)).await?;
         self.compensate().await.map(drop)
     }
 
-    /// Ends a checkout whose buyer did not act in time, unless the payment has succeeded since.
+    /// Fails a checkout whose buyer did not act in time, or confirms it if the payment has succeeded meanwhile.
     async fn expire_action(&self) -> Result<(), Error> {
         let outcome = self.cx.call(GetOrderPayment { order_id: self.lease.order_id }).await?;
         match outcome.status {
@@ -285,6 +292,7 @@ impl<'a> Driver<'a> {
         }
     }
 
+    /// The stored state of the saga.
     async fn draft(&self) -> Result<Draft, Error> {
         self.orders.db.read(|tx| transitions::leased(tx, &self.lease)?.draft.open()).await
     }

@@ -1,8 +1,8 @@
-//! The checkout: hold, take the payment, confirm, and compensate when a step fails.
+//! The checkout: a saga that takes the holds, takes the payment and confirms the order, or compensates what it did.
 //!
-//! A saga row says which step comes next and who drives it. Every step is recorded before it acts, can be repeated, and
-//! is resumed after a crash. Holds do not expire while their saga is running. The payment is the point of no return: a
-//! failure before it is compensated, after it the saga only goes forward.
+//! The saga's row records the next step and the lease of the driver that carries it out. Every step is recorded before
+//! it acts, can be repeated, and is resumed after a crash. Holds do not expire while their saga is running. The payment
+//! is the point of no return: a failure before it is compensated, and after it the saga only goes forward.
 
 mod compensate;
 pub(crate) mod draft;

@@ -1,4 +1,4 @@
-//! From a draft to a PENDING order: the first chain of a checkout.
+//! The first chain of a checkout: it begins the saga, takes the holds and opens the PENDING order.
 
 use std::sync::Arc;
 
@@ -11,11 +11,11 @@ use crate::checkout::draft::{Draft, OrderedCart};
 use crate::checkout::holds::HoldSet;
 use crate::checkout::rows::PendingRows;
 use crate::checkout::transitions;
-use crate::commands::leaving;
+use crate::commands::erasure;
 
 impl Driver<'_> {
     /// Begins a checkout, checks the ordered cart, takes the holds and opens the order. The cart is checked after the
-    /// beginning, because from then on no other checkout can begin on it.
+    /// saga has begun, because from then on no other checkout of the cart can begin.
     pub(super) async fn begin(&mut self, draft: &Draft, cart: Option<OrderedCart>) -> Result<(), Error> {
         let mut chain = Chain::default();
         chain.then(self.beginning(draft, cart)?);
@@ -35,19 +35,19 @@ impl Driver<'_> {
         let (sealed, claim, order_id) = (Sealed::of(draft)?, self.cx.claim.clone(), self.lease.order_id);
         let (buyer, lease_end) = (self.cx.principal.user(), transitions::lease_end(self.cx));
         Ok(self.orders.db.transaction(move |tx: &mut Tx<'_>| {
-            leaving::refuse(tx, buyer)?;
+            erasure::refuse_leaving(tx, buyer)?;
             transitions::begin(tx, order_id, &sealed, claim.as_deref(), cart, lease_end)
         }))
     }
 
-    /// Runs a chain, extended by the holds and the opening of the order. A refusal by a hold or the cart leaves no
-    /// order; while something may still be held, the saga stays and is resumed.
+    /// Appends the holds and the opening of the order to a chain, and runs it. After a refusal by the cart or a hold,
+    /// the holds are released and the saga is removed. If the release fails, the saga stays and is resumed.
     async fn run(&mut self, draft: &Draft, mut chain: Chain<()>, begins: bool) -> Result<(), Error> {
         let Some(order) = &draft.order else { return Err(Error::internal("a saga without its order")) };
         let order_id = self.lease.order_id;
         let pending = Arc::new(PendingRows::of(draft, order_id, self.cx.now)?);
-        let (first_hold, wanted) = (chain.links(), HoldSet::wanted(order));
-        wanted.append(&mut chain, order_id, order)?;
+        let (first_hold, needed) = (chain.links(), HoldSet::needed_by(order));
+        needed.append(&mut chain, order_id, order)?;
         let opening = chain.links();
         let (lease, rows) = (self.lease.clone(), pending.clone());
         chain.then(self.orders.db.transaction(move |tx| transitions::open(tx, &lease, &rows)));
@@ -64,7 +64,7 @@ impl Driver<'_> {
             return Err(refusal);
         }
         let holds = outcomes.get(first_hold..opening).unwrap_or_default();
-        wanted.may_be_held(holds, !begins).release(&self.cx.elevated(), order_id).await?;
+        needed.may_be_held(holds, !begins).release(&self.cx.elevated(), order_id).await?;
         self.step(transitions::abandon).await?;
         Err(refusal)
     }

@@ -1,4 +1,4 @@
-//! From a request to the draft of an order, priced and checked without holding anything.
+//! Prepares the draft of an order: the request is validated and priced, and nothing is held yet.
 
 use promox_contract::codes;
 use promox_contract::payment::{CheckPaymentChoice, PaymentChoice};
@@ -15,7 +15,7 @@ use crate::rules::price::Priced;
 use crate::rules::request;
 
 impl Orders {
-    /// The draft of the requested order, and the cart that it orders, if any.
+    /// Prepares the draft of the requested order. Returns it with the cart that is ordered, if any.
     pub(crate) async fn prepare(&self, cx: &Cx, body: &mut PlaceOrder) -> Result<(Draft, Option<OrderedCart>), Error> {
         request::check(body)?;
         let settings = self.settings.get(cx).await?;
@@ -31,7 +31,7 @@ impl Orders {
             }
             None => (assessment.priced, assessment.entitlements),
         };
-        refuse_bad_codes(&priced, &assessment.codes)?;
+        refuse_inapplicable_codes(&priced, &assessment.codes)?;
         if assessment.needs_address && body.shipping_address.is_none() {
             return Err(missing("/shippingAddress", "the shipping address determines shipping and tax"));
         }
@@ -39,7 +39,7 @@ impl Orders {
         let guest = cx.principal.user().is_none();
         let points_earned = points_earned(cx, &priced, entitlements.points_multiplier).await?;
         let order = NewOrder {
-            number: number(cx),
+            number: new_number(cx),
             user_id: cx.principal.user(),
             email,
             priced,
@@ -64,45 +64,45 @@ impl Orders {
     }
 }
 
-/// How a total is paid, as the payment service accepts it; `None` if nothing is due.
+/// The requested payment method, accepted by the payment service; `None` if nothing is due.
 async fn payment_choice(cx: &Cx, body: &PlaceOrder, total: Amount) -> Result<Option<PaymentChoice>, Error> {
     if total.is_zero() {
         return Ok(None);
     }
     let Some(choice) = body.payment.clone() else {
-        return Err(missing("/payment", &format!("the payment method for the {total}")));
+        return Err(missing("/payment", &format!("a payment method is required for the total of {total}")));
     };
     cx.call(CheckPaymentChoice { choice: choice.clone() }).await?;
     Ok(Some(choice))
 }
 
+/// 422: a required member is missing.
 fn missing(pointer: &str, detail: &str) -> Error {
     Error::invalid(vec![FieldError { pointer: pointer.into(), code: codes::MISSING.into(), detail: detail.to_owned() }])
 }
 
-/// An order's number: 50 random bits in a form that can be read aloud, so that numbers cannot be guessed from each
-/// other.
-fn number(cx: &Cx) -> String {
+/// A new order number: 50 random bits, so that it cannot be guessed from another one, in a form that can be read aloud.
+fn new_number(cx: &Cx) -> String {
     let code = cx.node.entropy.code(10);
     let (left, right) = code.split_at(code.len() / 2);
     format!("{left}-{right}")
 }
 
-/// The points that the order will earn; guests earn none.
+/// The points that the order will earn; zero for guests.
 async fn points_earned(cx: &Cx, priced: &Priced, multiplier: Option<Amount>) -> Result<i64, Error> {
     let Some(user_id) = cx.principal.user() else { return Ok(0) };
     let totals = &priced.totals;
-    let inside: Amount =
+    let included_tax: Amount =
         if priced.prices_include_tax { priced.lines.iter().map(|line| line.tax).sum() } else { Amount::ZERO };
-    let base = totals.subtotal - totals.discount - totals.points_value - inside;
+    let base = totals.subtotal - totals.discount - totals.points_value - included_tax;
     let multiplier = multiplier.unwrap_or(Amount(rust_decimal::Decimal::ONE));
     Ok(cx.call(EstimatePoints { user_id, base, multiplier }).await?.points)
 }
 
-/// Refuses an order for a code that the buyer named and that does not apply, unless a better discount replaced it.
-fn refuse_bad_codes(priced: &Priced, codes: &[NamedCode]) -> Result<(), Error> {
-    let bad = priced.rejected.iter().filter(|rejected| rejected.reason != RejectReason::NotCombinable);
-    for rejected in bad {
+/// Refuses an order with a code that does not apply, unless the code only gave way to a better discount.
+fn refuse_inapplicable_codes(priced: &Priced, codes: &[NamedCode]) -> Result<(), Error> {
+    let inapplicable = priced.rejected.iter().filter(|rejected| rejected.reason != RejectReason::NotCombinable);
+    for rejected in inapplicable {
         if let Some(named) = codes.iter().find(|named| rejected.code.as_ref() == Some(&named.code)) {
             return Err(reject::code_refused(rejected, named.is_coupon));
         }
@@ -110,10 +110,10 @@ fn refuse_bad_codes(priced: &Priced, codes: &[NamedCode]) -> Result<(), Error> {
     Ok(())
 }
 
-/// An account's order defaults to the account's address; a guest must give one.
+/// Refuses a guest's order without an e-mail address. An account's order defaults to the account's.
 fn require_email(cx: &Cx, body: &PlaceOrder) -> Result<(), Error> {
     if body.email.is_some() || cx.principal.user().is_some() {
         return Ok(());
     }
-    Err(missing("/email", "a guest must give an e-mail address"))
+    Err(missing("/email", "an e-mail address is required for guests"))
 }

@@ -1,5 +1,5 @@
-//! The rows of the pending and of the confirmed order, prepared outside of the transactions that write them. One thread
-//! runs every transaction, so each microsecond there delays every other order.
+//! The rows of a pending and of a confirmed order, prepared outside of the transactions that write them: a single
+//! thread runs all transactions, so work inside them delays every other order.
 
 use promox_contract::codes;
 use promox_contract::ids::OrderId;
@@ -24,7 +24,7 @@ pub(crate) struct PendingRows {
     pub(crate) order_row: Prepared<Order>,
     pub(crate) item_rows: Vec<Prepared<OrderItem>>,
     pub(crate) created: OrderCreated,
-    /// The saga's state once these rows are written.
+    /// The state of the saga once these rows are written.
     pub(crate) draft_after: Sealed<Draft>,
     claim: Option<StoredClaim>,
     token: Option<String>,
@@ -53,23 +53,24 @@ impl PendingRows {
         })
     }
 
-    /// The order's id.
+    /// The id of the order.
     pub(crate) fn id(&self) -> OrderId {
         self.order.id
     }
 }
 
-/// The rows of the same order once CONFIRMED, and the reply to its request.
+/// The rows of an order once it is CONFIRMED, and the reply to its request.
 pub(crate) struct ConfirmedRows {
     pub(crate) order_row: Prepared<Order>,
     pub(crate) event: OrderConfirmed,
     pub(crate) answer: OrderView,
-    /// The reply as it is stored for the request's idempotency key.
+    /// The request's idempotency key and the reply to store under it.
     pub(crate) stored: Option<(StoredClaim, Response)>,
 }
 
 impl ConfirmedRows {
-    /// The confirmation of a pending order by a successful payment; `None` for an order with nothing due.
+    /// Prepares the rows of a pending order that is confirmed now. `paid` is its successful payment; `None` if nothing
+    /// is due.
     pub(crate) fn of(pending: &PendingRows, paid: Option<&PaymentOutcome>, now: Timestamp) -> Result<Self, Error> {
         let mut order = pending.order.clone();
         become_confirmed(&mut order, paid, now)?;
@@ -77,14 +78,14 @@ impl ConfirmedRows {
         let mut answer = queries::view_of_rows(order, pending.items.clone());
         answer.order_token.clone_from(&pending.token);
         let stored = match &pending.claim {
-            Some(claim) => answer.kept(claim.status())?.map(|response| (claim.clone(), response)),
+            Some(claim) => answer.stored_response(claim.status())?.map(|response| (claim.clone(), response)),
             None => None,
         };
         Ok(Self { order_row, event, answer, stored })
     }
 }
 
-/// Makes an order CONFIRMED. 409 `INVALID_STATE` if its status does not allow it.
+/// Sets an order to CONFIRMED; 409 `INVALID_STATE` if its status does not allow it.
 pub(crate) fn become_confirmed(order: &mut Order, paid: Option<&PaymentOutcome>, now: Timestamp) -> Result<(), Error> {
     if !states::may_follow(order.status, OrderStatus::Confirmed) {
         return Err(reject::state(codes::INVALID_STATE, "The order can no longer be confirmed.", order.status));
@@ -101,6 +102,7 @@ pub(crate) fn become_confirmed(order: &mut Order, paid: Option<&PaymentOutcome>,
     Ok(())
 }
 
+/// The row of a draft's order when it is PENDING.
 fn pending_order(now: Timestamp, id: OrderId, new: NewOrder, draft: &Draft) -> Order {
     let totals = new.priced.totals;
     Order {
@@ -139,7 +141,7 @@ fn pending_order(now: Timestamp, id: OrderId, new: NewOrder, draft: &Draft) -> O
             note: new.note,
             attributes: new.attributes,
             applied: new.priced.applied,
-            uses: new.entitlements.uses.iter().map(used).collect(),
+            uses: new.entitlements.uses.iter().map(figure_use).collect(),
             rejected: new.priced.rejected,
             points_multiplier: new.entitlements.points_multiplier,
             customer: None,
@@ -152,6 +154,7 @@ fn pending_order(now: Timestamp, id: OrderId, new: NewOrder, draft: &Draft) -> O
     }
 }
 
-fn used(held: &PromotionUse) -> FigureUse {
+/// The use of a promotion as figures count it.
+fn figure_use(held: &PromotionUse) -> FigureUse {
     FigureUse { promotion_id: held.promotion_id, campaign_id: held.campaign_id, cost: held.amount }
 }

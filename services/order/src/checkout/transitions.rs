@@ -1,4 +1,4 @@
-//! The transactions of a checkout's saga. Each checks that its driver still has the lease, and records one step.
+//! The transactions of a saga. Each checks that its driver still has the lease, and records one step.
 
 use std::time::Duration;
 
@@ -19,14 +19,14 @@ use crate::reject;
 /// How long a lease outlives its driver's deadline.
 const LEASE_MARGIN: Duration = Duration::from_secs(1);
 /// The pauses before a saga that could not be advanced is resumed: at most 32 seconds.
-const RESUMED: BackOff = BackOff { first: Duration::from_secs(1), doublings: 5 };
-/// The pauses before a compensation that failed is tried again: at most 256 seconds.
-const COMPENSATED: BackOff = BackOff { first: Duration::from_secs(2), doublings: 7 };
-/// How long the buyer has for an action that the provider asks for.
-pub(crate) const ACTION_LIFE: Duration = Duration::from_mins(30);
+const RESUME_PAUSES: BackOff = BackOff { first: Duration::from_secs(1), doublings: 5 };
+/// The pauses before a failed compensation is retried: at most 256 seconds.
+const COMPENSATION_PAUSES: BackOff = BackOff { first: Duration::from_secs(2), doublings: 7 };
+/// How long the buyer has, from the beginning of the checkout, for an action that the provider requires.
+pub(crate) const ACTION_TIMEOUT: Duration = Duration::from_mins(30);
 
-/// When the lease of a driver under `cx` ends: shortly after its deadline, at which the driver is dropped wherever it
-/// is. A longer lease would leave the saga without a driver for the rest of it.
+/// When the lease of a driver that runs under `cx` ends: shortly after its deadline. The driver is dropped at the
+/// deadline at the latest, and a longer lease would leave the saga without a driver.
 pub(crate) fn lease_end(cx: &Cx) -> Timestamp {
     cx.ends_at + LEASE_MARGIN
 }
@@ -38,9 +38,9 @@ pub(crate) struct SagaLease {
     pub(crate) attempt: i64,
 }
 
-/// Claims the idempotency key and writes the saga, before anything is held. The lease lasts until `lease_end`. 409
-/// `CHECKOUT_IN_PROGRESS` when another checkout orders the cart, or when the key was used since the request arrived:
-/// repeating the request returns its reply.
+/// Claims the idempotency key and adds the saga, before anything is held. The lease lasts until `lease_end`. Refused
+/// with 409 `CHECKOUT_IN_PROGRESS` if another checkout orders the same cart, or if the key was used since the request
+/// arrived; repeating the request then returns the other's reply.
 pub(crate) fn begin(
     tx: &mut Tx<'_>,
     order_id: OrderId,
@@ -77,7 +77,7 @@ pub(crate) fn begin(
     Ok(())
 }
 
-/// The saga, while this driver has the lease; afterwards 409 `CHECKOUT_IN_PROGRESS`.
+/// The saga, if this driver has its lease; otherwise 409 `CHECKOUT_IN_PROGRESS`.
 pub(crate) fn leased(tx: &Tx<'_>, lease: &SagaLease) -> Result<Saga, Error> {
     match tx.get::<Saga>(&lease.order_id)? {
         Some(saga) if saga.attempt == lease.attempt => Ok(saga),
@@ -85,27 +85,27 @@ pub(crate) fn leased(tx: &Tx<'_>, lease: &SagaLease) -> Result<Saga, Error> {
     }
 }
 
-/// When a saga can be resumed.
+/// The condition for resuming a saga.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Resumable {
-    /// Once it is due at this time: its lease has ended, so nobody drives it.
+    /// It must be due at this time: then its lease has ended and no driver runs it.
     DueAt(Timestamp),
-    /// At any time: its driver ended with the previous process.
+    /// No condition: its driver ended with the previous process.
     Always,
 }
 
-/// Takes the lease of a saga until `lease_end`; `None` if there is no saga to resume.
+/// Takes the lease of a saga until `lease_end`. Returns it with the saga's step; `None` if there is no saga to resume.
 pub(crate) fn resume(
     tx: &mut Tx<'_>,
     order_id: OrderId,
     resumable: Resumable,
     lease_end: Timestamp,
 ) -> Result<Option<(SagaLease, SagaStep)>, Error> {
-    let free = |saga: &Saga| match resumable {
+    let can_resume = |saga: &Saga| match resumable {
         Resumable::DueAt(now) => saga.due_at <= now,
         Resumable::Always => true,
     };
-    let Some(mut saga) = tx.get::<Saga>(&order_id)?.filter(free) else { return Ok(None) };
+    let Some(mut saga) = tx.get::<Saga>(&order_id)?.filter(can_resume) else { return Ok(None) };
     saga.attempt += 1;
     saga.due_at = lease_end;
     tx.put(&saga)?;
@@ -114,22 +114,22 @@ pub(crate) fn resume(
 
 /// Ends the lease of a saga that its driver could not advance, so that it is resumed after a pause: 1 second, doubled
 /// with each consecutive failure, at most 32 seconds. Does nothing if the saga has ended, has another driver or waits
-/// for its buyer.
+/// for the buyer.
 pub(crate) fn release(tx: &mut Tx<'_>, lease: &SagaLease, error: &str) -> Result<(), Error> {
     let Some(mut saga) = unfinished(tx, lease)? else { return Ok(()) };
     saga.tries += 1;
-    saga.due_at = tx.now() + RESUMED.after(saga.tries);
+    saga.due_at = tx.now() + RESUME_PAUSES.after(saga.tries);
     saga.last_error = Some(error.to_owned());
     Ok(tx.put(&saga)?)
 }
 
-/// The saga, if this driver has the lease and the saga does not wait for its buyer.
+/// The saga, if this driver has its lease and it does not wait for the buyer.
 pub(crate) fn unfinished(tx: &Tx<'_>, lease: &SagaLease) -> Result<Option<Saga>, Error> {
-    let ours = |saga: &Saga| saga.attempt == lease.attempt && saga.step != SagaStep::AwaitingAction;
-    Ok(tx.get::<Saga>(&lease.order_id)?.filter(ours))
+    let is_unfinished = |saga: &Saga| saga.attempt == lease.attempt && saga.step != SagaStep::AwaitingAction;
+    Ok(tx.get::<Saga>(&lease.order_id)?.filter(is_unfinished))
 }
 
-/// Ends a checkout that was refused before its payment: no order remains, and the idempotency key is free again.
+/// Removes a checkout that was refused before its payment. No order remains, and the idempotency key can be used again.
 pub(crate) fn abandon(tx: &mut Tx<'_>, lease: &SagaLease) -> Result<(), Error> {
     let saga = leased(tx, lease)?;
     if let Some(claim) = saga.draft.open()?.claim {
@@ -139,7 +139,7 @@ pub(crate) fn abandon(tx: &mut Tx<'_>, lease: &SagaLease) -> Result<(), Error> {
     Ok(())
 }
 
-/// Writes the PENDING order once everything is held. The payment is the next step.
+/// Adds the PENDING order once everything is held. The next step is the payment.
 pub(crate) fn open(tx: &mut Tx<'_>, lease: &SagaLease, pending: &PendingRows) -> Result<(), Error> {
     let mut saga = leased(tx, lease)?;
     tx.insert_prepared(&pending.order_row)?;
@@ -153,9 +153,10 @@ pub(crate) fn open(tx: &mut Tx<'_>, lease: &SagaLease, pending: &PendingRows) ->
 }
 
 /// Confirms the order, stores the reply and ends the saga. `paid` is the successful payment; `None` if nothing was due.
-/// `prepared` are the rows of the order as this driver opened it and as it is confirmed. If the order is unchanged,
-/// these rows are written and their reply applies: the result is `None`. Otherwise the order is confirmed in its
-/// current state.
+///
+/// `prepared` are the rows of the order as this driver opened it, and as it is to be confirmed. If the order has not
+/// changed since, they are written and `None` is returned: the prepared reply applies. Otherwise the current order is
+/// confirmed and its view returned.
 pub(crate) fn confirm(
     tx: &mut Tx<'_>,
     lease: &SagaLease,
@@ -179,10 +180,10 @@ pub(crate) fn confirm(
     tx.delete::<Saga>(&lease.order_id)?;
     tx.emit(order.id, &OrderConfirmed(fact(&order)))?;
     let view = view(tx, order)?;
-    keep(tx, view, &saga.draft.open()?).map(Some)
+    store_reply(tx, view, &saga.draft.open()?).map(Some)
 }
 
-/// Suspends the saga until the buyer completes the provider's action, and stores the reply that says so.
+/// Suspends the saga until the buyer completes the action that the provider requires, and stores the reply with it.
 pub(crate) fn await_action(tx: &mut Tx<'_>, lease: &SagaLease, paid: &PaymentOutcome) -> Result<OrderView, Error> {
     let mut saga = leased(tx, lease)?;
     let mut order = order_row::load(tx, lease.order_id)?;
@@ -194,26 +195,26 @@ pub(crate) fn await_action(tx: &mut Tx<'_>, lease: &SagaLease, paid: &PaymentOut
     if let Some(payment) = &mut view.payment {
         payment.action.clone_from(&paid.action);
     }
-    let view = keep(tx, view, &draft)?;
+    let view = store_reply(tx, view, &draft)?;
     draft.claim = None;
     draft.token = None;
     saga.draft = Sealed::of(&draft)?;
     saga.step = SagaStep::AwaitingAction;
-    saga.due_at = saga.created_at + ACTION_LIFE;
+    saga.due_at = saga.created_at + ACTION_TIMEOUT;
     tx.put(&saga)?;
     Ok(view)
 }
 
-/// Schedules another query of a provider that has not responded, after `wait`. The reply says that the order is
-/// undecided.
-pub(crate) fn ask_again(
+/// Schedules another attempt at the payment after `pause`, because the provider has not answered. Returns the undecided
+/// order.
+pub(crate) fn retry_payment_later(
     tx: &mut Tx<'_>,
     lease: &SagaLease,
     paid: Option<&PaymentOutcome>,
-    wait: Duration,
+    pause: Duration,
 ) -> Result<OrderView, Error> {
     let mut saga = leased(tx, lease)?;
-    saga.due_at = tx.now() + wait;
+    saga.due_at = tx.now() + pause;
     saga.tries = 0;
     tx.put(&saga)?;
     let mut order = order_row::load(tx, lease.order_id)?;
@@ -228,7 +229,7 @@ pub(crate) fn ask_again(
     Ok(view)
 }
 
-/// Marks the order FAILED because its payment failed finally. Compensation is the next step.
+/// Sets the order to FAILED because its payment failed. The next step is the compensation.
 pub(crate) fn fail(
     tx: &mut Tx<'_>,
     lease: &SagaLease,
@@ -248,7 +249,7 @@ pub(crate) fn fail(
     Ok(tx.emit(order.id, &OrderFailed(fact(&order)))?)
 }
 
-/// Ends the saga of an order whose money is refunded and whose holds are released.
+/// Ends the saga of an order whose payment is refunded and whose holds are released.
 pub(crate) fn compensated(
     tx: &mut Tx<'_>,
     lease: &SagaLease,
@@ -257,36 +258,38 @@ pub(crate) fn compensated(
     leased(tx, lease)?;
     let mut order = order_row::load(tx, lease.order_id)?;
     note_payment(&mut order, paid);
-    note(&mut order, tx.now(), "UNDO", "DONE", "Stock and money have been returned.", "system");
+    note(&mut order, tx.now(), "UNDO", "DONE", "The holds were released and the payment was refunded.", "system");
     touch(tx, &mut order)?;
     tx.delete::<Saga>(&lease.order_id)?;
     view(tx, order)
 }
 
-/// Schedules a retry of a failed compensation: after 2 seconds, doubled with each failure, at most 4 minutes, forever.
+/// Schedules a retry of a failed compensation: after 2 seconds, doubled with each failure, at most 256 seconds. The
+/// number of retries is not limited.
 pub(crate) fn compensate_later(tx: &mut Tx<'_>, lease: &SagaLease, error: &str) -> Result<(), Error> {
     let mut saga = leased(tx, lease)?;
     saga.tries += 1;
-    saga.due_at = tx.now() + COMPENSATED.after(saga.tries);
+    saga.due_at = tx.now() + COMPENSATION_PAUSES.after(saga.tries);
     saga.last_error = Some(error.to_owned());
     Ok(tx.put(&saga)?)
 }
 
-/// Confirms a checkout that waits for its payment, when its capture is reported.
+/// Confirms a checkout that waits for the buyer, because its payment was captured. For a confirmed order the capture is
+/// recorded.
 pub(crate) fn confirm_captured(tx: &mut Tx<'_>, order_id: OrderId, paid: &PaymentOutcome) -> Result<(), Error> {
     let Some(saga) = tx.get::<Saga>(&order_id)? else { return note_capture(tx, order_id, paid) };
     if saga.step != SagaStep::AwaitingAction {
         return Ok(());
     }
     if saga.cart_id.is_some() {
-        // The cart, in another service, is emptied before the order is confirmed: a driver does both.
+        // The cart must be emptied together with the confirmation, by another service: a driver does both.
         return Ok(tx.put(&Saga { step: SagaStep::Paying, due_at: tx.now(), ..saga })?);
     }
     let lease = SagaLease { order_id, attempt: saga.attempt };
     confirm(tx, &lease, Some(paid), None).map(drop)
 }
 
-/// Records a manual capture for an order that is confirmed already.
+/// Records the capture of a confirmed order's payment.
 fn note_capture(tx: &mut Tx<'_>, order_id: OrderId, paid: &PaymentOutcome) -> Result<(), Error> {
     let Some(mut order) = tx.get::<Order>(&order_id)? else { return Ok(()) };
     if !matches!(order.payment_status, Some(PaymentStatus::Pending | PaymentStatus::Authorized)) {
@@ -297,7 +300,7 @@ fn note_capture(tx: &mut Tx<'_>, order_id: OrderId, paid: &PaymentOutcome) -> Re
     touch(tx, &mut order)
 }
 
-/// Ends a checkout that waits for its buyer, when its payment is reported as failed: it is due at once.
+/// Makes a checkout that waits for the buyer due at once, because its payment failed.
 pub(crate) fn expire_failed(tx: &mut Tx<'_>, order_id: OrderId) -> Result<(), Error> {
     let Some(mut saga) = tx.get::<Saga>(&order_id)? else { return Ok(()) };
     if saga.step == SagaStep::AwaitingAction {
@@ -307,11 +310,11 @@ pub(crate) fn expire_failed(tx: &mut Tx<'_>, order_id: OrderId) -> Result<(), Er
     Ok(())
 }
 
-/// Adds the guest's token to a reply and stores it with the request's idempotency key.
-fn keep(tx: &mut Tx<'_>, mut view: OrderView, draft: &Draft) -> Result<OrderView, Error> {
+/// Adds the guest's token to a reply and stores the reply under the request's idempotency key.
+fn store_reply(tx: &mut Tx<'_>, mut view: OrderView, draft: &Draft) -> Result<OrderView, Error> {
     view.order_token.clone_from(&draft.token);
     if let Some(claim) = draft.claim.as_ref().map(StoredClaim::to_claim)
-        && let Some(response) = view.kept(claim.status)?
+        && let Some(response) = view.stored_response(claim.status)?
     {
         tx.keep(&claim, &response)?;
     }

@@ -1,4 +1,4 @@
-//! Cancellation: the order is CANCELLED at once, and a saga compensates it.
+//! Cancellation: the order becomes CANCELLED at once, and a saga compensates it.
 
 use promox_contract::codes;
 use promox_contract::ids::OrderId;
@@ -15,26 +15,26 @@ use crate::records::{Order, Saga, SagaStep};
 use crate::reject;
 use crate::rules::states;
 
-/// Cancels an order for a caller who may see it; `None` when it was already cancelled. The caller drives the
-/// compensation `until` then.
+/// Cancels an order on behalf of a caller, who must be allowed to. Returns the lease of its compensation, which lasts
+/// until `lease_end`; `None` if the order was already cancelled.
 pub(crate) fn cancel(
     tx: &mut Tx<'_>,
     cx: &Cx,
     id: OrderId,
     reason: &str,
-    until: Timestamp,
+    lease_end: Timestamp,
 ) -> Result<Option<SagaLease>, Error> {
     let order = visible(tx, cx, id, "order:cancel")?;
-    of_order(tx, order, (&cx.principal.name(), reason), until)
+    cancel_order(tx, order, (&cx.principal.name(), reason), lease_end)
 }
 
-/// Marks an order cancelled and starts its compensation, which the caller drives `until` then; `None` when it was
-/// already cancelled.
-pub(crate) fn of_order(
+/// Cancels an order, if its status allows that and no return is in progress. Returns the lease of its compensation,
+/// which lasts until `lease_end`; `None` if the order was already cancelled.
+pub(crate) fn cancel_order(
     tx: &mut Tx<'_>,
     order: Order,
     (actor, reason): (&str, &str),
-    until: Timestamp,
+    lease_end: Timestamp,
 ) -> Result<Option<SagaLease>, Error> {
     if order.status == OrderStatus::Cancelled {
         return Ok(None);
@@ -43,14 +43,14 @@ pub(crate) fn of_order(
         let message = format!("An order that is {} can no longer be cancelled.", order.status);
         return Err(reject::state(codes::NOT_CANCELLABLE, message, order.status));
     }
-    if returns::any_moving(tx, order.id)? {
+    if returns::any_in_progress(tx, order.id)? {
         return Err(reject::return_in_progress());
     }
-    begin(tx, order, (actor, reason), until).map(Some)
+    begin(tx, order, (actor, reason), lease_end).map(Some)
 }
 
-/// The order is CANCELLED from here on, and a saga compensates it: driven by the caller, or from `due_at` on by the
-/// sweeper. Requested returns are rejected.
+/// Sets an order to CANCELLED, rejects its requested returns and adds the saga that compensates it. The caller has the
+/// saga's lease until `due_at`; from then on a job resumes it.
 pub(crate) fn begin(
     tx: &mut Tx<'_>,
     mut order: Order,
@@ -62,12 +62,13 @@ pub(crate) fn begin(
     order.status = OrderStatus::Cancelled;
     note(&mut order, tx.now(), "CANCEL", "DONE", reason, actor);
     touch(tx, &mut order)?;
-    tx.put(&Saga { due_at, ..undo_saga(tx, &order, attempt, reason)? })?;
+    tx.put(&Saga { due_at, ..compensation(tx, &order, attempt, reason)? })?;
     tx.emit(order.id, &OrderCancelled(fact(&order)))?;
     Ok(SagaLease { order_id: order.id, attempt })
 }
 
-/// A checkout that waits for its buyer is taken over; a running one is left alone.
+/// Takes over the order's saga if its checkout waits for the buyer. Returns the attempt that the new lease has. Refused
+/// while the saga is running.
 fn take_over(tx: &Tx<'_>, id: OrderId) -> Result<i64, Error> {
     match tx.get::<Saga>(&id)? {
         None => Ok(1),
@@ -76,7 +77,8 @@ fn take_over(tx: &Tx<'_>, id: OrderId) -> Result<i64, Error> {
     }
 }
 
-fn undo_saga(tx: &Tx<'_>, order: &Order, attempt: i64, reason: &str) -> Result<Saga, Error> {
+/// The saga that compensates an order.
+fn compensation(tx: &Tx<'_>, order: &Order, attempt: i64, reason: &str) -> Result<Saga, Error> {
     let draft = Draft { undo: Some(Undo { reason: reason.to_owned() }), ..Draft::default() };
     Ok(Saga {
         order_id: order.id,

@@ -1,4 +1,4 @@
-//! Parcels: shipping and delivery of some or all units.
+//! Parcels: shipping and delivery of units, and the order status that follows from them.
 
 use std::collections::HashMap;
 
@@ -17,14 +17,14 @@ use crate::records::{Fulfilment, FulfilmentId, FulfilmentStatus, Order, OrderIte
 use crate::reject;
 use crate::rules::{request, returns, states};
 
-/// Ships a parcel, if `payment` covers its cost or it is to be shipped anyway.
+/// Ships a parcel, if `payment` covers its goods or the request confirms that they are shipped unpaid.
 pub(crate) fn ship(
     tx: &mut Tx<'_>,
     cx: &Cx,
     op: &ShipOrder,
     payment: Option<&PaymentOutcome>,
 ) -> Result<FulfilmentView, Error> {
-    check(op)?;
+    check_request(op)?;
     let mut order = order_row::load(tx, op.id)?;
     if !matches!(order.status, OrderStatus::Confirmed | OrderStatus::Processing) || order.imported {
         let message = format!("An order that is {} has nothing to ship.", order.status);
@@ -32,13 +32,13 @@ pub(crate) fn ship(
     }
     let mut lines = items(tx, op.id)?;
     let parcel = match &op.items {
-        Some(wanted) => as_sold(request::merge(wanted.clone())?, &lines),
-        None => lines.iter().filter(|line| shippable(line) > 0).map(whole).collect(),
+        Some(requested) => as_sold(request::merge(requested.clone())?, &lines),
+        None => lines.iter().filter(|line| shippable(line) > 0).map(all_shippable).collect(),
     };
     if parcel.is_empty() {
         return Err(Error::conflict(codes::NOTHING_LEFT_TO_SHIP, "This order has nothing left to ship."));
     }
-    take_units(&mut lines, &parcel)?;
+    mark_shipped(&mut lines, &parcel)?;
     if !op.confirm {
         check_paid(&order, &lines, payment)?;
     }
@@ -56,29 +56,37 @@ pub(crate) fn ship(
     tx.insert(&fulfilment)?;
     let detail = format!("Parcel {id} shipped with {} {}.", fulfilment.carrier, fulfilment.tracking_number);
     note(&mut order, tx.now(), "SHIP", "DONE", &detail, &cx.principal.name());
-    put(tx, &lines)?;
-    advance(&mut order, &lines);
+    put_lines(tx, &lines)?;
+    update_status(&mut order, &lines);
     touch(tx, &mut order)?;
     tx.emit(order.id, &OrderShipped(fact(&order)))?;
     Ok(fulfilment_view(fulfilment))
 }
 
-/// Refuses to ship unpaid goods: compares the price of what the buyer would then have, less returns, with the payment.
+/// Refuses to ship unpaid goods. Compares the price of the units that the buyer would have, less returned ones, with
+/// the amount that the payment secures.
 fn check_paid(order: &Order, lines: &[OrderItem], payment: Option<&PaymentOutcome>) -> Result<(), Error> {
     let zero = order.currency.zero();
     let kept = |line: &OrderItem| {
         let units = line.shipped - (line.returned - line.withdrawn);
-        returns::share(line.total, line.quantity, line.returned, units, order.currency)
+        returns::share_of_units(line.total, line.quantity, line.returned, units, order.currency)
     };
-    let whole: Amount = lines.iter().map(|line| line.total).sum();
+    let goods_total: Amount = lines.iter().map(|line| line.total).sum();
     let worth = lines.iter().map(kept).sum();
-    let needed =
-        returns::split(whole, order.returned, worth, order.points_redeemed, order.points_value, order.currency);
+    let needed = returns::split_money_and_points(
+        goods_total,
+        order.returned,
+        worth,
+        order.points_redeemed,
+        order.points_value,
+        order.currency,
+    );
     let secured = payment.map_or(zero, |payment| payment.secured);
     if needed.money > secured { Err(reject::unpaid(needed.money, secured, order.currency)) } else { Ok(()) }
 }
 
-fn check(op: &ShipOrder) -> Result<(), Error> {
+/// Validates the texts and items of a shipment.
+fn check_request(op: &ShipOrder) -> Result<(), Error> {
     let mut faults = Faults::default();
     for (text, at) in [(&op.carrier, "/carrier"), (&op.tracking_number, "/trackingNumber")] {
         if let Err(detail) = bounded(text, 1, 100) {
@@ -91,12 +99,12 @@ fn check(op: &ShipOrder) -> Result<(), Error> {
     faults.finish()
 }
 
-/// Units of a line that are neither shipped nor were returned before that.
+/// The units of a line that are not shipped and were not returned before they were shipped.
 fn shippable(line: &OrderItem) -> u32 {
     line.quantity.saturating_sub(line.shipped + line.withdrawn)
 }
 
-/// Units by SKU, each SKU written as it was sold.
+/// The units with each SKU written as in the order's lines; SKUs that differ only in case are the same.
 pub(crate) fn as_sold(mut units: Vec<SkuQuantity>, lines: &[OrderItem]) -> Vec<SkuQuantity> {
     for item in &mut units {
         if let Some(line) = lines.iter().find(|line| line.sku == item.sku) {
@@ -106,45 +114,47 @@ pub(crate) fn as_sold(mut units: Vec<SkuQuantity>, lines: &[OrderItem]) -> Vec<S
     units
 }
 
-/// Units of an order's lines, in the form that the inventory uses.
-pub(crate) fn goods(lines: &[OrderItem], units: &[SkuQuantity]) -> Vec<VariantQuantity> {
-    let of = |item: &SkuQuantity| {
+/// The units of an order's lines by variant, as the inventory service expects them.
+pub(crate) fn variant_quantities(lines: &[OrderItem], units: &[SkuQuantity]) -> Vec<VariantQuantity> {
+    let by_variant = |item: &SkuQuantity| {
         let variant_id = lines.iter().find(|line| line.sku == item.sku)?.variant_id?;
         Some(VariantQuantity { variant_id, sku: item.sku.clone(), quantity: item.quantity })
     };
-    units.iter().filter_map(of).collect()
+    units.iter().filter_map(by_variant).collect()
 }
 
-fn whole(line: &OrderItem) -> SkuQuantity {
+/// All units of a line that can be shipped.
+fn all_shippable(line: &OrderItem) -> SkuQuantity {
     SkuQuantity { sku: line.sku.clone(), quantity: shippable(line) }
 }
 
-/// Marks units as shipped; lines of one SKU (a flash line beside a plain one) are filled in order.
-fn take_units(lines: &mut [OrderItem], parcel: &[SkuQuantity]) -> Result<(), Error> {
-    let mut wanted: HashMap<String, u32> = HashMap::new();
+/// Counts the units of a parcel as shipped. Several lines with the same SKU (one may be of a flash sale) are filled in
+/// order.
+fn mark_shipped(lines: &mut [OrderItem], parcel: &[SkuQuantity]) -> Result<(), Error> {
+    let mut unassigned: HashMap<String, u32> = HashMap::new();
     for item in parcel {
-        *wanted.entry(item.sku.fold()).or_default() += item.quantity;
+        *unassigned.entry(item.sku.fold()).or_default() += item.quantity;
     }
     for line in lines.iter_mut() {
-        if let Some(left) = wanted.get_mut(&line.sku.fold()) {
+        if let Some(left) = unassigned.get_mut(&line.sku.fold()) {
             let units = shippable(line).min(*left);
             line.shipped += units;
             *left -= units;
         }
     }
-    match parcel.iter().find(|item| wanted.get(&item.sku.fold()).is_some_and(|left| *left > 0)) {
+    match parcel.iter().find(|item| unassigned.get(&item.sku.fold()).is_some_and(|left| *left > 0)) {
         None => Ok(()),
         Some(item) => {
-            let message = format!("Fewer than {} of \"{}\" are left to ship in this order.", item.quantity, item.sku);
+            let message = format!("This order has fewer than {} of \"{}\" left to ship.", item.quantity, item.sku);
             Err(Error::conflict(codes::NOTHING_LEFT_TO_SHIP, message).with("sku", &item.sku))
         }
     }
 }
 
-/// Records that a parcel was delivered; repeating it changes nothing.
+/// Records that a parcel was delivered. Repeating it changes nothing.
 pub(crate) fn deliver(tx: &mut Tx<'_>, cx: &Cx, id: OrderId, fid: FulfilmentId) -> Result<FulfilmentView, Error> {
-    let found = tx.get::<Fulfilment>(&fid)?.filter(|fulfilment| fulfilment.order_id == id);
-    let mut fulfilment = found.ok_or_else(|| Error::not_found("fulfilment"))?;
+    let fulfilment = tx.get::<Fulfilment>(&fid)?.filter(|fulfilment| fulfilment.order_id == id);
+    let mut fulfilment = fulfilment.ok_or_else(|| Error::not_found("fulfilment"))?;
     if fulfilment.status == FulfilmentStatus::Delivered {
         return Ok(fulfilment_view(fulfilment));
     }
@@ -166,16 +176,16 @@ pub(crate) fn deliver(tx: &mut Tx<'_>, cx: &Cx, id: OrderId, fid: FulfilmentId) 
     }
     tx.put(&fulfilment)?;
     note(&mut order, tx.now(), "DELIVER", "DONE", &format!("Parcel {fid} was delivered."), &cx.principal.name());
-    put(tx, &lines)?;
-    let arrived = advance(&mut order, &lines) == Some(OrderStatus::Delivered);
+    put_lines(tx, &lines)?;
+    let all_delivered = update_status(&mut order, &lines) == Some(OrderStatus::Delivered);
     touch(tx, &mut order)?;
-    if arrived {
+    if all_delivered {
         tx.emit(order.id, &OrderDelivered(fact(&order)))?;
     }
     Ok(fulfilment_view(fulfilment))
 }
 
-fn put(tx: &mut Tx<'_>, lines: &[OrderItem]) -> Result<(), Error> {
+fn put_lines(tx: &mut Tx<'_>, lines: &[OrderItem]) -> Result<(), Error> {
     for line in lines {
         tx.put(line)?;
     }
@@ -183,40 +193,41 @@ fn put(tx: &mut Tx<'_>, lines: &[OrderItem]) -> Result<(), Error> {
 }
 
 /// Whether all units of an order were returned.
-pub(crate) fn all_back(lines: &[OrderItem]) -> bool {
+pub(crate) fn all_returned(lines: &[OrderItem]) -> bool {
     lines.iter().all(|line| line.returned == line.quantity)
 }
 
-/// Whether goods were shipped and all of them were returned.
-pub(crate) fn came_back(order: &Order, lines: &[OrderItem]) -> bool {
+/// Whether some units were shipped, and all units of the order were returned.
+pub(crate) fn shipped_and_returned(order: &Order, lines: &[OrderItem]) -> bool {
     use OrderStatus::{Delivered, Processing, Shipped};
-    all_back(lines) && matches!(order.status, Processing | Shipped | Delivered)
+    all_returned(lines) && matches!(order.status, Processing | Shipped | Delivered)
 }
 
-/// Sets an order to REFUNDED when its goods and money are all returned; whether it did.
-pub(crate) fn finish(order: &mut Order, lines: &[OrderItem]) -> bool {
-    let ends = all_back(lines) && money_is_back(order) && states::may_follow(order.status, OrderStatus::Refunded);
+/// Sets an order to REFUNDED if all its goods and all its money are returned. Returns whether it did.
+pub(crate) fn finish_if_returned(order: &mut Order, lines: &[OrderItem]) -> bool {
+    let may_end = states::may_follow(order.status, OrderStatus::Refunded);
+    let ends = all_returned(lines) && is_money_returned(order) && may_end;
     if ends {
         order.status = OrderStatus::Refunded;
     }
     ends
 }
 
-/// Whether the store has nothing left of what was paid, and nothing is due.
-pub(crate) fn money_is_back(order: &Order) -> bool {
+/// Whether nothing is left of the payment, and nothing is due.
+pub(crate) fn is_money_returned(order: &Order) -> bool {
     use PaymentStatus::{Failed, Refunded, Voided};
     order.payment_id.is_none() || matches!(order.payment_status, Some(Refunded | Voided | Failed))
 }
 
-/// Sets an order's status by its lines; emits an event if it changed.
-pub(crate) fn advance(order: &mut Order, lines: &[OrderItem]) -> Option<OrderStatus> {
+/// Updates an order's status to match the shipped and delivered units. Returns the new status if it changed.
+pub(crate) fn update_status(order: &mut Order, lines: &[OrderItem]) -> Option<OrderStatus> {
     let ordered = lines.iter().map(|line| line.quantity - line.withdrawn).sum();
     let shipped = lines.iter().map(|line| line.shipped).sum();
     let delivered = lines.iter().map(|line| line.delivered).sum();
-    let stands = states::by_units(ordered, shipped, delivered);
-    let moves = states::may_follow(order.status, stands);
-    if moves {
-        order.status = stands;
+    let status = states::by_units(ordered, shipped, delivered);
+    let changes = states::may_follow(order.status, status);
+    if changes {
+        order.status = status;
     }
-    moves.then_some(stands)
+    changes.then_some(status)
 }

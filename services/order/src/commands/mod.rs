@@ -1,6 +1,7 @@
-//! Changes to an order after its checkout, one transaction each: load, decide, write, emit.
+//! Changes to orders after their checkout. Each command loads, decides, writes rows and emits events in one
+//! transaction.
 
 pub(crate) mod cancel;
+pub(crate) mod erasure;
 pub(crate) mod fulfil;
-pub(crate) mod leaving;
 pub(crate) mod returns;

@@ -1,6 +1,6 @@
-//! Returns: requested, approved or rejected. An approval takes three transactions: its units are counted as returned
-//! and its worth is fixed; the payment decides how much of that can be refunded; the return is APPROVED with the
-//! result. Then the goods move. Each step is resumed after a crash.
+//! Returns: requested, then approved or rejected. An approval takes three transactions: the first counts the units as
+//! returned and fixes their worth, the second, in the payment service, decides how much of it is refunded, and the
+//! third sets the return to APPROVED with the result. Then the goods are restocked. Each step is resumed after a crash.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use promox_storage::{Recall, Tx};
 use rust_decimal::Decimal;
 
 use crate::api::{ApproveReturn, RequestReturn, ReturnView};
-use crate::commands::fulfil::{advance, all_back, as_sold, finish};
+use crate::commands::fulfil::{all_returned, as_sold, finish_if_returned, update_status};
 use crate::order_row::{self, fact, note, note_payment, touch};
 use crate::queries::{items, return_view, visible};
 use crate::records::{Approval, Order, OrderItem, Return, ReturnByOrder, ReturnId, ReturnStatus};
@@ -25,10 +25,10 @@ use crate::rules::{request, returns, states};
 
 /// Maximum returns of an order.
 const MAX_RETURNS: usize = 500;
-/// The pauses before money and goods that have not moved are tried again: at most 256 seconds.
+/// The pauses before the refund and restocking of an approved return are retried: at most 256 seconds.
 const PAUSES: BackOff = BackOff { first: Duration::from_secs(2), doublings: 7 };
 
-/// Requests a return. Its refund is an estimate: the price of the units, as far as `payment` has money left.
+/// Requests a return. Its refund is an estimate: the price of the units, at most what is left of `payment`.
 pub(crate) fn request(
     tx: &mut Tx<'_>,
     cx: &Cx,
@@ -44,23 +44,24 @@ pub(crate) fn request(
         return Err(not_returnable(&order));
     }
     let mut lines = items(tx, op.id)?;
-    let wanted = as_sold(request::merge(op.items.clone())?, &lines);
-    let known = all(tx, op.id)?;
-    if known.len() >= MAX_RETURNS {
+    let units = as_sold(request::merge(op.items.clone())?, &lines);
+    let earlier = all(tx, op.id)?;
+    if earlier.len() >= MAX_RETURNS {
         return Err(reject::too_many_returns(MAX_RETURNS));
     }
-    let waiting = known.iter().filter(|other| other.status == ReturnStatus::Requested && !other.is_settling());
-    for asked in waiting {
-        give_back(&order, &mut lines, &asked.items)?;
+    // Units of open returns cannot be returned again; those of approved ones are counted in the lines already.
+    let open = earlier.iter().filter(|other| other.status == ReturnStatus::Requested && !other.is_settling());
+    for other in open {
+        count_returned_units(&order, &mut lines, &other.items)?;
     }
-    let worth = give_back(&order, &mut lines, &wanted)?;
-    let split = split(&order, &lines, worth.total);
+    let worth = count_returned_units(&order, &mut lines, &units)?;
+    let split = split_money_and_points(&order, &lines, worth.total);
     let left = payment.map_or(order.currency.zero(), |payment| payment.left);
     let row = Return {
         id: ReturnId(tx.next_id::<Return>()?),
         order_id: order.id,
         status: ReturnStatus::Requested,
-        items: Json(wanted),
+        items: Json(units),
         reason: reason.unwrap_or_default(),
         refund: split.money.min(left),
         voided: order.currency.zero(),
@@ -83,17 +84,17 @@ pub(crate) fn load(tx: &Tx<'_>, rid: ReturnId) -> Result<(Return, Order), Error>
     Ok((row, order))
 }
 
-/// An order's returns.
+/// All returns of an order.
 fn all(tx: &Tx<'_>, id: OrderId) -> Result<Vec<Return>, Error> {
     Ok(tx.scan_by::<ReturnByOrder>().prefix(id).collect(MAX_RETURNS)?)
 }
 
-/// Whether money or goods of a return of this order have yet to move.
-pub(crate) fn any_moving(tx: &Tx<'_>, id: OrderId) -> Result<bool, Error> {
+/// Whether an approved return of an order is not completely refunded and restocked yet.
+pub(crate) fn any_in_progress(tx: &Tx<'_>, id: OrderId) -> Result<bool, Error> {
     Ok(all(tx, id)?.iter().any(|row| row.due_at.is_some()))
 }
 
-/// Rejects all requested returns, because the order is cancelled.
+/// Rejects all requested returns of an order, because it is cancelled.
 pub(crate) fn reject_all(tx: &mut Tx<'_>, id: OrderId) -> Result<(), Error> {
     for row in all(tx, id)?.into_iter().filter(|row| row.status == ReturnStatus::Requested) {
         tx.put(&Return { status: ReturnStatus::Rejected, decided_at: Some(tx.now()), ..row })?;
@@ -101,49 +102,60 @@ pub(crate) fn reject_all(tx: &mut Tx<'_>, id: OrderId) -> Result<(), Error> {
     Ok(())
 }
 
+/// 409: the status of the order does not allow returns.
 fn not_returnable(order: &Order) -> Error {
     let message = format!("An order that is {} cannot be returned.", order.status);
     reject::state(codes::NOT_RETURNABLE, message, order.status)
 }
 
-/// Counts units as returned; returns their worth, or why they cannot be returned.
-fn give_back(order: &Order, lines: &mut [OrderItem], wanted: &[SkuQuantity]) -> Result<Worth, Error> {
-    let mut left: HashMap<String, u32> = wanted.iter().map(|item| (item.sku.fold(), item.quantity)).collect();
+/// Counts units as returned in an order's lines. Returns their worth; refused if the order has fewer units left.
+fn count_returned_units(order: &Order, lines: &mut [OrderItem], units: &[SkuQuantity]) -> Result<Worth, Error> {
+    let mut unassigned: HashMap<String, u32> = units.iter().map(|item| (item.sku.fold(), item.quantity)).collect();
     let mut worth = Worth { total: order.currency.zero(), net: order.currency.zero() };
     for line in lines.iter_mut() {
-        if let Some(left) = left.get_mut(&line.sku.fold()) {
-            let units = (line.quantity - line.returned).min(*left);
-            let share = |of| returns::share(of, line.quantity, line.returned, units, order.currency);
+        if let Some(left) = unassigned.get_mut(&line.sku.fold()) {
+            let count = (line.quantity - line.returned).min(*left);
+            let share = |of| returns::share_of_units(of, line.quantity, line.returned, count, order.currency);
             worth.total += share(line.total);
             worth.net += share(line.net(order.prices_include_tax));
-            // Goods that the buyer has are returned before goods that were never shipped.
-            line.withdrawn += units.saturating_sub(line.shipped.saturating_sub(line.returned - line.withdrawn));
-            line.returned += units;
-            *left -= units;
+            // Units that the buyer has are returned before units that were never shipped.
+            let with_buyer = line.shipped.saturating_sub(line.returned - line.withdrawn);
+            line.withdrawn += count.saturating_sub(with_buyer);
+            line.returned += count;
+            *left -= count;
         }
     }
-    match wanted.iter().find(|item| left.get(&item.sku.fold()).is_some_and(|left| *left > 0)) {
+    match units.iter().find(|item| unassigned.get(&item.sku.fold()).is_some_and(|left| *left > 0)) {
         None => Ok(worth),
         Some(item) => {
-            let message = format!("Fewer than {} of \"{}\" are left to return in this order.", item.quantity, item.sku);
+            let message = format!("This order has fewer than {} of \"{}\" left to return.", item.quantity, item.sku);
             Err(Error::conflict(codes::NOTHING_LEFT_TO_RETURN, message).with("sku", &item.sku))
         }
     }
 }
 
-fn split(order: &Order, lines: &[OrderItem], worth: Amount) -> Split {
-    let whole = lines.iter().map(|line| line.total).sum();
-    returns::split(whole, order.returned, worth, order.points_redeemed, order.points_value, order.currency)
+/// How returned goods with this worth are repaid in money and points.
+fn split_money_and_points(order: &Order, lines: &[OrderItem], worth: Amount) -> Split {
+    let goods_total = lines.iter().map(|line| line.total).sum();
+    returns::split_money_and_points(
+        goods_total,
+        order.returned,
+        worth,
+        order.points_redeemed,
+        order.points_value,
+        order.currency,
+    )
 }
 
-/// Starts an approval, once, and claims the request's key for it: the units are counted as returned from here on.
+/// Starts the approval of a return once, and claims the request's idempotency key. From then on the units count as
+/// returned.
 pub(crate) fn begin_approval(tx: &mut Tx<'_>, cx: &Cx, op: &ApproveReturn) -> Result<(), Error> {
     if let Some(claim) = &cx.claim
         && matches!(tx.recall(claim)?, Recall::Undecided(_))
     {
         return Ok(());
     }
-    let mut row = requested(tx, op.id, op.rid)?;
+    let mut row = return_of_order(tx, op.id, op.rid)?;
     if row.status == ReturnStatus::Approved || row.is_settling() {
         return Ok(());
     }
@@ -153,8 +165,8 @@ pub(crate) fn begin_approval(tx: &mut Tx<'_>, cx: &Cx, op: &ApproveReturn) -> Re
         return Err(not_returnable(&order));
     }
     let mut lines = items(tx, op.id)?;
-    let worth = give_back(&order, &mut lines, &row.items)?;
-    let approval = terms(tx, cx, op, (&order, &lines), worth)?;
+    let worth = count_returned_units(&order, &mut lines, &row.items)?;
+    let approval = approval_terms(tx, cx, op, (&order, &lines), worth)?;
     order.returned += worth.total;
     order.returned_points += approval.points;
     row.restock = op.restock.unwrap_or(true);
@@ -168,8 +180,9 @@ pub(crate) fn begin_approval(tx: &mut Tx<'_>, cx: &Cx, op: &ApproveReturn) -> Re
     touch(tx, &mut order)
 }
 
-/// The terms of an approval; shipping and fee are limited to what there is.
-fn terms(
+/// The terms of an approval. Refused if more shipping is to be refunded than is left of what was paid for it, or if the
+/// fee exceeds the money part of the refund.
+fn approval_terms(
     tx: &Tx<'_>,
     cx: &Cx,
     op: &ApproveReturn,
@@ -190,24 +203,29 @@ fn terms(
     };
     let (shipping_refund, fee) = (money(op.shipping_refund, "/shippingRefund"), money(op.fee, "/fee"));
     faults.finish()?;
-    let given = all(tx, order.id)?
+    let shipping_refunded = all(tx, order.id)?
         .iter()
         .filter_map(|row| row.approval.as_ref())
         .map(|approval| approval.shipping_refund)
-        .fold(order.currency.zero(), |sum, given| sum + given);
+        .fold(order.currency.zero(), |sum, refund| sum + refund);
     let goods: Amount = lines.iter().map(|line| line.total).sum();
     let shipping_paid = order.total + order.points_value - goods;
-    let left = shipping_paid - given;
-    if shipping_refund > left {
-        return Err(reject::shipping_refund(left, order.currency));
+    let shipping_left = shipping_paid - shipping_refunded;
+    if shipping_refund > shipping_left {
+        return Err(reject::shipping_refund(shipping_left, order.currency));
     }
-    let Split { money, points } = split(order, lines, worth.total);
-    let (redeemed, value) = (order.points_redeemed, order.points_value);
-    let shipping =
-        returns::split_shipping((goods, shipping_paid), given, shipping_refund, redeemed, value, order.currency);
-    let most_fee = money + shipping.money;
-    if fee > most_fee {
-        return Err(reject::fee(most_fee, order.currency));
+    let Split { money, points } = split_money_and_points(order, lines, worth.total);
+    let shipping = returns::split_shipping(
+        (goods, shipping_paid),
+        shipping_refunded,
+        shipping_refund,
+        order.points_redeemed,
+        order.points_value,
+        order.currency,
+    );
+    let max_fee = money + shipping.money;
+    if fee > max_fee {
+        return Err(reject::fee(max_fee, order.currency));
     }
     Ok(Approval {
         money,
@@ -216,12 +234,13 @@ fn terms(
         shipping_refund,
         shipping_by_points: shipping_refund - shipping.money,
         fee,
-        whole: all_back(lines),
+        whole: all_returned(lines),
         actor: cx.principal.name(),
     })
 }
 
-/// The payment has decided the refund of a return: it is APPROVED, once. `None` when nothing was due.
+/// Sets a return to APPROVED with the refund that the payment service decided; `settled` is `None` if the order has no
+/// payment. Repeating it changes nothing.
 pub(crate) fn approve(tx: &mut Tx<'_>, rid: ReturnId, settled: Option<&ReturnSettlement>) -> Result<ReturnView, Error> {
     let mut row = tx.get::<Return>(&rid)?.ok_or_else(|| Error::not_found("return"))?;
     let Some(mut approval) = row.approval.0.clone().filter(|_| row.is_settling()) else { return Ok(return_view(row)) };
@@ -241,21 +260,22 @@ pub(crate) fn approve(tx: &mut Tx<'_>, rid: ReturnId, settled: Option<&ReturnSet
     note_payment(&mut order, settled.map(|settled| &settled.payment));
     let detail = describe(&order, &row);
     note(&mut order, tx.now(), "RETURN", "DONE", &detail, &actor);
-    let arrived = !finish(&mut order, &lines) && advance(&mut order, &lines) == Some(OrderStatus::Delivered);
+    let is_refunded = finish_if_returned(&mut order, &lines);
+    let all_delivered = !is_refunded && update_status(&mut order, &lines) == Some(OrderStatus::Delivered);
     touch(tx, &mut order)?;
-    if arrived {
+    if all_delivered {
         tx.emit(order.id, &OrderDelivered(fact(&order)))?;
     }
-    tx.emit(order.id, &returned(&order, &lines, &row))?;
+    tx.emit(order.id, &returned_fact(&order, &lines, &row))?;
     Ok(return_view(row))
 }
 
-/// A description of what a return did, for humans.
+/// The description of an approved return in the timeline.
 fn describe(order: &Order, row: &Return) -> String {
     let currency = order.currency;
     let mut parts = vec![format!("Return {} refunds {} {currency}", row.id, row.refund)];
     if !row.voided.is_zero() {
-        parts.push(format!("{} {currency} are no longer due", row.voided));
+        parts.push(format!("{} {currency} is no longer due", row.voided));
     }
     if row.points > 0 {
         parts.push(format!("{} points are returned", row.points));
@@ -263,7 +283,8 @@ fn describe(order: &Order, row: &Return) -> String {
     parts.join(", ") + "."
 }
 
-fn returned(order: &Order, lines: &[OrderItem], row: &Return) -> OrderReturned {
+/// The event of an approved return.
+fn returned_fact(order: &Order, lines: &[OrderItem], row: &Return) -> OrderReturned {
     OrderReturned {
         order_id: order.id,
         return_id: row.id.0,
@@ -277,32 +298,35 @@ fn returned(order: &Order, lines: &[OrderItem], row: &Return) -> OrderReturned {
     }
 }
 
-/// Counts the revenue of a return: never more than there is, and all of it with the last of the goods.
+/// Counts the money and the revenue of a return. The returned revenue never exceeds the order's.
 fn count_return(order: &mut Order, lines: &[OrderItem], row: &Return, net: Amount) {
     let revenue = revenue(order, lines);
     order.given_back += row.refund + row.voided;
     order.returned_net = (order.returned_net + net).min(revenue);
 }
 
-/// Counts a refund of money alone: its share of the remaining revenue.
+/// Counts a refund of money without goods. It reduces the revenue of the order by its share of what remains; it is not
+/// split over the lines.
 pub(crate) fn count_refund(order: &mut Order, lines: &[OrderItem], amount: Amount) {
-    let rest = revenue(order, lines) - order.returned_net;
-    let left_of_points = match order.points_redeemed {
+    let remaining_revenue = revenue(order, lines) - order.returned_net;
+    let remaining_points_value = match order.points_redeemed {
         0 => Decimal::ZERO,
         all => order.points_value.0 * Decimal::from(all - order.returned_points) / Decimal::from(all),
     };
-    let paid = (order.total - order.given_back).0 + left_of_points;
-    order.returned_net += returns::share_of_rest(rest, amount, paid, order.currency);
+    let remaining_paid = (order.total - order.given_back).0 + remaining_points_value;
+    order.returned_net +=
+        returns::share_of_remaining_revenue(remaining_revenue, amount, remaining_paid, order.currency);
     order.given_back += amount;
 }
 
+/// The revenue of an order's goods.
 fn revenue(order: &Order, lines: &[OrderItem]) -> Amount {
     lines.iter().map(|line| line.net(order.prices_include_tax)).sum()
 }
 
-/// Rejects a return.
+/// Rejects a requested return. Repeating it changes nothing.
 pub(crate) fn reject(tx: &mut Tx<'_>, cx: &Cx, id: OrderId, rid: ReturnId) -> Result<ReturnView, Error> {
-    let mut row = requested(tx, id, rid)?;
+    let mut row = return_of_order(tx, id, rid)?;
     if row.status == ReturnStatus::Rejected {
         return Ok(return_view(row));
     }
@@ -319,10 +343,12 @@ pub(crate) fn reject(tx: &mut Tx<'_>, cx: &Cx, id: OrderId, rid: ReturnId) -> Re
     Ok(return_view(row))
 }
 
-fn requested(tx: &Tx<'_>, id: OrderId, rid: ReturnId) -> Result<Return, Error> {
+/// A return of an order; 404 if the order has no such return.
+fn return_of_order(tx: &Tx<'_>, id: OrderId, rid: ReturnId) -> Result<Return, Error> {
     tx.get::<Return>(&rid)?.filter(|row| row.order_id == id).ok_or_else(|| Error::not_found("return"))
 }
 
+/// Refuses a return that is already approved or rejected.
 fn refuse_decided(row: &Return) -> Result<(), Error> {
     if row.status == ReturnStatus::Requested {
         return Ok(());
@@ -330,15 +356,15 @@ fn refuse_decided(row: &Return) -> Result<(), Error> {
     Err(reject::state(codes::RETURN_DECIDED, format!("The return is already {}.", row.status), row.status))
 }
 
-/// Money and goods of an approved return have moved.
-pub(crate) fn moved(tx: &mut Tx<'_>, rid: ReturnId) -> Result<(), Error> {
+/// Records that an approved return is refunded and restocked.
+pub(crate) fn mark_completed(tx: &mut Tx<'_>, rid: ReturnId) -> Result<(), Error> {
     let Some(mut row) = tx.get::<Return>(&rid)? else { return Ok(()) };
     row.due_at = None;
     Ok(tx.put(&row)?)
 }
 
-/// They have not moved: it is retried later.
-pub(crate) fn moved_later(tx: &mut Tx<'_>, rid: ReturnId) -> Result<(), Error> {
+/// Schedules another attempt to refund and restock an approved return.
+pub(crate) fn retry_later(tx: &mut Tx<'_>, rid: ReturnId) -> Result<(), Error> {
     let Some(mut row) = tx.get::<Return>(&rid)? else { return Ok(()) };
     row.tries += 1;
     row.due_at = Some(tx.now() + PAUSES.after(row.tries));

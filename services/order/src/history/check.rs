@@ -1,4 +1,4 @@
-//! Validation of documents, and their conversion to rows.
+//! Validates documents and converts them to rows.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use promox_contract::ids::OrderId;
 use promox_contract::order::OrderStatus;
 use promox_kernel::{Amount, Currency, Email, Json, Sku, Timestamp, bounded};
 
-use super::document::{Customer, Document, DocumentType, Line, Parcel, Points, Repayment, Shipping};
+use super::document::{ApprovedReturn, Customer, Document, DocumentType, Line, Parcel, Points, Shipping};
 use crate::order_row::note;
 use crate::records::{
     Approval, CreditLine, CreditNote, CreditNoteId, Fulfilment, FulfilmentId, FulfilmentStatus, Order, OrderDetails,
@@ -17,19 +17,19 @@ use crate::records::{
 };
 use crate::rules::{returns, states};
 
-/// Maximum lines of one document: it is written in one transaction.
+/// Maximum lines of one document, which is written in one transaction.
 const MAX_LINES: usize = 5_000;
 
-/// A fault: its line, if any, a stable code, and a message.
+/// A fault: the index of its line, if it has one, a stable code, and a message.
 pub(crate) type Fault = (Option<usize>, &'static str, String);
 
-/// The context for validating documents.
+/// What documents are validated against.
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
     pub(crate) currency: Currency,
     /// The time zone of dates without one.
     pub(crate) zone: TimeZone,
-    /// The latest allowed time: future sales are refused.
+    /// The latest allowed time; sales in the future are refused.
     pub(crate) latest: Timestamp,
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct Terms {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Checked {
     pub(crate) number: String,
-    /// Number of lines.
+    /// The number of lines.
     pub(crate) rows: usize,
     pub(crate) content: Content,
 }
@@ -63,7 +63,7 @@ impl Checked {
         matches!(self.content, Content::CreditNote(_))
     }
 
-    /// The revenue of its goods.
+    /// The price of the goods after discounts; negative for a credit note.
     pub(crate) fn goods(&self) -> Amount {
         match &self.content {
             Content::Order(sale) => sale.order.subtotal - sale.order.discount,
@@ -71,7 +71,7 @@ impl Checked {
         }
     }
 
-    /// The approximate number of rows that writing it changes.
+    /// The approximate number of rows that writing the document changes.
     pub(crate) fn weight(&self) -> usize {
         match &self.content {
             Content::Order(sale) => 1 + sale.items.len() + sale.parcels.len() + sale.returns.len(),
@@ -80,21 +80,22 @@ impl Checked {
     }
 }
 
-/// The stored form of a document's number.
+/// Validates a document's number and returns it in upper case.
 pub(crate) fn number(text: &str) -> Result<String, (&'static str, String)> {
     Ok(bounded(text, 1, 40).map_err(|detail| (codes::INVALID_NUMBER, detail))?.to_uppercase())
 }
 
-/// The type of a document: as stated, or else a credit note if its number begins with C and its units are negative.
+/// The type of a document: the stated one; without it, a document whose number begins with C and whose first quantity
+/// is negative is a credit note.
 pub(crate) fn kind(document: &Document) -> DocumentType {
     document.kind.unwrap_or_else(|| {
-        let takes_back = document.lines.first().is_some_and(|line| line.quantity < 0);
-        let is_credit = takes_back && document.number.trim_start().starts_with(['C', 'c']);
+        let is_negative = document.lines.first().is_some_and(|line| line.quantity < 0);
+        let is_credit = is_negative && document.number.trim_start().starts_with(['C', 'c']);
         if is_credit { DocumentType::CreditNote } else { DocumentType::Order }
     })
 }
 
-/// Validates a document; returns its rows, or all faults.
+/// Validates a document. Returns its rows, or all its faults.
 pub(crate) fn check(document: &Document, terms: &Terms) -> Result<Checked, Vec<Fault>> {
     let mut faults = Vec::new();
     let number = number(&document.number).map_err(|(code, detail)| faults.push((None, code, detail)));
@@ -102,13 +103,16 @@ pub(crate) fn check(document: &Document, terms: &Terms) -> Result<Checked, Vec<F
     match document.lines.len() {
         0 => faults.push((None, codes::NO_LINES, format!("{} has no lines", document.number))),
         1..=MAX_LINES => {}
-        more => faults.push((None, codes::TOO_MANY_LINES, format!("{more} lines; a document has at most {MAX_LINES}"))),
+        count => {
+            let detail = format!("{count} lines; a document has at most {MAX_LINES}");
+            faults.push((None, codes::TOO_MANY_LINES, detail));
+        }
     }
     if let Some(other) = document.currency.filter(|currency| *currency != terms.currency) {
         let detail = format!("{} is in {other}, the store in {}", document.number, terms.currency);
         faults.push((None, codes::CURRENCY_MISMATCH, detail));
     }
-    let head = Head { number: number.unwrap_or_default(), at: at.unwrap_or(terms.latest), terms };
+    let head = DocumentHead { number: number.unwrap_or_default(), at: at.unwrap_or(terms.latest), terms };
     let content = match kind(document) {
         DocumentType::CreditNote => head.credit_note(document, &mut faults).map(Content::CreditNote),
         DocumentType::Order => head.sale(document, &mut faults).map(|sale| Content::Order(Box::new(sale))),
@@ -119,13 +123,13 @@ pub(crate) fn check(document: &Document, terms: &Terms) -> Result<Checked, Vec<F
     }
 }
 
-/// RFC 3339, or a civil time in the store's zone.
+/// Parses a date: RFC 3339, or without an offset in the store's time zone.
 fn date(text: &str, terms: &Terms) -> Result<Timestamp, (&'static str, String)> {
-    let zoned = || {
+    let in_store_zone = || {
         let civil: DateTime = text.parse().ok()?;
         Some(Timestamp::from_jiff(civil.to_zoned(terms.zone.clone()).ok()?.timestamp()))
     };
-    let at = text.parse::<Timestamp>().ok().or_else(zoned);
+    let at = text.parse::<Timestamp>().ok().or_else(in_store_zone);
     let at = at.ok_or_else(|| (codes::INVALID_DATE, format!("\"{text}\" is not a date")))?;
     if at > terms.latest {
         return Err((codes::DATE_TO_COME, format!("\"{text}\" is in the future")));
@@ -133,17 +137,18 @@ fn date(text: &str, terms: &Terms) -> Result<Timestamp, (&'static str, String)> 
     Ok(at)
 }
 
-/// A part of a document, or a code and what is wrong with it.
-type Held<T> = Result<T, (&'static str, String)>;
+/// A valid part of a document, or the code and message of its fault.
+type PartResult<T> = Result<T, (&'static str, String)>;
 
-/// The data that every document has.
-struct Head<'a> {
+/// The data that every document has, and what it is validated against.
+struct DocumentHead<'a> {
     number: String,
     at: Timestamp,
     terms: &'a Terms,
 }
 
-impl Head<'_> {
+impl DocumentHead<'_> {
+    /// The row of a credit note; adds the faults of the document.
     fn credit_note(&self, document: &Document, faults: &mut Vec<Fault>) -> Option<CreditNote> {
         let currency = self.terms.currency;
         let mut lines = Vec::with_capacity(document.lines.len());
@@ -153,25 +158,27 @@ impl Head<'_> {
                 Err((code, detail)) => faults.push((Some(at), code, detail)),
             }
         }
-        let plain = |line: &Line| Line {
+        // A credit note must have no other members than these.
+        let allowed_line = |line: &Line| Line {
             sku: line.sku.clone(),
             name: line.name.clone(),
             quantity: line.quantity,
             unit_price: line.unit_price,
             ..Line::default()
         };
-        let plain = Document {
+        let allowed = Document {
             kind: document.kind,
             number: document.number.clone(),
             date: document.date.clone(),
             customer: document.customer.clone(),
             email: document.email.clone(),
             currency: document.currency,
-            lines: document.lines.iter().map(plain).collect(),
+            lines: document.lines.iter().map(allowed_line).collect(),
             ..Document::default()
         };
-        if faults.is_empty() && plain != *document {
-            let detail = "a credit note has customer, currency and lines of sku, name, quantity and unitPrice only";
+        if faults.is_empty() && allowed != *document {
+            let detail = "a credit note can have only customer, email, currency, and lines with sku, name, quantity \
+                 and unitPrice";
             faults.push((None, codes::INVALID_CREDIT_NOTE, detail.to_owned()));
         }
         let total = currency.exact(lines.iter().map(|line| line.total).sum());
@@ -181,7 +188,7 @@ impl Head<'_> {
         Some(CreditNote { id: CreditNoteId(0), number, customer, currency, total, lines: Json(lines), issued_at })
     }
 
-    fn credit_line(&self, line: &Line) -> Held<CreditLine> {
+    fn credit_line(&self, line: &Line) -> PartResult<CreditLine> {
         if line.quantity >= 0 {
             let detail = format!("{}: quantities must be negative on a credit note", line.quantity);
             return Err((codes::INVALID_QUANTITY, detail));
@@ -190,22 +197,24 @@ impl Head<'_> {
             let detail = "a credit note must have no discounts: its prices are what was refunded";
             return Err((codes::INVALID_DISCOUNT, detail.to_owned()));
         }
-        let (sku, name) = named(line)?;
+        let (sku, name) = sku_and_name(line)?;
         let unit_price = self.amount(line.unit_price, codes::INVALID_PRICE)?;
         Ok(CreditLine { sku, name, quantity: line.quantity, unit_price, total: self.times(unit_price, line.quantity)? })
     }
 
-    /// An amount of the store's currency that is not negative.
-    fn amount(&self, amount: Amount, code: &'static str) -> Held<Amount> {
+    /// Validates an amount of the store's currency, which must not be negative.
+    fn amount(&self, amount: Amount, code: &'static str) -> PartResult<Amount> {
         let exact = self.terms.currency.exact(amount).map_err(|detail| (code, detail))?;
         if exact.is_negative() { Err((code, format!("{exact} is negative"))) } else { Ok(exact) }
     }
 
-    fn times(&self, price: Amount, quantity: i64) -> Held<Amount> {
+    /// The price of a number of units; a fault if it is too large.
+    fn times(&self, price: Amount, quantity: i64) -> PartResult<Amount> {
         let product = price.times(quantity).ok_or_else(|| (codes::AMOUNT_TOO_LARGE, "exceeds 10^18".to_owned()))?;
         Ok(self.terms.currency.round(product.0))
     }
 
+    /// The rows of an order; adds the faults of the document.
     fn sale(&self, document: &Document, faults: &mut Vec<Fault>) -> Option<Sale> {
         let mut items = Vec::with_capacity(document.lines.len());
         for (at, line) in document.lines.iter().enumerate() {
@@ -216,7 +225,7 @@ impl Head<'_> {
         }
         let mut fault = |(code, detail)| faults.push((None, code, detail));
         let parcels = self.all(&document.fulfilments, Self::parcel).map_err(&mut fault);
-        let returns = self.all(&document.returns, Self::given_back).map_err(&mut fault);
+        let returns = self.all(&document.returns, Self::approved_return).map_err(&mut fault);
         let details = self.details(document, faults);
         if !faults.is_empty() {
             return None;
@@ -229,12 +238,13 @@ impl Head<'_> {
         Some(Sale { order, items, parcels, returns })
     }
 
-    fn all<T, R>(&self, list: &[T], each: impl Fn(&Self, &T) -> Held<R>) -> Held<Vec<R>> {
-        list.iter().map(|item| each(self, item)).collect()
+    /// Validates all elements of a list.
+    fn all<T, R>(&self, list: &[T], validate: impl Fn(&Self, &T) -> PartResult<R>) -> PartResult<Vec<R>> {
+        list.iter().map(|item| validate(self, item)).collect()
     }
 
-    fn item(&self, at: usize, line: &Line, tax_inside: bool) -> Held<OrderItem> {
-        let (sku, name) = named(line)?;
+    fn item(&self, at: usize, line: &Line, prices_include_tax: bool) -> PartResult<OrderItem> {
+        let (sku, name) = sku_and_name(line)?;
         let quantity = u32::try_from(line.quantity).ok().filter(|quantity| *quantity > 0);
         let quantity = quantity.ok_or_else(|| {
             (codes::INVALID_QUANTITY, format!("{}: quantities must be positive on an order", line.quantity))
@@ -245,8 +255,8 @@ impl Head<'_> {
         let discount = self.discount(line, subtotal)?;
         let tax = self.amount(line.tax.unwrap_or_default(), codes::INVALID_TAX)?;
         let paid = subtotal - discount;
-        if tax_inside && tax > paid {
-            return Err((codes::INVALID_TAX, format!("{tax} is more than the {paid} that includes it")));
+        if prices_include_tax && tax > paid {
+            return Err((codes::INVALID_TAX, format!("the tax of {tax} exceeds the price of {paid} that includes it")));
         }
         let item = OrderItem {
             order_id: OrderId(0),
@@ -261,7 +271,7 @@ impl Head<'_> {
             subtotal,
             discount,
             tax,
-            total: if tax_inside { paid } else { paid + tax },
+            total: if prices_include_tax { paid } else { paid + tax },
             flash_sale_id: line.flash_sale_id,
             discounts: Json(line.discounts.clone()),
             shipped: line.shipped.unwrap_or(quantity),
@@ -278,20 +288,21 @@ impl Head<'_> {
         Ok(item)
     }
 
-    /// A line's discount: at most the line, and the sum of its promotions' parts if those are given.
-    fn discount(&self, line: &Line, subtotal: Amount) -> Held<Amount> {
+    /// Validates a line's discount: it must not exceed the subtotal, and must be the sum of the promotions' discounts
+    /// if those are given.
+    fn discount(&self, line: &Line, subtotal: Amount) -> PartResult<Amount> {
         let discount = self.amount(line.discount.unwrap_or_default(), codes::INVALID_DISCOUNT)?;
         if discount > subtotal {
             return Err((codes::INVALID_DISCOUNT, format!("{discount} is not between 0 and {subtotal}")));
         }
         let parts: Amount = line.discounts.iter().map(|part| part.amount).sum();
         if !line.discounts.is_empty() && parts != discount {
-            return Err((codes::INVALID_DISCOUNT, format!("its discounts sum to {parts}, not to {discount}")));
+            return Err((codes::INVALID_DISCOUNT, format!("the discounts add up to {parts}, not to {discount}")));
         }
         Ok(discount)
     }
 
-    fn parcel(&self, parcel: &Parcel) -> Held<Fulfilment> {
+    fn parcel(&self, parcel: &Parcel) -> PartResult<Fulfilment> {
         let delivered_at = parcel.delivered_at.map(|at| at.0);
         Ok(Fulfilment {
             id: FulfilmentId(0),
@@ -305,16 +316,16 @@ impl Head<'_> {
         })
     }
 
-    fn given_back(&self, back: &Repayment) -> Held<Return> {
+    fn approved_return(&self, given: &ApprovedReturn) -> PartResult<Return> {
         let (refund, voided) =
-            (self.amount(back.refund, codes::INVALID_RETURN)?, self.amount(back.voided, codes::INVALID_RETURN)?);
+            (self.amount(given.refund, codes::INVALID_RETURN)?, self.amount(given.voided, codes::INVALID_RETURN)?);
         let approval = Approval {
             money: refund + voided,
-            points: back.points,
+            points: given.points,
             net: self.terms.currency.zero(),
-            shipping_refund: self.amount(back.shipping_refund, codes::INVALID_RETURN)?,
+            shipping_refund: self.amount(given.shipping_refund, codes::INVALID_RETURN)?,
             shipping_by_points: Amount::ZERO,
-            fee: self.amount(back.fee, codes::INVALID_RETURN)?,
+            fee: self.amount(given.fee, codes::INVALID_RETURN)?,
             whole: false,
             actor: "system".to_owned(),
         };
@@ -322,31 +333,33 @@ impl Head<'_> {
             id: ReturnId(0),
             order_id: OrderId(0),
             status: ReturnStatus::Approved,
-            items: Json(back.items.clone()),
-            reason: back.reason.clone(),
+            items: Json(given.items.clone()),
+            reason: given.reason.clone(),
             refund,
             voided,
-            points: back.points,
-            restock: back.restock,
+            points: given.points,
+            restock: given.restock,
             approval: Json(Some(approval)),
             due_at: None,
             tries: 0,
-            created_at: self.past(back.requested_at.0)?,
-            decided_at: Some(self.past(back.approved_at.0)?),
+            created_at: self.past(given.requested_at.0)?,
+            decided_at: Some(self.past(given.approved_at.0)?),
         })
     }
 
-    fn past(&self, at: Timestamp) -> Held<Timestamp> {
+    /// Validates a time, which must not be in the future.
+    fn past(&self, at: Timestamp) -> PartResult<Timestamp> {
         if at > self.terms.latest { Err((codes::DATE_TO_COME, format!("\"{at}\" is in the future"))) } else { Ok(at) }
     }
 
+    /// The details of an order; adds their faults.
     fn details(&self, document: &Document, faults: &mut Vec<Fault>) -> OrderDetails {
-        let number = text(document.customer.as_ref(), 200, codes::INVALID_CUSTOMER, faults);
-        if number.is_some() && document.user_id.is_some() {
+        let customer = text(document.customer.as_ref(), 200, codes::INVALID_CUSTOMER, faults);
+        if customer.is_some() && document.user_id.is_some() {
             faults.push((None, codes::INVALID_CUSTOMER, "give either userId or customer, not both".to_owned()));
         }
-        if let Some(use_) = document.promotion_uses.iter().find(|it| self.amount(it.cost, "").is_err()) {
-            faults.push((None, codes::INVALID_PROMOTION, format!("{} is negative", use_.cost)));
+        if let Some(invalid) = document.promotion_uses.iter().find(|used| self.amount(used.cost, "").is_err()) {
+            faults.push((None, codes::INVALID_PROMOTION, format!("{} is negative", invalid.cost)));
         }
         let payment = document.payment.clone().unwrap_or_default();
         let method = document.shipping.as_ref().and_then(|shipping| shipping.method.as_ref());
@@ -360,24 +373,30 @@ impl Head<'_> {
             attributes: document.attributes.clone(),
             applied: document.applied_promotions.clone(),
             uses: document.promotion_uses.clone(),
-            customer: Customer::name(document.user_id, number.as_deref()),
+            customer: Customer::key(document.user_id, customer.as_deref()),
             decline_code: payment.decline_code,
             ..OrderDetails::default()
         }
     }
 
-    /// The order of these lines: sums are calculated, and a given total must match.
-    fn order(&self, document: &Document, items: &[OrderItem], backs: &[Return], details: OrderDetails) -> Held<Order> {
+    /// The order with these lines and returns. Its sums are calculated; a given total must match.
+    fn order(
+        &self,
+        document: &Document,
+        items: &[OrderItem],
+        returns: &[Return],
+        details: OrderDetails,
+    ) -> PartResult<Order> {
         let currency = self.terms.currency;
         let sum = |part: fn(&OrderItem) -> Amount| currency.round(items.iter().map(part).sum::<Amount>().0);
         let prices_include_tax = document.prices_include_tax.unwrap_or(true);
         let shipping = self.shipping(document.shipping.as_ref())?;
         let points = self.points(document.points.as_ref())?;
-        let on_top = if prices_include_tax { currency.zero() } else { shipping.tax };
-        let total = sum(|it| it.total) + shipping.amount - shipping.discount + on_top - points.value;
+        let added_tax = if prices_include_tax { currency.zero() } else { shipping.tax };
+        let total = sum(|item| item.total) + shipping.amount - shipping.discount + added_tax - points.value;
         let total = self.amount(total, codes::TOTAL_MISMATCH)?;
-        if let Some(said) = document.total.filter(|said| *said != total) {
-            return Err((codes::TOTAL_MISMATCH, format!("the total is {said}, but its parts sum to {total}")));
+        if let Some(stated) = document.total.filter(|stated| *stated != total) {
+            return Err((codes::TOTAL_MISMATCH, format!("the total is {stated}, but its parts add up to {total}")));
         }
         let email = document.email.as_deref().filter(|text| !text.is_empty()).map(str::parse::<Email>);
         let email = email.transpose().map_err(|detail| (codes::INVALID_EMAIL, detail))?;
@@ -417,91 +436,99 @@ impl Head<'_> {
         if order.status == OrderStatus::Pending {
             return Err((codes::INVALID_STATUS, "an order that is still being decided cannot be imported".to_owned()));
         }
-        self.take_back(&mut order, items, backs, document.goods_returned.is_none())?;
+        self.apply_returns(&mut order, items, returns, document.goods_returned.is_none())?;
         note(&mut order, self.at, "IMPORT", "DONE", "Imported from another system.", "system");
         Ok(order)
     }
 
-    fn shipping(&self, shipping: Option<&Shipping>) -> Held<Shipping> {
+    fn shipping(&self, shipping: Option<&Shipping>) -> PartResult<Shipping> {
         let Shipping { method, amount, discount, tax } = shipping.cloned().unwrap_or_default();
         let (amount, discount) =
             (self.amount(amount, codes::INVALID_SHIPPING)?, self.amount(discount, codes::INVALID_SHIPPING)?);
         if discount > amount {
             return Err((
                 codes::INVALID_SHIPPING,
-                format!("a discount of {discount} is more than the shipping cost of {amount}"),
+                format!("the discount of {discount} exceeds the shipping cost of {amount}"),
             ));
         }
         Ok(Shipping { method, amount, discount, tax: self.amount(tax, codes::INVALID_SHIPPING)? })
     }
 
-    fn points(&self, points: Option<&Points>) -> Held<Points> {
+    fn points(&self, points: Option<&Points>) -> PartResult<Points> {
         let Points { redeemed, value, earned } = points.cloned().unwrap_or_default();
         let value = self.amount(value, codes::INVALID_POINTS)?;
         if redeemed < 0 || earned < 0 || (redeemed == 0 && !value.is_zero()) {
             return Err((
                 codes::INVALID_POINTS,
-                "points must not be negative, and only points have a value".to_owned(),
+                "points must not be negative, and a value requires redeemed points".to_owned(),
             ));
         }
         Ok(Points { redeemed, value, earned })
     }
 
-    /// Applies returns and refunds: money within what was paid, the units of the lines, and the returned revenue as
-    /// given, or else the price of those units.
-    fn take_back(&self, order: &mut Order, items: &[OrderItem], backs: &[Return], by_units: bool) -> Held<()> {
+    /// Validates returns and refunds, and sets the returned amounts of an order. No more may be returned than was paid,
+    /// and the returned units must be those of the lines. The returned revenue is that of these units if `by_units`,
+    /// otherwise the given one.
+    fn apply_returns(&self, order: &mut Order, items: &[OrderItem], rows: &[Return], by_units: bool) -> PartResult<()> {
         let currency = self.terms.currency;
-        let (mut refunded, mut alone) = (currency.zero(), currency.zero());
+        let (mut refunded, mut without_goods) = (currency.zero(), currency.zero());
         for refund in &mut order.refunds.0 {
             refund.amount = self.amount(refund.amount, codes::INVALID_REFUND)?;
             self.past(refund.at.0)?;
             refunded += refund.amount;
-            alone += if refund.for_return { currency.zero() } else { refund.amount };
+            without_goods += if refund.for_return { currency.zero() } else { refund.amount };
         }
-        let given = alone + backs.iter().map(|back| back.refund + back.voided).sum();
-        if refunded > order.total || given > order.total {
-            return Err((codes::INVALID_REFUND, format!("{} refunded of {}", refunded.max(given), order.total)));
+        let given_back = without_goods + rows.iter().map(|row| row.refund + row.voided).sum();
+        if refunded > order.total || given_back > order.total {
+            let detail = format!("{} was refunded of {}", refunded.max(given_back), order.total);
+            return Err((codes::INVALID_REFUND, detail));
         }
-        let of_lines = items.iter().filter(|item| item.returned > 0).map(|item| (item.sku.fold(), item.returned));
-        let of_returns = backs.iter().flat_map(|back| back.items.iter()).map(|item| (item.sku.fold(), item.quantity));
-        if units(of_lines) != units(of_returns) {
+        let in_lines = items.iter().filter(|item| item.returned > 0).map(|item| (item.sku.fold(), item.returned));
+        let in_returns = rows.iter().flat_map(|row| row.items.iter()).map(|item| (item.sku.fold(), item.quantity));
+        if units_by_sku(in_lines) != units_by_sku(in_returns) {
             return Err((codes::INVALID_RETURN, "the returned units differ from those of the lines".to_owned()));
         }
-        let points: i64 = backs.iter().map(|back| back.points).sum();
-        if points > order.points_redeemed || backs.iter().any(|back| back.points < 0) {
-            return Err((codes::INVALID_RETURN, format!("{points} points returned of {}", order.points_redeemed)));
+        let points: i64 = rows.iter().map(|row| row.points).sum();
+        if points > order.points_redeemed || rows.iter().any(|row| row.points < 0) {
+            let detail = format!("{points} points were returned of {}", order.points_redeemed);
+            return Err((codes::INVALID_RETURN, detail));
         }
-        let share = |of: Amount, it: &OrderItem| returns::share(of, it.quantity, 0, it.returned, currency);
-        let revenue: Amount = items.iter().map(|it| it.net(order.prices_include_tax)).sum();
-        let goods = items.iter().map(|it| share(it.net(order.prices_include_tax), it)).sum();
-        let returned = self.amount(if by_units { goods } else { order.returned_net }, codes::INVALID_RETURN)?;
+        let share = |amount: Amount, item: &OrderItem| {
+            returns::share_of_units(amount, item.quantity, 0, item.returned, currency)
+        };
+        let revenue: Amount = items.iter().map(|item| item.net(order.prices_include_tax)).sum();
+        let revenue_of_units = items.iter().map(|item| share(item.net(order.prices_include_tax), item)).sum();
+        let stated = if by_units { revenue_of_units } else { order.returned_net };
+        let returned = self.amount(stated, codes::INVALID_RETURN)?;
         if returned > revenue {
-            return Err((codes::INVALID_RETURN, format!("returned revenue of {returned} exceeds {revenue}")));
+            let detail = format!("the returned revenue of {returned} exceeds the order's revenue of {revenue}");
+            return Err((codes::INVALID_RETURN, detail));
         }
         order.returned = currency.round(items.iter().map(|item| share(item.total, item)).sum::<Amount>().0);
         order.returned_points = points;
-        order.given_back = currency.round(given.0);
+        order.given_back = currency.round(given_back.0);
         order.returned_net = returned;
         Ok(())
     }
 }
 
-/// Units of each SKU.
-fn units(of: impl Iterator<Item = (String, u32)>) -> BTreeMap<String, u64> {
+/// The units of each SKU.
+fn units_by_sku(items: impl Iterator<Item = (String, u32)>) -> BTreeMap<String, u64> {
     let mut units = BTreeMap::new();
-    of.for_each(|(sku, quantity)| *units.entry(sku).or_default() += u64::from(quantity));
+    items.for_each(|(sku, quantity)| *units.entry(sku).or_default() += u64::from(quantity));
     units
 }
 
-fn named(line: &Line) -> Held<(Sku, String)> {
+/// The SKU and name of a line; the SKU is the name of a line without one.
+fn sku_and_name(line: &Line) -> PartResult<(Sku, String)> {
     let sku: Sku = line.sku.parse().map_err(|detail| (codes::INVALID_SKU, detail))?;
     let name = bounded(&line.name, 0, 500).map_err(|detail| (codes::INVALID_NAME, detail))?;
     let name = if name.is_empty() { sku.to_string() } else { name };
     Ok((sku, name))
 }
 
-/// A text of at most this many characters, not empty.
-fn text(text: Option<&String>, most: usize, code: &'static str, faults: &mut Vec<Fault>) -> Option<String> {
+/// Validates a text of at most `max` characters; an empty one counts as absent.
+fn text(text: Option<&String>, max: usize, code: &'static str, faults: &mut Vec<Fault>) -> Option<String> {
     let text = text.filter(|text| !text.is_empty())?;
-    bounded(text, 0, most).map_err(|detail| faults.push((None, code, detail))).ok()
+    bounded(text, 0, max).map_err(|detail| faults.push((None, code, detail))).ok()
 }

@@ -1,6 +1,6 @@
-//! A past order or credit note in NDJSON, one per line, and as collected from a CSV's rows.
+//! The document of a past order or credit note: a line of NDJSON, or collected from the rows of a CSV.
 //!
-//! The export writes what the import reads, member by member, so that the orders of a shop can be imported into
+//! The export writes exactly the members that the import reads, so that the orders of one shop can be imported into
 //! another.
 
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ text_enum! {
     }
 }
 
-/// A document. Only number, date and lines are required; the defaults are those of a plain, delivered sale.
+/// A document. Only number, date and lines are required; the defaults are those of a sale that was paid and delivered.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Document {
@@ -35,7 +35,7 @@ pub(crate) struct Document {
     pub(crate) date: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<OrderStatus>,
-    /// The account in the original shop.
+    /// The buyer's account in the original shop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) user_id: Option<UserId>,
     /// The customer's number in the original system.
@@ -65,8 +65,8 @@ pub(crate) struct Document {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) fulfilments: Vec<Parcel>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) returns: Vec<Repayment>,
-    /// The returned part of the goods' revenue; by default that of the returned units.
+    pub(crate) returns: Vec<ApprovedReturn>,
+    /// The revenue of the goods that was returned; by default that of the returned units.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) goods_returned: Option<Amount>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -81,7 +81,7 @@ pub(crate) struct Document {
     pub(crate) attributes: BTreeMap<String, String>,
 }
 
-/// A line. Its subtotal and total follow from these.
+/// A line. Its subtotal and total are calculated.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Line {
@@ -90,10 +90,10 @@ pub(crate) struct Line {
     pub(crate) product_id: Option<ProductId>,
     #[serde(default)]
     pub(crate) name: String,
-    /// Negative on a credit note.
+    /// The number of units; negative on a credit note.
     pub(crate) quantity: i64,
     pub(crate) unit_price: Amount,
-    /// The unit price by default.
+    /// The list price; by default the unit price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) list_price: Option<Amount>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -106,20 +106,20 @@ pub(crate) struct Line {
     pub(crate) flash_sale_id: Option<FlashSaleId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) campaign_id: Option<CampaignId>,
-    /// All units by default.
+    /// The shipped units; by default all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) shipped: Option<u32>,
-    /// All units by default.
+    /// The delivered units; by default all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) delivered: Option<u32>,
-    #[serde(default, skip_serializing_if = "is_not_a_sale")]
+    #[serde(default, skip_serializing_if = "is_zero_units")]
     pub(crate) returned: u32,
-    #[serde(default, skip_serializing_if = "is_not_a_sale")]
+    #[serde(default, skip_serializing_if = "is_zero_units")]
     pub(crate) withdrawn: u32,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-fn is_not_a_sale(units: &u32) -> bool {
+fn is_zero_units(units: &u32) -> bool {
     *units == 0
 }
 
@@ -131,11 +131,11 @@ pub(crate) struct Shipping {
     pub(crate) method: Option<String>,
     pub(crate) amount: Amount,
     pub(crate) discount: Amount,
-    /// Included or added, as for the prices.
+    /// The tax on shipping, which is included in the amount if prices include tax.
     pub(crate) tax: Amount,
 }
 
-/// Points redeemed, their value, and points earned.
+/// The points that were redeemed, with their value, and the points that were earned.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct Points {
@@ -171,35 +171,35 @@ pub(crate) struct Parcel {
 /// An approved return.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Repayment {
+pub(crate) struct ApprovedReturn {
     pub(crate) items: Vec<SkuQuantity>,
     #[serde(default)]
     pub(crate) reason: String,
     pub(crate) refund: Amount,
     /// The amount that was not captured and is no longer due.
-    #[serde(default, skip_serializing_if = "is_nothing")]
+    #[serde(default, skip_serializing_if = "is_zero_amount")]
     pub(crate) voided: Amount,
-    #[serde(default, skip_serializing_if = "is_no_point")]
+    #[serde(default, skip_serializing_if = "is_zero_points")]
     pub(crate) points: i64,
-    #[serde(default, skip_serializing_if = "is_nothing")]
+    #[serde(default, skip_serializing_if = "is_zero_amount")]
     pub(crate) shipping_refund: Amount,
-    #[serde(default, skip_serializing_if = "is_nothing")]
+    #[serde(default, skip_serializing_if = "is_zero_amount")]
     pub(crate) fee: Amount,
     pub(crate) restock: bool,
     pub(crate) requested_at: Exact,
     pub(crate) approved_at: Exact,
 }
 
-fn is_nothing(amount: &Amount) -> bool {
+fn is_zero_amount(amount: &Amount) -> bool {
     amount.is_zero()
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-fn is_no_point(points: &i64) -> bool {
+fn is_zero_points(points: &i64) -> bool {
     *points == 0
 }
 
-/// An order as the export writes it.
+/// The document of an order.
 pub(crate) fn of_order(order: &Order, items: &[OrderItem], parcels: &[Fulfilment], returns: &[Return]) -> Document {
     let details = &order.details;
     let imported = details.customer.as_deref();
@@ -226,14 +226,14 @@ pub(crate) fn of_order(order: &Order, items: &[OrderItem], parcels: &[Fulfilment
         goods_returned: Some(order.returned_net).filter(|amount| !amount.is_zero()),
         applied_promotions: details.applied.clone(),
         promotion_uses: details.uses.clone(),
-        channel: said(details.channel.as_ref()),
-        note: said(details.note.as_ref()),
+        channel: non_empty(details.channel.as_ref()),
+        note: non_empty(details.note.as_ref()),
         attributes: details.attributes.clone(),
     }
 }
 
-/// A text, if any: an empty one is written as absent.
-fn said(text: Option<&String>) -> Option<String> {
+/// A text, or `None` if it is empty.
+fn non_empty(text: Option<&String>) -> Option<String> {
     text.filter(|text| !text.is_empty()).cloned()
 }
 
@@ -258,13 +258,13 @@ fn of_item(item: &OrderItem) -> Line {
     }
 }
 
-/// The tax of an order is the tax of its lines and of its shipping.
+/// The shipping of an order. Its tax is the order's tax less that of the lines.
 fn shipping(order: &Order, items: &[OrderItem]) -> Option<Shipping> {
     let tax = order.tax - items.iter().map(|item| item.tax).sum();
-    let method = said(order.details.shipping_method.as_ref());
-    let none = method.is_none() && order.shipping.is_zero() && order.shipping_discount.is_zero() && tax.is_zero();
+    let method = non_empty(order.details.shipping_method.as_ref());
     let (amount, discount) = (order.shipping, order.shipping_discount);
-    (!none).then(|| Shipping { method, amount, discount, tax: order.currency.round(tax.0) })
+    let is_absent = method.is_none() && amount.is_zero() && discount.is_zero() && tax.is_zero();
+    (!is_absent).then(|| Shipping { method, amount, discount, tax: order.currency.round(tax.0) })
 }
 
 fn points(order: &Order) -> Option<Points> {
@@ -275,8 +275,8 @@ fn points(order: &Order) -> Option<Points> {
 fn payment(order: &Order) -> Option<Payment> {
     let method = order.details.payment_method.clone();
     let (status, decline_code) = (order.payment_status, order.details.decline_code.clone());
-    let some = method.is_some() || status.is_some() || decline_code.is_some();
-    some.then_some(Payment { method, status, decline_code })
+    let is_present = method.is_some() || status.is_some() || decline_code.is_some();
+    is_present.then_some(Payment { method, status, decline_code })
 }
 
 fn of_parcel(row: &Fulfilment) -> Parcel {
@@ -289,11 +289,11 @@ fn of_parcel(row: &Fulfilment) -> Parcel {
     }
 }
 
-/// A return, if it was approved: a requested or rejected one refunded nothing.
-fn of_return(row: &Return) -> Option<Repayment> {
+/// A return, if it was approved.
+fn of_return(row: &Return) -> Option<ApprovedReturn> {
     let approved_at = row.decided_at.filter(|_| row.status == ReturnStatus::Approved)?;
     let approval = row.approval.as_ref();
-    Some(Repayment {
+    Some(ApprovedReturn {
         items: row.items.0.clone(),
         reason: row.reason.clone(),
         refund: row.refund,
@@ -307,7 +307,7 @@ fn of_return(row: &Return) -> Option<Repayment> {
     })
 }
 
-/// A credit note as the export writes it.
+/// The document of a credit note.
 pub(crate) fn of_note(note: &CreditNote) -> Document {
     let line = |line: &crate::records::CreditLine| Line {
         sku: line.sku.to_string(),
@@ -327,25 +327,25 @@ pub(crate) fn of_note(note: &CreditNote) -> Document {
     }
 }
 
-/// The customer of an imported order, as figures name it.
+/// The key of an imported order's customer in figures.
 pub(crate) struct Customer;
 
 impl Customer {
     const USER: &'static str = "user:";
     const NUMBER: &'static str = "customer:";
 
-    /// The name of an account, or else of another system's number; none for a guest, who is identified by the e-mail
-    /// address.
-    pub(crate) fn name(user: Option<UserId>, number: Option<&str>) -> Option<String> {
+    /// The key for an account, or else for a customer's number in another system; `None` for a guest, who is identified
+    /// by the e-mail address.
+    pub(crate) fn key(user: Option<UserId>, number: Option<&str>) -> Option<String> {
         let user = user.map(|user| format!("{}{user}", Self::USER));
         user.or_else(|| number.map(|number| format!("{}{number}", Self::NUMBER)))
     }
 
-    fn user(name: &str) -> Option<UserId> {
-        name.strip_prefix(Self::USER)?.parse().ok().map(UserId)
+    fn user(key: &str) -> Option<UserId> {
+        key.strip_prefix(Self::USER)?.parse().ok().map(UserId)
     }
 
-    fn number(name: &str) -> Option<String> {
-        name.strip_prefix(Self::NUMBER).map(str::to_owned)
+    fn number(key: &str) -> Option<String> {
+        key.strip_prefix(Self::NUMBER).map(str::to_owned)
     }
 }

@@ -1,4 +1,4 @@
-//! Reads documents from CSV or NDJSON, and reports every refused row.
+//! Reads documents from CSV or NDJSON, and reports every row that is refused.
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read};
@@ -14,33 +14,34 @@ use super::document::{Document, DocumentType};
 use super::table::{Row, Table};
 use super::{CHUNK_DOCUMENTS, CHUNK_ROWS};
 
-/// Maximum length of an NDJSON line.
-const LONGEST_LINE: usize = 4 << 20;
+/// Maximum length of an NDJSON line in bytes.
+const MAX_LINE_LEN: usize = 4 << 20;
 
-/// Documents for one transaction, and the rows that were refused among them.
+/// Documents for one transaction, and the rows that were refused while they were read.
 #[derive(Debug, Default)]
 pub(crate) struct Chunk {
-    /// Each with its first row.
+    /// The documents with the number of their first row.
     pub(crate) documents: Vec<(u64, Checked)>,
     pub(crate) errors: Vec<RowError>,
+    /// The approximate number of rows that writing the documents changes.
     weight: usize,
 }
 
-/// Reads the whole stream on a blocking thread.
+/// Reads the whole stream and sends it in chunks. Must run on a blocking thread.
 pub(crate) fn read(body: Body, terms: Terms, out: flume::Sender<Chunk>) -> Result<(), Error> {
     let Some(reader) = body.reader else { return Ok(()) };
-    let mut gather = Collector { terms, out, chunk: Chunk::default(), open: None, seen: HashSet::new() };
+    let mut collector = Collector { terms, out, chunk: Chunk::default(), open: None, seen: HashSet::new() };
     if body.media_type == "application/x-ndjson" {
-        read_lines(reader, &mut gather)?;
+        read_lines(reader, &mut collector)?;
     } else {
-        read_csv(reader, &mut gather)?;
+        read_csv(reader, &mut collector)?;
     }
-    gather.close();
-    gather.flush();
+    collector.close();
+    collector.flush();
     Ok(())
 }
 
-fn read_csv(reader: BodyReader, gather: &mut Collector) -> Result<(), Error> {
+fn read_csv(reader: BodyReader, collector: &mut Collector) -> Result<(), Error> {
     let mut csv = csv::ReaderBuilder::new().flexible(true).has_headers(false).from_reader(reader);
     let mut record = ByteRecord::new();
     csv.read_byte_record(&mut record).map_err(|error| unreadable(&error))?;
@@ -49,11 +50,11 @@ fn read_csv(reader: BodyReader, gather: &mut Collector) -> Result<(), Error> {
     let mut row = 0;
     while csv.read_byte_record(&mut record).map_err(|error| unreadable(&error))? {
         row += 1;
-        let read = table.row(&record);
-        if table.passes_over(&read) {
-            gather.fail(row, codes::INVALID_PRICE, "a row without a price is not a sale and is left out");
+        let parsed = table.row(&record);
+        if table.is_stock_movement(&parsed) {
+            collector.fail(row, codes::INVALID_PRICE, "a row without a price is not a sale and is left out");
         } else {
-            gather.row(row, read);
+            collector.row(row, parsed);
         }
     }
     Ok(())
@@ -63,35 +64,35 @@ fn unreadable(error: &dyn std::fmt::Display) -> Error {
     Error::new(Kind::Malformed, codes::MALFORMED_CSV, format!("The file cannot be read: {error}"))
 }
 
-fn read_lines(reader: BodyReader, gather: &mut Collector) -> Result<(), Error> {
+fn read_lines(reader: BodyReader, collector: &mut Collector) -> Result<(), Error> {
     let mut reader = BufReader::new(reader);
     let mut line = Vec::new();
     let mut row = 0;
     loop {
         line.clear();
-        let read = reader.by_ref().take(LONGEST_LINE as u64 + 1).read_until(b'\n', &mut line);
+        let read = reader.by_ref().take(MAX_LINE_LEN as u64 + 1).read_until(b'\n', &mut line);
         let read = read.map_err(|error| unreadable(&error))?;
         row += 1;
         if read == 0 {
             return Ok(());
         }
-        if read > LONGEST_LINE {
-            let message = format!("Line {row} is longer than {LONGEST_LINE} bytes.");
+        if read > MAX_LINE_LEN {
+            let message = format!("Line {row} is longer than {MAX_LINE_LEN} bytes.");
             return Err(Error::new(Kind::TooLarge, codes::LINE_TOO_LONG, message));
         }
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
         match serde_json::from_slice::<Document>(&line) {
-            Err(error) => gather.fail(row, codes::UNREADABLE, error.to_string()),
-            Ok(document) => gather.document(&document, &[row], row),
+            Err(error) => collector.fail(row, codes::UNREADABLE, error.to_string()),
+            Ok(document) => collector.document(&document, &[row], row),
         }
     }
 }
 
-/// A document being read.
-struct Open {
-    /// Its number as first written.
+/// A document of which rows are being read.
+struct OpenDocument {
+    /// The number as it is written in the first row.
     number: String,
     kind: String,
     members: Map<String, Value>,
@@ -105,15 +106,17 @@ struct Collector {
     terms: Terms,
     out: flume::Sender<Chunk>,
     chunk: Chunk,
-    open: Option<Open>,
+    open: Option<OpenDocument>,
     seen: HashSet<(DocumentType, String)>,
 }
 
 impl Collector {
+    /// Reports one fault.
     fn fail(&mut self, row: u64, code: &str, detail: impl Into<String>) {
         self.refuse(vec![RowError::new(row, code, detail)]);
     }
 
+    /// Reports faults.
     fn refuse(&mut self, errors: Vec<RowError>) {
         self.chunk.errors.extend(errors);
         if self.chunk.errors.len() >= CHUNK_ROWS {
@@ -121,14 +124,15 @@ impl Collector {
         }
     }
 
-    /// Adds a row to the current document, or starts the next one with it.
+    /// Adds a row to the current document, or finishes it and starts the next one.
     fn row(&mut self, at: u64, row: Row) {
-        let same = |open: &Open| open.number.eq_ignore_ascii_case(row.number.trim()) && open.kind == row.kind;
-        if !self.open.as_ref().is_some_and(same) {
+        let is_same =
+            |open: &OpenDocument| open.number.eq_ignore_ascii_case(row.number.trim()) && open.kind == row.kind;
+        if !self.open.as_ref().is_some_and(is_same) {
             self.close();
         }
         let Row { number, kind, members, line, faults } = row;
-        let open = self.open.get_or_insert_with(|| Open {
+        let open = self.open.get_or_insert_with(|| OpenDocument {
             number: number.trim().to_owned(),
             kind,
             members,
@@ -141,9 +145,9 @@ impl Collector {
         open.faults.extend(faults.into_iter().map(|(code, detail)| RowError::new(at, code, detail)));
     }
 
-    /// Finishes the current document.
+    /// Finishes the current document, if there is one.
     fn close(&mut self) {
-        let Some(Open { mut members, lines, rows, faults, .. }) = self.open.take() else { return };
+        let Some(OpenDocument { mut members, lines, rows, faults, .. }) = self.open.take() else { return };
         if !faults.is_empty() {
             return self.refuse(faults);
         }
@@ -155,7 +159,7 @@ impl Collector {
         }
     }
 
-    /// Validates a document, or reports the faults of its rows.
+    /// Validates a document and adds it to the chunk, or reports its faults.
     fn document(&mut self, document: &Document, rows: &[u64], first: u64) {
         let checked = match check::check(document, &self.terms) {
             Ok(checked) => checked,
@@ -166,7 +170,7 @@ impl Collector {
             }
         };
         if !self.seen.insert((check::kind(document), checked.number.clone())) {
-            let detail = format!("{} came before; rows of a document must be consecutive", checked.number);
+            let detail = format!("{} occurred before; the rows of a document must be consecutive", checked.number);
             return self.fail(first, codes::NUMBER_TWICE, detail);
         }
         self.chunk.weight += checked.weight();
@@ -176,8 +180,9 @@ impl Collector {
         }
     }
 
+    /// Sends the current chunk and starts the next.
     fn flush(&mut self) {
-        // When the receiver is gone, the request is over and reading ends with its stream.
+        // An error means that the request has ended. Then the stream ends too, and with it the reading.
         let _ = self.out.send(std::mem::take(&mut self.chunk));
     }
 }

@@ -1,6 +1,7 @@
-//! Documents as the rows of a CSV: one row per line of a document, with the document's own members in its first row.
+//! Documents as rows of a CSV: one row per line of a document, with the document's own members in its first row.
 //!
-//! Nested members have dots in their column's name, lists are JSON in a cell, an empty cell is an absent member.
+//! The name of a column is the path of its member, with a dot before a nested member. Lists are written as JSON. An
+//! empty cell is an absent member.
 
 use csv::{ByteRecord, StringRecord};
 use promox_contract::codes;
@@ -9,9 +10,9 @@ use serde_json::{Map, Value};
 
 use super::document::Document;
 
-/// How a cell is parsed.
+/// The type of the values in a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
+enum CellType {
     Text,
     Whole,
     Amount,
@@ -19,83 +20,86 @@ enum Form {
     Json,
 }
 
-/// The owner of a member.
+/// What a member belongs to, which determines the rows that have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Owner {
-    /// The document, repeated in each of its rows.
-    Each,
-    /// The document.
+    /// The document; the member is repeated in each of its rows.
+    EachRow,
+    /// The document; the member is in its first row.
     Document,
+    /// The line; the member is in the line's row.
     Line,
 }
 
-/// A column: its name, which is the path of its member, and its name in other systems.
+/// A column of a CSV.
 struct Column {
+    /// The name, which is the path of the member.
     name: &'static str,
-    also: &'static [&'static str],
-    form: Form,
-    of: Owner,
+    /// The names that other systems use, in lower case.
+    aliases: &'static [&'static str],
+    cell_type: CellType,
+    owner: Owner,
 }
 
-const fn column(name: &'static str, form: Form, of: Owner) -> Column {
-    Column { name, also: &[], form, of }
+const fn column(name: &'static str, cell_type: CellType, owner: Owner) -> Column {
+    Column { name, aliases: &[], cell_type, owner }
 }
 
-const fn known_as(name: &'static str, also: &'static [&'static str], form: Form, of: Owner) -> Column {
-    Column { name, also, form, of }
+const fn aliased(name: &'static str, aliases: &'static [&'static str], cell_type: CellType, owner: Owner) -> Column {
+    Column { name, aliases, cell_type, owner }
 }
 
 /// All columns, in the order of an export.
 const COLUMNS: &[Column] = &[
-    column("type", Form::Text, Owner::Each),
-    known_as("number", &["invoiceno"], Form::Text, Owner::Each),
-    known_as("date", &["invoicedate"], Form::Text, Owner::Each),
-    column("status", Form::Text, Owner::Document),
-    column("userId", Form::Whole, Owner::Document),
-    known_as("customer", &["customerid"], Form::Text, Owner::Document),
-    column("email", Form::Text, Owner::Document),
-    column("currency", Form::Text, Owner::Document),
-    column("pricesIncludeTax", Form::Flag, Owner::Document),
-    known_as("sku", &["stockcode"], Form::Text, Owner::Line),
-    column("productId", Form::Whole, Owner::Line),
-    known_as("name", &["description"], Form::Text, Owner::Line),
-    column("quantity", Form::Whole, Owner::Line),
-    known_as("unitPrice", &["price"], Form::Amount, Owner::Line),
-    column("listPrice", Form::Amount, Owner::Line),
-    column("discount", Form::Amount, Owner::Line),
-    column("tax", Form::Amount, Owner::Line),
-    column("discounts", Form::Json, Owner::Line),
-    column("flashSaleId", Form::Whole, Owner::Line),
-    column("campaignId", Form::Whole, Owner::Line),
-    column("shipped", Form::Whole, Owner::Line),
-    column("delivered", Form::Whole, Owner::Line),
-    column("returned", Form::Whole, Owner::Line),
-    column("withdrawn", Form::Whole, Owner::Line),
-    column("shipping.method", Form::Text, Owner::Document),
-    column("shipping.amount", Form::Amount, Owner::Document),
-    column("shipping.discount", Form::Amount, Owner::Document),
-    column("shipping.tax", Form::Amount, Owner::Document),
-    column("points.redeemed", Form::Whole, Owner::Document),
-    column("points.value", Form::Amount, Owner::Document),
-    column("points.earned", Form::Whole, Owner::Document),
-    column("total", Form::Amount, Owner::Document),
-    column("payment.method", Form::Text, Owner::Document),
-    column("payment.status", Form::Text, Owner::Document),
-    column("payment.declineCode", Form::Text, Owner::Document),
-    column("refunds", Form::Json, Owner::Document),
-    column("shippingAddress", Form::Json, Owner::Document),
-    column("billingAddress", Form::Json, Owner::Document),
-    column("fulfilments", Form::Json, Owner::Document),
-    column("returns", Form::Json, Owner::Document),
-    column("goodsReturned", Form::Amount, Owner::Document),
-    column("appliedPromotions", Form::Json, Owner::Document),
-    column("promotionUses", Form::Json, Owner::Document),
-    column("channel", Form::Text, Owner::Document),
-    column("note", Form::Text, Owner::Document),
-    column("attributes", Form::Json, Owner::Document),
+    column("type", CellType::Text, Owner::EachRow),
+    aliased("number", &["invoiceno"], CellType::Text, Owner::EachRow),
+    aliased("date", &["invoicedate"], CellType::Text, Owner::EachRow),
+    column("status", CellType::Text, Owner::Document),
+    column("userId", CellType::Whole, Owner::Document),
+    aliased("customer", &["customerid"], CellType::Text, Owner::Document),
+    column("email", CellType::Text, Owner::Document),
+    column("currency", CellType::Text, Owner::Document),
+    column("pricesIncludeTax", CellType::Flag, Owner::Document),
+    aliased("sku", &["stockcode"], CellType::Text, Owner::Line),
+    column("productId", CellType::Whole, Owner::Line),
+    aliased("name", &["description"], CellType::Text, Owner::Line),
+    column("quantity", CellType::Whole, Owner::Line),
+    aliased("unitPrice", &["price"], CellType::Amount, Owner::Line),
+    column("listPrice", CellType::Amount, Owner::Line),
+    column("discount", CellType::Amount, Owner::Line),
+    column("tax", CellType::Amount, Owner::Line),
+    column("discounts", CellType::Json, Owner::Line),
+    column("flashSaleId", CellType::Whole, Owner::Line),
+    column("campaignId", CellType::Whole, Owner::Line),
+    column("shipped", CellType::Whole, Owner::Line),
+    column("delivered", CellType::Whole, Owner::Line),
+    column("returned", CellType::Whole, Owner::Line),
+    column("withdrawn", CellType::Whole, Owner::Line),
+    column("shipping.method", CellType::Text, Owner::Document),
+    column("shipping.amount", CellType::Amount, Owner::Document),
+    column("shipping.discount", CellType::Amount, Owner::Document),
+    column("shipping.tax", CellType::Amount, Owner::Document),
+    column("points.redeemed", CellType::Whole, Owner::Document),
+    column("points.value", CellType::Amount, Owner::Document),
+    column("points.earned", CellType::Whole, Owner::Document),
+    column("total", CellType::Amount, Owner::Document),
+    column("payment.method", CellType::Text, Owner::Document),
+    column("payment.status", CellType::Text, Owner::Document),
+    column("payment.declineCode", CellType::Text, Owner::Document),
+    column("refunds", CellType::Json, Owner::Document),
+    column("shippingAddress", CellType::Json, Owner::Document),
+    column("billingAddress", CellType::Json, Owner::Document),
+    column("fulfilments", CellType::Json, Owner::Document),
+    column("returns", CellType::Json, Owner::Document),
+    column("goodsReturned", CellType::Amount, Owner::Document),
+    column("appliedPromotions", CellType::Json, Owner::Document),
+    column("promotionUses", CellType::Json, Owner::Document),
+    column("channel", CellType::Text, Owner::Document),
+    column("note", CellType::Text, Owner::Document),
+    column("attributes", CellType::Json, Owner::Document),
 ];
 
-/// The required columns.
+/// The columns that a file must have.
 const REQUIRED: [&str; 6] = ["number", "sku", "name", "quantity", "date", "unitPrice"];
 
 /// The names of all columns.
@@ -103,25 +107,26 @@ pub(crate) fn header() -> impl Iterator<Item = &'static str> {
     COLUMNS.iter().map(|column| column.name)
 }
 
-/// A document's rows, with one cell per column.
+/// The rows of a document, with one cell per column.
 pub(crate) fn rows(document: &Document) -> Result<Vec<Vec<String>>, Error> {
-    let whole = serde_json::to_value(document).map_err(Error::internal)?;
-    let lines = whole.get("lines").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let json = serde_json::to_value(document).map_err(Error::internal)?;
+    let lines = json.get("lines").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let row = |(at, line): (usize, &Value)| {
-        let cell = |column: &Column| match column.of {
-            Owner::Line => written(line, column),
+        let cell = |column: &Column| match column.owner {
+            Owner::Line => cell_text(line, column),
             Owner::Document if at > 0 => String::new(),
-            Owner::Document | Owner::Each => written(&whole, column),
+            Owner::Document | Owner::EachRow => cell_text(&json, column),
         };
         COLUMNS.iter().map(cell).collect()
     };
     Ok(lines.iter().enumerate().map(row).collect())
 }
 
-fn written(value: &Value, column: &Column) -> String {
+/// The text of a column's cell for a document or line; empty if it lacks the member.
+fn cell_text(value: &Value, column: &Column) -> String {
     match column.name.split('.').try_fold(value, |value, member| value.get(member)) {
         None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) if column.form != Form::Json => text.clone(),
+        Some(Value::String(text)) if column.cell_type != CellType::Json => text.clone(),
         Some(other) => other.to_string(),
     }
 }
@@ -134,49 +139,51 @@ pub(crate) struct Row {
     /// The document's own members.
     pub(crate) members: Map<String, Value>,
     pub(crate) line: Map<String, Value>,
-    /// A parse error: a code and what is wrong.
+    /// The faults of cells: a code and a message.
     pub(crate) faults: Vec<(&'static str, String)>,
 }
 
-/// The positions of the columns in a file.
+/// The columns of a file.
 pub(crate) struct Table {
-    places: Vec<(usize, &'static Column)>,
-    /// Whether each row states its document.
+    /// The known columns with their positions.
+    columns: Vec<(usize, &'static Column)>,
+    /// Whether the file has the column `type`, which only an export of this service has.
     is_typed: bool,
-    /// Whether it is a file of the Online Retail data set, in which rows without a price are not sales.
+    /// Whether the file has the columns of the Online Retail data set, in which rows without a price are not sales.
     is_online_retail: bool,
 }
 
 impl Table {
-    /// The columns of a header; unknown columns are ignored.
+    /// Finds the columns in a header. Unknown columns are ignored; a missing required one is an error.
     pub(crate) fn of(header: &StringRecord) -> Result<Self, Error> {
         let names: Vec<String> = header.iter().map(|name| name.trim().to_lowercase()).collect();
-        let place = |column: &'static Column| {
-            let own = |name: &String| name.eq_ignore_ascii_case(column.name) || column.also.contains(&name.as_str());
-            Some((names.iter().position(own)?, column))
+        let find = |column: &'static Column| {
+            let is_named =
+                |name: &String| name.eq_ignore_ascii_case(column.name) || column.aliases.contains(&name.as_str());
+            Some((names.iter().position(is_named)?, column))
         };
-        let places: Vec<_> = COLUMNS.iter().filter_map(place).collect();
-        let has = |name: &str| places.iter().any(|(_, column)| column.name == name);
+        let columns: Vec<_> = COLUMNS.iter().filter_map(find).collect();
+        let has = |name: &str| columns.iter().any(|(_, column)| column.name == name);
         if let Some(name) = REQUIRED.into_iter().find(|name| !has(name)) {
             let message = format!("The header has no column \"{name}\".");
             return Err(Error::new(Kind::Malformed, codes::MISSING_COLUMN, message).with("column", name));
         }
         let is_typed = has("type");
         let is_online_retail = names.iter().any(|name| name == "invoiceno");
-        Ok(Self { places, is_typed, is_online_retail })
+        Ok(Self { columns, is_typed, is_online_retail })
     }
 
-    /// Whether a row is neither a sale nor a return: other systems record stock in such rows.
-    pub(crate) fn passes_over(&self, row: &Row) -> bool {
+    /// Whether a row has no price in a file of another system, which records movements of stock in such rows.
+    pub(crate) fn is_stock_movement(&self, row: &Row) -> bool {
         let price = row.line.get("unitPrice").and_then(Value::as_str).and_then(|text| text.parse::<Amount>().ok());
         self.is_online_retail && price.is_some_and(Amount::is_zero)
     }
 
-    /// Parses a row. Cells of our own files are kept as they are, those of others are trimmed.
+    /// Parses a row. Text is trimmed, except in files with the column `type`, where it must be kept as it was exported.
     pub(crate) fn row(&self, record: &ByteRecord) -> Row {
         let mut row = Row::default();
-        for (place, column) in &self.places {
-            let bytes = record.get(*place).unwrap_or_default();
+        for (position, column) in &self.columns {
+            let bytes = record.get(*position).unwrap_or_default();
             let Ok(text) = std::str::from_utf8(bytes) else {
                 row.faults.push((codes::UNREADABLE, format!("the cell \"{}\" is not UTF-8", column.name)));
                 if column.name == "number" {
@@ -184,13 +191,13 @@ impl Table {
                 }
                 continue;
             };
-            let text = if self.is_typed && column.form == Form::Text { text } else { text.trim() };
+            let text = if self.is_typed && column.cell_type == CellType::Text { text } else { text.trim() };
             match column.name {
                 "number" => text.clone_into(&mut row.number),
                 "type" => text.trim().clone_into(&mut row.kind),
                 _ => {}
             }
-            let member = match read(column, text) {
+            let member = match parse_cell(column, text) {
                 Ok(Some(member)) => member,
                 Ok(None) => continue,
                 Err(fault) => {
@@ -198,15 +205,15 @@ impl Table {
                     continue;
                 }
             };
-            let into = if column.of == Owner::Line { &mut row.line } else { &mut row.members };
-            put(into, column.name, member);
+            let members = if column.owner == Owner::Line { &mut row.line } else { &mut row.members };
+            set_member(members, column.name, member);
         }
         row
     }
 }
 
-/// The value of a cell, none when it is empty.
-fn read(column: &Column, text: &str) -> Result<Option<Value>, (&'static str, String)> {
+/// Parses a cell. Returns `None` if it is empty and not required.
+fn parse_cell(column: &Column, text: &str) -> Result<Option<Value>, (&'static str, String)> {
     let fault = |detail: String| {
         let code = match column.name {
             "quantity" => codes::INVALID_QUANTITY,
@@ -219,27 +226,29 @@ fn read(column: &Column, text: &str) -> Result<Option<Value>, (&'static str, Str
     if text.is_empty() && !REQUIRED.contains(&column.name) {
         return Ok(None);
     }
-    let value = match column.form {
-        Form::Text => Value::String(text.to_owned()),
-        Form::Whole => text.parse::<i64>().map_err(|_| fault(format!("\"{text}\" is not a whole number")))?.into(),
-        Form::Amount => {
+    let value = match column.cell_type {
+        CellType::Text => Value::String(text.to_owned()),
+        CellType::Whole => text.parse::<i64>().map_err(|_| fault(format!("\"{text}\" is not a whole number")))?.into(),
+        CellType::Amount => {
             text.parse::<Amount>().map_err(fault)?;
             Value::String(text.to_owned())
         }
-        Form::Flag => text.parse::<bool>().map_err(|_| fault(format!("\"{text}\" is neither true nor false")))?.into(),
-        Form::Json => serde_json::from_str(text).map_err(|error| fault(error.to_string()))?,
+        CellType::Flag => {
+            text.parse::<bool>().map_err(|_| fault(format!("\"{text}\" is neither true nor false")))?.into()
+        }
+        CellType::Json => serde_json::from_str(text).map_err(|error| fault(error.to_string()))?,
     };
     Ok(Some(value))
 }
 
-/// Sets a member by its path, where a dot leads into a nested member.
-fn put(into: &mut Map<String, Value>, name: &str, value: Value) {
-    let Some((outer, inner)) = name.split_once('.') else {
-        into.insert(name.to_owned(), value);
+/// Sets a member by its path, in which dots separate nested members.
+fn set_member(members: &mut Map<String, Value>, path: &str, value: Value) {
+    let Some((outer, inner)) = path.split_once('.') else {
+        members.insert(path.to_owned(), value);
         return;
     };
-    let outer = into.entry(outer).or_insert_with(|| Value::Object(Map::new()));
-    if let Value::Object(members) = outer {
-        put(members, inner, value);
+    let outer = members.entry(outer).or_insert_with(|| Value::Object(Map::new()));
+    if let Value::Object(nested) = outer {
+        set_member(nested, inner, value);
     }
 }

@@ -1,4 +1,4 @@
-//! Writes a document: new, replaced as a whole, or skipped because it is unchanged.
+//! Writes documents: a document is added, replaces its earlier import as a whole, or is skipped if it is unchanged.
 
 use promox_contract::ids::OrderId;
 use promox_contract::import::RowOutcome;
@@ -13,7 +13,7 @@ use crate::records::{
     OrderItem, Return, ReturnByOrder, ReturnId,
 };
 
-/// Writes a document; none when its number belongs to an order that was placed here.
+/// Writes a document. Returns `None`, and writes nothing, if its number belongs to an order that was not imported.
 pub(crate) fn upsert(tx: &mut Tx<'_>, document: &Checked) -> Result<Option<RowOutcome>, Error> {
     match &document.content {
         Content::CreditNote(note) => credit_note(tx, note),
@@ -57,7 +57,7 @@ fn order(tx: &mut Tx<'_>, sale: &Sale) -> Result<Option<RowOutcome>, Error> {
         updated_at: old.updated_at,
         ..sale.order.clone()
     };
-    if new == old && parts.are(id, sale) {
+    if new == old && parts.match_document(id, sale) {
         return Ok(Some(RowOutcome::Skipped));
     }
     tx.emit(id, &OrderImported { order_id: id })?;
@@ -66,7 +66,7 @@ fn order(tx: &mut Tx<'_>, sale: &Sale) -> Result<Option<RowOutcome>, Error> {
     Ok(Some(RowOutcome::Updated))
 }
 
-/// The rows of an order that was imported before.
+/// The rows of an order that was imported before, except the order's own.
 #[derive(Default)]
 struct Parts {
     items: Vec<OrderItem>,
@@ -81,8 +81,8 @@ impl Parts {
         Ok(Self { items: queries::items(tx, id)?, parcels, returns })
     }
 
-    /// Whether a document is unchanged.
-    fn are(&self, order_id: OrderId, sale: &Sale) -> bool {
+    /// Whether these rows are those of a document, apart from the ids that they got when they were written.
+    fn match_document(&self, order_id: OrderId, sale: &Sale) -> bool {
         let items = sale.items.iter().map(|item| OrderItem { order_id, ..item.clone() });
         let parcels =
             self.parcels.iter().map(|row| Fulfilment { id: FulfilmentId(0), order_id: OrderId(0), ..row.clone() });
@@ -93,7 +93,7 @@ impl Parts {
     }
 }
 
-/// Replaces the rows of an order.
+/// Replaces the rows of an order, except the order's own.
 fn put_parts(tx: &mut Tx<'_>, order_id: OrderId, sale: &Sale, old: &Parts) -> Result<(), Error> {
     for item in old.items.iter().skip(sale.items.len()) {
         tx.delete::<OrderItem>(&(order_id, item.line))?;
@@ -101,19 +101,19 @@ fn put_parts(tx: &mut Tx<'_>, order_id: OrderId, sale: &Sale, old: &Parts) -> Re
     for item in &sale.items {
         tx.put(&OrderItem { order_id, ..item.clone() })?;
     }
-    for gone in &old.parcels {
-        tx.delete::<Fulfilment>(&gone.id)?;
+    for parcel in &old.parcels {
+        tx.delete::<Fulfilment>(&parcel.id)?;
     }
     for parcel in &sale.parcels {
         let id = FulfilmentId(tx.next_id::<Fulfilment>()?);
         tx.insert(&Fulfilment { id, order_id, ..parcel.clone() })?;
     }
-    for gone in &old.returns {
-        tx.delete::<Return>(&gone.id)?;
+    for row in &old.returns {
+        tx.delete::<Return>(&row.id)?;
     }
-    for back in &sale.returns {
+    for row in &sale.returns {
         let id = ReturnId(tx.next_id::<Return>()?);
-        tx.insert(&Return { id, order_id, ..back.clone() })?;
+        tx.insert(&Return { id, order_id, ..row.clone() })?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Prices a request: queries the other services about its goods, codes, buyer and points, and combines the results.
+//! Prices a request: queries other services about its goods, codes, buyer and points, and combines the results.
 
 use promox_contract::buyer::Buyer;
 use promox_contract::cart::{CartContents, GetCartForCheckout};
@@ -21,19 +21,19 @@ use crate::rules::{request, shipping};
 /// The warning for a price without an e-mail address.
 const LIMITS_UNCHECKED: &str = "Without an e-mail address, limits per user are not checked.";
 
-/// A priced request.
+/// A priced request, with what an order or a quote needs to know about it.
 pub(crate) struct Assessment {
     /// Whether shipping or tax depends on a shipping address.
     pub(crate) needs_address: bool,
-    /// The cart of the items, if the request named none.
+    /// The caller's cart, if its items are ordered.
     pub(crate) cart: Option<CartContents>,
     pub(crate) codes: Vec<NamedCode>,
-    /// The address that the order would be confirmed to.
+    /// The e-mail address of the order: the requested one or the account's.
     pub(crate) email: Option<Email>,
     /// The shipping methods, cheapest first.
     pub(crate) options: Vec<ShippingOption>,
     pub(crate) priced: Priced,
-    /// The number of lines at the end of the order that are gifts.
+    /// The number of gifts, which are the last lines.
     gifts: usize,
     pub(crate) offers: Vec<Offer>,
     pub(crate) entitlements: Entitlements,
@@ -42,14 +42,14 @@ pub(crate) struct Assessment {
 
 impl Assessment {
     /// The requested lines, without gifts.
-    pub(crate) fn asked_lines(&self) -> impl Iterator<Item = &OrderLine> {
+    pub(crate) fn requested_lines(&self) -> impl Iterator<Item = &OrderLine> {
         let lines = &self.priced.lines;
         lines.iter().take(lines.len().saturating_sub(self.gifts))
     }
 }
 
-/// Prices a request under these settings. Nothing is held or written. Errors are refusals of the request, as
-/// `strictness` requires, and failures of other services.
+/// Prices a request under these settings. Nothing is held or stored. Errors are refusals of the request, depending on
+/// `strictness`, and failures of other services.
 pub(crate) async fn assess(
     cx: &Cx,
     request: &PricingRequest,
@@ -68,14 +68,14 @@ pub(crate) async fn assess(
         flash_lines(cx, &request.reservations, strict).await?;
     lines.extend(reserved);
     if lines.is_empty() {
-        return Err(Error::field("/items", "there is nothing that can be bought"));
+        return Err(Error::field("/items", "no item can be bought"));
     }
-    check_classes(&lines, &settings.taxes, strict, &mut warnings)?;
+    check_tax_classes(&lines, &settings.taxes, strict, &mut warnings)?;
     let buyer = Buyer::identify(cx, cx.principal.user(), request.email.clone()).await?;
     let email = buyer.email().cloned();
-    let cart_to_evaluate = Evaluated { cx, request, buyer: &buyer, settings, lines: &lines, codes: &codes };
-    let Shipped { options, chosen, mut evaluation } =
-        cart_to_evaluate.evaluate_shipped(strictness != Strictness::Cart).await?;
+    let evaluator = Evaluator { cx, request, buyer: &buyer, settings, lines: &lines, codes: &codes };
+    let EvaluatedWithShipping { options, chosen, mut evaluation } =
+        evaluator.evaluate_with_shipping(strictness != Strictness::Cart).await?;
     let offers = std::mem::take(&mut evaluation.offers);
     warnings.append(&mut evaluation.warnings);
     let entitlements = Entitlements {
@@ -120,7 +120,8 @@ async fn cart(cx: &Cx) -> Result<(Vec<SkuQuantity>, Option<CartContents>), Error
     Ok((cart.items.clone(), Some(cart)))
 }
 
-/// The caller's cart. If flash reservations are named, a missing or empty cart orders those alone.
+/// The caller's cart and its items. If the request has flash sale reservations, a missing or empty cart is not an
+/// error: the reservations are ordered alone.
 fn cart_or_reservations(
     cart: Result<(Vec<SkuQuantity>, Option<CartContents>), Error>,
     request: &PricingRequest,
@@ -132,9 +133,9 @@ fn cart_or_reservations(
     }
 }
 
-/// Goods whose tax class the store does not have cannot be sold, because their tax is unknown: an error if `strict`,
-/// else a warning.
-fn check_classes(
+/// Checks that the store has the tax class of every item; otherwise the tax is unknown and the item cannot be sold. An
+/// unknown class is an error if `strict`, otherwise a warning.
+fn check_tax_classes(
     lines: &[CartLine],
     taxes: &TaxSettings,
     strict: bool,
@@ -155,16 +156,16 @@ fn check_classes(
     Ok(())
 }
 
-/// Promotions and the shipping method, determined together.
-struct Shipped {
+/// The evaluated promotions and the shipping method, which depend on each other.
+struct EvaluatedWithShipping {
     options: Vec<ShippingOption>,
     chosen: Option<ShippingOption>,
     evaluation: Evaluation,
 }
 
-/// The input of the evaluation.
+/// The inputs of the evaluation of promotions.
 #[derive(Clone, Copy)]
-struct Evaluated<'a> {
+struct Evaluator<'a> {
     cx: &'a Cx,
     request: &'a PricingRequest,
     buyer: &'a Buyer,
@@ -173,36 +174,37 @@ struct Evaluated<'a> {
     codes: &'a [NamedCode],
 }
 
-impl Evaluated<'_> {
-    /// Evaluates promotions and chooses the shipping method. Shipping rates depend on the goods after discounts, so if
-    /// discounts lead to another rate, promotions are evaluated again with it. Goods that cannot be shipped as
-    /// requested are an error if `refuse`, else they have no shipping rate.
-    async fn evaluate_shipped(self, refuse: bool) -> Result<Shipped, Error> {
+impl Evaluator<'_> {
+    /// Evaluates promotions and chooses the shipping method. Shipping rates depend on the goods' total after discounts,
+    /// so if the discounts lead to another rate, promotions are evaluated once more with it. If the goods cannot be
+    /// shipped as requested, that is an error if `refuse`; otherwise no shipping is charged.
+    async fn evaluate_with_shipping(self, refuse: bool) -> Result<EvaluatedWithShipping, Error> {
         let Self { request, settings, .. } = self;
-        let (address, wanted) = (request.shipping_address.as_ref(), request.shipping_method.as_deref());
-        let ways = |goods| shipping::options(&settings.shipping, address, goods, settings.store.currency);
+        let (address, requested) = (request.shipping_address.as_ref(), request.shipping_method.as_deref());
+        let options_for = |goods| shipping::options(&settings.shipping, address, goods, settings.store.currency);
         let subtotal = price::subtotal(self.lines, settings.store.currency)?;
-        let options = ways(subtotal);
-        // Without an address the methods are unknown, unless the same ones serve every place.
-        let are_ways_known = address.is_some() || settings.shipping.zones.is_empty();
-        let chosen = match shipping::choose(&options, wanted) {
-            Err(error) if refuse && are_ways_known => return Err(error),
+        let options = options_for(subtotal);
+        // Without an address the methods are unknown, unless there are no zones and one method serves every address.
+        let are_options_known = address.is_some() || settings.shipping.zones.is_empty();
+        let chosen = match shipping::choose(&options, requested) {
+            Err(error) if refuse && are_options_known => return Err(error),
             chosen => chosen.ok().cloned(),
         };
         let evaluation = self.evaluate(chosen.as_ref()).await?;
         let discount = evaluation.goods_discount();
         if discount.is_zero() {
-            return Ok(Shipped { options, chosen, evaluation });
+            return Ok(EvaluatedWithShipping { options, chosen, evaluation });
         }
-        let options = ways(subtotal - discount);
-        let settled = shipping::choose(&options, wanted).ok().cloned();
-        if settled == chosen {
-            return Ok(Shipped { options, chosen, evaluation });
+        let options = options_for(subtotal - discount);
+        let chosen_after_discount = shipping::choose(&options, requested).ok().cloned();
+        if chosen_after_discount == chosen {
+            return Ok(EvaluatedWithShipping { options, chosen, evaluation });
         }
-        let evaluation = self.evaluate(settled.as_ref()).await?;
-        Ok(Shipped { options, chosen: settled, evaluation })
+        let evaluation = self.evaluate(chosen_after_discount.as_ref()).await?;
+        Ok(EvaluatedWithShipping { options, chosen: chosen_after_discount, evaluation })
     }
 
+    /// Evaluates promotions with a shipping method.
     async fn evaluate(self, shipping: Option<&ShippingOption>) -> Result<Evaluation, Error> {
         let Self { cx, request, buyer, .. } = self;
         let codes: Vec<String> = self.codes.iter().map(|named| named.code.clone()).collect();
@@ -229,10 +231,10 @@ impl Evaluated<'_> {
     }
 }
 
-/// The value of points in money; refused if the buyer cannot spend that many here.
+/// The value of points in money. Refused if the buyer cannot spend that many on this order.
 async fn points_value(cx: &Cx, points: u32, priced: &Priced) -> Result<Amount, Error> {
     let refused = |reason: &str| {
-        Error::refused(codes::POINTS_INSUFFICIENT, format!("{points} points cannot be redeemed here."))
+        Error::refused(codes::POINTS_INSUFFICIENT, format!("{points} points cannot be redeemed for this order."))
             .with("reason", reason)
     };
     let Some(user_id) = cx.principal.user() else { return Err(refused(codes::NOT_LOGGED_IN)) };

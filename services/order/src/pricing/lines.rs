@@ -1,4 +1,4 @@
-//! The goods of a request with the catalogue's data: items, flash reservations and gifts.
+//! The goods of a request with their catalog data: items, flash sale reservations and gifts.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use promox_kernel::{Cx, Error, Faults};
 use crate::reject;
 use crate::rules::request;
 
-/// Items as lines at the catalogue's prices. An item with an unknown SKU is left out, or refused if `all_known`.
+/// Items as lines at catalog prices. An item with an unknown SKU is refused if `all_known`, otherwise left out.
 pub(super) async fn describe(
     cx: &Cx,
     items: Vec<SkuQuantity>,
@@ -33,13 +33,13 @@ pub(super) async fn describe(
             faults.code(format!("/items/{i}/sku"), codes::UNKNOWN_SKU, detail);
             continue;
         };
-        // A variant named both by its SKU and by a former one is one line.
-        let again = |line: &&mut CartLine| line.item.variant_id == found.variant_id;
-        let known = if found.former_skus.is_empty() { None } else { lines.iter_mut().find(again) };
-        match known {
+        // A variant may be named by its SKU and by a former SKU in one request; that is one line.
+        let is_same = |line: &&mut CartLine| line.item.variant_id == found.variant_id;
+        let existing = if found.former_skus.is_empty() { None } else { lines.iter_mut().find(is_same) };
+        match existing {
             Some(line) => {
-                let at = format!("/items/{i}/quantity");
-                line.quantity = request::together(line.quantity, item.quantity, &at)?;
+                let pointer = format!("/items/{i}/quantity");
+                line.quantity = request::add_units(line.quantity, item.quantity, &pointer)?;
             }
             None => lines.push(CartLine { item: found, quantity: item.quantity, flash_sale_id: None }),
         }
@@ -47,22 +47,23 @@ pub(super) async fn describe(
     if all_known { faults.finish().map(|()| lines) } else { Ok(lines) }
 }
 
-/// Flash reservations as lines.
+/// Flash sale reservations as lines.
 #[derive(Default)]
 pub(super) struct Reserved {
     pub(super) lines: Vec<CartLine>,
-    /// The campaigns of the reservations' sales.
+    /// The campaign of each reserved flash sale that has one.
     pub(super) campaigns: BTreeMap<FlashSaleId, CampaignId>,
     pub(super) warnings: Vec<String>,
 }
 
-/// The lines of the named reservations. One that cannot be ordered is an error if `strict`, else a warning.
+/// The lines of flash sale reservations. A reservation that cannot be ordered is an error if `strict`, otherwise a
+/// warning.
 pub(super) async fn flash_lines(cx: &Cx, named: &[FlashReservationId], strict: bool) -> Result<Reserved, Error> {
     if named.is_empty() {
         return Ok(Reserved::default());
     }
-    let asked = GetReservedLines { user_id: cx.principal.user(), reservation_ids: named.to_vec() };
-    let FlashLines { lines: found, refused } = cx.call(asked).await?;
+    let op = GetReservedLines { user_id: cx.principal.user(), reservation_ids: named.to_vec() };
+    let FlashLines { lines: found, refused } = cx.call(op).await?;
     let mut reserved = Reserved::default();
     for id in named.iter().filter(|id| !found.iter().any(|line| line.reservation_id == **id)) {
         let reason = refused.iter().find(|refused| refused.reservation_id == *id).map(|refused| refused.reason);
@@ -92,7 +93,7 @@ pub(super) async fn flash_lines(cx: &Cx, named: &[FlashReservationId], strict: b
     Ok(reserved)
 }
 
-/// Gifts as lines at a price of zero, as far as they are in stock.
+/// Gifts as lines at a price of zero. Gifts that are out of stock are left out.
 pub(super) async fn gift_lines(cx: &Cx, gifts: &[Gift]) -> Result<Vec<CartLine>, Error> {
     if gifts.is_empty() {
         return Ok(Vec::new());

@@ -1,7 +1,7 @@
-//! The price of a request: goods, promotions, shipping, tax and points, without holding anything.
+//! Pricing of a request: goods, promotions, shipping, tax and points. Nothing is held.
 //!
-//! Carts, quotes and checkouts are priced by this code, so that they cannot disagree. Each states how strict pricing is
-//! ([`Strictness`]): an order refuses a problem that a quote reports and a cart leaves out.
+//! Carts, quotes and orders are priced by the same code, so that they cannot disagree. They differ in [`Strictness`]: a
+//! problem is refused in an order, reported in a quote and left out of a cart.
 
 mod assess;
 mod entitlements;

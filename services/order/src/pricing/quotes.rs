@@ -1,6 +1,6 @@
-//! Quoted prices by the quote's id, in the cache: losing one costs the buyer another request, never money.
+//! Quoted prices by the quote's id. They are kept in the cache only: a buyer whose quote is lost requests another.
 //!
-//! The terms of a quote are cached as digests, so the cache contains no address of a buyer.
+//! The terms of a quote are cached as digests, so that the cache contains no addresses of buyers.
 
 use promox_contract::codes;
 use promox_kernel::{Error, Timestamp};
@@ -14,26 +14,26 @@ use crate::tokens::digest_hex;
 
 /// The terms that an order with a quote must match.
 pub(crate) struct QuoteTerms {
-    /// Must equal the quote's: items, codes, address, shipping method, points.
+    /// The terms that must equal the quote's: items, codes, address, shipping method and points.
     pub(crate) required: String,
-    /// Must include the quote's: the caller, the payment method, the destination. A quote without one of these has no
-    /// price that depends on it, so an order may add it.
+    /// The terms that must include the quote's: the caller, the e-mail address, the payment method, the channel and the
+    /// attributes. If a quote lacks one of these, its price does not depend on it, so an order may add it.
     pub(crate) optional: Vec<String>,
 }
 
 /// The cache space of quotes.
-const QUOTES: CacheSpace = CacheSpace { name: "quotes", most: 20_000, most_bytes: 64 << 20 };
+const QUOTES: CacheSpace = CacheSpace { name: "quotes", max_entries: 20_000, max_bytes: 64 << 20 };
 
-/// The quotes that can be redeemed.
+/// The quotes that orders can use.
 #[derive(Debug)]
 pub(crate) struct Quotes(Cache);
 
 /// A quote as it is cached.
 #[derive(Debug, Serialize, Deserialize)]
 struct Quote {
-    /// Digest of [`QuoteTerms::required`].
+    /// The digest of [`QuoteTerms::required`].
     goods: String,
-    /// Digests of [`QuoteTerms::optional`].
+    /// The digests of [`QuoteTerms::optional`].
     terms: Vec<String>,
     priced: Priced,
     extras: Entitlements,
@@ -44,7 +44,7 @@ impl Quotes {
         Self(cache)
     }
 
-    /// Stores a price under an id from `now` until `expires_at`.
+    /// Caches a price under the quote's id from `now` until `expires_at`.
     pub(crate) async fn remember(
         &self,
         id: &str,
@@ -61,8 +61,8 @@ impl Quotes {
         self.0.put(QUOTES, id.as_bytes(), now, &quote, expires_at).await;
     }
 
-    /// The quoted price and its entitlements. `own` are the entitlements of the order's own price. 409 `QUOTE_EXPIRED`
-    /// for an unknown quote, 409 `QUOTE_MISMATCH` if the order differs from it.
+    /// The quoted price and its entitlements. `own` are the entitlements of the order's own price. Refused with 409
+    /// `QUOTE_EXPIRED` if the quote is unknown, and with 409 `QUOTE_MISMATCH` if the order differs from it.
     pub(crate) async fn redeem(
         &self,
         id: &str,
@@ -75,11 +75,12 @@ impl Quotes {
         };
         let optional: Vec<String> = terms.optional.iter().map(|term| digest_hex(term)).collect();
         if quote.goods != digest_hex(&terms.required) || !quote.terms.iter().all(|term| optional.contains(term)) {
-            let message = "The order has other items, codes, address or method than the quote, or the quote is \
+            let message = "The order differs from the quote in its items, codes, address or method, or the quote is \
                  another buyer's.";
             return Err(Error::conflict(codes::QUOTE_MISMATCH, message));
         }
-        // The digests agree, so the order's address is the quote's; the buyer is the one who places the order.
+        // The digests agree, so the order's address is the quote's. Uses are counted for the buyer who places the
+        // order.
         let buyer = own.buyer.filter(|_| !quote.extras.uses.is_empty());
         Ok((quote.priced, Entitlements { address_key: own.address_key, buyer, ..quote.extras }))
     }

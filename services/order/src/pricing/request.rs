@@ -1,4 +1,4 @@
-//! A request for a price: by an order, a quote or a cart.
+//! The input of pricing: the request of an order, a quote or a cart.
 
 use std::collections::BTreeMap;
 
@@ -14,26 +14,27 @@ use crate::api::PlaceOrder;
 /// How pricing treats goods that cannot be bought as requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Strictness {
-    /// An order: refuses it.
+    /// For an order: such goods are refused.
     Order,
-    /// A quote: reports it, but refuses unknown SKUs, which have no price, and an address or method without shipping.
+    /// For a quote: such goods are reported. Unknown SKUs, which have no price, and an address or method without
+    /// shipping are refused.
     Quote,
-    /// A cart, whose items may have left the catalogue: leaves it out.
+    /// For a cart, whose items may no longer be sold: such goods are left out.
     Cart,
 }
 
-/// A code that the buyer named.
+/// A promotion or coupon code that the buyer entered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NamedCode {
     pub(crate) code: String,
-    /// Whether it was named as a coupon's code, which decides the wording of a refusal.
+    /// Whether it was entered as a coupon code, which decides the wording of a refusal.
     pub(crate) is_coupon: bool,
 }
 
-/// Everything that may affect a price.
+/// Everything that can affect the price of a request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PricingRequest {
-    /// `None` for the caller's cart.
+    /// The items; `None` for those of the caller's cart.
     pub(crate) items: Option<Vec<SkuQuantity>>,
     promotion_codes: Vec<String>,
     coupon_codes: Vec<String>,
@@ -45,7 +46,7 @@ pub(crate) struct PricingRequest {
     pub(crate) payment_method: Option<String>,
     pub(crate) channel: Option<String>,
     pub(crate) attributes: BTreeMap<String, String>,
-    /// Whether a quote's price will replace the calculated one.
+    /// Whether the price of a quote replaces the calculated one.
     pub(crate) is_quoted: bool,
 }
 
@@ -80,29 +81,28 @@ impl From<PriceCart> for PricingRequest {
 }
 
 impl PricingRequest {
-    /// The codes that the buyer named in the request or added to the cart, without duplicates: promotions' before
-    /// coupons'.
+    /// The codes of the request and of the cart, without duplicates: promotion codes before coupon codes.
     pub(crate) fn codes(&self, cart: Option<&CartContents>) -> Vec<NamedCode> {
         let in_cart = cart.map(|cart| (&cart.promotion_code, &cart.coupon_codes));
         let promotions = self.promotion_codes.iter().chain(in_cart.into_iter().flat_map(|cart| cart.0));
         let coupons = self.coupon_codes.iter().chain(in_cart.into_iter().flat_map(|cart| cart.1));
         let all = promotions.map(|code| (code, false)).chain(coupons.map(|code| (code, true)));
-        let mut named: Vec<NamedCode> = Vec::new();
+        let mut codes: Vec<NamedCode> = Vec::new();
         for (code, is_coupon) in all {
-            if !named.iter().any(|known| known.code == *code) {
-                named.push(NamedCode { code: code.clone(), is_coupon });
+            if !codes.iter().any(|known| known.code == *code) {
+                codes.push(NamedCode { code: code.clone(), is_coupon });
             }
         }
-        named
+        codes
     }
 
-    /// The shipping address in the form that limits per address compare.
+    /// The shipping address in the form in which limits per address compare it.
     pub(crate) fn address_key(&self) -> Option<String> {
         self.shipping_address.as_ref().map(address_key)
     }
 }
 
-/// An address without case, spaces and punctuation.
+/// The country of an address, and the letters and digits of its lines, city and postal code in lower case.
 fn address_key(address: &Address) -> String {
     let parts = [Some(&address.line1), address.line2.as_ref(), Some(&address.city), address.postal_code.as_ref()];
     let text: String =

@@ -1,4 +1,4 @@
-//! The price of an order: lines, promotions, shipping, tax, points, and the total to the cent.
+//! The price of an order: lines, promotions, shipping, tax and points, rounded to the currency's digits.
 
 use promox_contract::codes;
 use promox_contract::order::Totals;
@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
 use crate::rules::shipping::ShippingOption;
-use crate::rules::tax;
+use crate::rules::tax_rate::tax_rate;
 
-/// The inputs of a price.
+/// The inputs of the price of an order.
 #[derive(Debug)]
 pub(crate) struct Basket<'a> {
     pub(crate) lines: &'a [CartLine],
@@ -24,7 +24,7 @@ pub(crate) struct Basket<'a> {
     pub(crate) points_value: Amount,
 }
 
-/// A priced order, as a saga and a quote store it.
+/// The price of an order, which sagas and quotes store.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Priced {
     pub(crate) currency: Currency,
@@ -36,7 +36,7 @@ pub(crate) struct Priced {
     pub(crate) rejected: Vec<RejectedPromotion>,
 }
 
-/// The goods' total before cart promotions; 422 `AMOUNT_TOO_LARGE` beyond 10^18 minor units.
+/// The total of the goods before cart promotions. Refused with 422 `AMOUNT_TOO_LARGE` above 10^18 minor units.
 pub(crate) fn subtotal(lines: &[CartLine], currency: Currency) -> Result<Amount, Error> {
     let sum = lines.iter().try_fold(Amount::ZERO, |sum, line| {
         line.item.price.times(i64::from(line.quantity)).and_then(|amount| sum.plus(amount)).ok_or_else(too_large)
@@ -44,16 +44,17 @@ pub(crate) fn subtotal(lines: &[CartLine], currency: Currency) -> Result<Amount,
     within_bounds(sum, currency)
 }
 
+/// Refuses an amount above 10^18 minor units.
 fn within_bounds(amount: Amount, currency: Currency) -> Result<Amount, Error> {
     currency.minor_units(currency.round(amount.0)).map(|_| amount).ok_or_else(too_large)
 }
 
 fn too_large() -> Error {
-    let message = "The order exceeds 10^18 of the currency's smallest unit: order less at a time.";
+    let message = "The order exceeds 10^18 of the currency's smallest unit: reduce the quantities.";
     Error::refused(codes::AMOUNT_TOO_LARGE, message)
 }
 
-/// Combines prices, discounts, shipping and tax.
+/// Prices an order: combines prices, discounts, shipping, tax and points.
 pub(crate) fn price(basket: &Basket<'_>, evaluation: Evaluation) -> Result<Priced, Error> {
     let currency = basket.currency;
     let goods_total = subtotal(basket.lines, currency)?;
@@ -61,11 +62,11 @@ pub(crate) fn price(basket: &Basket<'_>, evaluation: Evaluation) -> Result<Price
     let lines: Vec<OrderLine> =
         basket.lines.iter().zip(discounts).map(|(line, discounts)| price_line(basket, line, discounts)).collect();
     let shipping = basket.shipping.map_or(currency.zero(), |option| option.amount);
-    let shipped = shipping - evaluation.shipping_discount;
-    let inside = basket.taxes.prices_include_tax;
-    let shipping_rate = tax::rate(basket.taxes, basket.address, &basket.taxes.shipping_tax_class);
-    let shipping_tax = tax_of(shipped, shipping_rate, inside, currency);
-    let on_top = if inside { currency.zero() } else { shipping_tax };
+    let shipping_paid = shipping - evaluation.shipping_discount;
+    let prices_include_tax = basket.taxes.prices_include_tax;
+    let shipping_rate = tax_rate(basket.taxes, basket.address, &basket.taxes.shipping_tax_class);
+    let shipping_tax = tax_of(shipping_paid, shipping_rate, prices_include_tax, currency);
+    let added_tax = if prices_include_tax { currency.zero() } else { shipping_tax };
     let line_totals: Amount = lines.iter().map(|line| line.total).sum();
     let totals = Totals {
         subtotal: currency.round(goods_total.0),
@@ -75,12 +76,12 @@ pub(crate) fn price(basket: &Basket<'_>, evaluation: Evaluation) -> Result<Price
         tax: currency.round((lines.iter().map(|line| line.tax).sum::<Amount>() + shipping_tax).0),
         points_redeemed: i64::from(basket.points),
         points_value: currency.round(basket.points_value.0),
-        total: currency.round((line_totals + shipped + on_top - basket.points_value).0),
+        total: currency.round((line_totals + shipping_paid + added_tax - basket.points_value).0),
     };
     within_bounds(totals.total, currency)?;
     Ok(Priced {
         currency,
-        prices_include_tax: inside,
+        prices_include_tax,
         lines,
         totals,
         shipping_method: basket.shipping.map(|option| option.method.clone()),
@@ -89,18 +90,19 @@ pub(crate) fn price(basket: &Basket<'_>, evaluation: Evaluation) -> Result<Price
     })
 }
 
+/// Prices a line with its discounts and tax.
 fn price_line(
     basket: &Basket<'_>,
     line: &CartLine,
     discounts: Vec<promox_contract::promotion::LineDiscount>,
 ) -> OrderLine {
     let (item, currency) = (&line.item, basket.currency);
-    let inside = basket.taxes.prices_include_tax;
+    let prices_include_tax = basket.taxes.prices_include_tax;
     let subtotal = item.price.times(i64::from(line.quantity)).unwrap_or(Amount::ZERO);
     let discount: Amount = discounts.iter().map(|discount| discount.amount).sum();
-    let left = subtotal - discount;
-    let rate = tax::rate(basket.taxes, basket.address, &item.tax_class);
-    let tax = tax_of(left, rate, inside, currency);
+    let discounted = subtotal - discount;
+    let rate = tax_rate(basket.taxes, basket.address, &item.tax_class);
+    let tax = tax_of(discounted, rate, prices_include_tax, currency);
     OrderLine {
         sku: item.sku.clone(),
         variant_id: Some(item.variant_id),
@@ -114,6 +116,6 @@ fn price_line(
         discount: currency.round(discount.0),
         discounts,
         tax,
-        total: currency.round(if inside { left.0 } else { left.0 + tax.0 }),
+        total: currency.round(if prices_include_tax { discounted.0 } else { discounted.0 + tax.0 }),
     }
 }

@@ -1,4 +1,4 @@
-//! Validation of a checkout's request before other services are called.
+//! Validation of the request of a checkout or quote, before other services are called.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ pub(crate) const MAX_UNITS: u32 = 1_000_000;
 /// Maximum lines of one order.
 pub(crate) const MAX_LINES: usize = 1_000;
 
-/// All faults of a request that can be found without the store.
+/// Refuses a request with all faults that can be found without the store's settings.
 pub(crate) fn check(request: &PlaceOrder) -> Result<(), Error> {
     let mut faults = Faults::default();
     let only_reservations = !request.flash_sale_reservation_ids.is_empty();
@@ -42,7 +42,7 @@ pub(crate) fn check(request: &PlaceOrder) -> Result<(), Error> {
         faults.note("/attributes", "must have at most 50 attributes, with names of 100 and values of 1,000 characters");
     }
     for (i, id) in request.flash_sale_reservation_ids.iter().enumerate() {
-        // Its units exist only once, so a second line for it would be empty.
+        // A reservation can be ordered once, so a second line for it would be empty.
         if request.flash_sale_reservation_ids.iter().take(i).any(|known| known == id) {
             faults.note(format!("/flashSaleReservationIds/{i}"), "duplicate reservation");
         }
@@ -54,8 +54,8 @@ pub(crate) fn check(request: &PlaceOrder) -> Result<(), Error> {
     faults.finish()
 }
 
-/// Replaces the regions of a request's addresses by the codes that tax rates use. Where the country is taxed by region,
-/// a shipping address with a missing or unknown region is refused: its tax would be unknown.
+/// Replaces the regions of a request's addresses by the codes that tax rates use. If the country is taxed by region, a
+/// shipping address with a missing or unknown region is refused, because its tax would be unknown.
 pub(crate) fn regions_to_codes(request: &mut PlaceOrder, taxes: &TaxSettings) -> Result<(), Error> {
     let mut faults = Faults::default();
     let mut to_code = |address: &mut Option<Address>, pointer: &str, required: bool| {
@@ -68,7 +68,7 @@ pub(crate) fn regions_to_codes(request: &mut PlaceOrder, taxes: &TaxSettings) ->
             }
             return;
         }
-        match taxes.facts().region(&address.country, text) {
+        match taxes.store_taxes().region(&address.country, text) {
             Ok(code) => address.region = Some(code),
             Err(detail) => faults.note(pointer, detail),
         }
@@ -78,7 +78,7 @@ pub(crate) fn regions_to_codes(request: &mut PlaceOrder, taxes: &TaxSettings) ->
     faults.finish()
 }
 
-/// Faults of lines: too many, none, or of a quantity that cannot be sold.
+/// Adds the faults of items: no or too many lines, and invalid quantities.
 pub(crate) fn item_faults(items: &[SkuQuantity], at: &str, faults: &mut Faults) {
     if items.is_empty() {
         faults.note(at, "must have at least one line");
@@ -93,6 +93,7 @@ pub(crate) fn item_faults(items: &[SkuQuantity], at: &str, faults: &mut Faults) 
     }
 }
 
+/// Adds the faults of an address.
 fn address_faults(address: &Address, at: &str, faults: &mut Faults) {
     let required = [(&address.name, "name"), (&address.line1, "line1"), (&address.city, "city")];
     let optional = [
@@ -105,8 +106,8 @@ fn address_faults(address: &Address, at: &str, faults: &mut Faults) {
     ];
     let required = required.into_iter().map(|(text, name)| (text, name, 1));
     let optional = optional.into_iter().filter_map(|(text, name)| Some((text.as_ref()?, name, 0)));
-    for (text, name, least) in required.chain(optional) {
-        if let Err(detail) = bounded(text, least, 200) {
+    for (text, name, min) in required.chain(optional) {
+        if let Err(detail) = bounded(text, min, 200) {
             faults.note(format!("{at}/{name}"), detail);
         }
     }
@@ -115,27 +116,28 @@ fn address_faults(address: &Address, at: &str, faults: &mut Faults) {
     }
 }
 
-/// Combines lines of the same SKU, in the order of the first.
+/// Combines lines of the same SKU, in the order in which the SKUs first occur.
 pub(crate) fn merge(items: Vec<SkuQuantity>) -> Result<Vec<SkuQuantity>, Error> {
     let mut merged: Vec<SkuQuantity> = Vec::with_capacity(items.len());
-    let mut places = HashMap::with_capacity(items.len());
+    let mut positions = HashMap::with_capacity(items.len());
     for (i, item) in items.into_iter().enumerate() {
-        let place = *places.entry(item.sku.fold()).or_insert(merged.len());
-        match merged.get_mut(place) {
+        let position = *positions.entry(item.sku.fold()).or_insert(merged.len());
+        match merged.get_mut(position) {
             None => merged.push(item),
             Some(line) => {
-                line.quantity = together(line.quantity, item.quantity, &format!("/items/{i}/quantity"))?;
+                line.quantity = add_units(line.quantity, item.quantity, &format!("/items/{i}/quantity"))?;
             }
         }
     }
     Ok(merged)
 }
 
-/// The units of two lines with the same goods.
-pub(crate) fn together(units: u32, more: u32, at: &str) -> Result<u32, Error> {
+/// The units of two lines of the same goods. Refused above [`MAX_UNITS`], with `pointer` as the faulty member.
+pub(crate) fn add_units(units: u32, more: u32, pointer: &str) -> Result<u32, Error> {
     let sum = units.saturating_add(more);
     if sum > MAX_UNITS {
-        return Err(Error::field(at, format!("exceeds {MAX_UNITS} together with earlier lines of the same sku")));
+        let detail = format!("exceeds {MAX_UNITS} together with earlier lines of the same SKU");
+        return Err(Error::field(pointer, detail));
     }
     Ok(sum)
 }
@@ -149,18 +151,18 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_one_sku_are_one_line() {
+    fn lines_of_the_same_sku_are_combined() {
         let merged = merge(vec![line("a", 1), line("b", 2), line("A", 3)]).unwrap();
         assert_eq!(merged, [line("a", 4), line("b", 2)]);
         assert!(merge(vec![line("a", MAX_UNITS), line("A", 1)]).is_err());
     }
 
     #[test]
-    fn quantities_have_their_limits() {
-        for (quantity, good) in [(0, false), (1, true), (MAX_UNITS, true), (MAX_UNITS + 1, false)] {
+    fn quantities_out_of_range_are_refused() {
+        for (quantity, valid) in [(0, false), (1, true), (MAX_UNITS, true), (MAX_UNITS + 1, false)] {
             let mut faults = Faults::default();
             item_faults(&[line("a", quantity)], "/items", &mut faults);
-            assert_eq!(faults.is_empty(), good, "{quantity}");
+            assert_eq!(faults.is_empty(), valid, "{quantity}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Shipping methods: the first zone that contains the country, each method's cost for these goods, cheapest first.
+//! Shipping methods: those of the first zone that contains the country, with their costs.
 
 use promox_contract::codes;
 use promox_contract::settings::{ShippingMethod, ShippingSettings};
@@ -8,20 +8,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
 
-/// A shipping method.
+/// A shipping method that is available for an order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ShippingOption {
-    /// Its code.
+    /// The code of the method.
     pub method: String,
-    /// Its name.
+    /// The display name.
     pub name: String,
-    /// Its cost for this order.
+    /// The cost for this order.
     pub amount: Amount,
 }
 
-/// The shipping methods for goods of `subtotal` to an address. Without zones there is one free method; if no zone
-/// matches, none.
+/// The shipping methods for goods worth `subtotal` to an address, cheapest first. Without zones there is one free
+/// method; without a matching zone there is none.
 pub(crate) fn options(
     settings: &ShippingSettings,
     address: Option<&Address>,
@@ -49,21 +49,24 @@ pub(crate) fn options(
     options
 }
 
+/// The cost of a method: its fixed amount, or the rate with the highest threshold that `subtotal` reaches.
 fn amount(method: &ShippingMethod, subtotal: Amount) -> Amount {
     let reached = method.rates.iter().filter(|rate| rate.from <= subtotal).max_by_key(|rate| rate.from);
     method.amount.or_else(|| reached.map(|rate| rate.amount)).unwrap_or(Amount::ZERO)
 }
 
-/// The requested method, else the cheapest.
-pub(crate) fn choose<'a>(options: &'a [ShippingOption], wanted: Option<&str>) -> Result<&'a ShippingOption, Error> {
+/// The requested method, or the cheapest if none is requested. Refused with 422 `SHIPPING_UNAVAILABLE` if there is
+/// none.
+pub(crate) fn choose<'a>(options: &'a [ShippingOption], requested: Option<&str>) -> Result<&'a ShippingOption, Error> {
     let Some(cheapest) = options.first() else {
         return Err(Error::refused(codes::SHIPPING_UNAVAILABLE, "We do not ship to this address."));
     };
-    match wanted {
+    match requested {
         None => Ok(cheapest),
-        Some(wanted) => options.iter().find(|option| option.method == wanted).ok_or_else(|| {
+        Some(requested) => options.iter().find(|option| option.method == requested).ok_or_else(|| {
             let methods: Vec<&str> = options.iter().map(|option| option.method.as_str()).collect();
-            let message = format!("\"{wanted}\" does not ship to this address; available are {}", methods.join(", "));
+            let available = methods.join(", ");
+            let message = format!("\"{requested}\" does not ship to this address. Available methods: {available}.");
             Error::refused(codes::SHIPPING_UNAVAILABLE, message).with("methods", methods)
         }),
     }
@@ -108,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn thresholds_are_reached_at_their_value() {
+    fn a_rate_applies_from_its_threshold_on() {
         assert_eq!(to("GB", "49.99"), ["STANDARD 4.99", "EXPRESS 9.00"]);
         assert_eq!(to("GB", "50.00"), ["STANDARD 0.00", "EXPRESS 9.00"]);
         assert!(to("FR", "50.00").is_empty());

@@ -1,4 +1,4 @@
-//! Transitions of an order's status.
+//! The status of an order: allowed transitions, and the status that follows from shipped and delivered units.
 
 use promox_contract::order::OrderStatus::{
     self, Cancelled, Confirmed, Delivered, Failed, NeedsReview, Pending, Processing, Refunded, Shipped,
@@ -6,7 +6,7 @@ use promox_contract::order::OrderStatus::{
 
 use crate::records::OrderItem;
 
-/// Whether an order may go from one status to another.
+/// Whether an order's status may change from one to another.
 pub(crate) fn may_follow(from: OrderStatus, to: OrderStatus) -> bool {
     match from {
         Pending => matches!(to, Confirmed | Failed | Cancelled | NeedsReview),
@@ -19,24 +19,25 @@ pub(crate) fn may_follow(from: OrderStatus, to: OrderStatus) -> bool {
     }
 }
 
-/// Whether units of an order may be returned. If all its money is refunded, only units without a price may, mainly
-/// gifts.
+/// Whether units of an order with this status may be returned. In a REFUNDED order only units without a price, mainly
+/// gifts, can be left.
 pub(crate) fn returnable(status: OrderStatus) -> bool {
     matches!(status, Confirmed | Processing | Shipped | Delivered | Refunded)
 }
 
-/// Whether the units of a line are consistent: delivered ≤ shipped ≤ ordered, returned ≤ shipped or withdrawn.
+/// Whether the units of a line are consistent: delivered ≤ shipped, shipped + withdrawn ≤ ordered, and
+/// withdrawn ≤ returned ≤ shipped + withdrawn.
 pub(crate) fn units_fit(line: &OrderItem) -> bool {
-    let sent = line.delivered <= line.shipped && line.shipped.saturating_add(line.withdrawn) <= line.quantity;
-    sent && line.withdrawn <= line.returned && line.returned - line.withdrawn <= line.shipped
+    let shipped_fits = line.delivered <= line.shipped && line.shipped.saturating_add(line.withdrawn) <= line.quantity;
+    shipped_fits && line.withdrawn <= line.returned && line.returned - line.withdrawn <= line.shipped
 }
 
-/// The status of an order by its shipped and delivered units.
+/// The status of an order that follows from the numbers of ordered, shipped and delivered units.
 pub(crate) fn by_units(ordered: u32, shipped: u32, delivered: u32) -> OrderStatus {
     match (shipped, delivered) {
         (0, _) => Confirmed,
-        (_, done) if done == ordered => Delivered,
-        (sent, _) if sent == ordered => Shipped,
+        (_, delivered) if delivered == ordered => Delivered,
+        (shipped, _) if shipped == ordered => Shipped,
         _ => Processing,
     }
 }
@@ -46,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn units_decide_where_an_order_stands() {
+    fn units_determine_the_status() {
         for (ordered, shipped, delivered, want) in [
             (5, 0, 0, Confirmed),
             (5, 1, 0, Processing),
@@ -60,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_ended_stays_ended() {
+    fn a_final_status_does_not_change() {
         for end in [Cancelled, Failed, Refunded] {
             assert!(OrderStatus::ALL.iter().all(|to| !may_follow(end, *to)));
         }

@@ -1,4 +1,4 @@
-//! What an import takes and what it refuses, and what an export writes.
+//! The import and export of past orders: accepted and refused documents, and the exported text.
 
 use std::ops::Deref;
 
@@ -43,67 +43,67 @@ impl Shop {
         String::from_utf8(reader.collect(64 << 20).await.unwrap()).unwrap()
     }
 
-    /// What analytics goes by.
+    /// The order figures that analytics uses.
     async fn figures(&self) -> Vec<OrderFigure> {
-        let asked = ListOrderFigures { ids: Vec::new(), from: None, to: None, after: None, limit: None };
-        self.call(asked).await.unwrap().items
+        let op = ListOrderFigures { ids: Vec::new(), from: None, to: None, after: None, limit: None };
+        self.call(op).await.unwrap().items
     }
 
-    /// The auditor finds nothing in the orders' own books.
+    /// Checks that the audit has no findings about orders.
     pub(super) fn verify(&self) {
-        let alone = |invariant: &str| !invariant.starts_with("analytics") && invariant.contains(':');
+        let is_own = |invariant: &str| !invariant.starts_with("analytics") && invariant.contains(':');
         let findings = self.findings_with(|report| report.knows(IN_CURRENCY, "GBP")).into_iter();
-        let own: Vec<_> = findings.filter(|finding| alone(finding.invariant)).collect();
+        let own: Vec<_> = findings.filter(|finding| is_own(finding.invariant)).collect();
         assert_eq!(own, []);
     }
 }
 
-const FOREIGN: &str = r#"{"number":"536365","date":"2010-12-01T08:26:00Z","customer":"17850","email":"a@example.com","lines":[{"sku":"85123A","name":"Holder","quantity":6,"unitPrice":"2.55"},{"sku":"71053","name":"Lantern","quantity":6,"unitPrice":"3.39","discount":"1.00"}]}
+const IMPORTED: &str = r#"{"number":"536365","date":"2010-12-01T08:26:00Z","customer":"17850","email":"a@example.com","lines":[{"sku":"85123A","name":"Holder","quantity":6,"unitPrice":"2.55"},{"sku":"71053","name":"Lantern","quantity":6,"unitPrice":"3.39","discount":"1.00"}]}
 {"number":"536366","date":"2010-12-01T08:28:00Z","lines":[{"sku":"22633","name":"Hand warmer","quantity":6,"unitPrice":"1.85"}]}
 {"number":"C536379","date":"2010-12-01T09:41:00Z","customer":"14527","lines":[{"sku":"D","name":"Discount","quantity":-1,"unitPrice":"27.50"}]}
 "#;
 
-const WRITTEN: &str = r#"{"type":"ORDER","number":"536365","date":"2010-12-01T08:26:00.000Z","status":"DELIVERED","customer":"17850","email":"a@example.com","currency":"GBP","pricesIncludeTax":true,"lines":[{"sku":"85123A","name":"Holder","quantity":6,"unitPrice":"2.55"},{"sku":"71053","name":"Lantern","quantity":6,"unitPrice":"3.39","discount":"1.00"}],"total":"34.64"}
+const EXPORTED: &str = r#"{"type":"ORDER","number":"536365","date":"2010-12-01T08:26:00.000Z","status":"DELIVERED","customer":"17850","email":"a@example.com","currency":"GBP","pricesIncludeTax":true,"lines":[{"sku":"85123A","name":"Holder","quantity":6,"unitPrice":"2.55"},{"sku":"71053","name":"Lantern","quantity":6,"unitPrice":"3.39","discount":"1.00"}],"total":"34.64"}
 {"type":"ORDER","number":"536366","date":"2010-12-01T08:28:00.000Z","status":"DELIVERED","currency":"GBP","pricesIncludeTax":true,"lines":[{"sku":"22633","name":"Hand warmer","quantity":6,"unitPrice":"1.85"}],"total":"11.10"}
 {"type":"CREDIT_NOTE","number":"C536379","date":"2010-12-01T09:41:00.000Z","customer":"14527","currency":"GBP","lines":[{"sku":"D","name":"Discount","quantity":-1,"unitPrice":"27.50"}]}
 "#;
 
 #[tokio::test]
-async fn what_is_exported_is_imported_as_it_was() {
+async fn an_export_is_imported_without_changes() {
     let (first, second) = (Shop::open(), Shop::open());
-    let done = first.import(HistoryFormat::Ndjson, FOREIGN).await;
+    let done = first.import(HistoryFormat::Ndjson, IMPORTED).await;
     assert_eq!((done.report.created, done.report.failed, done.orders.rows), (3, 0, 3), "{done:?}");
     assert_eq!((done.orders.total.to_string(), done.credit_notes.total.to_string()), ("45.74".into(), "-27.50".into()));
-    assert_eq!(first.export(HistoryFormat::Ndjson).await, WRITTEN);
-    assert_eq!(first.import(HistoryFormat::Ndjson, FOREIGN).await.report.skipped, 3);
+    assert_eq!(first.export(HistoryFormat::Ndjson).await, EXPORTED);
+    assert_eq!(first.import(HistoryFormat::Ndjson, IMPORTED).await.report.skipped, 3);
     let table = first.export(HistoryFormat::Csv).await;
     assert_eq!(second.import(HistoryFormat::Csv, &table).await.report.created, 3);
-    assert_eq!(second.export(HistoryFormat::Ndjson).await, WRITTEN);
+    assert_eq!(second.export(HistoryFormat::Ndjson).await, EXPORTED);
     assert_eq!(second.export(HistoryFormat::Csv).await, table);
-    assert_eq!(second.import(HistoryFormat::Ndjson, WRITTEN).await.report.skipped, 3);
+    assert_eq!(second.import(HistoryFormat::Ndjson, EXPORTED).await.report.skipped, 3);
     first.verify();
     second.verify();
 }
 
-/// An order with everything that one can have: 2 × 6.00 with a gift, of which one came back and money by hand.
-const WHOLE: &str = r#"{"type":"ORDER","number":"C7K2M-9QXYZ","date":"2024-03-01T10:00:00.000123Z","status":"PROCESSING","userId":7,"email":"ann@example.com","currency":"GBP","pricesIncludeTax":false,"lines":[{"sku":"A","productId":3,"name":"A \"tin\", blue","quantity":3,"unitPrice":"6.00","listPrice":"7.00","discount":"1.00","discounts":[{"promotionId":5,"couponCode":"TEN","amount":"1.00"}],"tax":"3.40","flashSaleId":4,"campaignId":9,"shipped":2,"delivered":1,"returned":1},{"sku":"GIFT","name":"Gift","quantity":1,"unitPrice":"0.00","listPrice":"2.50","shipped":0,"delivered":0}],"shipping":{"method":"STANDARD","amount":"4.96","discount":"0.96","tax":"0.80"},"points":{"redeemed":100,"value":"1.00","earned":16},"total":"24.20","payment":{"method":"CARD","status":"PARTIALLY_REFUNDED"},"refunds":[{"at":"2024-03-03T10:00:00.000007Z","amount":"2.00"},{"at":"2024-03-04T10:00:00.000Z","amount":"6.50","forReturn":true}],"shippingAddress":{"name":"Ann","line1":"1 High Street","city":"Leeds","postalCode":"LS1 1AA","country":"GB"},"fulfilments":[{"carrier":"Post","trackingNumber":"1","items":[{"sku":"A","quantity":2}],"shippedAt":"2024-03-02T10:00:00.000Z"}],"returns":[{"items":[{"sku":"A","quantity":1}],"reason":"too blue","refund":"6.50","points":30,"fee":"0.10","restock":true,"requestedAt":"2024-03-04T09:00:00.000Z","approvedAt":"2024-03-04T09:30:00.000Z"}],"goodsReturned":"7.02","appliedPromotions":[{"promotionId":5,"name":"Ten","couponCode":"TEN","amount":"1.00","shippingAmount":"0.96"}],"promotionUses":[{"promotionId":5,"campaignId":9,"cost":"4.46"}],"channel":"APP","note":"two\r\nlines, \"quoted\"","attributes":{"customer":"x","empty":""}}
+/// An order with every member: 3 × 6.00 and a gift, with one unit returned and a manual refund.
+const COMPLETE: &str = r#"{"type":"ORDER","number":"C7K2M-9QXYZ","date":"2024-03-01T10:00:00.000123Z","status":"PROCESSING","userId":7,"email":"ann@example.com","currency":"GBP","pricesIncludeTax":false,"lines":[{"sku":"A","productId":3,"name":"A \"tin\", blue","quantity":3,"unitPrice":"6.00","listPrice":"7.00","discount":"1.00","discounts":[{"promotionId":5,"couponCode":"TEN","amount":"1.00"}],"tax":"3.40","flashSaleId":4,"campaignId":9,"shipped":2,"delivered":1,"returned":1},{"sku":"GIFT","name":"Gift","quantity":1,"unitPrice":"0.00","listPrice":"2.50","shipped":0,"delivered":0}],"shipping":{"method":"STANDARD","amount":"4.96","discount":"0.96","tax":"0.80"},"points":{"redeemed":100,"value":"1.00","earned":16},"total":"24.20","payment":{"method":"CARD","status":"PARTIALLY_REFUNDED"},"refunds":[{"at":"2024-03-03T10:00:00.000007Z","amount":"2.00"},{"at":"2024-03-04T10:00:00.000Z","amount":"6.50","forReturn":true}],"shippingAddress":{"name":"Ann","line1":"1 High Street","city":"Leeds","postalCode":"LS1 1AA","country":"GB"},"fulfilments":[{"carrier":"Post","trackingNumber":"1","items":[{"sku":"A","quantity":2}],"shippedAt":"2024-03-02T10:00:00.000Z"}],"returns":[{"items":[{"sku":"A","quantity":1}],"reason":"too blue","refund":"6.50","points":30,"fee":"0.10","restock":true,"requestedAt":"2024-03-04T09:00:00.000Z","approvedAt":"2024-03-04T09:30:00.000Z"}],"goodsReturned":"7.02","appliedPromotions":[{"promotionId":5,"name":"Ten","couponCode":"TEN","amount":"1.00","shippingAmount":"0.96"}],"promotionUses":[{"promotionId":5,"campaignId":9,"cost":"4.46"}],"channel":"APP","note":"two\r\nlines, \"quoted\"","attributes":{"customer":"x","empty":""}}
 "#;
 
 #[tokio::test]
-async fn nothing_of_an_order_is_lost_on_its_way() {
+async fn an_order_with_every_member_is_imported_and_exported_without_loss() {
     let (first, second) = (Shop::open(), Shop::open());
-    let done = first.import(HistoryFormat::Ndjson, WHOLE).await;
+    let done = first.import(HistoryFormat::Ndjson, COMPLETE).await;
     assert_eq!((done.report.created, done.report.errors.as_slice()), (1, [].as_slice()));
-    assert_eq!(first.export(HistoryFormat::Ndjson).await, WHOLE);
+    assert_eq!(first.export(HistoryFormat::Ndjson).await, COMPLETE);
     let table = first.export(HistoryFormat::Csv).await;
     let done = second.import(HistoryFormat::Csv, &table).await;
     assert_eq!((done.report.created, done.report.errors.as_slice()), (1, [].as_slice()));
-    assert_eq!(second.export(HistoryFormat::Ndjson).await, WHOLE);
+    assert_eq!(second.export(HistoryFormat::Ndjson).await, COMPLETE);
     assert_eq!(second.export(HistoryFormat::Csv).await, table);
     for shop in [&first, &second] {
         let figure = shop.figures().await.pop().unwrap();
         assert_eq!((figure.customer.as_str(), figure.user_id), ("user:7", None));
-        // 2.00 of 25.20 takes 1.35 of 17.00, and the tin that came back 5.67.
+        // The refund of 2.00 of 25.20 takes 1.35 of the revenue of 17.00, the returned tin 5.67.
         assert_eq!(figure.returned.to_string(), "7.02");
         assert_eq!(figure.uses[0].cost.to_string(), "4.46");
         let refunded: Amount = figure.refunds.iter().map(|refund| refund.amount).sum();
@@ -113,7 +113,7 @@ async fn nothing_of_an_order_is_lost_on_its_way() {
 }
 
 #[tokio::test]
-async fn a_document_is_taken_whole_or_not_at_all() {
+async fn a_document_with_a_fault_is_not_imported_at_all() {
     let shop = Shop::open();
     let table = "\
 number,sku,name,quantity,date,unitPrice
@@ -140,7 +140,7 @@ C6,B,B,1,2024-03-01,1.00
 }
 
 #[tokio::test]
-async fn another_systems_rows_without_a_price_are_left_out() {
+async fn rows_without_a_price_are_left_out_of_another_systems_file() {
     let shop = Shop::open();
     let table = "\
 InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID
@@ -153,7 +153,7 @@ InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID
 }
 
 #[tokio::test]
-async fn what_does_not_add_up_is_refused() {
+async fn inconsistent_documents_are_refused() {
     let line = |rest: &str| {
         format!(r#"{{"number":"1","date":"2010-12-01T08:26:00Z","lines":[{{"sku":"A","name":"A",{rest}}}]}}"#)
     };

@@ -1,5 +1,5 @@
-//! The matrix of the checkout: every step fails, is refused, crashes and is repeated; so does every step of a compensation, and
-//! every write. Whatever happens, the saga ends: with everything held and paid for once, or with nothing held and no money kept.
+//! Faults in every step of a checkout, of a compensation, and in every write: failures, refusals and crashes. The saga
+//! must always end, either with everything held and paid once, or with nothing held and no money kept.
 
 use std::sync::Arc;
 
@@ -16,8 +16,8 @@ use promox_contract::reward::{HoldPoints, ReleasePoints};
 use promox_kernel::{Amount, Error, Op};
 use promox_testkit::saga::{Fault, Faults, Saga, run_steps, run_writes};
 
-use super::desk::{Desk, Line, draft};
-use super::others::Others;
+use super::fixture::{Fixture, Line, draft};
+use super::stub_services::StubServices;
 use crate::checkout::Driver;
 use crate::checkout::draft::Draft;
 use crate::checkout::transitions::{Resumable, SagaLease};
@@ -25,7 +25,7 @@ use crate::records::Order;
 
 const LINES: [Line; 2] = [("A", 2, "1.50", "0.00"), ("B", 1, "4.00", "1.00")];
 
-/// The steps that go forward, by the operations that they ask of others.
+/// The forward steps, by the operations that they call.
 const FORWARD: [&str; 7] = [
     HoldStock::NAME,
     HoldUses::NAME,
@@ -36,7 +36,7 @@ const FORWARD: [&str; 7] = [
     TakePayment::NAME,
 ];
 
-/// The steps that release holds, in their order.
+/// The steps that release holds, in the order in which they are carried out.
 const RELEASES: [&str; 6] = [
     ReleaseFlashReservations::NAME,
     ReleasePoints::NAME,
@@ -46,8 +46,8 @@ const RELEASES: [&str; 6] = [
     ReleaseStock::NAME,
 ];
 
-/// A draft that holds something in every service.
-fn everything() -> Draft {
+/// A draft that needs a hold in every service.
+fn draft_with_all_holds() -> Draft {
     let mut draft = draft(&LINES);
     draft.choice = Some(PaymentChoice { method: "CARD".into(), provider: None, token: None });
     let one: Amount = "1.00".parse().unwrap();
@@ -75,78 +75,78 @@ fn everything() -> Draft {
     draft
 }
 
-/// A checkout that holds something in every service.
+/// A checkout that has begun, and needs a hold in every service.
 struct Checkout {
-    desk: Desk,
-    others: Arc<Others>,
+    fixture: Fixture,
+    services: Arc<StubServices>,
     id: OrderId,
 }
 
 impl Saga for Checkout {
     async fn begin(faults: Arc<Faults>) -> Self {
-        let others = Others::among(faults.clone());
-        let desk = Desk::open_among(faults, |setup| others.register(setup));
-        let (lease, _) = desk.begin_with(everything(), None).await;
-        Self { desk, others, id: lease.order_id }
+        let services = StubServices::with_faults(faults.clone());
+        let fixture = Fixture::open_with(faults, |setup| services.register(setup));
+        let (lease, _) = fixture.begin_with(draft_with_all_holds(), None).await;
+        Self { fixture, services, id: lease.order_id }
     }
 
     async fn resume(&self, at_start: bool) {
-        let Some(saga) = self.desk.saga(self.id).await else { return };
+        let Some(saga) = self.fixture.saga(self.id).await else { return };
         let resumable = if at_start {
             Resumable::Always
         } else {
-            self.desk.advance(saga.due_at.since(self.desk.node.clock.now()));
-            Resumable::DueAt(self.desk.node.clock.now())
+            self.fixture.advance(saga.due_at.since(self.fixture.node.clock.now()));
+            Resumable::DueAt(self.fixture.node.clock.now())
         };
-        let _ = self.desk.service.resume(&self.desk.cx(), self.id, resumable).await;
+        let _ = self.fixture.service.resume(&self.fixture.cx(), self.id, resumable).await;
     }
 
     async fn has_ended(&self) -> bool {
-        self.desk.saga(self.id).await.is_none()
+        self.fixture.saga(self.id).await.is_none()
     }
 
     async fn check(&self, tag: &str) -> bool {
-        let (desk, others) = (&self.desk, &self.others);
+        let (fixture, services) = (&self.fixture, &self.services);
         let id = self.id;
-        let order = desk.db.read(|tx| tx.get::<Order>(&id)).await.unwrap();
+        let order = fixture.db.read(|tx| tx.get::<Order>(&id)).await.unwrap();
         let confirmed = order.as_ref().is_some_and(|order| order.status == OrderStatus::Confirmed);
         if confirmed {
             let all = ["campaign", "coupon", "flashsale", "inventory", "promotion", "reward"];
-            assert_eq!(others.held(), all, "{tag}");
-            assert_eq!((others.payment(), *others.charges.lock()), (Some(PaymentStatus::Captured), 1), "{tag}");
+            assert_eq!(services.held(), all, "{tag}");
+            assert_eq!((services.payment(), *services.charges.lock()), (Some(PaymentStatus::Captured), 1), "{tag}");
         } else {
-            let asked_to_pay = others.payment().is_some();
-            assert!(order.map_or(!asked_to_pay, |order| order.status == OrderStatus::Failed), "{tag}");
-            assert_eq!(others.held(), [""; 0], "{tag}");
-            assert_ne!(others.payment(), Some(PaymentStatus::Captured), "{tag}");
+            let payment_was_requested = services.payment().is_some();
+            assert!(order.map_or(!payment_was_requested, |order| order.status == OrderStatus::Failed), "{tag}");
+            assert_eq!(services.held(), [""; 0], "{tag}");
+            assert_ne!(services.payment(), Some(PaymentStatus::Captured), "{tag}");
         }
-        desk.verify();
+        fixture.verify();
         confirmed
     }
 }
 
-/// A checkout from its first chain, which begins it, holds, and opens the order.
-struct Placed {
+/// A checkout that begins with its first chain, which begins the saga, takes the holds and opens the order.
+struct NewCheckout {
     checkout: Checkout,
-    /// The lease of a checkout that has not been placed yet.
+    /// The lease; `None` once the checkout has begun.
     lease: Mutex<Option<SagaLease>>,
 }
 
-impl Placed {
+impl NewCheckout {
     async fn place(&self) -> Result<(), Error> {
-        let (desk, lease) = (&self.checkout.desk, self.lease.lock().take());
-        let (cx, lease) = (desk.cx(), lease.unwrap());
-        Driver::new(&desk.service, &cx, lease).place(&everything(), None).await.map(drop)
+        let (fixture, lease) = (&self.checkout.fixture, self.lease.lock().take());
+        let (cx, lease) = (fixture.cx(), lease.unwrap());
+        Driver::new(&fixture.service, &cx, lease).place(&draft_with_all_holds(), None).await.map(drop)
     }
 }
 
-impl Saga for Placed {
+impl Saga for NewCheckout {
     async fn begin(faults: Arc<Faults>) -> Self {
-        let others = Others::among(faults.clone());
-        let desk = Desk::open_among(faults, |setup| others.register(setup));
-        let lease = desk.new_lease().await;
+        let services = StubServices::with_faults(faults.clone());
+        let fixture = Fixture::open_with(faults, |setup| services.register(setup));
+        let lease = fixture.new_lease().await;
         let id = lease.order_id;
-        Self { checkout: Checkout { desk, others, id }, lease: Mutex::new(Some(lease)) }
+        Self { checkout: Checkout { fixture, services, id }, lease: Mutex::new(Some(lease)) }
     }
 
     async fn resume(&self, at_start: bool) {
@@ -167,73 +167,74 @@ impl Saga for Placed {
     }
 }
 
-/// The checkout's own writes: it begins or is resumed, opens the order, and decides it.
+/// The number of the checkout's own writes: it begins or is resumed, opens the order, and decides it.
 const WRITES: u32 = 3;
 
 #[tokio::test]
-async fn a_checkout_ends_whatever_step_fails() {
+async fn a_checkout_ends_whichever_step_fails() {
     run_steps::<Checkout>(&[], &FORWARD, &Fault::ALL, |run| {
-        let is_asked_again = run.step == TakePayment::NAME && run.fault != Fault::Refused;
-        let expected = run.fault.is_crash() || is_asked_again;
-        let why = "a payment is asked for again, a hold that failed ends the checkout, a start goes on with it";
-        assert_eq!((run.met, run.done), (true, expected), "{}: {why}", run.tag());
+        let is_payment_retried = run.step == TakePayment::NAME && run.fault != Fault::Refused;
+        let expected = run.fault.is_crash() || is_payment_retried;
+        let why = "a payment is retried, a failed hold ends the checkout, and a crash is recovered from";
+        assert_eq!((run.reached, run.done), (true, expected), "{}: {why}", run.tag());
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_checkout_ends_whatever_write_fails() {
+async fn a_checkout_ends_whichever_write_fails() {
     let faults = [Fault::FailsBefore, Fault::CrashesBefore, Fault::CrashesAfter];
     run_writes::<Checkout>(WRITES, &faults, |nth, fault, confirmed| {
-        assert!(confirmed, "write {nth} {fault:?}: a store that is busy or gone for a moment costs nobody an order");
+        assert!(confirmed, "write {nth} {fault:?}: no order is lost while the store is unavailable for a moment");
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_compensation_ends_whatever_step_fails() {
+async fn a_compensation_ends_whichever_step_fails() {
     let steps = [&[CancelPayment::NAME][..], &RELEASES, &[GetOrderPayment::NAME]].concat();
     run_steps::<Checkout>(&[(TakePayment::NAME, Fault::Refused)], &steps, &Fault::TRANSIENT, |run| {
-        assert_eq!((run.met, run.done), (true, false), "{}", run.tag());
+        assert_eq!((run.reached, run.done), (true, false), "{}", run.tag());
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_refused_hold_releases_the_others_whatever_step_fails() {
+async fn a_refused_hold_releases_the_others_whichever_step_fails() {
     run_steps::<Checkout>(&[(HoldCoupons::NAME, Fault::Refused)], &RELEASES, &Fault::TRANSIENT, |run| {
-        // After a failed release the saga holds again, and by then a momentary refusal may be gone.
-        assert!(run.met && (!run.done || run.step == ReleaseFlashReservations::NAME), "{}", run.tag());
+        // After a failed release the saga takes its holds again, and by then the refusal may have passed.
+        assert!(run.reached && (!run.done || run.step == ReleaseFlashReservations::NAME), "{}", run.tag());
     })
     .await;
 }
 
-/// The chain that begins, holds and opens may be done up to any of its links when the process ends, and so may what follows it.
 #[tokio::test]
-async fn a_checkout_goes_on_from_whatever_part_of_its_chain_is_done() {
-    run_steps::<Placed>(&[], &FORWARD, &[Fault::CrashesBefore, Fault::CrashesAfter], |run| {
-        assert_eq!((run.met, run.done), (true, true), "{}: nothing was refused", run.tag());
+async fn a_checkout_continues_after_a_crash_at_any_link_of_its_first_chain() {
+    run_steps::<NewCheckout>(&[], &FORWARD, &[Fault::CrashesBefore, Fault::CrashesAfter], |run| {
+        assert_eq!((run.reached, run.done), (true, true), "{}: nothing was refused", run.tag());
     })
     .await;
-    run_writes::<Placed>(WRITES, &[Fault::CrashesBefore, Fault::CrashesAfter], |nth, fault, confirmed| {
+    run_writes::<NewCheckout>(WRITES, &[Fault::CrashesBefore, Fault::CrashesAfter], |nth, fault, confirmed| {
         let begun = (nth, fault) != (1, Fault::CrashesBefore);
-        assert_eq!(confirmed, begun, "write {nth} {fault:?}: what has begun ends well, and the rest leaves nothing");
+        assert_eq!(
+            confirmed, begun,
+            "write {nth} {fault:?}: a checkout that has begun is confirmed, another leaves nothing"
+        );
     })
     .await;
 }
 
-/// A link that is refused ends the first chain: what was held before it is released, and what comes after it was never asked for.
 #[tokio::test]
-async fn a_refusal_releases_what_the_chain_held_before_it() {
+async fn a_refusal_releases_the_holds_that_the_chain_took_before_it() {
     for (number, step) in FORWARD[..6].iter().enumerate() {
         let faults = Arc::new(Faults::default());
         faults.plan(step, Fault::Refused);
-        let placed = Placed::begin(faults).await;
+        let placed = NewCheckout::begin(faults).await;
         let refusal = placed.place().await.unwrap_err();
         assert_eq!(refusal.code(), "REFUSED", "{step}");
         assert!(placed.has_ended().await && !placed.check(step).await, "{step}");
-        // Refused stock needs no release, and neither does what was never asked for.
-        let released = placed.checkout.others.released().len();
+        // Refused stock needs no release, and neither do holds that were never requested.
+        let released = placed.checkout.services.released().len();
         assert_eq!(released, if number == 0 { 0 } else { number + 1 }, "{step}");
     }
 }

@@ -1,9 +1,9 @@
-//! The order service's transactions on the memory engine: steps of a saga, parcels and returns, each alone.
+//! The order service on the memory engine: steps of sagas, parcels, returns, import and export.
 
-mod desk;
+mod fixture;
 mod history;
 mod matrix;
-mod others;
 mod returns;
 mod round_trip;
 mod saga;
+mod stub_services;

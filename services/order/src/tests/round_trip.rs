@@ -1,4 +1,4 @@
-//! Any history: what one shop exports another one imports, with the same figures and the same export.
+//! Arbitrary histories: an export is imported into another shop, which has the same figures and the same export.
 
 use promox_contract::order::{ListCreditFigures, ListOrderFigures};
 use promox_kernel::Amount;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::history::Shop;
 use crate::HistoryFormat;
 
-/// A line: SKU, units, pence, a discount's and a tax's share, units that came back, whether its units left.
+/// A line: SKU, units, unit price in pence, quarters of discount and tax, returned units, and whether it was shipped.
 type Line = (u8, u32, i64, u32, u32, u32, bool);
 
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ struct Sale {
     micros: i64,
     status: &'static str,
     customer: u8,
-    tax_inside: bool,
+    prices_include_tax: bool,
     lines: Vec<Line>,
     shipping: Option<(i64, u32, i64)>,
     points: Option<(i64, u32)>,
@@ -44,9 +44,9 @@ fn sale() -> impl Strategy<Value = Sale> {
         prop::option::of((1_i64..4, prop::option::of(1_i64..3))),
     );
     (head, prop::collection::vec(line, 1..4), extras).prop_map(|(head, lines, extras)| {
-        let (number, micros, status, customer, tax_inside) = head;
+        let (number, micros, status, customer, prices_include_tax) = head;
         let (shipping, points, refunds, note, promotion) = extras;
-        Sale { number, micros, status, customer, tax_inside, lines, shipping, points, refunds, note, promotion }
+        Sale { number, micros, status, customer, prices_include_tax, lines, shipping, points, refunds, note, promotion }
     })
 }
 
@@ -59,7 +59,7 @@ fn time(micros: i64) -> String {
     format!("{:.6}", promox_kernel::Timestamp(micros).to_jiff())
 }
 
-/// So many quarters of an amount, in whole pence.
+/// A number of quarters of an amount, in whole pence.
 fn quarters(whole: i64, parts: u32) -> i64 {
     whole * i64::from(parts) / 4
 }
@@ -67,13 +67,13 @@ fn quarters(whole: i64, parts: u32) -> i64 {
 impl Sale {
     fn document(&self) -> Value {
         let mut lines = Vec::new();
-        let (mut back, mut paid) = (Vec::new(), 0);
-        for (sku, units, price, off, tax, returned, left) in &self.lines {
+        let (mut returned_items, mut paid) = (Vec::new(), 0);
+        for (sku, units, price, off, tax, returned, is_shipped) in &self.lines {
             let (units, returned) = (i64::from(*units), i64::from(*returned.min(units)));
             let discount = quarters(units * price, *off);
             let net = units * price - discount;
             let tax = quarters(net, *tax);
-            let (shipped, withdrawn) = if *left { (units, 0) } else { (0, returned) };
+            let (shipped, withdrawn) = if *is_shipped { (units, 0) } else { (0, returned) };
             let mut line = json!({
                 "sku": format!("S{sku}"), "name": format!("Näme {sku}"), "quantity": units,
                 "unitPrice": pence(*price), "listPrice": pence(price + 5), "discount": pence(discount),
@@ -86,15 +86,15 @@ impl Sale {
             if *sku == 4 {
                 (line["flashSaleId"], line["campaignId"]) = (json!(8), json!(2));
             }
-            paid += net + if self.tax_inside { 0 } else { tax };
+            paid += net + if self.prices_include_tax { 0 } else { tax };
             if returned > 0 {
-                back.push(json!({"sku": format!("s{sku}"), "quantity": returned}));
+                returned_items.push(json!({"sku": format!("s{sku}"), "quantity": returned}));
             }
             lines.push(line);
         }
         let mut document = json!({
             "type": "ORDER", "number": self.number, "date": time(self.micros), "status": self.status,
-            "pricesIncludeTax": self.tax_inside, "lines": lines, "note": self.note,
+            "pricesIncludeTax": self.prices_include_tax, "lines": lines, "note": self.note,
             "attributes": {"customer": self.note}, "payment": {"method": "CARD", "status": "CAPTURED"},
         });
         match self.customer {
@@ -107,16 +107,16 @@ impl Sale {
             let discount = quarters(amount, off);
             document["shipping"] =
                 json!({"method": "STANDARD", "amount": pence(amount), "discount": pence(discount), "tax": pence(tax)});
-            paid += amount - discount + if self.tax_inside { 0 } else { tax };
+            paid += amount - discount + if self.prices_include_tax { 0 } else { tax };
         }
         if let Some((redeemed, share)) = self.points {
             let value = quarters(paid, share);
             document["points"] = json!({"redeemed": redeemed, "value": pence(value), "earned": 3});
             paid -= value;
         }
-        if !back.is_empty() {
+        if !returned_items.is_empty() {
             document["returns"] = json!([{
-                "items": back, "reason": self.note, "refund": "0.00", "restock": false,
+                "items": returned_items, "reason": self.note, "refund": "0.00", "restock": false,
                 "requestedAt": time(self.micros), "approvedAt": time(self.micros + 2_000_000),
             }]);
         }
@@ -136,20 +136,20 @@ impl Sale {
     }
 }
 
-/// A credit note of another system.
+/// A credit note from another system.
 fn note((number, micros, units, minor): &(String, i64, i64, i64)) -> Value {
     let line = json!({"sku": "S1", "name": "", "quantity": -units, "unitPrice": pence(*minor)});
     json!({"type": "CREDIT_NOTE", "number": number, "date": time(*micros), "customer": "17", "lines": [line, line]})
 }
 
-/// What the figures are made of, whatever ids the orders have here.
+/// The figures of orders and credit notes, without the ids that orders have in the shop.
 async fn figures(shop: &Shop) -> Vec<String> {
-    let asked = ListOrderFigures { ids: Vec::new(), from: None, to: None, after: None, limit: None };
-    let orders = shop.call(asked).await.unwrap().items;
-    let nobody = |customer: &str| customer.starts_with("order:");
+    let op = ListOrderFigures { ids: Vec::new(), from: None, to: None, after: None, limit: None };
+    let orders = shop.call(op).await.unwrap().items;
+    let is_unknown = |customer: &str| customer.starts_with("order:");
     let orders = orders.into_iter().map(|mut order| {
         order.id.0 = 0;
-        if nobody(&order.customer) {
+        if is_unknown(&order.customer) {
             order.customer = String::new();
         }
         format!("{order:?}")
@@ -180,18 +180,18 @@ async fn check(sales: &[Sale], notes: &[(String, i64, i64, i64)], format: Histor
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(cases()))]
     #[test]
-    fn any_history_goes_out_and_comes_in_again(
+    fn any_history_is_exported_and_imported_without_loss(
         sales in prop::collection::vec(sale(), 0..6),
         notes in prop::collection::vec((number(), 0_i64..4_000_000, 1_i64..4, 0_i64..900), 0..3),
-        is_table in any::<bool>(),
+        as_csv in any::<bool>(),
     ) {
-        let format = if is_table { HistoryFormat::Csv } else { HistoryFormat::Ndjson };
+        let format = if as_csv { HistoryFormat::Csv } else { HistoryFormat::Ndjson };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(check(&sales, &notes, format));
     }
 }
 
-/// Histories that a build tries; `PROPTEST_CASES` says how many else.
+/// The number of histories to try, which `PROPTEST_CASES` overrides.
 fn cases() -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(400)
 }

@@ -1,4 +1,4 @@
-//! Orders on the memory engine, driven step by step as a saga's driver would.
+//! A harness with the order service, whose sagas are driven step by step.
 
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
@@ -27,12 +27,12 @@ use crate::rules::price::Priced;
 
 pub(super) const BUYER: UserId = UserId(7);
 
-/// A node with orders and the settings of a new store.
-pub(super) struct Desk {
+/// The order service on a node with the settings of a new store.
+pub(super) struct Fixture {
     harness: Harness<Orders>,
 }
 
-impl Deref for Desk {
+impl Deref for Fixture {
     type Target = Harness<Orders>;
 
     fn deref(&self) -> &Self::Target {
@@ -40,13 +40,13 @@ impl Deref for Desk {
     }
 }
 
-impl Desk {
+impl Fixture {
     pub(super) fn open() -> Self {
-        Self::open_among(Arc::default(), |_| {})
+        Self::open_with(Arc::default(), |_| {})
     }
 
-    /// A desk among other services, which `register` registers; `faults` has the faults of its writes.
-    pub(super) fn open_among(faults: Arc<Faults>, register: impl FnOnce(&mut Setup)) -> Self {
+    /// A fixture with the stub services that `register` registers. `faults` plans the faults of its writes.
+    pub(super) fn open_with(faults: Arc<Faults>, register: impl FnOnce(&mut Setup)) -> Self {
         let mut setup = Setup::at("2027-01-15T08:00:00Z").failing(faults);
         register(&mut setup);
         let harness = setup.start(|databases| Orders::new(databases.ecommerce.clone(), Cache::in_memory(), false));
@@ -57,12 +57,12 @@ impl Desk {
         self.user(BUYER.0)
     }
 
-    /// A saga at its beginning, and the draft that it was begun with.
+    /// Begins the saga of an order with these lines. Returns its lease and its draft.
     pub(super) async fn begin(&self, lines: &[Line], claim: Option<Claim>) -> (SagaLease, Draft) {
         self.begin_with(draft(lines), claim).await
     }
 
-    /// A saga of this draft at its beginning.
+    /// Begins a saga with this draft. Returns its lease and its draft.
     pub(super) async fn begin_with(&self, draft: Draft, claim: Option<Claim>) -> (SagaLease, Draft) {
         let draft = Draft { claim: claim.as_ref().map(StoredClaim::of), ..draft };
         let sealed = Sealed::of(&draft).unwrap();
@@ -74,7 +74,7 @@ impl Desk {
         (lease, draft)
     }
 
-    /// The lease of a checkout that has not begun.
+    /// The lease of a checkout that has not begun yet.
     pub(super) async fn new_lease(&self) -> SagaLease {
         SagaLease { order_id: OrderId(self.service.ids.next(&self.cx()).await.unwrap()), attempt: 1 }
     }
@@ -86,28 +86,28 @@ impl Desk {
         self.write(move |tx| transitions::open(tx, &lease, &rows)).await.map(|()| pending)
     }
 
-    /// Confirms an order by rows that were made ready from `pending`; whether they were used, and the answer.
+    /// Confirms an order with rows prepared from `pending`. Returns whether these rows were used, and the order.
     pub(super) async fn confirm_prepared(
         &self,
         lease: &SagaLease,
         pending: &Arc<PendingRows>,
     ) -> Result<(bool, OrderView), Error> {
-        let ready = Arc::new(ConfirmedRows::of(pending, Some(&paid()), self.node.clock.now())?);
-        let (lease, pending, rows) = (lease.clone(), pending.clone(), ready.clone());
+        let prepared = Arc::new(ConfirmedRows::of(pending, Some(&paid()), self.node.clock.now())?);
+        let (lease, pending, rows) = (lease.clone(), pending.clone(), prepared.clone());
         let confirm = move |tx: &mut Tx<'_>| transitions::confirm(tx, &lease, Some(&paid()), Some((&*pending, &*rows)));
-        let anew = self.write(confirm).await?;
-        Ok((anew.is_none(), anew.unwrap_or_else(|| ready.answer.clone())))
+        let view = self.write(confirm).await?;
+        Ok((view.is_none(), view.unwrap_or_else(|| prepared.answer.clone())))
     }
 
-    /// Confirms an order as it stands.
+    /// Confirms an order without prepared rows.
     pub(super) async fn confirm(&self, lease: &SagaLease) -> Result<OrderView, Error> {
         let lease = lease.clone();
         let view = self.write(move |tx| transitions::confirm(tx, &lease, Some(&paid()), None)).await?;
-        view.ok_or_else(|| Error::internal("no rows were made ready, and none were written"))
+        view.ok_or_else(|| Error::internal("a confirmation without prepared rows returns the order"))
     }
 
-    /// A confirmed order of these lines.
-    pub(super) async fn sold(&self, lines: &[Line]) -> OrderId {
+    /// Places and confirms an order with these lines.
+    pub(super) async fn confirmed_order(&self, lines: &[Line]) -> OrderId {
         let (lease, draft) = self.begin(lines, None).await;
         self.open_order(&lease, &draft).await.unwrap();
         self.confirm(&lease).await.unwrap();
@@ -122,16 +122,16 @@ impl Desk {
         self.db.read(|tx| tx.get::<Saga>(&id)).await.unwrap()
     }
 
-    /// The auditor finds nothing in the orders' own books.
+    /// Checks that the audit has no findings about orders and sagas.
     pub(super) fn verify(&self) {
-        let alone = |invariant: &str| invariant.starts_with("order") || invariant.starts_with("saga");
+        let is_own = |invariant: &str| invariant.starts_with("order") || invariant.starts_with("saga");
         let findings = self.findings_with(|_| {}).into_iter();
-        let own: Vec<_> = findings.filter(|finding| alone(finding.invariant)).collect();
+        let own: Vec<_> = findings.filter(|finding| is_own(finding.invariant)).collect();
         assert_eq!(own, []);
     }
 }
 
-/// A line: SKU, units, the price of one, and what promotions take off the line.
+/// A line: SKU, units, unit price, and the discount on the line.
 pub(super) type Line = (&'static str, u32, &'static str, &'static str);
 
 pub(super) fn items(units: &[(&str, u32)]) -> Vec<SkuQuantity> {

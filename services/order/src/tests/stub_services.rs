@@ -1,4 +1,4 @@
-//! The services that a checkout holds in and is paid by, with the planned faults of their operations.
+//! Stubs of the services in which a checkout takes its holds and its payment, with planned faults of their operations.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,28 +15,28 @@ use promox_kernel::{Cx, Error, Handle, Op, register};
 use promox_testkit::Setup;
 use promox_testkit::saga::Faults;
 
-use super::desk::paid;
+use super::fixture::paid;
 
-/// Where a hold stands.
+/// The state of a hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+enum HoldState {
     Held,
     Released,
 }
 
-/// What the other services know of the one order.
+/// The state of the one order in the stub services.
 #[derive(Debug, Default)]
-pub(super) struct Others {
+pub(super) struct StubServices {
     faults: Arc<Faults>,
-    holds: Mutex<BTreeMap<&'static str, Standing>>,
+    holds: Mutex<BTreeMap<&'static str, HoldState>>,
     payment: Mutex<Option<PaymentStatus>>,
-    /// How often money was taken.
+    /// The number of charges.
     pub(super) charges: Mutex<u32>,
 }
 
-impl Others {
-    /// Services whose operations have these faults.
-    pub(super) fn among(faults: Arc<Faults>) -> Arc<Self> {
+impl StubServices {
+    /// Stub services whose operations have these faults.
+    pub(super) fn with_faults(faults: Arc<Faults>) -> Arc<Self> {
         Arc::new(Self { faults, ..Self::default() })
     }
 
@@ -47,37 +47,37 @@ impl Others {
         );
     }
 
-    /// What is held.
+    /// The services that have a hold.
     pub(super) fn held(&self) -> Vec<&'static str> {
-        self.standing(Standing::Held)
+        self.in_state(HoldState::Held)
     }
 
-    /// What was released.
+    /// The services that have released their hold.
     pub(super) fn released(&self) -> Vec<&'static str> {
-        self.standing(Standing::Released)
+        self.in_state(HoldState::Released)
     }
 
-    fn standing(&self, wanted: Standing) -> Vec<&'static str> {
+    fn in_state(&self, wanted: HoldState) -> Vec<&'static str> {
         let holds = self.holds.lock();
-        holds.iter().filter(|(_, standing)| **standing == wanted).map(|(service, _)| *service).collect()
+        holds.iter().filter(|(_, state)| **state == wanted).map(|(service, _)| *service).collect()
     }
 
-    /// Where the payment stands.
+    /// The status of the payment; `None` before it is taken.
     pub(super) fn payment(&self) -> Option<PaymentStatus> {
         *self.payment.lock()
     }
 
     async fn hold(&self, operation: &'static str, service: &'static str) -> Result<(), Error> {
-        let hold = || match self.holds.lock().entry(service).or_insert(Standing::Held) {
-            Standing::Held => Ok(()),
-            Standing::Released => Err(Error::conflict("RELEASED", "The order has released this.")),
+        let hold = || match self.holds.lock().entry(service).or_insert(HoldState::Held) {
+            HoldState::Held => Ok(()),
+            HoldState::Released => Err(Error::conflict("RELEASED", "The order has released this hold.")),
         };
         self.faults.act(operation, hold).await
     }
 
     async fn release(&self, operation: &'static str, service: &'static str) -> Result<(), Error> {
         let release = || {
-            self.holds.lock().insert(service, Standing::Released);
+            self.holds.lock().insert(service, HoldState::Released);
             Ok(())
         };
         self.faults.act(operation, release).await
@@ -88,15 +88,15 @@ impl Others {
     }
 }
 
-/// Handlers of a service's hold and release.
+/// Handlers of the operations that take and release a hold in a service.
 macro_rules! holds {
     ($($service:literal: $hold:ty, $release:ty;)+) => {$(
-        impl Handle<$hold> for Others {
+        impl Handle<$hold> for StubServices {
             async fn handle(&self, _: &Cx, _: $hold) -> Result<(), Error> {
                 self.hold(<$hold as Op>::NAME, $service).await
             }
         }
-        impl Handle<$release> for Others {
+        impl Handle<$release> for StubServices {
             async fn handle(&self, _: &Cx, _: $release) -> Result<(), Error> {
                 self.release(<$release as Op>::NAME, $service).await
             }
@@ -112,7 +112,7 @@ holds! {
     "flashsale": HoldFlashReservations, ReleaseFlashReservations;
 }
 
-impl Handle<TakePayment> for Others {
+impl Handle<TakePayment> for StubServices {
     async fn handle(&self, _: &Cx, _: TakePayment) -> Result<PaymentOutcome, Error> {
         let take = || {
             let mut payment = self.payment.lock();
@@ -130,7 +130,7 @@ impl Handle<TakePayment> for Others {
     }
 }
 
-impl Handle<CancelPayment> for Others {
+impl Handle<CancelPayment> for StubServices {
     async fn handle(&self, _: &Cx, _: CancelPayment) -> Result<(), Error> {
         let cancel = || {
             let mut payment = self.payment.lock();
@@ -143,7 +143,7 @@ impl Handle<CancelPayment> for Others {
     }
 }
 
-impl Handle<GetOrderPayment> for Others {
+impl Handle<GetOrderPayment> for StubServices {
     async fn handle(&self, _: &Cx, _: GetOrderPayment) -> Result<PaymentOutcome, Error> {
         let get = || match self.payment() {
             Some(_) => Ok(self.outcome()),
