@@ -1,4 +1,4 @@
-//! Requests and replies of carts.
+//! Requests and replies of the cart service's routes.
 
 use promox_contract::ids::{CartId, ProductId};
 use promox_contract::order::Totals;
@@ -16,7 +16,7 @@ operation! {
     "Creates a guest's cart; its token is shown only once."
 }
 
-/// Reads the caller's cart: by login, else by `X-Cart-Token`.
+/// Returns the caller's cart: the account's when logged in, otherwise the one that `X-Cart-Token` names.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetCart {}
@@ -25,7 +25,7 @@ operation! {
     "The caller's cart at current prices."
 }
 
-/// Deletes the caller's cart.
+/// Deletes a guest's cart, or empties the cart of a logged-in user.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeleteCart {}
@@ -34,13 +34,13 @@ operation! {
     "Deletes the caller's cart with its contents."
 }
 
-/// Adds units of a SKU to the cart; existing units are added to.
+/// Adds units of a SKU to the cart, on top of those already in it.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AddItem {
     /// The SKU.
     pub sku: Sku,
-    /// How many units to add, 1 to 9999.
+    /// The number of units to add, 1 to 9999.
     #[schemars(range(min = 1, max = 9999))]
     pub quantity: u32,
 }
@@ -76,8 +76,7 @@ operation! {
     "Removes a line from the cart."
 }
 
-/// Sets the cart's codes; omitted ones are cleared. Codes that do not apply yet are kept, with the reason in
-/// `warnings`.
+/// Sets the cart's codes; omitted ones are cleared. Codes that do not apply are kept, and `warnings` gives the reason.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SetCodes {
@@ -92,7 +91,7 @@ operation! {
     "Sets the cart's promotion and coupon codes."
 }
 
-/// Merges a guest's cart into the caller's. Merging it again changes nothing.
+/// Merges a guest's cart into the caller's and closes it. Repeating the request changes nothing.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MergeCart {
@@ -101,25 +100,25 @@ pub struct MergeCart {
 }
 operation! {
     MergeCart => CartView, "cart.merge", Post "/api/carts/current/merge", User, 200,
-    "Merges a guest's cart into the caller's; the guest's ends."
+    "Merges a guest's cart into the caller's and closes it."
 }
 
-/// A cart as its owner sees it.
+/// A cart at current prices.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CartView {
-    /// The cart.
+    /// The cart's id.
     pub id: CartId,
     /// A guest cart's token; returned only when the cart is created.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
-    /// Counts changes; a change whose `If-Match` names another version is refused.
+    /// The number of changes so far; a request whose `If-Match` names another version is refused.
     pub version: i64,
     /// The currency of all amounts.
     pub currency: Currency,
     /// The lines, in the order in which they were added.
     pub items: Vec<CartLine>,
-    /// The codes.
+    /// The promotion and coupon codes entered.
     pub codes: CartCodes,
     /// The totals, calculated as at checkout; zero with the warning `AMOUNT_TOO_LARGE`.
     pub totals: Totals,
@@ -138,21 +137,21 @@ json_reply!(CartView);
 pub struct CartLine {
     /// The SKU.
     pub sku: Sku,
-    /// The product; null when it can no longer be bought.
+    /// The product; null when the SKU can no longer be bought.
     pub product_id: Option<ProductId>,
-    /// The name; null when it can no longer be bought.
+    /// The product's name; null when the SKU can no longer be bought.
     pub name: Option<String>,
     /// The quantity.
     pub quantity: u32,
-    /// The current unit price; null when it can no longer be bought, or the cart is too large to be priced.
+    /// The current unit price; null when the SKU can no longer be bought or the cart is too large to be priced.
     pub unit_price: Option<Amount>,
-    /// The current unit price before price rules; null when it can no longer be bought.
+    /// The current unit price before price rules; null when `unitPrice` is.
     pub list_price: Option<Amount>,
-    /// Quantity × unit price; null when it can no longer be bought.
+    /// Quantity × unit price; null when `unitPrice` is.
     pub line_total: Option<Amount>,
-    /// The promotion discounts on the line.
+    /// The promotion discounts on the line; null when `unitPrice` is.
     pub discount: Option<Amount>,
-    /// How many can be bought now.
+    /// The number of units that can be bought now.
     pub available: u32,
 }
 
@@ -160,9 +159,9 @@ pub struct CartLine {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CartCodes {
-    /// A promotion code.
+    /// The promotion code.
     pub promotion_code: Option<String>,
-    /// Coupon codes.
+    /// The coupon codes.
     pub coupon_codes: Vec<String>,
 }
 
@@ -185,7 +184,7 @@ pub struct CartWarning {
     pub code: WarningCode,
     /// A human-readable explanation.
     pub detail: String,
-    /// The line.
+    /// The SKU of the line concerned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sku: Option<Sku>,
     /// The quantity requested.

@@ -1,4 +1,4 @@
-//! The auditor's checks of carts.
+//! The audit of carts.
 
 use promox_contract::product::{VARIANTS, variant_named};
 use promox_storage::{Report, StoreError, Tx};
@@ -6,7 +6,7 @@ use promox_storage::{Report, StoreError, Tx};
 use crate::records::{Cart, CartItem, CartMerge, CartOrder};
 use crate::rules::{MAX_LINES, MAX_UNITS};
 
-/// Checks every row of this service, and states what other services must agree with.
+/// Checks every row of this service and reports the facts that other services must agree with.
 pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
     for cart in tx.scan::<Cart>().rows() {
         check_cart(tx, report, &cart?)?;
@@ -23,8 +23,8 @@ pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> 
     for merge in tx.scan::<CartMerge>().rows() {
         let merge = merge?;
         let conserved = merge.guest_units + merge.own_units == merge.merged_units + merge.capped_units;
-        let given = merge.capped_units >= 0 && merge.merged_units >= merge.own_units;
-        report.check("cart: a merge conserves quantities", conserved && given, || {
+        let only_adds = merge.capped_units >= 0 && merge.merged_units >= merge.own_units;
+        report.check("cart: a merge conserves quantities", conserved && only_adds, || {
             format!("guest cart {}", merge.guest_cart)
         });
     }
@@ -33,17 +33,18 @@ pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> 
 
 fn check_cart(tx: &Tx<'_>, report: &mut Report, cart: &Cart) -> Result<(), StoreError> {
     let items: Vec<CartItem> = tx.scan::<CartItem>().prefix(cart.id).rows().collect::<Result<_, _>>()?;
-    let counted = items.len() == cart.lines as usize && cart.lines <= MAX_LINES;
-    report.check("cart: it counts its lines, at most 1,000", counted, || {
+    let count_matches = items.len() == cart.lines as usize && cart.lines <= MAX_LINES;
+    report.check("cart: the line count is right and at most 1,000", count_matches, || {
         format!("cart {} counts {} lines, but has {}", cart.id, cart.lines, items.len())
     });
-    let ended = cart.merged_by.is_none() || items.is_empty();
-    report.check("cart: a merged cart is empty", ended, || format!("cart {}", cart.id));
-    let held = cart.user_id.is_some() != cart.token_hash.is_some();
-    report.check("cart: it belongs to a user or a guest", held, || format!("cart {}", cart.id));
-    let taken = tx.scan::<CartOrder>().prefix(cart.id).backward().first()?.map_or(0, |order| order.version);
-    let fresh = items.iter().all(|item| item.version > taken && item.version <= cart.version);
-    report
-        .check("cart: an ordered cart has no lines", fresh, || format!("cart {} has lines that were ordered", cart.id));
+    let open_or_empty = cart.merged_by.is_none() || items.is_empty();
+    report.check("cart: a merged cart is empty", open_or_empty, || format!("cart {}", cart.id));
+    let has_one_holder = cart.user_id.is_some() != cart.token_hash.is_some();
+    report.check("cart: a cart belongs to a user or a guest", has_one_holder, || format!("cart {}", cart.id));
+    let ordered = tx.scan::<CartOrder>().prefix(cart.id).backward().first()?.map_or(0, |order| order.version);
+    let unordered = items.iter().all(|item| item.version > ordered && item.version <= cart.version);
+    report.check("cart: an ordered cart has no lines", unordered, || {
+        format!("cart {} has lines that were ordered", cart.id)
+    });
     Ok(())
 }

@@ -12,23 +12,23 @@ use crate::queries::{self, Contents, Holder, lines, open_cart};
 use crate::records::{Cart, CartItem, CartMerge, CartOrder};
 use crate::{reject, rules};
 
-/// How long it is remembered which order took a cart's contents.
-const ORDERS_KEPT: Duration = Duration::from_hours(2160);
-/// Old order records of a cart removed by one order.
-const ORDERS_SWEPT: usize = 4;
-/// Order records of a cart that are removed with it; a cart has more only after a hundred orders a day.
+/// How long the record of which order took a cart's contents is kept.
+const ORDER_RECORD_RETENTION: Duration = Duration::from_hours(2160);
+/// Maximum old order records of a cart that are deleted when it is ordered.
+const MAX_ORDERS_SWEPT: usize = 4;
+/// Maximum order records deleted with a cart; only a cart that is ordered a hundred times a day has more.
 const MAX_ORDERS: usize = 10_000;
 
-/// Contents worked out from the stored ones, and not stored yet.
+/// The contents that a change would lead to, not stored yet.
 #[derive(Clone, Debug)]
 pub(crate) struct Draft {
     pub(crate) contents: Contents,
-    /// The stored cart and the version that they were worked out from; none for a new cart, which has no id yet.
+    /// The id and version of the stored cart that the draft is based on; `None` for a new cart, which has no id yet.
     pub(crate) base: Option<(CartId, i64)>,
 }
 
 impl Draft {
-    /// The holder's cart as it is; for a user without one a new one.
+    /// An unchanged draft of the holder's cart; a user without a cart gets a new one.
     pub(crate) fn of(tx: &Tx<'_>, holder: &Holder) -> Result<Self, Error> {
         if let Some(contents) = queries::contents(tx, holder)? {
             let base = Some((contents.cart.id, contents.cart.version));
@@ -41,7 +41,7 @@ impl Draft {
         Ok(Self { contents, base: None })
     }
 
-    /// Stores the cart with the lines of its current version.
+    /// Stores the cart and the lines changed by the draft, which are those with the cart's current version.
     pub(crate) fn store(self, tx: &mut Tx<'_>) -> Result<Contents, StoreError> {
         let Contents { mut cart, mut items } = self.contents;
         if self.base.is_none() {
@@ -72,7 +72,7 @@ pub(crate) fn current(tx: &mut Tx<'_>, holder: &Holder) -> Result<Contents, Erro
     }
 }
 
-/// A change to the contents that must leave a cart with a price.
+/// A change to a cart's contents; it is refused if the resulting cart cannot be priced.
 #[derive(Clone, Debug)]
 pub(crate) enum Edit {
     /// Adds units of a variant. `available` is the stock at the time of the request; only the checkout holds stock.
@@ -115,7 +115,7 @@ impl Edit {
     }
 }
 
-/// The contents that an edit leads to.
+/// Applies an edit to a draft of the holder's cart.
 pub(crate) fn draft(tx: &Tx<'_>, change: &Change, edit: &Edit) -> Result<Draft, Error> {
     let mut draft = Draft::of(tx, &change.holder)?;
     change.check(&draft.contents.cart)?;
@@ -123,7 +123,8 @@ pub(crate) fn draft(tx: &Tx<'_>, change: &Change, edit: &Edit) -> Result<Draft, 
     Ok(draft)
 }
 
-/// Makes an edit whose draft was priced. `None`: the cart has changed since, so the edit must be priced again.
+/// Stores an edit whose draft was priced. Returns `None` if the cart has changed since `base`: the edit must then be
+/// priced again.
 pub(crate) fn edit(
     tx: &mut Tx<'_>,
     change: &Change,
@@ -157,40 +158,41 @@ pub(crate) fn delete(tx: &mut Tx<'_>, change: &Change) -> Result<(), Error> {
     };
     change.check(&cart)?;
     if cart.token_hash.is_some() {
-        return Ok(drop_cart(tx, &cart)?);
+        return Ok(delete_cart(tx, &cart)?);
     }
-    take_lines(tx, &mut cart, i64::MAX)?;
+    remove_contents(tx, &mut cart, i64::MAX)?;
     cart.version += 1;
     Ok(touch(tx, &mut cart)?)
 }
 
-/// Removes the contents that an order was placed from, once; later additions stay.
+/// Removes the contents that an order was placed from; later additions stay. Repeating it for the same order changes
+/// nothing.
 pub(crate) fn empty(tx: &mut Tx<'_>, op: &EmptyCart) -> Result<(), Error> {
     let Some(mut cart) = tx.get::<Cart>(&op.cart_id)?.filter(|cart| cart.merged_by.is_none()) else { return Ok(()) };
     match tx.scan::<CartOrder>().prefix(cart.id).from(op.version).first()? {
-        Some(taken) if taken.version == op.version && taken.order_id == op.order_id => return Ok(()),
+        Some(order) if order.version == op.version && order.order_id == op.order_id => return Ok(()),
         Some(_) => return Err(reject::already_ordered()),
         None => {}
     }
-    take_lines(tx, &mut cart, op.version)?;
+    remove_contents(tx, &mut cart, op.version)?;
     sweep_orders(tx, cart.id)?;
     tx.insert(&CartOrder { cart_id: cart.id, version: op.version, order_id: op.order_id, at: tx.now() })?;
     cart.version += 1;
     Ok(touch(tx, &mut cart)?)
 }
 
-/// Removes old records of which orders took the cart, a few at a time.
+/// Deletes the oldest expired order records of a cart, a few at a time.
 fn sweep_orders(tx: &mut Tx<'_>, cart: CartId) -> Result<(), StoreError> {
-    let oldest = tx.now() - ORDERS_KEPT;
-    let first = tx.scan::<CartOrder>().prefix(cart).collect(ORDERS_SWEPT)?;
-    for old in first.iter().filter(|taken| taken.at < oldest) {
+    let oldest = tx.now() - ORDER_RECORD_RETENTION;
+    let first = tx.scan::<CartOrder>().prefix(cart).collect(MAX_ORDERS_SWEPT)?;
+    for old in first.iter().filter(|order| order.at < oldest) {
         tx.delete::<CartOrder>(&(old.cart_id, old.version))?;
     }
     Ok(())
 }
 
-/// Removes the lines and the codes that have not changed since `version`.
-fn take_lines(tx: &mut Tx<'_>, cart: &mut Cart, version: i64) -> Result<(), StoreError> {
+/// Removes the lines and codes last changed at `version` or before.
+fn remove_contents(tx: &mut Tx<'_>, cart: &mut Cart, version: i64) -> Result<(), StoreError> {
     for line in lines(tx, cart.id)? {
         if line.version <= version {
             tx.delete::<CartItem>(&(cart.id, line.variant_id))?;
@@ -204,7 +206,7 @@ fn take_lines(tx: &mut Tx<'_>, cart: &mut Cart, version: i64) -> Result<(), Stor
     Ok(())
 }
 
-/// A change requested by a holder.
+/// A request to change a cart.
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
     /// The cart's holder.
@@ -215,10 +217,11 @@ pub(crate) struct Change {
 
 impl Change {
     fn check(&self, cart: &Cart) -> Result<(), Error> {
-        self.if_match.as_ref().map_or(Ok(()), |seen| seen.check(cart.version))
+        self.if_match.as_ref().map_or(Ok(()), |if_match| if_match.check(cart.version))
     }
 }
 
+/// An empty cart, not stored yet.
 pub(crate) fn new_cart(id: CartId, holder: &Holder, now: Timestamp) -> Cart {
     let (user_id, token_hash) = match holder {
         Holder::User(user) => (Some(*user), None),
@@ -242,7 +245,7 @@ pub(crate) fn new_cart(id: CartId, holder: &Holder, now: Timestamp) -> Cart {
     }
 }
 
-/// Stores a cart that was changed now.
+/// Stores a changed cart and restarts the times after which it counts as abandoned or expires.
 pub(crate) fn touch(tx: &mut Tx<'_>, cart: &mut Cart) -> Result<(), StoreError> {
     let now = tx.now();
     cart.updated_at = now;
@@ -251,8 +254,8 @@ pub(crate) fn touch(tx: &mut Tx<'_>, cart: &mut Cart) -> Result<(), StoreError> 
     tx.put(cart)
 }
 
-/// Deletes a cart with everything that belongs to it.
-pub(crate) fn drop_cart(tx: &mut Tx<'_>, cart: &Cart) -> Result<(), StoreError> {
+/// Deletes a cart with its lines, order records and merge record.
+pub(crate) fn delete_cart(tx: &mut Tx<'_>, cart: &Cart) -> Result<(), StoreError> {
     for line in lines(tx, cart.id)? {
         tx.delete::<CartItem>(&(cart.id, line.variant_id))?;
     }

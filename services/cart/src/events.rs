@@ -1,10 +1,10 @@
-//! Consumers of carts: deletes an erased user's cart.
+//! Event consumers of the cart service.
 
 use promox_contract::user::UserErased;
 use promox_kernel::Error;
 use promox_storage::{Consumer, Database, Event, Tx};
 
-use crate::commands::drop_cart;
+use crate::commands::delete_cart;
 use crate::records::CartByUser;
 
 /// Deletes the carts of erased users.
@@ -27,7 +27,7 @@ impl Consumer for EraseUser {
         for event in events {
             let erased: UserErased = event.fact()?;
             if let Some(cart) = tx.get_by::<CartByUser>(Some(erased.user_id))? {
-                drop_cart(tx, &cart)?;
+                delete_cart(tx, &cart)?;
             }
         }
         Ok(())

@@ -12,18 +12,18 @@ use crate::api::{AddItem, CartView, ChangeItem, CreateCart, DeleteCart, GetCart,
 use crate::commands::{self, Change, Edit};
 use crate::merge::{self, Plan};
 use crate::queries::{self, Contents, Holder};
-use crate::views::{TooLarge, available, sold_as, variant, view};
+use crate::views::{TooLarge, available, sold_variant, variant, view};
 use crate::{Carts, reject, rules};
 
-/// How often a change is worked out again because others changed the cart while it was priced.
-const TRIES: u32 = 64;
+/// Maximum attempts at a change; another is made when the cart was changed while it was being priced.
+const MAX_TRIES: u32 = 64;
 
 /// The outcome of a merge.
 enum Merge {
     /// The carts were merged now.
     Done(Box<CartView>),
     /// The carts were merged before, or there is nothing to merge.
-    Before,
+    AlreadyMerged,
     /// No guest's cart has this token, or it was merged into another user's.
     Unknown,
 }
@@ -57,7 +57,7 @@ impl Handle<AddItem> for Carts {
     async fn handle(&self, cx: &Cx, op: AddItem) -> Result<CartView, Error> {
         let quantity = rules::quantity(op.quantity)?;
         let change = change(cx)?;
-        let of = sold_as(cx, &op.sku).await?.ok_or_else(|| reject::unknown_sku(&op.sku))?;
+        let of = sold_variant(cx, &op.sku).await?.ok_or_else(|| reject::unknown_sku(&op.sku))?;
         let available = in_stock(cx, of.variant_id).await?;
         self.edit(cx, change, Edit::Add { of, more: quantity, available }).await
     }
@@ -94,7 +94,7 @@ impl Handle<MergeCart> for Carts {
         let Some(user) = cx.principal.user() else { return Err(reject::no_cart()) };
         match self.merge(cx, &op.cart_token, user).await? {
             Merge::Done(cart) => Ok(*cart),
-            Merge::Before => {
+            Merge::AlreadyMerged => {
                 let contents = self.current(cx, Holder::User(user)).await?;
                 view(cx, contents, Vec::new(), TooLarge::Warn).await
             }
@@ -155,9 +155,9 @@ impl Carts {
         self.db.write(cx, move |tx| commands::current(tx, &holder)).await
     }
 
-    /// Makes an edit, once the cart that it leads to has a price.
+    /// Prices the cart that an edit leads to, then stores the edit if the cart has not changed meanwhile.
     async fn edit(&self, cx: &Cx, change: Change, edit: Edit) -> Result<CartView, Error> {
-        for _ in 0..TRIES {
+        for _ in 0..MAX_TRIES {
             let draft = self.db.read(|tx| commands::draft(tx, &change, &edit)).await?;
             let base = draft.base;
             let priced = view(cx, draft.contents, Vec::new(), TooLarge::Refuse).await?;
@@ -170,15 +170,15 @@ impl Carts {
         Err(busy("The cart is being changed by other requests; try again."))
     }
 
-    /// Merges a guest's cart, once the cart that it leads to has a price.
+    /// Prices the cart that a merge leads to, then stores the merge if neither cart has changed meanwhile.
     async fn merge(&self, cx: &Cx, token: &str, user: UserId) -> Result<Merge, Error> {
         let hash = rules::token_hash(token);
-        for _ in 0..TRIES {
+        for _ in 0..MAX_TRIES {
             let variants = self.db.read(|tx| merge::guest_variants(tx, &hash)).await?;
             let stock = available(cx, variants).await?;
             let planned = match self.db.read(|tx| merge::plan(tx, &hash, user, &stock)).await? {
                 Plan::Ready(planned) => planned,
-                Plan::Before => return Ok(Merge::Before),
+                Plan::AlreadyMerged => return Ok(Merge::AlreadyMerged),
                 Plan::Unknown => return Ok(Merge::Unknown),
                 Plan::Stale => continue,
             };

@@ -1,4 +1,4 @@
-//! Scheduled work of carts, in bounded batches: reports abandoned carts, deletes old guest carts.
+//! Scheduled jobs: report abandoned carts and delete old guest carts, in bounded batches.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,16 +8,17 @@ use promox_kernel::{Cx, Error, Job};
 use promox_storage::{Lane, Tx};
 
 use crate::Carts;
-use crate::commands::drop_cart;
+use crate::commands::delete_cart;
 use crate::records::{Cart, CartByExpiry, CartByIdle};
 
-/// Carts reported by one transaction.
-const TOLD: usize = 200;
-/// Carts and lines deleted by one transaction at most.
-const DROPPED: usize = 100;
-const DROPPED_LINES: u32 = 4_000;
+/// Maximum carts reported by one transaction.
+const MAX_REPORTED: usize = 200;
+/// Maximum carts deleted by one transaction.
+const MAX_DELETED: usize = 100;
+/// Maximum lines deleted by one transaction, unless a single cart has more.
+const MAX_DELETED_LINES: u32 = 4_000;
 
-/// Emits an event for each cart with items that was idle for a day: once, until somebody changes the cart again.
+/// Emits an event for each cart with items that has been idle for a day, and another only after a further change.
 pub(crate) fn report_abandoned(carts: &Arc<Carts>) -> Job {
     let carts = carts.clone();
     Job::new("cart.report_abandoned", Duration::from_mins(1), move |cx: Cx| {
@@ -28,14 +29,15 @@ pub(crate) fn report_abandoned(carts: &Arc<Carts>) -> Job {
             if due.is_none() {
                 return Ok(false);
             }
-            carts.db.write_in(&cx, Lane::Bulk, abandon).await
+            carts.db.write_in(&cx, Lane::Bulk, report_batch).await
         }
     })
 }
 
-fn abandon(tx: &mut Tx<'_>) -> Result<bool, Error> {
-    let due: Vec<Cart> = tx.scan_by::<CartByIdle>().before(Some(tx.now())).collect(TOLD)?;
-    let more = due.len() == TOLD;
+/// Reports one batch of abandoned carts. Returns whether there may be more.
+fn report_batch(tx: &mut Tx<'_>) -> Result<bool, Error> {
+    let due: Vec<Cart> = tx.scan_by::<CartByIdle>().before(Some(tx.now())).collect(MAX_REPORTED)?;
+    let more = due.len() == MAX_REPORTED;
     for mut cart in due {
         cart.idle_at = None;
         tx.put(&cart)?;
@@ -44,7 +46,7 @@ fn abandon(tx: &mut Tx<'_>) -> Result<bool, Error> {
     Ok(more)
 }
 
-/// Deletes guest carts that were idle for long, and the records of merged ones.
+/// Deletes guest carts that have been idle for 30 days, and the records of merged guest carts.
 pub(crate) fn expire_guests(carts: &Arc<Carts>) -> Job {
     let carts = carts.clone();
     Job::new("cart.expire_guests", Duration::from_mins(5), move |cx: Cx| {
@@ -55,21 +57,22 @@ pub(crate) fn expire_guests(carts: &Arc<Carts>) -> Job {
             if due.is_none() {
                 return Ok(false);
             }
-            carts.db.write_in(&cx, Lane::Bulk, expire).await
+            carts.db.write_in(&cx, Lane::Bulk, expire_batch).await
         }
     })
 }
 
-fn expire(tx: &mut Tx<'_>) -> Result<bool, Error> {
-    let due: Vec<Cart> = tx.scan_by::<CartByExpiry>().before(Some(tx.now())).collect(DROPPED)?;
-    let (found, mut dropped, mut lines) = (due.len(), 0, 0);
+/// Deletes one batch of expired guest carts. Returns whether there may be more.
+fn expire_batch(tx: &mut Tx<'_>) -> Result<bool, Error> {
+    let due: Vec<Cart> = tx.scan_by::<CartByExpiry>().before(Some(tx.now())).collect(MAX_DELETED)?;
+    let (found, mut deleted, mut lines) = (due.len(), 0, 0);
     for cart in due {
         lines += cart.lines;
-        if dropped > 0 && lines > DROPPED_LINES {
+        if deleted > 0 && lines > MAX_DELETED_LINES {
             break;
         }
-        drop_cart(tx, &cart)?;
-        dropped += 1;
+        delete_cart(tx, &cart)?;
+        deleted += 1;
     }
-    Ok(dropped < found || found == DROPPED)
+    Ok(deleted < found || found == MAX_DELETED)
 }

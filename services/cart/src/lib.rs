@@ -1,9 +1,11 @@
-//! Carts: a guest's by token, one per user; what a shopper means to buy, at the prices of the checkout.
+//! Carts: one per user, and guest carts identified by a token.
 //!
-//! A cart holds variants and quantities, even when their SKUs change, and never a price: every view asks the order
-//! service, so a cart and the order made from it cannot disagree. Invariants, checked by [`Service::audit`]: a user has
-//! one cart; a merge conserves quantities; a cart's contents are ordered once; every line has 1 to 9999 units. A cart
-//! holds no stock: the checkout does.
+//! A cart stores variants, so it survives a change of their SKUs, and quantities, but no prices: every view is priced
+//! by the order service, so that a cart and the order placed from it cannot disagree. A cart does not reserve stock;
+//! the checkout does.
+//!
+//! Invariants, checked by [`Service::audit`]: a user has one cart; a merge conserves quantities; a cart's contents are
+//! ordered once; every line has 1 to 9999 units.
 
 pub mod api;
 mod audit;
@@ -37,7 +39,7 @@ pub struct Carts {
 }
 
 impl Carts {
-    /// The service on its database.
+    /// Creates the service on its database.
     pub fn new(db: Db) -> Arc<Self> {
         Arc::new(Self { db })
     }

@@ -1,4 +1,5 @@
-//! Merging a guest's cart into a user's: quantities are added, capped at the available stock; the guest's cart ends.
+//! Merging a guest's cart into a user's: quantities are added up to the available stock, and the guest's cart is
+//! closed.
 
 use std::collections::BTreeMap;
 
@@ -12,25 +13,25 @@ use crate::queries::{Contents, Holder, lines, open_cart};
 use crate::records::{Cart, CartByToken, CartItem, CartMerge};
 use crate::rules;
 
-/// What a merge would do.
+/// The outcome of planning a merge.
 #[derive(Debug)]
 pub(crate) enum Plan {
-    /// It would merge the carts.
+    /// The carts can be merged.
     Ready(Box<Planned>),
     /// The carts were merged before, or there is nothing to merge.
-    Before,
-    /// Lines were added whose stock was not queried: query it and repeat.
+    AlreadyMerged,
+    /// Lines were added whose stock has not been queried: the caller queries it and plans again.
     Stale,
     /// No guest's cart has this token, or it was merged into another user's.
     Unknown,
 }
 
-/// A merge worked out, and not written yet.
+/// A planned merge, not stored yet.
 #[derive(Debug)]
 pub(crate) struct Planned {
-    /// The user's cart afterwards.
+    /// The user's cart after the merge.
     pub(crate) draft: Draft,
-    /// What would not fit.
+    /// A warning for each line that was capped or left out.
     pub(crate) warnings: Vec<CartWarning>,
     guest: Cart,
     guest_lines: Vec<CartItem>,
@@ -38,13 +39,13 @@ pub(crate) struct Planned {
 }
 
 impl Planned {
-    /// The versions of both carts that it was worked out from.
+    /// The versions of both carts that the plan is based on.
     pub(crate) fn base(&self) -> Base {
         Base { guest: self.guest.version, own: self.draft.base }
     }
 }
 
-/// The versions of the carts of a merge.
+/// The versions of both carts when a merge was planned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Base {
     guest: i64,
@@ -54,17 +55,17 @@ pub(crate) struct Base {
 /// The available stock of each variant.
 pub(crate) type Available = BTreeMap<VariantId, u32>;
 
-/// The variants in a guest's cart that is still to be merged.
+/// The variants in a guest's cart; none if there is no such cart or it was merged.
 pub(crate) fn guest_variants(tx: &Tx<'_>, token_hash: &[u8]) -> Result<Vec<VariantId>, StoreError> {
     let Some(guest) = open_cart(tx, &Holder::Guest(token_hash.to_vec()))? else { return Ok(Vec::new()) };
     Ok(lines(tx, guest.id)?.into_iter().map(|line| line.variant_id).collect())
 }
 
-/// Works out the merge of a guest's cart.
+/// Plans the merge of a guest's cart without storing anything.
 pub(crate) fn plan(tx: &Tx<'_>, token_hash: &[u8], user: UserId, available: &Available) -> Result<Plan, Error> {
     let Some(guest) = tx.get_by::<CartByToken>(Some(token_hash.to_vec()))? else { return Ok(Plan::Unknown) };
     match guest.merged_by {
-        Some(by) if by == user => return Ok(Plan::Before),
+        Some(by) if by == user => return Ok(Plan::AlreadyMerged),
         Some(_) => return Ok(Plan::Unknown),
         None => {}
     }
@@ -75,13 +76,13 @@ pub(crate) fn plan(tx: &Tx<'_>, token_hash: &[u8], user: UserId, available: &Ava
     }
     let mut draft = Draft::of(tx, &Holder::User(user))?;
     draft.contents.cart.version += 1;
-    take_codes(&mut draft.contents.cart, &guest);
+    merge_codes(&mut draft.contents.cart, &guest);
     let (sums, warnings) = add_lines(&mut draft.contents, &guest_lines, available);
     Ok(Plan::Ready(Box::new(Planned { draft, warnings, guest, guest_lines, sums })))
 }
 
-/// Merges a guest's cart, once, if both carts are as they were when the merge was priced. `None`: it must be worked out
-/// again.
+/// Merges a guest's cart. Returns `None` if one of the carts has changed since `base`: the merge must then be planned
+/// and priced again.
 pub(crate) fn merge(
     tx: &mut Tx<'_>,
     token_hash: &[u8],
@@ -98,11 +99,11 @@ pub(crate) fn merge(
         tx.delete::<CartItem>(&(line.cart_id, line.variant_id))?;
     }
     let merged = draft.store(tx)?;
-    end_guest(tx, guest, user, sums)?;
+    close_guest_cart(tx, guest, user, sums)?;
     Ok(Some(merged))
 }
 
-/// Units of a merge.
+/// Units in both carts before a merge and in the user's cart after it, summed over the guest's variants.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sums {
     guest: i64,
@@ -110,6 +111,7 @@ struct Sums {
     merged: i64,
 }
 
+/// Adds the guest's lines to the user's contents. Returns the unit counts and a warning for each line that was capped.
 fn add_lines(contents: &mut Contents, guest_lines: &[CartItem], available: &Available) -> (Sums, Vec<CartWarning>) {
     let (mut sums, mut warnings) = (Sums::default(), Vec::new());
     for line in guest_lines {
@@ -124,17 +126,17 @@ fn add_lines(contents: &mut Contents, guest_lines: &[CartItem], available: &Avai
         sums.guest += i64::from(line.quantity);
         sums.own += i64::from(before);
         sums.merged += i64::from(after);
-        let asked = before.saturating_add(line.quantity);
-        if after < asked {
-            warnings.push(capped(&line.sku, asked, after, room));
+        let requested = before.saturating_add(line.quantity);
+        if after < requested {
+            warnings.push(capped_warning(&line.sku, requested, after, room));
         }
     }
     (sums, warnings)
 }
 
-fn capped(sku: &Sku, asked: u32, after: u32, room: bool) -> CartWarning {
+fn capped_warning(sku: &Sku, requested: u32, after: u32, room: bool) -> CartWarning {
     let detail = if room {
-        format!("{asked} of {sku} were requested, but only {after} are in the cart: there is no more stock.")
+        format!("{requested} of {sku} were requested, but only {after} are in the cart: there is no more stock.")
     } else {
         format!("{sku} was left out: a cart has at most {} lines.", rules::MAX_LINES)
     };
@@ -142,25 +144,26 @@ fn capped(sku: &Sku, asked: u32, after: u32, room: bool) -> CartWarning {
         code: WarningCode::QuantityCapped,
         detail,
         sku: Some(sku.clone()),
-        asked: Some(asked),
+        asked: Some(requested),
         available: Some(after),
         rejected_code: None,
         reason: None,
     }
 }
 
-fn take_codes(cart: &mut Cart, guest: &Cart) {
+/// Adds the guest's codes; a promotion code that the user entered is kept.
+fn merge_codes(cart: &mut Cart, guest: &Cart) {
     if cart.promotion_code.is_none() {
         cart.promotion_code.clone_from(&guest.promotion_code);
     }
     for code in guest.coupon_codes.iter() {
-        rules::join(&mut cart.coupon_codes, code.clone());
+        rules::add_code(&mut cart.coupon_codes, code.clone());
     }
     cart.codes_version = cart.version;
 }
 
-/// Keeps a record of the guest's cart, so that a repeated merge is recognised.
-fn end_guest(tx: &mut Tx<'_>, mut guest: Cart, user: UserId, sums: Sums) -> Result<(), StoreError> {
+/// Closes a merged guest cart. Its record is kept, so that a repeated merge is recognised.
+fn close_guest_cart(tx: &mut Tx<'_>, mut guest: Cart, user: UserId, sums: Sums) -> Result<(), StoreError> {
     let guest_cart: CartId = guest.id;
     guest.merged_by = Some(user);
     guest.promotion_code = None;

@@ -1,4 +1,4 @@
-//! Reads: carts by their holder, with their contents.
+//! Reads: carts by holder, with their contents.
 
 use promox_contract::cart::{CartContents, CheckCart};
 use promox_contract::codes;
@@ -11,17 +11,17 @@ use crate::records::{Cart, CartByToken, CartByUser, CartItem};
 use crate::reject;
 use crate::rules::{MAX_LINES, token_hash};
 
-/// How a cart is found.
+/// The key by which a cart is found.
 #[derive(Clone, Debug)]
 pub(crate) enum Holder {
-    /// By login.
+    /// The id of a logged-in user.
     User(UserId),
-    /// By the hash of a guest's token.
+    /// The hash of a guest's token.
     Guest(Vec<u8>),
 }
 
 impl Holder {
-    /// How the caller's cart is found: by login, else by token.
+    /// The caller as the holder of a cart: the user when logged in, otherwise the guest whose token was sent.
     pub(crate) fn of(cx: &Cx) -> Result<Self, Error> {
         match (cx.principal.user(), &cx.cart_token) {
             (Some(user), _) => Ok(Self::User(user)),
@@ -41,13 +41,14 @@ pub(crate) struct Contents {
 }
 
 impl Contents {
+    /// Reads the lines of a cart.
     pub(crate) fn read(tx: &Tx<'_>, cart: Cart) -> Result<Self, StoreError> {
         let mut items = lines(tx, cart.id)?;
         items.sort_by_key(|item| item.place);
         Ok(Self { cart, items })
     }
 
-    /// The units of a variant; none without a line of it.
+    /// The units of a variant; `None` if the cart has no line of it.
     pub(crate) fn quantity(&self, variant_id: VariantId) -> Option<u32> {
         self.items.iter().find(|item| item.variant_id == variant_id).map(|item| item.quantity)
     }
@@ -66,12 +67,12 @@ impl Contents {
         items.push(CartItem { cart_id: cart.id, variant_id, sku: sku.clone(), quantity, place, version });
     }
 
-    /// The lines as other services expect them.
+    /// The SKU and quantity of each line.
     pub(crate) fn quantities(&self) -> Vec<SkuQuantity> {
         self.items.iter().map(|item| SkuQuantity { sku: item.sku.clone(), quantity: item.quantity }).collect()
     }
 
-    /// What to order.
+    /// The contents for the checkout; 422 `CART_EMPTY` without lines.
     pub(crate) fn for_checkout(self) -> Result<CartContents, Error> {
         if self.items.is_empty() {
             return Err(reject::cart_empty());
@@ -91,7 +92,7 @@ pub(crate) fn lines(tx: &Tx<'_>, cart: CartId) -> Result<Vec<CartItem>, StoreErr
     tx.scan::<CartItem>().prefix(cart).collect(MAX_LINES as usize)
 }
 
-/// The cart of a holder, unless there is none or it was merged.
+/// The cart of a holder; `None` if there is none or it was merged.
 pub(crate) fn open_cart(tx: &Tx<'_>, holder: &Holder) -> Result<Option<Cart>, StoreError> {
     let cart = match holder {
         Holder::User(user) => tx.get_by::<CartByUser>(Some(*user))?,
@@ -100,14 +101,14 @@ pub(crate) fn open_cart(tx: &Tx<'_>, holder: &Holder) -> Result<Option<Cart>, St
     Ok(cart.filter(|cart| cart.merged_by.is_none()))
 }
 
-/// The contents of a holder's cart.
+/// The cart of a holder with its lines; `None` if there is none or it was merged.
 pub(crate) fn contents(tx: &Tx<'_>, holder: &Holder) -> Result<Option<Contents>, StoreError> {
     open_cart(tx, holder)?.map(|cart| Contents::read(tx, cart)).transpose()
 }
 
-/// Refuses unless a holder's cart is the one that is to be ordered, as it was read.
+/// Refuses the order of a cart that is no longer the holder's, or has changed since it was read.
 pub(crate) fn check(tx: &Tx<'_>, holder: &Holder, op: &CheckCart) -> Result<(), Error> {
-    let now = contents(tx, holder)?.ok_or_else(reject::no_cart)?.for_checkout()?;
-    let is_same = now.cart_id == op.cart_id && now.version == op.version;
-    if is_same { Ok(()) } else { Err(reject::changed()) }
+    let current = contents(tx, holder)?.ok_or_else(reject::no_cart)?.for_checkout()?;
+    let is_unchanged = current.cart_id == op.cart_id && current.version == op.version;
+    if is_unchanged { Ok(()) } else { Err(reject::changed()) }
 }

@@ -5,13 +5,13 @@ use promox_kernel::{Json, Sku, Timestamp, UserId};
 use promox_storage::record;
 
 record! {
-    /// A cart: a user's, a guest's, or, for a while, the record of a merged guest cart.
+    /// A user's cart, a guest's cart, or, until it expires, the record of a merged guest cart.
     pub(crate) struct Cart in Ecommerce.carts = 350, key(id: CartId) {
         /// The user; null for a guest's cart.
         user_id: Option<UserId>,
         /// SHA-256 of a guest's token; null for a user's.
         token_hash: Option<Vec<u8>>,
-        /// The user's cart that this guest cart was merged into: it has ended.
+        /// The user into whose cart this guest cart was merged; null while it is open.
         merged_by: Option<UserId>,
         promotion_code: Option<String>,
         coupon_codes: Json<Vec<String>>,
@@ -19,13 +19,13 @@ record! {
         codes_version: i64,
         /// The number of lines.
         lines: u32,
-        /// The place of the next line.
+        /// The display position of the next line to be added.
         next_place: u32,
-        /// Counts changes, from 1.
+        /// The number of changes, from 1.
         version: i64,
-        /// When it will count as abandoned; null while it is empty or once that was reported.
+        /// When the cart counts as abandoned; null while it is empty, and once that has been reported.
         idle_at: Option<Timestamp>,
-        /// When a guest's cart is deleted.
+        /// When a guest's cart is deleted; null for a user's.
         expires_at: Option<Timestamp>,
         created_at: Timestamp,
         updated_at: Timestamp,
@@ -39,10 +39,10 @@ record! {
 record! {
     /// A line of a cart, one per variant.
     pub(crate) struct CartItem in Ecommerce.cart_items = 360, key(cart_id: CartId, variant_id: VariantId) {
-        /// The SKU when it was added. The line can be found by it even if the variant's SKU has changed.
+        /// The variant's SKU when the line was last changed; it may have another by now.
         sku: Sku,
         quantity: u32,
-        /// The display order of lines.
+        /// The position in the display order of lines.
         place: u32,
         /// The cart's version at which the line was last changed.
         version: i64,
@@ -50,22 +50,22 @@ record! {
 }
 
 record! {
-    /// The units of a merge, so that its sum can be checked; deleted with the record of the guest's cart.
+    /// The unit counts of a merge, kept for the audit; deleted with the record of the guest's cart.
     pub(crate) struct CartMerge in Ecommerce.cart_merges = 365, key(guest_cart: CartId) {
         /// Units in the guest's cart.
         guest_units: i64,
-        /// Units of the same variants in the user's cart before.
+        /// Units of the same variants in the user's cart before the merge.
         own_units: i64,
-        /// Units of the same variants in the user's cart after.
+        /// Units of the same variants in the user's cart after the merge.
         merged_units: i64,
-        /// Units without stock or without room.
+        /// Units that were left out for lack of stock or because the cart was full.
         capped_units: i64,
         at: Timestamp,
     }
 }
 
 record! {
-    /// The order that took the cart's contents at a version.
+    /// The order that was placed from a cart's contents at a version.
     pub(crate) struct CartOrder in Ecommerce.cart_orders = 370, key(cart_id: CartId, version: i64) {
         order_id: OrderId,
         at: Timestamp,

@@ -1,4 +1,4 @@
-//! The refusals of carts.
+//! The refusals of the cart service.
 
 use promox_contract::codes;
 use promox_contract::refusal::Short;
@@ -7,16 +7,16 @@ use promox_kernel::{Error, FieldError, Sku};
 use crate::rules::MAX_LINES;
 
 /// 409: fewer units are available than requested.
-pub(crate) fn insufficient_stock(sku: &Sku, asked: u32, available: u32) -> Error {
-    let message = format!("Only {available} of {sku} can be bought; {asked} were requested.");
+pub(crate) fn insufficient_stock(sku: &Sku, requested: u32, available: u32) -> Error {
+    let message = format!("Only {available} of {sku} can be bought; {requested} were requested.");
     Error::conflict(codes::INSUFFICIENT_STOCK, message)
         .with("sku", sku)
-        .with("asked", asked)
+        .with("asked", requested)
         .with("available", available)
-        .with("items", [Short { sku: sku.clone(), asked, available }])
+        .with("items", [Short { sku: sku.clone(), asked: requested, available }])
 }
 
-/// 422: the catalog does not sell it.
+/// 422: the catalog does not sell the SKU.
 pub(crate) fn unknown_sku(sku: &Sku) -> Error {
     let detail = format!("{sku} is not sold here");
     Error::invalid(vec![FieldError { pointer: "/sku".to_owned(), code: codes::UNKNOWN_SKU.into(), detail }])
@@ -32,12 +32,12 @@ pub(crate) fn cart_empty() -> Error {
     Error::refused(codes::CART_EMPTY, "The cart is empty.")
 }
 
-/// 409: it is not in the state that was read before.
+/// 409: the cart has changed since it was read.
 pub(crate) fn changed() -> Error {
     Error::conflict(codes::CART_CHANGED, "The cart changed during the checkout; review it and order again.")
 }
 
-/// 409: another order has these contents.
+/// 409: another order was placed from these contents.
 pub(crate) fn already_ordered() -> Error {
     Error::conflict(codes::CART_ALREADY_ORDERED, "The contents of this cart were already ordered.")
 }
@@ -47,7 +47,7 @@ pub(crate) fn no_line() -> Error {
     Error::not_found("line in the cart")
 }
 
-/// 404.
+/// 404: there is no such cart, or it was merged.
 pub(crate) fn no_cart() -> Error {
     Error::not_found("cart")
 }

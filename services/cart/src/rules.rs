@@ -1,4 +1,4 @@
-//! The pure rules of carts: quantities, codes, times and merges.
+//! The rules of carts: quantities, codes, lifetimes and merges. No storage, no clock.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ pub(crate) const MAX_UNITS: u32 = 9_999;
 pub(crate) const MAX_LINES: u32 = 1_000;
 /// Maximum coupons of a cart.
 pub(crate) const MAX_COUPONS: usize = 10;
-/// A cart that was idle for this long is abandoned.
+/// How long a cart must be idle to count as abandoned.
 const IDLE: Duration = Duration::from_hours(24);
-/// A guest's cart that was idle for this long is deleted.
+/// How long a guest's cart may be idle before it is deleted.
 const GUEST_LIFE: Duration = Duration::from_hours(720);
 
 /// Validates a quantity.
@@ -24,7 +24,7 @@ pub(crate) fn quantity(sent: u32) -> Result<u32, Error> {
     }
 }
 
-/// The quantity of a line after units are added to it.
+/// The quantity of a line after `more` units are added to it; refused above [`MAX_UNITS`].
 pub(crate) fn added(before: u32, more: u32) -> Result<u32, Error> {
     let sum = before.saturating_add(more);
     if sum > MAX_UNITS {
@@ -34,13 +34,13 @@ pub(crate) fn added(before: u32, more: u32) -> Result<u32, Error> {
     Ok(sum)
 }
 
-/// The quantity of a line after a guest's is merged into it: the sum, capped at the available stock. A merge never
-/// reduces a line: one that already exceeds the stock stays as it is.
+/// The quantity of a line after a guest's line is merged into it: the sum, capped at the available stock and at
+/// [`MAX_UNITS`]. A merge never reduces a line, even one that already exceeds the stock.
 pub(crate) fn merged(own: u32, guest: u32, available: u32) -> u32 {
     own.saturating_add(guest).min(available).min(MAX_UNITS).max(own)
 }
 
-/// A promotion code as sent; an empty one is none.
+/// Validates a promotion code; a blank one counts as none.
 pub(crate) fn promotion_code(sent: Option<String>) -> Result<Option<String>, Error> {
     match sent {
         Some(code) if code.trim().is_empty() => Ok(None),
@@ -49,7 +49,7 @@ pub(crate) fn promotion_code(sent: Option<String>) -> Result<Option<String>, Err
     }
 }
 
-/// Coupon codes as sent, without duplicates.
+/// Validates coupon codes and removes duplicates.
 pub(crate) fn coupon_codes(sent: &[String]) -> Result<Vec<String>, Error> {
     if sent.len() > MAX_COUPONS {
         return Err(Error::field("/couponCodes", format!("must have at most {MAX_COUPONS} coupons")));
@@ -57,14 +57,14 @@ pub(crate) fn coupon_codes(sent: &[String]) -> Result<Vec<String>, Error> {
     let mut codes = Vec::new();
     for (index, code) in sent.iter().enumerate() {
         let code = one_code(&format!("/couponCodes/{index}"), code)?;
-        join(&mut codes, code);
+        add_code(&mut codes, code);
     }
     Ok(codes)
 }
 
-/// Adds a code unless it is in the list; codes are compared without case and separators.
-pub(crate) fn join(codes: &mut Vec<String>, code: String) {
-    if codes.len() < MAX_COUPONS && !codes.iter().any(|known| normal(known) == normal(&code)) {
+/// Adds a code unless the list is full or contains it. Case and separators are ignored in the comparison.
+pub(crate) fn add_code(codes: &mut Vec<String>, code: String) {
+    if codes.len() < MAX_COUPONS && !codes.iter().any(|known| normalized(known) == normalized(&code)) {
         codes.push(code);
     }
 }
@@ -73,21 +73,21 @@ fn one_code(pointer: &str, code: &str) -> Result<String, Error> {
     bounded(code, 1, 64).map_err(|detail| Error::invalid(vec![FieldError::new(pointer, detail)]))
 }
 
-fn normal(code: &str) -> String {
+fn normalized(code: &str) -> String {
     code.chars().filter(|c| !matches!(c, ' ' | '-' | '_')).flat_map(char::to_uppercase).collect()
 }
 
-/// The stored form of a token.
+/// The SHA-256 of a guest's token, which is stored instead of the token.
 pub(crate) fn token_hash(token: &str) -> Vec<u8> {
     sha256([token.as_bytes()]).to_vec()
 }
 
-/// When a cart that is changed now will be abandoned.
+/// When a cart that is changed now counts as abandoned; `None` for a cart without lines.
 pub(crate) fn idle_at(now: Timestamp, lines: u32) -> Option<Timestamp> {
     (lines > 0).then_some(now + IDLE)
 }
 
-/// When a guest's cart that is changed now will be deleted.
+/// When a guest's cart that is changed now is deleted.
 pub(crate) fn expires_at(now: Timestamp) -> Timestamp {
     now + GUEST_LIFE
 }
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn merging_adds_up_to_what_there_is_and_never_takes() {
+    fn a_merge_is_capped_at_the_stock_and_never_reduces_a_line() {
         for (own, guest, available, want) in
             [(0, 2, 10, 2), (3, 2, 10, 5), (3, 9, 10, 10), (0, 2, 0, 0), (8, 2, 6, 8), (9_000, 9_000, u32::MAX, 9_999)]
         {
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_coupon_counts_once_however_it_is_written() {
+    fn coupon_codes_that_differ_only_in_case_and_separators_are_duplicates() {
         let codes = ["SAVE-10".to_owned(), "save 10".to_owned(), "OTHER".to_owned()];
         assert_eq!(coupon_codes(&codes).unwrap(), ["SAVE-10", "OTHER"]);
         assert!(coupon_codes(&vec!["A".to_owned(); 11]).is_err());

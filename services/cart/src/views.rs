@@ -1,4 +1,4 @@
-//! A cart as its owner sees it: its lines described, priced and checked against stock by the services in charge.
+//! Cart views: lines with their descriptions, prices and stock, queried from the services that own them.
 
 use std::collections::BTreeMap;
 
@@ -26,8 +26,8 @@ pub(crate) async fn available(cx: &Cx, variants: Vec<VariantId>) -> Result<Avail
     Ok(variants.into_iter().zip(found.available).collect())
 }
 
-/// The variant that has or had a SKU, if the catalog sells it.
-pub(crate) async fn sold_as(cx: &Cx, sku: &Sku) -> Result<Option<VariantRef>, Error> {
+/// The variant that has or had a SKU; `None` if the catalog does not sell it.
+pub(crate) async fn sold_variant(cx: &Cx, sku: &Sku) -> Result<Option<VariantRef>, Error> {
     let found = cx.call(DescribeSkus { skus: vec![sku.clone()] }).await?.items.into_iter().next();
     Ok(found.map(|variant| VariantRef {
         variant_id: variant.variant_id,
@@ -36,7 +36,7 @@ pub(crate) async fn sold_as(cx: &Cx, sku: &Sku) -> Result<Option<VariantRef>, Er
     }))
 }
 
-/// The variant that has or had a SKU, whether it is sold or not.
+/// The variant that has or had a SKU, even if it is no longer sold.
 pub(crate) async fn variant(cx: &Cx, sku: &Sku) -> Result<Option<VariantRef>, Error> {
     Ok(cx.call(ResolveSkus { skus: vec![sku.clone()] }).await?.variants.into_iter().flatten().next())
 }
@@ -51,13 +51,13 @@ pub(crate) enum TooLarge {
 }
 
 impl CartView {
-    /// The view of contents that have been stored since.
+    /// This view with the id, version and times of the cart as it was stored.
     pub(crate) fn stored_as(self, cart: &Cart) -> Self {
         Self { id: cart.id, version: cart.version, created_at: cart.created_at, updated_at: cart.updated_at, ..self }
     }
 }
 
-/// The whole view.
+/// The view of a cart's contents at current prices and stock, with a warning for whatever prevents ordering it.
 pub(crate) async fn view(
     cx: &Cx,
     contents: Contents,
@@ -68,14 +68,14 @@ pub(crate) async fn view(
     let (stock, sold) = tokio::try_join!(available(cx, variants), sold(cx, &contents))?;
     let (priced, too_large) = match price(cx, &contents, &sold).await {
         Err(error) if error.code() == codes::AMOUNT_TOO_LARGE && if_too_large == TooLarge::Warn => {
-            (nothing(cx).await?, true)
+            (zero_price(cx).await?, true)
         }
         priced => (priced?, false),
     };
     if too_large {
         warnings.push(too_large_warning());
     }
-    // Gifts follow bought lines and may be of the same variant: the first line is the cart's own.
+    // A gift may be of a variant that is also bought. Gifts come last, so collecting in reverse keeps the bought line.
     let by_variant = priced.lines.iter().rev().filter_map(|line| Some((line.variant_id?, line)));
     let lines: BTreeMap<VariantId, &OrderLine> = by_variant.collect();
     let mut items = Vec::with_capacity(contents.items.len());
@@ -103,7 +103,7 @@ pub(crate) async fn view(
     })
 }
 
-/// What the catalog sells of a cart, by variant, under current SKUs.
+/// The current SKU of each variant in a cart that the catalog still sells.
 async fn sold(cx: &Cx, contents: &Contents) -> Result<BTreeMap<VariantId, Sku>, Error> {
     if contents.items.is_empty() {
         return Ok(BTreeMap::new());
@@ -113,14 +113,14 @@ async fn sold(cx: &Cx, contents: &Contents) -> Result<BTreeMap<VariantId, Sku>, 
     Ok(found.items.into_iter().map(|description| (description.variant_id, description.sku)).collect())
 }
 
-/// Prices what can be sold; a cart without such lines costs nothing.
+/// Prices the lines that are still sold; without any, the total is zero.
 async fn price(cx: &Cx, contents: &Contents, sold: &BTreeMap<VariantId, Sku>) -> Result<PricedCart, Error> {
     let quantity = |item: &CartItem| {
         sold.get(&item.variant_id).map(|sku| SkuQuantity { sku: sku.clone(), quantity: item.quantity })
     };
     let items: Vec<SkuQuantity> = contents.items.iter().filter_map(quantity).collect();
     if items.is_empty() {
-        return nothing(cx).await;
+        return zero_price(cx).await;
     }
     cx.call(PriceCart {
         items,
@@ -131,7 +131,8 @@ async fn price(cx: &Cx, contents: &Contents, sold: &BTreeMap<VariantId, Sku>) ->
     .await
 }
 
-async fn nothing(cx: &Cx) -> Result<PricedCart, Error> {
+/// The price of a cart without lines, in the store's currency.
+async fn zero_price(cx: &Cx) -> Result<PricedCart, Error> {
     let currency: Currency = cx.call(GetStoreProfile {}).await?.currency;
     let zero: Amount = currency.zero();
     Ok(PricedCart {
@@ -201,7 +202,7 @@ fn too_large_warning() -> CartWarning {
     }
 }
 
-/// Only promotions that were named by a code lead to a warning.
+/// A warning that a code has no effect; `None` for a promotion that no code named.
 fn code_warning(rejected: RejectedPromotion) -> Option<CartWarning> {
     let code = rejected.code?;
     Some(CartWarning {

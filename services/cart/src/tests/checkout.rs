@@ -9,7 +9,7 @@ use super::shop::{Shop, add, lines};
 use crate::api::{GetCart, SetCodes};
 
 #[tokio::test]
-async fn an_order_takes_what_it_was_placed_from_and_leaves_what_came_since() {
+async fn an_order_empties_the_cart_except_for_later_additions() {
     let shop = Shop::open();
     shop.stock("A", 100, 10);
     shop.stock("B", 100, 10);
@@ -29,10 +29,10 @@ async fn an_order_takes_what_it_was_placed_from_and_leaves_what_came_since() {
     let left = vec![("B".to_owned(), 1)];
     assert_eq!(lines(&user, GetCart {}).await, left);
     empty(7, taken.version).await.unwrap();
-    assert_eq!(lines(&user, GetCart {}).await, left, "asking again changes nothing");
+    assert_eq!(lines(&user, GetCart {}).await, left, "a repeated request changes nothing");
     assert_eq!(empty(8, taken.version).await.unwrap_err().code(), "CART_ALREADY_ORDERED");
     let again = user.call(GetCartForCheckout {}).await.unwrap();
-    assert_eq!(again.promotion_code, None, "the code went with the order");
+    assert_eq!(again.promotion_code, None, "the code was removed with the ordered contents");
     empty(9, again.version).await.unwrap();
     empty(7, taken.version).await.unwrap();
     assert_eq!(user.call(GetCartForCheckout {}).await.unwrap_err().code(), "CART_EMPTY");

@@ -1,6 +1,6 @@
-//! Carts on the memory engine, with a small shop in place of the other services.
+//! The cart service on the memory engine, with stubs of the services that it calls.
 
 mod checkout;
+mod jobs;
 mod shop;
 mod shopping;
-mod sweeping;

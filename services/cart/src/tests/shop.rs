@@ -1,4 +1,4 @@
-//! A shop of one shelf: it answers what carts ask of product, inventory and order.
+//! A harness with the cart service and a stub of the product, inventory and order services.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
@@ -18,15 +18,15 @@ use promox_testkit::{Harness, Setup};
 use crate::Carts;
 use crate::api::{CartView, CreateCart};
 
-/// What the shelf holds: price in pence and units in stock, by SKU.
+/// A stub of the product, inventory and order services: price in pence and units in stock, by SKU.
 #[derive(Default)]
-pub(super) struct Shelf(pub(super) Mutex<BTreeMap<Sku, (i64, u32)>>);
+pub(super) struct StubCatalog(pub(super) Mutex<BTreeMap<Sku, (i64, u32)>>);
 
-#[allow(clippy::unnecessary_wraps, reason = "an answer is a result, whether or not this one can fail")]
-impl Shelf {
+#[allow(clippy::unnecessary_wraps, reason = "handlers return a result")]
+impl StubCatalog {
     fn describe(&self, _: &Cx, op: DescribeSkus) -> Result<SkuDescriptions, Error> {
-        let shelf = self.0.lock();
-        let found = op.skus.iter().filter_map(|sku| shelf.get_key_value(sku));
+        let catalog = self.0.lock();
+        let found = op.skus.iter().filter_map(|sku| catalog.get_key_value(sku));
         let describe = |(sku, (price, _)): (&Sku, &(i64, u32))| SkuDescription {
             name: format!("A {sku}"),
             ..sku_description(sku, pence(*price))
@@ -35,15 +35,15 @@ impl Shelf {
     }
 
     fn available(&self, _: &Cx, op: GetAvailableStock) -> Result<Availability, Error> {
-        let shelf = self.0.lock();
-        let stock: BTreeMap<VariantId, u32> = shelf.iter().map(|(sku, (_, stock))| (variant(sku), *stock)).collect();
+        let catalog = self.0.lock();
+        let stock: BTreeMap<VariantId, u32> = catalog.iter().map(|(sku, (_, stock))| (variant(sku), *stock)).collect();
         Ok(Availability { available: op.variants.iter().map(|id| stock.get(id).copied().unwrap_or(0)).collect() })
     }
 
     fn price(&self, _: &Cx, op: PriceCart) -> Result<PricedCart, Error> {
-        let shelf = self.0.lock();
+        let catalog = self.0.lock();
         let lines = op.items.iter().filter_map(|item| {
-            let (sku, (price, _)) = shelf.get_key_value(&item.sku)?;
+            let (sku, (price, _)) = catalog.get_key_value(&item.sku)?;
             Some(OrderLine {
                 variant_id: Some(variant(sku)),
                 product_id: Some(ProductId(1)),
@@ -69,10 +69,10 @@ impl Shelf {
     }
 }
 
-/// A node with carts and a shelf.
+/// The cart service on a node whose other services are stubs.
 pub(super) struct Shop {
     harness: Harness<Carts>,
-    pub(super) shelf: Arc<Shelf>,
+    pub(super) catalog: Arc<StubCatalog>,
 }
 
 impl Deref for Shop {
@@ -85,24 +85,24 @@ impl Deref for Shop {
 
 impl Shop {
     pub(super) fn open() -> Self {
-        let shelf = Arc::new(Shelf::default());
+        let catalog = Arc::new(StubCatalog::default());
         let harness = Setup::at("1970-01-12T13:46:40Z")
-            .answer_from(&shelf, Shelf::describe)
-            .answer_from(&shelf, Shelf::available)
-            .answer_from(&shelf, Shelf::price)
+            .answer_from(&catalog, StubCatalog::describe)
+            .answer_from(&catalog, StubCatalog::available)
+            .answer_from(&catalog, StubCatalog::price)
             .start(|databases| Carts::new(databases.ecommerce.clone()));
-        Self { harness, shelf }
+        Self { harness, catalog }
     }
 
     pub(super) fn stock(&self, name: &str, pence: i64, units: u32) {
-        self.shelf.0.lock().insert(sku(name), (pence, units));
+        self.catalog.0.lock().insert(sku(name), (pence, units));
     }
 
     pub(super) fn guest(&self, token: &str) -> Cx {
         Cx { cart_token: Some(token.into()), ..self.anonymous() }
     }
 
-    /// A guest's cart with these lines.
+    /// Creates a guest's cart with these lines; returns its token and its last view.
     pub(super) async fn guest_cart(&self, lines: &[(&str, u32)]) -> (String, CartView) {
         let opened = self.anonymous().call(CreateCart {}).await.unwrap();
         let token = opened.token.clone().unwrap();
@@ -118,7 +118,7 @@ pub(super) async fn add(cx: &Cx, name: &str, quantity: u32) -> Result<CartView, 
     cx.call(crate::api::AddItem { sku: sku(name), quantity }).await
 }
 
-/// Asks and shows what the answer holds: SKU and quantity of each line.
+/// Performs an operation and returns SKU and quantity of each line of the cart it returns.
 pub(super) async fn lines<O: Op<Reply = CartView>>(cx: &Cx, op: O) -> Vec<(String, u32)> {
     let cart = cx.call(op).await.unwrap();
     cart.items.iter().map(|item| (item.sku.to_string(), item.quantity)).collect()

@@ -1,4 +1,4 @@
-//! What a shopper does: add, change, remove, enter codes, log in.
+//! A shopper's requests: adding, changing and removing lines, entering codes, merging.
 
 use promox_kernel::{Cx, Error, Kind, UserId};
 use promox_storage::Tx;
@@ -14,7 +14,7 @@ fn owned(lines: &[(&str, u32)]) -> Vec<(String, u32)> {
 }
 
 #[tokio::test]
-async fn a_guest_shops_by_token_and_sees_the_prices_of_now() {
+async fn a_guests_cart_is_found_by_token_and_shows_current_prices() {
     let shop = Shop::open();
     shop.stock("B", 250, 100);
     shop.stock("A", 1_990, 5);
@@ -22,7 +22,7 @@ async fn a_guest_shops_by_token_and_sees_the_prices_of_now() {
     assert_eq!(token.len(), 43, "256 bits in base64url");
     assert!(cart.token.is_none(), "a token is shown once");
     let shown: Vec<_> = cart.items.iter().map(|item| (item.sku.as_str(), item.quantity, item.line_total)).collect();
-    assert_eq!(shown, [("B", 3, Some(pence(750))), ("A", 1, Some(pence(1_990)))], "the same sku adds up");
+    assert_eq!(shown, [("B", 3, Some(pence(750))), ("A", 1, Some(pence(1_990)))], "units of the same SKU are added up");
     assert_eq!(cart.totals.total, pence(2_740));
     shop.stock("B", 300, 100);
     let cart = shop.guest(&token).call(GetCart {}).await.unwrap();
@@ -32,17 +32,17 @@ async fn a_guest_shops_by_token_and_sees_the_prices_of_now() {
 }
 
 #[tokio::test]
-async fn an_unknown_token_or_none_leads_nowhere() {
+async fn an_unknown_or_missing_token_is_refused() {
     let shop = Shop::open();
     let error = shop.guest("guess").call(GetCart {}).await.unwrap_err();
     assert_eq!(error.kind(), Kind::NotFound);
-    let nobody = shop.anonymous();
-    assert_eq!(nobody.call(GetCart {}).await.unwrap_err().kind(), Kind::Unauthenticated);
+    let anonymous = shop.anonymous();
+    assert_eq!(anonymous.call(GetCart {}).await.unwrap_err().kind(), Kind::Unauthenticated);
     assert!(shop.user(1).call(GetCart {}).await.unwrap().items.is_empty(), "a user has a cart from the start");
 }
 
 #[tokio::test]
-async fn quantities_are_bounded_by_rule_and_by_stock() {
+async fn quantities_are_limited_by_the_line_maximum_and_the_stock() {
     let shop = Shop::open();
     shop.stock("A", 100, 5);
     let user = shop.user(1);
@@ -64,7 +64,7 @@ async fn quantities_are_bounded_by_rule_and_by_stock() {
 }
 
 #[tokio::test]
-async fn two_adds_at_once_both_count() {
+async fn concurrent_additions_all_count() {
     let shop = Shop::open();
     shop.stock("A", 100, 9_999);
     let user = shop.user(1);
@@ -78,19 +78,19 @@ async fn a_change_that_names_an_older_version_is_refused() {
     let shop = Shop::open();
     shop.stock("A", 100, 50);
     let user = shop.user(1);
-    let seen = add(&user, "A", 1).await.unwrap().version;
-    let later = add(&user, "A", 1).await.unwrap().version;
+    let stale = add(&user, "A", 1).await.unwrap().version;
+    let current = add(&user, "A", 1).await.unwrap().version;
     let at = |version: i64| {
         let cx = Cx { if_match: Some(version.into()), ..user.clone() };
         let carts = shop.service.clone();
         async move { promox_kernel::Handle::handle(&*carts, &cx, ChangeItem { sku: sku("A"), quantity: 9 }).await }
     };
-    assert_eq!(at(seen).await.unwrap_err().kind(), Kind::Precondition);
-    assert_eq!(at(later).await.unwrap().items[0].quantity, 9);
+    assert_eq!(at(stale).await.unwrap_err().kind(), Kind::Precondition);
+    assert_eq!(at(current).await.unwrap().items[0].quantity, 9);
 }
 
 #[tokio::test]
-async fn what_cannot_be_bought_any_more_is_shown_with_a_warning() {
+async fn lines_that_can_no_longer_be_bought_have_a_warning() {
     let shop = Shop::open();
     for name in ["A", "B", "C"] {
         shop.stock(name, 100, 9);
@@ -100,7 +100,7 @@ async fn what_cannot_be_bought_any_more_is_shown_with_a_warning() {
         add(&user, name, 5).await.unwrap();
     }
     shop.stock("A", 100, 2);
-    shop.shelf.0.lock().remove(&sku("B"));
+    shop.catalog.0.lock().remove(&sku("B"));
     let cart = user.call(GetCart {}).await.unwrap();
     let warned: Vec<_> =
         cart.warnings.iter().map(|warning| (warning.code, warning.sku.clone().unwrap(), warning.available)).collect();
@@ -108,13 +108,13 @@ async fn what_cannot_be_bought_any_more_is_shown_with_a_warning() {
         [(WarningCode::InsufficientStock, sku("A"), Some(2)), (WarningCode::ProductUnavailable, sku("B"), Some(0))];
     assert_eq!(warned, want);
     assert_eq!((cart.items[1].unit_price, cart.totals.total), (None, pence(1_000)));
-    shop.shelf.0.lock().clear();
+    shop.catalog.0.lock().clear();
     let cart = user.call(GetCart {}).await.unwrap();
-    assert_eq!((cart.items.len(), cart.totals.total), (3, pence(0)), "a cart of vanished things costs nothing");
+    assert_eq!((cart.items.len(), cart.totals.total), (3, pence(0)), "a cart of unsold products has a total of zero");
 }
 
 #[tokio::test]
-async fn codes_are_kept_while_they_do_not_apply_and_say_why() {
+async fn codes_that_do_not_apply_are_kept_with_a_warning() {
     let shop = Shop::open();
     shop.stock("A", 100, 9);
     let user = shop.user(1);
@@ -130,7 +130,7 @@ async fn codes_are_kept_while_they_do_not_apply_and_say_why() {
 }
 
 #[tokio::test]
-async fn merging_adds_up_caps_and_happens_once() {
+async fn a_merge_adds_quantities_up_to_the_stock_once() {
     let shop = Shop::open();
     shop.stock("A", 100, 10);
     shop.stock("B", 100, 10);
@@ -154,14 +154,18 @@ async fn merging_adds_up_caps_and_happens_once() {
     let want = owned(&[("B", 5), ("A", 10)]);
     assert_eq!(lines(&user, GetCart {}).await, want);
     assert_eq!(lines(&user, MergeCart { cart_token: token.clone() }).await, want, "merging twice changes nothing");
-    assert_eq!(shop.guest(&token).call(GetCart {}).await.unwrap_err().kind(), Kind::NotFound, "the guest's ended");
+    assert_eq!(
+        shop.guest(&token).call(GetCart {}).await.unwrap_err().kind(),
+        Kind::NotFound,
+        "the guest's cart is closed"
+    );
     let other = shop.user(2).call(MergeCart { cart_token: token }).await.unwrap_err();
     assert_eq!(other.kind(), Kind::NotFound);
     shop.verify();
 }
 
 #[tokio::test]
-async fn two_merges_at_once_count_once() {
+async fn concurrent_merges_count_once() {
     let shop = Shop::open();
     shop.stock("A", 100, 1_000);
     let (token, _) = shop.guest_cart(&[("A", 3)]).await;
@@ -173,7 +177,7 @@ async fn two_merges_at_once_count_once() {
 }
 
 #[tokio::test]
-async fn a_cart_has_room_for_a_thousand_lines() {
+async fn a_cart_has_at_most_a_thousand_lines() {
     let shop = Shop::open();
     let user = shop.user(1);
     let names: Vec<String> = (0..1_001).map(|n| format!("S{n:04}")).collect();
@@ -201,7 +205,7 @@ async fn a_cart_has_room_for_a_thousand_lines() {
 }
 
 #[tokio::test]
-async fn a_deleted_guest_cart_is_gone() {
+async fn a_deleted_guest_cart_is_not_found() {
     let shop = Shop::open();
     shop.stock("A", 100, 1_000);
     let (token, _) = shop.guest_cart(&[("A", 3)]).await;

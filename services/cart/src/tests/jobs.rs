@@ -21,7 +21,7 @@ impl Shop {
 }
 
 #[tokio::test]
-async fn an_idle_cart_is_told_of_once_until_it_is_touched() {
+async fn an_idle_cart_is_reported_once_until_it_is_changed() {
     let shop = Shop::open();
     shop.stock("A", 100, 10);
     let user = shop.user(1);
@@ -34,8 +34,8 @@ async fn an_idle_cart_is_told_of_once_until_it_is_touched() {
     shop.work().await;
     shop.advance(DAY * 3);
     shop.work().await;
-    let told = shop.abandoned().await;
-    assert_eq!((told.len(), told[0].user_id), (1, Some(UserId(1))), "an empty cart is not abandoned");
+    let reported = shop.abandoned().await;
+    assert_eq!((reported.len(), reported[0].user_id), (1, Some(UserId(1))), "an empty cart is not abandoned");
     add(&shop.user(1), "A", 1).await.unwrap();
     shop.advance(DAY * 2);
     shop.work().await;
@@ -44,7 +44,7 @@ async fn an_idle_cart_is_told_of_once_until_it_is_touched() {
 }
 
 #[tokio::test]
-async fn old_guest_carts_go_and_users_carts_stay() {
+async fn idle_guest_carts_are_deleted_and_users_carts_are_kept() {
     let shop = Shop::open();
     shop.stock("A", 100, 1_000);
     add(&shop.user(1), "A", 1).await.unwrap();
@@ -64,7 +64,7 @@ async fn old_guest_carts_go_and_users_carts_stay() {
 }
 
 #[tokio::test]
-async fn an_erased_users_cart_goes() {
+async fn an_erased_users_cart_is_deleted() {
     let shop = Shop::open();
     shop.stock("A", 100, 10);
     let before = add(&shop.user(1), "A", 1).await.unwrap().id;
