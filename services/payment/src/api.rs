@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::records::{Attempt, AttemptOutcome, Method, Provider, RefundStatus};
 
-/// Payments, newest first: the caller's own, or all.
+/// Lists payments, newest first: all of them with the permission `payment:read`, otherwise the caller's own.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListPayments {
-    /// Only this order's.
+    /// Lists only this order's payment. Callers with an order token must send it.
     pub order_id: Option<OrderId>,
     /// Page size.
     #[serde(default)]
@@ -25,11 +25,11 @@ operation! {
     "Payments, newest first."
 }
 
-/// One payment.
+/// Returns one payment.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetPayment {
-    /// The id.
+    /// The payment's id.
     pub id: PaymentId,
 }
 operation! {
@@ -37,7 +37,7 @@ operation! {
     "One payment."
 }
 
-/// The available payment methods: those that the store has enabled, each with its provider.
+/// Lists the available payment methods: those that the store has enabled, each with its provider.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListMethods {}
@@ -46,25 +46,25 @@ operation! {
     "The available payment methods."
 }
 
-/// Continues a payment after the buyer has done what the provider requested.
+/// Continues a payment after the buyer has completed the action that the provider required.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfirmPayment {
-    /// The id.
+    /// The payment's id.
     pub id: PaymentId,
 }
 operation! {
     ConfirmPayment => PaymentView, "payment.confirm", Post "/api/payments/{id}/confirm", Owner("payment:write"), 200,
-    "Continues after REQUIRES_ACTION.", keyed
+    "Continues a payment that is REQUIRES_ACTION.", keyed
 }
 
-/// Records that a manual payment has arrived, or captures an authorised one: always the full amount due, which is the
-/// amount less earlier returns. The order must be confirmed: while its checkout is running this is 409
+/// Records that a manual payment has arrived, or captures an authorised payment. The full amount due is captured: the
+/// order's amount less earlier returns. While the order's checkout is running, the answer is 409
 /// `CHECKOUT_IN_PROGRESS`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CapturePayment {
-    /// The id.
+    /// The payment's id.
     pub id: PaymentId,
 }
 operation! {
@@ -73,13 +73,14 @@ operation! {
     "Captures a payment in full.", keyed
 }
 
-/// Voids a payment that was not captured, and cancels its order with everything that includes. After the first shipment
-/// it is 409 `NOT_CANCELLABLE`: return the goods instead, which ends what is due; once all are returned, a fee that is
-/// still due can be voided too. A voided payment stays voided. 202 while the provider has not answered.
+/// Voids a payment that was not captured, and cancels its order. After the first shipment the answer is 409
+/// `NOT_CANCELLABLE`: return the goods instead, which reduces the amount due; once all goods are returned, a fee that
+/// is still due can be voided too. Voiding a voided payment changes nothing. The answer is 202 while the provider has
+/// not answered.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VoidPayment {
-    /// The id.
+    /// The payment's id.
     pub id: PaymentId,
 }
 operation! {
@@ -87,17 +88,17 @@ operation! {
     "Voids a payment that was not captured and cancels its order.", keyed
 }
 
-/// Refunds money. It moves money only: the order and its stock stay as they are, so that it can still be cancelled,
-/// returned or, with `confirm`, shipped; an order is REFUNDED once its goods are returned too. Without an
+/// Refunds a payment in full or in part. The order and its stock are not changed: the order can still be cancelled,
+/// returned or, with `confirm`, shipped, and becomes REFUNDED once its goods are returned too. Without an
 /// `Idempotency-Key` a repeated request refunds twice.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateRefund {
-    /// The payment.
+    /// The payment's id.
     pub id: PaymentId,
-    /// The amount; by default everything that is left.
+    /// The amount to refund; by default everything that has not been refunded.
     pub amount: Option<Amount>,
-    /// The reason, for the books: 1 to 200 characters.
+    /// The reason, 1 to 200 characters.
     pub reason: String,
 }
 operation! {
@@ -105,15 +106,15 @@ operation! {
     "Refunds a payment in full or in part.", keyed
 }
 
-/// A provider's webhook, signed by the Standard Webhooks scheme (`webhook-id`, `webhook-timestamp`,
-/// `webhook-signature`). The sandbox's body:
-/// `{"type":"payment.captured","data":{"key":"order-7-charge","reference":"…","amount":"19.90","currency":"GBP"}}`;
-/// also `payment.authorized`, `payment.declined` with `code`, `payment.voided`, and `payment.refunded` with a refund's
-/// `key`.
+/// Receives a provider's webhook, signed by the Standard Webhooks scheme (`webhook-id`, `webhook-timestamp`,
+/// `webhook-signature`). An example of the sandbox's body:
+/// `{"type":"payment.captured","data":{"key":"order-7-charge","reference":"…","amount":"19.90","currency":"GBP"}}`.
+/// Other types are `payment.authorized`, `payment.declined` with `code`, `payment.voided`, and `payment.refunded` with
+/// a refund's `key`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReceiveWebhook {
-    /// The provider.
+    /// The provider's name.
     pub provider: String,
     /// The signed body.
     #[serde(skip)]
@@ -129,9 +130,9 @@ operation! {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentView {
-    /// The id.
+    /// The payment's id.
     pub id: PaymentId,
-    /// The order.
+    /// The order's id.
     pub order_id: OrderId,
     /// The provider.
     pub provider: Provider,
@@ -149,23 +150,23 @@ pub struct PaymentView {
     pub captured: Amount,
     /// The amount refunded.
     pub refunded: Amount,
-    /// The part of the amount that no longer has to be paid: deducted by returns before the capture, or voided.
+    /// The part of the amount that is no longer due: deducted by returns before the capture, or voided.
     pub voided: Amount,
-    /// The latest requests to the provider.
+    /// The latest charge requests to the provider, at most 20, oldest first.
     pub attempts: Vec<Attempt>,
     /// Refunds, oldest first.
     pub refunds: Vec<RefundView>,
-    /// What the buyer must do.
+    /// The action required of the buyer while the status is REQUIRES_ACTION.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<PaymentAction>,
-    /// Why it failed.
+    /// The provider's decline code, when the payment failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure_code: Option<String>,
-    /// When it was created.
+    /// When the payment was created.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// When the payment last changed.
     pub updated_at: Timestamp,
-    /// Whether the requested change still waits for the provider.
+    /// Whether the provider has not answered the requested change yet.
     #[serde(skip)]
     #[schemars(skip)]
     pub waiting: bool,
@@ -173,7 +174,7 @@ pub struct PaymentView {
 json_reply!(PaymentView, status http_status);
 
 impl PaymentView {
-    /// 202 while the provider has not answered.
+    /// 202 while the provider has not answered, otherwise the operation's own status.
     fn http_status(&self) -> Option<u16> {
         self.waiting.then_some(202)
     }
@@ -183,17 +184,17 @@ impl PaymentView {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RefundView {
-    /// The id.
+    /// The refund's id.
     pub id: i64,
     /// The amount.
     pub amount: Amount,
-    /// The reason.
+    /// The reason given for it.
     pub reason: String,
-    /// Its origin: `return:7`, `cancel`, `request:3`.
+    /// Its origin: `return:` with the return's id, `cancel`, or `request:` with the refund's id for a manual refund.
     pub reference: String,
-    /// PENDING until the provider has answered.
+    /// The status; PENDING until the provider has answered.
     pub status: RefundStatus,
-    /// When it was requested.
+    /// When the refund was requested.
     pub created_at: Timestamp,
 }
 
@@ -205,6 +206,6 @@ pub struct MethodView {
     pub method: Method,
     /// The value for `payment.provider` of an order. Payments by `sandbox` are test money.
     pub provider: Provider,
-    /// Its display name.
+    /// The display name.
     pub name: &'static str,
 }

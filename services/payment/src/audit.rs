@@ -1,6 +1,6 @@
-//! The invariants of payments, recomputed from the ledger, and the facts that orders must agree with.
+//! The audit of payments: invariants recomputed from the ledger, and the facts that orders must agree with.
 
-use promox_contract::analytics::GIVEN_BACK;
+use promox_contract::analytics::REFUNDED_BY_PAYMENT;
 use promox_contract::payment::{DUE, PAID, PAYMENT_REFUNDS, PaymentStatus as Status, SETTLED, return_effect};
 use promox_contract::store::IN_CURRENCY;
 use promox_kernel::Amount;
@@ -9,7 +9,7 @@ use promox_storage::{Report, StoreError, Tx};
 use crate::records::{Payment, PaymentEntry, Refund, RefundByReference, RefundStatus, Settlement};
 use crate::{queries, rules};
 
-/// Checks every row of this service, and states what other services must agree with.
+/// Checks every row of this service and reports the facts that other services must agree with.
 pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
     let (mut entries, mut refunds) = (0, 0);
     for payment in tx.scan::<Payment>().rows() {
@@ -26,7 +26,7 @@ pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> 
             report.right(PAID, payment.order_id, payment.captured);
         }
         if payment.refunded > Amount::ZERO {
-            report.left(GIVEN_BACK, payment.order_id, payment.refunded.0.normalize());
+            report.left(REFUNDED_BY_PAYMENT, payment.order_id, payment.refunded.0.normalize());
         }
         if matches!(payment.status, Status::Pending | Status::Authorized) && payment.cancelled_at.is_none() {
             report.right(DUE, payment.order_id, payment.due());
@@ -50,7 +50,7 @@ fn count<T>(mut rows: impl Iterator<Item = Result<T, StoreError>>) -> Result<usi
     rows.try_fold(0, |count, row| row.map(|_| count + 1))
 }
 
-/// Checks that the ledger's sums match the payment and it has no gap; returns the number of entries.
+/// Checks that the ledger has no gap and its sums match the payment. Returns the number of entries.
 fn check_ledger(tx: &Tx<'_>, report: &mut Report, payment: &Payment) -> Result<usize, StoreError> {
     let mut sums = [Amount::ZERO; 4];
     let (mut number, mut gap) = (0, false);
@@ -65,11 +65,11 @@ fn check_ledger(tx: &Tx<'_>, report: &mut Report, payment: &Payment) -> Result<u
             format!("payment {} entry {}", payment.id, entry.number)
         });
     }
-    let whole = !gap && number == payment.entries;
-    report.check("payment: the ledger has no gap", whole, || format!("payment {}", payment.id));
-    let want = [payment.authorized, payment.captured, payment.refunded];
+    let complete = !gap && number == payment.entries;
+    report.check("payment: the ledger has no gap", complete, || format!("payment {}", payment.id));
+    let totals = [payment.authorized, payment.captured, payment.refunded];
     let [authorized, captured, refunded, voided] = sums;
-    report.check("payment: totals = sums of the ledger", [authorized, captured, refunded] == want, || {
+    report.check("payment: totals = sums of the ledger", [authorized, captured, refunded] == totals, || {
         format!(
             "payment {}: the ledger has {authorized} authorised, {captured} captured, {refunded} refunded",
             payment.id
@@ -79,34 +79,35 @@ fn check_ledger(tx: &Tx<'_>, report: &mut Report, payment: &Payment) -> Result<u
     Ok(usize::try_from(number).unwrap_or(0))
 }
 
-/// Checks refunds against the payment; returns their number.
+/// Checks the refunds against the payment. Returns their number.
 fn check_refunds(tx: &Tx<'_>, report: &mut Report, payment: &Payment) -> Result<usize, StoreError> {
     let refunds = queries::refunds(tx, payment.id)?;
     let sum =
         |status| refunds.iter().filter(|refund| refund.status == status).map(|refund| refund.amount).sum::<Amount>();
     let sums = (sum(RefundStatus::Succeeded), sum(RefundStatus::Pending));
     report.check("payment: refunded = sum of refunds", sums == (payment.refunded, payment.refunding), || {
-        format!("payment {}: refunds come to {} and {} pending", payment.id, sums.0, sums.1)
+        format!("payment {}: the refunds add up to {} and {} pending", payment.id, sums.0, sums.1)
     });
-    let alive = |refund: &Refund| (refund.status == RefundStatus::Pending) == refund.due_at.is_some();
-    report.check("payment: a pending refund is due for a retry", refunds.iter().all(alive), || {
+    let due_if_pending = |refund: &Refund| (refund.status == RefundStatus::Pending) == refund.due_at.is_some();
+    report.check("payment: a pending refund is due for a retry", refunds.iter().all(due_if_pending), || {
         format!("payment {}", payment.id)
     });
-    let known =
+    // The order service counts a return's refund when it is decided, any other when it has succeeded.
+    let is_counted =
         |refund: &Refund| refund.status == RefundStatus::Succeeded || rules::return_of(&refund.reference).is_some();
-    let given: Amount = refunds.iter().filter(|refund| known(refund)).map(|refund| refund.amount).sum();
-    if given > Amount::ZERO {
-        report.right(PAYMENT_REFUNDS, payment.order_id, given);
+    let counted: Amount = refunds.iter().filter(|refund| is_counted(refund)).map(|refund| refund.amount).sum();
+    if counted > Amount::ZERO {
+        report.right(PAYMENT_REFUNDS, payment.order_id, counted);
     }
     Ok(refunds.len())
 }
 
-/// A return's refund is the one with its reference, and orders agree with it.
+/// Checks that the refund with the return's reference has the decided amount, and reports the return's effect.
 fn check_settlement(tx: &Tx<'_>, report: &mut Report, settlement: &Settlement) -> Result<(), StoreError> {
     let Settlement { return_id, payment_id, refund, voided, .. } = settlement;
     report.right(SETTLED, *return_id, return_effect(*refund, *voided));
-    let known = tx.get_by::<RefundByReference>((*payment_id, &rules::return_reference(*return_id)))?;
-    let claimed = known.map_or(Amount::ZERO, |refund| refund.amount);
+    let stored = tx.get_by::<RefundByReference>((*payment_id, &rules::return_reference(*return_id)))?;
+    let claimed = stored.map_or(Amount::ZERO, |refund| refund.amount);
     report.check("payment: a return's refund is the amount decided", claimed == *refund, || {
         format!("return {return_id}: {claimed} of {refund}")
     });
@@ -115,17 +116,16 @@ fn check_settlement(tx: &Tx<'_>, report: &mut Report, settlement: &Settlement) -
 
 fn check_sums(report: &mut Report, payment: &Payment) {
     let Payment { id, amount, authorized, captured, refunded, refunding, .. } = payment;
-    let falling = [*amount, *authorized, *captured, *refunded + *refunding, *refunding, Amount::ZERO];
-    let ordered = falling.is_sorted_by(|a, b| a >= b);
+    let descending = [*amount, *authorized, *captured, *refunded + *refunding, *refunding, Amount::ZERO];
+    let ordered = descending.is_sorted_by(|a, b| a >= b);
     report.check("payment: authorised ≥ captured ≥ refunded ≥ 0", ordered, || {
         format!(
             "payment {id}: {authorized} authorised, {captured} captured, {refunded} refunded and {refunding} pending"
         )
     });
-    let whole = captured.is_zero() || *captured == payment.due();
-    report
-        .check("payment: a capture is for the full amount", whole, || format!("payment {id}: {captured} of {amount}"));
-    let fits = match payment.status {
+    let full = captured.is_zero() || *captured == payment.due();
+    report.check("payment: a capture is for the full amount", full, || format!("payment {id}: {captured} of {amount}"));
+    let matches_status = match payment.status {
         Status::Pending | Status::RequiresAction | Status::Failed => captured.is_zero(),
         Status::Voided => captured.is_zero() && payment.due().is_zero(),
         Status::Authorized => captured.is_zero() && authorized == amount,
@@ -133,13 +133,15 @@ fn check_sums(report: &mut Report, payment: &Payment) {
         Status::PartiallyRefunded => refunded < captured && *refunded > Amount::ZERO,
         Status::Refunded => refunded == captured && !captured.is_zero(),
     };
-    report.check("payment: the status matches the totals", fits, || format!("payment {id} is {}", payment.status));
-    let holds_token = matches!(payment.status, Status::Pending | Status::RequiresAction);
-    report.check("payment: a token is kept only while it may be used", holds_token || payment.token.is_none(), || {
+    report.check("payment: the status matches the totals", matches_status, || {
         format!("payment {id} is {}", payment.status)
     });
-    let ended = payment.cancelled_at.is_none() || payment.left() <= Amount::ZERO;
-    report.check("payment: the payment of an ended order is refunded", ended, || {
+    let needs_token = matches!(payment.status, Status::Pending | Status::RequiresAction);
+    report.check("payment: a token is kept only while it may be used", needs_token || payment.token.is_none(), || {
+        format!("payment {id} is {}", payment.status)
+    });
+    let open_or_refunded = payment.cancelled_at.is_none() || payment.left() <= Amount::ZERO;
+    report.check("payment: the payment of an ended order is refunded", open_or_refunded, || {
         format!("payment {id}: {} left", payment.left())
     });
 }

@@ -1,4 +1,4 @@
-//! Charges: calls to a provider within a time limit, with the outcome recorded in one transaction.
+//! Charging and voiding: calls a provider within a time limit and records the outcome in one transaction.
 
 use std::future::Future;
 use std::time::Duration;
@@ -10,9 +10,9 @@ use promox_storage::Tx;
 use tokio::time::Instant;
 
 use crate::Payments;
-use crate::commands::Ending;
-use crate::commands::charge::{self, Due};
-use crate::commands::refund::{self, Returned};
+use crate::commands::NextStep;
+use crate::commands::charge::{self, PaymentRequest};
+use crate::commands::refund::{self, ReturnRefund};
 use crate::gateway::{Answer, Charge, Failed};
 use crate::queries;
 use crate::records::{Attempt, AttemptOutcome, Payment, Provider, Settlement};
@@ -25,14 +25,14 @@ const MARGIN: Duration = Duration::from_millis(500);
 const PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(300)];
 
 impl Payments {
-    /// The time limit of a provider: the configured one, or what the request has left.
+    /// How long to wait for a provider: the configured limit, or the rest of the request's time if that is less.
     fn time_limit(&self, cx: &Cx) -> Duration {
         let left = cx.deadline.saturating_duration_since(Instant::now()).saturating_sub(MARGIN);
         self.settings.provider_limit.min(left)
     }
 
-    /// A provider's answer in time; `None` when it fails or times out. The provider may still have done what was
-    /// requested.
+    /// Waits for a provider's answer. Returns `None` when the call fails or times out; the provider may have carried
+    /// out the request all the same.
     pub(crate) async fn within_limit<T>(&self, cx: &Cx, call: impl Future<Output = Result<T, Failed>>) -> Option<T> {
         tokio::select! {
             biased;
@@ -41,35 +41,35 @@ impl Payments {
         }
     }
 
-    /// Refuses sandbox payments while the sandbox is off, also for orders placed while it was on.
+    /// Refuses sandbox payments while the sandbox is disabled, even for orders placed while it was enabled.
     pub(crate) fn check_sandbox(&self, provider: Provider) -> Result<(), Error> {
         if provider == Provider::Sandbox && !self.settings.sandbox { Err(reject::sandbox_off()) } else { Ok(()) }
     }
 
-    /// Charges an order. An earlier decision is returned without asking the provider.
-    pub(crate) async fn take(&self, cx: &Cx, due: Due) -> Result<PaymentOutcome, Error> {
-        let known = self.db.read(|tx| queries::to_be_paid(tx, due.order_id)).await?;
+    /// Charges an order. If the provider has decided an earlier attempt, that outcome is returned and no call is made.
+    pub(crate) async fn take(&self, cx: &Cx, request: PaymentRequest) -> Result<PaymentOutcome, Error> {
+        let known = self.db.read(|tx| queries::chargeable(tx, request.order_id)).await?;
         if let Some(known) = &known {
-            check_same(known, &due)?;
+            check_same_payment(known, &request)?;
             if !known.undecided() {
                 return Ok(queries::outcome(known));
             }
         }
-        let request = Charge {
-            key: rules::charge_key(due.order_id),
-            token: due.choice.token.clone().unwrap_or_default(),
-            tried: known.map_or(0, |known| known.tries),
+        let charge = Charge {
+            key: rules::charge_key(request.order_id),
+            token: request.choice.token.clone().unwrap_or_default(),
+            earlier_tries: known.map_or(0, |known| known.tries),
         };
-        let (update, attempts) = match self.check_sandbox(due.choice.provider) {
-            Ok(()) => self.charge(cx, due.choice.provider, &request).await,
+        let (update, attempts) = match self.check_sandbox(request.choice.provider) {
+            Ok(()) => self.charge(cx, request.choice.provider, &charge).await,
             Err(reject) => (ProviderUpdate::Declined { code: reject.code().to_owned() }, Vec::new()),
         };
-        let payment = self.db.write(cx, move |tx| charge::record(tx, &due, &attempts, &update)).await?;
+        let payment = self.db.write(cx, move |tx| charge::record(tx, &request, &attempts, &update)).await?;
         self.refund_late_capture(cx, payment).await
     }
 
-    /// Requests a charge, with retries while the provider fails and there is time.
-    async fn charge(&self, cx: &Cx, provider: Provider, request: &Charge) -> (ProviderUpdate, Vec<Attempt>) {
+    /// Requests a charge, with retries while the provider fails and time is left. Returns the update and the attempts.
+    async fn charge(&self, cx: &Cx, provider: Provider, charge: &Charge) -> (ProviderUpdate, Vec<Attempt>) {
         let (clock, gateway) = (&cx.node.clock, self.gateways.of(provider));
         let until = clock.now() + self.time_limit(cx);
         let mut attempts = Vec::new();
@@ -79,7 +79,7 @@ impl Payments {
             }
             let answer = tokio::select! {
                 biased;
-                answer = gateway.charge(clock, request) => Some(answer),
+                answer = gateway.charge(clock, charge) => Some(answer),
                 () = clock.sleep_until(until) => None,
             };
             if answer != Some(Ok(Answer::Awaited)) {
@@ -94,10 +94,10 @@ impl Payments {
         (ProviderUpdate::NoAnswer, attempts)
     }
 
-    /// Refunds now what was captured after its order ended; if the provider does not answer, a job continues.
+    /// Refunds a payment captured after its order ended. If the provider does not answer, a job repeats the request.
     pub(crate) async fn refund_late_capture(&self, cx: &Cx, payment: Payment) -> Result<PaymentOutcome, Error> {
         if payment.cancelled_at.is_some()
-            && let Some(refund) = self.db.read(|tx| refund::unsettled(tx, payment.id)).await?
+            && let Some(refund) = self.db.read(|tx| refund::pending_cancel_refund(tx, payment.id)).await?
         {
             let settled = self.settle(cx, refund).await?;
             return Ok(queries::outcome(&settled.payment));
@@ -105,34 +105,34 @@ impl Payments {
         Ok(queries::outcome(&payment))
     }
 
-    /// Ends an order's payment: voids it, or refunds what is left.
+    /// Ends an order's payment: voids it, or refunds what is left. Refused while the provider does not answer.
     pub(crate) async fn cancel(&self, cx: &Cx, order_id: OrderId, reason: String) -> Result<(), Error> {
         match self.db.write(cx, move |tx| charge::cancel(tx, order_id, &reason)).await? {
-            Ending::Done => Ok(()),
-            Ending::Void(payment) => self.void(cx, &payment).await,
-            Ending::Refund(refund) => {
+            NextStep::Done => Ok(()),
+            NextStep::Void(payment) => self.void(cx, &payment).await,
+            NextStep::Refund(refund) => {
                 let settled = self.settle(cx, refund).await?;
                 if settled.waiting { Err(reject::no_answer()) } else { Ok(()) }
             }
         }
     }
 
-    /// Voids a charge at the provider and records it. What was captured in the meantime is refunded.
+    /// Voids a charge at the provider and records it. If it was captured in the meantime, it is refunded.
     pub(crate) async fn void(&self, cx: &Cx, payment: &Payment) -> Result<(), Error> {
-        self.end_charge(cx, payment).await?;
+        self.void_charge(cx, payment).await?;
         let id = payment.id;
         let payment = self.db.write(cx, move |tx| apply_update(tx, id, &ProviderUpdate::Voided)).await?;
         self.refund_late_capture(cx, payment).await.map(drop)
     }
 
-    /// Carries out the refund of a return. If the provider does not answer, a job continues.
-    pub(crate) async fn settle_return(&self, cx: &Cx, request: Returned) -> Result<ReturnSettlement, Error> {
+    /// Decides and requests the refund of a return. If the provider does not answer, a job repeats the request.
+    pub(crate) async fn settle_return(&self, cx: &Cx, request: ReturnRefund) -> Result<ReturnSettlement, Error> {
         let order_id = request.order_id;
-        let decided = self.db.write(cx, move |tx| refund::for_return(tx, &request)).await?;
+        let decided = self.db.write(cx, move |tx| refund::decide_return(tx, &request)).await?;
         match decided.next {
-            Ending::Done => {}
-            Ending::Void(payment) => self.void(cx, &payment).await?,
-            Ending::Refund(refund) => drop(self.settle(cx, refund).await?),
+            NextStep::Done => {}
+            NextStep::Void(payment) => self.void(cx, &payment).await?,
+            NextStep::Refund(refund) => drop(self.settle(cx, refund).await?),
         }
         let payment = self.db.read(|tx| queries::of_order(tx, order_id)).await?;
         let payment = payment.as_ref().map(queries::outcome).ok_or_else(|| Error::not_found("payment"))?;
@@ -140,8 +140,8 @@ impl Payments {
         Ok(ReturnSettlement { refund, voided, fee, payment })
     }
 
-    /// Voids a charge at the provider.
-    async fn end_charge(&self, cx: &Cx, payment: &Payment) -> Result<(), Error> {
+    /// Requests the void of a charge from the provider.
+    async fn void_charge(&self, cx: &Cx, payment: &Payment) -> Result<(), Error> {
         let key = rules::charge_key(payment.order_id);
         let call = self.gateways.of(payment.provider).void(&cx.node.clock, &key);
         self.within_limit(cx, call).await.ok_or_else(reject::no_answer)
@@ -154,9 +154,10 @@ pub(crate) fn apply_update(tx: &mut Tx<'_>, id: PaymentId, update: &ProviderUpda
     Ok(charge::apply_update(tx, payment, update)?)
 }
 
-/// An order has one payment: it is not charged another amount, nor after it has ended.
-fn check_same(known: &Payment, due: &Due) -> Result<(), Error> {
-    if (known.amount, known.currency) != (due.amount, due.currency) {
+/// Refuses another amount or currency than the order's existing payment, and an undecided payment whose order has
+/// ended.
+fn check_same_payment(known: &Payment, request: &PaymentRequest) -> Result<(), Error> {
+    if (known.amount, known.currency) != (request.amount, request.currency) {
         return Err(reject::mismatch(known.amount, known.currency));
     }
     if known.undecided() && known.cancelled_at.is_some() {
@@ -165,6 +166,7 @@ fn check_same(known: &Payment, due: &Due) -> Result<(), Error> {
     Ok(())
 }
 
+/// The record of a charge request that ended at a time. `answer` is `None` if the request timed out.
 fn attempt(at: promox_kernel::Timestamp, answer: Option<&Result<Answer, Failed>>) -> Attempt {
     let (outcome, code) = match answer {
         Some(Ok(Answer::Declined { code })) => (AttemptOutcome::Declined, Some((*code).to_owned())),
@@ -175,6 +177,7 @@ fn attempt(at: promox_kernel::Timestamp, answer: Option<&Result<Answer, Failed>>
     Attempt { at, outcome, code }
 }
 
+/// The update of a charge that follows from a provider's answer.
 fn update(answer: Answer) -> ProviderUpdate {
     match answer {
         Answer::Awaited => ProviderUpdate::NoAnswer,

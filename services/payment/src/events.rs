@@ -1,4 +1,4 @@
-//! Consumers of payments: watches orders until they are paid.
+//! Event consumers of the payment service.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use promox_storage::{Consumer, Database, Event, Tx};
 use crate::queries;
 use crate::records::{Cancellation, UnpaidOrder};
 
-/// How long a checkout has for its payment before this service steps in.
-const HEAD_START: Duration = Duration::from_secs(5);
+/// How long a checkout has to pay for its order before the order is recorded as unpaid.
+const GRACE_PERIOD: Duration = Duration::from_secs(5);
 
-/// Records orders that are unpaid when their checkout should be over: its process ended, or something delayed it.
+/// Records orders that are still unpaid after the grace period, so that a job resumes their checkouts.
 #[derive(Debug)]
 pub(crate) struct FollowOrders;
 
@@ -30,7 +30,7 @@ impl Consumer for FollowOrders {
     }
 
     fn delay(&self) -> Duration {
-        HEAD_START
+        GRACE_PERIOD
     }
 
     fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {

@@ -16,18 +16,18 @@ use crate::api::{
     ReceiveWebhook, VoidPayment,
 };
 use crate::charging;
-use crate::commands::charge::{self, Due};
-use crate::commands::refund::{self, Returned};
+use crate::commands::charge::{self, PaymentRequest};
+use crate::commands::refund::{self, ReturnRefund};
 use crate::records::{Payment, Provider};
 use crate::reject;
 use crate::rules::{self, ProviderUpdate};
 use crate::{Payments, queries, webhooks};
 
-/// The reason of a payment voided by an administrator.
-const BY_HAND: &str = "voided manually";
+/// The reason recorded when an administrator voids a payment.
+const VOID_REASON: &str = "voided manually";
 
 impl Payments {
-    /// Refuses callers who neither have the permission nor own the order, as if there were no such payment.
+    /// Refuses callers who neither have the permission nor own the order with 404, so that ids cannot be probed.
     async fn authorise(&self, cx: &Cx, payment: &Payment, permission: &str) -> Result<(), Error> {
         let user = cx.principal.user();
         if cx.principal.allows(permission) || (user.is_some() && user == payment.user_id) {
@@ -37,7 +37,7 @@ impl Payments {
         owns.map_err(|error| if error.kind() == Kind::NotFound { Error::not_found("payment") } else { error })
     }
 
-    /// Applies a requested capture or void, and stores the reply.
+    /// Applies a provider's update in one transaction with its audit entry and the stored reply.
     async fn answer_update(
         &self,
         cx: &Cx,
@@ -115,8 +115,8 @@ impl Handle<CapturePayment> for Payments {
     async fn handle(&self, cx: &Cx, op: CapturePayment) -> Result<PaymentView, Error> {
         let payment = self.db.read(|tx| queries::payment(tx, op.id)).await?;
         payment.check_capture()?;
-        let standing = cx.call(GetOrderStatus { order_id: payment.order_id }).await?;
-        if standing.status == OrderStatus::Pending {
+        let order = cx.call(GetOrderStatus { order_id: payment.order_id }).await?;
+        if order.status == OrderStatus::Pending {
             return Err(reject::in_checkout());
         }
         let key = rules::charge_key(payment.order_id);
@@ -133,8 +133,8 @@ impl Handle<VoidPayment> for Payments {
         if before.status != PaymentStatus::Voided {
             before.check_void()?;
             let (order_id, actor) = (before.order_id, cx.principal.name());
-            let asked = CancelVoidedOrder { order_id, reason: BY_HAND.to_owned(), actor };
-            if !cx.elevated().call(asked).await?.cancelled {
+            let cancel = CancelVoidedOrder { order_id, reason: VOID_REASON.to_owned(), actor };
+            if !cx.elevated().call(cancel).await?.cancelled {
                 self.void(cx, &before).await?;
             }
         }
@@ -161,7 +161,7 @@ impl Handle<CreateRefund> for Payments {
     async fn handle(&self, cx: &Cx, op: CreateRefund) -> Result<PaymentView, Error> {
         let refund = self.open_refund(cx, op).await?;
         let Some(reference) = self.request_refund(cx, refund).await? else {
-            let payment = self.put_off(cx, refund).await?.payment;
+            let payment = self.postpone(cx, refund).await?.payment;
             let mut view = self.db.read(|tx| queries::view(tx, payment.clone())).await?;
             view.waiting = true;
             return Ok(view);
@@ -175,7 +175,8 @@ impl Handle<CreateRefund> for Payments {
 }
 
 impl Payments {
-    /// Claims the amount and the idempotency key together; a repeated request continues with its refund.
+    /// Claims the amount and the idempotency key in one transaction. Returns the refund's id; a repeated request gets
+    /// the same refund.
     async fn open_refund(&self, cx: &Cx, op: CreateRefund) -> Result<i64, Error> {
         let reason = multiline(&op.reason, 1, 200).map_err(|fault| Error::field("/reason", fault))?;
         let (claim, actor) = (cx.claim.clone(), cx.principal.name());
@@ -203,9 +204,9 @@ impl Handle<ReceiveWebhook> for Payments {
         if op.provider != Provider::Sandbox.as_str() || secret.is_empty() || !self.settings.sandbox {
             return Err(Error::not_found("provider of webhooks"));
         }
-        let notice = webhooks::read(Provider::Sandbox, secret, op.body, cx.now).await?;
-        let heard = self.db.write(cx, move |tx| charge::process_webhook(tx, &notice)).await?;
-        match heard {
+        let webhook = webhooks::read(Provider::Sandbox, secret, op.body, cx.now).await?;
+        let changed = self.db.write(cx, move |tx| charge::process_webhook(tx, &webhook)).await?;
+        match changed {
             Some(payment) => self.refund_late_capture(cx, payment).await.map(drop),
             None => Ok(()),
         }
@@ -222,14 +223,14 @@ impl Handle<CheckPaymentChoice> for Payments {
 
 impl Handle<TakePayment> for Payments {
     async fn handle(&self, cx: &Cx, op: TakePayment) -> Result<PaymentOutcome, Error> {
-        let due = Due {
+        let request = PaymentRequest {
             order_id: op.order_id,
             user_id: op.user_id,
             amount: rules::money(op.amount, op.currency)?,
             currency: op.currency,
             choice: rules::choose(&op.choice)?,
         };
-        self.take(cx, due).await
+        self.take(cx, request).await
     }
 }
 
@@ -249,7 +250,7 @@ impl Handle<CancelPayment> for Payments {
 impl Handle<SettleReturn> for Payments {
     async fn handle(&self, cx: &Cx, op: SettleReturn) -> Result<ReturnSettlement, Error> {
         let SettleReturn { order_id, return_id, amount, fee, whole, reason } = op;
-        self.settle_return(cx, Returned { order_id, return_id, amount, fee, whole, reason }).await
+        self.settle_return(cx, ReturnRefund { order_id, return_id, amount, fee, whole, reason }).await
     }
 }
 

@@ -1,4 +1,4 @@
-//! Scheduled work: unpaid orders, unanswered refunds, old webhooks.
+//! Scheduled jobs: resume unpaid orders, repeat unanswered refunds, delete old webhooks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,18 +13,18 @@ use crate::Payments;
 use crate::queries;
 use crate::records::{ProviderEvent, ProviderEventByTime, UnpaidOrder, UnpaidOrderByDue};
 
-/// How long a webhook is remembered: longer than any provider resends it.
-const KEPT: Duration = Duration::from_hours(30 * 24);
-/// Webhooks removed by one run.
+/// How long a processed webhook is kept to recognise a repetition; providers do not resend one after that time.
+const WEBHOOK_RETENTION: Duration = Duration::from_hours(30 * 24);
+/// Maximum webhooks deleted by one run.
 const BATCH: usize = 500;
-/// The smallest step of time.
-const INSTANT: Duration = Duration::from_micros(1);
-/// Unpaid orders handled by one run.
-const ORDERS: usize = 64;
-/// The pause before an order that could not be resumed is tried again.
-const PUT_OFF: Duration = Duration::from_secs(10);
+/// The resolution of timestamps. Scans end before a time; adding one tick includes the time itself.
+const TICK: Duration = Duration::from_micros(1);
+/// Maximum unpaid orders handled by one run.
+const MAX_ORDERS: usize = 64;
+/// The pause before another attempt at an order that could not be resumed.
+const RETRY_PAUSE: Duration = Duration::from_secs(10);
 
-/// Resumes orders whose payment is not decided.
+/// Resumes the checkouts of orders whose payment is not decided.
 pub(crate) fn resume_checkouts(payments: &Arc<Payments>) -> Job {
     let payments = payments.clone();
     Job::new("payment.resume_checkouts", Duration::from_secs(1), move |cx| {
@@ -42,24 +42,24 @@ pub(crate) fn settle_refunds(payments: &Arc<Payments>) -> Job {
     })
 }
 
-/// Removes old webhooks; their effect is in the books.
+/// Deletes old webhooks; their effects stay in the payments.
 pub(crate) fn prune_events(payments: &Arc<Payments>) -> Job {
     let db = payments.db.clone();
     Job::new("payment.prune_events", Duration::from_hours(1), move |cx| {
         let db = db.clone();
         async move {
-            let before = cx.now - KEPT;
+            let before = cx.now - WEBHOOK_RETENTION;
             let old = db.read(|tx| old_events(tx, before)).await?;
             if old.is_empty() {
                 return Ok(false);
             }
             let more = old.len() == BATCH;
-            let forget = move |tx: &mut Tx<'_>| {
+            let delete = move |tx: &mut Tx<'_>| {
                 old.iter().try_for_each(|event| {
                     tx.delete::<ProviderEvent>(&(event.provider, event.event_id.clone())).map(drop)
                 })
             };
-            db.write_in(&cx, Lane::Bulk, forget).await?;
+            db.write_in(&cx, Lane::Bulk, delete).await?;
             Ok(more)
         }
     })
@@ -70,27 +70,27 @@ fn old_events(tx: &Tx<'_>, before: Timestamp) -> Result<Vec<ProviderEvent>, Stor
 }
 
 impl Payments {
-    /// Resumes the checkouts of unpaid orders, one bounded batch; whether there may be more. The order service knows
-    /// who drives a checkout and leaves those alone.
+    /// Resumes one bounded batch of unpaid orders and returns whether there may be more. The order service does not
+    /// interfere with a checkout that another process is running.
     async fn resume_checkouts(&self, cx: &Cx) -> Result<bool, Error> {
         let due: Vec<UnpaidOrder> =
-            self.db.read(|tx| tx.scan_by::<UnpaidOrderByDue>().before(cx.now + INSTANT).collect(ORDERS)).await?;
+            self.db.read(|tx| tx.scan_by::<UnpaidOrderByDue>().before(cx.now + TICK).collect(MAX_ORDERS)).await?;
         if due.is_empty() {
             return Ok(false);
         }
-        let more = due.len() == ORDERS;
-        let again = join_all(due.into_iter().map(|order| self.resume_checkout(cx, order))).await;
-        let note = move |tx: &mut Tx<'_>| {
-            again.iter().try_for_each(|(id, due_at)| match *due_at {
+        let more = due.len() == MAX_ORDERS;
+        let resumed = join_all(due.into_iter().map(|order| self.resume_checkout(cx, order))).await;
+        let record = move |tx: &mut Tx<'_>| {
+            resumed.iter().try_for_each(|(id, due_at)| match *due_at {
                 Some(due_at) => tx.put(&UnpaidOrder { order_id: *id, due_at }),
                 None => tx.delete::<UnpaidOrder>(id).map(drop),
             })
         };
-        self.db.write_in(cx, Lane::Bulk, note).await?;
+        self.db.write_in(cx, Lane::Bulk, record).await?;
         Ok(more)
     }
 
-    /// Resumes one checkout; returns when to try again, if at all.
+    /// Resumes one checkout. Returns the order and when to try again; `None` when no further attempt is needed.
     async fn resume_checkout(&self, cx: &Cx, order: UnpaidOrder) -> (OrderId, Option<Timestamp>) {
         let id = order.order_id;
         let decided =
@@ -102,7 +102,7 @@ impl Payments {
             Ok(resumed) => (id, resumed.again_at),
             Err(error) => {
                 tracing::warn!(order = id.0, %error, "an unpaid order could not be resumed and will be retried");
-                (id, Some(cx.now + PUT_OFF))
+                (id, Some(cx.now + RETRY_PAUSE))
             }
         }
     }

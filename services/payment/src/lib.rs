@@ -1,20 +1,21 @@
-//! Payment: charges an order through a provider, once, and refunds it, once.
+//! Payments: each order is charged through a provider once, and refunded once.
 //!
 //! Tables: `payments` (one per order), `payment_entries` (the append-only ledger of what was authorised, captured,
 //! refunded and voided), `refunds`, `return_settlements` (the refund of each return), `payment_cancellations` (orders
-//! that ended before they had a payment), `unpaid_orders` (orders to resume), `provider_events` (processed webhooks).
+//! that ended before they had a payment), `unpaid_orders` (orders whose checkout is to be resumed), `provider_events`
+//! (processed webhooks).
 //!
 //! Invariants:
 //! - authorised ≥ captured ≥ refunded + pending refunds ≥ 0, each the sum of its entries;
-//! - every call to a provider carries a key that follows from the books alone (the order's, the refund's), so that a call
-//!   whose answer was lost can be repeated without moving money twice;
-//! - what is captured after its order ended is refunded once, in whatever way and order the updates arrive;
+//! - every call to a provider carries an idempotency key derived from stored ids (of the order or the refund), so that
+//!   a call whose answer was lost can be repeated without moving money twice;
+//! - money captured after its order ended is refunded once, whatever the source and order of the provider's updates;
 //! - the sandbox confirms nothing unless it is enabled;
-//! - no card number is ever accepted, and a provider's token is kept only while the provider may have to be asked again.
+//! - card numbers are never accepted, and a provider's token is kept only while the charge may have to be repeated.
 //!
-//! An order that is unpaid some seconds after `ORDER_CREATED` has its checkout resumed. Deliberately absent: decisions
-//! about orders. The order service knows who drives a checkout, and follows `PAYMENT_CAPTURED` and the other payment
-//! events.
+//! An order that is unpaid some seconds after `ORDER_CREATED` has its checkout resumed. This service makes no decisions
+//! about orders: the order service knows which process runs a checkout, and follows `PAYMENT_CAPTURED` and the other
+//! payment events.
 
 pub mod api;
 mod audit;
@@ -49,14 +50,14 @@ use crate::gateway::Gateways;
 /// Configuration of this service.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The time limit of a provider.
+    /// How long to wait for a provider's answer.
     pub provider_limit: Duration,
     /// Whether the sandbox accepts test cards.
     pub sandbox: bool,
-    /// The secret that signs the sandbox's webhooks (`whsec_…` in base64, or any text); when empty, webhooks are
-    /// rejected.
+    /// The secret that signs the sandbox's webhooks: `whsec_` followed by base64, or any other text. When it is empty,
+    /// webhooks are rejected.
     pub sandbox_webhook_secret: String,
-    /// The sandbox's response time, to simulate a slow provider.
+    /// How long the sandbox takes to answer, to simulate a slow provider.
     pub sandbox_latency: Duration,
 }
 
@@ -80,7 +81,7 @@ pub struct Payments {
 }
 
 impl Payments {
-    /// The service on its database.
+    /// Creates the service on its database.
     pub fn new(db: Db, settings: Settings) -> Arc<Self> {
         let gateways = Gateways::new(settings.sandbox_latency);
         Arc::new(Self { db, settings, gateways })

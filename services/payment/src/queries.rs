@@ -1,4 +1,4 @@
-//! Reads: payments by id, order and user, as views and as the outcome that orders rely on.
+//! Reads: payments by id, order and user, and their representations for clients and for the order service.
 
 use promox_contract::ids::{OrderId, PaymentId};
 use promox_contract::payment::PaymentOutcome;
@@ -10,12 +10,12 @@ use crate::records::{
     Cancellation, Method, Payment, PaymentByCreated, PaymentByOrder, PaymentByUser, Refund, RefundByReference,
 };
 use crate::reject;
-use crate::rules::{self, ALL_REFUNDS};
+use crate::rules::{self, MAX_ALL_REFUNDS};
 
-/// Payments in a user's export.
+/// Maximum payments in a user's export.
 const MAX_EXPORTED: usize = 2_000;
 
-/// A payment as its order sees it.
+/// A payment as the order service sees it.
 pub(crate) fn outcome(payment: &Payment) -> PaymentOutcome {
     PaymentOutcome {
         id: payment.id,
@@ -64,12 +64,12 @@ pub(crate) fn view(tx: &Tx<'_>, payment: Payment) -> Result<PaymentView, StoreEr
 
 /// A payment's refunds, oldest first.
 pub(crate) fn refunds(tx: &Tx<'_>, id: PaymentId) -> Result<Vec<Refund>, StoreError> {
-    let mut refunds = tx.scan_by::<RefundByReference>().prefix(id).collect(ALL_REFUNDS)?;
+    let mut refunds = tx.scan_by::<RefundByReference>().prefix(id).collect(MAX_ALL_REFUNDS)?;
     refunds.sort_by_key(|refund| (refund.created_at, refund.id));
     Ok(refunds)
 }
 
-/// The payment, which must be there.
+/// The payment with an id, or 404.
 pub(crate) fn payment(tx: &Tx<'_>, id: PaymentId) -> Result<Payment, Error> {
     tx.get::<Payment>(&id)?.ok_or(Error::not_found("payment"))
 }
@@ -79,8 +79,9 @@ pub(crate) fn of_order(tx: &Tx<'_>, order_id: OrderId) -> Result<Option<Payment>
     tx.get_by::<PaymentByOrder>(order_id)
 }
 
-/// The payment of an order that may be paid; `None` when no attempt was made yet.
-pub(crate) fn to_be_paid(tx: &Tx<'_>, order_id: OrderId) -> Result<Option<Payment>, Error> {
+/// The payment of an order that is to be charged; `None` before the first attempt. Refused if the order ended without a
+/// payment.
+pub(crate) fn chargeable(tx: &Tx<'_>, order_id: OrderId) -> Result<Option<Payment>, Error> {
     let known = of_order(tx, order_id)?;
     if known.is_none() && tx.get::<Cancellation>(&order_id)?.is_some() {
         return Err(reject::cancelled());
@@ -103,7 +104,7 @@ pub(crate) fn of_user(
     views(tx, tx.scan_by::<PaymentByUser>().prefix(Some(user)).backward().page(limit, cursor)?)
 }
 
-/// An order's payment as a page of one or none.
+/// An order's payment as a page of at most one item.
 pub(crate) fn page_of_order(tx: &Tx<'_>, order_id: OrderId) -> Result<Page<PaymentView>, Error> {
     views(tx, Page::new(of_order(tx, order_id)?.into_iter().collect(), None))
 }
@@ -112,7 +113,7 @@ fn views(tx: &Tx<'_>, page: Page<Payment>) -> Result<Page<PaymentView>, Error> {
     page.try_map(|payment| view(tx, payment))
 }
 
-/// All data held about a user.
+/// A user's payments for the export of personal data, oldest first, at most [`MAX_EXPORTED`].
 pub(crate) fn export(tx: &Tx<'_>, user: UserId) -> Result<Vec<PaymentView>, StoreError> {
     let own = tx.scan_by::<PaymentByUser>().prefix(Some(user)).collect(MAX_EXPORTED)?;
     own.into_iter().map(|payment| view(tx, payment)).collect()

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 text_enum! {
-    /// The party that moves the money.
+    /// The payment provider: the party that moves the money.
     Provider {
         Sandbox = "sandbox",
         Manual = "manual",
@@ -26,14 +26,14 @@ text_enum! {
     }
 }
 
-/// One request to a provider for money.
+/// One charge request to a provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Attempt {
-    /// The time.
+    /// When the request ended.
     pub at: Timestamp,
     /// The outcome.
     pub outcome: AttemptOutcome,
-    /// The provider's decline code.
+    /// The provider's code, if it declined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
 }
@@ -48,26 +48,26 @@ record! {
         status: PaymentStatus,
         amount: Amount,
         currency: Currency,
-        /// Sums of the ledger.
+        /// The sum of the ledger's `AUTHORIZE` entries; likewise `captured` and `refunded`.
         authorized: Amount,
         captured: Amount,
         refunded: Amount,
         /// The amount claimed by refunds that the provider has not answered.
         refunding: Amount,
-        /// The amount that no longer has to be paid: deducted by returns before the capture, or voided.
+        /// The amount that is no longer due: deducted by returns before the capture, or voided.
         voided: Amount,
         failure_code: Option<String>,
         /// The provider's token for the payment method, while it may be needed.
         token: Option<String>,
-        /// The provider's name for the charge.
+        /// The provider's reference of the charge.
         reference: Option<String>,
         action: Json<Option<PaymentAction>>,
-        /// The latest attempts; `tries` counts all.
+        /// The latest attempts; `tries` counts all of them.
         attempts: Json<Vec<Attempt>>,
         tries: u32,
-        /// Entries in the ledger: the number of the newest one.
+        /// The number of ledger entries, which is also the number of the newest one.
         entries: i64,
-        /// When its order ended, or it was voided: what is captured later is refunded.
+        /// When the order ended or the payment was voided; a later capture is refunded.
         cancelled_at: Option<Timestamp>,
         cancel_reason: Option<String>,
         version: i64,
@@ -94,7 +94,7 @@ record! {
     pub(crate) struct PaymentEntry in Ecommerce.payment_entries = 253, key(payment_id: PaymentId, number: i64) {
         kind: EntryKind,
         amount: Amount,
-        /// The provider's name for it.
+        /// The provider's reference of the operation.
         reference: Option<String>,
         refund_id: Option<i64>,
         at: Timestamp,
@@ -110,7 +110,7 @@ text_enum! {
 }
 
 record! {
-    /// A refund, pending or done. Its amount is claimed from the payment before the provider is asked.
+    /// A refund, pending or completed. Its amount is claimed from the payment before the provider is called.
     pub(crate) struct Refund in Ecommerce.refunds = 255, key(id: i64) {
         payment_id: PaymentId,
         /// Unique per payment: `return:7`, `cancel`, `request:3`.
@@ -119,7 +119,7 @@ record! {
         reason: String,
         status: RefundStatus,
         tries: u32,
-        /// When the provider is asked again, while it has not answered.
+        /// When the request is repeated; null once the provider has answered.
         due_at: Option<Timestamp>,
         created_at: Timestamp,
         settled_at: Option<Timestamp>,
@@ -129,7 +129,7 @@ record! {
 }
 
 record! {
-    /// The refund of a return, decided once: repeated requests get the same answer.
+    /// The decided effect of a return; repeated requests get the same answer.
     pub(crate) struct Settlement in Ecommerce.return_settlements = 263, key(return_id: i64) {
         payment_id: PaymentId,
         refund: Amount,
@@ -141,7 +141,7 @@ record! {
 }
 
 record! {
-    /// An order that ended before it had a payment: a late payment is refunded.
+    /// An order that ended before it had a payment; a payment that arrives later is refunded.
     pub(crate) struct Cancellation in Ecommerce.payment_cancellations = 259, key(order_id: OrderId) {
         reason: String,
         at: Timestamp,
@@ -151,14 +151,14 @@ record! {
 record! {
     /// An order whose payment was not decided some time after it was placed.
     pub(crate) struct UnpaidOrder in Ecommerce.unpaid_orders = 267, key(order_id: OrderId) {
-        /// When it is resumed next.
+        /// When its checkout is resumed next.
         due_at: Timestamp,
     }
     index UnpaidOrderByDue = 268 (due_at);
 }
 
 record! {
-    /// A processed webhook.
+    /// A processed webhook, kept so that a repetition is recognised.
     pub(crate) struct ProviderEvent in Ecommerce.provider_events = 261, key(provider: Provider, event_id: String) {
         kind: String,
         at: Timestamp,

@@ -1,4 +1,5 @@
-//! Refunds: claimed in the books, requested from the provider, recorded; unanswered requests are repeated forever.
+//! Refunding: calls the provider for a claimed refund and records the outcome. Unanswered requests are repeated until
+//! the provider answers.
 
 use promox_kernel::{Cx, Error};
 
@@ -8,19 +9,19 @@ use crate::queries;
 use crate::records::{Payment, Refund};
 use crate::rules;
 
-/// Refunds handled by one run of the job.
+/// Maximum refunds handled by one run of the job.
 const BATCH: usize = 10;
 
-/// A payment after a refund was requested.
+/// A payment after an attempt at a refund.
 #[derive(Debug)]
-pub(crate) struct Settled {
+pub(crate) struct RefundAttempt {
     pub(crate) payment: Payment,
-    /// Whether the provider has not answered.
+    /// Whether the refund is still waiting for the provider.
     pub(crate) waiting: bool,
 }
 
 impl Payments {
-    /// Requests a refund by its own key; returns the provider's name for it, or `None` when it does not answer.
+    /// Requests a refund under its own key. Returns the provider's reference; `None` when the provider does not answer.
     pub(crate) async fn request_refund(&self, cx: &Cx, id: i64) -> Result<Option<String>, Error> {
         let read = self.db.read(|tx| {
             let refund = tx.get::<Refund>(&id)?.ok_or(Error::not_found("refund"))?;
@@ -31,24 +32,24 @@ impl Payments {
     }
 
     /// Settles a refund, or postpones it until the provider answers.
-    pub(crate) async fn settle(&self, cx: &Cx, id: i64) -> Result<Settled, Error> {
+    pub(crate) async fn settle(&self, cx: &Cx, id: i64) -> Result<RefundAttempt, Error> {
         match self.request_refund(cx, id).await? {
             Some(reference) => {
                 let payment = self.db.write(cx, move |tx| refund::settle(tx, id, &reference)).await?;
-                Ok(Settled { payment, waiting: false })
+                Ok(RefundAttempt { payment, waiting: false })
             }
-            None => self.put_off(cx, id).await,
+            None => self.postpone(cx, id).await,
         }
     }
 
-    /// The provider does not answer: the job will ask again.
-    pub(crate) async fn put_off(&self, cx: &Cx, id: i64) -> Result<Settled, Error> {
-        tracing::warn!(refund = id, "the provider has not answered a refund request; will ask again");
+    /// Schedules another attempt by the job, because the provider has not answered.
+    pub(crate) async fn postpone(&self, cx: &Cx, id: i64) -> Result<RefundAttempt, Error> {
+        tracing::warn!(refund = id, "the provider has not answered a refund request; it will be repeated");
         let payment = self.db.write(cx, move |tx| refund::postpone(tx, id)).await?;
-        Ok(Settled { payment, waiting: true })
+        Ok(RefundAttempt { payment, waiting: true })
     }
 
-    /// Repeats due refund requests, one bounded batch; whether there may be more.
+    /// Repeats one bounded batch of due refund requests. Returns whether there may be more.
     pub(crate) async fn settle_due(&self, cx: &Cx) -> Result<bool, Error> {
         let due = self.db.read(|tx| refund::due(tx, cx.now, BATCH)).await?;
         for refund in &due {

@@ -8,12 +8,12 @@ use promox_kernel::{Amount, Currency, Error, FieldError, Timestamp};
 use crate::records::{Attempt, Method, Payment, Provider};
 use crate::reject;
 
-/// Attempts shown on a payment.
+/// Maximum attempts kept and shown on a payment.
 const MAX_ATTEMPTS: usize = 20;
 /// Maximum manual refunds of a payment.
 pub(crate) const MAX_REFUNDS: usize = 500;
-/// Maximum refunds of a payment including those of its returns, which are limited too, and of its end.
-pub(crate) const ALL_REFUNDS: usize = 2 * MAX_REFUNDS + 1;
+/// Maximum refunds of a payment: manual ones, as many of returns, and one for the end of the order.
+pub(crate) const MAX_ALL_REFUNDS: usize = 2 * MAX_REFUNDS + 1;
 
 /// An update about a charge: a provider's answer, its webhook, or no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,12 +32,12 @@ pub(crate) enum ProviderUpdate {
         code: String,
     },
     Voided,
-    /// No answer yet, or a manual payment that is still to come.
+    /// No answer yet, or a manual payment that has not arrived.
     NoAnswer,
 }
 
-/// The status after an update; `None` if it changes nothing. The order of updates does not matter: a capture is
-/// believed even after a decline or a void, nothing else is believed after a capture.
+/// The status after an update; `None` if it changes nothing. Updates may arrive in any order: a capture is accepted
+/// even after a decline or a void, and nothing is accepted after a capture.
 pub(crate) fn next(status: Status, update: &ProviderUpdate) -> Option<Status> {
     match (status, update) {
         (Status::Pending | Status::RequiresAction, ProviderUpdate::Authorized { .. }) => Some(Status::Authorized),
@@ -57,58 +57,63 @@ pub(crate) fn after_refund(captured: Amount, refunded: Amount) -> Status {
     if refunded >= captured { Status::Refunded } else { Status::PartiallyRefunded }
 }
 
-/// The effect of a return.
+/// The effect of a return on its payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Settled {
+pub(crate) struct ReturnEffect {
+    /// The amount to refund.
     pub(crate) refund: Amount,
+    /// The amount that is no longer due.
     pub(crate) voided: Amount,
+    /// The fee that is kept.
     pub(crate) fee: Amount,
 }
 
 impl Payment {
-    /// Whether the provider's answer is outstanding. Manual payments wait for none.
+    /// Whether the provider has not decided the charge yet. A manual payment counts as decided.
     pub(crate) fn undecided(&self) -> bool {
         self.status == Status::Pending && self.provider != Provider::Manual
     }
 
-    /// The amount that can still be refunded.
+    /// The captured amount that has not been refunded or claimed by a refund.
     pub(crate) fn left(&self) -> Amount {
         self.captured - self.refunded - self.refunding
     }
 
-    /// The amount due in total.
+    /// The amount due in total, captured or not.
     pub(crate) fn due(&self) -> Amount {
         self.amount - self.voided
     }
 
-    /// Whether its money is still to be captured.
+    /// Whether the payment can still be captured.
     pub(crate) fn awaits_capture(&self) -> bool {
         matches!(self.status, Status::Pending | Status::Authorized) && self.cancelled_at.is_none()
     }
 
-    /// The amount that covers goods shipped now.
+    /// The amount that covers goods if they are shipped now: what is captured and not refunded, or the amount due if it
+    /// is authorised or collected on delivery.
     pub(crate) fn secured(&self) -> Amount {
-        let follows = self.status == Status::Authorized || self.method == Method::CashOnDelivery;
-        if follows && self.awaits_capture() { self.due() } else { self.left() }
+        let is_promised = self.status == Status::Authorized || self.method == Method::CashOnDelivery;
+        if is_promised && self.awaits_capture() { self.due() } else { self.left() }
     }
 
-    /// The effect of a return that is worth `amount`, less `fee`: a refund from what is left of the capture, or a
-    /// deduction from what is due and will not be captured. With the last of the goods, only the fee stays due.
-    pub(crate) fn settlement(&self, amount: Amount, fee: Amount, whole: bool) -> Settled {
-        let by_hand = self.awaits_capture();
-        let gives = match (by_hand, whole) {
+    /// The effect of a return of goods worth `amount`, less `fee`. A captured payment is refunded, at most by what is
+    /// left of it. Before the capture the amount due is reduced instead; when the last goods are returned (`whole`),
+    /// only the fee stays due.
+    pub(crate) fn return_effect(&self, amount: Amount, fee: Amount, whole: bool) -> ReturnEffect {
+        let uncaptured = self.awaits_capture();
+        let value = match (uncaptured, whole) {
             (true, true) => self.due(),
             (true, false) => amount.min(self.due()),
             (false, _) => amount.min(self.left()),
         };
-        let fee = fee.min(gives);
+        let fee = fee.min(value);
         let zero = self.currency.zero();
-        let (refund, voided) = if by_hand { (zero, gives - fee) } else { (gives - fee, zero) };
-        Settled { refund, voided, fee }
+        let (refund, voided) = if uncaptured { (zero, value - fee) } else { (value - fee, zero) };
+        ReturnEffect { refund, voided, fee }
     }
 
-    /// Records attempts; the oldest are dropped, but still counted.
-    pub(crate) fn tried(&mut self, attempts: &[Attempt]) {
+    /// Adds attempts and counts them; only the latest [`MAX_ATTEMPTS`] are kept.
+    pub(crate) fn record_attempts(&mut self, attempts: &[Attempt]) {
         self.tries = self.tries.saturating_add(u32::try_from(attempts.len()).unwrap_or(u32::MAX));
         self.attempts.extend_from_slice(attempts);
         let surplus = self.attempts.len().saturating_sub(MAX_ATTEMPTS);
@@ -117,14 +122,14 @@ impl Payment {
 
     /// Refuses a capture when there is nothing to capture.
     pub(crate) fn check_capture(&self) -> Result<(), Error> {
-        let by_hand = self.provider == Provider::Manual && self.status == Status::Pending;
-        if self.cancelled_at.is_none() && (by_hand || self.status == Status::Authorized) {
+        let awaits_manual_payment = self.provider == Provider::Manual && self.status == Status::Pending;
+        if self.cancelled_at.is_none() && (awaits_manual_payment || self.status == Status::Authorized) {
             return Ok(());
         }
         Err(reject::transition(self.status, Status::Captured))
     }
 
-    /// Refuses to continue a payment that does not wait for the buyer.
+    /// Refuses to confirm a payment that requires no action of the buyer.
     pub(crate) fn check_confirm(&self) -> Result<(), Error> {
         if self.status == Status::RequiresAction && self.cancelled_at.is_none() {
             return Ok(());
@@ -132,7 +137,7 @@ impl Payment {
         Err(reject::transition(self.status, Status::Captured))
     }
 
-    /// Refuses to void what was captured or failed.
+    /// Refuses to void a payment that was captured, has failed or is voided.
     pub(crate) fn check_void(&self) -> Result<(), Error> {
         match self.status {
             Status::Pending | Status::RequiresAction | Status::Authorized => Ok(()),
@@ -148,7 +153,7 @@ impl Payment {
         Err(reject::exceeds(self.left(), self.currency))
     }
 
-    /// Ends the payment: what is captured from now on is refunded. The first reason is kept.
+    /// Marks the payment as ended, so that a later capture is refunded. The first reason is kept.
     pub(crate) fn cancel(&mut self, reason: &str, now: Timestamp) {
         if self.cancelled_at.is_none() {
             self.cancelled_at = Some(now);
@@ -157,22 +162,22 @@ impl Payment {
     }
 }
 
-/// The key of an order's charge at the provider: the same on every request.
+/// The idempotency key of an order's charge at the provider.
 pub(crate) fn charge_key(order_id: OrderId) -> String {
     format!("order-{order_id}-charge")
 }
 
-/// The order of a charge's key.
+/// The order that a charge's key belongs to.
 pub(crate) fn order_of(key: &str) -> Option<OrderId> {
     key.strip_prefix("order-")?.strip_suffix("-charge")?.parse().ok().map(OrderId)
 }
 
-/// The key of a refund at the provider.
+/// The idempotency key of a refund at the provider.
 pub(crate) fn refund_key(id: i64) -> String {
     format!("refund-{id}")
 }
 
-/// The refund of a key.
+/// The refund that a refund's key belongs to.
 pub(crate) fn refund_of(key: &str) -> Option<i64> {
     key.strip_prefix("refund-")?.parse().ok()
 }
@@ -182,12 +187,12 @@ pub(crate) fn return_reference(return_id: i64) -> String {
     format!("return:{return_id}")
 }
 
-/// The return of a refund's reference.
+/// The return that a refund's reference names, if it is the refund of a return.
 pub(crate) fn return_of(reference: &str) -> Option<i64> {
     reference.strip_prefix("return:")?.parse().ok()
 }
 
-/// An amount of money to move: positive, with the currency's digits.
+/// Validates an amount of money: greater than zero, with no more digits than the currency has.
 pub(crate) fn money(amount: Amount, currency: Currency) -> Result<Amount, Error> {
     let exact = currency.exact(amount).map_err(|fault| Error::field("/amount", fault))?;
     if exact <= Amount::ZERO {
@@ -196,7 +201,7 @@ pub(crate) fn money(amount: Amount, currency: Currency) -> Result<Amount, Error>
     Ok(exact)
 }
 
-/// A validated choice of payment.
+/// A validated choice of provider and method.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Choice {
     pub(crate) provider: Provider,
@@ -204,58 +209,60 @@ pub(crate) struct Choice {
     pub(crate) token: Option<String>,
 }
 
-/// All choices: provider, method, display name.
+/// All combinations of provider and method, with their display names.
 pub(crate) const METHODS: [(Provider, Method, &str); 3] = [
     (Provider::Sandbox, Method::Card, "Card (sandbox)"),
     (Provider::Manual, Method::CashOnDelivery, "Cash on delivery"),
     (Provider::Manual, Method::BankTransfer, "Bank transfer"),
 ];
 
-/// The available choices: methods that the store has enabled, with configured providers.
+/// The available combinations: methods that the store has enabled, at providers that are configured.
 pub(crate) fn available(enabled: &[Method], sandbox: bool) -> impl Iterator<Item = (Provider, Method, &'static str)> {
-    let on = move |(provider, method, _): &(Provider, Method, &str)| {
+    let is_enabled = move |(provider, method, _): &(Provider, Method, &str)| {
         enabled.contains(method) && (sandbox || *provider != Provider::Sandbox)
     };
-    METHODS.into_iter().filter(on)
+    METHODS.into_iter().filter(is_enabled)
 }
 
-/// Refuses a choice that is not available; faults point into an order's body.
+/// Refuses a choice that is not available. Pointers refer to the body of an order.
 pub(crate) fn check_available(choice: &Choice, enabled: &[Method], sandbox: bool) -> Result<(), Error> {
-    if available(enabled, sandbox).any(|(by, how, _)| (by, how) == (choice.provider, choice.method)) {
+    if available(enabled, sandbox).any(|(provider, method, _)| (provider, method) == (choice.provider, choice.method)) {
         return Ok(());
     }
     let methods: Vec<&str> = available(enabled, sandbox).map(|(_, method, _)| method.as_str()).collect();
-    let instead = match methods.as_slice() {
+    let alternatives = match methods.as_slice() {
         [] => "this store accepts no payment yet".to_owned(),
         methods => format!("this store accepts {}", methods.join(", ")),
     };
     let (method, provider) = (choice.method, choice.provider);
-    let (pointer, what, remedy) = if enabled.contains(&method) {
-        let remedy = "payment.sandbox = true in its configuration enables test money";
+    let (pointer, problem, remedy) = if enabled.contains(&method) {
+        let remedy = "payment.sandbox = true in the server's configuration enables test money";
         ("/payment/provider", format!("{method} by {provider} is not enabled"), remedy)
     } else {
-        let remedy = "PATCH /api/settings/payments changes its methods";
+        let remedy = "PATCH /api/settings/payments changes the methods";
         ("/payment/method", format!("{method} is not enabled"), remedy)
     };
-    let detail = format!("{what}: {instead}; {remedy}");
+    let detail = format!("{problem}: {alternatives}; {remedy}");
     Err(Error::invalid(vec![FieldError { pointer: pointer.into(), code: codes::METHOD_OFF.into(), detail }]))
 }
 
-/// Validates a choice; faults point into an order's body.
+/// Validates a choice. Without a provider, cards use the sandbox and other methods are manual. Pointers refer to the
+/// body of an order.
 pub(crate) fn choose(choice: &PaymentChoice) -> Result<Choice, Error> {
     let method: Method = choice.method.parse().map_err(|fault: String| Error::field("/payment/method", fault))?;
-    let usual = if method == Method::Card { Provider::Sandbox } else { Provider::Manual };
+    let default = if method == Method::Card { Provider::Sandbox } else { Provider::Manual };
     let provider = match &choice.provider {
         Some(name) => name.parse().map_err(|fault: String| Error::field("/payment/provider", fault))?,
-        None => usual,
+        None => default,
     };
-    if !METHODS.iter().any(|(by, how, _)| (*by, *how) == (provider, method)) {
+    if !METHODS.iter().any(|known| (known.0, known.1) == (provider, method)) {
         return Err(Error::field("/payment/method", format!("{provider} does not accept {method}")));
     }
     let token = if provider == Provider::Sandbox { Some(token(choice.token.as_deref())?) } else { None };
     Ok(Choice { provider, method, token })
 }
 
+/// Validates a provider's token for a card. Card numbers are refused.
 fn token(token: Option<&str>) -> Result<String, Error> {
     let Some(token) = token.map(str::trim).filter(|token| !token.is_empty()) else {
         let detail = "a card payment needs the provider's token for the card".to_owned();
@@ -279,7 +286,7 @@ fn token(token: Option<&str>) -> Result<String, Error> {
 mod tests {
     use super::*;
 
-    fn update() -> [(&'static str, ProviderUpdate); 6] {
+    fn updates() -> [(&'static str, ProviderUpdate); 6] {
         let reference = String::new();
         let action = PaymentAction { kind: "REDIRECT".into(), url: String::new() };
         [
@@ -293,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn every_status_and_every_update() {
+    fn every_update_leads_to_the_expected_status() {
         use Status as S;
         let table: [(S, [Option<S>; 6]); 8] = [
             (
@@ -315,19 +322,19 @@ mod tests {
             (S::Voided, [None, Some(S::Captured), None, None, None, None]),
             (S::Failed, [None, Some(S::Captured), None, None, None, None]),
         ];
-        for (from, wanted) in table {
-            for ((name, update), want) in update().iter().zip(wanted) {
+        for (from, expected) in table {
+            for ((name, update), want) in updates().iter().zip(expected) {
                 assert_eq!(next(from, update), want, "{from} after {name}");
             }
         }
     }
 
     #[test]
-    fn what_is_switched_off_cannot_be_chosen() {
+    fn a_disabled_method_or_provider_cannot_be_chosen() {
         let choice = |provider, method| Choice { provider, method, token: None };
         let card = choice(Provider::Sandbox, Method::Card);
         let cash = choice(Provider::Manual, Method::CashOnDelivery);
-        for (asked, enabled, sandbox, fault) in [
+        for (chosen, enabled, sandbox, want) in [
             (&card, &[Method::Card][..], true, None),
             (&card, &[Method::Card], false, Some("/payment/provider")),
             (&card, &[Method::CashOnDelivery], true, Some("/payment/method")),
@@ -335,14 +342,14 @@ mod tests {
             (&cash, &[Method::Card, Method::BankTransfer], true, Some("/payment/method")),
             (&cash, &[], true, Some("/payment/method")),
         ] {
-            let got = check_available(asked, enabled, sandbox).err();
-            let pointer = got.as_ref().map(|error| error.errors()[0].pointer.as_str());
-            assert_eq!(pointer, fault, "{asked:?} of {enabled:?}, sandbox {sandbox}");
+            let error = check_available(chosen, enabled, sandbox).err();
+            let pointer = error.as_ref().map(|error| error.errors()[0].pointer.as_str());
+            assert_eq!(pointer, want, "{chosen:?} of {enabled:?}, sandbox {sandbox}");
         }
     }
 
     #[test]
-    fn choices_are_checked_with_a_pointer() {
+    fn an_invalid_choice_is_refused_with_a_pointer() {
         let choice = |method: &str, provider: Option<&str>, token: Option<&str>| PaymentChoice {
             method: method.into(),
             provider: provider.map(str::to_owned),
@@ -371,16 +378,16 @@ mod tests {
     }
 
     #[test]
-    fn keys_lead_back() {
+    fn keys_name_their_order_or_refund() {
         assert_eq!(order_of(&charge_key(OrderId(7))), Some(OrderId(7)));
         assert_eq!(refund_of(&refund_key(3)), Some(3));
         assert!(order_of("order-x-charge").is_none() && order_of("7").is_none() && refund_of("refund-").is_none());
     }
 
     #[test]
-    fn amounts_have_the_currencys_digits() {
+    fn amounts_are_positive_and_have_the_currencys_digits() {
         let yen: Currency = "JPY".parse().unwrap();
-        for (text, currency, good) in [
+        for (text, currency, valid) in [
             ("19.90", Currency::GBP, true),
             ("19.901", Currency::GBP, false),
             ("0", Currency::GBP, false),
@@ -388,7 +395,7 @@ mod tests {
             ("1500", yen, true),
             ("1500.5", yen, false),
         ] {
-            assert_eq!(money(text.parse().unwrap(), currency).is_ok(), good, "{text} {currency}");
+            assert_eq!(money(text.parse().unwrap(), currency).is_ok(), valid, "{text} {currency}");
         }
     }
 }

@@ -1,19 +1,19 @@
-//! Updates about a charge and their effects: one function for answers, webhooks and late arrivals.
+//! Updates about a charge and their effects. Answers of a provider and its webhooks take the same path.
 
 use promox_contract::ids::{OrderId, PaymentId};
 use promox_contract::payment::{PaymentCaptured, PaymentFailed, PaymentStatus as Status};
 use promox_kernel::{Amount, Currency, Error, Json, UserId};
 use promox_storage::{StoreError, Tx};
 
-use super::{Ending, enter, refund, save};
+use super::{NextStep, add_entry, refund, save};
 use crate::queries;
 use crate::records::{Attempt, Cancellation, EntryKind, Payment, Provider, ProviderEvent};
 use crate::reject;
 use crate::rules::{self, Choice, ProviderUpdate};
 
-/// The validated payment of an order.
+/// A validated request to pay for an order.
 #[derive(Clone, Debug)]
-pub(crate) struct Due {
+pub(crate) struct PaymentRequest {
     pub(crate) order_id: OrderId,
     pub(crate) user_id: Option<UserId>,
     pub(crate) amount: Amount,
@@ -24,51 +24,52 @@ pub(crate) struct Due {
 /// Records a provider's answer to an order's charge. The first answer creates the payment.
 pub(crate) fn record(
     tx: &mut Tx<'_>,
-    due: &Due,
+    request: &PaymentRequest,
     attempts: &[Attempt],
     update: &ProviderUpdate,
 ) -> Result<Payment, StoreError> {
-    let mut payment = match queries::of_order(tx, due.order_id)? {
+    let mut payment = match queries::of_order(tx, request.order_id)? {
         Some(known) => known,
-        None => begin(tx, due)?,
+        None => new_payment(tx, request)?,
     };
-    payment.tried(attempts);
+    payment.record_attempts(attempts);
     apply_update(tx, payment, update)
 }
 
-fn begin(tx: &mut Tx<'_>, due: &Due) -> Result<Payment, StoreError> {
-    let zero = due.currency.zero();
-    let ended = tx.get::<Cancellation>(&due.order_id)?;
+/// The payment of an order before any update, not stored yet. It is cancelled from the start if the order has ended.
+fn new_payment(tx: &mut Tx<'_>, request: &PaymentRequest) -> Result<Payment, StoreError> {
+    let zero = request.currency.zero();
+    let cancellation = tx.get::<Cancellation>(&request.order_id)?;
     Ok(Payment {
         id: PaymentId(tx.next_id::<Payment>()?),
-        order_id: due.order_id,
-        user_id: due.user_id,
-        provider: due.choice.provider,
-        method: due.choice.method,
+        order_id: request.order_id,
+        user_id: request.user_id,
+        provider: request.choice.provider,
+        method: request.choice.method,
         status: Status::Pending,
-        amount: due.amount,
-        currency: due.currency,
+        amount: request.amount,
+        currency: request.currency,
         authorized: zero,
         captured: zero,
         refunded: zero,
         refunding: zero,
         voided: zero,
         failure_code: None,
-        token: due.choice.token.clone(),
+        token: request.choice.token.clone(),
         reference: None,
         action: Json(None),
         attempts: Json(Vec::new()),
         tries: 0,
         entries: 0,
-        cancelled_at: ended.as_ref().map(|ended| ended.at),
-        cancel_reason: ended.map(|ended| ended.reason),
+        cancelled_at: cancellation.as_ref().map(|cancellation| cancellation.at),
+        cancel_reason: cancellation.map(|cancellation| cancellation.reason),
         version: 0,
         created_at: tx.now(),
         updated_at: tx.now(),
     })
 }
 
-/// Applies an update from any source; one without effect only changes the attempts.
+/// Applies an update and stores the payment. An update that the status does not allow has no effect.
 pub(crate) fn apply_update(
     tx: &mut Tx<'_>,
     mut payment: Payment,
@@ -85,6 +86,7 @@ pub(crate) fn apply_update(
     Ok(payment)
 }
 
+/// Records the effects of an update on a payment that has its new status. The caller stores the payment.
 fn apply_effects(tx: &mut Tx<'_>, payment: &mut Payment, update: &ProviderUpdate) -> Result<(), StoreError> {
     payment.action = Json(None);
     match update {
@@ -105,12 +107,12 @@ fn apply_effects(tx: &mut Tx<'_>, payment: &mut Payment, update: &ProviderUpdate
     Ok(())
 }
 
-/// Nothing will be captured. If the order has not ended by itself, an event says that its payment failed.
+/// Marks the whole amount as voided. Unless the order ended first, its payment is reported as failed.
 fn void(tx: &mut Tx<'_>, payment: &mut Payment) -> Result<(), StoreError> {
     payment.voided = payment.amount;
     if payment.authorized > payment.captured {
         let amount = payment.authorized - payment.captured;
-        enter(tx, payment, (EntryKind::Void, amount), None, None)?;
+        add_entry(tx, payment, (EntryKind::Void, amount), None, None)?;
     }
     if payment.cancelled_at.is_none() {
         let (payment_id, order_id, code) = (payment.id, payment.order_id, "VOIDED".to_owned());
@@ -119,16 +121,17 @@ fn void(tx: &mut Tx<'_>, payment: &mut Payment) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Records an authorisation of the amount due.
 fn authorize(tx: &mut Tx<'_>, payment: &mut Payment, reference: &str) -> Result<(), StoreError> {
     payment.authorized = payment.due();
     payment.reference = Some(reference.to_owned());
-    enter(tx, payment, (EntryKind::Authorize, payment.authorized), Some(reference.to_owned()), None)
+    add_entry(tx, payment, (EntryKind::Authorize, payment.authorized), Some(reference.to_owned()), None)
 }
 
-/// The money was captured. If its order has ended, it is refunded: the refund is opened in the same transaction.
+/// Records a capture. If the order has ended, the refund is opened in the same transaction.
 fn capture(tx: &mut Tx<'_>, payment: &mut Payment, reference: &str) -> Result<(), StoreError> {
     if payment.due().is_zero() {
-        // The provider captured a voided payment: it is refunded in full.
+        // The provider captured a voided payment: the whole amount counts as captured, so that all of it is refunded.
         payment.voided = payment.currency.zero();
     }
     if payment.authorized.is_zero() {
@@ -136,41 +139,40 @@ fn capture(tx: &mut Tx<'_>, payment: &mut Payment, reference: &str) -> Result<()
     }
     payment.captured = payment.due();
     payment.failure_code = None;
-    enter(tx, payment, (EntryKind::Capture, payment.captured), Some(reference.to_owned()), None)?;
+    add_entry(tx, payment, (EntryKind::Capture, payment.captured), Some(reference.to_owned()), None)?;
     let (payment_id, order_id) = (payment.id, payment.order_id);
     let fact = PaymentCaptured { payment_id, order_id, amount: payment.captured, currency: payment.currency };
     tx.emit(payment_id, &fact)?;
     if payment.cancelled_at.is_some() {
-        refund::open_rest(tx, payment)?;
+        refund::open_cancel_refund(tx, payment)?;
     }
     Ok(())
 }
 
-/// Ends an order's payment. This is recorded first, so that whatever is captured later is refunded.
-pub(crate) fn cancel(tx: &mut Tx<'_>, order_id: OrderId, reason: &str) -> Result<Ending, StoreError> {
+/// Records that an order has ended, so that a later capture is refunded. Returns what to request from the provider.
+pub(crate) fn cancel(tx: &mut Tx<'_>, order_id: OrderId, reason: &str) -> Result<NextStep, StoreError> {
     let Some(mut payment) = queries::of_order(tx, order_id)? else {
-        let ended = tx.get::<Cancellation>(&order_id)?;
-        if ended.is_none() {
+        if tx.get::<Cancellation>(&order_id)?.is_none() {
             tx.insert(&Cancellation { order_id, reason: reason.to_owned(), at: tx.now() })?;
         }
-        return Ok(Ending::Done);
+        return Ok(NextStep::Done);
     };
     if payment.check_void().is_ok() {
-        return begin_void(tx, payment, reason).map(|payment| Ending::Void(Box::new(payment)));
+        return begin_void(tx, payment, reason).map(|payment| NextStep::Void(Box::new(payment)));
     }
-    if let Some(id) = refund::unsettled(tx, payment.id)? {
-        return Ok(Ending::Refund(id));
+    if let Some(id) = refund::pending_cancel_refund(tx, payment.id)? {
+        return Ok(NextStep::Refund(id));
     }
-    let first = payment.cancelled_at.is_none();
+    let newly_cancelled = payment.cancelled_at.is_none();
     payment.cancel(reason, tx.now());
-    let rest = refund::open_rest(tx, &mut payment)?;
-    if first || rest.is_some() {
+    let refund_id = refund::open_cancel_refund(tx, &mut payment)?;
+    if newly_cancelled || refund_id.is_some() {
         save(tx, &mut payment)?;
     }
-    Ok(rest.map_or(Ending::Done, Ending::Refund))
+    Ok(refund_id.map_or(NextStep::Done, NextStep::Refund))
 }
 
-/// Records that a charge is being voided, before the provider is asked.
+/// Records that a charge is being voided, before the provider is called.
 pub(crate) fn begin_void(tx: &mut Tx<'_>, mut payment: Payment, reason: &str) -> Result<Payment, StoreError> {
     if payment.cancelled_at.is_none() {
         payment.cancel(reason, tx.now());
@@ -179,7 +181,7 @@ pub(crate) fn begin_void(tx: &mut Tx<'_>, mut payment: Payment, reason: &str) ->
     Ok(payment)
 }
 
-/// A webhook's content.
+/// A verified webhook.
 #[derive(Clone, Debug)]
 pub(crate) struct Webhook {
     pub(crate) provider: Provider,
@@ -188,30 +190,33 @@ pub(crate) struct Webhook {
     pub(crate) subject: Subject,
 }
 
-/// A webhook's subject.
+/// The change that a webhook reports.
 #[derive(Clone, Debug)]
 pub(crate) enum Subject {
-    /// A charge, with the amount that the provider names.
+    /// An update of an order's charge, with the amount that the provider states.
     Charge { order_id: OrderId, update: ProviderUpdate, amount: Option<(Amount, Currency)> },
     /// A completed refund.
     Refund { id: i64, reference: String },
-    /// Something that we do not follow.
-    Nothing,
+    /// Something that this service does not follow.
+    Other,
 }
 
-/// Processes a webhook once; returns the payment that it changes.
-pub(crate) fn process_webhook(tx: &mut Tx<'_>, notice: &Webhook) -> Result<Option<Payment>, Error> {
-    let (provider, event_id) = (notice.provider, notice.event_id.clone());
+/// Processes a webhook once. Returns the payment that it changed; `None` if it was processed before or has no effect.
+pub(crate) fn process_webhook(tx: &mut Tx<'_>, webhook: &Webhook) -> Result<Option<Payment>, Error> {
+    let (provider, event_id) = (webhook.provider, webhook.event_id.clone());
     if tx.get::<ProviderEvent>(&(provider, event_id.clone()))?.is_some() {
         return Ok(None);
     }
-    let payment = match &notice.subject {
+    let payment = match &webhook.subject {
         Subject::Charge { order_id, update, amount } => {
             let payment = queries::of_order(tx, *order_id)?.filter(|payment| payment.provider == provider);
             let payment = payment.ok_or(Error::not_found("payment"))?;
-            let (due, all) = (payment.due(), payment.amount);
-            let known = |(sum, currency)| currency == payment.currency && (sum == due || (due.is_zero() && sum == all));
-            if amount.is_some_and(|amount| !known(amount)) {
+            let due = payment.due();
+            // A voided payment has nothing due, but the provider may still capture its original amount.
+            let is_expected = |(sum, currency)| {
+                currency == payment.currency && (sum == due || (due.is_zero() && sum == payment.amount))
+            };
+            if amount.is_some_and(|amount| !is_expected(amount)) {
                 return Err(reject::mismatch(due, payment.currency));
             }
             match rules::next(payment.status, update) {
@@ -220,8 +225,8 @@ pub(crate) fn process_webhook(tx: &mut Tx<'_>, notice: &Webhook) -> Result<Optio
             }
         }
         Subject::Refund { id, reference } => Some(refund::settle(tx, *id, reference)?),
-        Subject::Nothing => None,
+        Subject::Other => None,
     };
-    tx.insert(&ProviderEvent { provider, event_id, kind: notice.kind.clone(), at: tx.now() })?;
+    tx.insert(&ProviderEvent { provider, event_id, kind: webhook.kind.clone(), at: tx.now() })?;
     Ok(payment)
 }

@@ -1,4 +1,4 @@
-//! Changes to payments: updates of a charge, refunds, the end of an order. Every ledger entry is made here.
+//! Changes to payments: updates of charges, refunds and cancellations. Only these modules add ledger entries.
 
 pub(crate) mod charge;
 pub(crate) mod refund;
@@ -9,19 +9,19 @@ use promox_storage::{StoreError, Tx};
 
 use crate::records::{EntryKind, Payment, PaymentEntry};
 
-/// What the provider is asked to do after an order ended or a return.
+/// The request to the provider that completes a cancellation or a return.
 #[derive(Clone, Debug)]
-pub(crate) enum Ending {
-    /// Nothing.
+pub(crate) enum NextStep {
+    /// None: nothing is left to request.
     Done,
-    /// Void the charge.
+    /// Void the payment's charge.
     Void(Box<Payment>),
-    /// Refund money.
+    /// Request the refund with this id.
     Refund(i64),
 }
 
-/// Adds an amount to the payment's ledger.
-fn enter(
+/// Adds an entry to the payment's ledger; the caller stores the payment.
+fn add_entry(
     tx: &mut Tx<'_>,
     payment: &mut Payment,
     (kind, amount): (EntryKind, Amount),
@@ -34,7 +34,7 @@ fn enter(
     tx.insert(&PaymentEntry { payment_id, number, kind, amount, reference, refund_id, at })
 }
 
-/// Writes a changed payment.
+/// Stores a changed payment with a new version.
 fn save(tx: &mut Tx<'_>, payment: &mut Payment) -> Result<(), StoreError> {
     payment.version += 1;
     payment.updated_at = tx.now();

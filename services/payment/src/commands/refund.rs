@@ -1,4 +1,4 @@
-//! Refunds: the amount is claimed first, then the provider is asked, then it is entered in the ledger.
+//! Refunds: the amount is claimed, then the provider is called, then the refund is entered in the ledger.
 
 use std::time::Duration;
 
@@ -7,22 +7,23 @@ use promox_contract::payment::PaymentRefunded;
 use promox_kernel::{Amount, BackOff, Error, Timestamp};
 use promox_storage::{StoreError, Tx};
 
-use super::{Ending, enter, save};
+use super::{NextStep, add_entry, save};
 use crate::queries;
 use crate::records::{EntryKind, Payment, Refund, RefundByDue, RefundByReference, RefundStatus, Settlement};
 use crate::reject;
-use crate::rules::{self, MAX_REFUNDS, Settled};
+use crate::rules::{self, MAX_REFUNDS, ReturnEffect};
 
-/// The reference of the refund of an ended order.
+/// The reference of the refund that follows the end of an order.
 const CANCEL: &str = "cancel";
-/// How long the opener of a refund has to settle it before the job asks the provider too.
-const FIRST_TURN: Duration = Duration::from_secs(20);
-/// The pauses between attempts, up to the longest.
+/// How long the request that opens a refund has to settle it before the job repeats the call.
+const FIRST_RETRY_AFTER: Duration = Duration::from_secs(20);
+/// The pauses between attempts, limited to [`MAX_PAUSE`].
 const PAUSES: BackOff = BackOff { first: Duration::from_secs(2), doublings: 9 };
 /// The longest pause between two attempts.
-const LONGEST_PAUSE: Duration = Duration::from_mins(10);
+const MAX_PAUSE: Duration = Duration::from_mins(10);
 
-/// Opens a refund: from now on nobody else can refund this amount. Without a reference its own id becomes one.
+/// Opens a refund and claims its amount, so that no other refund can use it. Without `reference` it is named after its
+/// id. The caller stores the payment.
 fn open(
     tx: &mut Tx<'_>,
     payment: &mut Payment,
@@ -40,15 +41,16 @@ fn open(
         reason: reason.to_owned(),
         status: RefundStatus::Pending,
         tries: 0,
-        due_at: Some(tx.now() + FIRST_TURN),
+        due_at: Some(tx.now() + FIRST_RETRY_AFTER),
         created_at: tx.now(),
         settled_at: None,
     })?;
     Ok(id)
 }
 
-/// Opens the refund of everything that is left, because the order ended; the caller writes the payment.
-pub(crate) fn open_rest(tx: &mut Tx<'_>, payment: &mut Payment) -> Result<Option<i64>, StoreError> {
+/// Opens the refund of everything that is left after the order ended; `None` if nothing is left. The caller stores the
+/// payment.
+pub(crate) fn open_cancel_refund(tx: &mut Tx<'_>, payment: &mut Payment) -> Result<Option<i64>, StoreError> {
     let left = payment.left();
     if left <= Amount::ZERO {
         return Ok(None);
@@ -57,13 +59,13 @@ pub(crate) fn open_rest(tx: &mut Tx<'_>, payment: &mut Payment) -> Result<Option
     open(tx, payment, Some(CANCEL), left, &reason).map(Some)
 }
 
-/// The refund of an order's end that the provider has not answered.
-pub(crate) fn unsettled(tx: &Tx<'_>, payment_id: PaymentId) -> Result<Option<i64>, StoreError> {
-    let known = tx.get_by::<RefundByReference>((payment_id, CANCEL))?;
-    Ok(known.filter(|refund| refund.status == RefundStatus::Pending).map(|refund| refund.id))
+/// The id of the pending refund that follows the end of an order, if there is one.
+pub(crate) fn pending_cancel_refund(tx: &Tx<'_>, payment_id: PaymentId) -> Result<Option<i64>, StoreError> {
+    let refund = tx.get_by::<RefundByReference>((payment_id, CANCEL))?;
+    Ok(refund.filter(|refund| refund.status == RefundStatus::Pending).map(|refund| refund.id))
 }
 
-/// Opens a refund requested by an administrator; everything that is left unless an amount is given.
+/// Opens a refund requested by an administrator: of `amount`, or of everything that is left. Returns the refund's id.
 pub(crate) fn request(tx: &mut Tx<'_>, id: PaymentId, amount: Option<Amount>, reason: &str) -> Result<i64, Error> {
     let mut payment = queries::payment(tx, id)?;
     let amount = amount.map(|amount| rules::money(amount, payment.currency)).transpose()?;
@@ -72,73 +74,74 @@ pub(crate) fn request(tx: &mut Tx<'_>, id: PaymentId, amount: Option<Amount>, re
         return Err(reject::exceeds(payment.left(), payment.currency));
     }
     payment.check_refund(amount)?;
-    check_number(tx, id)?;
+    check_refund_count(tx, id)?;
     let refund = open(tx, &mut payment, None, amount, reason)?;
     save(tx, &mut payment)?;
     Ok(refund)
 }
 
-/// The refund request of a return.
+/// A request to refund a return.
 #[derive(Clone, Debug)]
-pub(crate) struct Returned {
+pub(crate) struct ReturnRefund {
     pub(crate) order_id: OrderId,
     pub(crate) return_id: i64,
     pub(crate) amount: Amount,
     pub(crate) fee: Amount,
+    /// Whether the last of the order's goods are returned.
     pub(crate) whole: bool,
     pub(crate) reason: String,
 }
 
-/// The effect of a return, and what is still to be requested from the provider.
+/// The decided effect of a return, and what to request from the provider.
 #[derive(Clone, Debug)]
-pub(crate) struct Decided {
+pub(crate) struct ReturnDecision {
     pub(crate) settlement: Settlement,
-    pub(crate) next: Ending,
+    pub(crate) next: NextStep,
 }
 
-/// Decides the effect of a return, once: the money is claimed, or no longer due, in the same transaction.
-pub(crate) fn for_return(tx: &mut Tx<'_>, asked: &Returned) -> Result<Decided, Error> {
-    let mut payment = queries::of_order(tx, asked.order_id)?.ok_or(Error::not_found("payment"))?;
-    if let Some(settlement) = tx.get::<Settlement>(&asked.return_id)? {
-        let next = unfinished(tx, payment, &settlement)?;
-        return Ok(Decided { settlement, next });
+/// Decides the effect of a return once; a repeated request gets the stored decision. The amount is claimed for a
+/// refund, or deducted from what is due, in the same transaction.
+pub(crate) fn decide_return(tx: &mut Tx<'_>, request: &ReturnRefund) -> Result<ReturnDecision, Error> {
+    let mut payment = queries::of_order(tx, request.order_id)?.ok_or(Error::not_found("payment"))?;
+    if let Some(settlement) = tx.get::<Settlement>(&request.return_id)? {
+        let next = next_step(tx, payment, &settlement)?;
+        return Ok(ReturnDecision { settlement, next });
     }
-    let Settled { refund, voided, fee } = payment.settlement(asked.amount, asked.fee, asked.whole);
+    let ReturnEffect { refund, voided, fee } = payment.return_effect(request.amount, request.fee, request.whole);
     let (payment_id, at) = (payment.id, tx.now());
-    let settlement = Settlement { return_id: asked.return_id, payment_id, refund, voided, fee, at };
+    let settlement = Settlement { return_id: request.return_id, payment_id, refund, voided, fee, at };
     tx.insert(&settlement)?;
     payment.voided += voided;
     if voided > Amount::ZERO && payment.due().is_zero() {
-        payment.cancel(&asked.reason, tx.now());
+        payment.cancel(&request.reason, tx.now());
     }
     if refund > Amount::ZERO {
-        open(tx, &mut payment, Some(&rules::return_reference(asked.return_id)), refund, &asked.reason)?;
+        open(tx, &mut payment, Some(&rules::return_reference(request.return_id)), refund, &request.reason)?;
     }
     save(tx, &mut payment)?;
-    let next = unfinished(tx, payment, &settlement)?;
-    Ok(Decided { settlement, next })
+    let next = next_step(tx, payment, &settlement)?;
+    Ok(ReturnDecision { settlement, next })
 }
 
-/// The remaining work of a decided return.
-fn unfinished(tx: &Tx<'_>, payment: Payment, settlement: &Settlement) -> Result<Ending, StoreError> {
+/// What is still to be requested from the provider after a return was decided.
+fn next_step(tx: &Tx<'_>, payment: Payment, settlement: &Settlement) -> Result<NextStep, StoreError> {
     let reference = rules::return_reference(settlement.return_id);
     let refund = tx.get_by::<RefundByReference>((payment.id, &reference))?;
     if let Some(refund) = refund.filter(|refund| refund.status == RefundStatus::Pending) {
-        return Ok(Ending::Refund(refund.id));
+        return Ok(NextStep::Refund(refund.id));
     }
-    let ends = payment.due().is_zero() && payment.check_void().is_ok();
-    Ok(if ends { Ending::Void(Box::new(payment)) } else { Ending::Done })
+    let nothing_due = payment.due().is_zero() && payment.check_void().is_ok();
+    Ok(if nothing_due { NextStep::Void(Box::new(payment)) } else { NextStep::Done })
 }
 
-fn check_number(tx: &Tx<'_>, id: PaymentId) -> Result<(), Error> {
+/// Refuses another manual refund of a payment that has [`MAX_REFUNDS`].
+fn check_refund_count(tx: &Tx<'_>, id: PaymentId) -> Result<(), Error> {
     let refunds = queries::refunds(tx, id)?;
-    if refunds.iter().filter(|refund| rules::return_of(&refund.reference).is_none()).count() < MAX_REFUNDS {
-        return Ok(());
-    }
-    Err(reject::too_many_refunds(MAX_REFUNDS))
+    let manual = refunds.iter().filter(|refund| rules::return_of(&refund.reference).is_none()).count();
+    if manual < MAX_REFUNDS { Ok(()) } else { Err(reject::too_many_refunds(MAX_REFUNDS)) }
 }
 
-/// The provider has refunded the money: it is recorded, once.
+/// Records that the provider has made a refund. `reference` is the provider's. Repeating it changes nothing.
 pub(crate) fn settle(tx: &mut Tx<'_>, id: i64, reference: &str) -> Result<Payment, Error> {
     let mut refund = tx.get::<Refund>(&id)?.ok_or(Error::not_found("refund"))?;
     let mut payment = queries::payment(tx, refund.payment_id)?;
@@ -148,7 +151,7 @@ pub(crate) fn settle(tx: &mut Tx<'_>, id: i64, reference: &str) -> Result<Paymen
     payment.refunding -= refund.amount;
     payment.refunded += refund.amount;
     payment.status = rules::after_refund(payment.captured, payment.refunded);
-    enter(tx, &mut payment, (EntryKind::Refund, refund.amount), Some(reference.to_owned()), Some(id))?;
+    add_entry(tx, &mut payment, (EntryKind::Refund, refund.amount), Some(reference.to_owned()), Some(id))?;
     save(tx, &mut payment)?;
     refund.status = RefundStatus::Succeeded;
     refund.due_at = None;
@@ -171,19 +174,19 @@ fn emit_refunded(tx: &mut Tx<'_>, payment: &Payment, refund: &Refund) -> Result<
     tx.emit(payment.id, &fact)
 }
 
-/// The provider has not answered: it is asked again later, with growing pauses, forever.
+/// Schedules another attempt at a refund that the provider has not answered. The pauses grow, and attempts never end.
 pub(crate) fn postpone(tx: &mut Tx<'_>, id: i64) -> Result<Payment, Error> {
     let mut refund = tx.get::<Refund>(&id)?.ok_or(Error::not_found("refund"))?;
     if refund.status == RefundStatus::Pending {
         refund.tries = refund.tries.saturating_add(1);
-        refund.due_at = Some(tx.now() + PAUSES.after(refund.tries).min(LONGEST_PAUSE));
+        refund.due_at = Some(tx.now() + PAUSES.after(refund.tries).min(MAX_PAUSE));
         tx.put(&refund)?;
     }
     queries::payment(tx, refund.payment_id)
 }
 
-/// Refunds whose provider is to be asked again.
-pub(crate) fn due(tx: &Tx<'_>, now: Timestamp, most: usize) -> Result<Vec<Refund>, StoreError> {
-    let now = Some(now + Duration::from_micros(1));
-    tx.scan_by::<RefundByDue>().before(now).collect(most)
+/// The pending refunds whose next attempt is due, at most `max`.
+pub(crate) fn due(tx: &Tx<'_>, now: Timestamp, max: usize) -> Result<Vec<Refund>, StoreError> {
+    let after_now = Some(now + Duration::from_micros(1));
+    tx.scan_by::<RefundByDue>().before(after_now).collect(max)
 }

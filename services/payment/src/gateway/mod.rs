@@ -1,5 +1,4 @@
-//! The providers, as the rest of the service sees them. Each call carries a key, so that a provider recognises a
-//! repetition.
+//! Clients of the payment providers. Every call carries an idempotency key, so that a provider recognises a repetition.
 
 mod sandbox;
 
@@ -13,12 +12,12 @@ use sandbox::Sandbox;
 /// A charge request. It has no amount: the sandbox moves no money.
 #[derive(Clone, Debug)]
 pub(crate) struct Charge {
-    /// Its permanent key.
+    /// The idempotency key, which never changes.
     pub(crate) key: String,
     /// The provider's token for the payment method.
     pub(crate) token: String,
-    /// The number of earlier requests, according to our books.
-    pub(crate) tried: u32,
+    /// The number of earlier requests that are recorded.
+    pub(crate) earlier_tries: u32,
 }
 
 /// A provider's answer to a charge.
@@ -34,7 +33,7 @@ pub(crate) enum Answer {
     Declined { code: &'static str },
 }
 
-/// The provider failed (5xx, lost connection): the request may have been carried out.
+/// A provider's failure, such as a status of 5xx or a lost connection. The request may have been carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Failed;
 
@@ -58,7 +57,7 @@ impl Gateways {
     }
 }
 
-/// The client of one provider. For manual payments, the merchant's word is the answer.
+/// The client of one provider. Manual payments have none: every request succeeds at once.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Gateway<'a> {
     Sandbox(&'a Sandbox),
@@ -66,7 +65,7 @@ pub(crate) enum Gateway<'a> {
 }
 
 impl Gateway<'_> {
-    /// Requests a charge. The same key is the same charge, however often it is requested.
+    /// Requests a charge. Repeating a request with the same key does not charge again.
     pub(crate) async fn charge(self, clock: &Clock, charge: &Charge) -> Result<Answer, Failed> {
         match self {
             Self::Sandbox(sandbox) => sandbox.charge(clock, charge).await,
@@ -74,30 +73,31 @@ impl Gateway<'_> {
         }
     }
 
-    /// Continues after the buyer has acted; returns the provider's name for the charge.
+    /// Continues a charge after the buyer has acted. Returns the provider's reference of the charge.
     pub(crate) async fn confirm(self, clock: &Clock, key: &str) -> Result<String, Failed> {
         match self {
             Self::Sandbox(sandbox) => sandbox.settle(clock, key).await,
-            Self::Manual => Ok(by_hand(key)),
+            Self::Manual => Ok(manual_reference(key)),
         }
     }
 
-    /// Captures an authorised charge; returns the provider's name for it.
+    /// Captures an authorised charge. Returns the provider's reference of the capture.
     pub(crate) async fn capture(self, clock: &Clock, key: &str) -> Result<String, Failed> {
         self.confirm(clock, key).await
     }
 
-    /// Voids a charge that we have no capture of, whatever its status at the provider.
+    /// Voids a charge of which no capture is recorded, whatever its status at the provider.
     pub(crate) async fn void(self, clock: &Clock, key: &str) -> Result<(), Failed> {
         self.confirm(clock, key).await.map(drop)
     }
 
-    /// Refunds money; returns the provider's name for the refund.
+    /// Refunds money. Returns the provider's reference of the refund.
     pub(crate) async fn refund(self, clock: &Clock, key: &str) -> Result<String, Failed> {
         self.confirm(clock, key).await
     }
 }
 
-fn by_hand(key: &str) -> String {
+/// The reference of an operation on a manual payment.
+fn manual_reference(key: &str) -> String {
     format!("manual:{key}")
 }

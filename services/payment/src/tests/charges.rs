@@ -1,4 +1,4 @@
-//! Taking an order's money: every token, silence, repeats, and who may see it.
+//! Charges: the sandbox's tokens, timeouts, repeated requests, and access to payments.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::shop::{OWNER, Shop};
 use crate::api::{AttemptOutcome, CapturePayment, ConfirmPayment, GetPayment, ListPayments, VoidPayment};
 
 #[tokio::test]
-async fn every_token_does_what_it_is_for() {
+async fn every_sandbox_token_has_its_outcome() {
     let shop = Shop::open();
     let cases = [
         ("tok_visa", Status::Captured, None, 1),
@@ -20,7 +20,7 @@ async fn every_token_does_what_it_is_for() {
         ("tok_requires_action", Status::RequiresAction, None, 1),
         ("tok_timeout", Status::Pending, None, 1),
         ("tok_flaky", Status::Captured, None, 3),
-        ("tok_nobody_knows", Status::Failed, Some("INVALID_TOKEN"), 1),
+        ("tok_unknown", Status::Failed, Some("INVALID_TOKEN"), 1),
     ];
     for (order, (token, status, code, attempts)) in (1..).zip(cases) {
         let outcome = shop.take(order, token, "19.90").await.unwrap();
@@ -43,29 +43,29 @@ async fn every_token_does_what_it_is_for() {
 }
 
 #[tokio::test]
-async fn a_silent_provider_is_asked_again_with_the_same_key() {
+async fn a_charge_without_an_answer_is_repeated_with_the_same_key() {
     let shop = Shop::open();
     let start = shop.node.clock.now();
-    let silent = shop.take(1, "tok_timeout", "5.00").await.unwrap();
-    assert!(silent.undecided);
+    let unanswered = shop.take(1, "tok_timeout", "5.00").await.unwrap();
+    assert!(unanswered.undecided);
     assert_eq!(shop.node.clock.now().since(start).as_secs(), 10);
     assert_eq!(shop.payment(1).await.attempts[0].outcome, AttemptOutcome::NoAnswer);
     let decided = shop.take(1, "tok_timeout", "5.00").await.unwrap();
     assert_eq!(
         (decided.id, decided.status, decided.captured.to_string()),
-        (silent.id, Status::Captured, "5.00".into())
+        (unanswered.id, Status::Captured, "5.00".into())
     );
     assert_eq!(shop.event_types("PAYMENT").await, ["PAYMENT_CAPTURED"]);
     shop.verify();
 }
 
 #[tokio::test]
-async fn a_start_forgets_no_attempt() {
+async fn attempts_are_kept_over_a_restart() {
     let shop = Shop::open();
     assert!(shop.take(1, "tok_timeout", "5.00").await.unwrap().undecided);
-    let after = shop.reopen(Duration::ZERO);
-    assert_eq!(after.take(1, "tok_timeout", "5.00").await.unwrap().status, Status::Captured);
-    after.verify();
+    let restarted = shop.reopen(Duration::ZERO);
+    assert_eq!(restarted.take(1, "tok_timeout", "5.00").await.unwrap().status, Status::Captured);
+    restarted.verify();
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn a_request_never_waits_past_its_deadline() {
 }
 
 #[tokio::test]
-async fn an_answer_that_could_not_be_written_is_asked_for_again() {
+async fn a_charge_whose_outcome_could_not_be_stored_can_be_repeated() {
     let shop = Shop::open();
     shop.engine.refuse_writes(true);
     assert_eq!(shop.take(1, "tok_visa", "5.00").await.unwrap_err().kind(), Kind::Unavailable);
@@ -98,7 +98,7 @@ async fn an_answer_that_could_not_be_written_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn one_order_is_paid_once_however_many_ask() {
+async fn concurrent_requests_pay_an_order_once() {
     let shop = Shop::open();
     let (a, b) = tokio::join!(shop.take(1, "tok_visa", "5.00"), shop.take(1, "tok_visa", "5.00"));
     assert_eq!(a.unwrap(), b.unwrap());
@@ -108,7 +108,7 @@ async fn one_order_is_paid_once_however_many_ask() {
 }
 
 #[tokio::test]
-async fn currencies_without_digits_work_and_digits_too_many_do_not() {
+async fn amounts_must_have_the_currencys_digits() {
     let shop = Shop::open();
     let yen: Currency = "JPY".parse().unwrap();
     let outcome = shop.take_in(1, Some("tok_visa"), "CARD", ("1500", yen)).await.unwrap();
@@ -121,7 +121,7 @@ async fn currencies_without_digits_work_and_digits_too_many_do_not() {
 }
 
 #[tokio::test]
-async fn a_buyer_confirms_what_needs_action() {
+async fn a_payment_that_requires_action_is_captured_after_the_confirmation() {
     let shop = Shop::open();
     let waiting = shop.take(1, "tok_requires_action", "5.00").await.unwrap();
     assert_eq!(waiting.action.map(|action| action.kind).as_deref(), Some("REDIRECT"));
@@ -136,16 +136,16 @@ async fn a_buyer_confirms_what_needs_action() {
 }
 
 #[tokio::test]
-async fn what_is_paid_by_hand_is_captured_or_voided_by_hand() {
+async fn a_manual_payment_is_captured_or_voided_by_an_administrator() {
     let shop = Shop::open();
-    let paid = shop.by_hand(1, "30.00").await;
+    let paid = shop.take_manual(1, "30.00").await;
     assert_eq!((paid.status, paid.undecided), (Status::Pending, false));
-    assert_eq!(shop.by_hand(1, "30.00").await, paid);
+    assert_eq!(shop.take_manual(1, "30.00").await, paid);
     let capture = |id: PaymentId| shop.call(CapturePayment { id });
     assert_eq!(capture(paid.id).await.unwrap().captured.to_string(), "30.00");
     assert_eq!(capture(paid.id).await.unwrap_err().code(), "INVALID_TRANSITION");
     assert_eq!(shop.call(VoidPayment { id: paid.id }).await.unwrap_err().code(), "INVALID_TRANSITION");
-    let voided = shop.by_hand(2, "30.00").await;
+    let voided = shop.take_manual(2, "30.00").await;
     assert_eq!(shop.call(VoidPayment { id: voided.id }).await.unwrap().status, Status::Voided);
     assert_eq!(capture(voided.id).await.unwrap_err().code(), "INVALID_TRANSITION");
     shop.take(3, "tok_visa", "1.00").await.unwrap();
@@ -156,7 +156,7 @@ async fn what_is_paid_by_hand_is_captured_or_voided_by_hand() {
 }
 
 #[tokio::test]
-async fn only_its_owner_and_who_may_see_a_payment() {
+async fn a_payment_is_visible_to_its_owner_and_to_administrators_only() {
     let shop = Shop::open();
     shop.take(1, "tok_visa", "1.00").await.unwrap();
     shop.take(100, "tok_visa", "2.00").await.unwrap();
@@ -183,7 +183,7 @@ async fn only_its_owner_and_who_may_see_a_payment() {
 }
 
 #[tokio::test]
-async fn lists_go_by_time_whatever_the_ids_say() {
+async fn lists_are_ordered_by_time_and_not_by_id() {
     let shop = Shop::open();
     let now = shop.node.clock.now();
     for (order, ago) in [(1, 30), (2, 60), (3, 10)] {

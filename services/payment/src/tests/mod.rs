@@ -1,7 +1,7 @@
-//! The payment service on the memory engine; every scenario ends with the auditor.
+//! The payment service on the memory engine. Every scenario ends with an audit.
 
+mod cancellations;
 mod charges;
-mod endings;
 mod refunds;
 mod shop;
 mod unpaid;

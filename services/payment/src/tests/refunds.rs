@@ -1,4 +1,4 @@
-//! Refunds: whole, in part, by reference, by idempotency key, and many at once: never more than was captured.
+//! Refunds: in full, in part, of returns, with an idempotency key, and concurrently. They never exceed the capture.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ async fn settle(
 }
 
 #[tokio::test]
-async fn refunds_take_from_what_is_left() {
+async fn a_refund_is_limited_to_what_is_left_of_the_capture() {
     let shop = Shop::open();
     shop.take(1, "tok_visa", "10.00").await.unwrap();
     for (amount, want) in [
@@ -43,7 +43,7 @@ async fn refunds_take_from_what_is_left() {
         let got = got.map_err(|error| (error.kind(), error.code()));
         assert_eq!(got, want.map(|(status, refunded)| (status, refunded.to_owned())), "{amount:?}");
     }
-    shop.by_hand(2, "5.00").await;
+    shop.take_manual(2, "5.00").await;
     assert_eq!(shop.refund(2, Some("1")).await.unwrap_err().code(), "REFUND_EXCEEDS_CAPTURED");
     assert_eq!(shop.refund(99, None).await.unwrap_err().kind(), Kind::NotFound);
     assert_eq!(shop.event_types("PAYMENT").await, ["PAYMENT_CAPTURED", "PAYMENT_REFUNDED", "PAYMENT_REFUNDED"]);
@@ -51,7 +51,7 @@ async fn refunds_take_from_what_is_left() {
 }
 
 #[tokio::test]
-async fn a_return_is_refunded_once_and_gives_what_is_left() {
+async fn a_return_is_refunded_once_up_to_what_is_left() {
     let shop = Shop::open();
     assert_eq!(for_return(&shop, 1, (1, "1")).await.unwrap_err().kind(), Kind::NotFound);
     shop.take(1, "tok_visa", "10.00").await.unwrap();
@@ -69,14 +69,14 @@ async fn a_return_is_refunded_once_and_gives_what_is_left() {
         let settled = for_return(&shop, 1, (id, "8.00")).await.unwrap();
         assert_eq!((settled.refund.to_string(), settled.payment.status), (want.into(), Status::Refunded), "{id}");
     }
-    assert_eq!(shop.payment(1).await.refunds.len(), 2, "nothing is no refund");
+    assert_eq!(shop.payment(1).await.refunds.len(), 2, "a return without money opens no refund");
     shop.verify();
 }
 
 #[tokio::test]
-async fn what_was_not_captured_is_no_longer_due() {
+async fn a_return_before_the_capture_reduces_the_amount_due() {
     let shop = Shop::open();
-    shop.by_hand(1, "16.96").await;
+    shop.take_manual(1, "16.96").await;
     let first = settle(&shop, 1, (1, "6.00", "1.00"), false).await.unwrap();
     assert_eq!(
         (first.refund.to_string(), first.voided.to_string(), first.fee.to_string()),
@@ -87,37 +87,41 @@ async fn what_was_not_captured_is_no_longer_due() {
     assert_eq!((captured.captured.to_string(), captured.voided.to_string()), ("11.96".into(), "5.00".into()));
     let second = settle(&shop, 1, (2, "6.00", "0"), true).await.unwrap();
     assert_eq!((second.refund.to_string(), second.voided.to_string()), ("6.00".into(), "0.00".into()));
-    shop.by_hand(2, "16.96").await;
+    shop.take_manual(2, "16.96").await;
     for _ in 0..2 {
         let all = settle(&shop, 2, (3, "12.00", "0"), true).await.unwrap();
-        assert_eq!((all.voided.to_string(), all.payment.status), ("16.96".into(), Status::Voided), "shipping with it");
+        assert_eq!(
+            (all.voided.to_string(), all.payment.status),
+            ("16.96".into(), Status::Voided),
+            "shipping is no longer due either"
+        );
     }
     assert_eq!(shop.event_types("PAYMENT").await, ["PAYMENT_CAPTURED", "PAYMENT_REFUNDED"]);
     shop.verify();
 }
 
 #[tokio::test]
-async fn a_silent_provider_delays_a_return_s_money_and_not_its_answer() {
+async fn a_return_is_answered_before_the_provider_has_refunded_it() {
     let quick = Shop::open();
     quick.take(1, "tok_visa", "10.00").await.unwrap();
     let slow = quick.reopen(Duration::from_hours(1));
     let settled = for_return(&slow, 1, (1, "4.00")).await.unwrap();
     assert_eq!((settled.refund.to_string(), settled.payment.left.to_string()), ("4.00".into(), "6.00".into()));
-    assert_eq!(slow.stands(1).await.2, "0.00");
+    assert_eq!(slow.status_and_amounts(1).await.2, "0.00");
     quick.node.clock.advance(Duration::from_mins(1));
     quick.service.jobs().remove(0).run(quick.cx()).await.unwrap();
-    assert_eq!(quick.stands(1).await.2, "4.00");
+    assert_eq!(quick.status_and_amounts(1).await.2, "4.00");
     quick.verify();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn racing_refunds_never_pass_the_capture() {
+async fn concurrent_refunds_never_exceed_the_capture() {
     let shop = Shop::open();
     shop.take(1, "tok_visa", "10.00").await.unwrap();
-    let mut askers = JoinSet::new();
+    let mut requests = JoinSet::new();
     for n in 0..40_i64 {
         let cx = shop.cx();
-        askers.spawn(async move {
+        requests.spawn(async move {
             if n % 2 == 0 {
                 return cx.call(refund_op(1, Some("3.00"))).await.is_ok();
             }
@@ -127,15 +131,15 @@ async fn racing_refunds_never_pass_the_capture() {
             !cx.call(op).await.unwrap().refund.is_zero()
         });
     }
-    let given = askers.join_all().await.into_iter().filter(|given| *given).count();
-    let refunded = shop.stands(1).await.2;
-    // A return takes the last 1.00 too, unless hands took it all before.
-    assert!(matches!((given, refunded.as_str()), (4, "10.00")), "{given} {refunded}");
+    let succeeded = requests.join_all().await.into_iter().filter(|succeeded| *succeeded).count();
+    let refunded = shop.status_and_amounts(1).await.2;
+    // Three refunds of 3.00 leave 1.00, which only a return can take: a manual refund is not reduced to what is left.
+    assert!(matches!((succeeded, refunded.as_str()), (4, "10.00")), "{succeeded} {refunded}");
     shop.verify();
 }
 
 #[tokio::test]
-async fn a_key_is_one_refund_also_while_the_provider_is_silent() {
+async fn a_key_names_one_refund_even_while_the_provider_does_not_answer() {
     let quick = Shop::open();
     quick.take(1, "tok_visa", "10.00").await.unwrap();
     let slow = quick.reopen(Duration::from_hours(1));
@@ -153,38 +157,38 @@ async fn a_key_is_one_refund_also_while_the_provider_is_silent() {
 }
 
 #[tokio::test]
-async fn a_refund_whose_answer_was_not_written_goes_on_by_itself() {
+async fn a_refund_whose_outcome_was_not_stored_is_completed_by_the_job() {
     let shop = Shop::open();
     shop.take(1, "tok_visa", "10.00").await.unwrap();
     let slow = shop.reopen(Duration::from_secs(1));
-    let asking = slow.run(slow.keyed("k"), refund_op(1, None));
-    let breaking = async {
+    let refund = slow.run(slow.keyed("k"), refund_op(1, None));
+    let disk_failure = async {
         tokio::task::yield_now().await;
         slow.engine.refuse_writes(true);
         slow.advance(Duration::from_secs(1));
     };
-    let (asked, ()) = tokio::join!(asking, breaking);
-    assert_eq!(asked.unwrap_err().kind(), Kind::Unavailable);
+    let (refunded, ()) = tokio::join!(refund, disk_failure);
+    assert_eq!(refunded.unwrap_err().kind(), Kind::Unavailable);
     shop.engine.refuse_writes(false);
-    assert_eq!(shop.stands(1).await.2, "0.00");
+    assert_eq!(shop.status_and_amounts(1).await.2, "0.00");
     shop.advance(Duration::from_mins(1));
     shop.service.jobs().remove(0).run(shop.cx()).await.unwrap();
-    assert_eq!(shop.stands(1).await, (Status::Refunded, "10.00".into(), "10.00".into()));
+    assert_eq!(shop.status_and_amounts(1).await, (Status::Refunded, "10.00".into(), "10.00".into()));
     let view = shop.run(shop.keyed("k"), refund_op(1, None)).await.unwrap();
     assert_eq!(view.refunds.len(), 1, "the key leads to the same refund");
     shop.verify();
 }
 
 #[tokio::test]
-async fn verify_sees_a_return_that_says_other_than_what_was_given() {
+async fn the_audit_finds_a_return_that_differs_from_its_refund() {
     let shop = Shop::open();
     shop.take(1, "tok_visa", "16.96").await.unwrap();
     shop.refund(1, Some("10.00")).await.unwrap();
     assert_eq!(for_return(&shop, 1, (7, "12.00")).await.unwrap().refund.to_string(), "6.96");
-    for (said, found) in [("12.00", true), ("6.96", false)] {
+    for (stated, found) in [("12.00", true), ("6.96", false)] {
         let findings = shop.findings_with(|report| {
-            report.left(SETTLED, 7, return_effect(said.parse().unwrap(), promox_kernel::Currency::GBP.zero()));
+            report.left(SETTLED, 7, return_effect(stated.parse().unwrap(), promox_kernel::Currency::GBP.zero()));
         });
-        assert_eq!(findings.iter().any(|finding| finding.invariant == SETTLED), found, "{said}: {findings:?}");
+        assert_eq!(findings.iter().any(|finding| finding.invariant == SETTLED), found, "{stated}: {findings:?}");
     }
 }

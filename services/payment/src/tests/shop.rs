@@ -1,4 +1,4 @@
-//! A node with payments, and an order service that knows its owners.
+//! A harness with the payment service and a stub of the order service.
 
 use std::future::Future;
 use std::ops::Deref;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use promox_contract::analytics::GIVEN_BACK;
+use promox_contract::analytics::REFUNDED_BY_PAYMENT;
 use promox_contract::ids::{OrderId, PaymentId};
 use promox_contract::order::{
     CancelVoidedOrder, CheckOrderAccess, CurrentOrderStatus, GetOrderStatus, OrderStatus, ResumeCheckout,
@@ -24,43 +24,43 @@ use crate::{Payments, Settings};
 pub(super) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 pub(super) const OWNER: UserId = UserId(7);
 
-/// Orders below 100 are [`OWNER`]'s; others belong to who holds the token `guest`. Checkouts that are to go on are noted.
+/// A stub of the order service. Orders below 100 belong to [`OWNER`], others to the holder of the order token `guest`.
 #[derive(Default)]
-pub(super) struct Owners {
-    /// The orders whose checkouts were to go on.
+pub(super) struct Orders {
+    /// The orders whose checkouts were resumed, in order.
     pub(super) resumed: Mutex<Vec<i64>>,
-    /// When to ask again.
+    /// The time that every resumed checkout gives for the next attempt.
     pub(super) again_at: Mutex<Option<Timestamp>>,
 }
 
-#[allow(clippy::unnecessary_wraps, reason = "an answer is a result, whether or not this one can fail")]
-impl Owners {
+#[allow(clippy::unnecessary_wraps, reason = "handlers return a result")]
+impl Orders {
     fn resume(&self, _: &Cx, op: ResumeCheckout) -> Result<ResumedCheckout, Error> {
         self.resumed.lock().push(op.order_id.0);
         Ok(ResumedCheckout { again_at: *self.again_at.lock() })
     }
 }
 
-/// An order that is cancelled ends its payment.
-impl Handle<CancelVoidedOrder> for Owners {
+/// Cancels the order's payment, as the order service does.
+impl Handle<CancelVoidedOrder> for Orders {
     async fn handle(&self, cx: &Cx, op: CancelVoidedOrder) -> Result<VoidedOrder, Error> {
         cx.elevated().call(CancelPayment { order_id: op.order_id, reason: op.reason }).await?;
         Ok(VoidedOrder { cancelled: true })
     }
 }
 
-fn owns(cx: &Cx, op: CheckOrderAccess) -> Result<(), Error> {
-    let own = match op.order_id.0 {
+fn check_access(cx: &Cx, op: CheckOrderAccess) -> Result<(), Error> {
+    let allowed = match op.order_id.0 {
         ..100 => cx.principal.user() == Some(OWNER),
         _ => cx.order_token.as_deref() == Some("guest"),
     };
-    if own { Ok(()) } else { Err(Error::not_found("order")) }
+    if allowed { Ok(()) } else { Err(Error::not_found("order")) }
 }
 
-/// The shop.
+/// The payment service on a node whose other services are stubs.
 pub(super) struct Shop {
     harness: Harness<Payments>,
-    pub(super) owners: Arc<Owners>,
+    pub(super) orders: Arc<Orders>,
 }
 
 impl Deref for Shop {
@@ -78,28 +78,28 @@ fn service(databases: &Databases, sandbox_latency: Duration) -> Arc<Payments> {
 }
 
 impl Shop {
-    /// A shop whose orders have all ended their checkouts.
+    /// A shop with the sandbox enabled, all of whose orders are confirmed.
     pub(super) fn open() -> Self {
-        let owners = Arc::<Owners>::default();
+        let orders = Arc::<Orders>::default();
         let mut setup = Setup::at("2027-01-15T08:00:00Z")
-            .answer(owns)
+            .answer(check_access)
             .answer(|_, _: GetOrderStatus| Ok(CurrentOrderStatus { status: OrderStatus::Confirmed }))
-            .answer_from(&owners, Owners::resume)
-            .shared(&[PAID, DUE, SETTLED, PAYMENT_REFUNDS, GIVEN_BACK]);
-        setup.register::<CancelVoidedOrder, _>(&owners);
-        Self { harness: setup.start(|databases| service(databases, Duration::ZERO)), owners }
+            .answer_from(&orders, Orders::resume)
+            .shared(&[PAID, DUE, SETTLED, PAYMENT_REFUNDS, REFUNDED_BY_PAYMENT]);
+        setup.register::<CancelVoidedOrder, _>(&orders);
+        Self { harness: setup.start(|databases| service(databases, Duration::ZERO)), orders }
     }
 
-    /// The same books after a start, with a provider that takes its time.
+    /// Restarts the service on the same data, with a sandbox that takes `latency` to answer.
     pub(super) fn reopen(&self, latency: Duration) -> Self {
-        Self { harness: self.restart(|databases| service(databases, latency)), owners: self.owners.clone() }
+        Self { harness: self.restart(|databases| service(databases, latency)), orders: self.orders.clone() }
     }
 
     pub(super) fn guest(&self, token: &str) -> Cx {
         Cx { order_token: Some(token.into()), ..self.anonymous() }
     }
 
-    /// Waits for work that sleeps on the clock, moving it on in small steps.
+    /// Runs work that sleeps on the clock, advancing the clock in small steps.
     pub(super) async fn ticking<T>(&self, work: impl Future<Output = T>) -> T {
         tokio::pin!(work);
         loop {
@@ -115,7 +115,8 @@ impl Shop {
         self.take_in(order, Some(token), "CARD", (amount, Currency::GBP)).await
     }
 
-    pub(super) async fn by_hand(&self, order: i64, amount: &str) -> PaymentOutcome {
+    /// Takes a manual payment, by bank transfer.
+    pub(super) async fn take_manual(&self, order: i64, amount: &str) -> PaymentOutcome {
         self.take_in(order, None, "BANK_TRANSFER", (amount, Currency::GBP)).await.unwrap()
     }
 
@@ -145,8 +146,8 @@ impl Shop {
         self.call(GetPayment { id: PaymentId(id) }).await.unwrap()
     }
 
-    /// Status, captured and refunded.
-    pub(super) async fn stands(&self, id: i64) -> (PaymentStatus, String, String) {
+    /// A payment's status, captured amount and refunded amount.
+    pub(super) async fn status_and_amounts(&self, id: i64) -> (PaymentStatus, String, String) {
         let view = self.payment(id).await;
         (view.status, view.captured.to_string(), view.refunded.to_string())
     }

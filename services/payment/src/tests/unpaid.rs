@@ -1,4 +1,4 @@
-//! Orders that were placed and are not paid: they are looked after, and what is decided or driven is left alone.
+//! Unpaid orders: their checkouts are resumed, unless the payment is decided or the checkout is still running.
 
 use promox_testkit::sample::{amount, order_fact};
 use std::time::Duration;
@@ -19,12 +19,12 @@ async fn unpaid(shop: &Shop) -> Vec<i64> {
     rows.unwrap().into_iter().map(|row| row.order_id.0).collect()
 }
 
-async fn look_after(shop: &Shop) {
+async fn run_resume_job(shop: &Shop) {
     shop.run_job("payment.resume_checkouts").await;
 }
 
 #[tokio::test]
-async fn only_orders_that_stay_unpaid_are_looked_after() {
+async fn only_the_checkouts_of_unpaid_orders_are_resumed() {
     let shop = Shop::open();
     let start = shop.node.clock.now();
     for order in 1..=4 {
@@ -33,37 +33,37 @@ async fn only_orders_that_stay_unpaid_are_looked_after() {
     shop.take(1, "tok_visa", "5.00").await.unwrap();
     shop.cancel(3).await.unwrap();
     shop.consume().await;
-    assert_eq!(unpaid(&shop).await, [0; 0], "who placed them has some seconds");
+    assert_eq!(unpaid(&shop).await, [0; 0], "a checkout has a grace period of some seconds");
     shop.advance(Duration::from_secs(5));
     shop.consume().await;
     assert_eq!(unpaid(&shop).await, [2], "1 is paid, 3 has ended, 4 costs nothing");
 
-    let driven_until = shop.node.clock.now() + Duration::from_secs(20);
-    *shop.owners.again_at.lock() = Some(driven_until);
+    let lease_end = shop.node.clock.now() + Duration::from_secs(20);
+    *shop.orders.again_at.lock() = Some(lease_end);
     for _ in 0..3 {
-        look_after(&shop).await;
+        run_resume_job(&shop).await;
     }
-    assert_eq!(*shop.owners.resumed.lock(), [2], "a driver that lives is waited for");
-    shop.advance(driven_until.since(shop.node.clock.now()) + Duration::from_micros(1));
-    *shop.owners.again_at.lock() = None;
-    look_after(&shop).await;
-    look_after(&shop).await;
-    let resumed = shop.owners.resumed.lock().clone();
+    assert_eq!(*shop.orders.resumed.lock(), [2], "a running checkout is not resumed again");
+    shop.advance(lease_end.since(shop.node.clock.now()) + Duration::from_micros(1));
+    *shop.orders.again_at.lock() = None;
+    run_resume_job(&shop).await;
+    run_resume_job(&shop).await;
+    let resumed = shop.orders.resumed.lock().clone();
     assert_eq!((resumed, unpaid(&shop).await), (vec![2, 2], vec![]));
     assert!(shop.node.clock.now() > start);
     shop.verify();
 }
 
 #[tokio::test]
-async fn a_payment_that_is_decided_meanwhile_is_left_alone() {
+async fn an_order_whose_payment_was_decided_meanwhile_is_not_resumed() {
     let shop = Shop::open();
     placed(&shop, 1, "5.00").await;
     assert!(shop.take(1, "tok_timeout", "5.00").await.unwrap().undecided);
     shop.consume().await;
     assert_eq!(unpaid(&shop).await, [1]);
     shop.take(1, "tok_timeout", "5.00").await.unwrap();
-    look_after(&shop).await;
-    let resumed = shop.owners.resumed.lock().len();
+    run_resume_job(&shop).await;
+    let resumed = shop.orders.resumed.lock().len();
     assert_eq!((resumed, unpaid(&shop).await), (0, vec![]));
     shop.verify();
 }

@@ -1,4 +1,4 @@
-//! Webhooks: verified, heard once, in any order.
+//! Webhooks: verified, processed once, in any order.
 
 use std::time::Duration;
 
@@ -38,8 +38,8 @@ async fn post(shop: &Shop, id: &str, kind: &str, data: &str) -> Result<(), Error
 const CHARGE: &str = r#"{"key":"order-1-charge","reference":"ch_1","amount":"9.00","currency":"GBP","code":"STOLEN"}"#;
 
 #[tokio::test]
-async fn news_is_heard_once_and_in_any_order() {
-    let kinds = ["payment.captured", "payment.declined", "payment.authorized", "payment.voided", "payment.unheard_of"];
+async fn webhooks_are_processed_once_and_in_any_order() {
+    let kinds = ["payment.captured", "payment.declined", "payment.authorized", "payment.voided", "payment.unknown"];
     for first in 0..kinds.len() {
         let shop = Shop::open();
         shop.take(1, "tok_timeout", "9.00").await.unwrap();
@@ -47,7 +47,12 @@ async fn news_is_heard_once_and_in_any_order() {
             let kind = kinds[(first + n) % kinds.len()];
             post(&shop, &format!("evt_{}", n % kinds.len()), kind, CHARGE).await.unwrap();
         }
-        assert_eq!(shop.stands(1).await, (Status::Captured, "9.00".into(), "0.00".into()), "{}", kinds[first]);
+        assert_eq!(
+            shop.status_and_amounts(1).await,
+            (Status::Captured, "9.00".into(), "0.00".into()),
+            "{}",
+            kinds[first]
+        );
         let captures = shop.event_types("PAYMENT").await.iter().filter(|kind| *kind == "PAYMENT_CAPTURED").count();
         assert_eq!(captures, 1);
         shop.verify();
@@ -55,31 +60,31 @@ async fn news_is_heard_once_and_in_any_order() {
 }
 
 #[tokio::test]
-async fn a_capture_after_the_end_is_given_back_once() {
+async fn a_capture_after_the_end_is_refunded_once() {
     let shop = Shop::open();
     shop.take(1, "tok_timeout", "9.00").await.unwrap();
     shop.cancel(1).await.unwrap();
     for id in ["evt_1", "evt_1", "evt_2"] {
         post(&shop, id, "payment.captured", CHARGE).await.unwrap();
     }
-    assert_eq!(shop.stands(1).await, (Status::Refunded, "9.00".into(), "9.00".into()));
+    assert_eq!(shop.status_and_amounts(1).await, (Status::Refunded, "9.00".into(), "9.00".into()));
     assert_eq!(shop.event_types("PAYMENT").await, ["PAYMENT_CAPTURED", "PAYMENT_REFUNDED"]);
     shop.take(2, "tok_declined", "9.00").await.unwrap();
     let late = CHARGE.replace("order-1", "order-2");
     post(&shop, "evt_3", "payment.captured", &late).await.unwrap();
-    assert_eq!(shop.stands(2).await.0, Status::Captured, "the order has not said yet that it ended");
+    assert_eq!(shop.status_and_amounts(2).await.0, Status::Captured, "the order has not ended yet");
     shop.cancel(2).await.unwrap();
-    assert_eq!(shop.stands(2).await.0, Status::Refunded);
+    assert_eq!(shop.status_and_amounts(2).await.0, Status::Refunded);
     shop.verify();
 }
 
 #[tokio::test]
-async fn an_authorisation_is_captured_by_hand_or_voided() {
+async fn an_authorised_payment_is_captured_or_voided_by_an_administrator() {
     let shop = Shop::open();
     for order in [1, 2] {
         shop.take(order, "tok_timeout", "9.00").await.unwrap();
-        let news = CHARGE.replace("order-1", &format!("order-{order}"));
-        post(&shop, &format!("evt_{order}"), "payment.authorized", &news).await.unwrap();
+        let data = CHARGE.replace("order-1", &format!("order-{order}"));
+        post(&shop, &format!("evt_{order}"), "payment.authorized", &data).await.unwrap();
     }
     let (one, two) = (promox_contract::ids::PaymentId(1), promox_contract::ids::PaymentId(2));
     assert_eq!(shop.call(crate::api::CapturePayment { id: one }).await.unwrap().status, Status::Captured);
@@ -88,7 +93,7 @@ async fn an_authorisation_is_captured_by_hand_or_voided() {
 }
 
 #[tokio::test]
-async fn a_provider_may_say_that_a_refund_was_made() {
+async fn a_webhook_can_report_a_refund() {
     let quick = Shop::open();
     quick.take(1, "tok_visa", "9.00").await.unwrap();
     let slow = quick.reopen(Duration::from_hours(1));
@@ -96,12 +101,12 @@ async fn a_provider_may_say_that_a_refund_was_made() {
     for id in ["a", "b"] {
         post(&quick, id, "payment.refunded", r#"{"key":"refund-1","reference":"re_1"}"#).await.unwrap();
     }
-    assert_eq!(quick.stands(1).await, (Status::Refunded, "9.00".into(), "9.00".into()));
+    assert_eq!(quick.status_and_amounts(1).await, (Status::Refunded, "9.00".into(), "9.00".into()));
     quick.verify();
 }
 
 #[tokio::test]
-async fn what_is_not_signed_or_does_not_fit_is_not_heard() {
+async fn webhooks_with_a_bad_signature_or_a_mismatch_are_rejected() {
     let shop = Shop::open();
     shop.take(1, "tok_timeout", "9.00").await.unwrap();
     let body = format!(r#"{{"type":"payment.captured","data":{CHARGE}}}"#);
@@ -130,14 +135,14 @@ async fn what_is_not_signed_or_does_not_fit_is_not_heard() {
     ] {
         assert_eq!(post(&shop, "evt_9", "payment.captured", data).await.unwrap_err().code(), code);
     }
-    assert_eq!(shop.stands(1).await.0, Status::Pending);
+    assert_eq!(shop.status_and_amounts(1).await.0, Status::Pending);
     post(&shop, "evt_9", "payment.captured", CHARGE).await.unwrap();
-    assert_eq!(shop.stands(1).await.0, Status::Captured, "what was refused may be sent again");
+    assert_eq!(shop.status_and_amounts(1).await.0, Status::Captured, "a rejected webhook may be sent again");
     shop.verify();
 }
 
 #[tokio::test]
-async fn old_webhooks_are_forgotten() {
+async fn old_webhooks_are_deleted() {
     let shop = Shop::open();
     post(&shop, "evt_1", "anything", "{}").await.unwrap();
     let job = shop.service.jobs().remove(1);
