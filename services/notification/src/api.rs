@@ -1,4 +1,4 @@
-//! Requests and replies of notifications.
+//! Requests and replies of the notification service's routes.
 
 use promox_contract::ids::OrderId;
 use promox_kernel::{Cursor, Limit, Page, Timestamp, UserId, json_reply, operation};
@@ -9,11 +9,11 @@ use serde_json::{Map, Value};
 use crate::kinds::{Channel, MessageKind};
 pub use crate::records::{Attempt, DeliveryId, DeliveryStatus, NotificationId};
 
-/// The caller's inbox, newest first.
+/// Lists the caller's inbox, newest first.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListInbox {
-    /// Only unread items.
+    /// Lists only unread items.
     #[serde(default)]
     pub unread: bool,
     /// Page size.
@@ -31,9 +31,9 @@ operation! {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MarkRead {
-    /// The id.
+    /// The item's id.
     pub id: NotificationId,
-    /// Whether it is read.
+    /// Whether the item is to be marked as read.
     pub read: bool,
 }
 operation! {
@@ -45,7 +45,7 @@ operation! {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Notification {
-    /// The id.
+    /// The item's id.
     pub id: NotificationId,
     /// The kind of message.
     pub kind: MessageKind,
@@ -53,18 +53,18 @@ pub struct Notification {
     pub title: String,
     /// The text.
     pub body: String,
-    /// The order.
+    /// The order that the message is about, if any.
     pub order_id: Option<OrderId>,
-    /// Whether it was read.
+    /// Whether the item is marked as read.
     pub read: bool,
-    /// When it was read.
+    /// When the item was marked as read; null while it is unread.
     pub read_at: Option<Timestamp>,
-    /// When it arrived.
+    /// When the item was created.
     pub created_at: Timestamp,
 }
 json_reply!(Notification);
 
-/// The caller's message preferences.
+/// Returns the caller's message preferences.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetPreferences {}
@@ -73,11 +73,11 @@ operation! {
     "The caller's message preferences, by kind and channel."
 }
 
-/// Sets the caller's message preferences; omitted ones are reset to being sent.
+/// Sets the caller's message preferences; omitted ones are enabled.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PutPreferences {
-    /// By kind and channel.
+    /// The preferences by kind and channel.
     pub preferences: Vec<Preference>,
 }
 operation! {
@@ -85,7 +85,7 @@ operation! {
     "Sets the caller's message preferences."
 }
 
-/// Whether a kind of message is sent by a channel.
+/// Whether a kind of message is sent through a channel.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Preference {
@@ -93,9 +93,9 @@ pub struct Preference {
     pub kind: MessageKind,
     /// The channel.
     pub channel: Channel,
-    /// Whether it is sent.
+    /// Whether the message is sent.
     pub enabled: bool,
-    /// Ignored; accepted so that a response can be sent back unchanged.
+    /// Ignored; accepted so that a response can be used as a request.
     pub mandatory: Option<bool>,
 }
 
@@ -103,12 +103,12 @@ pub struct Preference {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PreferencesView {
-    /// By kind and channel.
+    /// The preferences by kind and channel.
     pub preferences: Vec<PreferenceView>,
 }
 json_reply!(PreferencesView);
 
-/// Whether a kind of message is sent by a channel, and whether that can be changed.
+/// Whether a kind of message is sent through a channel, and whether that can be changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PreferenceView {
@@ -116,20 +116,20 @@ pub struct PreferenceView {
     pub kind: MessageKind,
     /// The channel.
     pub channel: Channel,
-    /// Whether it is sent.
+    /// Whether the message is sent.
     pub enabled: bool,
-    /// Whether it is always sent, because law or the order requires it.
+    /// Whether the message is always sent, because the law or the order requires it.
     pub mandatory: bool,
 }
 
-/// Which optional messages the shop sends.
+/// Returns the settings of the optional messages that the shop sends.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetNotificationSettings {}
 operation! {
     GetNotificationSettings => NotificationSettings, "notification.settings", Get "/api/notifications/settings",
     Permission("notification:write"), 200,
-    "Which optional messages the shop sends."
+    "The settings of the optional messages that the shop sends."
 }
 
 /// Replaces the message settings; every member is required.
@@ -138,7 +138,7 @@ operation! {
 pub struct PutNotificationSettings {
     /// Whether buyers get a message as soon as an order is placed, before its payment is complete.
     pub order_received: bool,
-    /// The version to change; if sent, it must be the current one.
+    /// The version that the change is based on; if sent, it must be the current one.
     pub version: Option<i64>,
 }
 operation! {
@@ -153,7 +153,7 @@ operation! {
 pub struct PatchNotificationSettings {
     /// Whether buyers get a message as soon as an order is placed, before its payment is complete.
     pub order_received: Option<bool>,
-    /// The version to change; if sent, it must be the current one.
+    /// The version that the change is based on; if sent, it must be the current one.
     pub version: Option<i64>,
 }
 operation! {
@@ -162,26 +162,26 @@ operation! {
     "Updates the message settings; omitted members stay as they are."
 }
 
-/// Which optional messages the shop sends.
+/// The settings of the optional messages that the shop sends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NotificationSettings {
     /// Whether buyers get a message (`ORDER_RECEIVED`) as soon as an order is placed, before its payment is complete.
-    /// By default they do not: `ORDER_CONFIRMED` follows at once when the payment does.
+    /// Off by default: `ORDER_CONFIRMED` is sent as soon as the payment is complete.
     pub order_received: bool,
-    /// Counts changes; 0 for the defaults.
+    /// The number of changes so far; 0 for the defaults.
     pub version: i64,
 }
 json_reply!(NotificationSettings, etag version);
 
 impl NotificationSettings {
-    /// Whether a kind of message is sent.
+    /// Whether these settings allow a kind of message.
     pub(crate) fn sends(&self, kind: MessageKind) -> bool {
         kind != MessageKind::OrderReceived || self.order_received
     }
 }
 
-/// All templates: the built-in ones, and the merchant's own in every locale.
+/// Lists all templates: the built-in ones, and the merchant's own in every locale.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListTemplates {
@@ -197,15 +197,15 @@ operation! {
     "All templates by key, channel and locale."
 }
 
-/// One template: the one in use for the channel and locale.
+/// Returns the template in use for a channel and locale.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetTemplate {
-    /// `order_confirmed`.
+    /// The template's key, such as `order_confirmed`.
     pub key: String,
-    /// EMAIL by default.
+    /// The channel; EMAIL by default.
     pub channel: Option<Channel>,
-    /// The store's locale by default.
+    /// The locale, such as `en-GB`; the store's by default.
     pub locale: Option<String>,
 }
 operation! {
@@ -218,15 +218,15 @@ operation! {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PutTemplate {
-    /// `order_confirmed`.
+    /// The template's key, such as `order_confirmed`.
     pub key: String,
-    /// EMAIL by default.
+    /// The channel; EMAIL by default.
     pub channel: Option<Channel>,
-    /// The store's locale by default.
+    /// The locale, such as `en-GB`; the store's by default.
     pub locale: Option<String>,
     /// The subject, or the title in the inbox.
     pub subject: String,
-    /// The HTML part; for EMAIL.
+    /// The HTML part; required for EMAIL, not allowed for INBOX.
     pub html: Option<String>,
     /// The plain text.
     pub text: String,
@@ -241,17 +241,17 @@ operation! {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PreviewTemplate {
-    /// `order_confirmed`.
+    /// The template's key, such as `order_confirmed`.
     pub key: String,
-    /// EMAIL by default.
+    /// The channel; EMAIL by default.
     pub channel: Option<Channel>,
-    /// The store's locale by default.
+    /// The locale, such as `en-GB`; the store's by default.
     pub locale: Option<String>,
-    /// Overrides the template's own.
+    /// A subject that replaces the template's.
     pub subject: Option<String>,
-    /// Overrides the template's own.
+    /// An HTML part that replaces the template's.
     pub html: Option<String>,
-    /// Overrides the template's own.
+    /// A plain text that replaces the template's.
     pub text: Option<String>,
     /// Members that override the sample data.
     #[serde(default)]
@@ -267,7 +267,7 @@ operation! {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TemplateView {
-    /// `order_confirmed`.
+    /// The template's key, such as `order_confirmed`.
     pub key: String,
     /// The channel.
     pub channel: Channel,
@@ -275,16 +275,16 @@ pub struct TemplateView {
     pub locale: String,
     /// The subject, or the title in the inbox.
     pub subject: String,
-    /// The HTML part.
+    /// The HTML part; omitted for the inbox.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub html: Option<String>,
     /// The plain text.
     pub text: String,
-    /// Whether the merchant has customised it for this locale.
+    /// Whether the merchant has customised the template for this locale.
     pub customized: bool,
-    /// Counts changes; 0 for a built-in one.
+    /// The number of changes so far; 0 if the template is not customised.
     pub version: i64,
-    /// When it was last changed.
+    /// When the template was last changed; null if it is not customised.
     pub updated_at: Option<Timestamp>,
 }
 json_reply!(TemplateView, etag version);
@@ -302,11 +302,11 @@ pub struct Preview {
 }
 json_reply!(Preview);
 
-/// Queued and sent messages, newest first.
+/// Lists queued and sent messages, newest first.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListDeliveries {
-    /// Only those with this status.
+    /// Lists only deliveries with this status.
     pub status: Option<DeliveryStatus>,
     /// Page size.
     #[serde(default)]
@@ -320,11 +320,11 @@ operation! {
     "Queued and sent messages, with every delivery attempt."
 }
 
-/// Retries a delivery now.
+/// Retries a delivery now, unless it was sent.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RetryDelivery {
-    /// The id.
+    /// The delivery's id.
     pub id: DeliveryId,
 }
 operation! {
@@ -333,11 +333,11 @@ operation! {
     "Retries a delivery now."
 }
 
-/// A delivery.
+/// The delivery of a message, with its attempts.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeliveryView {
-    /// The id.
+    /// The delivery's id.
     pub id: DeliveryId,
     /// The kind of message.
     pub kind: MessageKind,
@@ -345,19 +345,19 @@ pub struct DeliveryView {
     pub channel: Channel,
     /// The status.
     pub status: DeliveryStatus,
-    /// The order.
+    /// The order that the message is about, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_id: Option<OrderId>,
-    /// The user.
+    /// The user whom the message is for; omitted for messages about orders.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<UserId>,
-    /// When it is tried next.
+    /// When the next attempt is due; null once the delivery is SENT or DEAD.
     pub next_attempt_at: Option<Timestamp>,
-    /// Every attempt, oldest first.
+    /// The latest 40 attempts, oldest first.
     pub attempts: Vec<Attempt>,
-    /// When it was requested.
+    /// When the message was requested.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// When the delivery was last changed.
     pub updated_at: Timestamp,
 }
 json_reply!(DeliveryView);

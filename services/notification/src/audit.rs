@@ -1,23 +1,23 @@
-//! The auditor's checks of notifications.
+//! The audit of notifications.
 
 use promox_storage::{Report, StoreError, Tx};
 
 use crate::records::{Delivery, DeliveryStatus, InboxItem, MessageBody};
 
-/// Checks every row of this service, and states what other services must agree with.
+/// Checks every row of this service.
 pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
     for row in tx.scan::<Delivery>().rows() {
         check_delivery(report, &row?);
     }
     for body in tx.scan::<MessageBody>().rows() {
         let id = body?.delivery_id;
-        let waiting = tx.get::<Delivery>(&id)?.is_some_and(|row| row.due_at.is_some());
-        report.check("notification: a secret is kept only until it is sent", waiting, || format!("delivery {id}"));
+        let unsent = tx.get::<Delivery>(&id)?.is_some_and(|row| row.due_at.is_some());
+        report.check("notification: a secret is kept only until it is sent", unsent, || format!("delivery {id}"));
     }
     for item in tx.scan::<InboxItem>().rows() {
         let item = item?;
-        let indexed = item.unread_of == item.read_at.is_none().then_some(item.user_id);
-        report.check("notification: an unread item is in the index of unread ones", indexed, || {
+        let index_matches = item.unread_of == item.read_at.is_none().then_some(item.user_id);
+        report.check("notification: an unread item is in the index of unread items", index_matches, || {
             format!("item {}", item.id)
         });
     }
@@ -33,12 +33,9 @@ fn check_delivery(report: &mut Report, row: &Delivery) {
     );
     let queued = row.queue.is_some() == row.due_at.is_some();
     report.check("notification: every due delivery is in a queue", queued, || format!("delivery {}", row.id));
-    let sent = row.attempts.last().is_some_and(|last| last.sent);
-    report.check("notification: a SENT delivery was accepted by its last attempt", sent == is_sent(row), || {
+    let accepted = row.attempts.last().is_some_and(|last| last.sent);
+    let sent = row.status == DeliveryStatus::Sent;
+    report.check("notification: a SENT delivery was accepted by its last attempt", accepted == sent, || {
         format!("delivery {} is {}", row.id, row.status)
     });
-}
-
-fn is_sent(row: &Delivery) -> bool {
-    row.status == DeliveryStatus::Sent
 }

@@ -1,4 +1,4 @@
-//! Changes: deliveries and their outcomes, inbox, preferences, templates.
+//! Changes: deliveries and their outcomes, inbox items, preferences, templates and settings.
 
 use promox_contract::audit::Audited;
 use promox_contract::ids::OrderId;
@@ -11,36 +11,40 @@ use crate::kinds::{Channel, MessageKind};
 use crate::queries::{self, MAX_LOCALES, SETTINGS};
 use crate::records::{
     Attempt, Delivery, DeliveryByReference, DeliveryByUser, DeliveryId, DeliveryStatus, InboxByUser, InboxItem,
-    MessageBody, NotificationId, Preferences, Setting, StoredTemplate, URGENT, USUAL,
+    MessageBody, NORMAL, NotificationId, Preferences, Setting, StoredTemplate, URGENT,
 };
 use crate::templates::{Message, Source};
 use crate::{reject, rules};
 
-/// Rows of one erasure in each table; an inbox is pruned long before it has this many.
-const ERASED: usize = 4_000;
+/// Maximum rows erased of a user in each table; an inbox is pruned long before it has this many.
+const MAX_ERASED: usize = 4_000;
 
-/// The subject of a delivery.
+/// A message to be delivered: its kind and what it is about.
 #[derive(Clone, Debug)]
-pub(crate) struct About {
+pub(crate) struct NewDelivery {
     pub(crate) kind: MessageKind,
     pub(crate) order_id: Option<OrderId>,
     pub(crate) user_id: Option<UserId>,
     pub(crate) facts: Map<String, Value>,
 }
 
-/// Writes a PENDING delivery.
-pub(crate) fn enqueue(tx: &mut Tx<'_>, about: About, reference: Option<String>) -> Result<DeliveryId, StoreError> {
+/// Adds a PENDING delivery. One with a reference is urgent.
+pub(crate) fn enqueue(
+    tx: &mut Tx<'_>,
+    message: NewDelivery,
+    reference: Option<String>,
+) -> Result<DeliveryId, StoreError> {
     let (id, now) = (DeliveryId(tx.next_id::<Delivery>()?), tx.now());
     tx.insert(&Delivery {
         id,
-        kind: about.kind,
+        kind: message.kind,
         status: DeliveryStatus::Pending,
-        queue: Some(if reference.is_some() { URGENT } else { USUAL }),
+        queue: Some(if reference.is_some() { URGENT } else { NORMAL }),
         due_at: Some(now),
-        order_id: about.order_id,
-        user_id: about.user_id,
+        order_id: message.order_id,
+        user_id: message.user_id,
         reference,
-        facts: Json(about.facts),
+        facts: Json(message.facts),
         in_inbox: false,
         failures: 0,
         attempts: Json(Vec::new()),
@@ -50,54 +54,54 @@ pub(crate) fn enqueue(tx: &mut Tx<'_>, about: About, reference: Option<String>) 
     Ok(id)
 }
 
-/// A rendered message that was requested by reference.
+/// A rendered message that another service requested under a reference.
 #[derive(Clone, Debug)]
-pub(crate) struct Asked {
+pub(crate) struct RequestedMessage {
     pub(crate) reference: String,
     pub(crate) kind: MessageKind,
     pub(crate) user_id: Option<UserId>,
     pub(crate) email: Email,
     pub(crate) message: Message,
-    /// The inbox item for the user.
+    /// The user and the inbox item, if one is to be created.
     pub(crate) inbox: Option<(UserId, Message)>,
 }
 
-/// Writes a PENDING delivery with its body, once per reference.
-pub(crate) fn send(tx: &mut Tx<'_>, asked: &Asked) -> Result<(), Error> {
-    if tx.get_by::<DeliveryByReference>(Some(asked.reference.as_str()))?.is_some() {
+/// Adds a PENDING delivery with its body. A repeated request with the same reference changes nothing.
+pub(crate) fn send(tx: &mut Tx<'_>, requested: &RequestedMessage) -> Result<(), Error> {
+    if tx.get_by::<DeliveryByReference>(Some(requested.reference.as_str()))?.is_some() {
         return Ok(());
     }
-    let about = About { kind: asked.kind, order_id: None, user_id: asked.user_id, facts: Map::new() };
-    let delivery_id = enqueue(tx, about, Some(asked.reference.clone()))?;
-    if let Some((user, message)) = &asked.inbox {
-        put_in_inbox(tx, asked.kind, None, *user, message)?;
+    let delivery = NewDelivery { kind: requested.kind, order_id: None, user_id: requested.user_id, facts: Map::new() };
+    let delivery_id = enqueue(tx, delivery, Some(requested.reference.clone()))?;
+    if let Some((user, message)) = &requested.inbox {
+        put_in_inbox(tx, requested.kind, None, *user, message)?;
     }
-    let Message { subject, html, text } = asked.message.clone();
-    Ok(tx.insert(&MessageBody { delivery_id, email: asked.email.clone(), subject, html, text })?)
+    let Message { subject, html, text } = requested.message.clone();
+    Ok(tx.insert(&MessageBody { delivery_id, email: requested.email.clone(), subject, html, text })?)
 }
 
 /// The outcome of a delivery in one run of the sender.
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome {
     pub(crate) id: DeliveryId,
-    /// Attempts that the sender knew of: another sender's result is not overwritten.
+    /// The number of attempts before this run. If it has changed, another run has recorded a result, which is kept.
     pub(crate) attempts: usize,
-    pub(crate) result: Delivered,
-    /// The inbox item for the user, unless it exists.
+    pub(crate) result: DeliveryResult,
+    /// The user and the inbox item, if one is to be created.
     pub(crate) inbox: Option<(UserId, Message)>,
 }
 
-/// The result of one run.
+/// The result of one attempt at a delivery.
 #[derive(Clone, Debug)]
-pub(crate) enum Delivered {
-    /// Accepted by the transport.
+pub(crate) enum DeliveryResult {
+    /// The transport accepted the message.
     Sent(Attempt),
-    /// Not accepted; permanent if it never will be.
+    /// The message was not accepted; the flag says whether the failure is permanent.
     Failed(Attempt, bool),
-    /// The recipient does not want it by e-mail.
+    /// The recipient has turned off this message by e-mail.
     Unwanted,
-    /// The details are not available at the moment: not counted as an attempt.
-    Later,
+    /// The details are not available at the moment, so there was no attempt.
+    Postponed,
 }
 
 /// Records the outcomes of deliveries.
@@ -112,27 +116,28 @@ pub(crate) fn record(tx: &mut Tx<'_>, outcomes: &[Outcome]) -> Result<(), Error>
             row.in_inbox = true;
         }
         row.updated_at = tx.now();
-        settle(tx, row, &outcome.result)?;
+        apply_result(tx, row, &outcome.result)?;
     }
     Ok(())
 }
 
-fn settle(tx: &mut Tx<'_>, mut row: Delivery, result: &Delivered) -> Result<(), StoreError> {
+/// Updates a delivery, or deletes one that is unwanted.
+fn apply_result(tx: &mut Tx<'_>, mut row: Delivery, result: &DeliveryResult) -> Result<(), StoreError> {
     match result {
-        Delivered::Unwanted => {
+        DeliveryResult::Unwanted => {
             tx.delete::<MessageBody>(&row.id)?;
             tx.delete::<Delivery>(&row.id)?;
             return Ok(());
         }
-        Delivered::Later => row.due_at = Some(tx.now() + rules::LATER),
-        Delivered::Sent(attempt) => {
-            note(&mut row, attempt);
+        DeliveryResult::Postponed => row.due_at = Some(tx.now() + rules::POSTPONED_PAUSE),
+        DeliveryResult::Sent(attempt) => {
+            push_attempt(&mut row, attempt);
             (row.status, row.due_at, row.failures) = (DeliveryStatus::Sent, None, 0);
         }
-        Delivered::Failed(attempt, permanent) => {
-            note(&mut row, attempt);
+        DeliveryResult::Failed(attempt, permanent) => {
+            push_attempt(&mut row, attempt);
             row.failures += 1;
-            row.due_at = rules::next_try(tx.now(), row.failures as usize, *permanent);
+            row.due_at = rules::next_attempt_at(tx.now(), row.failures as usize, *permanent);
             row.status = if row.due_at.is_some() { DeliveryStatus::Failed } else { DeliveryStatus::Dead };
         }
     }
@@ -143,10 +148,11 @@ fn settle(tx: &mut Tx<'_>, mut row: Delivery, result: &Delivered) -> Result<(), 
     tx.put(&row)
 }
 
-fn note(row: &mut Delivery, attempt: &Attempt) {
+/// Adds an attempt, and drops the oldest beyond the maximum.
+fn push_attempt(row: &mut Delivery, attempt: &Attempt) {
     row.attempts.push(attempt.clone());
-    let over = row.attempts.len().saturating_sub(rules::KEPT_ATTEMPTS);
-    row.attempts.drain(..over);
+    let surplus = row.attempts.len().saturating_sub(rules::MAX_STORED_ATTEMPTS);
+    row.attempts.drain(..surplus);
 }
 
 fn put_in_inbox(
@@ -170,7 +176,7 @@ fn put_in_inbox(
     })
 }
 
-/// Puts a delivery back into the queue, due now, keeping its attempts.
+/// Puts a delivery back into the queue, due now; its attempts are kept.
 pub(crate) fn retry(tx: &mut Tx<'_>, actor: &str, id: DeliveryId) -> Result<Delivery, Error> {
     let mut row = tx.get::<Delivery>(&id)?.ok_or_else(|| Error::not_found("delivery"))?;
     if row.status == DeliveryStatus::Sent {
@@ -190,8 +196,8 @@ pub(crate) fn retry(tx: &mut Tx<'_>, actor: &str, id: DeliveryId) -> Result<Deli
     Ok(row)
 }
 
-/// Marks an item of the user's inbox.
-pub(crate) fn mark(tx: &mut Tx<'_>, user: UserId, id: NotificationId, read: bool) -> Result<InboxItem, Error> {
+/// Marks an item of the user's inbox as read or unread.
+pub(crate) fn mark_read(tx: &mut Tx<'_>, user: UserId, id: NotificationId, read: bool) -> Result<InboxItem, Error> {
     let found = tx.get::<InboxItem>(&id)?.filter(|item| item.user_id == user);
     let mut item = found.ok_or_else(|| Error::not_found("notification"))?;
     if read != item.read_at.is_some() {
@@ -202,7 +208,7 @@ pub(crate) fn mark(tx: &mut Tx<'_>, user: UserId, id: NotificationId, read: bool
     Ok(item)
 }
 
-/// Sets what a user does not want to receive.
+/// Sets the messages that a user has turned off.
 pub(crate) fn set_preferences(
     tx: &mut Tx<'_>,
     user: UserId,
@@ -212,7 +218,7 @@ pub(crate) fn set_preferences(
     tx.put(&Preferences { user_id: user, muted: Json(muted), updated_at })
 }
 
-/// Sets a template that renders.
+/// Stores a template, which the caller has tested.
 pub(crate) fn put_template(
     tx: &mut Tx<'_>,
     key: (MessageKind, Channel, String),
@@ -223,18 +229,18 @@ pub(crate) fn put_template(
     let (kind, channel, locale) = key.clone();
     let old = tx.get::<StoredTemplate>(&key)?;
     let version = old.as_ref().map_or(0, |old| old.version);
-    if_match.map_or(Ok(()), |seen| seen.check(version))?;
+    if_match.map_or(Ok(()), |if_match| if_match.check(version))?;
     if old.is_none() && tx.scan::<StoredTemplate>().prefix((kind, channel)).collect(MAX_LOCALES)?.len() == MAX_LOCALES {
         return Err(reject::too_many_locales());
     }
     let Source { subject, html, text } = source;
-    let subject_of_audit = format!("template:{}/{channel}/{locale}", kind.key());
+    let audit_subject = format!("template:{}/{channel}/{locale}", kind.key());
     tx.put(&StoredTemplate { kind, channel, locale, subject, html, text, version: version + 1, updated_at: tx.now() })?;
     let (before, after) = (json!({"version": version}), json!({"version": version + 1}));
-    Ok(tx.emit(0, &Audited::new(actor.to_owned(), "notification.put_template", subject_of_audit, before, after))?)
+    Ok(tx.emit(0, &Audited::new(actor.to_owned(), "notification.put_template", audit_subject, before, after))?)
 }
 
-/// Changes which optional messages are sent.
+/// Changes which optional messages are sent; `None` changes nothing.
 pub(crate) fn change_settings(
     tx: &mut Tx<'_>,
     cx: &Cx,
@@ -242,11 +248,11 @@ pub(crate) fn change_settings(
 ) -> Result<NotificationSettings, Error> {
     let before = queries::settings(tx)?;
     cx.check_version(before.version)?;
-    let wanted = order_received.unwrap_or(before.order_received);
-    if wanted == before.order_received {
+    let order_received = order_received.unwrap_or(before.order_received);
+    if order_received == before.order_received {
         return Ok(before);
     }
-    tx.put(&Setting { id: SETTINGS, order_received: wanted, version: before.version + 1, updated_at: tx.now() })?;
+    tx.put(&Setting { id: SETTINGS, order_received, version: before.version + 1, updated_at: tx.now() })?;
     let after = queries::settings(tx)?;
     let (actor, subject) = (cx.principal.name(), "settings:notifications".to_owned());
     tx.emit(0, &Audited::new(actor, "settings.update", subject, &before, &after))?;
@@ -255,10 +261,10 @@ pub(crate) fn change_settings(
 
 /// Deletes all data held about a user.
 pub(crate) fn erase(tx: &mut Tx<'_>, user: UserId) -> Result<(), StoreError> {
-    for item in tx.scan_by::<InboxByUser>().prefix(user).collect(ERASED)? {
+    for item in tx.scan_by::<InboxByUser>().prefix(user).collect(MAX_ERASED)? {
         tx.delete::<InboxItem>(&item.id)?;
     }
-    for row in tx.scan_by::<DeliveryByUser>().prefix(Some(user)).collect(ERASED)? {
+    for row in tx.scan_by::<DeliveryByUser>().prefix(Some(user)).collect(MAX_ERASED)? {
         tx.delete::<MessageBody>(&row.id)?;
         tx.delete::<Delivery>(&row.id)?;
     }
@@ -266,7 +272,8 @@ pub(crate) fn erase(tx: &mut Tx<'_>, user: UserId) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Removes rows older than `oldest`, at most `limit` per table; whether there may be more. Unsent deliveries stay.
+/// Deletes finished deliveries last changed before `oldest_delivery` and inbox items created before `oldest_item`, at
+/// most `limit` of each. Returns whether there may be more.
 pub(crate) fn prune(
     tx: &mut Tx<'_>,
     oldest_delivery: Timestamp,
@@ -280,10 +287,10 @@ pub(crate) fn prune(
         tx.delete::<Delivery>(id)?;
     }
     let items = tx.scan::<InboxItem>().collect(limit)?;
-    let gone: Vec<NotificationId> =
+    let old_items: Vec<NotificationId> =
         items.iter().take_while(|item| item.created_at < oldest_item).map(|item| item.id).collect();
-    for id in &gone {
+    for id in &old_items {
         tx.delete::<InboxItem>(id)?;
     }
-    Ok(old.len() == limit || gone.len() == limit)
+    Ok(old.len() == limit || old_items.len() == limit)
 }

@@ -1,6 +1,6 @@
-//! Consumers: events become deliveries, one small row each; an erased user's data is deleted.
+//! Event consumers: each event with a message becomes a delivery, and an erased user's data is deleted.
 //!
-//! Nothing is rendered here and no service is called: that is the sender's work, apart from the checkouts.
+//! Nothing is rendered and no service is called here: the sender does that later, at a limited rate.
 
 use promox_contract::ids::OrderId;
 use promox_contract::inventory::StockLow;
@@ -13,14 +13,14 @@ use promox_kernel::{Amount, Currency, Error, Fact, UserId};
 use promox_storage::{Consumer, Database, Event, StoreError, Tx};
 use serde_json::{Map, Value, json};
 
-use crate::commands::{self, About};
+use crate::commands::{self, NewDelivery};
 use crate::kinds::MessageKind;
 use crate::queries;
 
-/// Writes a PENDING delivery for each event that leads to a message.
+/// Adds a PENDING delivery for each event that has a message.
 pub(crate) struct WriteDeliveries;
 
-/// The kind of message for an event.
+/// The kind of message for an event; `None` if it has no message.
 fn kind_of(event: &Event) -> Option<MessageKind> {
     let kinds = [
         (OrderCreated::TYPE, MessageKind::OrderReceived),
@@ -51,17 +51,18 @@ impl Consumer for WriteDeliveries {
     }
 
     fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
-        let wanted = queries::settings(tx)?;
+        let settings = queries::settings(tx)?;
         for event in events {
-            if let Some(kind) = kind_of(event).filter(|kind| wanted.sends(*kind)) {
-                commands::enqueue(tx, about(kind, event)?, None)?;
+            if let Some(kind) = kind_of(event).filter(|kind| settings.sends(*kind)) {
+                commands::enqueue(tx, new_delivery(kind, event)?, None)?;
             }
         }
         Ok(())
     }
 }
 
-fn about(kind: MessageKind, event: &Event) -> Result<About, StoreError> {
+/// The delivery for an event.
+fn new_delivery(kind: MessageKind, event: &Event) -> Result<NewDelivery, StoreError> {
     Ok(match kind {
         MessageKind::OrderReturned => {
             let fact: OrderReturned = event.fact()?;
@@ -70,37 +71,37 @@ fn about(kind: MessageKind, event: &Event) -> Result<About, StoreError> {
                 "voided": money(fact.voided, fact.currency),
                 "points": fact.points,
             });
-            of_order(kind, fact.order_id, facts)
+            about_order(kind, fact.order_id, facts)
         }
         MessageKind::PaymentRefunded => {
             let fact: PaymentRefunded = event.fact()?;
-            of_order(kind, fact.order_id, json!({"refund": money(fact.amount, fact.currency)}))
+            about_order(kind, fact.order_id, json!({"refund": money(fact.amount, fact.currency)}))
         }
         MessageKind::Welcome => {
             let fact: UserRegistered = event.fact()?;
-            of_user(kind, fact.user_id)
+            about_user(kind, fact.user_id)
         }
         MessageKind::StockLow => {
             let fact: StockLow = event.fact()?;
             let stock = json!({"sku": fact.sku, "available": fact.available, "threshold": fact.threshold});
-            About { kind, order_id: None, user_id: None, facts: members(json!({"stock": stock})) }
+            NewDelivery { kind, order_id: None, user_id: None, facts: members(json!({"stock": stock})) }
         }
-        // Other messages of an order show the order as it is when they are sent: the id is all that is needed.
-        _ => of_order(kind, OrderId(event.aggregate_id), Value::Null),
+        // Other messages about an order show its state when they are sent, so the id is enough.
+        _ => about_order(kind, OrderId(event.aggregate_id), Value::Null),
     })
 }
 
-/// An amount for templates. `some` tells whether it is positive.
+/// An amount for templates. `some` is true unless the amount is zero.
 fn money(amount: Amount, currency: Currency) -> Value {
     json!({"amount": amount, "currency": currency, "some": !amount.is_zero()})
 }
 
-fn of_order(kind: MessageKind, order: OrderId, facts: Value) -> About {
-    About { kind, order_id: Some(order), user_id: None, facts: members(facts) }
+fn about_order(kind: MessageKind, order: OrderId, facts: Value) -> NewDelivery {
+    NewDelivery { kind, order_id: Some(order), user_id: None, facts: members(facts) }
 }
 
-fn of_user(kind: MessageKind, user: UserId) -> About {
-    About { kind, order_id: None, user_id: Some(user), facts: Map::new() }
+fn about_user(kind: MessageKind, user: UserId) -> NewDelivery {
+    NewDelivery { kind, order_id: None, user_id: Some(user), facts: Map::new() }
 }
 
 fn members(value: Value) -> Map<String, Value> {

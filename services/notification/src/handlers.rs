@@ -13,7 +13,7 @@ use crate::api::{
     MarkRead, Notification, NotificationSettings, PatchNotificationSettings, PreferencesView, Preview, PreviewTemplate,
     PutNotificationSettings, PutPreferences, PutTemplate, RetryDelivery, TemplateView,
 };
-use crate::commands::{self, Asked};
+use crate::commands::{self, RequestedMessage};
 use crate::kinds::{Channel, MessageKind};
 use crate::templates::{Source, context, sample};
 use crate::{Notifications, queries, reject, rules};
@@ -28,7 +28,7 @@ impl Handle<ListInbox> for Notifications {
 impl Handle<MarkRead> for Notifications {
     async fn handle(&self, cx: &Cx, op: MarkRead) -> Result<Notification, Error> {
         let user = caller(cx)?;
-        let item = self.db.write(cx, move |tx| commands::mark(tx, user, op.id, op.read)).await?;
+        let item = self.db.write(cx, move |tx| commands::mark_read(tx, user, op.id, op.read)).await?;
         Ok(queries::notification(item))
     }
 }
@@ -60,8 +60,8 @@ impl Handle<GetNotificationSettings> for Notifications {
 
 impl Handle<PutNotificationSettings> for Notifications {
     async fn handle(&self, cx: &Cx, op: PutNotificationSettings) -> Result<NotificationSettings, Error> {
-        let asked = PatchNotificationSettings { order_received: Some(op.order_received), version: op.version };
-        self.handle(cx, asked).await
+        let patch = PatchNotificationSettings { order_received: Some(op.order_received), version: op.version };
+        self.handle(cx, patch).await
     }
 }
 
@@ -83,26 +83,26 @@ impl Handle<ListTemplates> for Notifications {
 
 impl Handle<GetTemplate> for Notifications {
     async fn handle(&self, cx: &Cx, op: GetTemplate) -> Result<TemplateView, Error> {
-        let named = Named::read(cx, &op.key, op.channel, op.locale.as_deref()).await?;
-        self.db.read(|tx| queries::template(tx, named.kind, named.channel, &named.locales)).await
+        let name = TemplateName::read(cx, &op.key, op.channel, op.locale.as_deref()).await?;
+        self.db.read(|tx| queries::template(tx, name.kind, name.channel, &name.locales)).await
     }
 }
 
 impl Handle<PutTemplate> for Notifications {
     async fn handle(&self, cx: &Cx, op: PutTemplate) -> Result<TemplateView, Error> {
-        let named = Named::read(cx, &op.key, op.channel, op.locale.as_deref()).await?;
-        let source = sizes(Source { subject: op.subject, html: op.html, text: op.text }, named.channel)?;
-        for sample in sample::all(named.kind) {
+        let name = TemplateName::read(cx, &op.key, op.channel, op.locale.as_deref()).await?;
+        let source = check_source(Source { subject: op.subject, html: op.html, text: op.text }, name.channel)?;
+        for sample in sample::all(name.kind) {
             self.renderer
                 .render(&source, &context::value(&sample))
                 .map_err(|fault| reject::template_invalid(&fault))?;
         }
         let (actor, if_match) = (cx.principal.name(), cx.if_match.clone());
         let work = move |tx: &mut Tx<'_>| {
-            let locale = named.locales.first().cloned().unwrap_or_default();
-            let key = (named.kind, named.channel, locale);
+            let locale = name.locales.first().cloned().unwrap_or_default();
+            let key = (name.kind, name.channel, locale);
             commands::put_template(tx, key, source.clone(), if_match.as_ref(), &actor)?;
-            queries::template(tx, named.kind, named.channel, &named.locales)
+            queries::template(tx, name.kind, name.channel, &name.locales)
         };
         self.db.write(cx, work).await
     }
@@ -110,13 +110,13 @@ impl Handle<PutTemplate> for Notifications {
 
 impl Handle<PreviewTemplate> for Notifications {
     async fn handle(&self, cx: &Cx, op: PreviewTemplate) -> Result<Preview, Error> {
-        let named = Named::read(cx, &op.key, op.channel, op.locale.as_deref()).await?;
-        let stored = self.db.read(|tx| queries::source(tx, named.kind, named.channel, &named.locales)).await?;
-        let html = if named.channel == Channel::Email { op.html.or(stored.html) } else { op.html };
+        let name = TemplateName::read(cx, &op.key, op.channel, op.locale.as_deref()).await?;
+        let stored = self.db.read(|tx| queries::source(tx, name.kind, name.channel, &name.locales)).await?;
+        let html = if name.channel == Channel::Email { op.html.or(stored.html) } else { op.html };
         let draft =
             Source { subject: op.subject.unwrap_or(stored.subject), html, text: op.text.unwrap_or(stored.text) };
-        let draft = sizes(draft, named.channel)?;
-        let mut data = sample::full(named.kind);
+        let draft = check_source(draft, name.channel)?;
+        let mut data = sample::full(name.kind);
         if let Value::Object(members) = &mut data {
             members.extend(op.data);
         }
@@ -147,33 +147,35 @@ impl Handle<SendMessage> for Notifications {
         let store = store(cx).await?;
         let locales = rules::locale_chain(op.locale.as_deref(), &store.locale);
         let user = op.user_id;
-        let (by_mail, inbox) = self.db.read(|tx| queries::sources(tx, kind, user, &locales)).await?;
-        let Some(by_mail) = by_mail else { return Ok(()) };
+        let (email, inbox) = self.db.read(|tx| queries::sources(tx, kind, user, &locales)).await?;
+        let Some(email) = email else { return Ok(()) };
         let context = self.context(&store, op.data);
         let render = |channel, source: &Source| self.render(kind, channel, source, &context).map_err(Error::internal);
-        let message = render(Channel::Email, &by_mail)?;
+        let message = render(Channel::Email, &email)?;
         let inbox = inbox.map(|source| render(Channel::Inbox, &source)).transpose()?;
-        let asked = Asked { reference, kind, user_id: user, email: op.email, message, inbox: user.zip(inbox) };
-        self.db.write(cx, move |tx| commands::send(tx, &asked)).await
+        let requested =
+            RequestedMessage { reference, kind, user_id: user, email: op.email, message, inbox: user.zip(inbox) };
+        self.db.write(cx, move |tx| commands::send(tx, &requested)).await
     }
 }
 
 impl Handle<ExportNotifications> for Notifications {
     async fn handle(&self, _: &Cx, op: ExportNotifications) -> Result<PersonalData, Error> {
-        let held = self.db.read(|tx| queries::export(tx, op.user_id)).await?;
-        Ok(PersonalData(held))
+        let data = self.db.read(|tx| queries::export(tx, op.user_id)).await?;
+        Ok(PersonalData(data))
     }
 }
 
-/// A template as a request names it.
-struct Named {
+/// The template that a request names.
+struct TemplateName {
     kind: MessageKind,
     channel: Channel,
     /// The requested locale and its fallbacks.
     locales: Vec<String>,
 }
 
-impl Named {
+impl TemplateName {
+    /// Validates the parts of a name; 404 if there is no such template.
     async fn read(cx: &Cx, key: &str, channel: Option<Channel>, locale: Option<&str>) -> Result<Self, Error> {
         let kind = MessageKind::from_key(key).ok_or_else(reject::no_template)?;
         let channel = channel.unwrap_or(Channel::Email);
@@ -195,31 +197,32 @@ fn caller(cx: &Cx) -> Result<UserId, Error> {
     cx.principal.user().ok_or_else(fault)
 }
 
-/// The preferences that are turned off.
+/// Validates preferences; returns those that are turned off.
 fn muted(op: &PutPreferences) -> Result<Vec<(MessageKind, Channel)>, Error> {
     let (mut muted, mut faults) = (Vec::new(), Faults::default());
-    for (index, it) in op.preferences.iter().enumerate() {
-        if !it.kind.is_for_customers() || !it.kind.channels().contains(&it.channel) {
-            faults.add(reject::no_such_channel(index, it.kind, it.channel));
-        } else if !it.enabled && !it.kind.is_optional(it.channel) {
-            faults.add(reject::mandatory(index, it.kind));
-        } else if !it.enabled && !muted.contains(&(it.kind, it.channel)) {
-            muted.push((it.kind, it.channel));
+    for (index, preference) in op.preferences.iter().enumerate() {
+        let (kind, channel, enabled) = (preference.kind, preference.channel, preference.enabled);
+        if !kind.is_for_customers() || !kind.channels().contains(&channel) {
+            faults.add(reject::no_such_channel(index, kind, channel));
+        } else if !enabled && !kind.is_optional(channel) {
+            faults.add(reject::mandatory(index, kind));
+        } else if !enabled && !muted.contains(&(kind, channel)) {
+            muted.push((kind, channel));
         }
     }
     faults.finish().map(|()| muted)
 }
 
-/// Checks the size of a source, and that it has the parts of its channel.
-fn sizes(source: Source, channel: Channel) -> Result<Source, Error> {
+/// Checks that a source has the parts of its channel, and that none is too large.
+fn check_source(source: Source, channel: Channel) -> Result<Source, Error> {
     let parts = [
         ("/subject", Some(&source.subject), 500),
         ("/html", source.html.as_ref(), 200_000),
         ("/text", Some(&source.text), 100_000),
     ];
-    for (pointer, part, most) in parts {
-        if part.is_some_and(|part| part.len() > most) {
-            return Err(Error::field(pointer, format!("must have at most {most} bytes")));
+    for (pointer, part, max) in parts {
+        if part.is_some_and(|part| part.len() > max) {
+            return Err(Error::field(pointer, format!("must have at most {max} bytes")));
         }
     }
     match (channel, source.html.is_some()) {

@@ -22,28 +22,28 @@ text_enum! {
 }
 
 text_enum! {
-    /// A channel.
+    /// The channel of a message.
     Channel {
         Email = "EMAIL",
         Inbox = "INBOX",
     }
 }
 
-/// The data available to a template of a kind.
+/// What a kind of message is about, which determines the data available to its templates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
     /// An order, with the event's data.
     Order,
     /// A user.
     User,
-    /// A link with a secret in it.
+    /// A link that contains a secret.
     Link,
     /// A SKU.
     Stock,
 }
 
 impl MessageKind {
-    /// The key of its templates, `order_confirmed`.
+    /// The key of the kind's templates, such as `order_confirmed`.
     pub fn key(self) -> String {
         self.as_str().to_ascii_lowercase()
     }
@@ -53,6 +53,7 @@ impl MessageKind {
         Self::ALL.iter().copied().find(|kind| kind.key() == key)
     }
 
+    /// What messages of this kind are about.
     pub(crate) fn subject(self) -> Subject {
         match self {
             Self::Welcome => Subject::User,
@@ -62,7 +63,7 @@ impl MessageKind {
         }
     }
 
-    /// Its channels. Secrets and messages to the merchant are sent by e-mail only.
+    /// The channels of the kind. Secrets and messages to the merchant are sent by e-mail only.
     pub(crate) fn channels(self) -> &'static [Channel] {
         match self.subject() {
             Subject::Order | Subject::User => Channel::ALL,
@@ -70,13 +71,13 @@ impl MessageKind {
         }
     }
 
-    /// Whether users can turn it off: what law or the order requires is always sent.
+    /// Whether users can turn off this kind in a channel. E-mails that the law or the order requires are always sent.
     pub(crate) fn is_optional(self, channel: Channel) -> bool {
-        let by_mail = matches!(self, Self::OrderShipped | Self::OrderDelivered | Self::Welcome);
-        channel == Channel::Inbox || by_mail
+        let is_optional_email = matches!(self, Self::OrderShipped | Self::OrderDelivered | Self::Welcome);
+        channel == Channel::Inbox || is_optional_email
     }
 
-    /// Whether it is sent to customers, so that they have preferences about it.
+    /// Whether the kind is sent to customers, who then have a preference for it.
     pub(crate) fn is_for_customers(self) -> bool {
         self != Self::StockLow
     }

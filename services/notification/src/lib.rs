@@ -1,14 +1,15 @@
-//! Notifications: messages to people, by e-mail and in their inbox.
+//! Notifications: messages to customers and the merchant, by e-mail and in the inbox.
 //!
 //! Consumers turn events into PENDING deliveries, one small row each: the kind and the order or user, never a text or
-//! an address. The sender takes due rows, gets the details, renders, sends and records every attempt; a failed delivery
-//! is retried with growing pauses and finally goes to the dead letters. Messages with a secret come by
-//! [`promox_contract::notification::SendMessage`]: they are rendered at once, and their body is deleted when it was
+//! an address. The sender takes due rows, queries the details, renders, sends and records every attempt. A failed
+//! delivery is retried with growing pauses and finally becomes DEAD. Messages with a secret are requested with
+//! [`promox_contract::notification::SendMessage`]: they are rendered at once, and their body is deleted once it is
 //! sent.
 //!
-//! Invariants, checked by [`Service::audit`]: exactly one delivery per event; a delivery has a due time if and only if
-//! it is still to be sent; a stored body belongs to such a delivery; an inbox item is unread in its index or read. A
-//! delivery is sent at least once: a crash between sending and recording repeats it under the same message id.
+//! Invariants, checked by [`Service::audit`]: an event has exactly one delivery; a delivery has a due time if and only
+//! if it is still to be sent; a stored body belongs to such a delivery; an inbox item is in the index of unread items
+//! if and only if it is unread. A delivery is sent at least once: after a crash between sending and recording it is
+//! sent again, under the same message id.
 
 pub mod api;
 mod audit;
@@ -55,11 +56,12 @@ pub struct Notifications {
     from: lettre::message::Mailbox,
     /// The recipient of low-stock messages.
     merchant: Email,
+    /// The shop's URL, without a trailing slash.
     public_url: String,
 }
 
 impl Notifications {
-    /// The service on its database; the error says what is wrong with the settings.
+    /// Creates the service on its database. The error says which setting is wrong.
     pub fn new(db: Db, settings: MailSettings) -> Result<Arc<Self>, String> {
         let (from, merchant) = settings.addresses()?;
         let transport = Transport::new(settings.transport)?;

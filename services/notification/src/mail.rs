@@ -1,4 +1,4 @@
-//! A rendered message as an e-mail: HTML and text, with headers that rendered text cannot inject into.
+//! Composes e-mails from rendered messages. Rendered text cannot inject headers.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +10,8 @@ use promox_kernel::{Email, Timestamp};
 use crate::records::DeliveryId;
 use crate::templates::Message;
 
-/// The e-mail of a delivery. The same delivery has the same message id, however often it is sent.
+/// Composes the e-mail of a delivery. Its message id depends on `id` and `at` only, so a repeated delivery has the
+/// same.
 pub(crate) fn compose(
     from: &Mailbox,
     to: &Email,
@@ -47,16 +48,15 @@ mod tests {
         let message = Message {
             subject: subject.to_owned(),
             html: "<p>Grüße</p>".to_owned(),
-            text: "Grüße\n.\nBcc: nobody".to_owned(),
+            text: "Grüße\n.\nBcc: all".to_owned(),
         };
         let at = Timestamp::from_seconds(1_000_000);
         let mail = compose(&from, &to.parse().unwrap(), &message, DeliveryId(7), at).unwrap();
         String::from_utf8(mail.formatted()).unwrap()
     }
 
-    /// Every address that a customer may have can be mailed.
     #[test]
-    fn whatever_is_an_address_can_be_mailed() {
+    fn every_valid_address_is_accepted_by_the_mailer() {
         let locals =
             ["a", "A.b", ".a", "a.", "a..b", "a+b", "a b", "é", "a\u{200b}", "a\u{301}", "\"a\"", "a\\", "a'b", "{a}"];
         let domains = [
@@ -85,17 +85,17 @@ mod tests {
         let label = "x".repeat(64);
         let long = [format!("a@{label}.de"), format!("{label}x@b.de"), format!("{label}@{}.de", ["x"; 95].join("."))];
         let pairs = locals.iter().flat_map(|local| domains.iter().map(move |domain| format!("{local}@{domain}")));
-        let mut taken = 0;
+        let mut accepted = 0;
         for address in pairs.chain(long) {
             let Ok(email) = address.parse::<Email>() else { continue };
             assert!(email.as_str().parse::<Address>().is_ok(), "{address} is {email}, which the mailer rejects");
-            taken += 1;
+            accepted += 1;
         }
-        assert!(taken > 40, "{taken} were accepted");
+        assert!(accepted > 40, "{accepted} were accepted");
     }
 
     #[test]
-    fn the_same_delivery_is_the_same_mail() {
+    fn a_repeated_delivery_is_the_same_mail() {
         let mail = compose_to("ada@example.com", "Hello");
         assert_eq!(mail, compose_to("ada@example.com", "Hello"));
         for part in ["Message-ID: <delivery-7-", "multipart/alternative", "Auto-Submitted: auto-generated", "text/html"]
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn no_subject_makes_another_header() {
+    fn a_subject_cannot_inject_a_header() {
         for subject in ["Hi\r\nBcc: all@example.com", "Hi\nBcc: all@example.com", "Grüße\r\n\r\nbody", "a\rb"] {
             let mail = compose_to("ada@example.com", subject);
             let (head, _) = mail.split_once("\r\n\r\n").unwrap();

@@ -13,19 +13,19 @@ use crate::api::{
 use crate::kinds::{Channel, MessageKind};
 use crate::records::{
     Delivery, DeliveryByCreated, DeliveryByDue, DeliveryByStatus, DeliveryByUser, InboxByUnread, InboxByUser,
-    InboxItem, MessageBody, Preferences, Setting, StoredTemplate, URGENT, USUAL,
+    InboxItem, MessageBody, NORMAL, Preferences, Setting, StoredTemplate, URGENT,
 };
 use crate::templates::{self, Source, builtin};
 
 /// Maximum locales of one template.
 pub(crate) const MAX_LOCALES: usize = 50;
-/// Inbox items in a user's export.
-const EXPORTED: usize = 5_000;
+/// Maximum inbox items, and maximum deliveries, in a user's export.
+const MAX_EXPORTED: usize = 5_000;
 
 /// The key of the settings row.
 pub(crate) const SETTINGS: u32 = 1;
 
-/// Which optional messages the shop sends.
+/// The settings of the optional messages.
 pub(crate) fn settings(tx: &Tx<'_>) -> Result<NotificationSettings, StoreError> {
     let row = tx.get::<Setting>(&SETTINGS)?;
     let (order_received, version) = row.map_or((false, 0), |row| (row.order_received, row.version));
@@ -42,6 +42,7 @@ pub(crate) fn inbox(tx: &Tx<'_>, user: UserId, op: ListInbox) -> Result<Page<Not
     Ok(page.map(notification))
 }
 
+/// An inbox item as clients see it.
 pub(crate) fn notification(item: InboxItem) -> Notification {
     Notification {
         id: item.id,
@@ -55,17 +56,17 @@ pub(crate) fn notification(item: InboxItem) -> Notification {
     }
 }
 
-/// Whether a user receives this kind by this channel.
+/// Whether a user with these preferences receives a kind of message through a channel.
 pub(crate) fn wants(muted: &[(MessageKind, Channel)], kind: MessageKind, channel: Channel) -> bool {
     !kind.is_optional(channel) || !muted.contains(&(kind, channel))
 }
 
-/// What a user does not want to receive.
+/// The messages that a user has turned off.
 pub(crate) fn muted(tx: &Tx<'_>, user: UserId) -> Result<Vec<(MessageKind, Channel)>, StoreError> {
     Ok(tx.get::<Preferences>(&user)?.map(|row| row.muted.0).unwrap_or_default())
 }
 
-/// All preferences of a user.
+/// All preferences of a user who has turned off `muted`.
 pub(crate) fn preferences(muted: &[(MessageKind, Channel)]) -> PreferencesView {
     let preferences = templates::all().filter(|(kind, _)| kind.is_for_customers());
     PreferencesView {
@@ -80,7 +81,7 @@ pub(crate) fn preferences(muted: &[(MessageKind, Channel)]) -> PreferencesView {
     }
 }
 
-/// The template in use: the first of the locales that the merchant has customised, else the built-in one.
+/// The template in use: that of the first of `locales` that the merchant has customised, otherwise the built-in one.
 pub(crate) fn source(
     tx: &Tx<'_>,
     kind: MessageKind,
@@ -95,7 +96,8 @@ pub(crate) fn source(
     Ok(builtin::source(kind, channel))
 }
 
-/// The sources of a message by e-mail and for the inbox, as far as the user wants them.
+/// The sources of a message for e-mail and for the inbox; `None` if the kind is not sent there or the user turned it
+/// off.
 pub(crate) fn sources(
     tx: &Tx<'_>,
     kind: MessageKind,
@@ -103,14 +105,14 @@ pub(crate) fn sources(
     locales: &[String],
 ) -> Result<(Option<Source>, Option<Source>), StoreError> {
     let muted = user.map(|user| muted(tx, user)).transpose()?.unwrap_or_default();
-    let by = |channel| {
-        let goes = kind.channels().contains(&channel) && wants(&muted, kind, channel);
-        goes.then(|| source(tx, kind, channel, locales)).transpose()
+    let source_for = |channel| {
+        let is_sent = kind.channels().contains(&channel) && wants(&muted, kind, channel);
+        is_sent.then(|| source(tx, kind, channel, locales)).transpose()
     };
-    Ok((by(Channel::Email)?, by(Channel::Inbox)?.filter(|_| user.is_some())))
+    Ok((source_for(Channel::Email)?, source_for(Channel::Inbox)?.filter(|_| user.is_some())))
 }
 
-/// The template in use for a locale; `customized` says whether it is the merchant's own for exactly this locale.
+/// The template in use for the first of `locales`. `customized` is true only if that very locale is customised.
 pub(crate) fn template(
     tx: &Tx<'_>,
     kind: MessageKind,
@@ -120,7 +122,7 @@ pub(crate) fn template(
     let locale = locales.first().cloned().unwrap_or_else(|| builtin::LOCALE.to_owned());
     Ok(match tx.get::<StoredTemplate>(&(kind, channel, locale.clone()))? {
         Some(stored) => template_view(stored),
-        None => unchanged(kind, channel, locale, source(tx, kind, channel, locales)?),
+        None => uncustomized_view(kind, channel, locale, source(tx, kind, channel, locales)?),
     })
 }
 
@@ -138,7 +140,7 @@ fn template_view(stored: StoredTemplate) -> TemplateView {
     }
 }
 
-fn unchanged(kind: MessageKind, channel: Channel, locale: String, source: Source) -> TemplateView {
+fn uncustomized_view(kind: MessageKind, channel: Channel, locale: String, source: Source) -> TemplateView {
     TemplateView {
         key: kind.key(),
         channel,
@@ -154,29 +156,30 @@ fn unchanged(kind: MessageKind, channel: Channel, locale: String, source: Source
 
 /// A page of all templates, by key, channel and locale.
 pub(crate) fn all_templates(tx: &Tx<'_>, limit: Limit, cursor: Option<Cursor>) -> Result<Page<TemplateView>, Error> {
-    let after = cursor.map(|Cursor(place)| place).unwrap_or_default();
-    let mut found = BTreeMap::new();
+    let after = cursor.map(|Cursor(key)| key).unwrap_or_default();
+    let mut views = BTreeMap::new();
     for (kind, channel) in templates::all() {
-        let built_in = unchanged(kind, channel, builtin::LOCALE.to_owned(), builtin::source(kind, channel));
-        found.insert(place(&built_in), built_in);
+        let built_in = uncustomized_view(kind, channel, builtin::LOCALE.to_owned(), builtin::source(kind, channel));
+        views.insert(sort_key(&built_in), built_in);
         for stored in tx.scan::<StoredTemplate>().prefix((kind, channel)).collect(MAX_LOCALES)? {
             let view = template_view(stored);
-            found.insert(place(&view), view);
+            views.insert(sort_key(&view), view);
         }
     }
-    let mut rest = found.into_iter().filter(|(place, _)| *place > after).peekable();
+    let mut rest = views.into_iter().filter(|(key, _)| *key > after).peekable();
     let (mut items, mut last) = (Vec::new(), Vec::new());
     while items.len() < limit.get()
-        && let Some((place, view)) = rest.next()
+        && let Some((key, view)) = rest.next()
     {
         items.push(view);
-        last = place;
+        last = key;
     }
     let next = rest.peek().is_some().then_some(Cursor(last));
     Ok(Page::new(items, next))
 }
 
-fn place(view: &TemplateView) -> Vec<u8> {
+/// The position of a template in the list, also used as its cursor.
+fn sort_key(view: &TemplateView) -> Vec<u8> {
     format!("{}\0{}\0{}", view.key, view.channel, view.locale).into_bytes()
 }
 
@@ -189,6 +192,7 @@ pub(crate) fn deliveries(tx: &Tx<'_>, op: ListDeliveries) -> Result<Page<Deliver
     Ok(page.map(delivery))
 }
 
+/// A delivery as clients see it.
 pub(crate) fn delivery(row: Delivery) -> DeliveryView {
     DeliveryView {
         id: row.id,
@@ -204,7 +208,7 @@ pub(crate) fn delivery(row: Delivery) -> DeliveryView {
     }
 }
 
-/// Due deliveries, urgent ones first and then the longest waiting, with their stored bodies.
+/// Due deliveries with their stored bodies, urgent ones first, then by due time; at most `limit`.
 pub(crate) fn due(
     tx: &Tx<'_>,
     now: Timestamp,
@@ -212,7 +216,7 @@ pub(crate) fn due(
 ) -> Result<Vec<(Delivery, Option<MessageBody>)>, StoreError> {
     let end = Some(Timestamp(now.0.saturating_add(1)));
     let mut due = Vec::new();
-    for queue in [URGENT, USUAL] {
+    for queue in [URGENT, NORMAL] {
         let rows = tx.scan_by::<DeliveryByDue>().prefix(Some(queue)).before(end).collect(limit - due.len())?;
         for row in rows {
             let body = if row.reference.is_some() { tx.get::<MessageBody>(&row.id)? } else { None };
@@ -222,10 +226,10 @@ pub(crate) fn due(
     Ok(due)
 }
 
-/// All data held about a user.
+/// All data held about a user, for the export of personal data.
 pub(crate) fn export(tx: &Tx<'_>, user: UserId) -> Result<Value, StoreError> {
-    let inbox = tx.scan_by::<InboxByUser>().prefix(user).backward().collect(EXPORTED)?;
-    let deliveries = tx.scan_by::<DeliveryByUser>().prefix(Some(user)).backward().collect(EXPORTED)?;
+    let inbox = tx.scan_by::<InboxByUser>().prefix(user).backward().collect(MAX_EXPORTED)?;
+    let deliveries = tx.scan_by::<DeliveryByUser>().prefix(Some(user)).backward().collect(MAX_EXPORTED)?;
     Ok(json!({
         "inbox": inbox.into_iter().map(notification).collect::<Vec<_>>(),
         "deliveries": deliveries.into_iter().map(delivery).collect::<Vec<_>>(),

@@ -10,30 +10,30 @@ use serde_json::{Map, Value};
 use crate::kinds::{Channel, MessageKind};
 
 id! {
-    /// An item of somebody's inbox.
+    /// The id of an inbox item.
     NotificationId,
-    /// A delivery of a message.
+    /// The id of a delivery.
     DeliveryId,
 }
 
 text_enum! {
     /// The status of a delivery.
     DeliveryStatus {
-        /// Not tried yet.
+        /// Not attempted yet.
         Pending = "PENDING",
         Sent = "SENT",
-        /// Tried, and to be retried.
+        /// The last attempt failed; another is due.
         Failed = "FAILED",
-        /// Given up.
+        /// Given up after a permanent failure or too many attempts.
         Dead = "DEAD",
     }
 }
 
 record! {
-    /// An item of somebody's inbox.
+    /// An item of a user's inbox.
     pub(crate) struct InboxItem in Ecommerce.notifications = 380, key(id: NotificationId) {
         user_id: UserId,
-        /// The user again while it is unread, for the index.
+        /// The user while the item is unread, for the index; null once it is read.
         unread_of: Option<UserId>,
         kind: MessageKind,
         title: String,
@@ -46,31 +46,31 @@ record! {
     index InboxByUnread = 382 (unread_of, created_at);
 }
 
-/// The queue of messages that somebody waits for: requested messages and manual retries.
+/// The queue of messages that a person is waiting for: requested messages and manual retries.
 pub(crate) const URGENT: u32 = 0;
-/// The queue of messages that follow from events.
-pub(crate) const USUAL: u32 = 1;
+/// The queue of messages about events.
+pub(crate) const NORMAL: u32 = 1;
 
 record! {
-    /// A message to be sent by e-mail, with its outcome. Its recipient is found by the ids when it is sent.
+    /// The delivery of a message by e-mail. The recipient's address is queried by order or user when it is sent.
     pub(crate) struct Delivery in Ecommerce.deliveries = 385, key(id: DeliveryId) {
         kind: MessageKind,
         status: DeliveryStatus,
-        /// Its queue, [`URGENT`] or [`USUAL`]; null once it is finished.
+        /// The queue, [`URGENT`] or [`NORMAL`]; null once the delivery is sent or dead.
         queue: Option<u32>,
-        /// When it is tried; null once it is finished.
+        /// When the next attempt is due; null once the delivery is sent or dead.
         due_at: Option<Timestamp>,
         /// The order; its buyer is the recipient.
         order_id: Option<OrderId>,
-        /// The user, if it is not about an order.
+        /// The user, for a message that is not about an order.
         user_id: Option<UserId>,
-        /// The unique reference of a request; null for messages that follow from an event.
+        /// The unique reference of a requested message; null for a message about an event.
         reference: Option<String>,
-        /// Data of the event that cannot be queried later.
+        /// Template data from the event that cannot be queried later.
         facts: Json<Map<String, Value>>,
-        /// Whether the inbox item exists.
+        /// Whether the inbox item was created.
         in_inbox: bool,
-        /// Consecutive failures since it was requested or retried manually.
+        /// Failed attempts since the delivery was created or last retried manually.
         failures: u32,
         attempts: Json<Vec<Attempt>>,
         created_at: Timestamp,
@@ -87,16 +87,16 @@ record! {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Attempt {
-    /// The time.
+    /// When the attempt was made.
     pub at: Timestamp,
-    /// Whether it was accepted.
+    /// Whether the message was accepted.
     pub sent: bool,
-    /// What the mail server said, or what went wrong. Never an address.
+    /// The mail server's response, or what went wrong; addresses are removed.
     pub detail: String,
 }
 
 record! {
-    /// A rendered message that carries a secret, kept until it is sent or given up.
+    /// A rendered message that contains a secret, kept until its delivery is sent or dead.
     pub(crate) struct MessageBody in Ecommerce.delivery_bodies = 392, key(delivery_id: DeliveryId) {
         email: Email,
         subject: String,
@@ -106,7 +106,7 @@ record! {
 }
 
 record! {
-    /// A kind that a user does not want to receive by a channel.
+    /// The messages, by kind and channel, that a user has turned off.
     pub(crate) struct Preferences in Ecommerce.notification_preferences = 395, key(user_id: UserId) {
         muted: Json<Vec<(MessageKind, Channel)>>,
         updated_at: Timestamp,
@@ -114,7 +114,7 @@ record! {
 }
 
 record! {
-    /// Which optional messages the shop sends; without the row none of them.
+    /// The settings of the optional messages; without a row none of them is sent.
     pub(crate) struct Setting in Ecommerce.notification_settings = 403, key(id: u32) {
         order_received: bool,
         version: i64,
@@ -126,7 +126,7 @@ record! {
     /// A template customised by the merchant; without a row the built-in one is used.
     pub(crate) struct StoredTemplate in Ecommerce.notification_templates = 400, key(kind: MessageKind, channel: Channel, locale: String) {
         subject: String,
-        /// Null for the inbox.
+        /// The HTML part; null for the inbox.
         html: Option<String>,
         text: String,
         version: i64,

@@ -1,4 +1,4 @@
-//! The refusals of notifications.
+//! The refusals of the notification service.
 
 use promox_contract::codes;
 use promox_kernel::{Error, FieldError};
@@ -6,7 +6,7 @@ use promox_kernel::{Error, FieldError};
 use crate::kinds::{Channel, MessageKind};
 use crate::templates::Fault;
 
-/// 422: the template does not render; the pointer names the part, `line` the line in it.
+/// 422: the template does not render. The pointer names the part, the member `line` the line in it.
 pub(crate) fn template_invalid(fault: &Fault) -> Error {
     let detail = match fault.line {
         Some(line) => format!("line {line}: {}", fault.detail),
@@ -20,18 +20,18 @@ pub(crate) fn template_invalid(fault: &Fault) -> Error {
     }
 }
 
-/// 404.
+/// 404: there is no template with this key and channel.
 pub(crate) fn no_template() -> Error {
     Error::not_found("template")
 }
 
-/// 422: required messages cannot be turned off.
+/// 422: a mandatory message cannot be turned off.
 pub(crate) fn mandatory(index: usize, kind: MessageKind) -> FieldError {
     let detail = format!("{kind} is always sent by e-mail");
     FieldError { pointer: format!("/preferences/{index}/enabled"), code: codes::MANDATORY_MESSAGE.into(), detail }
 }
 
-/// 422: this kind is not sent by this channel.
+/// 422: this kind is not sent through this channel.
 pub(crate) fn no_such_channel(index: usize, kind: MessageKind, channel: Channel) -> FieldError {
     FieldError::new(format!("/preferences/{index}/channel"), format!("{kind} is not sent by {channel}"))
 }
@@ -41,7 +41,7 @@ pub(crate) fn too_many_locales() -> Error {
     Error::refused(codes::TOO_MANY_LOCALES, "A template can have at most 50 locales.")
 }
 
-/// 409: it was already sent.
+/// 409: the message was already sent.
 pub(crate) fn already_sent() -> Error {
     Error::conflict(codes::ALREADY_SENT, "This message was already sent.")
 }

@@ -8,11 +8,11 @@ use promox_kernel::Email;
 /// The settings of outgoing mail.
 #[derive(Clone, Debug)]
 pub struct MailSettings {
-    /// The sender, `Shop <shop@example.com>`.
+    /// The sender, such as `Shop <shop@example.com>`.
     pub from: String,
     /// The recipient of low-stock messages; the sender's address when empty.
     pub merchant: String,
-    /// Where clients reach the shop; links in messages begin with it.
+    /// The URL of the shop; links in messages begin with it.
     pub public_url: String,
     /// The transport.
     pub transport: MailTransport,
@@ -21,42 +21,43 @@ pub struct MailSettings {
 /// How mail is sent.
 #[derive(Clone, Debug)]
 pub enum MailTransport {
-    /// `.eml` files in daily folders under this directory.
+    /// Written as `.eml` files in a folder per day under this directory.
     Files(PathBuf),
-    /// A mail server.
+    /// Sent through a mail server.
     Smtp(SmtpSettings),
 }
 
-/// A mail server.
+/// The settings of a mail server.
 #[derive(Clone, Debug)]
 pub struct SmtpSettings {
-    /// Its name.
+    /// The server's host name.
     pub host: String,
-    /// Its port.
+    /// The server's port.
     pub port: u16,
     /// How the connection is secured.
     pub security: SmtpSecurity,
-    /// The user name; empty for none.
+    /// The user name; empty to send without authentication.
     pub user: String,
-    /// Its password.
+    /// The user's password.
     pub password: String,
-    /// A PEM file of additional certificates to trust, for a server with a private authority; empty for none.
+    /// The content of a PEM file with an additional root certificate to trust, for a server with a private certificate
+    /// authority; empty for none.
     pub extra_roots: Vec<u8>,
 }
 
 /// How the connection to a mail server is secured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SmtpSecurity {
-    /// Not encrypted.
+    /// The connection is not encrypted.
     None,
-    /// STARTTLS after the greeting; a server that does not offer it is refused.
+    /// STARTTLS after the greeting; mail is not sent to a server that does not offer it.
     Starttls,
     /// TLS from the first byte.
     Implicit,
 }
 
 impl MailSettings {
-    /// The sender, and the recipient of low-stock messages.
+    /// Parses the sender and the recipient of low-stock messages.
     pub(crate) fn addresses(&self) -> Result<(Mailbox, Email), String> {
         let from: Mailbox = self
             .from

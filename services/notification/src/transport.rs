@@ -1,7 +1,8 @@
 //! Transports of mail: files in a directory, or a mail server.
 //!
-//! Files are for development and for a mail server's pickup directory: each appears complete or not at all, but they
-//! are not synced one by one, so a power cut may lose the newest. A message accepted by a mail server is delivered.
+//! Files are for development and for a mail server's pickup directory. A file is complete as soon as it is visible, but
+//! files are not synced one by one, so a power cut may lose the newest. A message counts as sent once a mail server has
+//! accepted it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,24 +18,24 @@ use tokio::io::AsyncWriteExt as _;
 use crate::records::DeliveryId;
 use crate::settings::{MailTransport, SmtpSecurity, SmtpSettings};
 
-/// The time limit of one step of a mail server.
-const STEP: Duration = Duration::from_secs(8);
-/// The time limit of a whole message.
-const WHOLE: Duration = Duration::from_secs(15);
+/// The time limit of one command to a mail server.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(8);
+/// The time limit of sending a message.
+const MESSAGE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A transport.
+/// A transport of mail.
 #[derive(Debug)]
 pub(crate) enum Transport {
-    /// `.eml` files, by day.
+    /// Writes `.eml` files in a folder per day under this directory.
     Files(PathBuf),
-    /// A mail server.
+    /// Submits to a mail server.
     Smtp(Box<AsyncSmtpTransport<Tokio1Executor>>),
 }
 
 /// Why a message was not accepted.
 #[derive(Debug)]
 pub(crate) struct Refusal {
-    /// It never will be accepted.
+    /// Whether the message would be refused again.
     pub(crate) permanent: bool,
     pub(crate) detail: String,
 }
@@ -47,7 +48,7 @@ impl Transport {
         }
     }
 
-    /// Sends a message; returns the server's response.
+    /// Sends a message. Returns the mail server's response, or the name of the file.
     pub(crate) async fn send(&self, id: DeliveryId, at: Timestamp, mail: &Mail) -> Result<String, Refusal> {
         match self {
             Self::Files(folder) => write_file(&folder.join(day(at)), id, mail).await.map_err(|error| Refusal {
@@ -58,7 +59,7 @@ impl Transport {
         }
     }
 
-    /// Removes the files of days before `oldest`.
+    /// Deletes the files of days before `oldest`.
     pub(crate) async fn prune(&self, oldest: Timestamp) -> io::Result<()> {
         let Self::Files(folder) = self else { return Ok(()) };
         let mut days = match tokio::fs::read_dir(folder).await {
@@ -75,7 +76,7 @@ impl Transport {
     }
 }
 
-/// `2026-11-23`.
+/// The day of a time in UTC, as `2026-11-23`.
 fn day(at: Timestamp) -> String {
     at.to_string().chars().take(10).collect()
 }
@@ -84,21 +85,22 @@ fn is_day(name: &str) -> bool {
     name.len() == 10 && name.chars().all(|c| c.is_ascii_digit() || c == '-')
 }
 
-/// A file under its final name is complete: it is written under another name first.
+/// Writes the file under a temporary name and renames it, so that a file under its final name is complete. Returns a
+/// message with that name.
 async fn write_file(folder: &Path, id: DeliveryId, mail: &Mail) -> io::Result<String> {
     tokio::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).await?;
     let name = format!("{:012}.eml", id.0);
-    let draft = folder.join(format!(".{name}.part"));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft).await?;
+    let temporary = folder.join(format!(".{name}.part"));
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary).await?;
     file.write_all(&mail.formatted()).await?;
     file.flush().await?;
-    tokio::fs::rename(&draft, folder.join(&name)).await?;
+    tokio::fs::rename(&temporary, folder.join(&name)).await?;
     Ok(format!("written to {name}"))
 }
 
 async fn submit(server: &AsyncSmtpTransport<Tokio1Executor>, mail: &Mail) -> Result<String, Refusal> {
-    match tokio::time::timeout(WHOLE, server.send(mail.clone())).await {
-        Ok(Ok(answer)) => Ok(format!("{} {}", answer.code(), answer.first_line().unwrap_or_default())),
+    match tokio::time::timeout(MESSAGE_TIMEOUT, server.send(mail.clone())).await {
+        Ok(Ok(response)) => Ok(format!("{} {}", response.code(), response.first_line().unwrap_or_default())),
         Ok(Err(error)) => Err(Refusal { permanent: error.is_permanent(), detail: error.to_string() }),
         Err(_) => Err(Refusal { permanent: false, detail: "the mail server did not answer in time".to_owned() }),
     }
@@ -106,17 +108,17 @@ async fn submit(server: &AsyncSmtpTransport<Tokio1Executor>, mail: &Mail) -> Res
 
 fn server(settings: SmtpSettings) -> Result<AsyncSmtpTransport<Tokio1Executor>, String> {
     if settings.host.trim().is_empty() {
-        return Err("smtp mode without a mail server".to_owned());
+        return Err("the name of the mail server is missing".to_owned());
     }
     let tls = match settings.security {
         SmtpSecurity::None => Tls::None,
-        SmtpSecurity::Starttls => Tls::Required(parameters(&settings)?),
-        SmtpSecurity::Implicit => Tls::Wrapper(parameters(&settings)?),
+        SmtpSecurity::Starttls => Tls::Required(tls_parameters(&settings)?),
+        SmtpSecurity::Implicit => Tls::Wrapper(tls_parameters(&settings)?),
     };
     let builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(settings.host)
         .port(settings.port)
         .tls(tls)
-        .timeout(Some(STEP));
+        .timeout(Some(COMMAND_TIMEOUT));
     let builder = if settings.user.is_empty() {
         builder
     } else {
@@ -125,7 +127,7 @@ fn server(settings: SmtpSettings) -> Result<AsyncSmtpTransport<Tokio1Executor>, 
     Ok(builder.build())
 }
 
-fn parameters(settings: &SmtpSettings) -> Result<TlsParameters, String> {
+fn tls_parameters(settings: &SmtpSettings) -> Result<TlsParameters, String> {
     let mut builder = TlsParameters::builder(settings.host.clone());
     if !settings.extra_roots.is_empty() {
         let root = Certificate::from_pem(&settings.extra_roots).map_err(|error| error.to_string())?;

@@ -3,7 +3,7 @@
 use crate::kinds::{Channel, MessageKind};
 use crate::templates::Source;
 
-/// Parts that templates extend and include.
+/// The parts that templates extend and include, by name.
 pub(crate) const SHARED: &[(&str, &str)] = &[
     ("layout.html", include_str!("../../templates/layout.html")),
     ("greeting.html", include_str!("../../templates/greeting.html")),
@@ -11,7 +11,7 @@ pub(crate) const SHARED: &[(&str, &str)] = &[
     ("order_lines.txt", include_str!("../../templates/order_lines.txt")),
 ];
 
-/// The built-in templates' locale.
+/// The locale of the built-in templates.
 pub(crate) const LOCALE: &str = "en";
 
 macro_rules! mail {
@@ -24,22 +24,22 @@ macro_rules! mail {
     };
 }
 
-/// The built-in source.
+/// The built-in template of a kind and channel.
 pub(crate) fn source(kind: MessageKind, channel: Channel) -> Source {
     match channel {
         Channel::Email => {
-            let (subject, html, text) = by_mail(kind);
+            let (subject, html, text) = email(kind);
             Source { subject: subject.to_owned(), html: Some(html.to_owned()), text: text.to_owned() }
         }
         Channel::Inbox => {
-            let (subject, text) = in_inbox(kind);
+            let (subject, text) = inbox(kind);
             Source { subject: subject.to_owned(), html: None, text: text.to_owned() }
         }
     }
 }
 
-/// Subject, HTML and text.
-fn by_mail(kind: MessageKind) -> (&'static str, &'static str, &'static str) {
+/// The subject, HTML part and plain text of an e-mail.
+fn email(kind: MessageKind) -> (&'static str, &'static str, &'static str) {
     match kind {
         MessageKind::OrderReceived => mail!("We received your order {{ order.number }}", "order_received"),
         MessageKind::OrderConfirmed => mail!("Your order {{ order.number }}", "order_confirmed"),
@@ -52,25 +52,25 @@ fn by_mail(kind: MessageKind) -> (&'static str, &'static str, &'static str) {
         MessageKind::PaymentFailed => mail!("The payment of your order {{ order.number }} failed", "payment_failed"),
         MessageKind::Welcome => mail!("Welcome to {{ store.name }}", "welcome"),
         MessageKind::VerifyEmail => mail!("Confirm your address at {{ store.name }}", "verify_email"),
-        MessageKind::PasswordReset => mail!("A new password for {{ store.name }}", "password_reset"),
-        MessageKind::StockLow => mail!("{{ stock.sku }} is running out", "stock_low"),
+        MessageKind::PasswordReset => mail!("Set a new password for {{ store.name }}", "password_reset"),
+        MessageKind::StockLow => mail!("{{ stock.sku }} is running low", "stock_low"),
     }
 }
 
-/// Title and text.
-fn in_inbox(kind: MessageKind) -> (&'static str, &'static str) {
+/// The title and text of an inbox item.
+fn inbox(kind: MessageKind) -> (&'static str, &'static str) {
     match kind {
         MessageKind::OrderReceived => (
-            "Thank you. We will write again when the payment is complete.",
-            "Thank you. We write again when its payment is complete.",
+            "Order {{ order.number }} received",
+            "Thank you. We will send you another message when the payment is complete.",
         ),
         MessageKind::OrderConfirmed => (
             "Order {{ order.number }} confirmed",
             "Thank you. The total is {{ order.totals.total }} {{ order.currency }}.",
         ),
         MessageKind::OrderCancelled => (
-            "Anything that you have paid will be refunded.",
-            "What is left of your payment, if you had paid, goes back to you.",
+            "Order {{ order.number }} cancelled",
+            "Any payment that has not yet been refunded will be refunded to you.",
         ),
         MessageKind::OrderFailed => {
             ("Order {{ order.number }} failed", "It could not be completed; you were not charged.")
@@ -79,21 +79,25 @@ fn in_inbox(kind: MessageKind) -> (&'static str, &'static str) {
             "Order {{ order.number }} shipped",
             "It is on its way{% if tracking %}: {{ tracking.carrier }}, {{ tracking.number }}{% endif %}.",
         ),
-        MessageKind::OrderDelivered => ("We hope you like it.", "We hope that you like it."),
+        MessageKind::OrderDelivered => {
+            ("Order {{ order.number }} delivered", "Your order was delivered. We hope you like it.")
+        }
         MessageKind::OrderReturned => {
-            let text = "We received the items that you returned. {% if refund.some %} We are refunding {{ \
-                 refund.amount }} {{ refund.currency }}.{% endif %} {% if voided.some %} {{ voided.amount }} {{ \
-                 voided.currency }} no longer have to be paid.{% endif %} {% if points %} {{ points }} points \
-                 go back to your account.{% endif %}";
+            let text = "We have received the items that you returned.\
+                {% if refund.some %} We are refunding {{ refund.amount }} {{ refund.currency }}.{% endif %}\
+                {% if voided.some %} {{ voided.amount }} {{ voided.currency }} is no longer due.{% endif %}\
+                {% if points %} {{ points }} points are returned to your account.{% endif %}";
             ("Return of order {{ order.number }}", text)
         }
         MessageKind::PaymentRefunded => {
             ("Refund for order {{ order.number }}", "We refunded {{ refund.amount }} {{ refund.currency }}.")
         }
-        MessageKind::PaymentFailed => ("Your payment did not go through.", "It did not go through."),
+        MessageKind::PaymentFailed => {
+            ("Payment for order {{ order.number }} failed", "Your payment did not go through.")
+        }
         MessageKind::Welcome => ("Welcome", "Your account at {{ store.name }} is ready."),
         MessageKind::VerifyEmail => ("Confirm your address", "We sent you a message to confirm your address."),
         MessageKind::PasswordReset => ("New password", "We sent you a message to set a new password."),
-        MessageKind::StockLow => ("{{ stock.sku }} is running out", "{{ stock.available }} are left."),
+        MessageKind::StockLow => ("{{ stock.sku }} is running low", "Units left: {{ stock.available }}."),
     }
 }

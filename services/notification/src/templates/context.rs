@@ -1,4 +1,4 @@
-//! Template data: the store, and the order, user, link or SKU of a message.
+//! The data of templates: the store and the order of a message, and the conversion from JSON.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,12 @@ use promox_contract::order::OrderDescription;
 use promox_contract::store::StoreProfile;
 use serde_json::{Map, Value as Json, json};
 
-/// The store, for every template.
+/// The store's data, which every template has.
 pub(crate) fn store(facts: &StoreProfile, public_url: &str) -> Json {
     json!({"name": facts.name, "url": public_url, "locale": facts.locale, "currency": facts.currency})
 }
 
-/// An order, with the data of its event.
+/// The data of an order, added to the data of the event.
 pub(crate) fn order(order: &OrderDescription, facts: &Map<String, Json>) -> Map<String, Json> {
     let mut members = facts.clone();
     let tracking = order.tracking.as_ref().map(|(carrier, number)| json!({"carrier": carrier, "number": number}));
@@ -33,7 +33,8 @@ pub(crate) fn order(order: &OrderDescription, facts: &Map<String, Json>) -> Map<
     members
 }
 
-/// JSON for templates. Numbers are passed by their digits, because this workspace enables arbitrary precision.
+/// Converts JSON for templates. A number that is not an integer is passed as its digits, because `serde_json` is built
+/// with arbitrary precision.
 pub(crate) fn value(json: &Json) -> Value {
     match json {
         Json::Null => Value::from(()),

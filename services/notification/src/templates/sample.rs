@@ -1,4 +1,4 @@
-//! Sample data, which a template is tested with when it is saved or previewed.
+//! Sample data with which templates are tested when they are saved, and rendered in a preview.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ pub(crate) fn full(kind: MessageKind) -> Value {
         "name": "Ada Lovelace",
     });
     if let Some(members) = data.as_object_mut() {
-        members.extend(about(kind));
+        members.extend(subject_data(kind));
     }
     data
 }
@@ -31,13 +31,14 @@ pub(crate) fn sparse(kind: MessageKind) -> Value {
     data
 }
 
-/// Both: a template must render with either.
+/// The full and the sparse data; a template must render with either.
 pub(crate) fn all(kind: MessageKind) -> [Value; 2] {
     [full(kind), sparse(kind)]
 }
 
-fn about(kind: MessageKind) -> serde_json::Map<String, Value> {
-    let about = match kind.subject() {
+/// The data of what a kind of message is about.
+fn subject_data(kind: MessageKind) -> serde_json::Map<String, Value> {
+    let data = match kind.subject() {
         Subject::User => json!({}),
         Subject::Link => {
             json!({"link": "https://shop.example/confirm?token=sample", "token": "sample", "expiresAt": "2026-11-23T06:33:00.000Z"})
@@ -51,15 +52,15 @@ fn about(kind: MessageKind) -> serde_json::Map<String, Value> {
             "points": 120,
         }),
     };
-    let mut about = if let Value::Object(members) = about { members } else { serde_json::Map::new() };
+    let mut members = if let Value::Object(members) = data { members } else { serde_json::Map::new() };
     if !matches!(kind, MessageKind::OrderReturned | MessageKind::PaymentRefunded) {
-        about.remove("refund");
+        members.remove("refund");
     }
     if kind != MessageKind::OrderReturned {
-        about.remove("voided");
-        about.remove("points");
+        members.remove("voided");
+        members.remove("points");
     }
-    about
+    members
 }
 
 fn order() -> Value {

@@ -1,7 +1,7 @@
-//! Notifications on the memory engine, with a small shop in place of the other services.
+//! The notification service on the memory engine, with stubs of the services that it calls.
 
-mod desk;
 mod inbox;
 mod sending;
+mod shop;
 mod smtp;
 mod templates;

@@ -1,4 +1,4 @@
-//! Mail by SMTP, against a local test server that records what it receives.
+//! Mail by SMTP, against a local server that records what it receives.
 
 use std::sync::Arc;
 
@@ -8,21 +8,22 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use super::desk::{Desk, confirmed};
+use super::shop::{Shop, confirmed};
 use crate::api::DeliveryStatus;
 use crate::{MailTransport, SmtpSecurity, SmtpSettings};
 
-/// A mail server: everything it received, line by line, and its answer to a recipient.
+/// A mail server that records every line it receives.
 #[derive(Clone)]
 struct Sink {
-    heard: Arc<Mutex<Vec<String>>>,
+    received: Arc<Mutex<Vec<String>>>,
+    /// The response to `RCPT`.
     recipient_answer: &'static str,
     security: SmtpSecurity,
     acceptor: TlsAcceptor,
 }
 
 impl Sink {
-    /// A server on a free port, and settings that lead to it.
+    /// Starts a server on a free port. Returns it with the settings to reach it.
     async fn open(security: SmtpSecurity, recipient_answer: &'static str) -> (Self, SmtpSettings) {
         let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let private = PrivateKeyDer::try_from(key.signing_key.serialize_der()).unwrap();
@@ -36,11 +37,11 @@ impl Sink {
         let acceptor = TlsAcceptor::from(Arc::new(tls));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let sink = Self { heard: Arc::default(), recipient_answer, security, acceptor };
+        let sink = Self { received: Arc::default(), recipient_answer, security, acceptor };
         let server = sink.clone();
         spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                server.clone().greet(stream).await;
+                server.clone().serve(stream).await;
             }
         });
         let settings = SmtpSettings {
@@ -54,7 +55,7 @@ impl Sink {
         (sink, settings)
     }
 
-    async fn greet(self, stream: tokio::net::TcpStream) {
+    async fn serve(self, stream: tokio::net::TcpStream) {
         if self.security == SmtpSecurity::Implicit {
             if let Ok(stream) = self.acceptor.accept(stream).await {
                 self.talk(stream, true).await;
@@ -68,7 +69,7 @@ impl Sink {
         }
     }
 
-    /// Speaks SMTP until the client leaves; returns the stream when it asks for TLS.
+    /// Speaks SMTP until the client disconnects. Returns the stream if the client requests TLS.
     async fn talk<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, greets: bool) -> Option<S> {
         let mut stream = BufReader::new(stream);
         if greets {
@@ -80,11 +81,11 @@ impl Sink {
             if stream.read_line(&mut line).await.ok()? == 0 {
                 return None;
             }
-            let said = line.trim_end().to_owned();
-            let verb = said.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
-            self.heard.lock().push(said.clone());
+            let command = line.trim_end().to_owned();
+            let verb = command.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
+            self.received.lock().push(command.clone());
             let answer = match verb.as_str() {
-                _ if in_data && said == "." => {
+                _ if in_data && command == "." => {
                     in_data = false;
                     "250 2.0.0 kept\r\n"
                 }
@@ -108,64 +109,64 @@ impl Sink {
         }
     }
 
-    fn heard(&self) -> String {
-        self.heard.lock().join("\n")
+    fn received(&self) -> String {
+        self.received.lock().join("\n")
     }
 }
 
-#[allow(clippy::disallowed_methods, reason = "the server of a test lives as long as the test's runtime")]
+#[allow(clippy::disallowed_methods, reason = "the server ends with the test's runtime")]
 fn spawn(server: impl Future<Output = ()> + Send + 'static) {
     tokio::spawn(server);
 }
 
-async fn deliver(settings: SmtpSettings) -> Desk {
-    let desk = Desk::with(tempfile::tempdir().unwrap(), MailTransport::Smtp(settings));
-    desk.follow(1, confirmed(1)).await;
-    desk.service.send_due(&desk.cx()).await.unwrap();
-    desk.verify();
-    desk
+async fn deliver(settings: SmtpSettings) -> Shop {
+    let shop = Shop::with(tempfile::tempdir().unwrap(), MailTransport::Smtp(settings));
+    shop.publish(1, confirmed(1)).await;
+    shop.service.send_due(&shop.cx()).await.unwrap();
+    shop.verify();
+    shop
 }
 
 #[tokio::test]
-async fn a_mail_server_is_given_the_mail() {
+async fn mail_is_submitted_with_every_kind_of_security() {
     for security in [SmtpSecurity::None, SmtpSecurity::Starttls, SmtpSecurity::Implicit] {
         let (sink, settings) = Sink::open(security, "250 ok\r\n").await;
-        let desk = deliver(settings).await;
-        let sent = desk.deliveries().await.remove(0);
+        let shop = deliver(settings).await;
+        let sent = shop.deliveries().await.remove(0);
         assert_eq!(sent.status, DeliveryStatus::Sent, "{security:?} {:?}", sent.attempts);
         assert!(sent.attempts[0].detail.starts_with("250"), "{:?}", sent.attempts);
-        let heard = sink.heard();
+        let received = sink.received();
         for part in ["MAIL FROM:<shop@example.com>", "RCPT TO:<ada@example.com>", "Subject: Your order N-1"] {
-            assert!(heard.contains(part), "{security:?}: {part} in {heard}");
+            assert!(received.contains(part), "{security:?}: {part} in {received}");
         }
-        assert_eq!(heard.contains("STARTTLS"), security == SmtpSecurity::Starttls);
+        assert_eq!(received.contains("STARTTLS"), security == SmtpSecurity::Starttls);
     }
 }
 
 #[tokio::test]
-async fn a_refusal_for_good_is_a_dead_letter_and_one_for_now_is_tried_again() {
+async fn a_permanent_refusal_ends_the_delivery_and_a_temporary_one_is_retried() {
     for (answer, status) in [
         ("550 5.1.1 <ada@example.com> no such user\r\n", DeliveryStatus::Dead),
         ("451 4.3.0 later please\r\n", DeliveryStatus::Failed),
     ] {
         let (_, settings) = Sink::open(SmtpSecurity::None, answer).await;
-        let desk = deliver(settings).await;
-        let tried = desk.deliveries().await.remove(0);
-        assert_eq!((tried.status, tried.attempts.len()), (status, 1), "{:?}", tried.attempts);
-        assert!(!tried.attempts[0].detail.contains("ada@"), "no address is kept");
+        let shop = deliver(settings).await;
+        let delivery = shop.deliveries().await.remove(0);
+        assert_eq!((delivery.status, delivery.attempts.len()), (status, 1), "{:?}", delivery.attempts);
+        assert!(!delivery.attempts[0].detail.contains("ada@"), "no address is stored");
     }
 }
 
 #[tokio::test]
-async fn a_server_that_cannot_be_trusted_or_reached_gets_nothing() {
+async fn nothing_is_sent_to_an_untrusted_or_unencrypted_server() {
     for security in [SmtpSecurity::Starttls, SmtpSecurity::Implicit] {
         let (sink, settings) = Sink::open(security, "250 ok\r\n").await;
-        let desk = deliver(SmtpSettings { extra_roots: Vec::new(), ..settings }).await;
-        assert_eq!(desk.deliveries().await[0].status, DeliveryStatus::Failed);
-        assert!(!sink.heard().contains("MAIL FROM"), "{security:?}");
+        let shop = deliver(SmtpSettings { extra_roots: Vec::new(), ..settings }).await;
+        assert_eq!(shop.deliveries().await[0].status, DeliveryStatus::Failed);
+        assert!(!sink.received().contains("MAIL FROM"), "{security:?}");
     }
     let (sink, settings) = Sink::open(SmtpSecurity::None, "250 ok\r\n").await;
-    let desk = deliver(SmtpSettings { security: SmtpSecurity::Starttls, ..settings }).await;
-    assert_eq!(desk.deliveries().await[0].status, DeliveryStatus::Failed, "a downgrade is no way out");
-    assert!(!sink.heard().contains("MAIL FROM"));
+    let shop = deliver(SmtpSettings { security: SmtpSecurity::Starttls, ..settings }).await;
+    assert_eq!(shop.deliveries().await[0].status, DeliveryStatus::Failed, "the connection is not downgraded");
+    assert!(!sink.received().contains("MAIL FROM"));
 }

@@ -1,4 +1,4 @@
-//! A shop's writing desk: notifications on a node where orders and users are known, with mail as files in a folder.
+//! A harness with the notification service, stubs of orders, users and the store, and mail written to a folder.
 
 use std::ops::Deref;
 use std::path::Path;
@@ -12,24 +12,25 @@ use promox_contract::store::{GetStoreProfile, StoreProfile};
 use promox_contract::user::{DescribeUsers, UserDescription, UserDescriptions, UserRegistered};
 use promox_kernel::{Amount, Currency, Cx, Email, Error, Fact, Limit, Timestamp, UserId};
 use promox_storage::Database;
-use promox_testkit::sample::{email, order_fact, order_line, pence, sku, store_facts, totals, user_description};
+use promox_testkit::sample::{email, order_fact, order_line, pence, sku, store_profile, totals, user_description};
 use promox_testkit::{Harness, Setup};
 use tempfile::TempDir;
 
 use crate::api::{DeliveryView, ListDeliveries};
 use crate::{MailSettings, MailTransport, Notifications};
 
-/// The orders: 1 is user 7's, 2 a guest's, 3 lost its buyer; others are not there.
+/// A stub of the order service. Order 1 is user 7's, order 2 a guest's, the buyer of order 3 was erased; there are no
+/// others.
 #[derive(Default)]
 pub(super) struct Orders {
-    /// While set, orders do not answer.
-    pub(super) away: Mutex<bool>,
+    /// Whether the order service is unavailable.
+    pub(super) unavailable: Mutex<bool>,
 }
 
 impl Orders {
     fn describe(&self, _: &Cx, op: DescribeOrder) -> Result<OrderDescription, Error> {
-        if *self.away.lock() {
-            return Err(Error::unavailable("BUSY", "Not now.", 1));
+        if *self.unavailable.lock() {
+            return Err(Error::unavailable("BUSY", "Try again.", 1));
         }
         let (user_id, email) = match op.order_id.0 {
             1 => (Some(UserId(7)), Some(email("ada@example.com"))),
@@ -62,24 +63,24 @@ fn description(id: OrderId, user_id: Option<UserId>, email: Option<Email>) -> Or
     }
 }
 
-/// A registration, in the event's own form.
+/// The event of a registration.
 pub(super) fn registered(user: i64) -> UserRegistered {
     serde_json::from_value(serde_json::json!({"userId": user})).unwrap()
 }
 
-/// An order's confirmation.
+/// The event of an order's confirmation.
 pub(super) fn confirmed(order: i64) -> OrderConfirmed {
     OrderConfirmed(order_fact(order))
 }
 
-/// A node with notifications.
-pub(super) struct Desk {
+/// The notification service on a node whose other services are stubs.
+pub(super) struct Shop {
     harness: Harness<Notifications>,
     pub(super) orders: Arc<Orders>,
     folder: TempDir,
 }
 
-impl Deref for Desk {
+impl Deref for Shop {
     type Target = Harness<Notifications>;
 
     fn deref(&self) -> &Self::Target {
@@ -87,14 +88,14 @@ impl Deref for Desk {
     }
 }
 
-impl Desk {
+impl Shop {
     pub(super) fn open() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let transport = MailTransport::Files(folder.path().join("mail"));
         Self::with(folder, transport)
     }
 
-    /// A desk where user 7 is known.
+    /// A shop with this transport; only user 7 exists.
     pub(super) fn with(folder: TempDir, transport: MailTransport) -> Self {
         let settings = MailSettings {
             from: "Tea & Co <shop@example.com>".to_owned(),
@@ -109,7 +110,7 @@ impl Desk {
             ..user_description(id)
         };
         let harness = Setup::at("2026-11-23T05:33:00Z")
-            .answer(|_, _: GetStoreProfile| Ok(StoreProfile { name: "Tea & Co".to_owned(), ..store_facts() }))
+            .answer(|_, _: GetStoreProfile| Ok(StoreProfile { name: "Tea & Co".to_owned(), ..store_profile() }))
             .answer(move |_, op: DescribeUsers| {
                 let known = op.ids.into_iter().filter(|id| id.0 == 7);
                 Ok(UserDescriptions { items: known.map(ada).collect() })
@@ -119,8 +120,8 @@ impl Desk {
         Self { harness, orders, folder }
     }
 
-    /// Writes an event and lets the consumers apply it.
-    pub(super) async fn follow<F: Fact + Clone + Sync>(&self, aggregate: i64, fact: F) {
+    /// Emits an event and runs the consumers.
+    pub(super) async fn publish<F: Fact + Clone + Sync>(&self, aggregate: i64, fact: F) {
         self.emit(Database::Ecommerce, aggregate, fact).await;
         self.consume().await;
     }
@@ -130,7 +131,7 @@ impl Desk {
         self.cx().call(op).await.unwrap().items
     }
 
-    /// The mails that were written, with the soft line breaks of quoted-printable taken out.
+    /// The mails written so far, without the soft line breaks of quoted-printable.
     pub(super) fn mails(&self) -> Vec<String> {
         let mut mails = Vec::new();
         for day in list(&self.folder.path().join("mail")) {
