@@ -1,4 +1,4 @@
-//! Audit of the promotions: compares counters with the active uses, and limits and budgets with the counters.
+//! Audit of promotions: compares counters with active uses, and limits and budgets with the counters.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,28 +16,30 @@ use crate::rules::{ActionType, TOTAL};
 /// The invariant of `promotion_rules`.
 const RULES: &str = "promotion: rule rows = the conditions and actions of the document";
 
-/// The sums of active holds for a counter.
+/// The sums of active uses for a counter.
 #[derive(Default)]
-struct Live {
+struct ActiveUses {
     uses: i64,
     spent: Amount,
 }
 
-type Books = BTreeMap<(PromotionId, String), Live>;
+/// The sums of active uses by promotion and counter.
+type UsesByCounter = BTreeMap<(PromotionId, String), ActiveUses>;
 
 /// Active uses of promotions with a limit per person, by each identifier of the person: when and by which order.
-type PersonBooks = BTreeMap<(PromotionId, String), BTreeSet<(Timestamp, OrderId)>>;
+type UsesByPerson = BTreeMap<(PromotionId, String), BTreeSet<(Timestamp, OrderId)>>;
 
+/// The invariant of `promotion_person_uses`.
 const BY_PERSON: &str = "promotion: a person's uses = active uses of orders";
 
-/// Checks every row of this service and states the facts that other services must agree with.
+/// Checks every row of this service and reports the facts that other services must agree with.
 pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
-    let (mut books, persons) = read_holds(tx, report)?;
-    check_persons(tx, report, &persons)?;
+    let (mut by_counter, by_person) = read_holds(tx, report)?;
+    check_persons(tx, report, &by_person)?;
     for count in tx.scan::<Count>().rows() {
-        check_count(report, &count?, &mut books);
+        check_count(report, &count?, &mut by_counter);
     }
-    for ((id, name), live) in books {
+    for ((id, name), live) in by_counter {
         // Counters of periods are removed some time after the end of the period.
         let removable = name.contains(':');
         report.check("promotion: uses = active uses of orders", removable || live.uses == 0, || {
@@ -47,19 +49,19 @@ pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> 
     let mut rules = 0;
     for promotion in tx.scan::<Promotion>().rows() {
         let promotion = promotion?;
-        if let Some(digits) = promotion.document.most_digits() {
+        if let Some(digits) = promotion.document.max_digits() {
             report.names(IN_DIGITS, digits.to_string(), || format!("promotion {}", promotion.id));
         }
         check_limits(tx, report, &promotion)?;
         rules += check_rules(tx, report, &promotion)?;
     }
-    let kept = tx.scan::<RuleRow>().rows().try_fold(0, |count, row| row.map(|_| count + 1))?;
-    report.check(RULES, rules == kept, || format!("{kept} rows, {rules} of them of a promotion"));
+    let stored = tx.scan::<RuleRow>().rows().try_fold(0, |count, row| row.map(|_| count + 1))?;
+    report.check(RULES, rules == stored, || format!("{stored} rows, but only {rules} belong to a promotion"));
     check_log(tx, report)
 }
 
-fn read_holds(tx: &Tx<'_>, report: &mut Report) -> Result<(Books, PersonBooks), StoreError> {
-    let (mut books, mut persons) = (Books::new(), PersonBooks::new());
+fn read_holds(tx: &Tx<'_>, report: &mut Report) -> Result<(UsesByCounter, UsesByPerson), StoreError> {
+    let (mut by_counter, mut by_person) = (UsesByCounter::new(), UsesByPerson::new());
     for hold in tx.scan::<OrderUses>().rows() {
         let hold = hold?;
         let live = hold.state.is_live();
@@ -67,32 +69,32 @@ fn read_holds(tx: &Tx<'_>, report: &mut Report) -> Result<(Books, PersonBooks), 
             format!("order {} is {}", hold.order_id, hold.state)
         });
         if live {
-            state_uses(tx, report, &hold)?;
+            report_uses(tx, report, &hold)?;
         }
         for HeldUse { promotion_id, amount, counters, .. } in hold.uses.iter().filter(|_| live) {
             for name in counters {
-                let entry = books.entry((*promotion_id, name.clone())).or_default();
+                let entry = by_counter.entry((*promotion_id, name.clone())).or_default();
                 entry.uses += 1;
                 entry.spent += *amount;
             }
         }
-        let by_person = hold.uses.iter().filter(|held| live && !held.person_limits.is_empty());
-        for (held, key) in by_person.flat_map(|held| hold.person.iter().map(move |key| (held, key))) {
-            let of_person = persons.entry((held.promotion_id, key.name.clone())).or_default();
+        let limited = hold.uses.iter().filter(|held| live && !held.person_limits.is_empty());
+        for (held, key) in limited.flat_map(|held| hold.person.iter().map(move |key| (held, key))) {
+            let of_person = by_person.entry((held.promotion_id, key.name.clone())).or_default();
             of_person.insert((hold.held_at, hold.order_id));
         }
     }
     OrderUses::audit(tx, report)?;
-    Ok((books, persons))
+    Ok((by_counter, by_person))
 }
 
-/// Checks that each active use is found under all identifiers of its person, that nothing else is, and that none
-/// exceeded a limit when it was taken. Addresses that differ only in a plus tag may have counted as other persons then,
-/// so they are not compared with the limit.
-fn check_persons(tx: &Tx<'_>, report: &mut Report, persons: &PersonBooks) -> Result<(), StoreError> {
+/// Checks that each active use is recorded under all identifiers of its person, that no other use is, and that none
+/// exceeded a limit when it was made. Uses under addresses that differ only in a plus tag are not compared with the
+/// limit, because they may have counted as other persons at that time.
+fn check_persons(tx: &Tx<'_>, report: &mut Report, by_person: &UsesByPerson) -> Result<(), StoreError> {
     for used in tx.scan::<PersonUse>().rows() {
         let used = used?;
-        let live = persons.get(&(used.promotion_id, used.person.clone()));
+        let live = by_person.get(&(used.promotion_id, used.person.clone()));
         let known = live.is_some_and(|live| live.contains(&(used.used_at, used.order_id)));
         report.check(BY_PERSON, known, || format!("promotion {} order {}", used.promotion_id, used.order_id));
     }
@@ -111,10 +113,10 @@ fn check_person(tx: &Tx<'_>, report: &mut Report, hold: &OrderUses, held: &HeldU
     let mut before: BTreeSet<(Timestamp, OrderId)> = BTreeSet::new();
     for key in hold.person.iter() {
         // Uses in periods are removed some time after the end of the period.
-        let forever = held.person_limits.iter().any(|(since, _)| *since == Timestamp::EPOCH);
+        let permanent = held.person_limits.iter().any(|(since, _)| *since == Timestamp::EPOCH);
         let exact = key.exact.clone().unwrap_or_default();
-        let there = tx.get::<PersonUse>(&(id, key.name.clone(), at, order, exact.clone()))?.is_some();
-        report.check(BY_PERSON, there || !forever, || format!("promotion {id} order {order} is not counted"));
+        let recorded = tx.get::<PersonUse>(&(id, key.name.clone(), at, order, exact.clone()))?.is_some();
+        report.check(BY_PERSON, recorded || !permanent, || format!("promotion {id} order {order} is not counted"));
         for used in tx.scan::<PersonUse>().prefix((id, key.name.as_str())).before(at).rows() {
             let used = used?;
             if used.exact == exact {
@@ -132,8 +134,8 @@ fn check_person(tx: &Tx<'_>, report: &mut Report, hold: &OrderUses, held: &HeldU
     Ok(())
 }
 
-/// States the uses of each order that orders and campaigns must agree with.
-fn state_uses(tx: &Tx<'_>, report: &mut Report, hold: &OrderUses) -> Result<(), StoreError> {
+/// Reports the uses of an order, with which orders and campaigns must agree.
+fn report_uses(tx: &Tx<'_>, report: &mut Report, hold: &OrderUses) -> Result<(), StoreError> {
     if !hold.uses.is_empty() {
         report.right(USED, hold.order_id, shares(hold.uses.iter().map(|held| (held.promotion_id.0, held.amount))));
     }
@@ -144,17 +146,17 @@ fn state_uses(tx: &Tx<'_>, report: &mut Report, hold: &OrderUses) -> Result<(), 
     }
     for held in hold.uses.iter() {
         // A gift's price is part of the use but not of the discount.
-        let gives =
+        let has_gift =
             |promotion: &Promotion| promotion.document.actions.iter().any(|action| action.kind == ActionType::Gift);
-        if tx.get::<Promotion>(&held.promotion_id)?.is_some_and(|item| gives(&item)) {
+        if tx.get::<Promotion>(&held.promotion_id)?.is_some_and(|promotion| has_gift(&promotion)) {
             report.open(USED, hold.order_id);
         }
     }
     Ok(())
 }
 
-fn check_count(report: &mut Report, count: &Count, books: &mut Books) {
-    let live = books.remove(&(count.promotion_id, count.name.clone())).unwrap_or_default();
+fn check_count(report: &mut Report, count: &Count, by_counter: &mut UsesByCounter) {
+    let live = by_counter.remove(&(count.promotion_id, count.name.clone())).unwrap_or_default();
     report.check("promotion: uses = active uses of orders", live.uses == count.uses, || {
         format!("promotion {} {}: {} counted, {} active", count.promotion_id, count.name, count.uses, live.uses)
     });
@@ -165,7 +167,7 @@ fn check_count(report: &mut Report, count: &Count, books: &mut Books) {
 }
 
 fn check_limits(tx: &Tx<'_>, report: &mut Report, promotion: &Promotion) -> Result<(), StoreError> {
-    let (uses, spent) = crate::queries::counted(tx, promotion.id)?;
+    let (uses, spent) = crate::queries::uses_and_spent(tx, promotion.id)?;
     let Some(limits) = &promotion.document.limits else { return Ok(()) };
     let within = limits.total.is_none_or(|total| uses <= i64::from(total));
     report.check("promotion: uses ≤ limit", within, || format!("promotion {}: {uses}", promotion.id));
@@ -176,14 +178,18 @@ fn check_limits(tx: &Tx<'_>, report: &mut Report, promotion: &Promotion) -> Resu
 
 /// Checks that a promotion's rule rows match its document. Returns their number.
 fn check_rules(tx: &Tx<'_>, report: &mut Report, promotion: &Promotion) -> Result<usize, StoreError> {
-    let kept: Vec<RuleRow> = tx.scan::<RuleRow>().prefix(promotion.id).rows().collect::<Result<_, _>>()?;
-    let wanted = rule_rows::rows(promotion.id, &promotion.document);
-    let differs = || wanted.iter().zip(&kept).find(|(wanted, kept)| wanted != kept).map(|(wanted, _)| &*wanted.pointer);
-    report.check(RULES, kept == wanted, || {
-        let place = differs().unwrap_or("their number");
-        format!("promotion {}: {} rows, {} in the document, first at {place}", promotion.id, kept.len(), wanted.len())
+    let stored: Vec<RuleRow> = tx.scan::<RuleRow>().prefix(promotion.id).rows().collect::<Result<_, _>>()?;
+    let expected = rule_rows::rows(promotion.id, &promotion.document);
+    let first_difference = || {
+        let mut pairs = expected.iter().zip(&stored);
+        pairs.find(|(expected, stored)| expected != stored).map(|(expected, _)| &*expected.pointer)
+    };
+    report.check(RULES, stored == expected, || {
+        let place = first_difference().unwrap_or("the number of rows");
+        let (rows, wanted) = (stored.len(), expected.len());
+        format!("promotion {}: {rows} rows, {wanted} expected, first difference: {place}", promotion.id)
     });
-    Ok(kept.len())
+    Ok(stored.len())
 }
 
 /// Checks that the log agrees with the holds of the orders.

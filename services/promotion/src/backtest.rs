@@ -1,4 +1,4 @@
-//! Evaluates a draft against past orders with the production engine: pages of orders, one evaluation each.
+//! Evaluates a draft against past orders with the production engine, one evaluation per order.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -16,15 +16,15 @@ use crate::api::{BacktestPromotion, BacktestResult};
 use crate::document::require_gifts;
 use crate::facts::{self, currency};
 use crate::rules::{
-    Allowance, Cart, Counted, Counter, Counting, Detail, EvaluationContext, Line, LineInput, NamedCode, PersonLimit,
-    Promotion, Rule, RuleSet, TOTAL, evaluate, to_minor,
+    Allowance, Cart, CountedBuyer, Counter, Counting, Detail, EvaluationContext, Line, LineInput, NamedCode,
+    PersonLimit, Promotion, Rule, RuleSet, TOTAL, evaluate, to_minor,
 };
 
-/// Orders per page.
-const PAGE: usize = 1_000;
-/// SKUs described at once.
-const DESCRIBED: usize = 500;
-/// The id of the draft.
+/// Maximum orders fetched in one call.
+const PAGE_SIZE: usize = 1_000;
+/// Maximum SKUs described in one call.
+const SKUS_PER_CALL: usize = 500;
+/// The id under which the draft is evaluated.
 const DRAFT: PromotionId = PromotionId(1);
 
 /// Evaluates a draft against the orders of a period.
@@ -37,25 +37,29 @@ pub(crate) async fn run(cx: &Cx, op: &BacktestPromotion) -> Result<BacktestResul
     let mut after = None;
     loop {
         let (from, to) = (Some(op.from), Some(op.to));
-        let page = cx.call(ListOrderFigures { ids: Vec::new(), from, to, after, limit: Some(PAGE) }).await?.items;
+        let page = cx.call(ListOrderFigures { ids: Vec::new(), from, to, after, limit: Some(PAGE_SIZE) }).await?.items;
         let Some(last) = page.last().map(|order| (order.placed_at, order.id)) else { break };
         run.describe(cx, &page).await?;
         for order in &page {
             run.count(cx, order).await?;
         }
-        // A page ends early if orders have many lines: only an empty one is the end.
+        // A page may be short if its orders have many lines. Only an empty page is the last one.
         after = Some(last);
     }
     Ok(run.result(op))
 }
 
-/// The buyer of a past order: figures identify the customer, without an address.
-fn buyer(order: &OrderFigure) -> Counted {
+/// The buyer of a past order as limits count them. Order figures identify the customer, but have no address.
+fn counted_buyer(order: &OrderFigure) -> CountedBuyer {
     let keys = vec![PersonKey { name: order.customer.clone(), exact: None }];
-    Counted { person: Person { keys, ignore_plus_tags: false }, email: Some(order.customer.clone()), address: None }
+    CountedBuyer {
+        person: Person { keys, ignore_plus_tags: false },
+        email: Some(order.customer.clone()),
+        address: None,
+    }
 }
 
-/// The state of a run.
+/// A backtest in progress.
 struct Run {
     currency: Currency,
     set: RuleSet,
@@ -63,12 +67,12 @@ struct Run {
     named: Vec<NamedCode>,
     context: EvaluationContext,
     skus: HashMap<Sku, Option<Arc<SkuDescription>>>,
-    /// Customers' purchases in the run.
+    /// The number and total of each customer's earlier orders in this run.
     bought: HashMap<String, (i64, Amount)>,
-    /// Customers' facts as of today, if the draft refers to them.
+    /// Facts about customers as of today, if the draft refers to them.
     known: HashMap<UserId, Customer>,
     counts: HashMap<String, u32>,
-    /// When each customer used the draft in the run, if that is limited.
+    /// When each customer used the draft in this run, if it has a limit per person.
     used: HashMap<String, Vec<Timestamp>>,
     spent: Amount,
     sums: Sums,
@@ -92,7 +96,7 @@ impl Run {
         let rule = Arc::new(rule);
         let on_request = promotion.code.is_some() || promotion.coupon_only;
         let code = promotion.code.clone().unwrap_or_default();
-        let key = NamedCode { code, promotion: Some(DRAFT), coupon: promotion.coupon_only, refused: None };
+        let named = NamedCode { code, promotion: Some(DRAFT), coupon: promotion.coupon_only, refused: None };
         let gifts = facts::gifts(cx, rule.needs().gifts.clone()).await?;
         let max_discount_percent = cx.call(GetPricingTerms::default()).await?.max_discount_percent;
         let context =
@@ -101,7 +105,7 @@ impl Run {
             currency,
             set: RuleSet::new([rule.clone()]),
             rule,
-            named: if on_request { vec![key] } else { Vec::new() },
+            named: if on_request { vec![named] } else { Vec::new() },
             context,
             skus: HashMap::new(),
             bought: HashMap::new(),
@@ -113,7 +117,7 @@ impl Run {
         })
     }
 
-    /// Queries today's data of a page's SKUs: categories, attributes and floor prices.
+    /// Queries the current categories, attributes and floor prices of a page's SKUs.
     async fn describe(&mut self, cx: &Cx, page: &[OrderFigure]) -> Result<(), Error> {
         let mut unknown: Vec<Sku> = Vec::new();
         for FigureLine { line, .. } in page.iter().flat_map(|order| &order.lines) {
@@ -122,7 +126,7 @@ impl Run {
                 unknown.push(line.sku.clone());
             }
         }
-        for skus in unknown.chunks(DESCRIBED) {
+        for skus in unknown.chunks(SKUS_PER_CALL) {
             for found in cx.call(DescribeSkus { skus: skus.to_vec() }).await?.items {
                 let found = Arc::new(found);
                 for sku in found.former_skus.iter().chain([&found.sku]) {
@@ -133,6 +137,8 @@ impl Run {
         Ok(())
     }
 
+    /// Evaluates the draft on an order and adds the result to the sums. Orders that were not completed, or in another
+    /// currency, are skipped.
     async fn count(&mut self, cx: &Cx, order: &OrderFigure) -> Result<(), Error> {
         let counts = !matches!(order.status, OrderStatus::Pending | OrderStatus::Failed | OrderStatus::Cancelled);
         if !counts || order.currency != self.currency {
@@ -140,7 +146,7 @@ impl Run {
         }
         self.context.now = order.placed_at;
         self.context.customer = self.customer(cx, order).await?;
-        let counting = self.rule.counting(&buyer(order), order.placed_at);
+        let counting = self.rule.counting(&counted_buyer(order), order.placed_at);
         let exhausted = self.exhausted(order, &counting);
         let budget_left = self.rule.budget_amount().map(|budget| budget - self.spent);
         self.context.allowances = HashMap::from([(DRAFT, Allowance { exhausted, budget_left })]);
@@ -160,13 +166,13 @@ impl Run {
         Ok(())
     }
 
-    /// The limit that is reached before this order, if any.
+    /// The limit that was already reached before this order, if any.
     fn exhausted(&self, order: &OrderFigure, counting: &Counting) -> Option<RejectReason> {
         let used = self.used.get(&order.customer).map_or(&[][..], Vec::as_slice);
-        let through = |limit: &PersonLimit| {
+        let reached = |limit: &PersonLimit| {
             used.iter().filter(|at| **at >= limit.since).count() >= usize::try_from(limit.most).unwrap_or(usize::MAX)
         };
-        if counting.person.iter().any(through) {
+        if counting.person.iter().any(reached) {
             return Some(RejectReason::UserLimitReached);
         }
         let full = |counter: &&Counter| {
@@ -175,7 +181,8 @@ impl Run {
         counting.counters.iter().find(full).map(|counter| counter.reason)
     }
 
-    /// The buyer at the time: earlier orders of the run; other facts as of today.
+    /// The buyer at the time of the order. Purchases are those of earlier orders in the run; other facts are as of
+    /// today.
     async fn customer(&mut self, cx: &Cx, order: &OrderFigure) -> Result<Customer, Error> {
         let needs = self.rule.needs();
         let mut customer = Customer { id: order.user_id, is_guest: order.user_id.is_none(), ..Customer::default() };
@@ -194,7 +201,7 @@ impl Run {
         Ok(customer)
     }
 
-    /// The order as a cart: its lines at the prices that were paid.
+    /// The order as a cart, with its lines at the prices that were paid.
     fn cart(&self, order: &OrderFigure) -> Result<Cart, Error> {
         let lines: Option<Vec<Line>> = order.lines.iter().map(|line| self.line(&line.line)).collect();
         let lines = lines.ok_or_else(|| Error::internal(format_args!("order {} cannot be counted", order.id)))?;

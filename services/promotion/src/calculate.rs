@@ -1,4 +1,4 @@
-//! Prices a cart on request: with this shop's catalog and promotions, or with data that the caller supplies.
+//! Prices a cart with the store's catalog and promotions, or with data that the caller supplies.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,21 +16,24 @@ use promox_kernel::{Amount, Currency, Cx, Error, Faults, FieldError, Kind, Sku};
 use rust_decimal::Decimal;
 
 use crate::api::{CalculateCart, CalculateItem, CalculatedCart, CalculatedLine};
-use crate::pricing::{Question, needs_of};
+use crate::pricing::{PricingRequest, needs_of};
 use crate::rules::{
     Cart, Detail, EvaluationContext, GiftStock, Line, LineInput, NamedCode, Promotion, Rule, RuleSet, evaluate,
     normal_code, to_amount,
 };
 use crate::{Promotions, facts};
 
-/// Maximum lines, codes and promotions of a request.
+/// Maximum lines of a request.
 const MAX_LINES: usize = 1_000;
+/// Maximum codes of a request.
 const MAX_CODES: usize = 50;
+/// Maximum promotions of a request.
 const MAX_INLINE: usize = 1_000;
+/// Maximum units of a line.
 const MAX_UNITS: u32 = 9_999;
 
-/// A line with the data that the evaluator does not need.
-struct Described {
+/// A line, with data for the reply that the evaluator does not need.
+struct RequestedLine {
     input: LineInput,
     product_id: Option<ProductId>,
     name: Option<String>,
@@ -39,7 +42,7 @@ struct Described {
 }
 
 impl Promotions {
-    /// Prices a cart: discounts, taxes and totals, as an order would have them.
+    /// Prices a cart with discounts, taxes and totals, as an order would have them.
     pub(crate) async fn calculate(&self, cx: &Cx, op: CalculateCart) -> Result<CalculatedCart, Error> {
         check(cx, &op)?;
         let currency = match op.currency {
@@ -51,40 +54,40 @@ impl Promotions {
         let lines = describe(&cx, &op.items, currency).await?;
         let listed = lines.iter().filter_map(|line| line.input.list_price.times(i64::from(line.input.quantity))).sum();
         let mut terms = terms(&cx, &op, &lines, listed).await?;
-        let mut worked_out = self.work_out(&cx, &op, &lines, &terms, currency).await?;
-        // The cost of shipping depends on the goods' total after discounts, which is known only now.
-        let paid = worked_out.0.goods() - worked_out.1.goods_discount();
+        let mut priced = self.price_and_evaluate(&cx, &op, &lines, &terms, currency).await?;
+        // The shipping cost depends on the discounted total of the goods, which is known only now.
+        let paid = priced.0.goods() - priced.1.goods_discount();
         if paid != listed {
-            let cheaper = self::terms(&cx, &op, &lines, paid).await?;
-            if (cheaper.shipping, &cheaper.shipping_method) != (terms.shipping, &terms.shipping_method) {
-                terms = cheaper;
-                worked_out = self.work_out(&cx, &op, &lines, &terms, currency).await?;
+            let new_terms = self::terms(&cx, &op, &lines, paid).await?;
+            if (new_terms.shipping, &new_terms.shipping_method) != (terms.shipping, &terms.shipping_method) {
+                terms = new_terms;
+                priced = self.price_and_evaluate(&cx, &op, &lines, &terms, currency).await?;
             }
         }
-        let (cart, answer) = worked_out;
+        let (cart, answer) = priced;
         Ok(price(&cx, &op, &lines, &terms, (&cart, answer)))
     }
 
-    /// The cart at catalog prices and its discounts, on these terms.
-    async fn work_out(
+    /// The cart at catalog prices and its evaluation, on these terms.
+    async fn price_and_evaluate(
         &self,
         cx: &Cx,
         op: &CalculateCart,
-        lines: &[Described],
+        lines: &[RequestedLine],
         terms: &PricingTerms,
         currency: Currency,
     ) -> Result<(Cart, Evaluation), Error> {
-        let question = question(cx, op, lines, terms, currency).await?;
+        let request = build_request(cx, op, lines, terms, currency).await?;
         match &op.promotions {
-            None => self.answer_from_list(cx, question).await,
-            Some(promotions) => inline(cx, question, promotions, terms.max_discount_percent).await,
+            None => self.evaluate_at_list_prices(cx, request).await,
+            Some(promotions) => evaluate_inline(cx, request, promotions, terms.max_discount_percent).await,
         }
     }
 }
 
-/// Checks the permission for supplied data, and all limits.
+/// Checks the permission to supply data, and the limits on the request.
 fn check(cx: &Cx, op: &CalculateCart) -> Result<(), Error> {
-    let foreign = |item: &CalculateItem| {
+    let overrides_catalog = |item: &CalculateItem| {
         item.unit_price.is_some()
             || item.category_ids.is_some()
             || item.attributes.is_some()
@@ -94,9 +97,9 @@ fn check(cx: &Cx, op: &CalculateCart) -> Result<(), Error> {
     };
     let shipping =
         op.shipping.as_ref().is_some_and(|shipping| shipping.amount.is_some() || shipping.tax_rate.is_some());
-    let own_facts = op.currency.is_some() || op.prices_include_tax.is_some() || op.customer.is_some();
+    let own_terms = op.currency.is_some() || op.prices_include_tax.is_some() || op.customer.is_some();
     let privileged =
-        shipping || own_facts || op.at.is_some() || op.promotions.is_some() || op.items.iter().any(foreign);
+        shipping || own_terms || op.at.is_some() || op.promotions.is_some() || op.items.iter().any(overrides_catalog);
     if privileged && !cx.principal.allows("promotion:write") {
         let message = "Supplying prices, customers, times or promotions requires the permission promotion:write.";
         return Err(Error::new(Kind::Forbidden, codes::FORBIDDEN, message));
@@ -124,14 +127,14 @@ fn check(cx: &Cx, op: &CalculateCart) -> Result<(), Error> {
     faults.finish()
 }
 
-/// The lines, each SKU once: the catalog's data, with the caller's overrides.
-async fn describe(cx: &Cx, items: &[CalculateItem], currency: Currency) -> Result<Vec<Described>, Error> {
-    let mut own: Vec<Sku> =
+/// Builds the lines, one per SKU, from the catalog's data and the caller's overrides.
+async fn describe(cx: &Cx, items: &[CalculateItem], currency: Currency) -> Result<Vec<RequestedLine>, Error> {
+    let mut skus: Vec<Sku> =
         items.iter().filter(|item| item.unit_price.is_none()).map(|entry| entry.sku.clone()).collect();
-    own.sort();
-    own.dedup();
-    let found = if own.is_empty() { HashMap::new() } else { cx.call(DescribeSkus { skus: own }).await?.by_sku() };
-    let mut lines: Vec<Described> = Vec::with_capacity(items.len());
+    skus.sort();
+    skus.dedup();
+    let found = if skus.is_empty() { HashMap::new() } else { cx.call(DescribeSkus { skus }).await?.by_sku() };
+    let mut lines: Vec<RequestedLine> = Vec::with_capacity(items.len());
     let mut places: HashMap<Sku, usize> = HashMap::with_capacity(items.len());
     let mut faults = Faults::default();
     for (i, item) in items.iter().enumerate() {
@@ -157,14 +160,15 @@ async fn describe(cx: &Cx, items: &[CalculateItem], currency: Currency) -> Resul
     faults.finish().map(|()| lines)
 }
 
-/// Whether it is a valid tax rate.
+/// Whether a percentage is a valid tax rate.
 fn is_rate(percent: Amount) -> bool {
     (Decimal::ZERO..=Decimal::ONE_HUNDRED).contains(&percent.0)
 }
 
+/// A fault of an item: its member, code and detail.
 type Fault = (&'static str, &'static str, String);
 
-fn line(item: &CalculateItem, known: Option<&SkuDescription>, currency: Currency) -> Result<Described, Fault> {
+fn line(item: &CalculateItem, known: Option<&SkuDescription>, currency: Currency) -> Result<RequestedLine, Fault> {
     let amount = |member: &'static str, amount: Option<Amount>| match amount {
         Some(amount) if amount.is_negative() || currency.minor_units(amount).is_none() => {
             let digits = currency.exponent();
@@ -179,7 +183,7 @@ fn line(item: &CalculateItem, known: Option<&SkuDescription>, currency: Currency
     }
     let (price, floor) = (amount("unitPrice", item.unit_price)?, amount("floorPrice", item.floor_price)?);
     let mut input = match (price, known) {
-        (Some(price), _) => foreign(item, price),
+        (Some(price), _) => external_item(item, price),
         (None, Some(known)) => {
             let mut input = LineInput::of(known.clone(), item.quantity, None);
             input.unit_price = input.list_price;
@@ -192,7 +196,7 @@ fn line(item: &CalculateItem, known: Option<&SkuDescription>, currency: Currency
     input.floor_price = floor.or(input.floor_price);
     input.discountable = item.discountable.unwrap_or(input.discountable);
     let known = known.filter(|_| price.is_none());
-    Ok(Described {
+    Ok(RequestedLine {
         input,
         product_id: known.map(|known| known.product_id),
         name: known.map(|known| known.name.clone()),
@@ -201,8 +205,8 @@ fn line(item: &CalculateItem, known: Option<&SkuDescription>, currency: Currency
     })
 }
 
-/// Goods that are not in this shop's catalog.
-fn foreign(item: &CalculateItem, price: Amount) -> LineInput {
+/// An item at a price of the caller, without any data from the catalog.
+fn external_item(item: &CalculateItem, price: Amount) -> LineInput {
     LineInput {
         sku: item.sku.clone(),
         former_skus: Vec::new(),
@@ -218,17 +222,17 @@ fn foreign(item: &CalculateItem, price: Amount) -> LineInput {
     }
 }
 
-/// The store's terms for this cart: shipping, tax, the cap. The caller's data takes precedence.
-async fn terms(cx: &Cx, op: &CalculateCart, lines: &[Described], subtotal: Amount) -> Result<PricingTerms, Error> {
+/// The pricing terms for this cart: shipping, tax and the cap on discounts. The caller's data overrides the store's.
+async fn terms(cx: &Cx, op: &CalculateCart, lines: &[RequestedLine], subtotal: Amount) -> Result<PricingTerms, Error> {
     let shipping = op.shipping.clone().unwrap_or_default();
-    let asked = GetPricingTerms {
+    let query = GetPricingTerms {
         country: shipping.country,
         region: None,
         shipping_method: shipping.method.clone(),
         subtotal,
         tax_classes: lines.iter().map(|line| line.tax_class.clone()).collect(),
     };
-    let mut terms = cx.call(asked).await?;
+    let mut terms = cx.call(query).await?;
     terms.prices_include_tax = op.prices_include_tax.unwrap_or(terms.prices_include_tax);
     terms.shipping = shipping.amount.unwrap_or(terms.shipping);
     terms.shipping_method = shipping.method.or(terms.shipping_method);
@@ -236,19 +240,20 @@ async fn terms(cx: &Cx, op: &CalculateCart, lines: &[Described], subtotal: Amoun
     Ok(terms)
 }
 
-async fn question(
+/// Builds the request to the evaluator.
+async fn build_request(
     cx: &Cx,
     op: &CalculateCart,
-    lines: &[Described],
+    lines: &[RequestedLine],
     terms: &PricingTerms,
     currency: Currency,
-) -> Result<Question, Error> {
-    let built: Option<Vec<Line>> = lines.iter().map(|line| Line::new(line.input.clone(), currency)).collect();
-    let built = built.ok_or_else(|| Error::field("/items", "the line's total is too large"))?;
+) -> Result<PricingRequest, Error> {
+    let cart_lines: Option<Vec<Line>> = lines.iter().map(|line| Line::new(line.input.clone(), currency)).collect();
+    let cart_lines = cart_lines.ok_or_else(|| Error::field("/items", "the line's total is too large"))?;
     if terms.shipping.is_negative() || currency.minor_units(terms.shipping).is_none() {
         return Err(Error::field("/shipping/amount", format!("must be an amount of {currency}, not negative")));
     }
-    let mut cart = Cart::new(currency, built, terms.shipping)?;
+    let mut cart = Cart::new(currency, cart_lines, terms.shipping)?;
     cart.shipping_method.clone_from(&terms.shipping_method);
     cart.country =
         op.shipping.as_ref().and_then(|shipping| shipping.country.as_ref()).map(|country| country.to_uppercase());
@@ -265,7 +270,7 @@ async fn question(
     } else {
         cx.call(ResolveCodes { codes: op.codes.clone(), buyer: buyer.clone() }).await?.coupons
     };
-    Ok(Question {
+    Ok(PricingRequest {
         cart,
         buyer,
         address_key: None,
@@ -276,34 +281,34 @@ async fn question(
     })
 }
 
-/// Evaluates the caller's own promotions on the cart: nothing is stored or counted, so all limits are unused.
-async fn inline(
+/// Evaluates the caller's own promotions on the cart. Nothing is stored or counted, so all limits are unused.
+async fn evaluate_inline(
     cx: &Cx,
-    question: Question,
+    request: PricingRequest,
     promotions: &[Promotion],
     max_discount_percent: Option<Amount>,
 ) -> Result<(Cart, Evaluation), Error> {
-    let mut cart = question.cart;
+    let mut cart = request.cart;
     let rules = compile_inline(promotions, cart.currency())?;
     let set = RuleSet::new(rules.iter().cloned());
     let guest = Customer { is_guest: true, ..Customer::default() };
-    let wanted = needs_of(&rules).gifts;
-    let mut gifts = facts::gifts(cx, wanted.clone()).await?;
-    for sku in wanted {
-        // For facts that this shop does not know, the caller's data is used.
+    let gift_skus = needs_of(&rules).gifts;
+    let mut gifts = facts::gifts(cx, gift_skus.clone()).await?;
+    for sku in gift_skus {
+        // A gift that is not in the catalog has the price that the caller supplied, and unlimited stock.
         let price = cart.list_price_of(&sku).unwrap_or_default();
         gifts.entry(sku.clone()).or_insert(GiftStock { sku, price, available: u32::MAX });
     }
     let context = EvaluationContext {
         now: cx.now,
-        customer: question.customer.unwrap_or(guest),
+        customer: request.customer.unwrap_or(guest),
         gifts,
         max_discount_percent,
         ..EvaluationContext::default()
     };
-    set.apply_catalogue_prices(&mut cart, &context);
-    let mut named: Vec<NamedCode> = Vec::with_capacity(question.codes.len());
-    for code in question.codes {
+    set.apply_catalog_prices(&mut cart, &context);
+    let mut named: Vec<NamedCode> = Vec::with_capacity(request.codes.len());
+    for code in request.codes {
         let normal = normal_code(&code);
         if named.iter().all(|known| normal_code(&known.code) != normal) {
             named.push(NamedCode { code, promotion: set.by_code(&normal), coupon: false, refused: None });
@@ -313,6 +318,7 @@ async fn inline(
     Ok((cart, answer))
 }
 
+/// Compiles the caller's promotions. Their campaigns are ignored.
 fn compile_inline(promotions: &[Promotion], currency: Currency) -> Result<Vec<Arc<Rule>>, Error> {
     let (mut rules, mut faults) = (Vec::with_capacity(promotions.len()), Faults::default());
     let (mut ids, mut codes) = (Vec::new(), Vec::new());
@@ -327,8 +333,8 @@ fn compile_inline(promotions: &[Promotion], currency: Currency) -> Result<Vec<Ar
         }
         ids.push(id);
         codes.extend(code);
-        let unbound = Promotion { campaign_id: None, ..promotion.clone() };
-        match Rule::compile(PromotionId(id), &unbound, currency, &format!("/promotions/{i}")) {
+        let without_campaign = Promotion { campaign_id: None, ..promotion.clone() };
+        match Rule::compile(PromotionId(id), &without_campaign, currency, &format!("/promotions/{i}")) {
             Ok(rule) => rules.push(Arc::new(rule)),
             Err(found) => faults.extend(found),
         }
@@ -336,11 +342,11 @@ fn compile_inline(promotions: &[Promotion], currency: Currency) -> Result<Vec<Ar
     faults.finish().map(|()| rules)
 }
 
-/// The cart with its discounts, taxes and totals, as an order would have them.
+/// Adds taxes and totals to an evaluated cart, as an order would have them.
 fn price(
     cx: &Cx,
     op: &CalculateCart,
-    described: &[Described],
+    described: &[RequestedLine],
     terms: &PricingTerms,
     (cart, answer): (&Cart, Evaluation),
 ) -> CalculatedCart {
@@ -352,8 +358,8 @@ fn price(
     {
         let (unit, subtotal) = cart.prices_of(i);
         let discount: Amount = discounts.iter().map(|discount| discount.amount).sum();
-        let left = subtotal - discount;
-        let tax = tax_of(left, line.tax_rate.unwrap_or(percent), inside, currency);
+        let paid = subtotal - discount;
+        let tax = tax_of(paid, line.tax_rate.unwrap_or(percent), inside, currency);
         lines.push(CalculatedLine {
             sku: line.input.sku.clone(),
             product_id: line.product_id,
@@ -365,7 +371,7 @@ fn price(
             discount: currency.round(discount.0),
             discounts,
             tax,
-            total: currency.round(if inside { left.0 } else { left.0 + tax.0 }),
+            total: currency.round(if inside { paid.0 } else { paid.0 + tax.0 }),
         });
     }
     lines.extend(answer.gifts.iter().map(|gift| gift_line(gift, currency)));
@@ -386,7 +392,7 @@ fn price(
     }
 }
 
-/// A gift as a line at zero.
+/// A gift as a line with price zero.
 fn gift_line(gift: &promox_contract::promotion::Gift, currency: Currency) -> CalculatedLine {
     let zero = currency.zero();
     CalculatedLine {
@@ -404,26 +410,26 @@ fn gift_line(gift: &promox_contract::promotion::Gift, currency: Currency) -> Cal
     }
 }
 
-fn totals(lines: &[CalculatedLine], terms: &PricingTerms, off: Amount, currency: Currency) -> Totals {
+fn totals(lines: &[CalculatedLine], terms: &PricingTerms, shipping_discount: Amount, currency: Currency) -> Totals {
     let inside = terms.prices_include_tax;
-    let shipped = terms.shipping - off;
-    let shipping_tax = tax_of(shipped, terms.shipping_tax_percent, inside, currency);
-    let on_top = if inside { currency.zero() } else { shipping_tax };
+    let shipping_paid = terms.shipping - shipping_discount;
+    let shipping_tax = tax_of(shipping_paid, terms.shipping_tax_percent, inside, currency);
+    let added_tax = if inside { currency.zero() } else { shipping_tax };
     let sum = |of: fn(&CalculatedLine) -> Amount| lines.iter().map(of).sum::<Amount>();
     Totals {
         subtotal: currency.round(sum(|line| line.subtotal).0),
         discount: currency.round(sum(|line| line.discount).0),
         shipping: currency.round(terms.shipping.0),
-        shipping_discount: currency.round(off.0),
+        shipping_discount: currency.round(shipping_discount.0),
         tax: currency.round((sum(|line| line.tax) + shipping_tax).0),
         points_redeemed: 0,
         points_value: currency.zero(),
-        total: currency.round((sum(|line| line.total) + shipped + on_top).0),
+        total: currency.round((sum(|line| line.total) + shipping_paid + added_tax).0),
     }
 }
 
 impl Cart {
-    /// The unit price and total of a line, before cart promotions.
+    /// The unit price and the subtotal of a line before cart promotions.
     fn prices_of(&self, i: usize) -> (Amount, Amount) {
         let (unit, subtotal) = self.line_prices(i);
         (to_amount(unit, self.currency()), to_amount(subtotal, self.currency()))

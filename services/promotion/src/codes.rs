@@ -1,4 +1,4 @@
-//! Codes in the namespace that promotions and coupons share: claimed before they are used.
+//! Claims codes in the namespace that promotions and coupons share, before they are assigned.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,17 +12,18 @@ use crate::commands::codes;
 use crate::rules::{self, normal_code};
 use crate::{Promotions, reject};
 
-/// How long to wait for other claims of the same codes.
-const WAITS: Duration = Duration::from_millis(10);
-/// The retry interval.
-const TRIES: u32 = 200;
+/// How long to wait before trying again to claim codes that another request is claiming.
+const RETRY_INTERVAL: Duration = Duration::from_millis(10);
+/// Maximum attempts to claim codes.
+const MAX_TRIES: u32 = 200;
 
 impl Promotions {
-    /// Claims a promotion's code, which no coupon has; returns the claim's name, for the transaction that ends it.
+    /// Claims a code for a promotion and checks that no coupon has it. Returns the owner of the claim, for the
+    /// transaction that ends it.
     async fn claim_code(&self, cx: &Cx, code: String) -> Result<String, Error> {
         let owner = format!("promotion:{}", cx.node.entropy.token());
-        let (name, wanted) = (owner.clone(), code.clone());
-        self.patiently(cx, move |tx| codes::claim(tx, &name, &wanted)).await?;
+        let (name, claimed) = (owner.clone(), code.clone());
+        self.claim_with_retries(cx, move |tx| codes::claim(tx, &name, &claimed)).await?;
         let taken = cx.call(FindCouponCodes { codes: vec![code.clone()] }).await.map(|answer| answer.taken);
         match taken {
             Ok(taken) if taken.is_empty() => Ok(owner),
@@ -33,7 +34,7 @@ impl Promotions {
         }
     }
 
-    /// Claims the code of a document if it differs from that of `before`.
+    /// Claims the code of a document if it differs from that of `before`. Returns the owner of the claim.
     pub(crate) async fn claim_new_code(
         &self,
         cx: &Cx,
@@ -47,23 +48,23 @@ impl Promotions {
         }
     }
 
-    /// Claims codes for coupons; returns those that promotions have.
+    /// Claims codes for coupons. Returns those that promotions already have.
     pub(crate) async fn claim_for_coupons(&self, cx: &Cx, op: ClaimCodes) -> Result<CodesInUse, Error> {
         let op = Arc::new(op);
-        self.patiently(cx, move |tx| codes::claim_for_coupons(tx, &op)).await
+        self.claim_with_retries(cx, move |tx| codes::claim_for_coupons(tx, &op)).await
     }
 
-    /// Claims as soon as it is known whether the codes are free.
-    async fn patiently<T, F>(&self, cx: &Cx, claim: F) -> Result<T, Error>
+    /// Repeats a claim until no other claim of the same codes is pending, at most [`MAX_TRIES`] times.
+    async fn claim_with_retries<T, F>(&self, cx: &Cx, claim: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: Fn(&mut Tx<'_>) -> Result<Option<T>, Error> + Clone + Send + 'static,
     {
-        for _ in 0..TRIES {
+        for _ in 0..MAX_TRIES {
             if let Some(done) = self.db.write(cx, claim.clone()).await? {
                 return Ok(done);
             }
-            cx.node.clock.sleep(WAITS).await;
+            cx.node.clock.sleep(RETRY_INTERVAL).await;
         }
         Err(reject::codes_busy())
     }

@@ -1,6 +1,7 @@
-//! Compiled promotions in memory: updated whenever the epoch's row has changed, by the changed promotions only.
+//! The active promotions, compiled and kept in memory.
 //!
-//! Every evaluation reads the row first, so a paused promotion is paused for the next evaluation on every node.
+//! Every evaluation first reads the epoch's row. If it has changed, only the changed promotions are compiled again. So
+//! a paused promotion is paused for the next evaluation on every node.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,10 +18,10 @@ use crate::rules::{EvaluationContext, Rule, RuleSet};
 
 /// The key of the epoch row.
 pub(crate) const EPOCH: i64 = 1;
-/// Maximum active promotions: all of them are read at once when a node starts.
+/// Maximum active promotions. All of them are read at once when a node starts.
 pub(crate) const MAX_ACTIVE: usize = 15_000;
 
-/// FNV-1a, for a digest that distinguishes epochs and is not a security measure.
+/// The parameters of FNV-1a, whose digest distinguishes epochs and is not a security measure.
 const FNV_OFFSET: u64 = 0xCBF2_9CE4_8422_2325;
 const FNV_PRIME: u64 = 0x0000_0100_0000_01B3;
 
@@ -31,7 +32,7 @@ pub(crate) struct Compiled {
     currency: Currency,
     rules: BTreeMap<PromotionId, Arc<Rule>>,
     pub(crate) set: RuleSet,
-    /// The latest known period in which time changes nothing about price rules: its start and its end, exclusive.
+    /// The latest known period during which time does not change price rules: its start and its exclusive end.
     steady: Mutex<Option<(Timestamp, Timestamp)>>,
 }
 
@@ -41,36 +42,37 @@ impl Compiled {
         self.rules.values()
     }
 
-    /// Changes whenever a catalog price may have changed: with the promotions, with time as rules begin and end, with
-    /// the remaining budgets of campaigns. 0 without price rules. All nodes calculate the same number.
-    pub(crate) fn catalogue_epoch(&self, context: &EvaluationContext) -> i64 {
+    /// A number that changes whenever a catalog price may have changed: with the promotions, with time as rules start
+    /// and end, and with the remaining budgets of campaigns. It is 0 without price rules. All nodes calculate the same
+    /// number.
+    pub(crate) fn catalog_epoch(&self, context: &EvaluationContext) -> i64 {
         self.epoch_of_prices(context, |left| left.to_i64().unwrap_or(i64::MAX))
     }
 
-    /// A coarser epoch, which changes with budgets only as they halve: for values that are recalculated for the whole
+    /// A coarser epoch that changes with budgets only when they halve, for values that are recalculated for the whole
     /// catalog.
-    pub(crate) fn coarse_catalogue_epoch(&self, context: &EvaluationContext) -> i64 {
+    pub(crate) fn coarse_catalog_epoch(&self, context: &EvaluationContext) -> i64 {
         self.epoch_of_prices(context, |left| left.to_i64().and_then(i64::checked_ilog2).map_or(-1, i64::from))
     }
 
     fn epoch_of_prices(&self, context: &EvaluationContext, budget: impl Fn(Decimal) -> i64) -> i64 {
-        if self.set.catalogue().is_empty() {
+        if self.set.catalog().is_empty() {
             return 0;
         }
         let mut digest = Digest(FNV_OFFSET);
         digest.add(self.epoch);
         digest.add(self.steady_since(context.now).0);
-        for id in self.set.catalogue_campaigns() {
-            let standing = context.campaigns.get(id);
-            digest.add(standing.map_or(-1, |standing| i64::from(standing.refused.is_none())));
-            let left = standing.and_then(|standing| standing.left);
+        for id in self.set.catalog_campaigns() {
+            let eligibility = context.campaigns.get(id);
+            digest.add(eligibility.map_or(-1, |campaign| i64::from(campaign.refused.is_none())));
+            let left = eligibility.and_then(|campaign| campaign.left);
             digest.add(left.map_or(-1, |left| budget(left.0 * Decimal::ONE_THOUSAND)));
         }
         (digest.0 >> 1).cast_signed().max(1)
     }
 
-    /// The start of the current period in which time changes nothing about price rules. The rules are examined only
-    /// when it has ended.
+    /// The start of the current period during which time does not change price rules. The rules are examined again only
+    /// after it has ended.
     fn steady_since(&self, now: Timestamp) -> Timestamp {
         let known = *self.steady.lock();
         if let Some((since, until)) = known
@@ -84,18 +86,18 @@ impl Compiled {
             let (began, ends) = rule.steady(now);
             (since.max(began), until.min(ends))
         };
-        let found = self.set.catalogue().iter().fold(forever, both);
+        let found = self.set.catalog().iter().fold(forever, both);
         *self.steady.lock() = Some(found);
         found.0
     }
 
-    /// An active promotion.
+    /// The active promotion with this id.
     pub(crate) fn rule(&self, id: PromotionId) -> Option<Arc<Rule>> {
         self.rules.get(&id).cloned()
     }
 }
 
-/// FNV-1a.
+/// An FNV-1a digest.
 struct Digest(u64);
 
 impl Digest {
@@ -108,13 +110,13 @@ impl Digest {
 #[derive(Debug, Default)]
 pub(crate) struct Compiler(RwLock<Option<Arc<Compiled>>>);
 
-/// The current epoch in a transaction.
+/// The current epoch as of a transaction.
 pub(crate) fn epoch(tx: &Tx<'_>) -> Result<i64, StoreError> {
     Ok(tx.get::<Epoch>(&EPOCH)?.map_or(0, |row| row.epoch))
 }
 
 impl Compiler {
-    /// The active promotions in a transaction.
+    /// The active promotions as of a transaction.
     pub(crate) fn at(&self, tx: &Tx<'_>, currency: Currency) -> Result<Arc<Compiled>, StoreError> {
         let epoch = epoch(tx)?;
         let known = self.0.read().clone().filter(|known| known.currency == currency);
@@ -129,7 +131,7 @@ impl Compiler {
             tx.scan_by::<PromotionByStatus>().prefix(PromotionStatus::Active).collect(usize::MAX)?
         };
         for promotion in &changed {
-            take(&mut rules, promotion, currency);
+            update_rule(&mut rules, promotion, currency);
         }
         let set = RuleSet::new(rules.values().cloned());
         let compiled = Arc::new(Compiled { epoch, currency, rules, set, steady: Mutex::default() });
@@ -138,9 +140,9 @@ impl Compiler {
     }
 }
 
-/// Adds a promotion in its current state. One that is not valid in the present currency is left out: its amounts have
-/// no meaning.
-fn take(rules: &mut BTreeMap<PromotionId, Arc<Rule>>, promotion: &Promotion, currency: Currency) {
+/// Replaces a promotion by its current state. One that does not compile in the current currency is left out, because
+/// its amounts have no meaning.
+fn update_rule(rules: &mut BTreeMap<PromotionId, Arc<Rule>>, promotion: &Promotion, currency: Currency) {
     rules.remove(&promotion.id);
     if promotion.status != PromotionStatus::Active {
         return;
@@ -162,7 +164,7 @@ fn take(rules: &mut BTreeMap<PromotionId, Arc<Rule>>, promotion: &Promotion, cur
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::tests::catalogue::{catalogue_rules, context, moment};
+    use crate::rules::tests::catalog::{catalog_rules, context, moment};
     use crate::rules::{Cart, Line, LineInput, Promotion as Document};
     use promox_kernel::Amount;
     use proptest::prelude::*;
@@ -197,22 +199,22 @@ mod tests {
             };
             Line::new(input, Currency::GBP).unwrap()
         };
-        it.set.catalogue_prices(&Cart::of_catalogue(Currency::GBP, (0..30).map(line).collect(), None), at)
+        it.set.catalog_prices(&Cart::of_catalog(Currency::GBP, (0..30).map(line).collect(), None), at)
     }
 
     proptest! {
         #[test]
-        fn prices_of_one_epoch_are_the_same(rules in catalogue_rules(8), it in context(), moments in prop::collection::vec(moment(), 1..6)) {
-            // One node evaluates at times that go back and forth, another once: both give the same result.
+        fn prices_within_one_epoch_are_equal(rules in catalog_rules(8), it in context(), moments in prop::collection::vec(moment(), 1..6)) {
+            // A node that evaluates at many times, in any order, gets the same results as one that evaluates once.
             let node = compiled(&rules);
             let mut seen: Vec<(i64, Vec<i64>)> = Vec::new();
             for now in moments {
                 let at = EvaluationContext { now, ..it.clone() };
-                let (epoch, prices) = (node.catalogue_epoch(&at), prices(&node, &at));
-                prop_assert_eq!(epoch, compiled(&rules).catalogue_epoch(&at));
+                let (epoch, prices) = (node.catalog_epoch(&at), prices(&node, &at));
+                prop_assert_eq!(epoch, compiled(&rules).catalog_epoch(&at));
                 prop_assert_eq!(epoch == 0, rules.is_empty());
                 for (other, then) in &seen {
-                    prop_assert!(*other != epoch || *then == prices, "{now}: the epoch of other prices");
+                    prop_assert!(*other != epoch || *then == prices, "{now}: one epoch has different prices");
                 }
                 seen.push((epoch, prices));
             }

@@ -1,4 +1,4 @@
-//! A promotion's document before it is stored: patched, type-checked, and checked against campaigns and catalog.
+//! Prepares a promotion's document for storage: applies patches, type-checks, and checks campaigns and gifts.
 
 use promox_contract::campaign::GetCampaignStates;
 use promox_contract::ids::{CampaignId, PromotionId};
@@ -10,13 +10,14 @@ use crate::api::UpdatePromotion;
 use crate::facts::currency;
 use crate::rules::{self, Rule};
 
-/// Validates a document for storage: it type-checks, and its campaign and gifts exist.
-pub(crate) async fn admit(
+/// Validates a document for storage: it must type-check, and its campaign and gifts must exist. Returns it with
+/// defaults filled in and amounts in the scale of the store's currency.
+pub(crate) async fn validate_document(
     cx: &Cx,
     promotion: rules::Promotion,
     before: Option<&rules::Promotion>,
 ) -> Result<rules::Promotion, Error> {
-    let (promotion, currency) = (promotion.spelled_out(), currency(cx).await?);
+    let (promotion, currency) = (promotion.with_defaults(), currency(cx).await?);
     Rule::compile(PromotionId(1), &promotion, currency, "").map_err(Error::invalid)?;
     if promotion.campaign_id != before.and_then(|before| before.campaign_id)
         && let Some(id) = promotion.campaign_id
@@ -29,17 +30,17 @@ pub(crate) async fn admit(
     Ok(promotion.in_scale(currency))
 }
 
-/// Checks that gifts are in the catalog; `pointer` is the promotion's place in the request.
+/// Checks that a promotion's gifts are in the catalog. `pointer` is the JSON pointer of the promotion in the request.
 pub(crate) async fn require_gifts(cx: &Cx, promotion: &rules::Promotion, pointer: &str) -> Result<(), Error> {
     let gifts: Vec<(usize, Sku)> = promotion.gifts().map(|(i, sku)| (i, sku.clone())).collect();
     if gifts.is_empty() {
         return Ok(());
     }
     let known = cx.call(DescribeSkus { skus: gifts.iter().map(|(_, sku)| sku.clone()).collect() }).await?.by_sku();
-    let strange = gifts.into_iter().filter(|(_, sku)| !known.contains_key(sku));
+    let unknown = gifts.into_iter().filter(|(_, sku)| !known.contains_key(sku));
     let fault =
         |(i, sku)| FieldError::new(format!("{pointer}/actions/{i}/sku"), format!("{sku} is not in the catalog"));
-    let faults: Faults = strange.map(fault).collect();
+    let faults: Faults = unknown.map(fault).collect();
     faults.finish()
 }
 
@@ -48,7 +49,7 @@ async fn require_campaign(cx: &Cx, id: CampaignId) -> Result<(), Error> {
     if known.is_empty() { Err(Error::field("/campaignId", "this campaign does not exist")) } else { Ok(()) }
 }
 
-/// The document after a merge patch (RFC 7396).
+/// Applies a merge patch (RFC 7396) to a document.
 pub(crate) fn merged(before: &rules::Promotion, op: UpdatePromotion) -> Result<rules::Promotion, Error> {
     let members = [
         ("name", op.name),
@@ -80,8 +81,8 @@ pub(crate) fn merged(before: &rules::Promotion, op: UpdatePromotion) -> Result<r
     bind_json(&serde_json::to_vec(&document).map_err(Error::internal)?)
 }
 
-/// Applies a merge patch to a value. A complete condition replaces the other one: merging two conditions would make no
-/// sense.
+/// Applies a merge patch to a value. A complete condition replaces the existing one, because merging two conditions
+/// makes no sense.
 fn merge(target: &mut Value, patch: Value) {
     let Value::Object(patch) = patch else {
         *target = patch;
@@ -94,7 +95,7 @@ fn merge(target: &mut Value, patch: Value) {
     for (name, value) in patch {
         if value.is_null() {
             target.remove(&name);
-        } else if name == "when" && is_whole(&value) {
+        } else if name == "when" && is_complete_condition(&value) {
             target.insert(name, value);
         } else {
             merge(target.entry(name).or_insert(Value::Null), value);
@@ -103,7 +104,7 @@ fn merge(target: &mut Value, patch: Value) {
 }
 
 /// Whether a patch's condition is complete.
-fn is_whole(condition: &Value) -> bool {
+fn is_complete_condition(condition: &Value) -> bool {
     let has = |name| condition.get(name).is_some_and(|it| !it.is_null());
     ["all", "any", "not"].into_iter().any(has) || ["field", "op", "value"].into_iter().all(has)
 }

@@ -1,4 +1,4 @@
-//! Event consumers: a confirmed order has used its promotions.
+//! Event consumers: a confirmed order posts its uses of promotions.
 
 use promox_contract::ids::OrderId;
 use promox_contract::order::OrderConfirmed;

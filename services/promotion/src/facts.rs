@@ -1,5 +1,5 @@
-//! Facts that an evaluation queries from other services: the buyer, the status of campaigns, the price of gifts. Only
-//! facts that some candidate promotion needs are queried.
+//! Queries facts for an evaluation from other services: the buyer, the eligibility of campaigns, price and stock of
+//! gifts. Only facts that a candidate promotion needs are queried.
 
 use std::collections::HashMap;
 
@@ -15,17 +15,17 @@ use promox_contract::store::GetStoreProfile;
 use promox_contract::user::DescribeUsers;
 use promox_kernel::{Currency, Cx, Error, Sku, UserId};
 
-use crate::rules::{CampaignStanding, GiftStock, Needs};
+use crate::rules::{CampaignEligibility, GiftStock, Needs};
 
 /// Seconds per day.
 const DAY: u64 = 24 * 3600;
 
-/// The currency in which promotions are written.
+/// The store's currency, which is that of all promotions.
 pub(crate) async fn currency(cx: &Cx) -> Result<Currency, Error> {
     Ok(cx.call(GetStoreProfile {}).await?.currency)
 }
 
-/// The buyer as far as promotions ask.
+/// The facts about a buyer that promotions need.
 pub(crate) async fn customer(cx: &Cx, buyer: &Buyer, needs: &Needs) -> Result<Customer, Error> {
     let (user, email) = (buyer.user_id, buyer.email().cloned());
     let mut customer = Customer { id: user, email, is_guest: user.is_none(), ..Customer::default() };
@@ -46,6 +46,7 @@ pub(crate) async fn customer(cx: &Cx, buyer: &Buyer, needs: &Needs) -> Result<Cu
     Ok(customer)
 }
 
+/// Adds the facts from the buyer's account.
 async fn profile(cx: &Cx, id: UserId, customer: &mut Customer) -> Result<(), Error> {
     let Some(user) = cx.call(DescribeUsers { ids: vec![id] }).await?.items.into_iter().next() else { return Ok(()) };
     let days = cx.now.since(user.registered_at).as_secs() / DAY;
@@ -54,30 +55,31 @@ async fn profile(cx: &Cx, id: UserId, customer: &mut Customer) -> Result<(), Err
     Ok(())
 }
 
-/// The status of campaigns for a buyer. An unknown campaign does not run.
+/// The eligibility of campaigns for a buyer. Unknown campaigns have no entry.
 pub(crate) async fn campaigns(
     cx: &Cx,
     mut ids: Vec<CampaignId>,
     customer: &Customer,
-) -> Result<HashMap<CampaignId, CampaignStanding>, Error> {
+) -> Result<HashMap<CampaignId, CampaignEligibility>, Error> {
     ids.sort_unstable();
     ids.dedup();
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
     let states = cx.call(GetCampaignStates { ids, customer: Some(customer.clone()) }).await?.items;
-    let standing = |state: promox_contract::campaign::CampaignState| {
+    let eligibility = |state: promox_contract::campaign::CampaignState| {
         let refused = match (state.running, state.in_audience) {
             (false, _) => Some(state.reason.unwrap_or(RejectReason::Paused)),
             (true, false) => Some(RejectReason::NotEligible),
             (true, true) => None,
         };
-        (state.id, CampaignStanding { refused, left: state.left })
+        (state.id, CampaignEligibility { refused, left: state.left })
     };
-    Ok(states.into_iter().map(standing).collect())
+    Ok(states.into_iter().map(eligibility).collect())
 }
 
-/// The price and stock of possible gifts, by every SKU that they have or had. Goods that are not sold are left out.
+/// The price and stock of possible gifts, by their current and former SKUs. SKUs that are not in the catalog are left
+/// out.
 pub(crate) async fn gifts(cx: &Cx, mut skus: Vec<Sku>) -> Result<HashMap<Sku, GiftStock>, Error> {
     skus.sort();
     skus.dedup();

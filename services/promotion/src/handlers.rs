@@ -1,4 +1,4 @@
-//! Handlers: authorise, one read or one write, convert.
+//! Operation handlers. Each does one read or one write.
 
 use promox_contract::coupon::IsPromotionReferencedByCoupons;
 use promox_contract::ids::PromotionId;
@@ -19,14 +19,14 @@ use crate::api::{
 };
 use crate::commands::promotions::CommandContext;
 use crate::commands::{codes, promotions, uses};
-use crate::document::{admit, merged};
+use crate::document::{merged, validate_document};
 use crate::facts::currency;
-use crate::pricing::Question;
+use crate::pricing::PricingRequest;
 use crate::rules;
 use crate::{Promotions, backtest, digest, queries};
 
-/// Maximum codes and ids of one request.
-const MAX_ASKED: usize = 10_000;
+/// Maximum codes or ids in one request.
+const MAX_ENTRIES: usize = 10_000;
 
 async fn command_context(cx: &Cx) -> Result<CommandContext, Error> {
     Ok(CommandContext { cx: cx.clone(), currency: currency(cx).await? })
@@ -57,7 +57,7 @@ impl Handle<CreatePromotion> for Promotions {
         if op.0.id.is_some() {
             return Err(Error::field("/id", "promox assigns ids; this member is for promotions[] of calculate only"));
         }
-        let document = admit(cx, op.0, None).await?;
+        let document = validate_document(cx, op.0, None).await?;
         let claim = self.claim_new_code(cx, &document, None).await?;
         let (context, claimed) = (command_context(cx).await?, claim.clone());
         let currency = context.currency;
@@ -75,9 +75,9 @@ impl Handle<UpdatePromotion> for Promotions {
         let id = op.id;
         let before = self.db.read(|tx| queries::promotion(tx, id)).await?;
         cx.check_version(before.version)?;
-        let document = admit(cx, merged(&before.document, op)?, Some(&before.document)).await?;
+        let document = validate_document(cx, merged(&before.document, op)?, Some(&before.document)).await?;
         let (context, version) = (command_context(cx).await?, before.version);
-        let catalogue = before.document.stage == rules::Stage::Catalog || document.stage == rules::Stage::Catalog;
+        let catalog = before.document.stage == rules::Stage::Catalog || document.stage == rules::Stage::Catalog;
         let claim = self.claim_new_code(cx, &document, Some(&before.document)).await?;
         let claimed = claim.clone();
         let work = move |tx: &mut Tx<'_>| promotions::update(tx, &context, (id, version), &document, claimed.as_ref());
@@ -86,15 +86,15 @@ impl Handle<UpdatePromotion> for Promotions {
             self.release_code(cx, claim).await;
         }
         let view = view?;
-        if catalogue {
-            self.announce_catalogue(cx).await;
+        if catalog {
+            self.try_publish_price_changes(cx).await;
         }
         Ok(view)
     }
 }
 
 impl Promotions {
-    async fn transit(&self, cx: &Cx, id: PromotionId, to: PromotionStatus) -> Result<PromotionView, Error> {
+    async fn change_status(&self, cx: &Cx, id: PromotionId, to: PromotionStatus) -> Result<PromotionView, Error> {
         let context = command_context(cx).await?;
         let active = match to {
             PromotionStatus::Active => {
@@ -103,36 +103,36 @@ impl Promotions {
             }
             _ => 0,
         };
-        let view = self.db.write(cx, move |tx| promotions::transit(tx, &context, id, to, active)).await?;
-        self.announce_catalogue(cx).await;
+        let view = self.db.write(cx, move |tx| promotions::change_status(tx, &context, id, to, active)).await?;
+        self.try_publish_price_changes(cx).await;
         Ok(view)
     }
 }
 
 impl Handle<ActivatePromotion> for Promotions {
     async fn handle(&self, cx: &Cx, op: ActivatePromotion) -> Result<PromotionView, Error> {
-        self.transit(cx, op.id, PromotionStatus::Active).await
+        self.change_status(cx, op.id, PromotionStatus::Active).await
     }
 }
 
 impl Handle<PausePromotion> for Promotions {
     async fn handle(&self, cx: &Cx, op: PausePromotion) -> Result<PromotionView, Error> {
-        self.transit(cx, op.id, PromotionStatus::Paused).await
+        self.change_status(cx, op.id, PromotionStatus::Paused).await
     }
 }
 
 impl Handle<ArchivePromotion> for Promotions {
     async fn handle(&self, cx: &Cx, op: ArchivePromotion) -> Result<PromotionView, Error> {
-        self.transit(cx, op.id, PromotionStatus::Archived).await
+        self.change_status(cx, op.id, PromotionStatus::Archived).await
     }
 }
 
 impl Handle<DeletePromotion> for Promotions {
     async fn handle(&self, cx: &Cx, op: DeletePromotion) -> Result<(), Error> {
         let context = command_context(cx).await?;
-        let referred = referred(cx, op.id).await?;
-        self.db.write(cx, move |tx| promotions::delete(tx, &context, op.id, referred)).await?;
-        self.announce_catalogue(cx).await;
+        let referenced = is_referenced(cx, op.id).await?;
+        self.db.write(cx, move |tx| promotions::delete(tx, &context, op.id, referenced)).await?;
+        self.try_publish_price_changes(cx).await;
         Ok(())
     }
 }
@@ -148,41 +148,41 @@ impl Handle<ReplaceCategory> for Promotions {
                 break;
             }
         }
-        self.announce_catalogue(cx).await;
+        self.try_publish_price_changes(cx).await;
         Ok(())
     }
 }
 
-/// Whether a coupon or an offer refers to this promotion.
-async fn referred(cx: &Cx, promotion_id: PromotionId) -> Result<bool, Error> {
+/// Returns whether a coupon or an offer refers to this promotion.
+async fn is_referenced(cx: &Cx, promotion_id: PromotionId) -> Result<bool, Error> {
     Ok(cx.call(IsPromotionReferencedByCoupons { promotion_id }).await?.referred
         || cx.call(IsPromotionReferencedByOffers { promotion_id }).await?.referred)
 }
 
 impl Handle<FindReferencingPromotion> for Promotions {
     async fn handle(&self, _: &Cx, op: FindReferencingPromotion) -> Result<ReferencingPromotion, Error> {
-        Ok(ReferencingPromotion { promotion_id: self.db.read(|tx| queries::referring(tx, &op)).await? })
+        Ok(ReferencingPromotion { promotion_id: self.db.read(|tx| queries::referencing_promotion(tx, &op)).await? })
     }
 }
 
 impl Handle<EvaluateCart> for Promotions {
     async fn handle(&self, cx: &Cx, op: EvaluateCart) -> Result<Evaluation, Error> {
-        self.answer(cx, Question::of(op)?).await
+        self.evaluate_cart(cx, PricingRequest::of(op)?).await
     }
 }
 
 impl Handle<GetCatalogPrices> for Promotions {
     async fn handle(&self, cx: &Cx, op: GetCatalogPrices) -> Result<CatalogPrices, Error> {
-        self.price_catalogue(cx, op).await
+        self.catalog_prices_for(cx, op).await
     }
 }
 
 impl Transact<HoldUses> for Promotions {
     async fn transaction(&self, cx: &Cx, op: HoldUses) -> Result<Transaction<()>, Error> {
         uses::check(&op.uses)?;
-        let locks = op.uses.iter().map(|one| digest::lock(one.promotion_id)).collect();
+        let locks = op.uses.iter().map(|one| digest::lock_key(one.promotion_id)).collect();
         let (compiler, currency) = (self.compiler.clone(), currency(cx).await?);
-        let buyer = digest::counted(&op.buyer, op.address_key.as_deref());
+        let buyer = digest::counted_buyer(&op.buyer, op.address_key.as_deref());
         let hold = move |tx: &mut Tx<'_>| uses::hold(tx, &compiler, currency, &op, &buyer);
         Ok(self.db.transaction(hold).locking(locks))
     }
@@ -196,7 +196,7 @@ impl Handle<ReleaseUses> for Promotions {
 
 impl Handle<DescribePromotions> for Promotions {
     async fn handle(&self, _: &Cx, op: DescribePromotions) -> Result<PromotionDescriptions, Error> {
-        bound(op.ids.len(), "/ids")?;
+        check_count(op.ids.len(), "/ids")?;
         Ok(PromotionDescriptions { items: self.db.read(|tx| queries::describe(tx, &op.ids)).await? })
     }
 }
@@ -215,14 +215,14 @@ impl Handle<BacktestPromotion> for Promotions {
 
 impl Handle<FindPromotionCodes> for Promotions {
     async fn handle(&self, _: &Cx, op: FindPromotionCodes) -> Result<CodesInUse, Error> {
-        bound(op.codes.len(), "/codes")?;
-        Ok(CodesInUse { taken: self.db.read(|tx| queries::taken(tx, op.codes.clone())).await? })
+        check_count(op.codes.len(), "/codes")?;
+        Ok(CodesInUse { taken: self.db.read(|tx| queries::taken_codes(tx, op.codes.clone())).await? })
     }
 }
 
 impl Handle<ClaimCodes> for Promotions {
     async fn handle(&self, cx: &Cx, op: ClaimCodes) -> Result<CodesInUse, Error> {
-        bound(op.codes.len(), "/codes")?;
+        check_count(op.codes.len(), "/codes")?;
         self.claim_for_coupons(cx, op).await
     }
 }
@@ -234,9 +234,9 @@ impl Handle<ReleaseCodes> for Promotions {
 }
 
 /// Refuses a request with too many entries.
-fn bound(count: usize, pointer: &str) -> Result<(), Error> {
-    if count > MAX_ASKED {
-        return Err(Error::field(pointer, format!("at most {MAX_ASKED} are allowed at once")));
+fn check_count(count: usize, pointer: &str) -> Result<(), Error> {
+    if count > MAX_ENTRIES {
+        return Err(Error::field(pointer, format!("at most {MAX_ENTRIES} are allowed at once")));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Scheduled work: removes counters of past periods, and publishes changes of price rules.
+//! Scheduled jobs: remove counters of past periods, and publish changes of catalog prices.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use promox_storage::{Lane, StoreError, Tx};
 use crate::Promotions;
 use crate::commands::{codes, uses};
 
-/// How long a counter stays after its period: orders of the period may still be cancelled or audited.
-const KEPT: Duration = Duration::from_hours(90 * 24);
+/// How long a counter is kept after its period, because orders of the period may still be cancelled or audited.
+const RETENTION: Duration = Duration::from_hours(90 * 24);
 
 /// Removes counters that are no longer needed, in bounded batches.
 pub(crate) fn sweep_counters(promotions: &Arc<Promotions>) -> Job {
@@ -18,21 +18,21 @@ pub(crate) fn sweep_counters(promotions: &Arc<Promotions>) -> Job {
     Job::new("promotion.sweep_counters", Duration::from_hours(1), move |cx| {
         let db = promotions.db.clone();
         async move {
-            let before = cx.now - KEPT;
+            let before = cx.now - RETENTION;
             let sweep = move |tx: &mut Tx<'_>| Ok::<_, StoreError>(uses::sweep(tx, before)? | codes::sweep(tx)?);
             Ok(db.write_in(&cx, Lane::Bulk, sweep).await?)
         }
     })
 }
 
-/// How often changes by time, or on another node, are published.
-const SIGNAL_EVERY: Duration = Duration::from_millis(250);
+/// How often changes caused by time, or made on another node, are published.
+const PUBLISH_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Publishes the state of price rules.
-pub(crate) fn signal_catalogue(promotions: &Arc<Promotions>) -> Job {
+/// Publishes changes of catalog prices.
+pub(crate) fn publish_price_changes(promotions: &Arc<Promotions>) -> Job {
     let promotions = promotions.clone();
-    Job::new("promotion.signal_catalogue", SIGNAL_EVERY, move |cx| {
+    Job::new("promotion.signal_catalogue", PUBLISH_INTERVAL, move |cx| {
         let promotions = promotions.clone();
-        async move { promotions.signal_catalogue(&cx).await.map(|()| false) }
+        async move { promotions.publish_price_changes(&cx).await.map(|()| false) }
     })
 }

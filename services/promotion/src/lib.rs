@@ -1,25 +1,27 @@
 //! Promotion service: discounts applied to a cart, and the limits on how often and how much is granted.
 //!
 //! Tables: `promotions` (the documents), `promotion_rules` (each of their conditions and actions, typed),
-//! `promotion_epochs` (one row), `promotion_counts` (uses of each, in total and by address and period),
-//! `promotion_person_uses` (active uses by their person's identifiers), `promotion_holds` (an order's uses),
+//! `promotion_epochs` (one row), `promotion_counts` (uses of each promotion, in total and by address and period),
+//! `promotion_person_uses` (active uses by the identifiers of the buyer), `promotion_holds` (an order's uses),
 //! `promotion_usage_log` (uses of confirmed orders), `code_claims` (codes that are about to be used).
 //!
 //! Invariants:
 //! - every stored promotion type-checks; its rule rows match its document; its code is unique among promotions and
 //!   coupons;
-//! - a reply uses the promotions at the epoch's row: a paused promotion is paused for the next cart, on every node;
-//! - uses and spent = those of active orders, never above limit and budget, checked and counted in one transaction;
+//! - every evaluation uses the promotions of the current epoch, so a paused promotion is paused for the next cart on
+//!   every node;
+//! - a promotion's uses and spending equal those of active orders and never exceed its limits and budget; both are
+//!   checked and counted in one transaction;
 //! - an order's uses are held once, all or nothing, and released once.
 //!
-//! The engine itself is [`rules`], pure and public: benchmarks and tests call it without a store. Deliberately absent:
-//! tax, which belongs to orders; flash sale prices; the codes of coupons.
+//! The engine itself is [`rules`], which is pure and public: benchmarks and tests call it without a store. This service
+//! deliberately knows nothing of tax, flash sale prices and coupon codes.
 
 pub mod api;
 mod audit;
 mod backtest;
 mod calculate;
-mod catalogue;
+mod catalog;
 mod codes;
 mod commands;
 mod compiled;
@@ -58,14 +60,14 @@ use crate::compiled::Compiler;
 pub struct Promotions {
     db: Db,
     compiler: Arc<Compiler>,
-    /// The state for which the latest catalog price epoch was started; unknown before the first.
-    shelf: Mutex<Option<i64>>,
+    /// The state of price rules for which this node last published a catalog price epoch; `None` before the first.
+    published_epoch: Mutex<Option<i64>>,
 }
 
 impl Promotions {
-    /// The service on its database.
+    /// Creates the service with its database.
     pub fn new(db: Db) -> Arc<Self> {
-        Arc::new(Self { db, compiler: Arc::default(), shelf: Mutex::default() })
+        Arc::new(Self { db, compiler: Arc::default(), published_epoch: Mutex::default() })
     }
 }
 
@@ -97,7 +99,7 @@ impl Service for Promotions {
     }
 
     fn jobs(self: &Arc<Self>) -> Vec<Job> {
-        vec![jobs::sweep_counters(self), jobs::signal_catalogue(self)]
+        vec![jobs::sweep_counters(self), jobs::publish_price_changes(self)]
     }
 
     fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {

@@ -1,4 +1,4 @@
-//! Evaluates a cart with everything that it depends on: active promotions, the buyer, remaining limits.
+//! Evaluates a cart with everything that the result depends on: active promotions, the buyer, remaining limits.
 
 use std::sync::Arc;
 
@@ -11,29 +11,29 @@ use crate::compiled::Compiled;
 use crate::rules::{Cart, Detail, EvaluationContext, Line, LineInput, NamedCode, Needs, Rule, evaluate, normal_code};
 use crate::{Promotions, digest, facts, queries};
 
-/// A cart and its caller.
-pub(crate) struct Question {
+/// A request to evaluate a cart.
+pub(crate) struct PricingRequest {
     pub(crate) cart: Cart,
     pub(crate) buyer: Buyer,
     pub(crate) address_key: Option<String>,
     pub(crate) codes: Vec<String>,
     pub(crate) coupons: Vec<ResolvedCode>,
-    /// A buyer whose facts are given, so that they are not queried.
+    /// The facts about the buyer, if the caller supplied them; otherwise they are queried.
     pub(crate) customer: Option<Customer>,
     pub(crate) detail: Detail,
 }
 
 impl Promotions {
     /// Evaluates the active promotions on a cart.
-    pub(crate) async fn answer(&self, cx: &Cx, question: Question) -> Result<Evaluation, Error> {
-        let compiled = self.compiled(&question.cart).await?;
-        if compiled.set.is_empty() && question.codes.is_empty() {
-            return Ok(nothing(&question.cart));
+    pub(crate) async fn evaluate_cart(&self, cx: &Cx, request: PricingRequest) -> Result<Evaluation, Error> {
+        let compiled = self.compiled(&request.cart).await?;
+        if compiled.set.is_empty() && request.codes.is_empty() {
+            return Ok(empty_evaluation(&request.cart));
         }
-        let named = self.name_codes(&compiled, &question.codes, &question.coupons).await?;
-        let (context, unchecked) = self.evaluation_context(cx, &compiled, &question, &named).await?;
-        let cart = &question.cart;
-        let mut answer = evaluate(&compiled.set, cart, &context, &named, question.detail);
+        let named = self.resolve_codes(&compiled, &request.codes, &request.coupons).await?;
+        let (context, unchecked) = self.evaluation_context(cx, &compiled, &request, &named).await?;
+        let cart = &request.cart;
+        let mut answer = evaluate(&compiled.set, cart, &context, &named, request.detail);
         if unchecked {
             answer.warnings.push("Without an e-mail address, limits per user are not checked.".to_owned());
         }
@@ -41,18 +41,23 @@ impl Promotions {
         Ok(answer)
     }
 
-    /// Evaluates the active promotions on a cart whose lines have list prices only, after applying price rules.
-    pub(crate) async fn answer_from_list(&self, cx: &Cx, mut question: Question) -> Result<(Cart, Evaluation), Error> {
-        let compiled = self.compiled(&question.cart).await?;
-        let named = self.name_codes(&compiled, &question.codes, &question.coupons).await?;
-        let (context, unchecked) = self.evaluation_context(cx, &compiled, &question, &named).await?;
-        compiled.set.apply_catalogue_prices(&mut question.cart, &context);
-        let mut answer = evaluate(&compiled.set, &question.cart, &context, &named, question.detail);
+    /// Applies price rules to a cart whose lines have list prices only, then evaluates the active promotions. Returns
+    /// the cart at catalog prices and its evaluation.
+    pub(crate) async fn evaluate_at_list_prices(
+        &self,
+        cx: &Cx,
+        mut request: PricingRequest,
+    ) -> Result<(Cart, Evaluation), Error> {
+        let compiled = self.compiled(&request.cart).await?;
+        let named = self.resolve_codes(&compiled, &request.codes, &request.coupons).await?;
+        let (context, unchecked) = self.evaluation_context(cx, &compiled, &request, &named).await?;
+        compiled.set.apply_catalog_prices(&mut request.cart, &context);
+        let mut answer = evaluate(&compiled.set, &request.cart, &context, &named, request.detail);
         if unchecked {
             answer.warnings.push("Without an e-mail address, limits per user are not checked.".to_owned());
         }
         conceal(cx, &mut answer);
-        Ok((question.cart, answer))
+        Ok((request.cart, answer))
     }
 
     async fn compiled(&self, cart: &Cart) -> Result<Arc<Compiled>, StoreError> {
@@ -60,8 +65,9 @@ impl Promotions {
         self.db.read(|tx| self.compiler.at(tx, currency)).await
     }
 
-    /// The promotion of each code: a coupon's promotion, an active promotion, or one that does not apply now.
-    async fn name_codes(
+    /// Resolves codes to promotions: the promotion of a coupon, an active promotion, or one that does not apply now.
+    /// Repeated codes are dropped.
+    async fn resolve_codes(
         &self,
         compiled: &Compiled,
         codes: &[String],
@@ -80,7 +86,7 @@ impl Promotions {
                         continue;
                     }
                     let coupon = coupons.iter().find(|coupon| normal_code(&coupon.code) == normal);
-                    named.push(name_code(tx, compiled, code, &normal, coupon)?);
+                    named.push(resolve_code(tx, compiled, code, &normal, coupon)?);
                     seen.push(normal);
                 }
                 Ok(named)
@@ -88,17 +94,17 @@ impl Promotions {
             .await
     }
 
-    /// Everything else that the result depends on, and whether some limit is not checked.
+    /// Builds the evaluation context, and tells whether some limit could not be checked.
     async fn evaluation_context(
         &self,
         cx: &Cx,
         compiled: &Compiled,
-        question: &Question,
+        request: &PricingRequest,
         named: &[NamedCode],
     ) -> Result<(EvaluationContext, bool), Error> {
-        let (set, cart) = (&compiled.set, &question.cart);
+        let (set, cart) = (&compiled.set, &request.cart);
         let relevant = |segments: &[String]| -> Vec<Arc<Rule>> {
-            if question.detail == Detail::Everything {
+            if request.detail == Detail::Everything {
                 return compiled.rules().cloned().collect();
             }
             let ids = named.iter().filter_map(|named| named.promotion);
@@ -106,27 +112,27 @@ impl Promotions {
         };
         let needed = |rules: &[Arc<Rule>]| {
             let mut needs = needs_of(rules);
-            needs.add(set.catalogue_needs());
+            needs.add(set.catalog_needs());
             needs
         };
         let mut rules = relevant(&[]);
         let mut needs = needed(&rules);
-        needs.segments |= set.asks_for_segments();
-        let customer = match &question.customer {
+        needs.segments |= set.needs_segments();
+        let customer = match &request.customer {
             Some(customer) => customer.clone(),
-            None => facts::customer(cx, &question.buyer, &needs).await?,
+            None => facts::customer(cx, &request.buyer, &needs).await?,
         };
-        if set.asks_for_segments() && !customer.segments.is_empty() {
+        if set.needs_segments() && !customer.segments.is_empty() {
             rules = relevant(&customer.segments);
             needs = needed(&rules);
         }
-        let of_cart = rules.iter().filter_map(|rule| rule.campaign());
-        let campaigns = of_cart.chain(set.catalogue_campaigns().iter().copied()).collect();
+        let cart_campaigns = rules.iter().filter_map(|rule| rule.campaign());
+        let campaigns = cart_campaigns.chain(set.catalog_campaigns().iter().copied()).collect();
         let campaigns = facts::campaigns(cx, campaigns, &customer).await?;
         let gifts = facts::gifts(cx, needs.gifts).await?;
         let max_discount_percent =
             if rules.is_empty() { None } else { cx.call(GetPricingTerms::default()).await?.max_discount_percent };
-        let buyer = digest::counted(&question.buyer, question.address_key.as_deref());
+        let buyer = digest::counted_buyer(&request.buyer, request.address_key.as_deref());
         let (allowances, unchecked) = self.db.read(|tx| queries::allowances(tx, &rules, &buyer, cx.now)).await?;
         let now = cx.now;
         let ignore_dates = false;
@@ -136,7 +142,8 @@ impl Promotions {
     }
 }
 
-fn name_code(
+/// Resolves one code, given also in normal form.
+fn resolve_code(
     tx: &Tx<'_>,
     compiled: &Compiled,
     code: &str,
@@ -148,7 +155,7 @@ fn name_code(
         named.promotion = Some(coupon.promotion_id);
         named.refused = coupon.reason;
         if named.refused.is_none() && compiled.rule(coupon.promotion_id).is_none() {
-            named.refused = Some(queries::standing(tx.get(&coupon.promotion_id)?));
+            named.refused = Some(queries::inactive_reason(tx.get(&coupon.promotion_id)?));
         }
         return Ok(named);
     }
@@ -156,21 +163,22 @@ fn name_code(
     if named.promotion.is_none() {
         let row = queries::by_code(tx, normal)?;
         let id = row.as_ref().map(|row| row.id);
-        let refused = queries::standing(row);
-        // Promotions reported as unknown are not identified: drafts are confidential.
+        let refused = queries::inactive_reason(row);
+        // A promotion reported as unknown is not identified, because drafts are confidential.
         named.promotion = id.filter(|_| refused != RejectReason::Unknown);
         named.refused = Some(refused);
     }
     Ok(named)
 }
 
+/// The combined needs of rules.
 pub(crate) fn needs_of(rules: &[Arc<Rule>]) -> Needs {
     let mut needs = Needs::default();
     rules.iter().for_each(|rule| needs.add(rule.needs()));
     needs
 }
 
-fn nothing(cart: &Cart) -> Evaluation {
+fn empty_evaluation(cart: &Cart) -> Evaluation {
     Evaluation {
         line_discounts: vec![Vec::new(); cart.len()],
         shipping_discount: cart.currency().zero(),
@@ -178,8 +186,8 @@ fn nothing(cart: &Cart) -> Evaluation {
     }
 }
 
-/// Hides what a caller may not know about codes and automatic promotions: an anonymous caller only learns that a code
-/// is unknown, and callers without the permission see no promotions that are not for them or not for now.
+/// Hides what a caller may not know about codes and automatic promotions. An anonymous caller only learns that a code
+/// is unknown. A caller without `promotion:read` does not see promotions that are for other buyers or other times.
 pub(crate) fn conceal(cx: &Cx, answer: &mut Evaluation) {
     let hidden = |reason| {
         matches!(
@@ -203,8 +211,8 @@ pub(crate) fn conceal(cx: &Cx, answer: &mut Evaluation) {
     }
 }
 
-impl Question {
-    /// The request to the order service.
+impl PricingRequest {
+    /// Converts the internal operation.
     pub(crate) fn of(op: EvaluateCart) -> Result<Self, Error> {
         let currency = op.currency;
         let line = |it: promox_contract::promotion::CartLine| {

@@ -1,4 +1,4 @@
-//! Queries: promotions, their uses, the rest of their limits.
+//! Queries: promotions, their uses, and what remains of their limits.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,22 +9,22 @@ use promox_kernel::{Amount, Currency, Error, Page, Timestamp};
 use promox_storage::{StoreError, Tx};
 
 use crate::api::{ListPromotions, ListUsage, PromotionView, UsageView};
-use crate::commands::uses::person_is_through;
+use crate::commands::uses::has_reached_limit;
 use crate::records::{
     Count, Promotion, PromotionByCampaign, PromotionByCode, PromotionByCreated, PromotionByStatus, PromotionStatus,
     UseByTime,
 };
-use crate::rules::{self, Allowance, Counted, Rule, TOTAL};
+use crate::rules::{self, Allowance, CountedBuyer, Rule, TOTAL};
 
-/// Uses of a promotion, and their total.
-pub(crate) fn counted(tx: &Tx<'_>, id: PromotionId) -> Result<(i64, Amount), StoreError> {
+/// The number of active uses of a promotion, and their total cost.
+pub(crate) fn uses_and_spent(tx: &Tx<'_>, id: PromotionId) -> Result<(i64, Amount), StoreError> {
     let count = tx.get::<Count>(&(id, TOTAL.to_owned()))?;
     Ok(count.map_or((0, Amount::ZERO), |count| (count.uses, count.spent)))
 }
 
-/// The view of a promotion.
+/// Builds the view of a promotion.
 pub(crate) fn view(tx: &Tx<'_>, row: Promotion, currency: Currency) -> Result<PromotionView, StoreError> {
-    let (uses, spent) = counted(tx, row.id)?;
+    let (uses, spent) = uses_and_spent(tx, row.id)?;
     let document: rules::Promotion = row.document.0;
     Ok(PromotionView {
         id: row.id,
@@ -52,16 +52,16 @@ pub(crate) fn view(tx: &Tx<'_>, row: Promotion, currency: Currency) -> Result<Pr
     })
 }
 
-/// One promotion.
+/// Reads a promotion; NOT_FOUND if it does not exist.
 pub(crate) fn promotion(tx: &Tx<'_>, id: PromotionId) -> Result<Promotion, Error> {
     tx.get::<Promotion>(&id)?.ok_or_else(|| Error::not_found("promotion"))
 }
 
 /// A page of promotions, newest first.
 pub(crate) fn list(tx: &Tx<'_>, op: ListPromotions, currency: Currency) -> Result<Page<PromotionView>, Error> {
-    let wanted = op.q.map(|q| q.trim().to_lowercase());
+    let query = op.q.map(|q| q.trim().to_lowercase());
     let keep = |row: &Promotion| {
-        let text = |text: &str| wanted.as_ref().is_none_or(|wanted| text.to_lowercase().contains(wanted.as_str()));
+        let text = |text: &str| query.as_ref().is_none_or(|query| text.to_lowercase().contains(query.as_str()));
         op.status.is_none_or(|status| status == row.status)
             && op.stage.is_none_or(|stage| stage == row.document.stage)
             && op.campaign_id.is_none_or(|id| Some(id) == row.campaign_id)
@@ -79,7 +79,7 @@ pub(crate) fn list(tx: &Tx<'_>, op: ListPromotions, currency: Currency) -> Resul
     page.try_map(|row| view(tx, row, currency))
 }
 
-/// A page of a promotion's uses, newest first.
+/// A page of a promotion's uses by confirmed orders, newest first.
 pub(crate) fn usage(tx: &Tx<'_>, op: ListUsage) -> Result<Page<UsageView>, Error> {
     promotion(tx, op.id)?;
     let page = tx.scan_by::<UseByTime>().prefix(op.id).backward().page(op.limit, op.cursor)?;
@@ -93,7 +93,7 @@ pub(crate) fn usage(tx: &Tx<'_>, op: ListUsage) -> Result<Page<UsageView>, Error
     }))
 }
 
-/// Names of promotions; unknown ones are left out.
+/// Names and campaigns of promotions. Unknown ids are left out.
 pub(crate) fn describe(tx: &Tx<'_>, ids: &[PromotionId]) -> Result<Vec<PromotionDescription>, StoreError> {
     let mut found = Vec::with_capacity(ids.len());
     for id in ids {
@@ -105,8 +105,11 @@ pub(crate) fn describe(tx: &Tx<'_>, ids: &[PromotionId]) -> Result<Vec<Promotion
     Ok(found)
 }
 
-/// A promotion that refers to a campaign, or, unless it is archived, to a segment or a category.
-pub(crate) fn referring(tx: &Tx<'_>, op: &FindReferencingPromotion) -> Result<Option<PromotionId>, StoreError> {
+/// A promotion that refers to a campaign, or one that is not archived and refers to a segment or a category.
+pub(crate) fn referencing_promotion(
+    tx: &Tx<'_>,
+    op: &FindReferencingPromotion,
+) -> Result<Option<PromotionId>, StoreError> {
     if let Some(id) = op.campaign_id
         && let Some(row) = tx.scan_by::<PromotionByCampaign>().prefix(Some(id)).first()?
     {
@@ -126,7 +129,7 @@ pub(crate) fn referring(tx: &Tx<'_>, op: &FindReferencingPromotion) -> Result<Op
     Ok(find_live(tx, |row| refers(&row.document))?.map(|row| row.id))
 }
 
-/// The first promotion with a property that is not archived.
+/// The first promotion that is not archived and for which `has` holds.
 pub(crate) fn find_live(tx: &Tx<'_>, has: impl Fn(&Promotion) -> bool) -> Result<Option<Promotion>, StoreError> {
     for status in [PromotionStatus::Active, PromotionStatus::Paused, PromotionStatus::Draft] {
         for row in tx.scan_by::<PromotionByStatus>().prefix(status).rows() {
@@ -139,8 +142,8 @@ pub(crate) fn find_live(tx: &Tx<'_>, has: impl Fn(&Promotion) -> bool) -> Result
     Ok(None)
 }
 
-/// The codes in normal form, among these, that promotions have.
-pub(crate) fn taken(tx: &Tx<'_>, codes: Vec<String>) -> Result<Vec<String>, StoreError> {
+/// Those of the codes (in normal form) that promotions have.
+pub(crate) fn taken_codes(tx: &Tx<'_>, codes: Vec<String>) -> Result<Vec<String>, StoreError> {
     let mut taken = Vec::new();
     for code in codes {
         if tx.get_by::<PromotionByCode>(Some(&code))?.is_some() {
@@ -150,8 +153,8 @@ pub(crate) fn taken(tx: &Tx<'_>, codes: Vec<String>) -> Result<Vec<String>, Stor
     Ok(taken)
 }
 
-/// Why a promotion that is not active does not apply.
-pub(crate) fn standing(row: Option<Promotion>) -> RejectReason {
+/// The reason why a promotion that is not active does not apply.
+pub(crate) fn inactive_reason(row: Option<Promotion>) -> RejectReason {
     match row.map(|row| row.status) {
         Some(PromotionStatus::Paused) => RejectReason::Paused,
         Some(PromotionStatus::Archived) => RejectReason::Expired,
@@ -164,11 +167,11 @@ pub(crate) fn by_code(tx: &Tx<'_>, code: &str) -> Result<Option<Promotion>, Stor
     tx.get_by::<PromotionByCode>(Some(code))
 }
 
-/// What is left of promotions with limits for a buyer now, and whether some limit is not checked.
+/// What remains of each promotion's limits for a buyer now, and whether some limit could not be checked.
 pub(crate) fn allowances(
     tx: &Tx<'_>,
     rules: &[Arc<Rule>],
-    buyer: &Counted,
+    buyer: &CountedBuyer,
     now: Timestamp,
 ) -> Result<(HashMap<PromotionId, Allowance>, bool), StoreError> {
     let mut left = HashMap::with_capacity(rules.len());
@@ -177,7 +180,7 @@ pub(crate) fn allowances(
         let counting = rule.counting(buyer, now);
         unchecked |= counting.unchecked;
         let mut allowance = Allowance { exhausted: None, budget_left: rule.budget_amount() };
-        if person_is_through(tx, rule.id(), &buyer.person, &counting.person)? {
+        if has_reached_limit(tx, rule.id(), &buyer.person, &counting.person)? {
             allowance.exhausted = Some(RejectReason::UserLimitReached);
         }
         for counter in counting.counters {

@@ -23,10 +23,10 @@ record! {
     /// A promotion: its document and its status.
     pub(crate) struct Promotion in Promox.promotions = 530, key(id: PromotionId) {
         status: PromotionStatus,
-        /// Its code in normal form, while it has it: an archived promotion frees it.
+        /// Its code in normal form; null once it is archived, which frees the code.
         code_key: Option<String>,
         campaign_id: Option<CampaignId>,
-        /// The epoch of its last change, so that only changed promotions are compiled again.
+        /// The epoch of its last change. Only promotions changed since the compiled epoch are compiled again.
         changed: i64,
         document: Json<rules::Promotion>,
         version: i64,
@@ -42,14 +42,14 @@ record! {
 
 record! {
     /// A condition or an action of a promotion in typed columns, for SQL queries. It is derived from the promotion's
-    /// document and written in the same transaction. Members that the kind or the action does not have are null.
+    /// document and written in the same transaction. Columns that do not apply to the kind or the action are null.
     pub(crate) struct RuleRow in Promox.promotion_rules = 541, key(promotion_id: PromotionId, position: u32) {
         kind: RuleKind,
-        /// Its place in the document, a JSON pointer: `/when/all/0`, `/actions/1`.
+        /// The JSON pointer of its place in the document, such as `/when/all/0` or `/actions/1`.
         pointer: String,
-        /// The position of the condition's group; null at the top, and for actions.
+        /// The position of the group that contains a condition; null for the outermost condition and for actions.
         parent: Option<u32>,
-        /// The field of a comparison, `cart.subtotal`.
+        /// The field of a comparison, such as `cart.subtotal`.
         field: Option<String>,
         op: Option<Operator>,
         /// The value of a comparison.
@@ -80,18 +80,19 @@ record! {
 }
 
 record! {
-    /// The epoch of all promotions: incremented by every change that an evaluation could see.
+    /// The epoch of all promotions, incremented by every change that an evaluation could see.
     pub(crate) struct Epoch in Promox.promotion_epochs = 535, key(id: i64) {
         epoch: i64,
     }
 }
 
 record! {
-    /// Uses of a promotion by a buyer in a period, or in total; `spent` only in total.
+    /// The counted uses of a promotion: in total, in a period, or by an address in a period. `spent` is counted only in
+    /// total.
     pub(crate) struct Count in Promox.promotion_counts = 536, key(promotion_id: PromotionId, name: String) {
         uses: i64,
         spent: Amount,
-        /// When it expires.
+        /// When its period ends; null for the total.
         ends_at: Option<Timestamp>,
     }
     index CountByEnd = 537 (ends_at);
@@ -106,7 +107,8 @@ pub(crate) struct HeldUse {
     pub(crate) amount: Amount,
     /// The counters that it was counted in.
     pub(crate) counters: Vec<String>,
-    /// The limits per person at the time. Without any, the person's uses are not stored.
+    /// The limits per person at the time, each with the start of its period. If there are none, the person's use is not
+    /// recorded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) person_limits: Vec<(Timestamp, u32)>,
 }
@@ -116,11 +118,11 @@ record! {
     pub(crate) struct OrderUses in Promox.promotion_holds = 538, key(order_id: OrderId) {
         state: HoldState,
         user_id: Option<UserId>,
-        /// The buyer's identifiers, if some use counts by person.
+        /// The buyer's identifiers, if some use is limited per person.
         person: Json<Vec<PersonKey>>,
         uses: Json<Vec<HeldUse>>,
         held_at: Timestamp,
-        /// When they were released.
+        /// When they were released; null while they are active.
         ended_at: Option<Timestamp>,
     }
 }
@@ -142,19 +144,19 @@ impl Hold for OrderUses {
 }
 
 record! {
-    /// An active use of a promotion with a limit per person, under one of the person's identifiers: `person` is the
-    /// name of a [`PersonKey`], and `exact` distinguishes persons under it, empty if nothing does.
+    /// An active use of a promotion with a limit per person, recorded under one of the person's identifiers. `person`
+    /// is the name of a [`PersonKey`]. `exact` distinguishes persons with the same name; it is empty if nothing does.
     pub(crate) struct PersonUse in Promox.promotion_person_uses = 545,
         key(promotion_id: PromotionId, person: String, used_at: Timestamp, order_id: OrderId, exact: String)
     {
-        /// When it expires.
+        /// When the last period that counts it ends; null if it counts permanently.
         ends_at: Option<Timestamp>,
     }
     index PersonUseByEnd = 546 (ends_at);
 }
 
 record! {
-    /// A use of a promotion by a confirmed order; with the time of its reversal, if any.
+    /// A use of a promotion by a confirmed order, with the time of its reversal, if any.
     pub(crate) struct Use in Promox.promotion_usage_log = 539, key(promotion_id: PromotionId, order_id: OrderId) {
         user_id: Option<UserId>,
         campaign_id: Option<CampaignId>,
@@ -167,27 +169,28 @@ record! {
 }
 
 record! {
-    /// Codes that are about to be assigned: to a promotion that is being written, or to coupons. The row exists only in
-    /// the meantime; one left by a crash expires.
+    /// Codes that are about to be assigned to a promotion or to coupons. The row exists only until they are; one left
+    /// behind by a crash expires.
     pub(crate) struct CodeClaim in Promox.code_claims = 540, key(owner: String) {
         by_promotion: bool,
-        /// In normal form.
+        /// The codes in normal form.
         codes: Json<Vec<String>>,
-        /// All codes of one length from this one …
+        /// The first code of a range that is claimed as a whole, if any; all codes of the range have the same length.
         first: Option<String>,
-        /// … to this one.
+        /// The last code of that range, inclusive.
         last: Option<String>,
+        /// When the claim expires.
         until: Timestamp,
     }
 }
 
 impl CodeClaim {
-    /// Whether it names this code.
+    /// Returns whether the claim lists this code.
     pub(crate) fn names(&self, code: &String) -> bool {
         self.codes.contains(code)
     }
 
-    /// Whether this code is in its range.
+    /// Returns whether this code is in the claimed range.
     pub(crate) fn spans(&self, code: &String) -> bool {
         let within = |first: &String, last: &String| code.len() == first.len() && first <= code && code <= last;
         self.first.as_ref().zip(self.last.as_ref()).is_some_and(|(first, last)| within(first, last))

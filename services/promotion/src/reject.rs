@@ -8,7 +8,7 @@ use promox_kernel::Error;
 
 use crate::records::PromotionStatus;
 
-/// 422: a promotion cannot be used, because a limit or its budget is used up or it no longer exists.
+/// 422: a promotion cannot be used because a limit is reached, its budget is exhausted, or it no longer exists.
 pub(crate) fn unusable(id: PromotionId, name: &str, reason: RejectReason) -> Error {
     let unusable = PromotionUnusable { promotion_id: Some(id), campaign_id: None, reason };
     unusable.refusal(format!("\"{name}\" can no longer be used: {reason}."))
@@ -29,7 +29,7 @@ pub(crate) fn allowed(from: PromotionStatus) -> &'static [PromotionStatus] {
     }
 }
 
-/// 409: the status does not allow this transition; with those that it allows.
+/// 409: the status does not allow this transition. The refusal lists those that are allowed.
 pub(crate) fn invalid_transition(from: PromotionStatus, to: PromotionStatus) -> Error {
     let allowed = allowed(from);
     let names: Vec<&str> = allowed.iter().map(|status| status.as_str()).collect();
@@ -38,12 +38,12 @@ pub(crate) fn invalid_transition(from: PromotionStatus, to: PromotionStatus) -> 
     Error::conflict(codes::INVALID_TRANSITION, message).with("allowed", allowed)
 }
 
-/// 422: a limit would be below its uses.
+/// 422: a limit would be lower than the uses so far.
 pub(crate) fn below_use(pointer: &'static str, used: impl std::fmt::Display) -> Error {
-    Error::field(pointer, format!("must not be lower than the {used} uses so far"))
+    Error::field(pointer, format!("must not be lower than what is used so far, {used}"))
 }
 
-/// 422: the maximum of active promotions is reached.
+/// 422: the maximum number of active promotions is reached.
 pub(crate) fn too_many_active(most: usize) -> Error {
     let message = format!("At most {most} promotions can be active at once: pause or archive some first.");
     Error::refused(codes::TOO_MANY_ACTIVE, message)
@@ -56,11 +56,11 @@ pub(crate) fn uses_released() -> Error {
 
 /// 409: another request changed the promotion.
 pub(crate) fn changed_meanwhile() -> Error {
-    Error::conflict(codes::CHANGED_MEANWHILE, "It was changed by another request: try again.")
+    Error::conflict(codes::CHANGED_MEANWHILE, "The promotion was changed by another request: try again.")
 }
 
 /// 503: the claim of a code expired before the promotion was written.
-pub(crate) fn claim_lapsed() -> Error {
+pub(crate) fn claim_expired() -> Error {
     Error::unavailable(codes::CLAIM_LAPSED, "Checking that the code is unused took too long: try again.", 1)
 }
 

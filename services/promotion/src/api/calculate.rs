@@ -1,4 +1,4 @@
-//! Requests to the engine itself: pricing a cart, evaluating a draft against past orders.
+//! Operations that call the engine: pricing a cart, and evaluating a draft against past orders.
 
 use std::collections::BTreeMap;
 
@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::rules::Promotion;
 
-/// Prices a cart: every discount, with the reason for each promotion that does not apply. Supplying prices, customers,
-/// times or promotions requires `promotion:write`.
+/// Prices a cart. The reply lists every discount, and the reason for each promotion that does not apply. Supplying
+/// prices, customers, times or promotions requires `promotion:write`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CalculateCart {
-    /// The goods.
+    /// The items.
     pub items: Vec<CalculateItem>,
     /// Promotion and coupon codes.
     #[serde(default)]
@@ -30,13 +30,13 @@ pub struct CalculateCart {
     /// The cart's own attributes.
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
-    /// The currency of all amounts; by default the store's.
+    /// The currency of all amounts; the store's by default.
     pub currency: Option<Currency>,
-    /// Whether prices include tax; by default as in the store.
+    /// Whether prices include tax; by default, the store's setting.
     pub prices_include_tax: Option<bool>,
-    /// The buyer; by default the caller.
+    /// The buyer; the caller by default.
     pub customer: Option<Customer>,
-    /// The time of the purchase; by default now.
+    /// The time of the purchase; now by default.
     pub at: Option<Timestamp>,
     /// Promotions to evaluate in place of the stored ones.
     pub promotions: Option<Vec<Promotion>>,
@@ -46,7 +46,7 @@ operation! {
     "Prices a cart."
 }
 
-/// Goods of a cart.
+/// An item of a cart.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CalculateItem {
@@ -54,9 +54,9 @@ pub struct CalculateItem {
     pub sku: Sku,
     /// The number of units.
     pub quantity: u32,
-    /// The unit price before price rules; by default the catalog's.
+    /// The unit price before price rules; by default, the list price in the catalog.
     pub unit_price: Option<Amount>,
-    /// Its categories and all their ancestors.
+    /// Its categories, including all ancestors.
     pub category_ids: Option<Vec<i64>>,
     /// Its attributes.
     pub attributes: Option<BTreeMap<String, String>>,
@@ -72,11 +72,11 @@ pub struct CalculateItem {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CalculateShipping {
-    /// The method; by default the cheapest.
+    /// The shipping method; the cheapest by default.
     pub method: Option<String>,
-    /// ISO 3166 country.
+    /// The destination, an ISO 3166 country code.
     pub country: Option<String>,
-    /// The cost; by default as in the store.
+    /// The shipping cost; by default, that of the method.
     pub amount: Option<Amount>,
     /// Its tax rate, in percent.
     pub tax_rate: Option<Amount>,
@@ -96,11 +96,11 @@ pub struct CalculatedCart {
     pub applied_promotions: Vec<AppliedPromotion>,
     /// Promotions and codes that do not apply, and why.
     pub rejected_promotions: Vec<RejectedPromotion>,
-    /// Promotions that lack a single amount or quantity.
+    /// Promotions that would apply with one more amount or quantity.
     pub offers: Vec<Offer>,
     /// The totals.
     pub totals: Totals,
-    /// The order's points multiplier.
+    /// The multiplier for the points that the order would earn.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub points_multiplier: Option<Amount>,
     /// Checks that were skipped.
@@ -128,26 +128,26 @@ pub struct CalculatedLine {
     pub list_price: Amount,
     /// Quantity × unit price.
     pub subtotal: Amount,
-    /// The discount of promotions.
+    /// The total discount.
     pub discount: Amount,
     /// The discount by promotion.
     pub discounts: Vec<LineDiscount>,
-    /// Tax, included in the total or added to it.
+    /// The tax on the line, included in its price or added to it.
     pub tax: Amount,
-    /// Subtotal − discount, plus tax when prices exclude it.
+    /// Subtotal − discount, plus tax if prices exclude it.
     pub total: Amount,
 }
 
-/// Evaluates a draft against past orders, in addition to the discounts they had. Its start and end are ignored, its
-/// schedule is not; its limits and budget are used up as the orders come.
+/// Evaluates a draft against past orders, in addition to the discounts they had. The draft's start and end are ignored,
+/// but its schedule applies, and its limits and budget are used up in the order of the orders.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BacktestPromotion {
     /// The draft.
     pub promotion: Promotion,
-    /// Only orders placed from here on.
+    /// Only orders placed at or after this time.
     pub from: Timestamp,
-    /// Only orders placed before this, exclusive.
+    /// Only orders placed before this time.
     pub to: Timestamp,
 }
 operation! {
@@ -166,21 +166,21 @@ pub struct BacktestResult {
     pub to: Timestamp,
     /// The currency.
     pub currency: Currency,
-    /// Orders examined: placed in the period, and neither PENDING, FAILED nor CANCELLED.
+    /// The number of orders examined: those placed in the period that are not PENDING, FAILED or CANCELLED.
     pub orders: i64,
-    /// Orders that it would have changed.
+    /// The number of orders that the draft would have discounted.
     pub orders_touched: i64,
-    /// What it would have cost: discounts on goods and shipping, and gifts at their catalog price.
+    /// What the draft would have cost: discounts on goods and shipping, and gifts at their catalog price.
     pub discount_given: Amount,
-    /// The part of that for shipping.
+    /// The discount on shipping, which is part of that cost.
     pub shipping_discount: Amount,
-    /// The actual revenue of goods: after discounts, without tax and shipping.
+    /// The actual revenue from goods, after discounts, without tax and shipping.
     pub revenue_before: Amount,
-    /// The revenue with the draft.
+    /// The revenue from goods with the draft.
     pub revenue_after: Amount,
-    /// Revenue before ÷ orders.
+    /// The actual revenue per order.
     pub average_order_before: Amount,
-    /// Revenue after ÷ orders.
+    /// The revenue per order with the draft.
     pub average_order_after: Amount,
 }
 json_reply!(BacktestResult);

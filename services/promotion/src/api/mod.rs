@@ -1,4 +1,4 @@
-//! The promotion service's requests and replies over HTTP.
+//! The HTTP operations of the promotion service, their requests and replies.
 
 mod calculate;
 
@@ -23,7 +23,7 @@ pub struct ListPromotions {
     pub stage: Option<Stage>,
     /// Only promotions of this campaign.
     pub campaign_id: Option<CampaignId>,
-    /// Only promotions whose name or code contains this.
+    /// Only promotions whose name or code contains this text, in any case.
     pub q: Option<String>,
     /// Page size.
     #[serde(default)]
@@ -31,9 +31,9 @@ pub struct ListPromotions {
     /// `nextCursor` of the previous page.
     pub cursor: Option<Cursor>,
 }
-operation! { ListPromotions => Page<PromotionView>, "promotion.list", Get "/api/promotions", Permission("promotion:read"), 200, "Promotions." }
+operation! { ListPromotions => Page<PromotionView>, "promotion.list", Get "/api/promotions", Permission("promotion:read"), 200, "Lists promotions." }
 
-/// Creates a promotion, a DRAFT until it is activated.
+/// Creates a promotion. It is a DRAFT until it is activated.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct CreatePromotion(pub Promotion);
@@ -50,10 +50,10 @@ pub struct GetPromotion {
 }
 operation! {
     GetPromotion => PromotionView, "promotion.get", Get "/api/promotions/{id}", Permission("promotion:read"), 200,
-    "One promotion."
+    "Gets a promotion."
 }
 
-/// Updates a promotion by JSON Merge Patch: members that are objects are merged, lists replaced.
+/// Updates a promotion by JSON Merge Patch: members that are objects are merged, and lists are replaced.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdatePromotion {
@@ -126,7 +126,7 @@ operation! {
     "Updates a promotion."
 }
 
-macro_rules! moves {
+macro_rules! transitions {
     ($($(#[$meta:meta])* $name:ident = $op:literal $path:literal $summary:literal;)+) => {$(
         $(#[$meta])*
         #[derive(Debug, Deserialize, JsonSchema)]
@@ -137,17 +137,17 @@ macro_rules! moves {
         operation! { $name => PromotionView, $op, Post $path, Permission("promotion:write"), 200, $summary }
     )+};
 }
-moves! {
+transitions! {
     /// Activates a DRAFT or PAUSED promotion.
     ActivatePromotion = "promotion.activate" "/api/promotions/{id}/activate" "Activates a promotion.";
-    /// Pauses an ACTIVE promotion, at once and everywhere.
+    /// Pauses an ACTIVE promotion. It takes effect for the next evaluation on every node.
     PausePromotion = "promotion.pause" "/api/promotions/{id}/pause" "Pauses a promotion.";
     /// Archives a promotion permanently and frees its code.
     ArchivePromotion = "promotion.archive" "/api/promotions/{id}/archive" "Archives a promotion.";
 }
 
-/// Deletes a DRAFT; any other promotion is archived, because orders refer to it, and so is one that coupons or offers
-/// refer to.
+/// Deletes a DRAFT. Any other promotion is archived instead, because orders may refer to it, and so is a DRAFT that
+/// coupons or offers refer to.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct DeletePromotion {
     /// The id.
@@ -158,7 +158,7 @@ operation! {
     "Deletes a promotion, or archives it if it was used."
 }
 
-/// Lists the uses of a promotion by confirmed orders, newest order first.
+/// Lists the uses of a promotion by confirmed orders, newest first.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct ListUsage {
     /// The promotion.
@@ -172,7 +172,7 @@ pub struct ListUsage {
 operation! {
     ListUsage => Page<UsageView>, "promotion.usage", Get "/api/promotions/{id}/usage",
     Permission("promotion:read"), 200,
-    "Uses of a promotion."
+    "Lists the uses of a promotion."
 }
 
 /// A use of a promotion by a confirmed order.
@@ -181,15 +181,15 @@ operation! {
 pub struct UsageView {
     /// The order.
     pub order_id: OrderId,
-    /// The account.
+    /// The account of the buyer; null for a guest.
     pub user_id: Option<UserId>,
-    /// The coupon.
+    /// The code of the coupon, if one was used.
     pub coupon_code: Option<String>,
     /// Its cost: discounts on goods and shipping, and gifts at their catalog price.
     pub amount: Amount,
     /// When the order was confirmed.
     pub used_at: Timestamp,
-    /// When it was released, if it was.
+    /// When it was released; null while it is active.
     pub released_at: Option<Timestamp>,
 }
 
@@ -203,27 +203,27 @@ pub struct PromotionView {
     pub name: String,
     /// The status.
     pub status: PromotionStatus,
-    /// The code that activates it.
+    /// The code that activates it; null for an automatic promotion.
     pub code: Option<String>,
-    /// Whether it applies through its coupons only.
+    /// Whether it applies only through its coupons.
     pub coupon_only: bool,
-    /// Its campaign.
+    /// The campaign that it belongs to, if any.
     pub campaign_id: Option<CampaignId>,
     /// The stage that it applies in.
     pub stage: Stage,
     /// Higher priorities apply first.
     pub priority: i32,
-    /// How it combines with others.
+    /// How it combines with other promotions.
     pub stacking: Stacking,
     /// Whether it discounts lines of flash sales.
     pub include_flash: bool,
-    /// When it begins.
+    /// When it starts.
     pub starts_at: Option<Timestamp>,
     /// When it ends, exclusive.
     pub ends_at: Option<Timestamp>,
-    /// Its time zone.
+    /// The IANA time zone of its schedule, conditions and periods.
     pub timezone: String,
-    /// Its hours of the week.
+    /// The hours of the week in which it applies.
     pub schedule: Option<Schedule>,
     /// The conditions.
     pub when: Option<Condition>,
@@ -231,11 +231,11 @@ pub struct PromotionView {
     pub actions: Vec<ActionSpec>,
     /// Its limits.
     pub limits: Option<Limits>,
-    /// Uses by active orders.
+    /// The number of uses by active orders.
     pub uses: i64,
     /// The total cost of those uses.
     pub spent: Amount,
-    /// Counts its changes.
+    /// The version; it increases with each change.
     pub version: i64,
     /// When it was created.
     pub created_at: Timestamp,

@@ -1,4 +1,4 @@
-//! Changes to promotions and their uses. Every check comes before the first write.
+//! Commands on promotions and their uses. Every check comes before the first write.
 
 pub(crate) mod codes;
 pub(crate) mod promotions;

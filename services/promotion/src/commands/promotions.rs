@@ -1,4 +1,4 @@
-//! Creating, changing, activating, pausing and deleting promotions.
+//! Creates, updates, activates, pauses, archives and deletes promotions.
 
 use promox_contract::audit::Audited;
 use promox_contract::ids::{CategoryId, PromotionId};
@@ -7,7 +7,7 @@ use promox_storage::{StoreError, Tx};
 
 use super::{codes, rule_rows};
 use crate::compiled::{EPOCH, MAX_ACTIVE, epoch};
-use crate::queries::{self, counted};
+use crate::queries::{self, uses_and_spent};
 use crate::records::{Epoch, Promotion, PromotionStatus as Status};
 use crate::reject::{self, allowed};
 use crate::rules::{self, normal_code};
@@ -21,13 +21,14 @@ pub(crate) struct CommandContext {
     pub(crate) currency: Currency,
 }
 
-/// Increments the epoch: everything compiled is stale.
-fn raise_epoch(tx: &mut Tx<'_>) -> Result<i64, StoreError> {
+/// Increments the epoch, which makes all compiled promotions stale. Returns the new epoch.
+fn increment_epoch(tx: &mut Tx<'_>) -> Result<i64, StoreError> {
     let next = epoch(tx)? + 1;
     tx.put(&Epoch { id: EPOCH, epoch: next })?;
     Ok(next)
 }
 
+/// Records a change in the audit trail. Returns the view of the changed promotion.
 fn audit_change(
     tx: &mut Tx<'_>,
     context: &CommandContext,
@@ -35,14 +36,14 @@ fn audit_change(
     before: Option<&Promotion>,
     after: &Promotion,
 ) -> Result<PromotionView, StoreError> {
-    let brief = |promotion: &Promotion| serde_json::json!({"status": promotion.status, "version": promotion.version, "promotion": *promotion.document});
+    let summary = |promotion: &Promotion| serde_json::json!({"status": promotion.status, "version": promotion.version, "promotion": *promotion.document});
     let subject = format!("promotion:{}", after.id);
-    let entry = Audited::new(context.cx.principal.name(), action, subject, before.map(brief), brief(after));
+    let entry = Audited::new(context.cx.principal.name(), action, subject, before.map(summary), summary(after));
     tx.emit(after.id, &entry)?;
     queries::view(tx, after.clone(), context.currency)
 }
 
-/// Creates a DRAFT; `claim` is the claim of its code.
+/// Creates a DRAFT. `claim` is the owner of the claim of its code.
 pub(crate) fn create(
     tx: &mut Tx<'_>,
     context: &CommandContext,
@@ -51,7 +52,7 @@ pub(crate) fn create(
 ) -> Result<PromotionView, Error> {
     let code_key = document.code.as_deref().map(normal_code);
     codes::check_code(tx, None, code_key.as_ref())?;
-    codes::redeem(tx, claim)?;
+    codes::finish_claim(tx, claim)?;
     let row = Promotion {
         id: PromotionId(tx.next_id::<Promotion>()?),
         status: Status::Draft,
@@ -68,7 +69,7 @@ pub(crate) fn create(
     Ok(audit_change(tx, context, "promotion.create", None, &row)?)
 }
 
-/// Replaces a promotion's document; `claim` is the claim of its code, if that changes.
+/// Replaces a promotion's document. `claim` is the owner of the claim of its code, if the code changes.
 pub(crate) fn update(
     tx: &mut Tx<'_>,
     context: &CommandContext,
@@ -90,11 +91,11 @@ pub(crate) fn update(
     let code_key = document.code.as_deref().map(normal_code);
     codes::check_code(tx, Some(id), code_key.as_ref())?;
     check_limits(tx, id, document)?;
-    codes::redeem(tx, claim)?;
+    codes::finish_claim(tx, claim)?;
     let row = Promotion {
         code_key,
         campaign_id: document.campaign_id,
-        changed: raise_epoch(tx)?,
+        changed: increment_epoch(tx)?,
         document: Json(document.clone()),
         version: before.version + 1,
         updated_at: tx.now(),
@@ -105,7 +106,7 @@ pub(crate) fn update(
     Ok(audit_change(tx, context, "promotion.update", Some(&before), &row)?)
 }
 
-/// Replaces a category in one promotion that refers to it, if there is one.
+/// Replaces a category in one promotion that refers to it. Returns false if there is none.
 pub(crate) fn replace_category(
     tx: &mut Tx<'_>,
     context: &CommandContext,
@@ -116,7 +117,7 @@ pub(crate) fn replace_category(
     let mut document = before.document.0.clone();
     document.replace_category(category.0, by.0);
     let row = Promotion {
-        changed: raise_epoch(tx)?,
+        changed: increment_epoch(tx)?,
         document: Json(document),
         version: before.version + 1,
         updated_at: tx.now(),
@@ -128,10 +129,10 @@ pub(crate) fn replace_category(
     Ok(true)
 }
 
-/// A limit must not fall below its uses: the books would not add up.
+/// Refuses a limit or a budget that is lower than what is used so far.
 fn check_limits(tx: &Tx<'_>, id: PromotionId, document: &rules::Promotion) -> Result<(), Error> {
     let Some(limits) = &document.limits else { return Ok(()) };
-    let (uses, spent) = counted(tx, id)?;
+    let (uses, spent) = uses_and_spent(tx, id)?;
     if limits.total.is_some_and(|total| i64::from(total) < uses) {
         return Err(reject::below_use("/limits/total", uses));
     }
@@ -141,8 +142,8 @@ fn check_limits(tx: &Tx<'_>, id: PromotionId, document: &rules::Promotion) -> Re
     Ok(())
 }
 
-/// Changes a promotion's status; without a difference nothing changes.
-pub(crate) fn transit(
+/// Changes a promotion's status. Does nothing if it has the status already.
+pub(crate) fn change_status(
     tx: &mut Tx<'_>,
     context: &CommandContext,
     id: PromotionId,
@@ -163,7 +164,7 @@ pub(crate) fn transit(
     let row = Promotion {
         status: to,
         code_key: before.code_key.clone().filter(|_| to != Status::Archived),
-        changed: raise_epoch(tx)?,
+        changed: increment_epoch(tx)?,
         version: before.version + 1,
         updated_at: tx.now(),
         ..before.clone()
@@ -177,12 +178,17 @@ pub(crate) fn transit(
     Ok(audit_change(tx, context, action, Some(&before), &row)?)
 }
 
-/// Deletes a DRAFT; archives any other promotion, and one that coupons or offers refer to.
-pub(crate) fn delete(tx: &mut Tx<'_>, context: &CommandContext, id: PromotionId, referred: bool) -> Result<(), Error> {
+/// Deletes a DRAFT, unless coupons or offers refer to it. Archives any other promotion.
+pub(crate) fn delete(
+    tx: &mut Tx<'_>,
+    context: &CommandContext,
+    id: PromotionId,
+    referenced: bool,
+) -> Result<(), Error> {
     let before = tx.get::<Promotion>(&id)?.ok_or(Error::not_found("promotion"))?;
     context.cx.check_version(before.version)?;
-    if before.status != Status::Draft || referred {
-        return transit(tx, context, id, Status::Archived, 0).map(drop);
+    if before.status != Status::Draft || referenced {
+        return change_status(tx, context, id, Status::Archived, 0).map(drop);
     }
     tx.delete::<Promotion>(&id)?;
     rule_rows::replace(tx, id, Some(&before.document), None)?;

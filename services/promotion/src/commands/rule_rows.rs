@@ -1,4 +1,4 @@
-//! The rows of `promotion_rules`: each condition and action of a promotion, written beside its document.
+//! The rows of `promotion_rules`: one per condition and action of a promotion, written together with its document.
 
 use promox_contract::condition::Condition;
 use promox_contract::ids::PromotionId;
@@ -8,7 +8,7 @@ use promox_storage::{StoreError, Tx};
 use crate::records::{RuleKind, RuleRow};
 use crate::rules::{ActionSpec, Promotion};
 
-/// The rows of a promotion's document: its conditions from the outermost inwards, then its actions in order.
+/// The rows of a promotion's document: its conditions, each before those inside it, then its actions in order.
 pub(crate) fn rows(id: PromotionId, document: &Promotion) -> Vec<RuleRow> {
     let mut rows = Vec::new();
     if let Some(when) = &document.when {
@@ -21,17 +21,17 @@ pub(crate) fn rows(id: PromotionId, document: &Promotion) -> Vec<RuleRow> {
     rows
 }
 
-/// Replaces the rows of `before` with those of `after`; unchanged ones are left alone.
+/// Replaces the rows of `before` by those of `after`. Unchanged rows are not written.
 pub(crate) fn replace(
     tx: &mut Tx<'_>,
     id: PromotionId,
     before: Option<&Promotion>,
     after: Option<&Promotion>,
 ) -> Result<(), StoreError> {
-    let of = |document: Option<&Promotion>| document.map_or_else(Vec::new, |document| rows(id, document));
-    let (old, new) = (of(before), of(after));
-    for gone in old.iter().skip(new.len()) {
-        tx.delete::<RuleRow>(&(id, gone.position))?;
+    let rows_of = |document: Option<&Promotion>| document.map_or_else(Vec::new, |document| rows(id, document));
+    let (old, new) = (rows_of(before), rows_of(after));
+    for removed in old.iter().skip(new.len()) {
+        tx.delete::<RuleRow>(&(id, removed.position))?;
     }
     for (at, row) in new.iter().enumerate() {
         if old.get(at) != Some(row) {
@@ -68,7 +68,7 @@ fn add_condition(
     }
 }
 
-/// The next row, with only its position set.
+/// The next row, with only its position, kind and pointer set.
 fn blank(promotion_id: PromotionId, before: &[RuleRow], kind: RuleKind, pointer: String) -> RuleRow {
     RuleRow {
         promotion_id,

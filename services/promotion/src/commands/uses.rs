@@ -1,5 +1,5 @@
-//! Uses held against limits and budgets, posted when their order is confirmed, released once when it fails or is
-//! cancelled.
+//! Holds uses against limits and budgets, posts them when their order is confirmed, and releases them once when it
+//! fails or is cancelled.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -13,27 +13,27 @@ use promox_storage::{Begin, Hold, HoldState, StoreError, Tx};
 use crate::compiled::Compiler;
 use crate::records::{Count, CountByEnd, HeldUse, OrderUses, PersonUse, PersonUseByEnd, Promotion, Use};
 use crate::reject;
-use crate::rules::{Counted, Counter, PersonLimit, Rule, TOTAL};
+use crate::rules::{CountedBuyer, Counter, PersonLimit, Rule, TOTAL};
 
 /// Maximum uses of an order.
 pub(crate) const MAX_USES: usize = 200;
-/// Counters that one sweep removes.
-const SWEEP: usize = 500;
+/// Maximum rows of each kind that one sweep removes.
+const MAX_SWEEP: usize = 500;
 
-/// A use within its limits, with the updated counters and the person's own uses.
-struct Taken {
+/// A use within its limits, with the updated counters and the rows that record it for the person.
+struct CountedUse {
     held: HeldUse,
     counts: Vec<Count>,
     by_person: Vec<PersonUse>,
 }
 
-/// Holds an order's uses, all or nothing. Repeating it changes nothing; after a release it is refused.
+/// Holds an order's uses, all or nothing. Repeating the call changes nothing; after a release it is refused.
 pub(crate) fn hold(
     tx: &mut Tx<'_>,
     compiler: &Compiler,
     currency: Currency,
     op: &HoldUses,
-    buyer: &Counted,
+    buyer: &CountedBuyer,
 ) -> Result<(), Error> {
     match OrderUses::begin(tx, &op.order_id)? {
         Begin::New => {}
@@ -45,18 +45,18 @@ pub(crate) fn hold(
     }
     let compiled = compiler.at(tx, currency)?;
     let mut uses = Vec::with_capacity(op.uses.len());
-    for wanted in &op.uses {
-        let rule = match compiled.rule(wanted.promotion_id) {
+    for requested in &op.uses {
+        let rule = match compiled.rule(requested.promotion_id) {
             Some(rule) => rule,
-            None => compile(tx, wanted.promotion_id, currency)?,
+            None => compile(tx, requested.promotion_id, currency)?,
         };
-        uses.push(fit(tx, &rule, (op.order_id, wanted), buyer)?);
+        uses.push(count_use(tx, &rule, (op.order_id, requested), buyer)?);
     }
     let mut held = Vec::with_capacity(uses.len());
-    for taken in uses {
-        taken.counts.iter().try_for_each(|count| tx.put(count))?;
-        taken.by_person.iter().try_for_each(|used| tx.put(used))?;
-        held.push(taken.held);
+    for counted in uses {
+        counted.counts.iter().try_for_each(|count| tx.put(count))?;
+        counted.by_person.iter().try_for_each(|used| tx.put(used))?;
+        held.push(counted.held);
     }
     let (order_id, user_id, held_at) = (op.order_id, op.buyer.user_id, tx.now());
     let counts_persons = held.iter().any(|held| !held.person_limits.is_empty());
@@ -66,35 +66,35 @@ pub(crate) fn hold(
     Ok(())
 }
 
-/// Compiles a promotion that is no longer active, because an order priced before still uses it.
+/// Compiles a promotion that is no longer active, for an order that was priced while it was.
 fn compile(tx: &Tx<'_>, id: PromotionId, currency: Currency) -> Result<Arc<Rule>, Error> {
     let row = tx.get::<Promotion>(&id)?.ok_or_else(|| reject::unusable(id, &id.to_string(), RejectReason::Unknown))?;
     let rule = Rule::compile(id, &row.document, currency, "");
     rule.map(Arc::new).map_err(Error::invalid)
 }
 
-/// Counts a use, or returns the limit that it exceeds.
-fn fit(
+/// Counts a use without writing anything, or refuses it if it exceeds a limit or the budget.
+fn count_use(
     tx: &Tx<'_>,
     rule: &Rule,
-    (order_id, wanted): (OrderId, &PromotionUse),
-    buyer: &Counted,
-) -> Result<Taken, Error> {
+    (order_id, requested): (OrderId, &PromotionUse),
+    buyer: &CountedBuyer,
+) -> Result<CountedUse, Error> {
     let id = rule.id();
     let refuse = |reason| reject::unusable(id, rule.name(), reason);
     let counting = rule.counting(buyer, tx.now());
-    if person_is_through(tx, id, &buyer.person, &counting.person)? {
+    if has_reached_limit(tx, id, &buyer.person, &counting.person)? {
         return Err(refuse(RejectReason::UserLimitReached));
     }
     let mut counts = Vec::with_capacity(counting.counters.len());
     for counter in &counting.counters {
-        let mut count = read(tx, id, counter)?;
+        let mut count = read_count(tx, id, counter)?;
         if counter.most.is_some_and(|most| count.uses >= i64::from(most)) {
             return Err(refuse(counter.reason));
         }
         count.uses += 1;
         if counter.name == TOTAL {
-            count.spent += wanted.amount;
+            count.spent += requested.amount;
             if rule.budget_amount().is_some_and(|budget| count.spent > budget) {
                 return Err(refuse(RejectReason::BudgetExhausted));
             }
@@ -112,18 +112,18 @@ fn fit(
     });
     let held = HeldUse {
         promotion_id: id,
-        campaign_id: wanted.campaign_id,
-        coupon_code: wanted.coupon_code.clone(),
-        amount: wanted.amount,
+        campaign_id: requested.campaign_id,
+        coupon_code: requested.coupon_code.clone(),
+        amount: requested.amount,
         counters: counting.counters.iter().map(|counter| counter.name.clone()).collect(),
         person_limits: counting.person.iter().map(|limit| (limit.since, limit.most)).collect(),
     };
-    Ok(Taken { held, counts, by_person: by_person.collect() })
+    Ok(CountedUse { held, counts, by_person: by_person.collect() })
 }
 
-/// Whether a person has reached one of the limits with active uses of a promotion. A use counts once, however many
-/// identifiers match.
-pub(crate) fn person_is_through(
+/// Returns whether a person has reached one of the limits with active uses of a promotion. A use counts once, even if
+/// several identifiers match.
+pub(crate) fn has_reached_limit(
     tx: &Tx<'_>,
     id: PromotionId,
     person: &Person,
@@ -147,7 +147,7 @@ pub(crate) fn person_is_through(
     Ok(false)
 }
 
-fn read(tx: &Tx<'_>, id: PromotionId, counter: &Counter) -> Result<Count, StoreError> {
+fn read_count(tx: &Tx<'_>, id: PromotionId, counter: &Counter) -> Result<Count, StoreError> {
     let known = tx.get::<Count>(&(id, counter.name.clone()))?;
     Ok(known.unwrap_or_else(|| Count {
         promotion_id: id,
@@ -160,13 +160,13 @@ fn read(tx: &Tx<'_>, id: PromotionId, counter: &Counter) -> Result<Count, StoreE
 
 /// Releases an order's uses, held or posted.
 pub(crate) fn release(tx: &mut Tx<'_>, order_id: OrderId) -> Result<(), Error> {
-    OrderUses::release(tx, &order_id, |tx, hold, _| Ok(give_back(tx, hold)?))
+    OrderUses::release(tx, &order_id, |tx, hold, _| Ok(release_counts(tx, hold)?))
 }
 
-fn give_back(tx: &mut Tx<'_>, hold: &OrderUses) -> Result<(), StoreError> {
+fn release_counts(tx: &mut Tx<'_>, hold: &OrderUses) -> Result<(), StoreError> {
     for held in hold.uses.iter() {
         for name in &held.counters {
-            count_out(tx, held, name)?;
+            decrement(tx, held, name)?;
         }
         for key in hold.person.iter().filter(|_| !held.person_limits.is_empty()) {
             let exact = key.exact.clone().unwrap_or_default();
@@ -180,8 +180,8 @@ fn give_back(tx: &mut Tx<'_>, hold: &OrderUses) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Removes a use from a counter. A counter of a past period may be gone.
-fn count_out(tx: &mut Tx<'_>, held: &HeldUse, name: &str) -> Result<(), StoreError> {
+/// Removes a use from a counter. A counter of a past period may have been removed already.
+fn decrement(tx: &mut Tx<'_>, held: &HeldUse, name: &str) -> Result<(), StoreError> {
     let Some(mut count) = tx.get::<Count>(&(held.promotion_id, name.to_owned()))? else { return Ok(()) };
     count.uses -= 1;
     if name == TOTAL {
@@ -190,12 +190,12 @@ fn count_out(tx: &mut Tx<'_>, held: &HeldUse, name: &str) -> Result<(), StoreErr
     tx.put(&count)
 }
 
-/// Posts a confirmed order's uses: writes them to the log and publishes them.
+/// Posts a confirmed order's uses: writes them to the usage log and emits an event for each.
 pub(crate) fn post(tx: &mut Tx<'_>, order_id: OrderId, at: Timestamp) -> Result<(), Error> {
-    OrderUses::post(tx, &order_id, |tx, hold, _| Ok(log(tx, hold, at)?))
+    OrderUses::post(tx, &order_id, |tx, hold, _| Ok(log_uses(tx, hold, at)?))
 }
 
-fn log(tx: &mut Tx<'_>, hold: &OrderUses, at: Timestamp) -> Result<(), StoreError> {
+fn log_uses(tx: &mut Tx<'_>, hold: &OrderUses, at: Timestamp) -> Result<(), StoreError> {
     let (order_id, user_id) = (hold.order_id, hold.user_id);
     for held in hold.uses.iter() {
         let HeldUse { promotion_id, campaign_id, coupon_code, amount, .. } = held.clone();
@@ -207,21 +207,21 @@ fn log(tx: &mut Tx<'_>, hold: &OrderUses, at: Timestamp) -> Result<(), StoreErro
     Ok(())
 }
 
-/// Removes counters and persons' uses of past periods. Returns whether there may be more.
+/// Removes counters and persons' uses whose periods ended before a time. Returns whether there may be more.
 pub(crate) fn sweep(tx: &mut Tx<'_>, before: Timestamp) -> Result<bool, StoreError> {
-    let over: Vec<Count> = tx.scan_by::<CountByEnd>().before(Some(before)).collect(SWEEP)?;
-    for count in &over {
+    let ended: Vec<Count> = tx.scan_by::<CountByEnd>().before(Some(before)).collect(MAX_SWEEP)?;
+    for count in &ended {
         tx.delete::<Count>(&(count.promotion_id, count.name.clone()))?;
     }
-    let uses: Vec<PersonUse> = tx.scan_by::<PersonUseByEnd>().before(Some(before)).collect(SWEEP)?;
+    let uses: Vec<PersonUse> = tx.scan_by::<PersonUseByEnd>().before(Some(before)).collect(MAX_SWEEP)?;
     for used in &uses {
         let (person, exact) = (used.person.clone(), used.exact.clone());
         tx.delete::<PersonUse>(&(used.promotion_id, person, used.used_at, used.order_id, exact))?;
     }
-    Ok(over.len() == SWEEP || uses.len() == SWEEP)
+    Ok(ended.len() == MAX_SWEEP || uses.len() == MAX_SWEEP)
 }
 
-/// Validates the uses of an order, each promotion once, before anything is counted.
+/// Validates the uses of an order before anything is counted. Each promotion may be used only once.
 pub(crate) fn check(uses: &[PromotionUse]) -> Result<(), Error> {
     let mut seen = BTreeMap::new();
     if uses.len() > MAX_USES {

@@ -1,7 +1,7 @@
-//! Arithmetic on whole minor units: percentages rounded once, amounts shared by largest remainder.
+//! Arithmetic on whole minor units: percentages are rounded once, amounts are shared by largest remainder.
 //!
-//! Amounts are whole minor units (pence, yen, fils) in `i64`, at most 10^18, so that every product fits 128 bits. Where
-//! 64 bits are enough they are used: a division of 128 bits costs ten times as much.
+//! Amounts are whole minor units (pence, yen, fils) in `i64`, at most 10^18, so that every product fits in 128 bits.
+//! Where 64 bits are enough they are used, because a division of 128 bits costs ten times as much.
 
 use promox_kernel::{Amount, Currency};
 use rust_decimal::Decimal;
@@ -66,13 +66,13 @@ impl Percent {
         narrow(i128::from(amount) * i128::from(self.millionths) / i128::from(WHOLE))
     }
 
-    /// A price less the percentage, rounded half-up.
+    /// A price reduced by the percentage, rounded half-up.
     pub(crate) fn off(self, price: i64) -> i64 {
         narrow(half_up(i128::from(price) * i128::from(WHOLE - self.millionths), i128::from(WHOLE)))
     }
 }
 
-/// A quotient rounded half-up; neither side is negative.
+/// The quotient of two non-negative numbers, rounded half-up.
 fn half_up(numerator: i128, denominator: i128) -> i128 {
     (numerator + denominator / 2) / denominator.max(1)
 }
@@ -82,8 +82,9 @@ fn narrow(value: i128) -> i64 {
     i64::try_from(value).unwrap_or(MAX_MINOR_UNITS)
 }
 
-/// Shares a whole total over lines by what each exactly gets of it, by largest remainder, ties to the earlier line. Each line
-/// comes with the room it has for money: what it cannot take, because money was rounded before, goes to the others.
+/// Rounds the exact parts of a total to whole shares, by largest remainder, with ties to the earlier line. `parts` has
+/// each line's exact part and its room, the most it can take. What a line cannot take, because of earlier rounding,
+/// goes to the others.
 pub(crate) fn apportion(total: i64, parts: &[(Exact, i64)]) -> Vec<i64> {
     let mut left = total;
     let mut remainders: Vec<(Exact, usize)> = Vec::with_capacity(parts.len());
@@ -114,8 +115,9 @@ pub(crate) fn apportion(total: i64, parts: &[(Exact, i64)]) -> Vec<i64> {
     shares
 }
 
-/// Shares a total over lines in proportion to their weights, by largest remainder, ties to the earlier line. No line gets
-/// more than its room: what it cannot take moves on to the others. The shares sum to the total, or to all the room there is.
+/// Shares a total over lines in proportion to their weights, by largest remainder, with ties to the earlier line. No
+/// line gets more than its room; what it cannot take goes to the others. The shares sum to the total, or to the sum of
+/// all room if that is less.
 pub(crate) fn share(total: i64, weights: &[i64], rooms: &[i64]) -> Vec<i64> {
     let mut shares = vec![0; weights.len()];
     let mut open: Vec<usize> =
@@ -148,7 +150,7 @@ fn set(values: &mut [i64], i: usize, value: i64) {
     }
 }
 
-/// Shares a total over the lines that are not full.
+/// Shares a total over the lines that are not full, in proportion to their weights.
 fn spread(total: i64, weights: &[i64], open: &[usize], shares: &mut [i64]) {
     let sum: i128 = open.iter().map(|i| i128::from(at(weights, *i))).sum();
     let mut left = total;
@@ -169,7 +171,7 @@ fn spread(total: i64, weights: &[i64], open: &[usize], shares: &mut [i64]) {
     }
 }
 
-/// The quotient and remainder of `total × weight ÷ sum`; nothing is negative, and the sum is not zero.
+/// The quotient and remainder of `total × weight ÷ sum`, of which nothing is negative and the sum is not zero.
 fn divide(total: i64, weight: i64, sum: i128) -> (i64, u128) {
     let (total, weight, sum) = (total.unsigned_abs(), weight.unsigned_abs(), sum.unsigned_abs());
     if let (Some(product), Ok(sum)) = (total.checked_mul(weight), u64::try_from(sum)) {
@@ -187,7 +189,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn shares_go_by_largest_remainder_and_move_on() {
+    fn shares_follow_the_largest_remainder_and_respect_room() {
         let open = |n: usize| vec![i64::MAX; n];
         for (total, weights, rooms, want) in [
             (10, vec![1, 1, 1], open(3), vec![4, 3, 3]),
@@ -219,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn exact_parts_become_whole_shares() {
+    fn exact_parts_are_rounded_to_whole_shares() {
         let third = |amount: i64| Exact::divided(amount, 3);
         let open = [i64::MAX; 3];
         for (total, parts, rooms, want) in [
@@ -242,7 +244,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn shares_sum_and_stay_in_their_rooms(
+        fn shares_sum_to_the_total_and_respect_room(
             total in 0_i64..1_000_000_000_000, lines in prop::collection::vec((0_i64..1_000_000_000, 0_i64..1_000_000_000), 1..50),
         ) {
             let (weights, rooms): (Vec<_>, Vec<_>) = lines.into_iter().unzip();

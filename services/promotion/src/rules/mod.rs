@@ -1,17 +1,17 @@
 //! The rules engine: the language of promotions, its compiler and its evaluator.
 //!
-//! It is pure. A [`Promotion`] is a document, with the conditions and schedules of [`promox_contract::condition`];
-//! [`Rule::compile`] checks it and reports every fault with a pointer; a [`RuleSet`] orders and indexes rules; [`evaluate`]
-//! applies them to a [`Cart`] in an [`EvaluationContext`]. Cart, quote, calculate, order and backtest all call it, so the same
-//! inputs give the same answer everywhere.
+//! It is pure. A [`Promotion`] is a document, with the conditions and schedules of [`promox_contract::condition`].
+//! [`Rule::compile`] checks it and reports every fault with a pointer. A [`RuleSet`] orders and indexes rules.
+//! [`evaluate`] applies them to a [`Cart`] in an [`EvaluationContext`]. Cart, quote, calculate, order and backtest all
+//! call it, so equal inputs give equal results everywhere.
 //!
-//! Invariants: the discounts of a line never take it below zero or its floor; the shares of a promotion sum to its amount;
-//! budgets, limits and the store's cap are never exceeded; a promotion that does not apply changes nothing. Each unit has an
-//! exact price of its own, so how the units of a SKU are split into lines affects nothing but the rounding of a line and
+//! Invariants: discounts never take a line below zero or its floor price; the shares of a promotion sum to its amount;
+//! budgets, limits and the store's cap are never exceeded; a promotion that does not apply changes nothing. Each unit
+//! has an exact price of its own, so splitting the units of a SKU into lines affects only the rounding of each line and
 //! action.
 
 mod actions;
-mod catalogue;
+mod catalog;
 mod compile;
 mod evaluate;
 mod language;
@@ -19,13 +19,13 @@ mod minor_units;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use catalogue::index::RuleSet;
+pub use catalog::index::RuleSet;
 pub use compile::Rule;
 pub use compile::needs::Needs;
 pub use evaluate::cart::{Cart, Line, LineInput};
-pub use evaluate::context::{Allowance, CampaignStanding, Detail, EvaluationContext, GiftStock, NamedCode};
+pub use evaluate::context::{Allowance, CampaignEligibility, Detail, EvaluationContext, GiftStock, NamedCode};
 pub use evaluate::evaluate;
-pub use evaluate::limits::{Counted, Counter, Counting, PersonLimit, TOTAL};
+pub use evaluate::limits::{CountedBuyer, Counter, Counting, PersonLimit, TOTAL};
 pub use language::action::{ActionSpec, ActionType, Basis, Part, Per, Scope, Stage, Tier};
 pub use language::promotion::{CountedPer, Limits, Period, PeriodLimit, Promotion, Stacking, StackingMode, WhenShort};
 pub(crate) use minor_units::{to_amount, to_minor};

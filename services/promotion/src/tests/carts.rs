@@ -1,4 +1,4 @@
-//! Carts worked out by what is stored: at once after every change, with the facts that are asked for and no others.
+//! Carts are evaluated with the stored promotions: changes apply immediately, and only the necessary facts are queried.
 
 use promox_testkit::sample::amount;
 use std::sync::atomic::Ordering;
@@ -9,12 +9,12 @@ use promox_contract::promotion::RejectReason::{
 };
 use serde_json::json;
 
-use super::desk::{Shop, buyer, campaign, goods};
+use super::neighbours::{Shop, buyer, campaign, goods};
 use crate::api::{ActivatePromotion, PausePromotion};
 use crate::rules::normal_code;
 
 #[tokio::test]
-async fn a_paused_promotion_is_paused_at_once_on_every_node() {
+async fn a_paused_promotion_is_paused_immediately_on_every_node() {
     let shop = Shop::open();
     let twin = shop.twin();
     let id = shop.active(json!({})).await;
@@ -34,7 +34,7 @@ async fn a_paused_promotion_is_paused_at_once_on_every_node() {
 }
 
 #[tokio::test]
-async fn anonymous_callers_learn_nothing_of_codes() {
+async fn anonymous_callers_learn_nothing_about_codes() {
     let shop = Shop::open();
     let paused = shop.active(json!({"code": "PAUSED"})).await;
     shop.call(PausePromotion { id: paused }).await.unwrap();
@@ -51,24 +51,24 @@ async fn anonymous_callers_learn_nothing_of_codes() {
     assert_eq!(sorted(known), [Paused, Unknown, Expired, NotStarted, NotEligible, ConditionsNotMet, Unknown]);
     let answer = shop.cx_of(None, &[]).call(Shop::cart(&codes)).await.unwrap();
     for refused in &answer.rejected {
-        let told = refused.code.as_deref() == Some("MORE");
-        assert_eq!(refused.reason, if told { ConditionsNotMet } else { Unknown });
-        assert_eq!((refused.promotion_id.is_some(), refused.details.len()), (told, usize::from(told)));
+        let shown = refused.code.as_deref() == Some("MORE");
+        assert_eq!(refused.reason, if shown { ConditionsNotMet } else { Unknown });
+        assert_eq!((refused.promotion_id.is_some(), refused.details.len()), (shown, usize::from(shown)));
     }
 }
 
 #[tokio::test]
-async fn nobody_is_asked_in_vain() {
+async fn only_necessary_facts_are_queried() {
     let shop = Shop::open();
-    let asked = || shop.desk.asked.load(Ordering::Relaxed);
+    let queries = || shop.neighbours.customer_queries.load(Ordering::Relaxed);
     shop.active(json!({})).await;
     let mine = || promox_contract::promotion::EvaluateCart { buyer: buyer(Some(7)), ..Shop::cart(&[]) };
     assert_eq!(shop.off(&shop.cx(), mine()).await.0, "10.00");
-    assert_eq!(asked(), 0);
+    assert_eq!(queries(), 0);
     let gold = json!({"field": "customer.tier", "op": "EQ", "value": "GOLD"});
     shop.active(json!({"when": gold, "actions": [{"type": "AMOUNT_OFF", "value": "1.00"}]})).await;
     assert_eq!(shop.off(&shop.cx(), mine()).await.0, "11.00");
-    assert_eq!(asked(), 1);
+    assert_eq!(queries(), 1);
     let vip = json!({"field": "customer.segments", "op": "IN", "value": ["VIP"]});
     shop.active(json!({"when": vip, "actions": [{"type": "AMOUNT_OFF", "value": "2.00"}]})).await;
     assert_eq!(shop.off(&shop.cx(), mine()).await.0, "13.00");
@@ -77,12 +77,12 @@ async fn nobody_is_asked_in_vain() {
     let first = json!({"field": "customer.orderCount", "op": "EQ", "value": 0});
     shop.active(json!({"when": first, "actions": [{"type": "AMOUNT_OFF", "value": "4.00"}]})).await;
     assert_eq!(shop.off(&shop.cx(), mine()).await.0, "17.00");
-    shop.desk.purchases.lock().count = 1;
+    shop.neighbours.purchases.lock().count = 1;
     assert_eq!(shop.off(&shop.cx(), mine()).await.0, "13.00");
 }
 
 #[tokio::test]
-async fn coupons_are_keys_to_promotions() {
+async fn a_coupon_activates_its_promotion() {
     let shop = Shop::open();
     let id = shop.active(json!({"couponOnly": true})).await;
     let cart = |code: &str, reason| {
@@ -102,49 +102,49 @@ async fn coupons_are_keys_to_promotions() {
 }
 
 #[tokio::test]
-async fn a_campaigns_promotions_run_with_it() {
+async fn promotions_apply_only_while_their_campaign_runs() {
     let shop = Shop::open();
-    shop.desk.campaigns.lock().push(campaign(3, None, Some("15.00")));
+    shop.neighbours.campaigns.lock().push(campaign(3, None, Some("15.00")));
     shop.active(json!({"campaignId": 3, "limits": {"budget": "1000.00", "whenShort": "GIVE_REST"}})).await;
     shop.active(json!({"campaignId": 3, "code": "TEN"})).await;
     let (off, refused) = shop.off(&shop.cx(), Shop::cart(&["TEN"])).await;
     assert_eq!((off.as_str(), refused[0].1), ("10.00", RejectReason::BudgetExhausted));
-    *shop.desk.campaigns.lock() = vec![campaign(3, Some(RejectReason::Paused), None)];
+    *shop.neighbours.campaigns.lock() = vec![campaign(3, Some(RejectReason::Paused), None)];
     let (off, refused) = shop.off(&shop.cx(), Shop::cart(&["TEN"])).await;
     assert_eq!((off.as_str(), refused[0].1), ("0", RejectReason::Paused));
 }
 
 #[tokio::test]
-async fn gifts_come_from_the_catalogue_while_in_stock() {
+async fn gifts_are_granted_only_while_in_stock() {
     let shop = Shop::open();
     shop.active(json!({"actions": [{"type": "GIFT", "sku": "G", "quantity": 5}]})).await;
     shop.active(json!({"actions": [{"type": "GIFT", "sku": "H", "quantity": 6}]})).await;
     let answer = shop.call(Shop::cart(&[])).await.unwrap();
-    let told: Vec<String> =
+    let gifts: Vec<String> =
         answer.gifts.iter().map(|gift| format!("{} {} {}", gift.sku, gift.quantity, gift.value)).collect();
-    assert_eq!(told, ["G 5 10.00"]);
+    assert_eq!(gifts, ["G 5 10.00"]);
     assert_eq!(answer.uses[0].amount, amount("50.00"));
 }
 
 #[tokio::test]
-async fn the_shelf_shows_prices_and_when_they_change() {
+async fn catalog_prices_have_an_epoch_that_changes_with_them() {
     let shop = Shop::open();
-    let ask =
+    let request =
         |anonymous| GetCatalogPrices { items: vec![goods("A", "10.00"), goods("B", "0.99")], channel: None, anonymous };
-    let empty = shop.call(ask(true)).await.unwrap();
+    let empty = shop.call(request(true)).await.unwrap();
     assert_eq!((empty.prices.len(), empty.epoch), (0, 0));
     shop.active(json!({"stage": "CATALOG", "startsAt": "2026-11-23T13:00:00Z"})).await;
     let gold = json!({"field": "customer.tier", "op": "EQ", "value": "GOLD"});
     let half = json!([{"type": "PERCENT_OFF", "value": "50"}]);
     shop.active(json!({"stage": "CATALOG", "when": gold, "actions": half})).await;
-    let before = shop.call(ask(true)).await.unwrap();
+    let before = shop.call(request(true)).await.unwrap();
     assert_eq!(before.prices, [amount("10.00"), amount("0.99")]);
     shop.advance(std::time::Duration::from_hours(1));
-    let after = shop.call(ask(true)).await.unwrap();
+    let after = shop.call(request(true)).await.unwrap();
     assert_eq!(after.prices, [amount("9.00"), amount("0.89")]);
     assert_ne!(before.epoch, after.epoch);
-    assert_eq!(shop.call(ask(true)).await.unwrap().epoch, after.epoch);
-    let mine = shop.cx_of(Some(7), &[]).call(ask(false)).await.unwrap();
+    assert_eq!(shop.call(request(true)).await.unwrap().epoch, after.epoch);
+    let mine = shop.cx_of(Some(7), &[]).call(request(false)).await.unwrap();
     assert_eq!(mine.prices, [amount("5.00"), amount("0.50")]);
     let mut cart = Shop::cart(&[]);
     cart.lines[0].item.price = amount("9.00");

@@ -1,10 +1,10 @@
-//! Promotions made, changed, moved and removed.
+//! Promotions are created, updated, moved between statuses, and deleted.
 
 use promox_contract::promotion::{DescribePromotions, FindPromotionCodes};
 use promox_kernel::Kind;
 use serde_json::{Value, json};
 
-use super::desk::Shop;
+use super::neighbours::Shop;
 use crate::api::{
     ActivatePromotion, ArchivePromotion, DeletePromotion, GetPromotion, ListPromotions, PausePromotion,
     PromotionStatus, UpdatePromotion,
@@ -17,7 +17,7 @@ async fn patch(shop: &Shop, mut body: Value, id: i64) -> Result<crate::api::Prom
 }
 
 #[tokio::test]
-async fn what_goes_without_saying_is_said() {
+async fn defaults_are_stored_and_shown() {
     let shop = Shop::open();
     let body = json!({"limits": {"total": 5}, "actions": [
         {"type": "AMOUNT_OFF", "value": 5}, {"type": "AMOUNT_OFF", "value": "1.5", "scope": "ITEMS"}, {"type": "FREE_SHIPPING"},
@@ -26,16 +26,19 @@ async fn what_goes_without_saying_is_said() {
     assert_eq!((made.status, made.version, made.uses, made.priority), (PromotionStatus::Draft, 1, 0, 0));
     assert_eq!(made.stacking.mode, Some(StackingMode::Stackable));
     assert_eq!(made.limits.unwrap().when_short, Some(WhenShort::Refuse));
-    let said: Vec<_> = made.actions.iter().map(|action| (action.scope, action.per)).collect();
+    let actions: Vec<_> = made.actions.iter().map(|action| (action.scope, action.per)).collect();
     let items = (Some(Scope::Items), Some(Per::Unit));
-    assert_eq!(said, [(Some(Scope::Order), Some(Per::Order)), items, (None, None)]);
-    let shelf = shop.create(json!({"stage": "CATALOG"})).await.unwrap();
-    assert_eq!((shelf.stacking.mode, shelf.actions[0].scope), (Some(StackingMode::Exclusive), Some(Scope::Items)));
+    assert_eq!(actions, [(Some(Scope::Order), Some(Per::Order)), items, (None, None)]);
+    let price_rule = shop.create(json!({"stage": "CATALOG"})).await.unwrap();
+    assert_eq!(
+        (price_rule.stacking.mode, price_rule.actions[0].scope),
+        (Some(StackingMode::Exclusive), Some(Scope::Items))
+    );
     shop.verify();
 }
 
 #[tokio::test]
-async fn amounts_are_kept_in_the_currencys_scale() {
+async fn amounts_are_stored_in_the_currencys_scale() {
     let shop = Shop::open();
     let cheap = json!({"maxPrice": 9});
     let body = json!({"limits": {"budget": "5"}, "when": {"not": {"field": "items.quantity", "op": "GTE", "value": 2, "items": cheap}}, "actions": [
@@ -65,7 +68,7 @@ async fn amounts_are_kept_in_the_currencys_scale() {
 }
 
 #[tokio::test]
-async fn faults_are_pointed_at_and_typos_found() {
+async fn faults_and_unknown_members_have_pointers() {
     let shop = Shop::open();
     for (body, pointer) in [
         (json!({"actions": [{"type": "PERCENT_OFF", "value": "101"}]}), "/actions/0/value"),
@@ -88,7 +91,7 @@ async fn faults_are_pointed_at_and_typos_found() {
 }
 
 #[tokio::test]
-async fn a_code_is_one_promotions_or_a_coupons() {
+async fn a_code_belongs_to_one_promotion_or_coupon() {
     let shop = Shop::open();
     let first = shop.create(json!({"code": "Summer 2024"})).await.unwrap();
     assert_eq!(first.code.as_deref(), Some("Summer 2024"));
@@ -103,7 +106,7 @@ async fn a_code_is_one_promotions_or_a_coupons() {
 }
 
 #[tokio::test]
-async fn states_follow_their_graph() {
+async fn statuses_allow_only_certain_transitions() {
     let shop = Shop::open();
     let id = shop.create(json!({})).await.unwrap().id;
     let refused = shop.call(PausePromotion { id }).await.unwrap_err();
@@ -122,7 +125,7 @@ async fn states_follow_their_graph() {
 }
 
 #[tokio::test]
-async fn patches_merge_and_mind_the_version() {
+async fn patches_merge_and_check_the_version() {
     let shop = Shop::open();
     let made = shop.create(json!({"code": "A", "limits": {"total": 5, "perUser": 1}})).await.unwrap();
     let id = made.id.0;
@@ -146,7 +149,7 @@ async fn patches_merge_and_mind_the_version() {
 }
 
 #[tokio::test]
-async fn a_whole_condition_replaces_and_a_part_of_one_merges() {
+async fn a_complete_condition_replaces_and_a_partial_one_merges() {
     let shop = Shop::open();
     let subtotal =
         |value: &str| json!({"field": "items.subtotal", "op": "GTE", "value": value, "items": {"skus": ["A"]}});
@@ -164,7 +167,7 @@ async fn a_whole_condition_replaces_and_a_part_of_one_merges() {
 }
 
 #[tokio::test]
-async fn lists_are_filtered_and_names_told() {
+async fn lists_are_filtered_and_names_are_described() {
     let shop = Shop::open();
     for name in ["Red", "Green", "Blue"] {
         shop.create(json!({"name": name})).await.unwrap();
@@ -179,6 +182,7 @@ async fn lists_are_filtered_and_names_told() {
     assert_eq!(names(active).await, ["Dark red"]);
     let found = ListPromotions { q: Some("RED".into()), ..ListPromotions::default() };
     assert_eq!(names(found).await, ["Dark red", "Red"]);
-    let told = shop.call(DescribePromotions { ids: vec![red, promox_contract::ids::PromotionId(99)] }).await.unwrap();
-    assert_eq!(told.items.iter().map(|item| item.name.as_str()).collect::<Vec<_>>(), ["Dark red"]);
+    let described =
+        shop.call(DescribePromotions { ids: vec![red, promox_contract::ids::PromotionId(99)] }).await.unwrap();
+    assert_eq!(described.items.iter().map(|item| item.name.as_str()).collect::<Vec<_>>(), ["Dark red"]);
 }

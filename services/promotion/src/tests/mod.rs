@@ -1,9 +1,9 @@
-//! The service on the memory engine, beside a desk that plays the other services; every scenario closes with the auditor.
+//! Tests on the memory engine with simulated neighbours. Scenarios end with the auditor.
 
-mod calculating;
+mod calculate;
 mod carts;
-mod desk;
 mod editing;
-mod persons;
+mod limits_per_person;
+mod neighbours;
 mod rule_rows;
-mod using;
+mod uses;

@@ -1,11 +1,11 @@
-//! `promotion_rules`: the typed rows beside a promotion's document.
+//! `promotion_rules`: the typed rows that are derived from a promotion's document.
 
 use promox_contract::ids::PromotionId;
 use promox_storage::StoreError;
 use promox_testkit::sample::amount;
 use serde_json::{Value, json};
 
-use super::desk::Shop;
+use super::neighbours::Shop;
 use crate::api::{ArchivePromotion, DeletePromotion, UpdatePromotion};
 use crate::records::{RuleKind, RuleRow};
 use crate::rules::{ActionType, Scope};
@@ -68,7 +68,7 @@ async fn each_condition_and_action_is_a_typed_row() {
 }
 
 #[tokio::test]
-async fn the_rows_change_and_go_with_the_document() {
+async fn the_rows_change_and_are_deleted_with_the_document() {
     let shop = Shop::open();
     let id = shop.create(nested()).await.unwrap().id;
     let before = rows(&shop, id).await;
@@ -91,7 +91,7 @@ async fn the_rows_change_and_go_with_the_document() {
 }
 
 #[tokio::test]
-async fn the_auditor_sees_rows_that_are_not_the_documents() {
+async fn the_auditor_finds_rows_that_differ_from_the_document() {
     let shop = Shop::open();
     let id = shop.create(nested()).await.unwrap().id;
     let rows = rows(&shop, id).await;
@@ -101,11 +101,11 @@ async fn the_auditor_sees_rows_that_are_not_the_documents() {
         shop.db.write(&shop.cx(), move |tx| tx.put(&wrong)).await.unwrap();
         assert_eq!(shop.findings().len(), 1, "{key:?}");
         let right = rows[6].clone();
-        let mend = move |tx: &mut promox_storage::Tx<'_>| {
+        let repair = move |tx: &mut promox_storage::Tx<'_>| {
             tx.delete::<RuleRow>(&key)?;
             tx.put(&right)
         };
-        shop.db.write(&shop.cx(), mend).await.unwrap();
+        shop.db.write(&shop.cx(), repair).await.unwrap();
         shop.verify();
     }
     shop.db.write(&shop.cx(), move |tx| tx.delete::<RuleRow>(&(id, 2))).await.unwrap();

@@ -1,4 +1,4 @@
-//! Actions as they are evaluated.
+//! Compiled actions.
 
 use promox_kernel::Sku;
 use rust_decimal::Decimal;
@@ -7,7 +7,7 @@ use crate::rules::language::action::{Basis, Per, Scope};
 use crate::rules::language::filter::Filter;
 use crate::rules::minor_units::Percent;
 
-/// What a promotion does.
+/// A compiled action. Amounts are in minor units.
 #[derive(Clone, Debug)]
 pub(crate) enum Action {
     Percent { percent: Percent, scope: Scope, items: Filter, most: i64, units: u32 },
@@ -33,7 +33,8 @@ pub(crate) enum Discount {
 }
 
 impl Action {
-    /// The filters of which it needs a line; `None` when it can have an effect without one.
+    /// The filters of which one must match a line for the action to have an effect; `None` if it needs no matching
+    /// line.
     pub(crate) fn needs(&self) -> Option<Vec<&Filter>> {
         match self {
             Self::Percent { scope: Scope::Shipping, .. }

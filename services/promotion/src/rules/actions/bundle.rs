@@ -1,11 +1,11 @@
-//! Bundles: units that fill the parts, at one price together.
+//! Bundles: units that fill all parts of the bundle, at one price for the whole bundle.
 
 use crate::rules::actions::stacks::Stack;
 use crate::rules::actions::turn::{Rounding, Turn};
 use crate::rules::language::filter::Filter;
 
 impl Turn<'_, '_> {
-    /// Discounts the dearest units that fill a bundle, as often as units last.
+    /// Forms as many bundles as possible, each of the most expensive units that fill it, and discounts them.
     pub(super) fn bundle(&mut self, parts: &[(Filter, u32)], price: i64) {
         let wanted: Vec<u32> = parts.iter().map(|(_, quantity)| *quantity).collect();
         let mut goods = self.goods_for(parts);
@@ -24,7 +24,7 @@ impl Turn<'_, '_> {
         self.serve(portions, Rounding::Once(None));
     }
 
-    /// The units that have not served and fit some part of a bundle, dearest first.
+    /// The units that have not served and fit some part of a bundle, the most expensive first.
     fn goods_for(&self, parts: &[(Filter, u32)]) -> Vec<Bundled> {
         let mut goods: Vec<Bundled> = Vec::new();
         for (part, (filter, _)) in (0..).zip(parts) {
@@ -44,22 +44,22 @@ impl Turn<'_, '_> {
     }
 }
 
-/// Units that have not served, and the parts of a bundle that they fit, one bit a part.
+/// Units that have not served, and the parts of a bundle that they fit, one bit per part.
 #[derive(Clone, Copy, Debug)]
 struct Bundled {
     stack: Stack,
     fits: u32,
 }
 
-/// Goods of which some units are in a bundle: how many in each part.
+/// Units in a bundle, with the number assigned to each part.
 struct Member {
     place: usize,
     fits: u32,
     parts: Vec<u32>,
 }
 
-/// Units matched to the parts of a bundle. Goods are added dearest first and accepted as long as the matched ones can
-/// be rearranged around them, which yields the dearest possible bundle.
+/// Assigns units to the parts of a bundle. The most expensive units are added first, and are accepted as long as those
+/// assigned before can be rearranged around them. This yields the most expensive possible bundle.
 struct Bundling<'a> {
     goods: &'a [Bundled],
     wanted: &'a [u32],
@@ -72,10 +72,10 @@ impl<'a> Bundling<'a> {
         Self { goods, wanted, filled: vec![0; wanted.len()], members: Vec::new() }
     }
 
-    /// The units that fill a bundle, by their positions among the goods; `None` if there are not enough.
+    /// The units that fill a bundle, as positions among the goods and numbers of units; `None` if there are not enough.
     fn fill(mut self) -> Option<Vec<(usize, u32)>> {
         let mut missing: u32 = self.wanted.iter().sum();
-        // A part that is full for some goods is full for all that fit the same parts.
+        // If no more units of some goods fit, no units that fit the same parts do.
         let mut full: Vec<u32> = Vec::new();
         for (place, it) in self.goods.iter().enumerate() {
             if missing == 0 {
@@ -94,7 +94,7 @@ impl<'a> Bundling<'a> {
         (missing == 0).then(|| self.members.into_iter().map(units).filter(|(_, units)| *units > 0).collect())
     }
 
-    /// Adds as many units of some goods as fit. Returns how many.
+    /// Adds as many units of some goods as fit. Returns the number added.
     fn join(&mut self, place: usize, goods: &Bundled, missing: u32) -> u32 {
         let member = self.members.len();
         self.members.push(Member { place, fits: goods.fits, parts: vec![0; self.wanted.len()] });
@@ -113,6 +113,7 @@ impl<'a> Bundling<'a> {
         taken
     }
 
+    /// The number of units that a part still lacks.
     fn room(&self, part: usize) -> u32 {
         self.wanted.get(part).copied().unwrap_or(0) - self.filled.get(part).copied().unwrap_or(0)
     }
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn the_dearest_units_that_fit_together_make_a_bundle() {
+    fn the_most_expensive_units_that_fit_make_a_bundle() {
         for (lines, wanted, units) in [
             (&[(1, 9, 0b1), (1, 5, 0b10)][..], &[1, 1][..], Some(vec![(0, 1), (1, 1)])),
             (&[(1, 9, 0b11), (1, 5, 0b1)], &[1, 1], Some(vec![(0, 1), (1, 1)])),

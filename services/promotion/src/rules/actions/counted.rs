@@ -1,17 +1,17 @@
-//! Actions that count units: buy and get, every n-th, packs.
+//! Actions that count units: buy-and-get, every n-th unit, and packs.
 
 use crate::rules::actions::action::Discount;
-use crate::rules::actions::stacks::{Stack, dearest_first, few, total};
+use crate::rules::actions::stacks::{Stack, most_expensive_first, to_u32, total};
 use crate::rules::actions::turn::{Rounding, Turn};
 use crate::rules::evaluate::runs::Portion;
 use crate::rules::language::filter::Filter;
 use crate::rules::minor_units::Percent;
 
 impl Turn<'_, '_> {
-    /// Discounts the cheapest units and counts the dearest as bought, as often as units last.
+    /// Discounts the cheapest units and counts the most expensive ones as bought, as often as there are enough units.
     pub(super) fn buy_get(&mut self, buy: &(Filter, u32), get: &(Filter, u32), percent: Percent, most: u32) {
         let (bought, got) = (self.stacks(&buy.0), self.stacks(&get.0));
-        // Both come in the order of lines.
+        // Both lists are in line order.
         let among =
             |stack: &Stack, others: &[Stack]| others.binary_search_by_key(&stack.line, |other| other.line).is_ok();
         let only_buy = total(bought.iter().filter(|stack| !among(stack, &got)).map(|stack| stack.free));
@@ -24,17 +24,17 @@ impl Turn<'_, '_> {
         }
         let reserved = (times * sizes.0).saturating_sub(only_buy);
         let given = cheapest(got, times * sizes.1, |stack| among(stack, &bought), shared - reserved);
-        let paid = dearest(bought.clone(), times * sizes.0, &given);
+        let paid = most_expensive(bought.clone(), times * sizes.0, &given);
         let mut portions: Vec<Portion> = given.iter().map(|(stack, units)| stack.portion(*units)).collect();
         self.discount_each(&mut portions, |portion| percent.of_exact(portion.price));
         portions.extend(paid.iter().map(|(stack, units)| stack.serving(*units)));
         self.serve(portions, Rounding::Line(None));
     }
 
-    /// Discounts the last unit of each full group, dearest first.
+    /// Discounts the last unit of each full group of `every` units, ordered from the most expensive.
     pub(super) fn every_nth(&mut self, items: &Filter, every: u32, percent: Percent) {
         let mut stacks = self.stacks(items);
-        dearest_first(&mut stacks);
+        most_expensive_first(&mut stacks);
         let every = u64::from(every);
         let served = total(stacks.iter().map(|stack| stack.free)) / every * every;
         let (mut nths, mut others) = (Vec::new(), Vec::new());
@@ -42,8 +42,8 @@ impl Turn<'_, '_> {
         for stack in stacks {
             let end = served.min(start + u64::from(stack.free));
             let cheaper = end / every - start / every;
-            nths.push(stack.portion(few(cheaper)));
-            others.push(stack.serving(few(end - start - cheaper)));
+            nths.push(stack.portion(to_u32(cheaper)));
+            others.push(stack.serving(to_u32(end - start - cheaper)));
             start = end;
         }
         self.discount_each(&mut nths, |portion| percent.of_exact(portion.price));
@@ -51,10 +51,10 @@ impl Turn<'_, '_> {
         self.serve(nths, Rounding::Line(None));
     }
 
-    /// Discounts full packs in line order by a percentage, by an amount a unit, or to a price a pack.
+    /// Discounts full packs in line order, by a percentage, by an amount per unit, or to a price per pack.
     pub(super) fn pack(&mut self, items: &Filter, size: u32, discount: Discount) {
         let mut stacks = self.stacks(items);
-        // Units of a SKU stand together, the dearest first, in whichever lines they are.
+        // Units of a SKU are packed together, the most expensive first, even if they are in different lines.
         stacks.sort_by(|a, b| {
             let by_price = a.rank.0.cmp(&b.rank.0).then(b.price.cmp(&a.price));
             by_price.then(a.rank.1.cmp(&b.rank.1)).then(a.line.cmp(&b.line))
@@ -62,7 +62,7 @@ impl Turn<'_, '_> {
         let mut rest = total(stacks.iter().map(|stack| stack.free)) / u64::from(size) * u64::from(size);
         let mut packed = Vec::with_capacity(stacks.len());
         for stack in stacks {
-            let units = few(rest.min(u64::from(stack.free)));
+            let units = to_u32(rest.min(u64::from(stack.free)));
             rest -= u64::from(units);
             packed.push((stack, units));
         }
@@ -75,7 +75,7 @@ impl Turn<'_, '_> {
         self.serve(portions, Rounding::Line(None));
     }
 
-    /// Packs of consecutive units, each at a price. Packs within one stack are computed at once.
+    /// The discounts on packs of consecutive units, each at a price. Packs within one stack are computed together.
     fn priced_packs(&self, packed: &[(Stack, u32)], size: u32, price: i64) -> Vec<Portion> {
         let mut portions = Vec::new();
         let mut open: Vec<(Stack, u32)> = Vec::new();
@@ -103,7 +103,7 @@ impl Turn<'_, '_> {
     }
 }
 
-/// How often an action applies, given the units that fit buying only, getting only, or both.
+/// The number of times that an action applies, given the units that can only be bought, only be got, or both.
 fn applications(sizes: (u64, u64), only_buy: u64, only_get: u64, shared: u64, most: u64) -> u64 {
     let fits = |n: u64| (n * sizes.0).saturating_sub(only_buy) + (n * sizes.1).saturating_sub(only_get) <= shared;
     let (mut low, mut high) = (0, most.min((only_buy + shared) / sizes.0.max(1)));
@@ -118,7 +118,7 @@ fn applications(sizes: (u64, u64), only_buy: u64, only_get: u64, shared: u64, mo
     low
 }
 
-/// The cheapest units, ties to the earlier line; at most `quota` of those that buying could also use.
+/// The cheapest units, with ties to the earlier line. At most `quota` of them are units that could also be bought.
 fn cheapest(
     mut stacks: Vec<Stack>,
     mut wanted: u64,
@@ -136,22 +136,22 @@ fn cheapest(
             quota -= units;
         }
         if units > 0 {
-            taken.push((stack, few(units)));
+            taken.push((stack, to_u32(units)));
         }
     }
     taken
 }
 
-/// The dearest units that are not taken yet.
-fn dearest(mut stacks: Vec<Stack>, mut wanted: u64, taken: &[(Stack, u32)]) -> Vec<(Stack, u32)> {
-    dearest_first(&mut stacks);
+/// The most expensive units that are not taken yet.
+fn most_expensive(mut stacks: Vec<Stack>, mut wanted: u64, taken: &[(Stack, u32)]) -> Vec<(Stack, u32)> {
+    most_expensive_first(&mut stacks);
     let mut bought = Vec::new();
     for stack in stacks {
-        let gone = taken.iter().find(|(it, _)| it.is(&stack)).map_or(0, |(_, units)| *units);
-        let units = wanted.min(u64::from(stack.free - gone));
+        let used = taken.iter().find(|(it, _)| it.is(&stack)).map_or(0, |(_, units)| *units);
+        let units = wanted.min(u64::from(stack.free - used));
         wanted -= units;
         if units > 0 {
-            bought.push((stack, few(units)));
+            bought.push((stack, to_u32(units)));
         }
     }
     bought

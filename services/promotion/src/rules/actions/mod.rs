@@ -1,4 +1,4 @@
-//! Applies a promotion: its actions in order, each on the result of the one before.
+//! Applies the actions of a promotion in order, each to the result of the previous one.
 
 pub(crate) mod action;
 mod bundle;
@@ -12,20 +12,24 @@ mod turn;
 use promox_contract::promotion::RejectReason;
 
 use crate::rules::actions::action::Action;
-use crate::rules::actions::turn::{Turn, cost_of_dearest};
+use crate::rules::actions::turn::{Turn, cost_of_most_expensive};
 use crate::rules::compile::Rule;
 use crate::rules::evaluate::context::EvaluationContext;
 use crate::rules::evaluate::state::{Effect, State};
 use crate::rules::language::action::Scope;
 
-/// Applies a promotion to the state, within its budget. Its conditions are checked before.
-pub(crate) fn act(rule: &Rule, state: &mut State<'_>, context: &EvaluationContext) -> Result<Effect, RejectReason> {
+/// Applies a promotion to the state, within its budget. Its conditions must have been checked before.
+pub(crate) fn apply_actions(
+    rule: &Rule,
+    state: &mut State<'_>,
+    context: &EvaluationContext,
+) -> Result<Effect, RejectReason> {
     match state.budget(rule, context) {
-        None => Ok(act_within(rule, state, context, i64::MAX)),
+        None => Ok(apply_within(rule, state, context, i64::MAX)),
         Some(0) => Err(RejectReason::BudgetExhausted),
-        Some(left) if rule.give_rest => Ok(act_within(rule, state, context, left)),
+        Some(left) if rule.give_rest => Ok(apply_within(rule, state, context, left)),
         Some(left) => {
-            let effect = act_within(rule, state, context, i64::MAX);
+            let effect = apply_within(rule, state, context, i64::MAX);
             if effect.amount() <= left {
                 return Ok(effect);
             }
@@ -35,7 +39,7 @@ pub(crate) fn act(rule: &Rule, state: &mut State<'_>, context: &EvaluationContex
     }
 }
 
-fn act_within(rule: &Rule, state: &mut State<'_>, context: &EvaluationContext, budget: i64) -> Effect {
+fn apply_within(rule: &Rule, state: &mut State<'_>, context: &EvaluationContext, budget: i64) -> Effect {
     let effect = state.begin_effect();
     let mut turn = Turn { rule, state, context, effect, budget };
     for action in &rule.actions {
@@ -55,8 +59,8 @@ impl Turn<'_, '_> {
             Action::FreeShipping { most } => self.discount_shipping(self.state.shipping.min(*most)),
             Action::Percent { percent, scope: Scope::Order, items, most, units } => {
                 let portions = self.units(items);
-                let amount = percent.of_exact(cost_of_dearest(&portions, *units)).half_up();
-                self.give_shared(portions, amount.min(*most));
+                let amount = percent.of_exact(cost_of_most_expensive(&portions, *units)).half_up();
+                self.apply_shared(portions, amount.min(*most));
             }
             Action::Percent { percent, items, most, units, .. } => {
                 self.percent_off_items(*percent, items, *most, *units);

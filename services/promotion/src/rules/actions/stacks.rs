@@ -1,13 +1,13 @@
-//! Units that actions count. A unit serves one application across all of them.
+//! Units for the actions that count units. A unit can serve only one application of such an action.
 //!
-//! Units are not listed one by one: those of a line that cost the same and have not served yet are a stack.
+//! Units are not listed one by one: units of a line that have the same price and have not served yet form a stack.
 
 use crate::rules::actions::turn::{Rounding, Turn};
 use crate::rules::evaluate::exact::Exact;
 use crate::rules::evaluate::runs::{Portion, Runs, share_out};
 use crate::rules::language::filter::Filter;
 
-/// Units of a line at one price that have not served.
+/// Units of a line with the same price that have not served.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stack {
     pub(super) line: usize,
@@ -15,7 +15,7 @@ pub(super) struct Stack {
     pub(super) run: usize,
     pub(super) free: u32,
     pub(super) price: Exact,
-    /// Their order among units of equal price.
+    /// Their sort key among units of equal price.
     pub(super) rank: (usize, bool),
 }
 
@@ -25,27 +25,29 @@ impl Stack {
         Portion::of(self.line, self.run, units, self.price)
     }
 
-    /// Some of the units, which serve without a discount.
+    /// Some of the units, which only serve and get no discount.
     pub(super) fn serving(&self, units: u32) -> Portion {
         Portion { only_serves: true, ..self.portion(units) }
     }
 
+    /// Whether both are the same run of the same line.
     pub(super) fn is(&self, other: &Self) -> bool {
         (self.line, self.run) == (other.line, other.run)
     }
 }
 
-/// Dearest first, ties to the earlier line.
-pub(super) fn dearest_first(stacks: &mut [Stack]) {
+/// Sorts the most expensive first, with ties to the earlier line.
+pub(super) fn most_expensive_first(stacks: &mut [Stack]) {
     stacks.sort_by(|a, b| b.price.cmp(&a.price).then(a.rank.cmp(&b.rank)).then(a.line.cmp(&b.line)));
 }
 
+/// The sum of numbers of units.
 pub(super) fn total(stacks: impl Iterator<Item = u32>) -> u64 {
     stacks.map(u64::from).sum()
 }
 
-/// Narrows to 32 bits, which hold the units of any line.
-pub(super) fn few(units: u64) -> u32 {
+/// Narrows to 32 bits, which can hold the units of any line.
+pub(super) fn to_u32(units: u64) -> u32 {
     u32::try_from(units).unwrap_or(u32::MAX)
 }
 
@@ -62,8 +64,8 @@ impl Turn<'_, '_> {
         found
     }
 
-    /// The discounts that make `times` sets of units cost `price` each, shared in proportion to unit prices; `None` when that
-    /// saves nothing.
+    /// The discounts that make `times` sets of units cost `price` each, shared in proportion to unit prices. Returns
+    /// `None` if that saves nothing.
     pub(super) fn at_price(&self, set: &[(Stack, u32)], price: i64, times: u32) -> Option<Vec<Portion>> {
         let mut portions: Vec<Portion> = set.iter().map(|(stack, units)| stack.portion(*units)).collect();
         let cost: Exact = portions.iter().map(Portion::cost).sum();
@@ -81,6 +83,6 @@ impl Turn<'_, '_> {
     pub(super) fn serve(&mut self, mut portions: Vec<Portion>, rounding: Rounding) {
         portions.retain(|portion| portion.units > 0);
         portions.sort_by_key(|portion| (portion.line, portion.run));
-        self.give(portions, rounding, true);
+        self.apply(portions, rounding, true);
     }
 }

@@ -1,4 +1,4 @@
-//! Tiers: the benefit grows with what is bought.
+//! Tiers: the discount grows with the quantity or the amount bought.
 
 use crate::rules::actions::action::Discount;
 use crate::rules::actions::turn::{Rounding, Turn, by_line, cost_of, same_line};
@@ -21,9 +21,10 @@ impl Turn<'_, '_> {
         if matches!(basis, Basis::Subtotal | Basis::Quantity) {
             let Some((_, discount)) = reached(&portions).and_then(|tier| tiers.get(tier)) else { return };
             let (portions, rounding) = self.tier(portions, *discount, once);
-            return self.give(portions, rounding, false);
+            return self.apply(portions, rounding, false);
         }
-        // Lines at different tiers: each tier is shared and rounded by itself, and all are given at once.
+        // Lines may reach different tiers. Each tier is shared and rounded by itself, then all discounts are applied at
+        // once.
         let tier_of: Vec<Option<usize>> = by_line(&portions).map(reached).collect();
         let mut given: Vec<(Vec<Portion>, i64)> = Vec::with_capacity(tier_of.len());
         for (tier, (_, discount)) in tiers.iter().enumerate() {
@@ -33,15 +34,15 @@ impl Turn<'_, '_> {
             if own.iter().all(|portion| portion.off.is_zero()) {
                 continue;
             }
-            let money = self.in_money(&own, rounding);
+            let money = self.rounded_money(&own, rounding);
             given.extend(by_line(&own).map(<[Portion]>::to_vec).zip(money));
         }
         given.sort_by_key(|(own, _)| own.first().map(|portion| portion.line));
         let (portions, money): (Vec<Vec<Portion>>, Vec<i64>) = given.into_iter().unzip();
-        self.give_money(portions.concat(), money, false);
+        self.apply_money(portions.concat(), money, false);
     }
 
-    /// The discounts of a tier on its lines: an amount or percentage once for all of them, or for each.
+    /// The discounts of a tier on its lines, either once for all lines together or for each line.
     fn tier(&self, mut portions: Vec<Portion>, discount: Discount, once: bool) -> (Vec<Portion>, Rounding) {
         let rounding = match (discount, once) {
             (Discount::Percent(percent), true) => {

@@ -10,7 +10,7 @@ use promox_kernel::{Amount, Currency, Error, Sku};
 
 use crate::rules::minor_units::{MAX_MINOR_UNITS, to_amount, to_minor};
 
-/// A SKU as it is compared: by its hash, then case-folded text.
+/// A SKU in the form in which it is compared: by the hash of its case-folded text, then by that text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct SkuKey {
     pub(crate) hash: u64,
@@ -30,20 +30,20 @@ impl SkuKey {
 #[derive(Clone, Debug)]
 pub struct Line {
     pub(crate) key: SkuKey,
-    /// Keys of its former SKUs, which filters also match.
+    /// The keys of its former SKUs, which filters also match.
     pub(crate) former: Vec<SkuKey>,
     pub(crate) sku: Sku,
     pub(crate) product: Option<i64>,
     pub(crate) categories: Vec<i64>,
     pub(crate) attributes: BTreeMap<String, String>,
     pub(crate) quantity: u32,
-    /// The list price of one, before price rules.
+    /// The list price of a unit, before price rules.
     pub(crate) list: i64,
-    /// The price of one.
+    /// The price of a unit, after price rules.
     pub(crate) unit: i64,
-    /// The price of the line before cart promotions.
+    /// The price of the whole line before cart promotions.
     pub(crate) subtotal: i64,
-    /// The floor price of a unit.
+    /// The floor price of a unit, below which no discount takes it.
     pub(crate) floor: i64,
     pub(crate) discountable: bool,
     pub(crate) flash: bool,
@@ -56,28 +56,28 @@ pub struct LineInput {
     pub sku: Sku,
     /// Its former SKUs.
     pub former_skus: Vec<Sku>,
-    /// Its product, if this store has it.
+    /// Its product, if it is in the catalog.
     pub product_id: Option<i64>,
-    /// Its categories and all their ancestors.
+    /// Its categories, including all ancestors.
     pub category_ids: Vec<i64>,
     /// Its attributes.
     pub attributes: BTreeMap<String, String>,
     /// The number of units.
     pub quantity: u32,
-    /// The list price of one, before price rules.
+    /// The list price of a unit, before price rules.
     pub list_price: Amount,
-    /// The price of one.
+    /// The price of a unit.
     pub unit_price: Amount,
-    /// The floor price of a unit.
+    /// The floor price of a unit, below which no discount takes it.
     pub floor_price: Option<Amount>,
     /// Whether promotions may discount it.
     pub discountable: bool,
-    /// The flash sale it was reserved in.
+    /// The flash sale in which it was reserved, if any.
     pub flash_sale_id: Option<FlashSaleId>,
 }
 
 impl LineInput {
-    /// A line of the catalogue.
+    /// The input of a line from an item of the catalog.
     pub fn of(item: SkuDescription, quantity: u32, flash_sale_id: Option<FlashSaleId>) -> Self {
         Self {
             product_id: Some(item.product_id.0),
@@ -96,14 +96,14 @@ impl LineInput {
 }
 
 impl Line {
-    /// A line in a currency; `None` when an amount is negative or too large.
+    /// Creates a line in a currency. Returns `None` if an amount is negative or too large.
     pub fn new(input: LineInput, currency: Currency) -> Option<Self> {
         let unit = to_minor(input.unit_price, currency)?;
         let subtotal = unit.checked_mul(i64::from(input.quantity))?;
         Self::costing(input, subtotal, currency)
     }
 
-    /// A line with a subtotal in minor units that need not be a multiple of its unit price.
+    /// Creates a line with a subtotal in minor units, which need not be a multiple of the unit price.
     pub(crate) fn costing(input: LineInput, subtotal: i64, currency: Currency) -> Option<Self> {
         if !(0..=MAX_MINOR_UNITS).contains(&subtotal) {
             return None;
@@ -125,17 +125,17 @@ impl Line {
         })
     }
 
-    /// The keys of its present and former SKUs.
+    /// The keys of its current and former SKUs.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &SkuKey> {
         self.former.iter().chain([&self.key])
     }
 
-    /// The largest discount when `left` is paid for the line.
+    /// The largest further discount, in minor units, when `left` is paid for the line.
     pub(crate) fn room(&self, left: i64) -> i64 {
         left.saturating_sub(self.floor.saturating_mul(i64::from(self.quantity))).max(0)
     }
 
-    /// Sets the catalogue price of a unit.
+    /// Sets the price of a unit, and the subtotal accordingly.
     pub(crate) fn reprice(&mut self, unit: i64) {
         self.unit = unit;
         self.subtotal = unit.saturating_mul(i64::from(self.quantity));
@@ -150,7 +150,7 @@ pub struct Cart {
     pub(crate) shipping: i64,
     /// The shipping method.
     pub shipping_method: Option<String>,
-    /// The destination, ISO 3166.
+    /// The destination, an ISO 3166 country code.
     pub country: Option<String>,
     /// The payment method.
     pub payment_method: Option<String>,
@@ -161,7 +161,8 @@ pub struct Cart {
 }
 
 impl Cart {
-    /// A cart of lines with a shipping price. An error if it comes to more than 10^18 minor units, which rules out overflow.
+    /// Creates a cart of lines with a shipping price. Refuses a total of more than 10^18 minor units, so that later
+    /// sums cannot overflow.
     pub fn new(currency: Currency, lines: Vec<Line>, shipping: Amount) -> Result<Self, Error> {
         let too_large = || Error::field("/items", "the cart's total is too large");
         let shipping = to_minor(shipping, currency).ok_or_else(too_large)?;
@@ -179,8 +180,9 @@ impl Cart {
         })
     }
 
-    /// Goods to be given catalogue prices. They are priced one by one and may together exceed the limit of a cart.
-    pub(crate) fn of_catalogue(currency: Currency, lines: Vec<Line>, channel: Option<String>) -> Self {
+    /// Creates a cart of items to be given catalog prices. They are priced one by one, so together they may exceed the
+    /// limit of a cart.
+    pub(crate) fn of_catalog(currency: Currency, lines: Vec<Line>, channel: Option<String>) -> Self {
         let channel = channel.unwrap_or_else(|| "WEB".to_owned());
         Self {
             currency,
@@ -204,7 +206,7 @@ impl Cart {
         self.lines.iter().find(|line| line.sku == *sku).map(|line| to_amount(line.list, self.currency))
     }
 
-    /// The price of its goods before cart promotions.
+    /// The total of its lines before cart promotions.
     pub(crate) fn goods(&self) -> Amount {
         to_amount(self.lines.iter().map(|line| line.subtotal).sum(), self.currency)
     }
@@ -214,7 +216,7 @@ impl Cart {
         self.currency
     }
 
-    /// How many lines it has.
+    /// The number of lines.
     pub fn len(&self) -> usize {
         self.lines.len()
     }

@@ -1,4 +1,4 @@
-//! Evaluates conditions on a cart in its current state and explains those that do not hold.
+//! Evaluates conditions on a cart in its current state, and explains those that do not hold.
 
 use promox_contract::condition::{Actual, CustomerFacts, DAYS, Facts, Field, Leaf, Operator, Test, ValueType, Wanted};
 use promox_contract::promotion::{RejectDetail, RejectReason};
@@ -24,7 +24,7 @@ pub(crate) struct ConditionContext<'a> {
 /// A condition that does not hold.
 pub(crate) struct Unmet<'a> {
     leaf: &'a Leaf<Filter>,
-    /// Whether it holds but stands under a `not`.
+    /// Whether it is inside a `not`, so that it should not hold.
     inverted: bool,
 }
 
@@ -62,15 +62,15 @@ impl<'a> ConditionContext<'a> {
     }
 
     fn of_items(self, leaf: &Leaf<Filter>) -> Actual<'a> {
-        let meant = self.state.matching(self.rule, &leaf.items);
+        let matching = self.state.matching(self.rule, &leaf.items);
         Actual::Number(match leaf.field {
-            Field::ItemsSubtotal => meant.map(|(i, _)| self.state.cost_of(i)).sum::<Exact>().half_down(),
-            Field::ItemsQuantity => meant.map(|(_, line)| i64::from(line.quantity)).sum(),
-            _ => meant.map(|(_, line)| i64::from(line.quantity)).max().unwrap_or(0),
+            Field::ItemsSubtotal => matching.map(|(i, _)| self.state.cost_of(i)).sum::<Exact>().half_down(),
+            Field::ItemsQuantity => matching.map(|(_, line)| i64::from(line.quantity)).sum(),
+            _ => matching.map(|(_, line)| i64::from(line.quantity)).max().unwrap_or(0),
         })
     }
 
-    /// All comparisons that make the conditions fail.
+    /// The comparisons that make the conditions fail.
     pub(crate) fn unmet(self) -> Vec<Unmet<'a>> {
         let mut found = Vec::new();
         if let Some(test) = &self.rule.when {
@@ -93,8 +93,8 @@ impl<'a> ConditionContext<'a> {
     /// The reason and the details of conditions that do not hold.
     pub(crate) fn explain(self) -> (RejectReason, Vec<RejectDetail>) {
         let unmet = self.unmet();
-        let of_customer = unmet.iter().any(|unmet| unmet.leaf.field.is_of_customer());
-        let reason = if of_customer { RejectReason::NotEligible } else { RejectReason::ConditionsNotMet };
+        let customer_unmet = unmet.iter().any(|unmet| unmet.leaf.field.is_of_customer());
+        let reason = if customer_unmet { RejectReason::NotEligible } else { RejectReason::ConditionsNotMet };
         (reason, unmet.iter().filter(|unmet| unmet.leaf.field.may_be_shown()).map(|unmet| self.detail(unmet)).collect())
     }
 
@@ -102,10 +102,10 @@ impl<'a> ConditionContext<'a> {
         let op = if unmet.inverted { opposite(unmet.leaf.op) } else { unmet.leaf.op.as_str() };
         let missing = self.missing(unmet).map(|(_, missing)| missing);
         let (field, wanted) = (unmet.leaf.name.clone(), unmet.leaf.value.clone());
-        RejectDetail { field, op: op.to_owned(), wanted, actual: self.told(unmet.leaf), missing }
+        RejectDetail { field, op: op.to_owned(), wanted, actual: self.actual_value(unmet.leaf), missing }
     }
 
-    fn told(self, leaf: &Leaf<Filter>) -> Value {
+    fn actual_value(self, leaf: &Leaf<Filter>) -> Value {
         let currency = self.state.cart.currency;
         match self.actual(leaf) {
             Actual::Number(minor) if leaf.field.value_type() == ValueType::Money => {
@@ -119,13 +119,14 @@ impl<'a> ConditionContext<'a> {
         }
     }
 
-    /// How much an amount or quantity lacks for a comparison to hold, in minor units or units and as an amount.
+    /// How much an amount or quantity lacks for a comparison to hold: as a number of minor units or units, and as an
+    /// amount.
     fn missing(self, unmet: &Unmet<'_>) -> Option<(i64, Amount)> {
         let (Actual::Number(actual), Wanted::Number(wanted)) = (self.actual(unmet.leaf), &unmet.leaf.wanted) else {
             return None;
         };
         if unmet.leaf.field == Field::Hour {
-            return None; // An hour is waited for and not added.
+            return None; // A buyer cannot add hours to a cart.
         }
         let missing = match (unmet.leaf.op, unmet.inverted) {
             (Operator::Gte, false) | (Operator::Lt, true) => wanted - actual,
@@ -146,11 +147,12 @@ impl<'a> ConditionContext<'a> {
     }
 }
 
+/// A number of minor units or units as an amount.
 fn in_units(number: i64, field: &Field, currency: Currency) -> Amount {
     if field.value_type() == ValueType::Money { to_amount(number, currency) } else { Amount(Decimal::from(number)) }
 }
 
-/// The operator that a negated comparison amounts to.
+/// The operator of the negated comparison.
 fn opposite(op: Operator) -> &'static str {
     match op {
         Operator::Eq => "NE",

@@ -1,4 +1,5 @@
-//! What an evaluation depends on besides cart and promotions: the time, the customer, and what is left of limits and budgets.
+//! What an evaluation depends on besides the cart and the promotions: the time, the buyer, and what remains of limits
+//! and budgets.
 
 use std::collections::HashMap;
 
@@ -9,27 +10,27 @@ use promox_kernel::{Amount, Sku, Timestamp};
 /// What remains of a promotion's limits for this buyer now.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Allowance {
-    /// Why it cannot be used any more; `None` while it can.
+    /// The reason why it cannot be used any more; `None` while it can.
     pub exhausted: Option<RejectReason>,
     /// Its remaining budget; `None` without one.
     pub budget_left: Option<Amount>,
 }
 
-/// The state of a campaign for this buyer now.
+/// Whether the promotions of a campaign apply for this buyer now, and its budget.
 #[derive(Clone, Copy, Debug)]
-pub struct CampaignStanding {
-    /// Why its promotions do not apply; `None` while they do.
+pub struct CampaignEligibility {
+    /// The reason why its promotions do not apply; `None` while they do.
     pub refused: Option<RejectReason>,
     /// Its remaining budget; `None` without one.
     pub left: Option<Amount>,
 }
 
-/// Price and stock of a gift.
+/// The price and stock of a gift.
 #[derive(Clone, Debug)]
 pub struct GiftStock {
-    /// Its present SKU; rules may name a former one.
+    /// Its current SKU. Rules may name a former one.
     pub sku: Sku,
-    /// The catalogue price of one.
+    /// The catalog price of a unit.
     pub price: Amount,
     /// Units in stock.
     pub available: u32,
@@ -42,36 +43,36 @@ pub struct EvaluationContext {
     pub now: Timestamp,
     /// The buyer.
     pub customer: Customer,
-    /// What remains of promotions with limits. A promotion without an entry has not been used.
+    /// What remains of the limits of promotions. A promotion without an entry has not been used.
     pub allowances: HashMap<PromotionId, Allowance>,
-    /// The states of campaigns. Promotions of a campaign without an entry do not apply.
-    pub campaigns: HashMap<CampaignId, CampaignStanding>,
-    /// Gifts by SKU.
+    /// The eligibility of campaigns. Promotions of a campaign without an entry do not apply.
+    pub campaigns: HashMap<CampaignId, CampaignEligibility>,
+    /// The possible gifts, by SKU.
     pub gifts: HashMap<Sku, GiftStock>,
-    /// The largest discount of all cart promotions together on the goods, in percent.
+    /// The cap on the sum of all cart discounts, in percent of the price of the goods.
     pub max_discount_percent: Option<Amount>,
     /// Whether to ignore the start and end of promotions, as a backtest does.
     pub ignore_dates: bool,
 }
 
-/// A code that the buyer entered, and what it resolved to.
+/// A code that the buyer entered, and the promotion that it resolved to.
 #[derive(Clone, Debug)]
 pub struct NamedCode {
-    /// As entered.
+    /// The code as entered.
     pub code: String,
-    /// The promotion that it unlocks, if known.
+    /// The promotion that it activates, if known.
     pub promotion: Option<PromotionId>,
     /// Whether it is a coupon.
     pub coupon: bool,
-    /// Why it is not valid; `None` if it is.
+    /// The reason why it is not valid; `None` if it is.
     pub refused: Option<RejectReason>,
 }
 
 /// Which promotions without an effect are reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
-    /// Those whose codes were entered.
+    /// Only promotions whose codes were entered.
     Named,
-    /// All of them.
+    /// All promotions.
     Everything,
 }

@@ -14,11 +14,11 @@ pub(crate) fn check_eligibility(rule: &Rule, context: &EvaluationContext) -> Res
         rule.window.check(context.now)?;
     }
     if let Some(campaign) = rule.campaign {
-        let standing = context.campaigns.get(&campaign).ok_or(RejectReason::Paused)?;
-        if let Some(reason) = standing.refused {
+        let eligibility = context.campaigns.get(&campaign).ok_or(RejectReason::Paused)?;
+        if let Some(reason) = eligibility.refused {
             return Err(reason);
         }
-        if standing.left.is_some_and(|left| left.0 <= rust_decimal::Decimal::ZERO) {
+        if eligibility.left.is_some_and(|left| left.0 <= rust_decimal::Decimal::ZERO) {
             return Err(RejectReason::BudgetExhausted);
         }
     }
@@ -29,7 +29,7 @@ pub(crate) fn check_eligibility(rule: &Rule, context: &EvaluationContext) -> Res
 }
 
 impl Rule {
-    /// The span around `now` in which eligibility does not change by the clock; the end is exclusive.
+    /// The period around `now` during which time does not change the rule's eligibility: its start and exclusive end.
     pub fn steady(&self, now: Timestamp) -> (Timestamp, Timestamp) {
         self.window.steady(now, self.needs().time)
     }

@@ -1,11 +1,12 @@
-//! Amounts as exact as decisions need them: a fixed-point value, and a fingerprint that says when two amounts are equal.
+//! Amounts as exact as decisions need them: a fixed-point value, and a fingerprint that tells when two amounts are
+//! equal.
 //!
 //! Unit prices are fractions whose denominators grow with every shared discount, without a useful bound. The engine
-//! needs less than the fraction itself: which of two is larger, how they round, and whether they are equal, whole, or a
-//! half. Order and rounding come from a value in parts of 2^-64 minor units, which each operation keeps accurate to a
-//! few parts. Equality comes from the fraction modulo a prime: equal fractions have equal fingerprints, and unequal
-//! ones this close in value have the same with a probability of 2^-61. So ties and boundaries are detected exactly,
-//! every operation takes constant time, and no decision is based on rounding.
+//! does not need the fraction itself, only which of two is larger, how they round, and whether they are equal, whole,
+//! or a half. Order and rounding come from a value in parts of 2^-64 minor units, which each operation keeps accurate
+//! to a few parts. Equality comes from the fraction modulo a prime: equal fractions have equal fingerprints, and
+//! unequal ones that are close in value have equal fingerprints with a probability of only 2^-61. So ties and
+//! boundaries are detected reliably, every operation takes constant time, and no decision depends on rounding.
 
 use std::cmp::Ordering;
 use std::iter::Sum;
@@ -16,7 +17,7 @@ const FRACTION: u32 = 64;
 /// Half a minor unit.
 const HALF: Exact = Exact { parts: 1 << (FRACTION - 1), print: 1 << 60 };
 
-/// How far the values of equal amounts may differ: many times the accumulated error of one evaluation.
+/// The largest difference between the values of equal amounts, many times the accumulated error of one evaluation.
 const NEAR: u128 = 1 << 48;
 
 /// The modulus of fingerprints, 2^61 - 1. It exceeds every whole amount of a cart.
@@ -27,7 +28,7 @@ const PRIME: u64 = (1 << 61) - 1;
 pub(crate) struct Exact {
     /// Its value in parts of 2^-64 minor units.
     parts: u128,
-    /// Its fingerprint: numerator over denominator modulo [`PRIME`].
+    /// Its fingerprint: numerator divided by denominator, modulo [`PRIME`].
     print: u64,
 }
 
@@ -35,7 +36,7 @@ impl Exact {
     /// Zero.
     pub(crate) const ZERO: Self = Self { parts: 0, print: 0 };
 
-    /// Whole minor units; negative ones count as zero.
+    /// An amount of whole minor units. A negative number counts as zero.
     pub(crate) fn whole(minor: i64) -> Self {
         let minor = minor.max(0).unsigned_abs();
         Self { parts: u128::from(minor) << FRACTION, print: reduce(minor) }
@@ -71,7 +72,7 @@ impl Exact {
         Self { parts: self.parts.saturating_add(other.parts), print: add(self.print, other.print) }
     }
 
-    /// The amount less another, and zero when the other is larger.
+    /// The amount less another; zero if the other is larger.
     pub(crate) fn less(self, other: Self) -> Self {
         if self <= other {
             return Self::ZERO;
@@ -98,7 +99,7 @@ impl Exact {
         money(raised.as_whole().map_or(units(raised.parts), |whole| whole.saturating_sub(1)))
     }
 
-    /// The whole minor units that the amount comes to exactly; `None` when it has a fraction.
+    /// The amount in whole minor units; `None` if it has a fraction.
     fn as_whole(self) -> Option<u64> {
         let nearest = units(self.parts.saturating_add(HALF.parts));
         let is_near = self.parts.abs_diff(u128::from(nearest) << FRACTION) < NEAR;
@@ -137,17 +138,17 @@ impl Sum for Exact {
 pub(crate) struct Ratio {
     /// Its value in parts of 2^-127.
     parts: u128,
-    /// Its fingerprint, as that of an amount.
+    /// Its fingerprint: numerator divided by denominator, modulo [`PRIME`].
     print: u64,
 }
 
 impl Ratio {
     /// The factor 1.
     pub(crate) const ONE: Self = Self { parts: 1 << 127, print: 1 };
-    /// One millionth; its fingerprint is the inverse of a million.
+    /// One millionth. Its fingerprint is the inverse of a million.
     const MILLIONTH: Self = Self { parts: (1 << 127) / 1_000_000, print: 499_097_413_501_294_842 };
 
-    /// A number of millionths, at most a million.
+    /// The factor of a number of millionths, at most 1.
     pub(crate) fn millionths(count: u32) -> Self {
         if count >= 1_000_000 {
             return Self::ONE;
@@ -156,12 +157,12 @@ impl Ratio {
         Self { parts: Self::MILLIONTH.parts * u128::from(count), print }
     }
 
-    /// An amount's part of a larger one; 1 where the other is not larger.
+    /// The ratio of an amount to a larger one; 1 if the other is not larger.
     pub(crate) fn of(amount: Exact, whole: Exact) -> Self {
         if amount >= whole {
             return Self::ONE;
         }
-        // What is multiplied is part of the whole: bits that no product of that size shows are left out.
+        // The ratio is applied to parts of the whole only, so bits too low to show in such a product are left out.
         let bits = (2 * FRACTION + 2 - units(whole.parts).leading_zeros()).min(127);
         let (mut quotient, mut rest, mut missing) = (0, amount.parts, bits);
         while missing > 0 {
@@ -217,7 +218,7 @@ fn inverse(a: u64) -> u64 {
     chain(a59, a, 2)
 }
 
-/// A power whose exponent gets so many more binary digits, which are those of `next`.
+/// Appends the binary digits of the exponent of `next` to the exponent of `power`: `power`^(2^`digits`) × `next`.
 fn chain(power: u64, next: u64, digits: u32) -> u64 {
     mul((0..digits).fold(power, |power, _| mul(power, power)), next)
 }
@@ -228,7 +229,7 @@ mod tests {
     use num_bigint::BigUint;
     use proptest::prelude::*;
 
-    /// The most that a cart comes to.
+    /// The largest total of a cart.
     const MAX_MINOR_UNITS: i64 = 1_000_000_000_000_000_000;
 
     #[test]
@@ -242,14 +243,14 @@ mod tests {
     }
 
     #[test]
-    fn halves_round_as_asked() {
+    fn halves_round_up_or_down() {
         for (minor, units, up, down) in
             [(4, 2, 2, 2), (5, 2, 3, 2), (3, 2, 2, 1), (1, 2, 1, 0), (0, 2, 0, 0), (7, 3, 2, 2), (8, 3, 3, 3)]
         {
             let amount = Exact::divided(minor, units);
             assert_eq!((amount.half_up(), amount.half_down()), (up, down), "{minor}/{units}");
         }
-        // Thirds of halves: a value that no finite number of binary digits reaches.
+        // A half reached through thirds, which no finite number of binary digits represents.
         let halves = Exact::divided(5, 3).times(3).scaled(Ratio::millionths(500_000));
         assert_eq!((halves.half_up(), halves.half_down()), (3, 2));
     }
@@ -279,7 +280,7 @@ mod tests {
         }
     }
 
-    /// A step from one amount to the next, and back to some earlier one.
+    /// An operation on the latest amount, possibly with an earlier one.
     #[derive(Clone, Debug)]
     enum Step {
         Percent(u32),
@@ -304,7 +305,7 @@ mod tests {
     /// A fraction of any size.
     type Fraction = (BigUint, BigUint);
 
-    /// Takes a step with both, and answers the new amount.
+    /// Performs a step on both representations. Returns the new amount.
     fn take(step: &Step, known: &[(Exact, Fraction)]) -> (Exact, Fraction) {
         let at = |of: usize| &known[of % known.len()];
         let (exact, (n, d)) = known.last().unwrap();
@@ -337,12 +338,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn amounts_compare_and_round_as_fractions_of_any_size_do(start in 1_i64..1_000_000, units in 1_u32..9, steps in steps()) {
+        fn amounts_compare_and_round_like_fractions_of_any_size(start in 1_i64..1_000_000, units in 1_u32..9, steps in steps()) {
             let mut known = vec![(Exact::divided(start, units), (BigUint::from(start.unsigned_abs()), BigUint::from(units)))];
             for step in &steps {
                 let next = take(step, &known);
                 if next.1.0.bits() > next.1.1.bits() + 50 {
-                    break; // More than any cart comes to.
+                    break; // Larger than the total of any cart.
                 }
                 known.push(next);
             }

@@ -1,4 +1,4 @@
-//! Who a use counts for, and over which time: the counters that limits go by, and the limits on a person's own uses.
+//! How a use counts towards limits: the counters that it increments, and the limits on the buyer's own uses.
 
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -11,12 +11,12 @@ use crate::rules::compile::Rule;
 use crate::rules::language::promotion::{CountedPer, Period};
 use crate::rules::language::schedule::Window;
 
-/// The buyer as limits count them: as a person, and by digests of e-mail address and shipping address.
+/// A buyer as limits count them: as a person, and by digests of the e-mail address and the shipping address.
 #[derive(Clone, Debug, Default)]
-pub struct Counted {
+pub struct CountedBuyer {
     /// The person.
     pub person: Person,
-    /// A digest of the address that the order is confirmed to.
+    /// A digest of the e-mail address to which the order is confirmed.
     pub email: Option<String>,
     /// A digest of the shipping address.
     pub address: Option<String>,
@@ -27,11 +27,11 @@ pub struct Counted {
 pub struct Counter {
     /// Its name among the promotion's counters.
     pub name: String,
-    /// The most uses it allows; `None` if it has no limit.
+    /// The maximum number of uses; `None` if it has no limit.
     pub most: Option<u32>,
     /// The reason reported when it is full.
     pub reason: RejectReason,
-    /// When it expires.
+    /// When its period ends; `None` if it counts permanently.
     pub ends: Option<Timestamp>,
 }
 
@@ -40,7 +40,7 @@ pub struct Counter {
 pub struct PersonLimit {
     /// The time from which uses count.
     pub since: Timestamp,
-    /// The most uses.
+    /// The maximum number of uses.
     pub most: u32,
 }
 
@@ -49,11 +49,11 @@ pub struct PersonLimit {
 pub struct Counting {
     /// The counters that it increments.
     pub counters: Vec<Counter>,
-    /// The limits on the person's own uses; none when there is none, or the person is not known.
+    /// The limits on the person's own uses; empty if there are none or the person is unknown.
     pub person: Vec<PersonLimit>,
-    /// When the person's use expires; `None` for never.
+    /// When the last period that counts the person's use ends; `None` if it counts permanently.
     pub person_ends: Option<Timestamp>,
-    /// Whether some limit cannot be checked because the buyer is not known.
+    /// Whether some limit cannot be checked because the buyer is unknown.
     pub unchecked: bool,
 }
 
@@ -61,8 +61,8 @@ pub struct Counting {
 pub const TOTAL: &str = "total";
 
 impl Rule {
-    /// How a use by this buyer counts now.
-    pub fn counting(&self, buyer: &Counted, now: Timestamp) -> Counting {
+    /// How a use of this promotion by a buyer counts now.
+    pub fn counting(&self, buyer: &CountedBuyer, now: Timestamp) -> Counting {
         let limits = &self.limits;
         let reason = RejectReason::LimitReached;
         let mut found = Counting {
@@ -73,7 +73,7 @@ impl Rule {
             found.count_person(buyer, PersonLimit { since: Timestamp::EPOCH, most }, None);
         }
         for limit in &limits.periods {
-            let (since, first, ends) = span(&self.window, limit.period, now);
+            let (since, first, ends) = current_period(&self.window, limit.period, now);
             let who = match limit.per {
                 CountedPer::User => {
                     let ends = if limits.per_user.is_some() { None } else { Some(ends) };
@@ -88,8 +88,8 @@ impl Rule {
                 found.unchecked = true;
                 continue;
             };
-            let of_all = limit.per == CountedPer::Total;
-            let reason = if of_all { RejectReason::LimitReached } else { RejectReason::UserLimitReached };
+            let in_total = limit.per == CountedPer::Total;
+            let reason = if in_total { RejectReason::LimitReached } else { RejectReason::UserLimitReached };
             let name = format!("{}:{first}:{}:{who}", limit.period, limit.per);
             found.counters.push(Counter { name, most: Some(limit.count), reason, ends: Some(ends) });
         }
@@ -98,7 +98,7 @@ impl Rule {
 }
 
 impl Counting {
-    fn count_person(&mut self, buyer: &Counted, limit: PersonLimit, ends: Option<Timestamp>) {
+    fn count_person(&mut self, buyer: &CountedBuyer, limit: PersonLimit, ends: Option<Timestamp>) {
         if buyer.person.is_unknown() {
             self.unchecked = true;
             return;
@@ -108,8 +108,8 @@ impl Counting {
     }
 }
 
-/// The current period in the promotion's time zone: when it began, its first day, and when it ends.
-fn span(window: &Window, period: Period, now: Timestamp) -> (Timestamp, Date, Timestamp) {
+/// The current period in the promotion's time zone: when it started, its first day, and when it ends.
+fn current_period(window: &Window, period: Period, now: Timestamp) -> (Timestamp, Date, Timestamp) {
     let today = window.date(now);
     let (first, next) = match period {
         Period::Day => (today, today.saturating_add(1.day())),

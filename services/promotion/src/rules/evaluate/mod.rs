@@ -1,8 +1,10 @@
-//! The evaluator: takes a cart, its buyer, the time and the promotions, and returns the discounts with reasons.
+//! The evaluator: takes a cart, its buyer, the time and the promotions, and returns the discounts, with reasons for
+//! promotions that do not apply.
 //!
-//! Stackable promotions act one after the other, each on what the earlier ones left; of a group the one that gives the
-//! most. Each exclusive one is tried alone. The buyer gets the better, of equals the stackable ones. The same inputs give
-//! the same answer: nothing here knows a clock, a store or a random number.
+//! Stackable promotions are applied in order, each to the result of the earlier ones; of a group, only the one with the
+//! largest discount is applied. Each exclusive promotion is tried alone. The buyer gets whichever is better: the best
+//! exclusive promotion or all stackable ones, which win a tie. Equal inputs give equal results, because nothing here
+//! uses a clock, a store or random numbers.
 
 pub(crate) mod cart;
 pub(crate) mod conditions;
@@ -19,8 +21,8 @@ use std::sync::Arc;
 
 use promox_contract::promotion::{Evaluation, RejectDetail, RejectReason};
 
-use crate::rules::actions::act;
-use crate::rules::catalogue::index::RuleSet;
+use crate::rules::actions::apply_actions;
+use crate::rules::catalog::index::RuleSet;
 use crate::rules::compile::Rule;
 use crate::rules::evaluate::cart::Cart;
 use crate::rules::evaluate::conditions::ConditionContext;
@@ -38,14 +40,15 @@ pub fn evaluate(
     named: &[NamedCode],
     detail: Detail,
 ) -> Evaluation {
-    let mut run = Run { set, cart, context, detail, asked: Vec::new(), refused: Vec::new(), offers: Offers::default() };
+    let mut run =
+        Run { set, cart, context, detail, requested: Vec::new(), refused: Vec::new(), offers: Offers::default() };
     run.resolve(named);
     let (stackable, exclusive) = run.eligible();
     let mut state = State::new(cart, context);
-    let alone = run.best_alone(&exclusive, &mut state);
-    let together = run.together(&stackable, &mut state);
-    let given = run.better(alone, together, &mut state);
-    report::report(set, cart, (context, detail), given, run.refused, run.offers.best(&state))
+    let alone = run.try_exclusive(&exclusive, &mut state);
+    let stacked = run.apply_stackable(&stackable, &mut state);
+    let winners = run.choose(alone, stacked, &mut state);
+    report::report(set, cart, (context, detail), winners, run.refused, run.offers.best(&state))
 }
 
 /// An evaluation in progress.
@@ -54,8 +57,8 @@ struct Run<'a> {
     cart: &'a Cart,
     context: &'a EvaluationContext,
     detail: Detail,
-    /// Promotions that the buyer named by code, by position.
-    asked: Vec<(u32, &'a NamedCode)>,
+    /// The promotions that the buyer named by code, each with its position.
+    requested: Vec<(u32, &'a NamedCode)>,
     refused: Vec<Rejected<'a>>,
     offers: Offers<'a>,
 }
@@ -73,11 +76,11 @@ impl<'a> Run<'a> {
             let reason = match (code.refused, usable) {
                 (Some(reason), _) => reason,
                 (None, None) => RejectReason::Unknown,
-                (None, Some((position, _))) if self.asked.iter().any(|(known, _)| *known == position) => {
+                (None, Some((position, _))) if self.requested.iter().any(|(known, _)| *known == position) => {
                     RejectReason::NotCombinable
                 }
                 (None, Some((position, _))) => {
-                    self.asked.push((position, code));
+                    self.requested.push((position, code));
                     continue;
                 }
             };
@@ -86,8 +89,9 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// The code by which the buyer named a promotion, if any.
     fn named(&self, position: u32) -> Option<&'a NamedCode> {
-        self.asked.iter().find(|(known, _)| *known == position).map(|(_, code)| *code)
+        self.requested.iter().find(|(known, _)| *known == position).map(|(_, code)| *code)
     }
 
     /// The eligible promotions, stackable and exclusive ones, each in order of application.
@@ -98,7 +102,7 @@ impl<'a> Run<'a> {
             }
             Detail::Everything => (0..).take(self.set.cart().len()).collect(),
         };
-        positions.extend(self.asked.iter().map(|(position, _)| *position));
+        positions.extend(self.requested.iter().map(|(position, _)| *position));
         positions.sort_unstable();
         positions.dedup();
         let (mut stackable, mut exclusive) = (Vec::with_capacity(positions.len()), Vec::new());
@@ -117,29 +121,30 @@ impl<'a> Run<'a> {
         (stackable, exclusive)
     }
 
-    fn is_told(&self, position: u32) -> bool {
+    /// Whether the reason is reported if this promotion does not apply.
+    fn is_reported(&self, position: u32) -> bool {
         self.detail == Detail::Everything || self.named(position).is_some()
     }
 
     fn refuse(&mut self, (position, rule): Placed<'a>, reason: RejectReason, details: Vec<RejectDetail>) {
-        if self.is_told(position) {
+        if self.is_reported(position) {
             self.refused.push(Rejected { rule: Some(rule), named: self.named(position), reason, details });
         }
     }
 
-    /// Applies a promotion to the current state. Notes the reason when it has no effect.
+    /// Applies a promotion to the current state. Records the reason if it has no effect.
     fn attempt(&mut self, placed: Placed<'a>, state: &mut State<'a>) -> Option<Effect> {
         let (position, rule) = placed;
         let conditions = ConditionContext { rule, state, context: self.context };
         if !conditions.holds() {
             self.offers.consider(rule, conditions);
-            if self.is_told(position) {
+            if self.is_reported(position) {
                 let (reason, details) = conditions.explain();
                 self.refuse(placed, reason, details);
             }
             return None;
         }
-        match act(rule, state, self.context) {
+        match apply_actions(rule, state, self.context) {
             Ok(effect) if effect.is_any() => return Some(effect),
             Ok(effect) => {
                 state.undo(&effect);
@@ -150,8 +155,8 @@ impl<'a> Run<'a> {
         None
     }
 
-    /// Tries each exclusive promotion alone. Returns those with an effect, the best first.
-    fn best_alone(&mut self, exclusive: &[Placed<'a>], state: &mut State<'a>) -> Vec<(Placed<'a>, Effect)> {
+    /// Tries each exclusive promotion alone and undoes it. Returns those with an effect, the largest discount first.
+    fn try_exclusive(&mut self, exclusive: &[Placed<'a>], state: &mut State<'a>) -> Vec<(Placed<'a>, Effect)> {
         let mut tried = Vec::new();
         for placed in exclusive {
             if let Some(effect) = self.attempt(*placed, state) {
@@ -163,9 +168,9 @@ impl<'a> Run<'a> {
         tried
     }
 
-    /// Applies all stackable promotions in order.
-    fn together(&mut self, stackable: &[Placed<'a>], state: &mut State<'a>) -> Vec<(Placed<'a>, Effect)> {
-        let mut acted = Vec::new();
+    /// Applies all stackable promotions in order. Returns those with an effect.
+    fn apply_stackable(&mut self, stackable: &[Placed<'a>], state: &mut State<'a>) -> Vec<(Placed<'a>, Effect)> {
+        let mut applied = Vec::new();
         let mut done: Vec<&str> = Vec::new();
         for (i, placed) in stackable.iter().enumerate() {
             let group = placed.1.group.as_deref();
@@ -173,63 +178,63 @@ impl<'a> Run<'a> {
                 continue;
             }
             let Some(effect) = self.attempt(*placed, state) else { continue };
-            let mut turn = (*placed, effect);
+            let mut winner = (*placed, effect);
             if let Some(group) = group {
                 done.push(group);
                 let rest = stackable.get(i + 1..).unwrap_or_default();
                 let others = rest.iter().filter(|(_, rule)| rule.group.as_deref() == Some(group));
-                turn = self.best_of_group(turn, others, state);
+                winner = self.best_of_group(winner, others, state);
             }
-            state.charge(turn.0.1, turn.1.amount(), self.context);
-            acted.push(turn);
+            state.charge(winner.0.1, winner.1.amount(), self.context);
+            applied.push(winner);
         }
-        acted
+        applied
     }
 
-    /// Of a group the one that gives the most, of equals the lower id. Its turn is that of the highest member that has an
-    /// effect: one that does not apply changes nothing.
+    /// Applies the promotion of a group that has the largest discount; of equal ones, the one with the lower id. It
+    /// takes the place in the order of the first member that has an effect.
     fn best_of_group<'m>(
         &mut self,
-        highest: (Placed<'a>, Effect),
+        first: (Placed<'a>, Effect),
         others: impl Iterator<Item = &'m Placed<'a>>,
         state: &mut State<'a>,
     ) -> (Placed<'a>, Effect)
     where
         'a: 'm,
     {
-        state.undo(&highest.1);
-        let mut best = highest;
+        state.undo(&first.1);
+        let mut best = first;
         for placed in others {
             let Some(effect) = self.attempt(*placed, state) else { continue };
             state.undo(&effect);
-            let (amount, least) = (effect.amount(), best.1.amount());
-            let better = amount > least || (amount == least && placed.1.id < best.0.1.id);
+            let (amount, best_amount) = (effect.amount(), best.1.amount());
+            let better = amount > best_amount || (amount == best_amount && placed.1.id < best.0.1.id);
             let loser = if better { std::mem::replace(&mut best, (*placed, effect)).0 } else { *placed };
             self.refuse(loser, RejectReason::NotCombinable, Vec::new());
         }
-        let again = act(best.0.1, state, self.context);
+        let again = apply_actions(best.0.1, state, self.context);
         (best.0, again.unwrap_or_default())
     }
 
     /// Chooses the better of the best exclusive promotion and all stackable ones, and rejects the others.
-    fn better(
+    fn choose(
         &mut self,
         alone: Vec<(Placed<'a>, Effect)>,
-        together: Vec<(Placed<'a>, Effect)>,
+        stacked: Vec<(Placed<'a>, Effect)>,
         state: &mut State<'a>,
     ) -> Vec<Applied<'a>> {
-        let stacked: i64 = together.iter().map(|(_, effect)| effect.amount()).sum();
+        let stacked_amount: i64 = stacked.iter().map(|(_, effect)| effect.amount()).sum();
         let best = alone.first().map(|(_, effect)| effect.amount());
-        let exclusive = best.is_some_and(|best| best > stacked || together.is_empty());
+        let exclusive = best.is_some_and(|best| best > stacked_amount || stacked.is_empty());
         let mut alone = alone.into_iter();
         let winners = if exclusive {
             let (placed, _) = alone.next().unzip();
             *state = State::new(self.cart, self.context);
-            let effect = placed.and_then(|(_, rule): Placed<'a>| act(rule, state, self.context).ok());
-            together.into_iter().for_each(|(loser, _)| self.refuse(loser, RejectReason::NotCombinable, Vec::new()));
+            let effect = placed.and_then(|(_, rule): Placed<'a>| apply_actions(rule, state, self.context).ok());
+            stacked.into_iter().for_each(|(loser, _)| self.refuse(loser, RejectReason::NotCombinable, Vec::new()));
             placed.zip(effect).into_iter().collect()
         } else {
-            together
+            stacked
         };
         alone.for_each(|(loser, _)| self.refuse(loser, RejectReason::NotCombinable, Vec::new()));
         winners

@@ -1,4 +1,4 @@
-//! Reports an evaluation in the types of the contract.
+//! Converts the result of an evaluation to the types of the contract.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use promox_contract::promotion::{
 use promox_kernel::{Amount, Currency};
 use rust_decimal::Decimal;
 
-use crate::rules::catalogue::index::RuleSet;
-use crate::rules::catalogue::prices::{self, CataloguePrices};
+use crate::rules::catalog::index::RuleSet;
+use crate::rules::catalog::prices::{self, CatalogPricing};
 use crate::rules::compile::Rule;
 use crate::rules::evaluate::cart::Cart;
 use crate::rules::evaluate::context::{Detail, EvaluationContext, NamedCode};
@@ -33,22 +33,22 @@ pub(crate) struct Rejected<'a> {
     pub(crate) details: Vec<RejectDetail>,
 }
 
-/// The most rejected promotions in an answer.
+/// Maximum rejected promotions in an evaluation.
 const MAX_REJECTED: usize = 200;
 
-/// Combines the granted and the refused promotions. Price rules come first if they had an effect; those without come
-/// last, if everything is reported.
+/// Combines granted and refused promotions. Price rules with an effect come first. Those without an effect come last,
+/// and only if everything is reported.
 pub(crate) fn report<'a>(
     set: &'a RuleSet,
     cart: &Cart,
     (context, detail): (&EvaluationContext, Detail),
-    given: Vec<Applied<'_>>,
+    granted: Vec<Applied<'_>>,
     mut refused: Vec<Rejected<'a>>,
     offers: Vec<Offer>,
 ) -> Evaluation {
     let currency = cart.currency;
     let mut counts = vec![0; cart.lines.len()];
-    for (i, _) in given.iter().flat_map(|one| &one.effect.lines) {
+    for (i, _) in granted.iter().flat_map(|one| &one.effect.lines) {
         counts.get_mut(*i).into_iter().for_each(|count| *count += 1);
     }
     let mut answer = Evaluation {
@@ -57,37 +57,32 @@ pub(crate) fn report<'a>(
         offers,
         ..Evaluation::default()
     };
-    let gave = add_catalogue(&mut answer, set, cart, context);
+    let effective = add_catalog(&mut answer, set, cart, context);
     if detail == Detail::Everything {
         let room = MAX_REJECTED.saturating_sub(refused.len());
-        let idle = (0..).zip(set.catalogue()).filter(|(position, _)| !gave.contains_key(position));
+        let idle = (0..).zip(set.catalog()).filter(|(position, _)| !effective.contains_key(position));
         refused.extend(idle.take(room).map(|(_, rule)| {
             let (reason, details) = prices::refusal(rule, cart, context);
             Rejected { rule: Some(rule), named: None, reason, details }
         }));
     }
-    for one in given {
+    for one in granted {
         add(&mut answer, &one, currency);
     }
     answer.rejected = refused.into_iter().take(MAX_REJECTED).map(rejected).collect();
     answer
 }
 
-/// Adds the discounts of price rules, as far as the lines cost what the rules say. Returns the positions of the rules
-/// with an effect.
-fn add_catalogue(
-    answer: &mut Evaluation,
-    set: &RuleSet,
-    cart: &Cart,
-    context: &EvaluationContext,
-) -> BTreeMap<u32, i64> {
+/// Adds the discounts of price rules on lines that have the price that the rules give. Returns the discount of each
+/// rule with an effect, by its position.
+fn add_catalog(answer: &mut Evaluation, set: &RuleSet, cart: &Cart, context: &EvaluationContext) -> BTreeMap<u32, i64> {
     let mut sums: BTreeMap<u32, i64> = BTreeMap::new();
-    if set.catalogue().is_empty() {
+    if set.catalog().is_empty() {
         return sums;
     }
-    let catalogue = CataloguePrices::new(set, cart, context);
+    let catalog = CatalogPricing::new(set, cart, context);
     for line in cart.lines.iter().filter(|line| !line.flash) {
-        let priced = catalogue.price(line);
+        let priced = catalog.price(line);
         if priced.unit == line.unit {
             for (position, off) in priced.by {
                 *sums.entry(position).or_default() += off.saturating_mul(i64::from(line.quantity));
@@ -96,7 +91,7 @@ fn add_catalogue(
     }
     sums.retain(|_, sum| *sum > 0);
     for (position, sum) in &sums {
-        let Some(rule) = set.catalogue_rule(*position) else { continue };
+        let Some(rule) = set.catalog_rule(*position) else { continue };
         let amount = to_amount(*sum, cart.currency);
         answer.applied.push(applied(rule, amount, cart.currency.zero()));
         answer.uses.push(use_of(rule, amount));

@@ -1,4 +1,5 @@
-//! Units and their prices. Units of a line that cost the same are a run, so that thousands of them are counted and not listed.
+//! Units and their prices. Units of a line with equal prices form a run, so that thousands of them are counted instead
+//! of listed.
 
 use crate::rules::evaluate::cart::Line;
 use crate::rules::evaluate::exact::{Exact, Ratio};
@@ -12,7 +13,7 @@ pub(crate) struct Run {
     pub(crate) served: bool,
 }
 
-/// All units of a line. In most lines they cost the same.
+/// All units of a line. In most lines they have the same price.
 #[derive(Clone, Debug)]
 pub(crate) enum Runs {
     One(Run),
@@ -28,7 +29,7 @@ pub(crate) struct Portion {
     pub(crate) units: u32,
     pub(crate) price: Exact,
     pub(crate) off: Exact,
-    /// Whether these units serve an application without a discount, as bought ones do.
+    /// Whether these units only serve an application and get no discount, like the units to buy in buy-and-get.
     pub(crate) only_serves: bool,
 }
 
@@ -38,12 +39,12 @@ impl Portion {
         Self { line, run, units, price, off: Exact::ZERO, only_serves: false }
     }
 
-    /// The discount on all of them.
+    /// The discount on all of the units.
     pub(crate) fn amount(&self) -> Exact {
         self.off.times(self.units)
     }
 
-    /// The cost of all of them.
+    /// The cost of all of the units.
     pub(crate) fn cost(&self) -> Exact {
         self.price.times(self.units)
     }
@@ -64,7 +65,7 @@ impl Runs {
         }
     }
 
-    /// The cost of all of them.
+    /// The cost of all units of the line.
     pub(crate) fn cost(&self) -> Exact {
         match self {
             Self::One(run) => run.price.times(run.units),
@@ -72,8 +73,9 @@ impl Runs {
         }
     }
 
-    /// Adds all units to a list without a discount, the dearest first, of equal ones those that have not served first.
-    pub(crate) fn dearest_first(&self, line: usize, found: &mut Vec<Portion>) {
+    /// Adds all units to a list, without a discount. The most expensive come first; among units of equal price, those
+    /// that have not served come first.
+    pub(crate) fn most_expensive_first(&self, line: usize, found: &mut Vec<Portion>) {
         let portion = |(run, it): (usize, &Run)| Portion::of(line, run, it.units, it.price);
         match self {
             Self::One(run) => found.push(portion((0, run))),
@@ -85,7 +87,8 @@ impl Runs {
         }
     }
 
-    /// Applies the discounts of portions, and marks the units as served if told. Returns the units as they were before.
+    /// Applies the discounts of portions, and marks their units as served if `serve` is true. Returns the units as they
+    /// were before.
     pub(crate) fn discount(&mut self, portions: &[Portion], serve: bool) -> Self {
         if let (Self::One(run), [portion]) = (&mut *self, portions)
             && portion.units == run.units
@@ -113,7 +116,7 @@ impl Runs {
     }
 }
 
-/// Adds units to the run with their price.
+/// Adds units to the run with the same price and service, or as a new run.
 fn join(runs: &mut Vec<Run>, more: Run) {
     if more.units == 0 {
         return;
@@ -124,15 +127,15 @@ fn join(runs: &mut Vec<Run>, more: Run) {
     }
 }
 
-/// Shares an amount over units in proportion to their cost. No unit gets more than its `off`; the rest moves on to the
-/// others.
+/// Shares an amount over units in proportion to their cost. On entry, `off` is the maximum discount of each unit; what
+/// a unit cannot take goes to the others. On return, `off` is its share.
 pub(crate) fn share_out(portions: &mut [Portion], amount: Exact) {
     let mut open: Vec<&mut Portion> = portions.iter_mut().collect();
     let mut left = amount;
     loop {
         let cost: Exact = open.iter().map(|portion| portion.cost()).sum();
         if left >= cost {
-            return; // All open units give their maximum.
+            return; // All remaining units get their maximum.
         }
         let (ratio, before) = (Ratio::of(left, cost), open.len());
         open.retain(|portion| {

@@ -1,7 +1,7 @@
 //! The state of a cart between promotions, and the effect of each, which can be undone.
 //!
-//! A line costs whole minor units, which its buyer pays; each of its units has an exact price of its own, which the next
-//! promotion sees. Both start equal and differ by rounding only.
+//! The buyer pays whole minor units for a line. In addition, each unit has an exact price of its own, which the next
+//! promotion sees. Both start equal and differ only by rounding.
 
 use std::cell::{Cell, OnceCell};
 use std::collections::HashMap;
@@ -23,7 +23,7 @@ use crate::rules::minor_units::{Percent, to_minor};
 pub(crate) struct State<'a> {
     pub(crate) cart: &'a Cart,
     lines: Vec<LineState>,
-    /// What the goods cost; cleared when a line changes.
+    /// The cost of the goods; cleared when a line changes.
     goods: Cell<Option<i64>>,
     pub(crate) shipping: i64,
     /// The discount on goods that the store's cap still allows.
@@ -31,16 +31,16 @@ pub(crate) struct State<'a> {
     /// Remaining budgets of campaigns whose promotions have used some.
     campaigns: Vec<(CampaignId, i64)>,
     gifts: Vec<(Sku, u32)>,
-    /// For each line the first line with its SKU; computed on first use.
+    /// For each line, the first line with the same SKU; computed on first use.
     ranks: OnceCell<Vec<usize>>,
-    /// Lines as they were before the latest effect changed them, in the order of the changes.
+    /// The changed lines as they were before the latest effect, in the order of the changes.
     journal: Vec<(usize, LineState)>,
 }
 
 /// The current state of a line.
 #[derive(Clone, Debug)]
 struct LineState {
-    /// What the buyer pays for it, in minor units.
+    /// What the buyer pays for the line, in minor units.
     left: i64,
     /// The exact prices of its units.
     units: Runs,
@@ -51,14 +51,14 @@ struct LineState {
 pub(crate) struct FreeGoods {
     pub(crate) sku: Sku,
     pub(crate) quantity: u32,
-    /// The catalogue price of one.
+    /// The catalog price of a unit.
     pub(crate) price: i64,
 }
 
 /// The changes that a promotion made to a cart.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Effect {
-    /// Discounts by line, one entry an action.
+    /// Discounts on lines, one entry per line and action.
     pub(crate) lines: Vec<(usize, i64)>,
     pub(crate) goods: i64,
     pub(crate) shipping: i64,
@@ -68,7 +68,8 @@ pub(crate) struct Effect {
 }
 
 impl Effect {
-    /// Its value to the buyer, which budgets are charged with: goods, shipping, and gifts at their catalogue price.
+    /// Its value to the buyer, which is charged to budgets: discounts on goods and shipping, and gifts at their catalog
+    /// price.
     pub(crate) fn amount(&self) -> i64 {
         self.goods.saturating_add(self.shipping).saturating_add(self.gift_value)
     }
@@ -80,17 +81,17 @@ impl Effect {
 }
 
 impl<'a> State<'a> {
-    /// A cart before any promotion.
+    /// The state of a cart before any promotion.
     pub(crate) fn new(cart: &'a Cart, context: &EvaluationContext) -> Self {
         let goods = cart.lines.iter().map(|line| line.subtotal).sum();
         let cap = match context.max_discount_percent {
             None => i64::MAX,
             Some(percent) => Percent::new(percent).map_or(0, |percent| percent.at_most(goods)),
         };
-        let stands = |line: &Line| LineState { left: line.subtotal, units: Runs::of(line) };
+        let initial = |line: &Line| LineState { left: line.subtotal, units: Runs::of(line) };
         Self {
             cart,
-            lines: cart.lines.iter().map(stands).collect(),
+            lines: cart.lines.iter().map(initial).collect(),
             goods: Cell::new(Some(goods)),
             shipping: cart.shipping,
             cap,
@@ -101,7 +102,7 @@ impl<'a> State<'a> {
         }
     }
 
-    /// What the goods cost now, rounded once for all of them.
+    /// The current cost of the goods, rounded once for all of them.
     pub(crate) fn goods(&self) -> i64 {
         let sum = || self.lines.iter().map(|line| line.units.cost()).sum::<Exact>().half_down();
         let goods = self.goods.get().unwrap_or_else(sum);
@@ -109,7 +110,7 @@ impl<'a> State<'a> {
         goods
     }
 
-    /// What is paid for a line now.
+    /// What the buyer currently pays for a line.
     pub(crate) fn left_of(&self, i: usize) -> i64 {
         self.lines.get(i).map_or(0, |line| line.left)
     }
@@ -134,7 +135,8 @@ impl<'a> State<'a> {
         self.cart.lines.get(i).map_or(0, |line| line.floor)
     }
 
-    /// The order of units with equal prices: by the first line of their SKU, those of flash sales last.
+    /// The sort key of a line's units among units with equal prices: by the first line of their SKU, with those of
+    /// flash sales last.
     pub(crate) fn rank_of(&self, i: usize) -> (usize, bool) {
         let ranks = self.ranks.get_or_init(|| {
             let mut first: HashMap<&str, usize> = HashMap::with_capacity(self.cart.lines.len());
@@ -150,8 +152,8 @@ impl<'a> State<'a> {
         rule: &'s Rule,
         filter: &'s Filter,
     ) -> impl Iterator<Item = (usize, &'a Line)> + Clone + use<'a, 's> {
-        let seen = |line: &Line| line.discountable && (!line.flash || rule.include_flash);
-        self.cart.lines.iter().enumerate().filter(move |(_, line)| seen(line) && filter.matches(line))
+        let eligible = |line: &Line| line.discountable && (!line.flash || rule.include_flash);
+        self.cart.lines.iter().enumerate().filter(move |(_, line)| eligible(line) && filter.matches(line))
     }
 
     /// The remaining budget of a promotion or its campaign, whichever is lower; `None` if neither has one.
@@ -165,8 +167,8 @@ impl<'a> State<'a> {
 
     fn campaign(&self, id: CampaignId, context: &EvaluationContext) -> Option<i64> {
         let known = self.campaigns.iter().find(|(known, _)| *known == id).map(|(_, left)| *left);
-        let told = || context.campaigns.get(&id)?.left;
-        known.or_else(|| told().and_then(|left| to_minor(left, self.cart.currency)))
+        let initial_budget = || context.campaigns.get(&id)?.left;
+        known.or_else(|| initial_budget().and_then(|left| to_minor(left, self.cart.currency)))
     }
 
     /// Charges an amount to the budget of a promotion's campaign.
@@ -177,16 +179,16 @@ impl<'a> State<'a> {
         self.campaigns.push((id, left - amount));
     }
 
-    /// Units of a SKU in the cart and among its gifts.
-    pub(crate) fn wanted_of(&self, sku: &Sku) -> u64 {
+    /// The number of units of a SKU in the cart and among its gifts.
+    pub(crate) fn units_of_sku(&self, sku: &Sku) -> u64 {
         let bought = self.cart.lines.iter().filter(|line| line.sku == *sku).map(|line| u64::from(line.quantity));
         let given = self.gifts.iter().filter(|(known, _)| known == sku).map(|(_, quantity)| u64::from(*quantity));
         bought.chain(given).sum()
     }
 
-    /// Discounts a line by an amount of money and its units by the exact discounts of `off`, and marks these units as
-    /// served if told.
-    pub(crate) fn take(&mut self, effect: &mut Effect, i: usize, money: i64, off: &[Portion], serve: bool) {
+    /// Discounts a line by an amount of money and its units by the exact discounts of `off`. Marks these units as
+    /// served if `serve` is true.
+    pub(crate) fn discount_line(&mut self, effect: &mut Effect, i: usize, money: i64, off: &[Portion], serve: bool) {
         let Some(line) = self.lines.get_mut(i) else { return };
         let before = LineState { left: line.left, units: line.units.discount(off, serve) };
         self.journal.push((i, before));
@@ -199,8 +201,8 @@ impl<'a> State<'a> {
         }
     }
 
-    /// Discounts shipping, at most by `most`. Returns the discount.
-    pub(crate) fn take_shipping(&mut self, effect: &mut Effect, amount: i64, most: i64) -> i64 {
+    /// Discounts shipping by at most `most`. Returns the discount.
+    pub(crate) fn discount_shipping(&mut self, effect: &mut Effect, amount: i64, most: i64) -> i64 {
         let taken = amount.min(most).min(self.shipping).max(0);
         self.shipping -= taken;
         effect.shipping += taken;
@@ -208,7 +210,7 @@ impl<'a> State<'a> {
     }
 
     /// Adds a gift. Returns its value.
-    pub(crate) fn give(&mut self, effect: &mut Effect, goods: FreeGoods) -> i64 {
+    pub(crate) fn add_gift(&mut self, effect: &mut Effect, goods: FreeGoods) -> i64 {
         let value = goods.price.saturating_mul(i64::from(goods.quantity));
         effect.gift_value = effect.gift_value.saturating_add(value);
         self.gifts.push((goods.sku.clone(), goods.quantity));

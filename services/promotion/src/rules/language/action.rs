@@ -1,7 +1,7 @@
 //! An action as a document.
 //!
-//! It is a flat struct whose members are all optional, so that everything that is wrong with it is found when it is compiled and
-//! reported with a pointer, members of other types of action included.
+//! It is a flat struct whose members are all optional, so that every fault, including members that the type of action
+//! does not have, is found when it is compiled and reported with a pointer.
 
 use promox_contract::condition::ItemFilter;
 use promox_kernel::{Amount, Sku, text_enum};
@@ -24,7 +24,7 @@ text_enum! {
 }
 
 text_enum! {
-    /// What tiers are measured by.
+    /// What the tiers are measured by.
     Basis {
         Subtotal = "SUBTOTAL",
         Quantity = "QUANTITY",
@@ -51,28 +51,28 @@ text_enum! {
     }
 }
 
-/// What a promotion grants. Members that the type does not have are refused.
+/// An action of a promotion. Members that its type does not have are refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "Action")]
 pub struct ActionSpec {
-    /// What it does.
+    /// The type of action.
     #[serde(rename = "type")]
     pub kind: ActionType,
     /// A percentage, an amount, a price or a factor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<Amount>,
-    /// What it discounts. The default is `ORDER`, in stage `CATALOG` `ITEMS`.
+    /// What it discounts. The default is `ITEMS` in stage `CATALOG`, otherwise `ORDER`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,
-    /// The lines.
+    /// The lines to which it applies; all by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items: Option<ItemFilter>,
-    /// The largest discount; in stage `CATALOG`, on a unit.
+    /// The largest discount in total; in stage `CATALOG`, per unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_discount: Option<Amount>,
-    /// The maximum number of units of a line that count, the most expensive first. With scope `ORDER`, or per `LINE`,
-    /// the discount never exceeds their price.
+    /// The maximum number of units per line that count, starting with the most expensive. With scope `ORDER` or per
+    /// `LINE`, the discount never exceeds their price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_units_per_line: Option<u32>,
     /// What `AMOUNT_OFF` is granted for.
@@ -84,7 +84,7 @@ pub struct ActionSpec {
     /// The units that are discounted in return.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub get: Option<Part>,
-    /// The most applications.
+    /// The maximum number of applications.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_applications: Option<u32>,
     /// Discount every n-th unit.
@@ -99,13 +99,13 @@ pub struct ActionSpec {
     /// The price of a pack or a bundle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Amount>,
-    /// Percent off a unit.
+    /// The percentage off each unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub percent_off: Option<Amount>,
-    /// An amount off a unit.
+    /// The amount off each unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount_off: Option<Amount>,
-    /// What tiers are measured by.
+    /// What the tiers are measured by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basis: Option<Basis>,
     /// The tiers, in ascending order.
@@ -114,7 +114,7 @@ pub struct ActionSpec {
     /// The SKU of the gift.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sku: Option<Sku>,
-    /// The number of gifts.
+    /// The number of units of the gift.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantity: Option<u32>,
 }
@@ -128,21 +128,21 @@ pub struct Part {
     pub items: ItemFilter,
     /// The number of units.
     pub quantity: u32,
-    /// Percent off these units; `get` only.
+    /// The percentage off these units; only in `get`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub percent_off: Option<Amount>,
 }
 
-/// A tier with one of `percentOff`, `amountOff`, `unitPrice`.
+/// A tier, with exactly one of `percentOff`, `amountOff` and `unitPrice`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Tier {
-    /// The amount or quantity that the tier begins at.
+    /// The amount or quantity at which the tier begins.
     pub from: Amount,
-    /// Percent off.
+    /// The percentage off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub percent_off: Option<Amount>,
-    /// An amount off.
+    /// The amount off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount_off: Option<Amount>,
     /// The price of a unit.
@@ -151,29 +151,31 @@ pub struct Tier {
 }
 
 impl ActionSpec {
-    /// All filters of lines that it has.
+    /// All of its line filters.
     pub(crate) fn filters(&self) -> impl Iterator<Item = &ItemFilter> {
         let parts = self.buy.iter().chain(&self.get).chain(self.parts.iter().flatten());
         self.items.iter().chain(parts.map(|part| &part.items))
     }
 
-    /// [`filters`](Self::filters), to change them.
+    /// All of its line filters, to be changed.
     pub(crate) fn filters_mut(&mut self) -> impl Iterator<Item = &mut ItemFilter> {
         let parts = self.buy.iter_mut().chain(&mut self.get).chain(self.parts.iter_mut().flatten());
         self.items.iter_mut().chain(parts.map(|part| &mut part.items))
     }
 
-    /// Its scope, by default `ORDER`, in stage `CATALOG` `ITEMS`; `None` for types without one.
+    /// Its scope or the default of the stage: `ITEMS` in `CATALOG`, otherwise `ORDER`. `None` for types without a
+    /// scope.
     pub(crate) fn scope_in(&self, stage: Stage) -> Option<Scope> {
         use ActionType::{AmountOff, FixedPrice, PercentOff, Tiered};
-        let usual = if stage == Stage::Catalog { Scope::Items } else { Scope::Order };
+        let default = if stage == Stage::Catalog { Scope::Items } else { Scope::Order };
         let scoped = matches!(self.kind, PercentOff | AmountOff | FixedPrice | Tiered);
-        self.scope.or(scoped.then_some(usual))
+        self.scope.or(scoped.then_some(default))
     }
 
-    /// What its amount is granted for, by default `UNIT` with scope `ITEMS`, else `ORDER`.
+    /// What its amount is granted for. The default is `UNIT` with scope `ITEMS`, otherwise `ORDER`. `None` for types
+    /// other than `AMOUNT_OFF`.
     pub(crate) fn per_in(&self, stage: Stage) -> Option<Per> {
-        let usual = if self.scope_in(stage) == Some(Scope::Items) { Per::Unit } else { Per::Order };
-        self.per.or((self.kind == ActionType::AmountOff).then_some(usual))
+        let default = if self.scope_in(stage) == Some(Scope::Items) { Per::Unit } else { Per::Order };
+        self.per.or((self.kind == ActionType::AmountOff).then_some(default))
     }
 }

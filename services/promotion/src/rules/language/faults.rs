@@ -1,13 +1,13 @@
-//! Faults found while a promotion is read, each with the JSON pointer to it.
+//! Collects the faults found while a promotion is compiled, each with its JSON pointer.
 
 use promox_kernel::{Amount, Currency, Faults, FieldError};
 
 use crate::rules::minor_units::Percent;
 
-/// The most units that an action may name.
+/// Maximum units that an action may name.
 pub(crate) const MAX_UNITS: u32 = 9_999;
 
-/// The faults of a document, whose amounts are in one currency. A value that cannot be read is noted and replaced by a harmless
+/// The faults of a document whose amounts are in one currency. An invalid value is noted and replaced by a harmless
 /// one, so that all faults are found at once.
 #[derive(Debug)]
 pub(crate) struct DocumentFaults {
@@ -16,7 +16,7 @@ pub(crate) struct DocumentFaults {
 }
 
 impl DocumentFaults {
-    /// No faults yet of a document at `prefix` of the request.
+    /// Starts without faults, for a document at the JSON pointer `prefix` of the request.
     pub(crate) fn new(prefix: &str, currency: Currency) -> Self {
         Self { faults: Faults::below(prefix), currency }
     }
@@ -31,7 +31,7 @@ impl DocumentFaults {
         self.faults.missing(pointer, detail);
     }
 
-    /// Reads a part with the prefix of this document, and adds the faults that it returns.
+    /// Reads a part with the prefix of this document. If it returns faults, they are added.
     pub(crate) fn read<T>(&mut self, read: impl FnOnce(&str) -> Result<T, Vec<FieldError>>) -> Option<T> {
         self.faults.read(read)
     }
@@ -84,7 +84,7 @@ impl DocumentFaults {
         minor.unwrap_or(0)
     }
 
-    /// Reads a number of units.
+    /// Reads a number of units, at least `least`.
     pub(crate) fn units(&mut self, pointer: &str, value: Option<u32>, least: u32) -> u32 {
         match value {
             Some(value) if (least..=MAX_UNITS).contains(&value) => value,

@@ -1,4 +1,4 @@
-//! Filters: which lines an action or a condition matches.
+//! Filters, which decide the lines that an action or a condition matches.
 
 use promox_contract::condition::{ItemFilter, Lines};
 use promox_kernel::{Currency, FieldError};
@@ -6,7 +6,7 @@ use promox_kernel::{Currency, FieldError};
 use crate::rules::evaluate::cart::{Line, SkuKey};
 use crate::rules::language::faults::DocumentFaults;
 
-/// The most members of a list.
+/// Maximum members of a list.
 const MAX_MEMBERS: usize = 5_000;
 
 /// A compiled filter. Lists are sorted; an empty list matches everything.
@@ -24,10 +24,10 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    /// Reads the filter at `pointer`. Without one, every line matches.
+    /// Compiles the filter at `pointer`. Without a filter, every line matches.
     pub(crate) fn read(filter: Option<&ItemFilter>, pointer: &str, faults: &mut DocumentFaults) -> Self {
-        let usual = ItemFilter::default();
-        let filter = filter.unwrap_or(&usual);
+        let default = ItemFilter::default();
+        let filter = filter.unwrap_or(&default);
         let read = Self {
             skus: sorted(filter.skus.as_deref(), &format!("{pointer}/skus"), faults, SkuKey::of),
             products: sorted(filter.product_ids.as_deref(), &format!("{pointer}/productIds"), faults, |id| *id),
@@ -50,17 +50,17 @@ impl Filter {
         self.matches_at(line, line.unit)
     }
 
-    /// Whether it matches a line at a unit price.
+    /// Whether it would match a line at this unit price.
     pub(crate) fn matches_at(&self, line: &Line, unit: i64) -> bool {
         self.every_line || self.matches_members(line, unit)
     }
 
-    /// The range of unit prices that it matches; `None` if it has none.
+    /// The range of unit prices that it matches; `None` if it has no limits on prices.
     pub(crate) fn band(&self) -> Option<(i64, i64)> {
         (self.min > 0 || self.max < i64::MAX).then_some((self.min, self.max))
     }
 
-    /// The attribute with the fewest values that it requires.
+    /// Of the attributes that it requires, the one with the fewest values.
     pub(crate) fn attribute(&self) -> Option<&(String, Vec<String>)> {
         self.attributes.iter().min_by_key(|(_, values)| values.len())
     }
@@ -79,7 +79,7 @@ impl Filter {
     }
 }
 
-/// The filter of a condition.
+/// Conditions compile their filters like actions.
 impl Lines for Filter {
     fn read_filter(
         filter: Option<&ItemFilter>,

@@ -1,4 +1,4 @@
-//! The rules language: promotions as documents, and how their parts are checked.
+//! The rules language: promotions as documents, and the checks on their parts.
 
 pub(crate) mod action;
 pub(crate) mod faults;

@@ -1,4 +1,4 @@
-//! A promotion as a document: its JSON form, and the form it is stored in.
+//! A promotion as a document: its JSON form, which is also the form in which it is stored.
 
 use promox_contract::condition::{Condition, Schedule};
 use promox_contract::ids::CampaignId;
@@ -33,19 +33,19 @@ text_enum! {
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("required" = ["name", "actions"]))]
 pub struct Promotion {
-    /// The caller's id of a promotion that is not stored here; only in `promotions[]` of `calculate`.
+    /// The caller's own id, allowed only in `promotions[]` of `calculate`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<i64>,
-    /// Its name. A missing name is read as empty, so that it is reported together with other faults.
+    /// The name. It is required; a missing name is reported together with other faults.
     #[serde(default)]
     pub name: String,
     /// The code that activates it; null for an automatic one.
     #[serde(default)]
     pub code: Option<String>,
-    /// Whether it applies through its coupons only.
+    /// Whether it applies only through its coupons.
     #[serde(default)]
     pub coupon_only: bool,
-    /// The campaign that it belongs to. It applies only while the campaign runs.
+    /// The campaign that it belongs to, if any. It applies only while the campaign runs.
     #[serde(default)]
     pub campaign_id: Option<CampaignId>,
     /// The stage that it applies in; `CART` by default.
@@ -54,13 +54,13 @@ pub struct Promotion {
     /// Higher priorities apply first.
     #[serde(default)]
     pub priority: i32,
-    /// How it combines with others.
+    /// How it combines with other promotions.
     #[serde(default)]
     pub stacking: Stacking,
     /// Whether it discounts lines of flash sales.
     #[serde(default)]
     pub include_flash: bool,
-    /// When it begins.
+    /// When it starts.
     #[serde(default)]
     pub starts_at: Option<Timestamp>,
     /// When it ends, exclusive.
@@ -69,7 +69,7 @@ pub struct Promotion {
     /// The IANA time zone of its schedule, conditions and periods.
     #[serde(default = "utc")]
     pub timezone: String,
-    /// The hours of the week that it applies in.
+    /// The hours of the week in which it applies.
     #[serde(default)]
     pub schedule: Option<Schedule>,
     /// The conditions.
@@ -95,10 +95,10 @@ fn utc() -> String {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Stacking {
-    /// The default is `STACKABLE`, in stage `CATALOG` `EXCLUSIVE`.
+    /// The mode. The default is `EXCLUSIVE` in stage `CATALOG`, otherwise `STACKABLE`.
     #[serde(default)]
     pub mode: Option<StackingMode>,
-    /// Of the stackable promotions of a group one applies, the one with the largest discount.
+    /// The group. Of the stackable promotions of a group, only the one with the largest discount applies.
     #[serde(default)]
     pub group: Option<String>,
 }
@@ -107,13 +107,13 @@ pub struct Stacking {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
-    /// The most uses in all.
+    /// The maximum number of uses in total.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<u32>,
-    /// The most uses of a person, by account and normalised address.
+    /// The maximum number of uses per person, identified by account and normalised e-mail address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_user: Option<u32>,
-    /// The budget: the most it may grant in all.
+    /// The budget: the maximum cost of all uses together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Amount>,
     /// What happens when the remaining budget is less than the discount; `REFUSE` by default.
@@ -128,24 +128,24 @@ pub struct Limits {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PeriodLimit {
-    /// What is counted by.
+    /// What uses are counted by.
     pub per: CountedPer,
     /// The period.
     pub period: Period,
-    /// The most uses in the period.
+    /// The maximum number of uses in the period.
     pub count: u32,
 }
 
 impl Promotion {
-    /// Its stacking mode, by default that of its stage.
+    /// Its stacking mode, or the default of its stage.
     pub fn stacking_mode(&self) -> StackingMode {
-        let usual = if self.stage == Stage::Catalog { StackingMode::Exclusive } else { StackingMode::Stackable };
-        self.stacking.mode.unwrap_or(usual)
+        let default = if self.stage == Stage::Catalog { StackingMode::Exclusive } else { StackingMode::Stackable };
+        self.stacking.mode.unwrap_or(default)
     }
 
     /// The promotion with all defaults filled in, as it is stored and shown.
     #[must_use]
-    pub fn spelled_out(mut self) -> Self {
+    pub fn with_defaults(mut self) -> Self {
         self.id = None;
         self.stacking.mode = Some(self.stacking_mode());
         let stage = self.stage;

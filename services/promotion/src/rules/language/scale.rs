@@ -1,4 +1,5 @@
-//! Amounts of a promotion as they are stored and shown: with all decimal digits of the store's currency.
+//! Brings the amounts of a promotion into the form in which they are stored and shown, with all decimal digits of the
+//! store's currency.
 
 use promox_contract::condition::{Condition, ItemFilter};
 use promox_kernel::{Amount, Currency};
@@ -7,18 +8,19 @@ use crate::rules::language::action::{ActionSpec, ActionType, Basis};
 use crate::rules::language::promotion::Promotion;
 
 impl Promotion {
-    /// The promotion with its amounts in the scale of a currency. It must type-check, so that no digits are lost.
+    /// The promotion with its amounts in the scale of a currency. It must have been type-checked, so that no digits are
+    /// lost.
     #[must_use]
     pub fn in_scale(mut self, currency: Currency) -> Self {
         self.each_amount(&mut |amount| *amount = currency.round(amount.0));
         self
     }
 
-    /// The most decimal digits of any of its amounts; `None` without amounts.
-    pub(crate) fn most_digits(&self) -> Option<u32> {
-        let mut most = None;
-        self.clone().each_amount(&mut |amount| most = most.max(Some(amount.0.normalize().scale())));
-        most
+    /// The largest number of decimal digits of its amounts; `None` if it has no amounts.
+    pub(crate) fn max_digits(&self) -> Option<u32> {
+        let mut max = None;
+        self.clone().each_amount(&mut |amount| max = max.max(Some(amount.0.normalize().scale())));
+        max
     }
 
     fn each_amount(&mut self, visit: &mut impl FnMut(&mut Amount)) {
@@ -59,7 +61,7 @@ fn in_action(action: &mut ActionSpec, visit: &mut impl FnMut(&mut Amount)) {
     filters.for_each(|filter| in_filter(filter, visit));
 }
 
-/// Visits the item filters of a condition. Its value stays as written.
+/// Visits the amounts in the item filters of a condition. Its value is left as written.
 fn in_condition(condition: &mut Condition, visit: &mut impl FnMut(&mut Amount)) {
     if let Some(items) = &mut condition.items {
         in_filter(items, visit);

@@ -1,4 +1,4 @@
-//! When a promotion runs: its start and end, and its hours of the week in its own time zone.
+//! When a promotion runs: its start and end, and its hours of the week in its time zone.
 
 use jiff::civil::Date;
 use promox_contract::condition::Timetable;
@@ -8,10 +8,10 @@ use promox_kernel::Timestamp;
 use crate::rules::language::faults::DocumentFaults;
 use crate::rules::language::promotion::Promotion;
 
-/// A quarter of an hour in microseconds: hours begin at multiples of it in every time zone.
+/// A quarter of an hour in microseconds. In every time zone, hours begin at multiples of it.
 const QUARTER_OF_AN_HOUR: i64 = 15 * 60_000_000;
 
-/// When a promotion runs.
+/// The times in which a promotion runs.
 #[derive(Clone, Debug)]
 pub(crate) struct Window {
     starts: Option<Timestamp>,
@@ -20,13 +20,13 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// Reads the window of a promotion and notes faults.
+    /// Compiles the window of a promotion and notes faults.
     pub(crate) fn of(promotion: &Promotion, faults: &mut DocumentFaults) -> Self {
         let read = |at: &str| Timetable::read(&promotion.timezone, promotion.schedule.as_ref(), at);
         let hours = faults.read(read).unwrap_or_default();
         match (promotion.starts_at, promotion.ends_at) {
             (Some(starts), Some(ends)) if starts >= ends => faults.note("/endsAt", "must be after startsAt"),
-            (Some(starts), Some(ends)) if !hours.ever_comes(starts, ends) => {
+            (Some(starts), Some(ends)) if !hours.ever_opens(starts, ends) => {
                 faults.note("/schedule", "the schedule has no time between startsAt and endsAt");
             }
             _ => {}
@@ -45,26 +45,26 @@ impl Window {
         self.check_hours(now)
     }
 
-    /// Checks the hours of the week only, for orders of the past.
+    /// Checks only the hours of the week, which is how past orders are evaluated.
     pub(crate) fn check_hours(&self, now: Timestamp) -> Result<(), RejectReason> {
         if self.hours.is_open(now) { Ok(()) } else { Err(RejectReason::NotStarted) }
     }
 
-    /// A time around now in which nothing about it changes: since when, and until when, exclusive. With `hourly` the hour
-    /// where it is counts too.
+    /// The period around `now` during which the window does not open or close: its start and exclusive end. With
+    /// `hourly`, the period is also within one hour of the promotion's time zone.
     pub(crate) fn steady(&self, now: Timestamp, hourly: bool) -> (Timestamp, Timestamp) {
         let (mut since, mut until) = (Timestamp(i64::MIN), Timestamp(i64::MAX));
-        let mut turn = |at: Timestamp| if at <= now { since = since.max(at) } else { until = until.min(at) };
-        self.starts.into_iter().chain(self.ends).for_each(&mut turn);
+        let mut bound = |at: Timestamp| if at <= now { since = since.max(at) } else { until = until.min(at) };
+        self.starts.into_iter().chain(self.ends).for_each(&mut bound);
         if self.starts.is_some_and(|starts| now < starts) || self.ends.is_some_and(|ends| ends <= now) {
             return (since, until);
         }
         let (opened, closes) = self.hours.steady(now);
-        opened.into_iter().chain(closes).for_each(&mut turn);
+        opened.into_iter().chain(closes).for_each(&mut bound);
         if hourly {
             let quarter = Timestamp(now.0.div_euclid(QUARTER_OF_AN_HOUR) * QUARTER_OF_AN_HOUR);
-            turn(quarter);
-            turn(Timestamp(quarter.0 + QUARTER_OF_AN_HOUR));
+            bound(quarter);
+            bound(Timestamp(quarter.0 + QUARTER_OF_AN_HOUR));
         }
         (since, until)
     }
@@ -79,7 +79,7 @@ impl Window {
         self.hours.date(now)
     }
 
-    /// When a date of the promotion's time zone begins.
+    /// When a date begins in the promotion's time zone.
     pub(crate) fn start_of(&self, date: Date) -> Timestamp {
         self.hours.start_of(date)
     }

@@ -1,9 +1,10 @@
-//! Worked examples as tables of data, one file a subject: a cart in a line of text, promotions in JSON, and the whole
-//! answer in a line of text, so that nothing unexpected passes.
+//! Worked examples as tables of data, one file per subject: a cart as a line of text, promotions in JSON, and the
+//! complete result as a line of text, so that no unexpected effect goes unnoticed.
 //!
-//! A cart is `SKU*quantity@price` by spaces, with `/c3` for a category, `/p7` a product, `/f5.00` a floor, `/l12.00` a list
-//! price, `/x` not discountable, `/flash`, and `/color=red` an attribute. An answer is what comes off each line, then, by
-//! `|`, shipping, gifts, points, and `by` the promotions that were applied, `no` those that were not, and the offers.
+//! A cart is a list of `SKU*quantity@price` separated by spaces. A suffix `/c3` is a category, `/p7` a product,
+//! `/f5.00` a floor price, `/l12.00` a list price, `/x` means not discountable, `/flash` a flash sale, and `/color=red`
+//! an attribute. A result has parts separated by `|`: catalog prices after `shelf`, the discount of each line,
+//! shipping, gifts, points, the promotions applied after `by`, each rejected one after `no`, and offers.
 
 use std::sync::Arc;
 
@@ -14,11 +15,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::rules::{
-    Allowance, CampaignStanding, Cart, Detail, EvaluationContext, GiftStock, Line, LineInput, NamedCode, Promotion,
+    Allowance, CampaignEligibility, Cart, Detail, EvaluationContext, GiftStock, Line, LineInput, NamedCode, Promotion,
     Rule, RuleSet, evaluate, normal_code,
 };
 
-/// What else an example may set.
+/// Optional settings of an example.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 struct Setting {
@@ -30,20 +31,20 @@ struct Setting {
     channel: Option<String>,
     attributes: std::collections::BTreeMap<String, String>,
     codes: Vec<String>,
-    /// `CODE=promotion`.
+    /// Coupons, each as `CODE=promotion`.
     coupons: Vec<String>,
     customer: Customer,
     at: Option<Timestamp>,
     cap: Option<Amount>,
-    /// What is left of promotions' budgets, and why they are used up: `1: 5.00`, `2: LIMIT_REACHED`.
+    /// The remaining budget of a promotion, or the reason why it is exhausted: `1: 5.00`, `2: LIMIT_REACHED`.
     left: std::collections::BTreeMap<i64, String>,
     campaigns: std::collections::BTreeMap<i64, String>,
-    /// `SKU: price x available`.
+    /// Gifts, each as `SKU: price x available`.
     stock: std::collections::BTreeMap<String, String>,
     everything: bool,
 }
 
-/// Name, cart, promotions, answer, and what else is set.
+/// An example: name, cart, promotions, expected result, and settings.
 struct Example(String, String, Vec<Value>, String, Setting);
 
 impl Example {
@@ -111,7 +112,7 @@ pub(super) fn rules(documents: &[Value], currency: Currency) -> RuleSet {
 fn context(it: &Setting) -> EvaluationContext {
     let amount = |text: &str| text.parse::<Amount>().ok();
     let allowance = |text: &String| Allowance { exhausted: text.parse().ok(), budget_left: amount(text) };
-    let standing = |text: &String| CampaignStanding { refused: text.parse().ok(), left: amount(text) };
+    let eligibility = |text: &String| CampaignEligibility { refused: text.parse().ok(), left: amount(text) };
     let stock = |sku: &String, text: &String| {
         let (price, available) = text.split_once(" x ").unwrap();
         GiftStock { sku: sku.parse().unwrap(), price: price.parse().unwrap(), available: available.parse().unwrap() }
@@ -120,7 +121,7 @@ fn context(it: &Setting) -> EvaluationContext {
         now: it.at.unwrap_or_else(|| "2026-11-23T12:00:00Z".parse().unwrap()),
         customer: it.customer.clone(),
         allowances: it.left.iter().map(|(id, text)| (PromotionId(*id), allowance(text))).collect(),
-        campaigns: it.campaigns.iter().map(|(id, text)| (CampaignId(*id), standing(text))).collect(),
+        campaigns: it.campaigns.iter().map(|(id, text)| (CampaignId(*id), eligibility(text))).collect(),
         gifts: it.stock.iter().map(|(sku, text)| (sku.parse().unwrap(), stock(sku, text))).collect(),
         max_discount_percent: it.cap,
         ignore_dates: false,
@@ -146,14 +147,15 @@ fn named(it: &Setting, set: &RuleSet) -> Vec<NamedCode> {
     it.codes.iter().map(code).chain(it.coupons.iter().map(coupon)).collect()
 }
 
-fn told(answer: &Evaluation, cart: &Cart) -> String {
+/// The result as a line of text.
+fn result_text(answer: &Evaluation, cart: &Cart) -> String {
     let skus: Vec<&str> = cart.lines.iter().map(|line| line.sku.as_str()).collect();
     let mut parts = Vec::new();
     let price = |line: &Line| format!("{} {}", line.sku, crate::rules::to_amount(line.unit, cart.currency));
     let changed = cart.lines.iter().filter(|line| line.unit != line.list && !line.flash);
-    let shelf: Vec<String> = changed.map(price).collect();
-    if !shelf.is_empty() {
-        parts.push(format!("shelf {}", shelf.join(", ")));
+    let catalog_prices: Vec<String> = changed.map(price).collect();
+    if !catalog_prices.is_empty() {
+        parts.push(format!("shelf {}", catalog_prices.join(", ")));
     }
     let lines: Vec<String> = skus
         .iter()
@@ -186,13 +188,13 @@ fn told(answer: &Evaluation, cart: &Cart) -> String {
     parts.join(" | ")
 }
 
-/// What an answer must add up to, whatever it is.
-pub(super) fn check_books(cart: &Cart, answer: &Evaluation) {
+/// Checks that the sums of a result agree with each other.
+pub(super) fn check_sums(cart: &Cart, answer: &Evaluation) {
     let zero = Amount::ZERO;
     for (line, discounts) in cart.lines.iter().zip(&answer.line_discounts) {
         let off: Amount = discounts.iter().map(|discount| discount.amount).sum();
         let cost = crate::rules::to_amount(line.subtotal, cart.currency);
-        assert!(off <= cost && !off.is_negative(), "{off} of {cost} comes off");
+        assert!(off <= cost && !off.is_negative(), "a discount of {off} on {cost}");
         assert!(discounts.iter().all(|discount| discount.amount > zero));
     }
     assert!(answer.shipping_discount <= crate::rules::to_amount(cart.shipping, cart.currency));
@@ -213,7 +215,7 @@ pub(super) fn check_books(cart: &Cart, answer: &Evaluation) {
     assert_eq!(answer.applied.len(), answer.uses.len());
 }
 
-/// Runs a file; answers how many examples it has.
+/// Runs the examples of a file. Returns their number.
 fn run(file: &str, text: &str) -> usize {
     let rows: Vec<Value> = serde_json::from_str(text).unwrap_or_else(|error| panic!("{file}: {error}"));
     let count = rows.len();
@@ -239,13 +241,13 @@ fn answer(lines: &str, promotions: &[Value], setting: &Setting) -> String {
     cart.channel = setting.channel.clone().unwrap_or(cart.channel);
     cart.attributes.clone_from(&setting.attributes);
     let it = context(setting);
-    if !set.catalogue().is_empty() {
-        set.apply_catalogue_prices(&mut cart, &it);
+    if !set.catalog().is_empty() {
+        set.apply_catalog_prices(&mut cart, &it);
     }
     let detail = if setting.everything { Detail::Everything } else { Detail::Named };
     let answer = evaluate(&set, &cart, &it, &named(setting, &set), detail);
-    check_books(&cart, &answer);
-    told(&answer, &cart)
+    check_sums(&cart, &answer);
+    result_text(&answer, &cart)
 }
 
 macro_rules! example_files {
@@ -280,7 +282,7 @@ example_files!(
     conditions,
     filters,
     budgets,
-    catalogue,
+    catalog,
     currencies,
     codes
 );

@@ -1,4 +1,4 @@
-//! What does not type-check is refused with a pointer to it.
+//! Documents that do not type-check are refused with pointers to their faults.
 
 use promox_contract::ids::PromotionId;
 use promox_kernel::Currency;
@@ -24,7 +24,7 @@ fn with_when(when: Value) -> Vec<String> {
 }
 
 #[test]
-fn actions() {
+fn actions_are_checked() {
     for (action, want) in [
         (json!({"type": "PERCENT_OFF", "value": "10"}), &[][..]),
         (json!({"type": "PERCENT_OFF", "value": "100.0001"}), &["/actions/0/value"]),
@@ -78,8 +78,8 @@ fn actions() {
 }
 
 #[test]
-fn ladders_rise() {
-    let ladder = |tiers: Value| with_action(json!({"type": "TIERED", "basis": "QUANTITY", "tiers": tiers}));
+fn tiers_must_rise() {
+    let tiered = |tiers: Value| with_action(json!({"type": "TIERED", "basis": "QUANTITY", "tiers": tiers}));
     for (tiers, want) in [
         (json!([{"from": 1, "percentOff": "5"}, {"from": 5, "percentOff": "5"}]), &[][..]),
         (json!([{"from": 5, "percentOff": "5"}, {"from": 5, "percentOff": "10"}]), &["/actions/0/tiers/1/from"]),
@@ -91,14 +91,14 @@ fn ladders_rise() {
         (json!([{"from": "1.5", "percentOff": "5"}]), &["/actions/0/tiers/0/from"]),
         (json!([]), &["/actions/0/tiers"]),
     ] {
-        assert_eq!(ladder(tiers.clone()), want, "{tiers}");
+        assert_eq!(tiered(tiers.clone()), want, "{tiers}");
     }
     let no_basis = json!({"type": "TIERED", "tiers": [{"from": 1, "percentOff": "5"}]});
     assert_eq!(with_action(no_basis), ["/actions/0/basis"]);
 }
 
 #[test]
-fn conditions() {
+fn conditions_are_checked() {
     for (when, want) in [
         (json!({"field": "cart.subtotal", "op": "GTE", "value": "50.00"}), &[][..]),
         (json!({"field": "cart.total", "op": "GTE", "value": "50.00"}), &["/when/field"]),
@@ -131,7 +131,7 @@ fn conditions() {
 }
 
 #[test]
-fn nesting_ends_at_eight() {
+fn conditions_nest_at_most_eight_levels() {
     let nested = |depth: usize| {
         let leaf = json!({"field": "cart.lines", "op": "GTE", "value": 1});
         (0..depth).fold(leaf, |inner, _| json!({"all": [inner]}))
@@ -141,7 +141,7 @@ fn nesting_ends_at_eight() {
 }
 
 #[test]
-fn heads_limits_and_schedules() {
+fn other_members_are_checked() {
     let action = json!([{"type": "PERCENT_OFF", "value": "10"}]);
     for (members, want) in [
         (json!({"actions": []}), &["/actions"][..]),
@@ -184,7 +184,7 @@ fn heads_limits_and_schedules() {
 }
 
 #[test]
-fn hours_that_never_come_are_refused() {
+fn schedules_without_any_time_are_refused() {
     let refused = |starts: &str, ends: &str, schedule: Value, zone: &str| {
         let document = json!({
             "actions": [{"type": "FREE_SHIPPING"}], "startsAt": starts, "endsAt": ends, "schedule": schedule, "timezone": zone,

@@ -1,6 +1,6 @@
 //! Worked examples and properties of the evaluator.
 
-pub(crate) mod catalogue;
+pub(crate) mod catalog;
 mod examples;
 mod faults;
 mod model;

@@ -1,5 +1,6 @@
-//! A plain model of the cart's stage, held against the engine: every unit stands in a list by itself, at a fraction of any
-//! size, and each action does to it what section 5 of the contract says. Slow, and short enough to be read.
+//! A simple model of the CART stage, compared with the engine. Every unit is listed by itself, with a fraction of any
+//! size as its price, and each action does to the units what section 5 of the contract says. It is slow, but short
+//! enough to be read.
 
 use std::cmp::Ordering;
 
@@ -38,7 +39,7 @@ impl Frac {
         self.0 > BigInt::ZERO
     }
 
-    /// What is above zero of it.
+    /// The number, or zero if it is negative.
     fn or_zero(self) -> Self {
         if self.is_positive() { self } else { Self::new(0, 1) }
     }
@@ -79,14 +80,14 @@ pub(super) struct Unit {
     served: bool,
 }
 
-/// How what comes off units becomes money.
+/// How discounts on units are rounded to money.
 #[derive(Clone, Copy)]
 enum Rounding {
     Line(Option<i64>),
     Once(Option<i64>),
 }
 
-/// A cart unit by unit.
+/// A cart as a list of units.
 pub(super) struct Model<'a> {
     cart: &'a Cart,
     pub(super) units: Vec<Unit>,
@@ -107,7 +108,7 @@ impl<'a> Model<'a> {
         Self { cart, units, left: cart.lines.iter().map(|line| line.subtotal).collect() }
     }
 
-    /// Lets a promotion act if its condition holds. Answers what came off each line by each action.
+    /// Applies a promotion if its condition holds.
     pub(super) fn apply(&mut self, document: &Value) {
         let when = &document["when"];
         if when["field"] == "cart.subtotal" {
@@ -116,20 +117,20 @@ impl<'a> Model<'a> {
                 return;
             }
         } else if when["field"] == "items.quantity" {
-            let count = self.meant(&when["items"], document).len();
+            let count = self.matching(&when["items"], document).len();
             if i64::try_from(count).unwrap() < when["value"].as_i64().unwrap() {
                 return;
             }
         }
         for action in document["actions"].as_array().unwrap() {
-            self.act(action, document);
+            self.run_action(action, document);
         }
     }
 
-    fn act(&mut self, action: &Value, document: &Value) {
-        let items = self.meant(&action["items"], document);
+    fn run_action(&mut self, action: &Value, document: &Value) {
+        let items = self.matching(&action["items"], document);
         let order = action["scope"] != "ITEMS";
-        let counted = self.dearest_of_lines(&items, &action["maxUnitsPerLine"]);
+        let counted = self.most_expensive_per_line(&items, &action["maxUnitsPerLine"]);
         match action["type"].as_str().unwrap() {
             "PERCENT_OFF" if order => {
                 let total = self.cost(&counted).times(&percent(&action["value"])).half_up();
@@ -137,13 +138,13 @@ impl<'a> Model<'a> {
             }
             "PERCENT_OFF" => {
                 let offs = self.each(&counted, |unit| unit.price.times(&percent(&action["value"])));
-                let money: i64 = self.in_money(&offs, Rounding::Line(None)).iter().map(|(_, money)| money).sum();
+                let money: i64 = self.rounded_money(&offs, Rounding::Line(None)).iter().map(|(_, money)| money).sum();
                 if money <= most(action) {
-                    return self.give(&offs, Rounding::Line(None), &[]);
+                    return self.apply_discounts(&offs, Rounding::Line(None), &[]);
                 }
                 let bounds: Vec<Frac> = offs.iter().map(|(_, off)| off.clone()).collect();
                 let offs = self.shares(&counted, &bounds, Frac::new(most(action), 1));
-                self.give(&offs, Rounding::Once(None), &[]);
+                self.apply_discounts(&offs, Rounding::Once(None), &[]);
             }
             "AMOUNT_OFF" => self.amount_off(action, &items, &counted, order),
             "FIXED_PRICE" if order => {
@@ -157,17 +158,17 @@ impl<'a> Model<'a> {
                 let cheapest = items
                     .into_iter()
                     .min_by(|a, b| self.units[*a].price.cmp(&self.units[*b].price).then_with(|| key(a).cmp(&key(b))));
-                let offs = self.each(&Vec::from_iter(cheapest), |unit| cut(action, &unit.price));
-                self.give(&offs, Rounding::Line(None), &[]);
+                let offs = self.each(&Vec::from_iter(cheapest), |unit| discount_on(action, &unit.price));
+                self.apply_discounts(&offs, Rounding::Line(None), &[]);
             }
             "BUY_X_GET_Y" => self.buy_get(action, document),
             "EVERY_NTH" => {
                 let every = usize::try_from(action["every"].as_i64().unwrap()).unwrap();
-                let free = self.dearest_first(self.free(&items));
+                let free = self.most_expensive_first(self.free(&items));
                 let groups: Vec<&[usize]> = free.chunks_exact(every).collect();
                 let nths: Vec<usize> = groups.iter().map(|group| group[every - 1]).collect();
-                let offs = self.each(&nths, |unit| cut(action, &unit.price));
-                self.give(&offs, Rounding::Line(None), &groups.concat());
+                let offs = self.each(&nths, |unit| discount_on(action, &unit.price));
+                self.apply_discounts(&offs, Rounding::Line(None), &groups.concat());
             }
             "PACK" => self.pack(action, &items),
             "BUNDLE_PRICE" => self.bundle(action, document),
@@ -193,18 +194,18 @@ impl<'a> Model<'a> {
         }
         if per == "UNIT" {
             let offs = self.each(counted, |unit| unit.price.at_most(&value));
-            return self.give(&offs, Rounding::Line(None), &[]);
+            return self.apply_discounts(&offs, Rounding::Line(None), &[]);
         }
         let mut offs = Vec::new();
         for (line, counted) in self.by_line(items).iter().zip(self.by_line(counted)) {
             offs.extend(self.shares(line, &self.rooms(line), amount(self, &counted)));
         }
-        self.give(&offs, Rounding::Line(None), &[]);
+        self.apply_discounts(&offs, Rounding::Line(None), &[]);
     }
 
     fn unit_price(&mut self, items: &[usize], price: i64) {
         let offs = self.each(items, |unit| unit.price.minus(&Frac::new(price, 1)).or_zero());
-        self.give(&offs, Rounding::Line(Some(price)), &[]);
+        self.apply_discounts(&offs, Rounding::Line(Some(price)), &[]);
     }
 
     fn tiered(&mut self, action: &Value, items: &[usize], order: bool) {
@@ -223,7 +224,7 @@ impl<'a> Model<'a> {
         let whole = basis == "SUBTOTAL" || basis == "QUANTITY";
         let of: Vec<Option<usize>> =
             lines.iter().map(|line| if whole { reached(items) } else { reached(line) }).collect();
-        // No tier meets another's units.
+        // No two tiers have units in common.
         for (place, tier) in tiers.iter().enumerate() {
             let mine = lines.iter().zip(&of).filter(|(_, of)| **of == Some(place));
             let units: Vec<usize> = mine.flat_map(|(line, _)| line.clone()).collect();
@@ -235,30 +236,30 @@ impl<'a> Model<'a> {
             } else if order {
                 self.share(&units, &Frac::new(minor(&tier["amountOff"]), 1), Rounding::Once(None));
             } else if tier.get("percentOff").is_some() {
-                let offs = self.each(&units, |unit| cut(tier, &unit.price));
-                self.give(&offs, Rounding::Line(None), &[]);
+                let offs = self.each(&units, |unit| discount_on(tier, &unit.price));
+                self.apply_discounts(&offs, Rounding::Line(None), &[]);
             } else {
                 let amount = Frac::new(minor(&tier["amountOff"]), 1);
                 let shares = |line: &Vec<usize>| self.shares(line, &self.rooms(line), amount.clone());
                 let offs: Offs = self.by_line(&units).iter().flat_map(shares).collect();
-                self.give(&offs, Rounding::Line(None), &[]);
+                self.apply_discounts(&offs, Rounding::Line(None), &[]);
             }
         }
     }
 
     fn buy_get(&mut self, action: &Value, document: &Value) {
         let side = |name: &str| {
-            let free = self.free(&self.meant(&action[name]["items"], document));
+            let free = self.free(&self.matching(&action[name]["items"], document));
             (free, usize::try_from(action[name]["quantity"].as_i64().unwrap()).unwrap())
         };
         let ((buy, b), (get, g)) = (side("buy"), side("get"));
-        // As many applications as units last: those that are good for both sides serve where they are missing.
+        // Apply as often as there are enough units. Units that fit both sides fill whichever side lacks units.
         let both = buy.iter().filter(|i| get.contains(i)).count();
         let missing =
             |n: usize| (n * b).saturating_sub(buy.len() - both) + (n * g).saturating_sub(get.len() - both) <= both;
         let times = (1..=self.units.len()).take_while(|n| missing(*n)).last().unwrap_or(0);
         let times = times.min(action["maxApplications"].as_u64().map_or(usize::MAX, |most| most.try_into().unwrap()));
-        // The cheapest are got, but no more of those that buying needs too than it can spare.
+        // The cheapest units are got, but no more of those that fit both sides than buying can spare.
         let mut spare = both.saturating_sub((times * b).saturating_sub(buy.len() - both));
         let mut got = Vec::new();
         let mut cheapest = get.clone();
@@ -271,9 +272,9 @@ impl<'a> Model<'a> {
             }
         }
         let rest = buy.into_iter().filter(|i| !got.contains(i)).collect();
-        let bought: Vec<usize> = self.dearest_first(rest).into_iter().take(times * b).collect();
-        let offs = self.each(&got, |unit| cut(&action["get"], &unit.price));
-        self.give(&offs, Rounding::Line(None), &[bought, got].concat());
+        let bought: Vec<usize> = self.most_expensive_first(rest).into_iter().take(times * b).collect();
+        let offs = self.each(&got, |unit| discount_on(&action["get"], &unit.price));
+        self.apply_discounts(&offs, Rounding::Line(None), &[bought, got].concat());
     }
 
     fn pack(&mut self, action: &Value, items: &[usize]) {
@@ -287,16 +288,16 @@ impl<'a> Model<'a> {
         let packs: Vec<Vec<usize>> = free.chunks_exact(size).map(<[usize]>::to_vec).collect();
         if action.get("price").is_none() {
             let packed = packs.concat();
-            let offs = self.each(&packed, |unit| cut(action, &unit.price));
-            return self.give(&offs, Rounding::Line(None), &packed);
+            let offs = self.each(&packed, |unit| discount_on(action, &unit.price));
+            return self.apply_discounts(&offs, Rounding::Line(None), &packed);
         }
         let saving = packs.into_iter().filter_map(|pack| self.at_price(&pack, minor(&action["price"])));
         let offs: Offs = saving.flatten().collect();
         let packed: Vec<usize> = offs.iter().map(|(i, _)| *i).collect();
-        self.give(&offs, Rounding::Once(None), &packed);
+        self.apply_discounts(&offs, Rounding::Once(None), &packed);
     }
 
-    /// Units at one price together, shared by what they cost; `None` where it saves nothing.
+    /// The discounts that bring units to one price together, in proportion to their cost; `None` if that saves nothing.
     fn at_price(&self, units: &[usize], price: i64) -> Option<Offs> {
         let saving = self.cost(units).minus(&Frac::new(price, 1));
         saving.is_positive().then(|| self.shares(units, &self.rooms(units), saving))
@@ -309,7 +310,7 @@ impl<'a> Model<'a> {
             .iter()
             .map(|part| {
                 let quantity = usize::try_from(part["quantity"].as_i64().unwrap()).unwrap();
-                (self.free(&self.meant(&part["items"], document)), quantity)
+                (self.free(&self.matching(&part["items"], document)), quantity)
             })
             .collect();
         let places: Vec<&Vec<usize>> = parts.iter().flat_map(|(units, quantity)| vec![units; *quantity]).collect();
@@ -318,9 +319,9 @@ impl<'a> Model<'a> {
         left.dedup();
         let (mut offs, mut served) = (Vec::new(), Vec::new());
         loop {
-            // The dearest units that fit together: a unit is in if all so far still find a place.
+            // The most expensive units that fit together: a unit is accepted if all units so far still find a place.
             let mut bundle: Vec<usize> = Vec::new();
-            for i in self.dearest_first(left.clone()) {
+            for i in self.most_expensive_first(left.clone()) {
                 bundle.push(i);
                 if !fits(&bundle, &places) {
                     bundle.pop();
@@ -334,12 +335,12 @@ impl<'a> Model<'a> {
             left.retain(|i| !bundle.contains(i));
             served.extend(bundle);
         }
-        self.give(&offs, Rounding::Once(None), &served);
+        self.apply_discounts(&offs, Rounding::Once(None), &served);
     }
 
-    /// The units that a filter means.
-    fn meant(&self, items: &Value, document: &Value) -> Vec<usize> {
-        let meant = |unit: &Unit| {
+    /// The units that a filter matches.
+    fn matching(&self, items: &Value, document: &Value) -> Vec<usize> {
+        let matching = |unit: &Unit| {
             let line = &self.cart.lines[unit.line];
             line.discountable
                 && (!line.flash || document["includeFlash"] == true)
@@ -348,7 +349,7 @@ impl<'a> Model<'a> {
                     .as_array()
                     .is_none_or(|ids| ids.iter().any(|id| line.categories.contains(&id.as_i64().unwrap())))
         };
-        (0..self.units.len()).filter(|i| meant(&self.units[*i])).collect()
+        (0..self.units.len()).filter(|i| matching(&self.units[*i])).collect()
     }
 
     fn free(&self, units: &[usize]) -> Vec<usize> {
@@ -368,15 +369,15 @@ impl<'a> Model<'a> {
         key(a).cmp(&key(b))
     }
 
-    fn dearest_first(&self, mut units: Vec<usize>) -> Vec<usize> {
+    fn most_expensive_first(&self, mut units: Vec<usize>) -> Vec<usize> {
         units.sort_by(|a, b| self.units[*b].price.cmp(&self.units[*a].price).then_with(|| self.ties(*a, *b)));
         units
     }
 
-    /// Of each line those that cost most; of equals those that served nothing.
-    fn dearest_of_lines(&self, units: &[usize], most: &Value) -> Vec<usize> {
+    /// The most expensive units of each line; among equals, those that have not served come first.
+    fn most_expensive_per_line(&self, units: &[usize], most: &Value) -> Vec<usize> {
         let most = most.as_u64().map_or(usize::MAX, |most| most.try_into().unwrap());
-        let dearest = |mut line: Vec<usize>| {
+        let most_expensive = |mut line: Vec<usize>| {
             let served = |i: usize| self.units[i].served;
             line.sort_by(|a, b| {
                 self.units[*b].price.cmp(&self.units[*a].price).then_with(|| served(*a).cmp(&served(*b)))
@@ -384,7 +385,7 @@ impl<'a> Model<'a> {
             line.truncate(most);
             line
         };
-        self.by_line(units).into_iter().flat_map(dearest).collect()
+        self.by_line(units).into_iter().flat_map(most_expensive).collect()
     }
 
     fn rooms(&self, units: &[usize]) -> Vec<Frac> {
@@ -397,7 +398,7 @@ impl<'a> Model<'a> {
         units.iter().zip(rooms).map(|(i, room)| (*i, off(&self.units[*i]).at_most(&room))).collect()
     }
 
-    /// An amount over units in proportion to what they cost, none above its bound; the rest moves on.
+    /// Shares an amount over units in proportion to their cost. No unit exceeds its bound; the rest goes to the others.
     fn shares(&self, units: &[usize], bounds: &[Frac], mut amount: Frac) -> Offs {
         let mut offs: Vec<Option<Frac>> = vec![None; units.len()];
         loop {
@@ -423,15 +424,15 @@ impl<'a> Model<'a> {
 
     fn share(&mut self, units: &[usize], amount: &Frac, rounding: Rounding) {
         let offs = self.shares(units, &self.rooms(units), amount.clone());
-        self.give(&offs, rounding, &[]);
+        self.apply_discounts(&offs, rounding, &[]);
     }
 
-    /// Takes off, and lets units serve if anything comes off at all.
-    fn give(&mut self, offs: &Offs, rounding: Rounding, serving: &[usize]) {
+    /// Applies discounts. If there is any discount, the units in `serving` are marked as served.
+    fn apply_discounts(&mut self, offs: &Offs, rounding: Rounding, serving: &[usize]) {
         if !sum(offs.iter().map(|(_, off)| off)).is_positive() {
             return;
         }
-        for (line, money) in self.in_money(offs, rounding) {
+        for (line, money) in self.rounded_money(offs, rounding) {
             self.left[line] -= money;
         }
         for (i, off) in offs {
@@ -440,8 +441,8 @@ impl<'a> Model<'a> {
         serving.iter().for_each(|i| self.units[*i].served = true);
     }
 
-    /// What comes off each line in money.
-    fn in_money(&self, offs: &Offs, rounding: Rounding) -> Vec<(usize, i64)> {
+    /// The discount on each line, rounded to money.
+    fn rounded_money(&self, offs: &Offs, rounding: Rounding) -> Vec<(usize, i64)> {
         let lines: Vec<usize> =
             (0..self.left.len()).filter(|line| offs.iter().any(|(i, _)| self.units[*i].line == *line)).collect();
         let part = |line: usize| {
@@ -450,8 +451,8 @@ impl<'a> Model<'a> {
             sum(own.iter())
         };
         let room = |line: usize| self.cart.lines[line].room(self.left[line]);
-        // A line whose units all come to one whole price is paid at just that.
-        let lands = |line: usize, price: i64| {
+        // A line whose units all reach the same whole price is paid at exactly that price.
+        let exact_discount = |line: usize, price: i64| {
             let least = price * i64::from(self.cart.lines[line].quantity);
             let units: Vec<usize> = (0..self.units.len()).filter(|i| self.units[*i].line == line).collect();
             let after = self.cost(&units).minus(&part(line));
@@ -461,22 +462,22 @@ impl<'a> Model<'a> {
         match rounding {
             Rounding::Line(price) => {
                 let of = |line: usize| {
-                    let landed = lands(line, floor(line)).or_else(|| lands(line, price?));
-                    landed.unwrap_or(part(line).half_up().clamp(0, room(line)))
+                    let exact = exact_discount(line, floor(line)).or_else(|| exact_discount(line, price?));
+                    exact.unwrap_or(part(line).half_up().clamp(0, room(line)))
                 };
                 lines.into_iter().map(|line| (line, of(line))).collect()
             }
             Rounding::Once(price) => {
-                if lines.iter().all(|line| lands(*line, floor(*line)).is_some()) {
+                if lines.iter().all(|line| exact_discount(*line, floor(*line)).is_some()) {
                     return lines.into_iter().map(|line| (line, room(line))).collect();
                 }
                 let whole = sum(lines.iter().map(|line| part(*line)).collect::<Vec<_>>().iter());
                 let units: Vec<usize> =
                     (0..self.units.len()).filter(|i| lines.contains(&self.units[*i].line)).collect();
                 let after = self.cost(&units).minus(&whole);
-                let landed = price.filter(|price| after.cmp(&Frac::new(*price, 1)).is_eq());
+                let exact = price.filter(|price| after.cmp(&Frac::new(*price, 1)).is_eq());
                 let paid: i64 = lines.iter().map(|line| self.left[*line]).sum();
-                let total = landed.map_or_else(|| whole.half_up(), |price| (paid - price).max(0));
+                let total = exact.map_or_else(|| whole.half_up(), |price| (paid - price).max(0));
                 largest_remainders(total, lines.into_iter().map(|line| (line, part(line), room(line))).collect())
             }
         }
@@ -507,7 +508,7 @@ fn largest_remainders(total: i64, lines: Vec<(usize, Frac, i64)>) -> Vec<(usize,
     shares
 }
 
-/// Whether units find a place each.
+/// Whether each of the units can have a place of its own.
 fn fits(units: &[usize], places: &[&Vec<usize>]) -> bool {
     fn seat(i: usize, places: &[&Vec<usize>], tried: &mut Vec<bool>, taken: &mut Vec<Option<usize>>) -> bool {
         for place in 0..places.len() {
@@ -538,8 +539,8 @@ fn most(action: &Value) -> i64 {
     action.get("maxDiscount").map_or(i64::MAX, minor)
 }
 
-/// What `percentOff` or `amountOff` takes off a price.
-fn cut(of: &Value, price: &Frac) -> Frac {
+/// The discount of `percentOff` or `amountOff` on a price.
+fn discount_on(of: &Value, price: &Frac) -> Frac {
     match of.get("percentOff") {
         Some(value) => price.times(&percent(value)),
         None => price.at_most(&Frac::new(minor(&of["amountOff"]), 1)),

@@ -1,4 +1,4 @@
-//! What holds for every cart and all promotions.
+//! Properties that hold for every cart and all promotions.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use super::examples::{check_books, promotion};
+use super::examples::{check_sums, promotion};
 use crate::rules::{
     Allowance, Cart, Detail, EvaluationContext, GiftStock, Line, LineInput, Rule, RuleSet, evaluate, to_amount,
 };
@@ -18,7 +18,7 @@ fn pence(minor: i64) -> Amount {
     to_amount(minor, Currency::GBP)
 }
 
-/// Lines whose prices all differ, so that there are no ties but of rounding.
+/// Lines whose prices all differ, so that ties can only come from rounding.
 fn lines() -> impl Strategy<Value = Vec<LineInput>> {
     let line = (1_u32..9, 1_i64..5_000, 0_i64..3, any::<bool>(), 0_i64..10);
     prop::collection::vec(line, 1..8).prop_map(|lines| {
@@ -52,8 +52,8 @@ fn items() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// Actions whose outcome does not go by the order of lines.
-fn orderless() -> impl Strategy<Value = Value> {
+/// Actions whose result does not depend on the order of lines.
+fn order_independent() -> impl Strategy<Value = Value> {
     let percent = || (1_i64..=100).prop_map(|percent| percent.to_string());
     let scope = || prop_oneof![Just("ORDER"), Just("ITEMS")];
     prop_oneof![
@@ -93,7 +93,7 @@ fn orderless() -> impl Strategy<Value = Value> {
 fn action() -> impl Strategy<Value = Value> {
     let pack = (1_u32..5, items(), 0_i64..20_000)
         .prop_map(|(size, items, price)| json!({"type": "PACK", "size": size, "items": items, "price": pence(price)}));
-    prop_oneof![8 => orderless(), 1 => pack]
+    prop_oneof![8 => order_independent(), 1 => pack]
 }
 
 fn promotions() -> impl Strategy<Value = Vec<Value>> {
@@ -142,7 +142,7 @@ fn context(cap: Option<i64>) -> EvaluationContext {
     }
 }
 
-fn same(a: &Evaluation, b: &Evaluation) -> Result<(), TestCaseError> {
+fn assert_same(a: &Evaluation, b: &Evaluation) -> Result<(), TestCaseError> {
     prop_assert_eq!(&a.line_discounts, &b.line_discounts);
     prop_assert_eq!(&a.uses, &b.uses);
     prop_assert_eq!(&a.gifts, &b.gifts);
@@ -152,10 +152,10 @@ fn same(a: &Evaluation, b: &Evaluation) -> Result<(), TestCaseError> {
 
 proptest! {
     #[test]
-    fn books_balance_and_bounds_hold(lines in lines(), promotions in promotions(), cap in prop::option::of(1_i64..100)) {
+    fn sums_agree_and_bounds_hold(lines in lines(), promotions in promotions(), cap in prop::option::of(1_i64..100)) {
         let (cart, set, it) = (cart(&lines), set(&promotions), context(cap));
         let answer = evaluate(&set, &cart, &it, &[], Detail::Named);
-        check_books(&cart, &answer);
+        check_sums(&cart, &answer);
         let mut goods = Amount::ZERO;
         for (line, discounts) in lines.iter().zip(&answer.line_discounts) {
             let off: Amount = discounts.iter().map(|discount| discount.amount).sum();
@@ -178,47 +178,47 @@ proptest! {
     }
 
     #[test]
-    fn the_same_question_has_the_same_answer(lines in lines(), promotions in promotions()) {
+    fn equal_inputs_give_equal_results(lines in lines(), promotions in promotions()) {
         let (cart, it) = (cart(&lines), context(None));
         let first = evaluate(&set(&promotions), &cart, &it, &[], Detail::Named);
         let again = evaluate(&set(&promotions), &cart, &it, &[], Detail::Named);
-        same(&first, &again)?;
+        assert_same(&first, &again)?;
     }
 
     #[test]
-    fn the_index_leaves_nothing_out(lines in lines(), promotions in promotions()) {
+    fn the_index_misses_no_promotion(lines in lines(), promotions in promotions()) {
         let (cart, set, it) = (cart(&lines), set(&promotions), context(None));
-        same(&evaluate(&set, &cart, &it, &[], Detail::Named), &evaluate(&set, &cart, &it, &[], Detail::Everything))?;
+        assert_same(&evaluate(&set, &cart, &it, &[], Detail::Named), &evaluate(&set, &cart, &it, &[], Detail::Everything))?;
     }
 
     #[test]
-    fn what_does_not_apply_changes_nothing(lines in lines(), promotions in promotions(), action in action()) {
+    fn a_promotion_that_does_not_apply_changes_nothing(lines in lines(), promotions in promotions(), action in action()) {
         let (cart, it) = (cart(&lines), context(None));
         let never = json!({"field": "cart.quantity", "op": "GTE", "value": 1_000_000});
         for when in [never, json!({"field": "channel", "op": "EQ", "value": "POS"})] {
             let mut more = promotions.clone();
             more.push(json!({"actions": [action], "when": when, "priority": 1, "stacking": {"group": "g"}}));
             let (with, without) = (set(&more), set(&promotions));
-            same(&evaluate(&with, &cart, &it, &[], Detail::Named), &evaluate(&without, &cart, &it, &[], Detail::Named))?;
+            assert_same(&evaluate(&with, &cart, &it, &[], Detail::Named), &evaluate(&without, &cart, &it, &[], Detail::Named))?;
         }
     }
 
     #[test]
-    fn the_order_of_lines_changes_no_sum(lines in lines(), action in orderless(), turn in 0_usize..8) {
+    fn sums_do_not_depend_on_the_order_of_lines(lines in lines(), action in order_independent(), rotation in 0_usize..8) {
         let set = set(&[json!({"actions": [action]})]);
         let context = context(None);
-        let mut turned = lines.clone();
-        turned.rotate_left(turn % lines.len());
-        turned.reverse();
+        let mut reordered = lines.clone();
+        reordered.rotate_left(rotation % lines.len());
+        reordered.reverse();
         let sum = |lines: &[LineInput]| {
             let answer = evaluate(&set, &cart(lines), &context, &[], Detail::Named);
             answer.uses.iter().map(|used| used.amount).sum::<Amount>()
         };
-        prop_assert_eq!(sum(&lines), sum(&turned));
+        prop_assert_eq!(sum(&lines), sum(&reordered));
     }
 
     #[test]
-    fn a_budget_is_never_passed(lines in lines(), action in action(), left in 0_i64..5_000, rest: bool) {
+    fn a_budget_is_never_exceeded(lines in lines(), action in action(), left in 0_i64..5_000, rest: bool) {
         let when_short = if rest { "GIVE_REST" } else { "REFUSE" };
         let set = set(&[json!({"actions": [action], "limits": {"budget": "1000000.00", "whenShort": when_short}})]);
         let mut context = context(None);

@@ -1,4 +1,5 @@
-//! Each unit keeps a price of its own: the engine against a plain model of units, and lines of one SKU split, merged and moved.
+//! Each unit has a price of its own: compares the engine with a simple model of units, and splits, merges and moves the
+//! lines of a SKU.
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ fn pence(minor: i64) -> Amount {
     to_amount(minor, Currency::GBP)
 }
 
-/// A SKU of a cart: its price, how many units, its category, and what else it is.
+/// The units of one SKU in a cart.
 #[derive(Clone, Debug)]
 struct Goods {
     name: usize,
@@ -29,7 +30,7 @@ struct Goods {
 }
 
 fn goods() -> impl Strategy<Value = Vec<Goods>> {
-    // Few prices, so that there are ties.
+    // There are only a few common prices, so that ties occur.
     let price = prop_oneof![Just(1_000), Just(1_500), Just(333), 100_i64..5_000];
     let one = (price, 1_u32..7, 0_i64..3, 0_i64..12, 0_u32..10);
     prop::collection::vec(one, 1..5).prop_map(|all| {
@@ -95,7 +96,7 @@ fn with(mut action: Value, more: &[(&str, Option<Value>)]) -> Value {
     action
 }
 
-/// Actions whose units serve once.
+/// Actions that count units, each of which serves only once.
 fn counting() -> BoxedStrategy<Value> {
     let nth = (2_u32..5, items(), percents()).prop_map(
         |(every, items, off)| json!({"type": "EVERY_NTH", "every": every, "items": items, "percentOff": off}),
@@ -123,7 +124,7 @@ fn counting() -> BoxedStrategy<Value> {
     prop_oneof![nth, pack, buy_get, bundle].boxed()
 }
 
-/// Actions that do not go by lines.
+/// Actions that do not depend on lines.
 fn of_units() -> BoxedStrategy<Value> {
     let scope = || prop_oneof![Just("ORDER"), Just("ITEMS")];
     let most = || prop::option::weighted(0.3, money(3_000));
@@ -155,7 +156,7 @@ fn of_units() -> BoxedStrategy<Value> {
     prop_oneof![4 => counting(), 1 => cheapest, 1 => percent, 1 => amount, 1 => fixed, 1 => tiers].boxed()
 }
 
-/// Actions that go by lines.
+/// Actions that depend on lines.
 fn of_lines() -> BoxedStrategy<Value> {
     let scope = || prop_oneof![Just("ORDER"), Just("ITEMS")];
     let units = || prop::option::of(1_u32..4).prop_map(|units| units.map(Value::from));
@@ -196,7 +197,7 @@ fn promotions(action: fn() -> BoxedStrategy<Value>, most: usize) -> impl Strateg
     prop::collection::vec(one.prop_map(document), 1..=most)
 }
 
-fn either() -> BoxedStrategy<Value> {
+fn any_action() -> BoxedStrategy<Value> {
     prop_oneof![2 => of_units(), 1 => of_lines()].boxed()
 }
 
@@ -207,7 +208,7 @@ fn set(documents: &[Value]) -> RuleSet {
     RuleSet::new((1..).zip(documents).map(rule))
 }
 
-/// What comes off each line of a cart.
+/// The discount on each line of a cart, in minor units.
 fn off(documents: &[Value], cart: &Cart) -> Vec<i64> {
     let answer = evaluate(&set(documents), cart, &EvaluationContext::default(), &[], Detail::Named);
     let minor = |amount: Amount| crate::rules::to_minor(amount, Currency::GBP).unwrap();
@@ -218,13 +219,13 @@ fn off(documents: &[Value], cart: &Cart) -> Vec<i64> {
         .collect()
 }
 
-/// The exact prices of all units, by SKU and whether they are of a flash sale, after all promotions that give anything.
+/// Each unit after all promotions: its SKU, whether it is of a flash sale, its exact price, and whether it has served.
 fn prices(documents: &[Value], cart: &Cart) -> Vec<(String, bool, Exact, bool)> {
     let (set, it) = (set(documents), EvaluationContext::default());
     let mut state = State::new(cart, &it);
     for rule in set.cart() {
         if (crate::rules::evaluate::conditions::ConditionContext { rule, state: &state, context: &it }).holds() {
-            actions::act(rule, &mut state, &it).unwrap();
+            actions::apply_actions(rule, &mut state, &it).unwrap();
         }
     }
     let mut found = Vec::new();
@@ -239,7 +240,8 @@ fn prices(documents: &[Value], cart: &Cart) -> Vec<(String, bool, Exact, bool)> 
     found
 }
 
-/// Goods in lines: some of each SKU's units in a flash sale, the others in one line or several, later ones anywhere.
+/// Puts goods into lines in two ways: with one line per SKU, and split into several. In both, some units may be in
+/// flash sale lines.
 fn in_lines(goods: &[Goods], flash: &[u32], cuts: &[(u32, usize)]) -> (Vec<Line>, Vec<Line>) {
     let (mut together, mut apart, mut later) = (Vec::new(), Vec::new(), Vec::new());
     for (i, of) in goods.iter().enumerate() {
@@ -250,14 +252,14 @@ fn in_lines(goods: &[Goods], flash: &[u32], cuts: &[(u32, usize)]) -> (Vec<Line>
         let rest = of.quantity - first;
         let more = [rest / 2, rest - rest / 2];
         later.extend(more.into_iter().filter(|units| *units > 0).map(|units| (place, line(of, units, false))));
-        let hurried = flash[i % flash.len()];
-        if hurried > 0 {
-            together.push(line(of, hurried, true));
-            later.push((place / 2, line(of, hurried, true)));
+        let flash_units = flash[i % flash.len()];
+        if flash_units > 0 {
+            together.push(line(of, flash_units, true));
+            later.push((place / 2, line(of, flash_units, true)));
         }
     }
     for (place, line) in later {
-        // Behind the first line of its SKU: SKUs keep their order.
+        // Insert it after the first line of its SKU, so that SKUs keep their order.
         let first = apart.iter().position(|other| other.sku == line.sku).unwrap();
         let at = first + 1 + place % (apart.len() - first);
         apart.insert(at, line);
@@ -269,12 +271,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn the_engine_does_what_the_plain_model_does(goods in goods(), flash in prop::collection::vec(0_u32..3, 1..3), cuts in prop::collection::vec((0_u32..9, 0_usize..9), 1..4), promotions in promotions(either, 3)) {
+    fn the_engine_agrees_with_the_model(goods in goods(), flash in prop::collection::vec(0_u32..3, 1..3), cuts in prop::collection::vec((0_u32..9, 0_usize..9), 1..4), promotions in promotions(any_action, 3)) {
         let (together, apart) = in_lines(&goods, &flash, &cuts);
         for lines in [together, apart] {
             let cart = cart(lines);
             let mut model = Model::new(&cart);
-            // Promotions that give no money leave everything as it was.
+            // A promotion that gives no discount changes nothing.
             for document in &promotions {
                 let before = (model.units.clone(), model.left.clone());
                 model.apply(document);
@@ -288,7 +290,7 @@ proptest! {
     }
 
     #[test]
-    fn how_units_stand_in_lines_changes_rounding_only(goods in goods(), flash in prop::collection::vec(0_u32..3, 1..3), cuts in prop::collection::vec((0_u32..9, 0_usize..9), 1..4), promotions in promotions(of_units, 3)) {
+    fn splitting_units_into_lines_changes_only_rounding(goods in goods(), flash in prop::collection::vec(0_u32..3, 1..3), cuts in prop::collection::vec((0_u32..9, 0_usize..9), 1..4), promotions in promotions(of_units, 3)) {
         let (together, apart) = in_lines(&goods, &flash, &cuts);
         let (together, apart) = (cart(together), cart(apart));
         let (first, second) = (prices(&promotions, &together), prices(&promotions, &apart));
@@ -301,7 +303,7 @@ proptest! {
 
     #[test]
     fn a_unit_serves_once(goods in goods(), first in counting(), second in counting()) {
-        // What served the first promotion costs the same after the second.
+        // Units that served the first promotion have the same price after the second.
         let cart = cart(goods.iter().map(|of| line(of, of.quantity, false)).collect());
         let (first, second) = (json!({"actions": [first]}), json!({"actions": [second]}));
         let (alone, both) = (prices(std::slice::from_ref(&first), &cart), prices(&[first, second], &cart));
@@ -315,7 +317,7 @@ proptest! {
 }
 
 #[test]
-fn packs_after_packs_come_to_the_same_in_one_line_and_in_two() {
+fn successive_packs_do_not_depend_on_how_units_are_split_into_lines() {
     let pack = |size: u32, price: &str| json!({"actions": [{"type": "PACK", "size": size, "price": price}]});
     let promotions = [pack(3, "126.00"), pack(2, "90.00")];
     let of = Goods { name: 0, price: 5_000, quantity: 5, category: 0, floor: 0, discountable: true };
@@ -334,7 +336,7 @@ fn thousands_of_units_are_counted() {
 }
 
 #[test]
-fn a_line_at_its_floor_is_paid_at_its_floor() {
+fn a_line_whose_units_reach_their_floor_is_paid_at_the_floor() {
     // The first promotion brings both lines of S2 to their floor and rounds one of them to a penny above it.
     let of = |name, price, floor| Goods { name, price, quantity: 1, category: 0, floor, discountable: true };
     let goods = [of(0, 3_571, 0), of(1, 1_500, 0), of(2, 1_500, 750), of(2, 1_500, 750)];
@@ -348,8 +350,8 @@ fn a_line_at_its_floor_is_paid_at_its_floor() {
 
 #[test]
 fn a_line_that_only_serves_is_not_discounted() {
-    // The first two promotions bring every unit of S0 to its floor and round its second line to a penny above it. That line
-    // is bought by the third one, which takes nothing off it.
+    // The first two promotions bring every unit of S0 to its floor and round its second line to a penny above it. The
+    // third promotion counts that line as bought and does not discount it.
     let of = |name, price, floor| Goods { name, price, quantity: 1, category: 0, floor, discountable: true };
     let (s0, s1) = (of(0, 3_029, 1_514), of(1, 2_642, 0));
     let lines =
@@ -367,9 +369,9 @@ fn a_line_that_only_serves_is_not_discounted() {
 }
 
 #[test]
-fn large_carts_are_priced_whatever_stacks() {
-    // Every promotion shares an amount over other lines than the one before it, so that as fractions the denominators of unit
-    // prices would double in length with each.
+fn large_carts_with_many_stacked_promotions_are_priced() {
+    // Every promotion shares an amount over different lines than the previous one. As fractions, the denominators of
+    // unit prices would double in length with each promotion.
     let of = |name: usize| Goods {
         name,
         price: 500 + i64::try_from(name).unwrap() * 7,
@@ -389,9 +391,9 @@ fn large_carts_are_priced_whatever_stacks() {
 }
 
 #[test]
-fn a_tier_that_gives_nothing_rounds_nothing() {
-    // S0 comes to its floor and a penny by the second promotion. The third one's tier for it is an amount that no unit has
-    // room for, while its other tier brings S2 to its floor.
+fn a_tier_without_a_discount_rounds_nothing() {
+    // The second promotion brings S0 to a penny above its floor. The third one's tier for S0 is an amount for which no
+    // unit has room, while its other tier brings S2 to its floor.
     let of =
         |name, price, quantity, category, floor| Goods { name, price, quantity, category, floor, discountable: true };
     let goods = [of(0, 1_500, 5, 1, 1_125), of(1, 1_500, 4, 0, 0), of(2, 1_000, 3, 1, 500), of(3, 333, 6, 0, 166)];

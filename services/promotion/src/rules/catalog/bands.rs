@@ -1,11 +1,12 @@
-//! Price ranges, found by a price within them in logarithmic time.
+//! An index of price ranges, which finds the ranges that contain a price in logarithmic time.
 
 /// Ranges, each with the position of its promotion.
 #[derive(Debug, Default)]
 pub(crate) struct Bands {
-    /// Lowest and highest price and place, by the lowest price.
+    /// The lowest price, highest price and position of each range, sorted by the lowest price.
     bands: Vec<(i64, i64, u32)>,
-    /// A tree over the highest prices: a node is the higher of its two children, the leaves are the bands in order.
+    /// A tree over the highest prices: each node is the maximum of its two children, and the leaves are the ranges in
+    /// order.
     highest: Vec<i64>,
 }
 
@@ -15,7 +16,7 @@ impl Bands {
         self.bands.push((lowest, highest, place));
     }
 
-    /// Builds the tree. It must be called before a look-up.
+    /// Builds the tree. It must be called before a lookup.
     pub(crate) fn finish(&mut self) {
         self.bands.sort_unstable();
         let leaves = self.bands.len().next_power_of_two();
@@ -35,16 +36,16 @@ impl Bands {
 
     /// Adds the positions of all ranges that contain a price.
     pub(crate) fn at(&self, price: i64, found: &mut Vec<u32>) {
-        let begun = self.bands.partition_point(|(lowest, ..)| *lowest <= price);
-        if begun == 0 {
+        let candidates = self.bands.partition_point(|(lowest, ..)| *lowest <= price);
+        if candidates == 0 {
             return;
         }
         let leaves = self.bands.len().next_power_of_two();
-        // Nodes are numbered from 1, level by level; those below node n are 2n and 2n + 1.
+        // Nodes are numbered from 1, level by level. The children of node n are 2n and 2n + 1.
         let mut open = vec![(1_usize, 0_usize, leaves)];
         while let Some((node, first, width)) = open.pop() {
-            let ends = self.highest.get(node - 1).is_some_and(|highest| *highest >= price);
-            if first >= begun || !ends {
+            let reaches = self.highest.get(node - 1).is_some_and(|highest| *highest >= price);
+            if first >= candidates || !reaches {
                 continue;
             }
             if width == 1 {
@@ -64,7 +65,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_price_finds_the_ranges_that_it_is_in(ranges in prop::collection::vec((0_i64..50, 0_i64..50), 0..40), price in 0_i64..60) {
+        fn a_price_finds_the_ranges_that_contain_it(ranges in prop::collection::vec((0_i64..50, 0_i64..50), 0..40), price in 0_i64..60) {
             let mut bands = Bands::default();
             for (place, (lowest, more)) in (0..).zip(&ranges) {
                 bands.add((*lowest, lowest + more), place);

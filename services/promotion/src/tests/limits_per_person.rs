@@ -1,4 +1,4 @@
-//! Random buyers, orders and cancels against a plain model of who is one person.
+//! Compares random orders and cancellations with a simple model of which buyers are the same person.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use promox_contract::buyer::Buyer;
 use promox_kernel::UserId;
 use serde_json::json;
 
-use super::desk::Shop;
+use super::neighbours::Shop;
 
-/// Addresses as they are written, in normal form, and without their tag.
+/// Addresses as written, in normal form, and in normal form without their tag.
 const ADDRESSES: [(&str, &str, &str); 8] = [
     ("user1@example.com", "user1@example.com", "user1@example.com"),
     ("USER1@Example.com", "user1@example.com", "user1@example.com"),
@@ -19,10 +19,10 @@ const ADDRESSES: [(&str, &str, &str); 8] = [
     ("ada@mu\u{308}nchen.example", "ada@xn--mnchen-3ya.example", "ada@xn--mnchen-3ya.example"),
     ("ada+1@XN--MNCHEN-3YA.example", "ada+1@xn--mnchen-3ya.example", "ada@xn--mnchen-3ya.example"),
 ];
-/// Seconds of a day.
+/// Seconds per day.
 const DAY: i64 = 24 * 3600;
 
-/// Numbers that look random, the same for a seed.
+/// A generator of pseudo-random numbers from a seed.
 struct Dice(u64);
 
 impl Dice {
@@ -32,7 +32,7 @@ impl Dice {
     }
 }
 
-/// A use as the model knows it: the account, the addresses by their places, and the day.
+/// A use in the model: the account, the indexes of the addresses, and the day.
 struct Used {
     order: i64,
     account: Option<i64>,
@@ -40,24 +40,24 @@ struct Used {
     day: i64,
 }
 
-fn same(one: usize, other: usize, ignore_plus_tags: bool) -> bool {
+fn same_address(one: usize, other: usize, ignore_plus_tags: bool) -> bool {
     let ((_, normal, mailbox), (_, other_normal, other_mailbox)) = (ADDRESSES[one], ADDRESSES[other]);
     if ignore_plus_tags { mailbox == other_mailbox } else { normal == other_normal }
 }
 
 #[tokio::test]
-async fn limits_of_a_person_hold_for_any_orders_and_cancels() {
+async fn limits_per_person_hold_for_random_orders_and_cancellations() {
     for seed in 0..60 {
         let (mut dice, mut used) = (Dice(seed), Vec::<Used>::new());
         let shop = Shop::open();
-        let (ever, daily) = (1 + dice.roll(4), 1 + dice.roll(2));
+        let (in_total, daily) = (1 + dice.roll(4), 1 + dice.roll(2));
         let periods = json!([{"per": "USER", "period": "DAY", "count": daily}]);
-        let id = shop.active(json!({"limits": {"perUser": ever, "periods": periods}})).await;
+        let id = shop.active(json!({"limits": {"perUser": in_total, "periods": periods}})).await;
         for order in 1..80 {
             match dice.roll(8) {
                 0 if !used.is_empty() => {
-                    let gone = used.remove(dice.roll(used.len()));
-                    shop.release(gone.order).await;
+                    let cancelled = used.remove(dice.roll(used.len()));
+                    shop.release(cancelled.order).await;
                     continue;
                 }
                 1 => {
@@ -81,14 +81,15 @@ async fn limits_of_a_person_hold_for_any_orders_and_cancels() {
                 ignore_plus_tags,
             };
             let addresses: Vec<usize> = of_account.into_iter().chain(given).collect();
-            let theirs = |used: &&Used| {
+            let same_person = |used: &&Used| {
                 let by_account = account.is_some() && used.account == account;
-                let by_address = |one: &usize| used.addresses.iter().any(|other| same(*one, *other, ignore_plus_tags));
+                let by_address =
+                    |one: &usize| used.addresses.iter().any(|other| same_address(*one, *other, ignore_plus_tags));
                 by_account || addresses.iter().any(by_address)
             };
             let today = shop.now().seconds() / DAY;
-            let mine: Vec<&Used> = used.iter().filter(theirs).collect();
-            let fits = mine.len() < ever && mine.iter().filter(|item| item.day == today).count() < daily;
+            let mine: Vec<&Used> = used.iter().filter(same_person).collect();
+            let fits = mine.len() < in_total && mine.iter().filter(|item| item.day == today).count() < daily;
             let held = shop.hold_for(order, buyer, &[(id, "1.00")]).await;
             assert_eq!(held.is_ok(), fits, "seed {seed}, order {order}: {held:?}");
             if fits {

@@ -1,35 +1,35 @@
-//! All promotions that may apply, in order, indexed by what a cart has: its SKUs, products, categories, attributes and
-//! prices, its buyer's segments, and the codes that were entered.
+//! An index of all promotions that may apply, by what a cart has: its SKUs, products, categories, attributes and
+//! prices, the buyer's segments, and the codes that were entered.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use promox_contract::ids::{CampaignId, PromotionId};
 
-use crate::rules::catalogue::bands::Bands;
+use crate::rules::catalog::bands::Bands;
 use crate::rules::compile::Rule;
 use crate::rules::compile::anchor::{Anchor, Keys};
 use crate::rules::compile::needs::Needs;
 use crate::rules::evaluate::cart::{Cart, Line};
 use crate::rules::language::action::Stage;
 
-/// The most promotions just out of reach that are examined for offers.
-const NEAR: usize = 8;
+/// Maximum promotions with an unreached least subtotal that are examined for offers.
+const MAX_NEAR: usize = 8;
 
-/// Compiled promotions in their order of application, indexed.
+/// Compiled promotions, indexed and in their order of application.
 #[derive(Debug, Default)]
 pub struct RuleSet {
     cart: Vec<Arc<Rule>>,
-    catalogue: Vec<Arc<Rule>>,
+    catalog: Vec<Arc<Rule>>,
     cart_index: Index,
-    catalogue_index: Index,
+    catalog_index: Index,
     by_id: HashMap<PromotionId, u32>,
     by_code: HashMap<String, PromotionId>,
-    catalogue_needs: Needs,
-    catalogue_campaigns: Vec<CampaignId>,
+    catalog_needs: Needs,
+    catalog_campaigns: Vec<CampaignId>,
 }
 
-/// Positions of rules by what a cart must have.
+/// The positions of rules, by what a cart must have for them to apply.
 #[derive(Debug, Default)]
 struct Index {
     by_sku: HashMap<u64, Vec<u32>>,
@@ -38,7 +38,7 @@ struct Index {
     by_attribute: HashMap<String, HashMap<String, Vec<u32>>>,
     by_price: Bands,
     by_segment: BTreeMap<String, Vec<u32>>,
-    /// Those without a key, by the least subtotal of goods that they require.
+    /// Rules without a key, sorted by the least subtotal of goods that they require.
     always: Vec<(i64, u32)>,
 }
 
@@ -65,13 +65,13 @@ impl Index {
         keys.bands.iter().for_each(|band| self.by_price.add(*band, position));
     }
 
-    /// Sorts what is found by order.
+    /// Sorts the rules without a key and builds the index of prices.
     fn finish(&mut self) {
         self.always.sort_unstable();
         self.by_price.finish();
     }
 
-    /// Adds those that may match a line at a unit price.
+    /// Adds the positions of rules that may match a line at a unit price.
     fn of_line(&self, line: &Line, unit: i64, found: &mut Vec<u32>) {
         let mut extend = |positions: Option<&Vec<u32>>| found.extend(positions.into_iter().flatten());
         if !self.by_sku.is_empty() {
@@ -95,12 +95,13 @@ impl Index {
         }
     }
 
-    /// Those whose least subtotal the goods reach, and those beyond.
-    fn reach(&self, goods: i64) -> (&[(i64, u32)], &[(i64, u32)]) {
+    /// Splits the rules without a key into those whose least subtotal the goods reach and those whose they do not.
+    fn split_by_subtotal(&self, goods: i64) -> (&[(i64, u32)], &[(i64, u32)]) {
         self.always.split_at(self.always.partition_point(|(least, _)| *least <= goods))
     }
 }
 
+/// Sorts positions and removes duplicates.
 fn in_order(mut found: Vec<u32>) -> Vec<u32> {
     found.sort_unstable();
     found.dedup();
@@ -112,8 +113,8 @@ impl RuleSet {
     pub fn new(rules: impl IntoIterator<Item = Arc<Rule>>) -> Self {
         let mut all: Vec<Arc<Rule>> = rules.into_iter().collect();
         all.sort_by_key(|rule| (std::cmp::Reverse(rule.priority), rule.id));
-        let (catalogue, cart) = all.into_iter().partition(|rule: &Arc<Rule>| rule.stage == Stage::Catalog);
-        let mut set = Self { cart, catalogue, ..Self::default() };
+        let (catalog, cart) = all.into_iter().partition(|rule: &Arc<Rule>| rule.stage == Stage::Catalog);
+        let mut set = Self { cart, catalog, ..Self::default() };
         for (position, rule) in (0..).zip(&set.cart) {
             set.cart_index.add(position, rule);
             set.by_id.insert(rule.id, position);
@@ -121,43 +122,43 @@ impl RuleSet {
                 set.by_code.insert(code.clone(), rule.id);
             }
         }
-        for (position, rule) in (0..).zip(&set.catalogue) {
-            set.catalogue_index.add(position, rule);
+        for (position, rule) in (0..).zip(&set.catalog) {
+            set.catalog_index.add(position, rule);
         }
-        for rule in &set.catalogue {
-            set.catalogue_needs.add(rule.needs());
-            set.catalogue_campaigns.extend(rule.campaign);
+        for rule in &set.catalog {
+            set.catalog_needs.add(rule.needs());
+            set.catalog_campaigns.extend(rule.campaign);
         }
-        set.catalogue_campaigns.sort_unstable();
-        set.catalogue_campaigns.dedup();
+        set.catalog_campaigns.sort_unstable();
+        set.catalog_campaigns.dedup();
         set.cart_index.finish();
-        set.catalogue_index.finish();
+        set.catalog_index.finish();
         set
     }
 
-    /// Whether it is empty.
+    /// Whether there are no promotions.
     pub fn is_empty(&self) -> bool {
-        self.cart.is_empty() && self.catalogue.is_empty()
+        self.cart.is_empty() && self.catalog.is_empty()
     }
 
     /// The number of promotions.
     pub fn len(&self) -> usize {
-        self.cart.len() + self.catalogue.len()
+        self.cart.len() + self.catalog.len()
     }
 
     /// The price rules of the CATALOG stage, in order of application.
-    pub fn catalogue(&self) -> &[Arc<Rule>] {
-        &self.catalogue
+    pub fn catalog(&self) -> &[Arc<Rule>] {
+        &self.catalog
     }
 
-    /// What has to be looked up before catalogue prices can be computed.
-    pub fn catalogue_needs(&self) -> &Needs {
-        &self.catalogue_needs
+    /// The facts that must be queried before catalog prices can be computed.
+    pub fn catalog_needs(&self) -> &Needs {
+        &self.catalog_needs
     }
 
     /// The campaigns of price rules, without duplicates.
-    pub fn catalogue_campaigns(&self) -> &[CampaignId] {
-        &self.catalogue_campaigns
+    pub fn catalog_campaigns(&self) -> &[CampaignId] {
+        &self.catalog_campaigns
     }
 
     /// The promotions of the CART stage, in order of application.
@@ -175,6 +176,7 @@ impl RuleSet {
         self.by_id.get(&id).copied()
     }
 
+    /// The cart promotion at a position in the order of application.
     pub(crate) fn rule(&self, position: u32) -> Option<&Arc<Rule>> {
         self.cart.get(usize::try_from(position).ok()?)
     }
@@ -185,46 +187,46 @@ impl RuleSet {
     }
 
     /// Whether candidates depend on the buyer's segments.
-    pub fn asks_for_segments(&self) -> bool {
+    pub fn needs_segments(&self) -> bool {
         !self.cart_index.by_segment.is_empty()
     }
 
-    /// Positions of the cart promotions that could apply without a code, in order.
+    /// The positions of the cart promotions that could apply without a code, in order.
     pub(crate) fn candidates(&self, cart: &Cart, segments: &[String]) -> Vec<u32> {
         let goods = cart.lines.iter().map(|line| line.subtotal).sum();
-        let (reached, _) = self.cart_index.reach(goods);
+        let (reached, _) = self.cart_index.split_by_subtotal(goods);
         let mut found: Vec<u32> = reached.iter().map(|(_, position)| *position).collect();
         cart.lines.iter().for_each(|line| self.cart_index.of_line(line, line.unit, &mut found));
         self.cart_index.of_segments(segments, &mut found);
         in_order(found)
     }
 
-    /// Positions of the promotions whose least subtotal the cart is nearest to.
+    /// The positions of the cart promotions whose least subtotal the cart misses by the smallest amounts.
     pub(crate) fn near(&self, cart: &Cart) -> Vec<u32> {
         let goods = cart.lines.iter().map(|line| line.subtotal).sum();
-        let (_, beyond) = self.cart_index.reach(goods);
-        beyond.iter().take(NEAR).map(|(_, position)| *position).collect()
+        let (_, beyond) = self.cart_index.split_by_subtotal(goods);
+        beyond.iter().take(MAX_NEAR).map(|(_, position)| *position).collect()
     }
 
     /// A price rule by its position in the order of application.
-    pub(crate) fn catalogue_rule(&self, position: u32) -> Option<&Arc<Rule>> {
-        self.catalogue.get(usize::try_from(position).ok()?)
+    pub(crate) fn catalog_rule(&self, position: u32) -> Option<&Arc<Rule>> {
+        self.catalog.get(usize::try_from(position).ok()?)
     }
 
-    /// Positions of the price rules that could lower a line's price at a unit price, in order.
-    pub(crate) fn catalogue_candidates(&self, line: &Line, unit: i64, segments: &[String]) -> Vec<u32> {
-        let mut found: Vec<u32> = self.catalogue_index.always.iter().map(|(_, position)| *position).collect();
-        self.catalogue_index.of_line(line, unit, &mut found);
-        self.catalogue_index.of_segments(segments, &mut found);
+    /// The positions of the price rules that could lower a line's unit price, in order.
+    pub(crate) fn catalog_candidates(&self, line: &Line, unit: i64, segments: &[String]) -> Vec<u32> {
+        let mut found: Vec<u32> = self.catalog_index.always.iter().map(|(_, position)| *position).collect();
+        self.catalog_index.of_line(line, unit, &mut found);
+        self.catalog_index.of_segments(segments, &mut found);
         in_order(found)
     }
 
     /// Whether candidates among price rules depend on the price.
-    pub(crate) fn catalogue_depends_on_price(&self) -> bool {
-        !self.catalogue_index.by_price.is_empty()
+    pub(crate) fn catalog_depends_on_price(&self) -> bool {
+        !self.catalog_index.by_price.is_empty()
     }
 
-    /// The promotions that the evaluation of a cart could depend on: candidates, near ones and named ones.
+    /// The promotions that the evaluation of a cart could depend on: candidates, near ones and those named by codes.
     pub fn relevant<'s>(
         &'s self,
         cart: &Cart,

@@ -1,5 +1,5 @@
-//! The CATALOG stage: catalogue prices of units. A price is the lowest of each exclusive price rule alone and all stackable
-//! ones in sequence.
+//! The CATALOG stage: catalog prices of units. A price is the lowest of each exclusive price rule alone and all
+//! stackable ones in sequence.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use promox_contract::promotion::{RejectDetail, RejectReason};
 
 use crate::rules::actions::action::Action;
-use crate::rules::catalogue::index::RuleSet;
+use crate::rules::catalog::index::RuleSet;
 use crate::rules::compile::Rule;
 use crate::rules::evaluate::cart::{Cart, Line};
 use crate::rules::evaluate::conditions::ConditionContext;
@@ -16,41 +16,41 @@ use crate::rules::evaluate::eligibility::check_eligibility;
 use crate::rules::evaluate::state::State;
 use crate::rules::minor_units::to_minor;
 
-/// A catalogue price, and the rules that made it: the position of each and its discount on a unit, in order.
+/// The catalog price of a unit, and the rules that led to it: the position of each and its discount, in order.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct CataloguePrice {
+pub(crate) struct CatalogPrice {
     pub(crate) unit: i64,
     pub(crate) by: Vec<(u32, i64)>,
 }
 
-/// Catalogue prices for one buyer at one time in one channel. Only rules that could match a line are examined, and the
+/// Catalog prices for one buyer at one time in one channel. Only rules that could match a line are examined, and the
 /// conditions of each are evaluated once.
-pub(crate) struct CataloguePrices<'a> {
+pub(crate) struct CatalogPricing<'a> {
     set: &'a RuleSet,
     cart: &'a Cart,
     context: &'a EvaluationContext,
     state: State<'a>,
-    /// For each rule whether it applies, once known.
-    holding: Vec<Cell<Option<bool>>>,
+    /// Whether each rule applies; `None` until it is known.
+    applies: Vec<Cell<Option<bool>>>,
 }
 
-impl<'a> CataloguePrices<'a> {
-    /// Catalogue prices for the buyer, channel and time of a cart.
+impl<'a> CatalogPricing<'a> {
+    /// Catalog prices for the buyer, channel and time of a cart.
     pub(crate) fn new(set: &'a RuleSet, cart: &'a Cart, context: &'a EvaluationContext) -> Self {
         Self {
             set,
             cart,
             context,
             state: State::new(cart, context),
-            holding: vec![Cell::new(None); set.catalogue().len()],
+            applies: vec![Cell::new(None); set.catalog().len()],
         }
     }
 
-    /// The price of a line's unit under the rules that apply. Flash lines have their own price. A rule whose campaign
-    /// cannot pay for one more unit does not apply: no order could be placed at its price.
-    pub(crate) fn price(&self, line: &Line) -> CataloguePrice {
-        let mut best = CataloguePrice { unit: line.list, by: Vec::new() };
-        if line.flash || !line.discountable || self.set.catalogue().is_empty() {
+    /// The catalog price of a line's unit. Flash sale lines keep their own price. A rule whose campaign cannot pay for
+    /// one more unit does not apply, because no order could be placed at its price.
+    pub(crate) fn price(&self, line: &Line) -> CatalogPrice {
+        let mut best = CatalogPrice { unit: line.list, by: Vec::new() };
+        if line.flash || !line.discountable || self.set.catalog().is_empty() {
             return best;
         }
         let (alone, together): (Vec<Placed<'_>>, Vec<Placed<'_>>) =
@@ -61,55 +61,56 @@ impl<'a> CataloguePrices<'a> {
         for (position, rule) in alone {
             let unit = price_after(rule, line, line.list);
             if unit < best.unit {
-                best = CataloguePrice { unit, by: vec![(position, line.list - unit)] };
+                best = CatalogPrice { unit, by: vec![(position, line.list - unit)] };
             }
         }
         best
     }
 
-    /// The rules that could lower a line's current price, in order: they apply, and their campaigns can pay.
+    /// The rules that could lower a line's current price, in order. They apply, and their campaigns can pay for a unit.
     fn candidates(&self, line: &Line, unit: i64) -> Vec<Placed<'a>> {
-        let positions = self.set.catalogue_candidates(line, unit, &self.context.customer.segments);
-        let rules = positions.into_iter().filter_map(|position| Some((position, self.set.catalogue_rule(position)?)));
+        let positions = self.set.catalog_candidates(line, unit, &self.context.customer.segments);
+        let rules = positions.into_iter().filter_map(|position| Some((position, self.set.catalog_rule(position)?)));
         rules.filter(|placed| self.holds(*placed) && is_affordable(placed.1, self.cart, line, self.context)).collect()
     }
 
     fn holds(&self, (position, rule): Placed<'_>) -> bool {
-        let ask = || {
+        let evaluate = || {
             check_eligibility(rule, self.context).is_ok()
                 && ConditionContext { rule, state: &self.state, context: self.context }.holds()
         };
-        let Some(known) = usize::try_from(position).ok().and_then(|place| self.holding.get(place)) else {
-            return ask();
+        let Some(known) = usize::try_from(position).ok().and_then(|place| self.applies.get(place)) else {
+            return evaluate();
         };
-        let holds = known.get().unwrap_or_else(ask);
+        let holds = known.get().unwrap_or_else(evaluate);
         known.set(Some(holds));
         holds
     }
 
-    /// Applies stackable rules in sequence; of a group, the one with the largest discount, at the turn of the first one
-    /// with an effect. Where candidates depend on the price, they are determined anew as it falls.
-    fn in_sequence(&self, line: &Line, mut rules: Vec<Placed<'a>>) -> CataloguePrice {
-        let mut priced = CataloguePrice { unit: line.list, by: Vec::new() };
+    /// Applies stackable rules in sequence. Of a group, only the rule with the largest discount is applied, in the
+    /// place of the first rule with an effect. If candidates depend on the price, they are determined again whenever it
+    /// falls.
+    fn in_sequence(&self, line: &Line, mut rules: Vec<Placed<'a>>) -> CatalogPrice {
+        let mut priced = CatalogPrice { unit: line.list, by: Vec::new() };
         let mut done: Vec<&str> = Vec::new();
         let mut next = 0;
         while let Some((position, rule)) = rules.get(rules.partition_point(|(place, _)| *place < next)).copied() {
             next = position + 1;
             let own = price_after(rule, line, priced.unit);
-            let spent = rule.group.as_deref().is_some_and(|group| done.contains(&group));
-            if spent || own >= priced.unit {
+            let group_is_done = rule.group.as_deref().is_some_and(|group| done.contains(&group));
+            if group_is_done || own >= priced.unit {
                 continue;
             }
-            let mut turn = (position, own);
+            let mut chosen = (position, own);
             if let Some(group) = &rule.group {
                 done.push(group);
                 let members = rules.iter().filter(|(_, it)| it.group.as_ref() == Some(group));
                 let tried = members.map(|(place, it)| ((price_after(it, line, priced.unit), it.id), *place));
-                turn = tried.min().map_or(turn, |((unit, _), place)| (place, unit));
+                chosen = tried.min().map_or(chosen, |((unit, _), place)| (place, unit));
             }
-            priced.by.push((turn.0, priced.unit - turn.1));
-            priced.unit = turn.1;
-            if self.set.catalogue_depends_on_price() {
+            priced.by.push((chosen.0, priced.unit - chosen.1));
+            priced.unit = chosen.1;
+            if self.set.catalog_depends_on_price() {
                 rules = self.candidates(line, priced.unit);
                 rules.retain(|(_, rule)| !rule.exclusive);
             }
@@ -128,7 +129,7 @@ pub(crate) fn is_affordable(rule: &Rule, cart: &Cart, line: &Line, context: &Eva
     left.is_none_or(|left| line.list - price_after(rule, line, line.list) <= left)
 }
 
-/// Why a rule lowers no price of a cart.
+/// The reason why a rule lowers no price in a cart, with details.
 pub(crate) fn refusal(rule: &Rule, cart: &Cart, context: &EvaluationContext) -> (RejectReason, Vec<RejectDetail>) {
     if let Err(reason) = check_eligibility(rule, context) {
         return (reason, Vec::new());
@@ -150,7 +151,7 @@ pub(crate) fn refusal(rule: &Rule, cart: &Cart, context: &EvaluationContext) -> 
     (reason, Vec::new())
 }
 
-/// What a unit costs after a rule's actions, never below the product's floor.
+/// The price of a unit after a rule's actions, never below its floor price.
 pub(crate) fn price_after(rule: &Rule, line: &Line, price: i64) -> i64 {
     let mut unit = price;
     for action in &rule.actions {
@@ -169,16 +170,16 @@ pub(crate) fn price_after(rule: &Rule, line: &Line, price: i64) -> i64 {
 
 impl RuleSet {
     /// Applies price rules to a cart whose lines have list prices only.
-    pub fn apply_catalogue_prices(&self, cart: &mut Cart, context: &EvaluationContext) {
-        let prices = self.catalogue_prices(cart, context);
+    pub fn apply_catalog_prices(&self, cart: &mut Cart, context: &EvaluationContext) {
+        let prices = self.catalog_prices(cart, context);
         for (line, unit) in cart.lines.iter_mut().zip(prices).filter(|(line, _)| !line.flash) {
             line.reprice(unit);
         }
     }
 
-    /// The catalogue price of each line's unit, in minor units of the cart's currency.
-    pub fn catalogue_prices(&self, cart: &Cart, context: &EvaluationContext) -> Vec<i64> {
-        let catalogue = CataloguePrices::new(self, cart, context);
-        cart.lines.iter().map(|line| catalogue.price(line).unit).collect()
+    /// The catalog price of a unit of each line, in minor units of the cart's currency.
+    pub fn catalog_prices(&self, cart: &Cart, context: &EvaluationContext) -> Vec<i64> {
+        let catalog = CatalogPricing::new(self, cart, context);
+        cart.lines.iter().map(|line| catalog.price(line).unit).collect()
     }
 }

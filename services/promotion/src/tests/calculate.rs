@@ -1,4 +1,4 @@
-//! Carts worked out for whoever asks, and drafts run over past orders.
+//! Prices carts for any caller, and evaluates drafts against past orders.
 
 use promox_contract::ids::OrderId;
 use promox_contract::order::{FigureLine, OrderFigure, OrderStatus, Totals};
@@ -8,7 +8,7 @@ use promox_testkit::sample::amount;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use super::desk::Shop;
+use super::neighbours::Shop;
 use crate::api::{BacktestPromotion, CalculateCart, CalculatedCart};
 
 async fn calculate(shop: &Shop, body: Value) -> Result<CalculatedCart, promox_kernel::Error> {
@@ -21,7 +21,7 @@ fn line(calculated: &CalculatedCart, i: usize) -> [String; 5] {
 }
 
 #[tokio::test]
-async fn anyone_sees_what_a_cart_costs() {
+async fn an_anonymous_caller_can_price_a_cart() {
     let shop = Shop::open();
     shop.active(json!({"name": "Ten"})).await;
     shop.active(json!({"name": "Big", "when": {"field": "cart.subtotal", "op": "GTE", "value": "60.00"}})).await;
@@ -39,12 +39,12 @@ async fn anyone_sees_what_a_cart_costs() {
         .map(|promotion| (promotion.name.as_str(), promotion.amount.to_string()))
         .collect();
     assert_eq!(names, [("Promo", "3.00".to_owned()), ("Ten", "2.70".to_owned())]);
-    let told: Vec<String> = answer
+    let rejected: Vec<String> = answer
         .rejected_promotions
         .iter()
         .map(|promotion| format!("{} {:?}", promotion.reason, promotion.details[0].missing.unwrap()))
         .collect();
-    assert_eq!(told.len(), 1, "what is not for the caller is not told: {told:?}");
+    assert_eq!(rejected.len(), 1, "promotions for other customers are hidden: {rejected:?}");
     assert_eq!(answer.offers[0].message, "35.70 more for Big");
     let totals = &answer.totals;
     let sums =
@@ -55,7 +55,7 @@ async fn anyone_sees_what_a_cart_costs() {
 }
 
 #[tokio::test]
-async fn shipping_goes_by_what_goods_cost_on_the_shelf() {
+async fn shipping_depends_on_catalog_prices() {
     let shop = Shop::open();
     let rule =
         json!({"id": 1, "name": "Shelf", "stage": "CATALOG", "actions": [{"type": "FIXED_PRICE", "value": "9.00"}]});
@@ -64,9 +64,9 @@ async fn shipping_goes_by_what_goods_cost_on_the_shelf() {
     shop.active(stored).await;
     for (quantity, shipping, total) in [(6, "4.99", "58.99"), (7, "0.00", "63.00")] {
         let body = json!({"items": [{"sku": "A", "quantity": quantity}], "shipping": {"country": "DE"}});
-        let mut own = body.clone();
-        own["promotions"] = json!([rule]);
-        for body in [body, own] {
+        let mut inline = body.clone();
+        inline["promotions"] = json!([rule]);
+        for body in [body, inline] {
             let totals = calculate(&shop, body.clone()).await.unwrap().totals;
             assert_eq!([totals.shipping.to_string(), totals.total.to_string()], [shipping, total], "{body}");
         }
@@ -74,7 +74,7 @@ async fn shipping_goes_by_what_goods_cost_on_the_shelf() {
 }
 
 #[tokio::test]
-async fn rates_are_percentages() {
+async fn tax_rates_must_be_percentages() {
     let shop = Shop::open();
     for (member, pointer) in [("items", "/items/0/taxRate"), ("shipping", "/shipping/taxRate")] {
         for rate in ["-5", "100.01"] {
@@ -87,7 +87,7 @@ async fn rates_are_percentages() {
 }
 
 #[tokio::test]
-async fn prices_of_ones_own_take_the_permission() {
+async fn supplied_data_requires_the_permission() {
     let shop = Shop::open();
     let cx = shop.cx_of(Some(7), &["promotion:read"]);
     for member in [json!({"at": "2026-01-01T00:00:00Z"}), json!({"promotions": []}), json!({"customer": {}})] {
@@ -105,7 +105,7 @@ async fn prices_of_ones_own_take_the_permission() {
 }
 
 #[tokio::test]
-async fn carts_of_other_shops_are_worked_out_by_their_own_rules() {
+async fn inline_promotions_apply_to_supplied_items() {
     let shop = Shop::open();
     shop.active(json!({"name": "Stored"})).await;
     let body = json!({
@@ -200,7 +200,7 @@ fn backtest(promotion: Value) -> BacktestPromotion {
 }
 
 #[tokio::test]
-async fn a_draft_is_run_over_the_past_to_the_penny() {
+async fn a_backtest_is_exact_to_the_penny() {
     let shop = Shop::open();
     let orders: Vec<OrderFigure> = (1..=2_500)
         .map(|id| {
@@ -214,7 +214,7 @@ async fn a_draft_is_run_over_the_past_to_the_penny() {
     let ten: Decimal =
         counted().map(|item| promox_kernel::round_half_up(item.totals.subtotal.0 * Decimal::new(1, 1), 2)).sum();
     let count = i64::try_from(counted().count()).unwrap();
-    *shop.desk.orders.lock() = orders.clone();
+    *shop.neighbours.orders.lock() = orders.clone();
     let ended = json!({"name": "Ten", "code": "TEN", "endsAt": "2009-01-01T00:00:00Z", "actions": [{"type": "PERCENT_OFF", "value": "10"}]});
     let result = shop.call(backtest(ended)).await.unwrap();
     assert_eq!((result.orders, result.orders_touched), (count, count));

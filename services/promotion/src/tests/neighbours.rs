@@ -1,4 +1,4 @@
-//! A node with the promotion service, and a desk that answers for all others.
+//! A test harness: a node with the promotion service and simulated neighbours.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -32,21 +32,21 @@ use serde_json::{Value, json};
 use crate::Promotions;
 use crate::api::{ActivatePromotion, CreatePromotion, PromotionView};
 
-/// What the desk answers from.
+/// The state of the simulated services.
 #[derive(Debug, Default)]
-pub(crate) struct Desk {
-    /// Questions about people, so that a test can see that nobody was asked in vain.
-    pub(crate) asked: AtomicUsize,
+pub(crate) struct Neighbours {
+    /// The number of queries for facts about customers, so that tests can check that none is unnecessary.
+    pub(crate) customer_queries: AtomicUsize,
     pub(crate) coupons: Mutex<Vec<(String, PromotionId, Option<RejectReason>)>>,
     pub(crate) campaigns: Mutex<Vec<CampaignState>>,
     pub(crate) orders: Mutex<Vec<OrderFigure>>,
     pub(crate) purchases: Mutex<PurchaseTotals>,
 }
 
-#[allow(clippy::unnecessary_wraps, reason = "an answer is a result, whether or not this one can fail")]
-impl Desk {
-    fn ask(&self) {
-        self.asked.fetch_add(1, Ordering::Relaxed);
+#[allow(clippy::unnecessary_wraps, reason = "the harness expects handlers that return a result")]
+impl Neighbours {
+    fn count_query(&self) {
+        self.customer_queries.fetch_add(1, Ordering::Relaxed);
     }
 
     fn resolve_codes(&self, _: &Cx, op: ResolveCodes) -> Result<ResolvedCodes, Error> {
@@ -63,7 +63,7 @@ impl Desk {
     }
 
     fn users(&self, cx: &Cx, op: DescribeUsers) -> Result<UserDescriptions, Error> {
-        self.ask();
+        self.count_query();
         let describe = |id: UserId| UserDescription {
             registered_at: cx.now - Duration::from_hours(24 * 10),
             attributes: [("city".to_owned(), "London".to_owned())].into(),
@@ -73,17 +73,17 @@ impl Desk {
     }
 
     fn purchases(&self, _: &Cx, _: GetPurchaseTotals) -> Result<PurchaseTotals, Error> {
-        self.ask();
+        self.count_query();
         Ok(self.purchases.lock().clone())
     }
 
     fn tier(&self, _: &Cx, op: GetTier) -> Result<TierName, Error> {
-        self.ask();
+        self.count_query();
         Ok(TierName { tier: if op.user_id.0 == 7 { "GOLD" } else { "BRONZE" }.into() })
     }
 
     fn segments(&self, _: &Cx, op: GetCustomerSegments) -> Result<SegmentNames, Error> {
-        self.ask();
+        self.count_query();
         let gold = op.customer.tier.as_deref() == Some("GOLD");
         Ok(SegmentNames { names: if gold { vec!["VIP".into()] } else { Vec::new() } })
     }
@@ -102,7 +102,7 @@ impl Desk {
     }
 }
 
-#[allow(clippy::unnecessary_wraps, reason = "an answer is a result, whether or not this one can fail")]
+#[allow(clippy::unnecessary_wraps, reason = "the harness expects handlers that return a result")]
 fn terms(_: &Cx, op: GetPricingTerms) -> Result<PricingTerms, Error> {
     let abroad = op.country.as_deref() == Some("FR");
     let free = op.country.as_deref() == Some("DE") && op.subtotal >= amount("60.00");
@@ -130,10 +130,10 @@ pub(crate) fn campaign(id: i64, reason: Option<RejectReason>, left: Option<&str>
     CampaignState { id: CampaignId(id), running: reason.is_none(), reason, in_audience: true, left: left.map(amount) }
 }
 
-/// The shop.
+/// A shop with the promotion service.
 pub(crate) struct Shop {
     harness: Harness<Promotions>,
-    pub(crate) desk: Arc<Desk>,
+    pub(crate) neighbours: Arc<Neighbours>,
 }
 
 impl Deref for Shop {
@@ -144,7 +144,7 @@ impl Deref for Shop {
     }
 }
 
-/// A buyer with an account, or one of the guests.
+/// A buyer with an account, or a guest.
 pub(crate) fn buyer(user: Option<i64>) -> Buyer {
     let email = user.map_or_else(|| "guest@example.com".to_owned(), |id| format!("User{id}@Example.com"));
     let email = Some(email.parse().unwrap());
@@ -160,7 +160,7 @@ fn service(databases: &Databases) -> Arc<Promotions> {
 
 impl Shop {
     pub(crate) fn open() -> Self {
-        let desk = Arc::<Desk>::default();
+        let neighbours = Arc::<Neighbours>::default();
         let harness = Setup::at("2026-11-23T12:00:00Z")
             .answer(terms)
             .answer(|_, op: DescribeSkus| {
@@ -172,30 +172,30 @@ impl Shop {
                 Ok(CodesInUse { taken: op.codes.into_iter().filter(|code| code == "COUPON").collect() })
             })
             .answer(|_, _: IsPromotionReferencedByOffers| Ok(IsReferenced { referred: false }))
-            .answer_from(&desk, Desk::resolve_codes)
-            .answer_from(&desk, Desk::coupons_refer)
-            .answer_from(&desk, Desk::users)
-            .answer_from(&desk, Desk::purchases)
-            .answer_from(&desk, Desk::tier)
-            .answer_from(&desk, Desk::segments)
-            .answer_from(&desk, Desk::campaigns)
-            .answer_from(&desk, Desk::orders)
+            .answer_from(&neighbours, Neighbours::resolve_codes)
+            .answer_from(&neighbours, Neighbours::coupons_refer)
+            .answer_from(&neighbours, Neighbours::users)
+            .answer_from(&neighbours, Neighbours::purchases)
+            .answer_from(&neighbours, Neighbours::tier)
+            .answer_from(&neighbours, Neighbours::segments)
+            .answer_from(&neighbours, Neighbours::campaigns)
+            .answer_from(&neighbours, Neighbours::orders)
             .shared(&[promox_contract::promotion::USED, promox_contract::campaign::BUDGETED])
             .start(service);
-        Self { harness, desk }
+        Self { harness, neighbours }
     }
 
     /// Another node on the same store.
     pub(crate) fn twin(&self) -> Self {
-        Self { harness: self.restart(service), desk: self.desk.clone() }
+        Self { harness: self.restart(service), neighbours: self.neighbours.clone() }
     }
 
-    /// The context of a caller with permissions; of an anonymous one without an id.
+    /// The context of a user with permissions, or of an anonymous caller.
     pub(crate) fn cx_of(&self, user: Option<i64>, permissions: &[&str]) -> Cx {
         user.map_or_else(|| self.anonymous(), |id| self.member(id, permissions))
     }
 
-    /// Reads an operation as it would come over HTTP.
+    /// Parses an operation from JSON, as over HTTP.
     pub(crate) fn read<O: Op>(body: &Value) -> Result<O, Error> {
         promox_kernel::bind_json(&serde_json::to_vec(body).unwrap())
     }
@@ -207,7 +207,7 @@ impl Shop {
         self.call(Self::read::<CreatePromotion>(&body)?).await
     }
 
-    /// A promotion that applies.
+    /// Creates and activates a promotion.
     pub(crate) async fn active(&self, body: Value) -> PromotionId {
         let id = self.create(body).await.unwrap().id;
         self.call(ActivatePromotion { id }).await.unwrap().id
@@ -230,7 +230,7 @@ impl Shop {
         }
     }
 
-    /// What comes off a cart of 100.00, and why codes do not.
+    /// The total discount on a cart of 100.00, and the rejected codes with their reasons.
     pub(crate) async fn off(&self, cx: &Cx, cart: EvaluateCart) -> (String, Vec<(String, RejectReason)>) {
         let answer: Evaluation = cx.call(cart).await.unwrap();
         let off: Amount = answer.line_discounts.iter().flatten().map(|item| item.amount).sum();
@@ -263,7 +263,7 @@ impl Shop {
         self.call(ReleaseUses { order_id: OrderId(order) }).await.unwrap();
     }
 
-    /// Confirms an order as the order service does, and lets the log be written.
+    /// Confirms an order by the event that the order service emits, and runs the consumers.
     pub(crate) async fn confirm(&self, order: i64) {
         self.emit(Database::Ecommerce, order, OrderConfirmed(order_fact(order))).await;
         self.consume().await;

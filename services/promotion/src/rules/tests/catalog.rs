@@ -1,4 +1,4 @@
-//! Prices on the shelf: rules found by index against a walk over all of them.
+//! Catalog prices: rules found by index give the same prices as a walk over all rules.
 
 use std::sync::Arc;
 
@@ -9,11 +9,11 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::examples::promotion;
-use crate::rules::catalogue::prices::{is_affordable, price_after};
+use crate::rules::catalog::prices::{is_affordable, price_after};
 use crate::rules::evaluate::conditions::ConditionContext;
 use crate::rules::evaluate::eligibility::check_eligibility;
 use crate::rules::evaluate::state::State;
-use crate::rules::{CampaignStanding, Cart, EvaluationContext, Line, LineInput, Rule, RuleSet, to_amount};
+use crate::rules::{CampaignEligibility, Cart, EvaluationContext, Line, LineInput, Rule, RuleSet, to_amount};
 
 fn pence(minor: i64) -> Amount {
     to_amount(minor, Currency::GBP)
@@ -64,7 +64,7 @@ fn action() -> impl Strategy<Value = Value> {
 }
 
 /// Rules with hours, dates, campaigns, groups and conditions.
-pub(crate) fn catalogue_rules(most: usize) -> impl Strategy<Value = Vec<Value>> {
+pub(crate) fn catalog_rules(most: usize) -> impl Strategy<Value = Vec<Value>> {
     let stacking = prop_oneof![
         2 => Just(json!({"mode": "EXCLUSIVE"})),
         3 => Just(json!({"mode": "STACKABLE"})),
@@ -98,14 +98,14 @@ pub(crate) fn catalogue_rules(most: usize) -> impl Strategy<Value = Vec<Value>> 
     prop::collection::vec(one.prop_map(document), 0..most)
 }
 
-/// How campaigns stand, who looks, and when.
+/// Contexts with different campaigns, buyers and times.
 pub(crate) fn context() -> impl Strategy<Value = EvaluationContext> {
-    let standing = prop_oneof![
-        Just(CampaignStanding { refused: None, left: None }),
-        Just(CampaignStanding { refused: Some(RejectReason::Paused), left: None }),
-        (0_i64..2_000).prop_map(|left| CampaignStanding { refused: None, left: Some(pence(left)) }),
+    let eligibility = prop_oneof![
+        Just(CampaignEligibility { refused: None, left: None }),
+        Just(CampaignEligibility { refused: Some(RejectReason::Paused), left: None }),
+        (0_i64..2_000).prop_map(|left| CampaignEligibility { refused: None, left: Some(pence(left)) }),
     ];
-    let campaigns = prop::collection::vec(standing, 2);
+    let campaigns = prop::collection::vec(eligibility, 2);
     (campaigns, any::<bool>(), moment()).prop_map(|(campaigns, vip, now)| EvaluationContext {
         now,
         customer: Customer {
@@ -118,12 +118,13 @@ pub(crate) fn context() -> impl Strategy<Value = EvaluationContext> {
     })
 }
 
-/// A time of the weeks in which rules begin and end and the clocks change.
+/// A time within the weeks in which rules start and end and the clocks change.
 pub(crate) fn moment() -> impl Strategy<Value = Timestamp> {
     let start: Timestamp = "2026-10-08T00:00:00Z".parse().unwrap();
     (0_i64..26 * 24 * 60).prop_map(move |minute| Timestamp(start.0 + minute * 60_000_000))
 }
 
+/// The price of a unit by a walk over all rules.
 fn walk(rules: &[Arc<Rule>], cart: &Cart, line: &Line, context: &EvaluationContext) -> i64 {
     if !line.discountable {
         return line.list;
@@ -154,31 +155,31 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn rules_found_by_index_make_the_prices_of_a_walk_over_all(lines in lines(), documents in catalogue_rules(24), it in context(), app: bool) {
+    fn the_index_gives_the_prices_of_a_walk_over_all_rules(lines in lines(), documents in catalog_rules(24), it in context(), app: bool) {
         let rule = |(id, document): (i64, &Value)| {
             Arc::new(Rule::compile(PromotionId(id), &promotion(document.clone()), Currency::GBP, "").unwrap())
         };
         let set = RuleSet::new((1..).zip(&documents).map(rule));
-        let cart = Cart::of_catalogue(Currency::GBP, lines, app.then(|| "APP".to_owned()));
-        let want: Vec<i64> = cart.lines.iter().map(|line| walk(set.catalogue(), &cart, line, &it)).collect();
-        prop_assert_eq!(set.catalogue_prices(&cart, &it), want);
+        let cart = Cart::of_catalog(Currency::GBP, lines, app.then(|| "APP".to_owned()));
+        let want: Vec<i64> = cart.lines.iter().map(|line| walk(set.catalog(), &cart, line, &it)).collect();
+        prop_assert_eq!(set.catalog_prices(&cart, &it), want);
     }
 
     #[test]
-    fn nothing_changes_within_a_steady_time(documents in catalogue_rules(3), it in context(), part in 0_i64..1_000) {
+    fn nothing_changes_within_a_steady_period(documents in catalog_rules(3), it in context(), part in 0_i64..1_000) {
         for document in documents {
             let rule = Rule::compile(PromotionId(1), &promotion(document), Currency::GBP, "").unwrap();
             let (since, until) = rule.steady(it.now);
             prop_assert!(since <= it.now && it.now < until);
             let (first, end) = (since.0.max(0), until.0.min(it.now.0 * 2));
             let other = Timestamp(first + (end - 1 - first) / 1_000 * part);
-            let cart = Cart::of_catalogue(Currency::GBP, Vec::new(), None);
+            let cart = Cart::of_catalog(Currency::GBP, Vec::new(), None);
             let applies = |now: Timestamp| {
                 let it = EvaluationContext { now, ..it.clone() };
                 check_eligibility(&rule, &it).is_ok() && (ConditionContext { rule: &rule, state: &State::new(&cart, &it), context: &it }).holds()
             };
             prop_assert_eq!(applies(other), applies(it.now));
-            prop_assert_eq!(rule.steady(other), (since, until), "the same time for whoever asks within it");
+            prop_assert_eq!(rule.steady(other), (since, until), "the period is the same at every time within it");
         }
     }
 }
