@@ -1,4 +1,4 @@
-//! Requests and replies of campaigns.
+//! The operations of campaigns and segments, their requests and replies.
 
 use promox_contract::condition::{Condition, Schedule};
 use promox_contract::ids::CampaignId;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::records::{CampaignStatus, MoveReason, SegmentId};
 
-/// A page of campaigns, newest first.
+/// Lists campaigns, newest first.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListCampaigns {
@@ -22,28 +22,28 @@ pub struct ListCampaigns {
 }
 operation! {
     ListCampaigns => Page<CampaignView>, "campaign.list", Get "/api/campaigns", Permission("campaign:write"), 200,
-    "Campaigns, newest first."
+    "Lists campaigns, newest first."
 }
 
-/// Creates a campaign, a DRAFT.
+/// Creates a campaign in status DRAFT.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateCampaign {
-    /// Its name, 1 to 200 characters.
+    /// The name, 1 to 200 characters.
     pub name: String,
     /// A description, up to 2,000 characters.
     pub description: Option<String>,
-    /// When it starts, once it is SCHEDULED.
+    /// When it starts, if it is SCHEDULED by then.
     pub starts_at: Option<Timestamp>,
     /// When it ends automatically.
     pub ends_at: Option<Timestamp>,
-    /// The IANA time zone of its schedule; by default the store's.
+    /// The IANA time zone of its schedule; the store's by default.
     pub timezone: Option<String>,
-    /// Hours of the week in which it applies; by default all.
+    /// The hours of the week in which it applies; all by default.
     pub schedule: Option<Schedule>,
     /// The budget for all discounts under it, in the store's currency.
     pub budget: Option<Amount>,
-    /// Names of segments; it applies to customers in any of them. By default to everybody.
+    /// The names of segments. It applies to customers in any of them; by default, to everyone.
     pub audience: Option<Vec<String>>,
 }
 operation! {
@@ -51,7 +51,7 @@ operation! {
     "Creates a campaign in status DRAFT.", keyed
 }
 
-/// One campaign.
+/// Gets a campaign.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetCampaign {
@@ -60,21 +60,22 @@ pub struct GetCampaign {
 }
 operation! {
     GetCampaign => CampaignView, "campaign.get", Get "/api/campaigns/{id}", Permission("campaign:write"), 200,
-    "One campaign."
+    "Gets a campaign."
 }
 
-/// Updates the members that are sent. Of an ended campaign only name and description can be changed.
+/// Updates a campaign. Members that are left out keep their values. Only the name and description of an ended campaign
+/// can be changed.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateCampaign {
     /// The id.
     pub id: CampaignId,
-    /// Its name.
+    /// The name, 1 to 200 characters.
     pub name: Option<String>,
-    /// A description.
+    /// A description, up to 2,000 characters.
     #[serde(default)]
     pub description: Patch<String>,
-    /// When it starts; fixed once it has started.
+    /// When it starts. It cannot be changed once the campaign has started.
     #[serde(default)]
     pub starts_at: Patch<Timestamp>,
     /// When it ends automatically.
@@ -82,14 +83,14 @@ pub struct UpdateCampaign {
     pub ends_at: Patch<Timestamp>,
     /// The IANA time zone of its schedule.
     pub timezone: Option<String>,
-    /// Hours of the week in which it applies.
+    /// The hours of the week in which it applies; null for all.
     #[serde(default)]
     pub schedule: Patch<Schedule>,
-    /// The budget for all discounts under it; not below what orders have used. A campaign ends when its budget is
-    /// spent.
+    /// The budget for all discounts under it, not lower than what orders have used; null for no budget. A campaign ends
+    /// when its budget is spent.
     #[serde(default)]
     pub budget: Patch<Amount>,
-    /// Names of segments.
+    /// The names of segments. It applies to customers in any of them; null for everyone.
     #[serde(default)]
     pub audience: Patch<Vec<String>>,
 }
@@ -111,7 +112,7 @@ operation! {
     "Deletes a campaign that has never been ACTIVE."
 }
 
-/// A campaign's status history, oldest first.
+/// Lists the status changes of a campaign, oldest first.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListHistory {
@@ -126,11 +127,11 @@ pub struct ListHistory {
 operation! {
     ListHistory => Page<MoveView>, "campaign.history", Get "/api/campaigns/{id}/history",
     Permission("campaign:write"), 200,
-    "The status history of a campaign, oldest first."
+    "Lists the status changes of a campaign, oldest first."
 }
 
-/// Moves a campaign to another status. 409 `INVALID_TRANSITION` lists the allowed ones. Activated before its
-/// `startsAt`, it starts now.
+/// Moves a campaign to another status. 409 `INVALID_TRANSITION` lists the allowed ones. A campaign that is activated
+/// before its `startsAt` starts immediately.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MoveCampaign {
@@ -151,9 +152,9 @@ operation! {
 pub struct CampaignView {
     /// The id.
     pub id: CampaignId,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// A description.
+    /// The description.
     pub description: String,
     /// The status.
     pub status: CampaignStatus,
@@ -161,21 +162,21 @@ pub struct CampaignView {
     pub starts_at: Option<Timestamp>,
     /// When it ends automatically.
     pub ends_at: Option<Timestamp>,
-    /// The time zone of its schedule.
+    /// The IANA time zone of its schedule.
     pub timezone: String,
-    /// Hours of the week in which it applies.
+    /// The hours of the week in which it applies; null for all.
     pub schedule: Option<Schedule>,
-    /// The budget for all discounts under it.
+    /// The budget for all discounts under it; null for no budget.
     pub budget: Option<Amount>,
-    /// Discounts of confirmed orders.
+    /// The discounts of confirmed orders.
     pub spent: Amount,
-    /// Discounts of orders in progress.
+    /// The discounts of orders in progress.
     pub held: Amount,
     /// The currency of these amounts.
     pub currency: Currency,
-    /// Names of segments; a customer must be in any of them. Null for everybody.
+    /// The names of segments. It applies to customers in any of them; null for everyone.
     pub audience: Option<Vec<String>>,
-    /// Counts edits and status changes.
+    /// The version; it increases with each edit and status change.
     pub version: i64,
     /// When it was created.
     pub created_at: Timestamp,
@@ -188,7 +189,7 @@ json_reply!(CampaignView, etag version);
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MoveView {
-    /// The previous status; null when it was created.
+    /// The previous status; null for the creation.
     pub from: Option<CampaignStatus>,
     /// The new status.
     pub to: CampaignStatus,
@@ -196,13 +197,13 @@ pub struct MoveView {
     pub reason: MoveReason,
     /// The user who requested it; null for an automatic change.
     pub by: Option<UserId>,
-    /// The scheduled time, if there was one.
+    /// The scheduled time of a scheduled change.
     pub due_at: Option<Timestamp>,
-    /// When it happened.
+    /// When the status changed.
     pub at: Timestamp,
 }
 
-/// A page of segments, by name.
+/// Lists customer segments by name.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListSegments {
@@ -214,18 +215,18 @@ pub struct ListSegments {
 }
 operation! {
     ListSegments => Page<SegmentView>, "campaign.segments", Get "/api/segments", Permission("campaign:write"), 200,
-    "Customer segments, by name."
+    "Lists customer segments by name."
 }
 
-/// Creates a segment, by a rule or a list of accounts.
+/// Creates a segment, defined either by a rule or by a list of accounts.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateSegment {
-    /// Its name, 1 to 100 characters, which conditions and audiences refer to.
+    /// The name, 1 to 100 characters, by which conditions and audiences refer to it.
     pub name: String,
-    /// The rule: conditions over `customer.…`.
+    /// The rule, with conditions on `customer.…` fields.
     pub rule: Option<Condition>,
-    /// Or the accounts in it, up to 8,000.
+    /// The accounts in it, up to 8,000, instead of a rule.
     pub user_ids: Option<Vec<UserId>>,
 }
 operation! {
@@ -233,7 +234,7 @@ operation! {
     "Creates a customer segment.", keyed
 }
 
-/// One segment.
+/// Gets a segment.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetSegment {
@@ -242,22 +243,22 @@ pub struct GetSegment {
 }
 operation! {
     GetSegment => SegmentView, "campaign.segment", Get "/api/segments/{id}", Permission("campaign:write"), 200,
-    "One segment."
+    "Gets a segment."
 }
 
-/// Updates the members that are sent. A rule replaces a list of accounts and vice versa. A name that conditions of
-/// promotions use cannot be changed: 409 `SEGMENT_IN_USE`.
+/// Updates a segment. Members that are left out keep their values. A rule replaces a list of accounts and vice versa.
+/// 409 `SEGMENT_IN_USE` if the name would change while conditions of promotions refer to it.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateSegment {
     /// The id.
     pub id: SegmentId,
-    /// Its name. Conditions that refer to the old one are not updated.
+    /// The name, 1 to 100 characters.
     pub name: Option<String>,
     /// The rule.
     #[serde(default)]
     pub rule: Patch<Condition>,
-    /// Or the accounts in it.
+    /// The accounts in it, up to 8,000, instead of a rule.
     #[serde(default)]
     pub user_ids: Patch<Vec<UserId>>,
 }
@@ -267,8 +268,8 @@ operation! {
     "Updates a segment."
 }
 
-/// Deletes a segment that is not in a campaign's audience and that no promotion's conditions use, else 409
-/// `SEGMENT_IN_USE`.
+/// Deletes a segment. 409 `SEGMENT_IN_USE` if it is in the audience of a campaign or conditions of promotions refer to
+/// it.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeleteSegment {
@@ -286,7 +287,7 @@ operation! {
 pub struct SegmentView {
     /// The id.
     pub id: SegmentId,
-    /// Its name.
+    /// The name.
     pub name: String,
     /// The rule, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -294,7 +295,7 @@ pub struct SegmentView {
     /// The accounts in it, if it has a list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_ids: Option<Vec<UserId>>,
-    /// Counts edits.
+    /// The version; it increases with each edit.
     pub version: i64,
     /// When it was created.
     pub created_at: Timestamp,

@@ -1,4 +1,4 @@
-//! Audit of the campaigns: recomputes budgets from the orders that use them, and statuses from their histories.
+//! Audit of campaigns: recomputes budgets from the orders that use them, and statuses from their histories.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,30 +12,29 @@ use promox_storage::{Hold, HoldState, Report, StoreError, Tx};
 use crate::records::{BudgetUse, Campaign, CampaignStatus, Member, Move, Segment, SegmentId};
 use crate::rules::machine::allowed;
 
-/// The amounts that orders use of a campaign's budget, spent and held.
-type Taken = BTreeMap<CampaignId, (Amount, Amount)>;
+/// The amounts of each campaign's budget that orders have spent and hold.
+type UsedBudgets = BTreeMap<CampaignId, (Amount, Amount)>;
 
-/// Checks every row of this service and states the facts that other services must agree with.
+/// Checks every row of this service and reports the facts that other services must agree with.
 pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
     let segments = check_segments(tx, report)?;
-    let mut taken = read_uses(tx, report)?;
+    let mut used = read_uses(tx, report)?;
     let mut moves = 0;
     for campaign in tx.scan::<Campaign>().rows() {
         let campaign = campaign?;
         report.names(IN_CURRENCY, campaign.currency.code(), || format!("campaign {}", campaign.id));
-        check_budget(report, &campaign, taken.remove(&campaign.id).unwrap_or_default());
+        check_budget(report, &campaign, used.remove(&campaign.id).unwrap_or_default());
         moves += check_history(tx, report, &campaign)?;
         let known = campaign.audience.iter().all(|id| segments.contains(id));
         report.check("campaign: its audience consists of existing segments", known, || {
             format!("campaign {}", campaign.id)
         });
-        report.check("campaign: its due time matches its status", campaign.due() == campaign.due_at, || {
+        report.check("campaign: its due time matches its status", campaign.next_due() == campaign.due_at, || {
             format!("campaign {}", campaign.id)
         });
     }
-    report.check("campaign: budget uses belong to existing campaigns", taken.is_empty(), || {
-        format!("{:?}", taken.keys())
-    });
+    report
+        .check("campaign: budget uses belong to existing campaigns", used.is_empty(), || format!("{:?}", used.keys()));
     let all = tx.scan::<Move>().rows().try_fold(0, |count, row| row.map(|_| count + 1))?;
     report.check("campaign: every status change belongs to a campaign", moves == all, || {
         format!("{moves} of {all} status changes")
@@ -43,15 +42,15 @@ pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> 
     Ok(())
 }
 
-fn read_uses(tx: &Tx<'_>, report: &mut Report) -> Result<Taken, StoreError> {
-    let mut taken = Taken::new();
+fn read_uses(tx: &Tx<'_>, report: &mut Report) -> Result<UsedBudgets, StoreError> {
+    let mut used = UsedBudgets::new();
     let mut orders: BTreeMap<OrderId, Vec<(i64, Amount)>> = BTreeMap::new();
     for budget_use in tx.scan::<BudgetUse>().rows() {
         let budget_use = budget_use?;
         if budget_use.state.is_live() && !budget_use.amount.is_zero() {
             orders.entry(budget_use.order_id).or_default().push((budget_use.campaign_id.0, budget_use.amount));
         }
-        let sums = taken.entry(budget_use.campaign_id).or_default();
+        let sums = used.entry(budget_use.campaign_id).or_default();
         match budget_use.state {
             HoldState::Posted => sums.0 += budget_use.amount,
             HoldState::Held => sums.1 += budget_use.amount,
@@ -60,7 +59,7 @@ fn read_uses(tx: &Tx<'_>, report: &mut Report) -> Result<Taken, StoreError> {
     }
     orders.into_iter().for_each(|(order, parts)| report.right(BUDGETED, order, shares(parts)));
     BudgetUse::audit(tx, report)?;
-    Ok(taken)
+    Ok(used)
 }
 
 fn check_budget(report: &mut Report, campaign: &Campaign, (spent, held): (Amount, Amount)) {
@@ -77,13 +76,13 @@ fn check_budget(report: &mut Report, campaign: &Campaign, (spent, held): (Amount
     report.check("campaign: spent ≤ budget", budget.is_none_or(|budget| spent + held <= budget), || {
         format!("campaign {id}: {spent} spent and {held} held of {budget:?}")
     });
-    let runs = matches!(campaign.status, CampaignStatus::Active | CampaignStatus::Paused);
-    report.check("campaign: it ends when its budget is spent", !(runs && campaign.is_spent()), || {
+    let is_running = matches!(campaign.status, CampaignStatus::Active | CampaignStatus::Paused);
+    report.check("campaign: it ends when its budget is spent", !(is_running && campaign.is_budget_spent()), || {
         format!("campaign {id} is {}", campaign.status)
     });
 }
 
-/// Checks that the history is a path of the graph that ends in the campaign's status. Returns its length.
+/// Checks that the history follows allowed transitions and ends in the campaign's status. Returns its length.
 fn check_history(tx: &Tx<'_>, report: &mut Report, campaign: &Campaign) -> Result<i64, StoreError> {
     let (mut number, mut at) = (0, None);
     for entry in tx.scan::<Move>().prefix(campaign.id).rows() {
@@ -101,12 +100,12 @@ fn check_history(tx: &Tx<'_>, report: &mut Report, campaign: &Campaign) -> Resul
         );
         at = Some(entry.to);
     }
-    let whole = at == Some(campaign.status) && number == campaign.moves;
-    report.check("campaign: its history ends in its status", whole, || format!("campaign {}", campaign.id));
+    let complete = at == Some(campaign.status) && number == campaign.moves;
+    report.check("campaign: its history ends in its status", complete, || format!("campaign {}", campaign.id));
     Ok(number)
 }
 
-/// Checks that members are those that their segments list. Returns the names of all segments.
+/// Checks that the member rows agree with the lists of their segments. Returns the ids of all segments.
 fn check_segments(tx: &Tx<'_>, report: &mut Report) -> Result<BTreeSet<SegmentId>, StoreError> {
     let mut listed: BTreeSet<(UserId, SegmentId)> = BTreeSet::new();
     let mut segments = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! Event consumers: what a confirmed order holds of budgets is spent.
+//! Event consumers: a confirmed order spends the budgets it holds.
 
 use promox_contract::ids::OrderId;
 use promox_contract::order::OrderConfirmed;
@@ -7,7 +7,7 @@ use promox_storage::{Consumer, Database, Event, Tx};
 
 use crate::commands::budgets;
 
-/// Posts the budgets of confirmed orders, many in one transaction.
+/// Posts the budget uses of confirmed orders, many in one transaction.
 #[derive(Debug)]
 pub(crate) struct PostBudgets;
 

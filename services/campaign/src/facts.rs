@@ -1,4 +1,4 @@
-//! Completes what the caller knows of a customer with what the rules of segments need.
+//! Completes the facts about a customer that rules of segments need.
 
 use promox_contract::buyer::Buyer;
 use promox_contract::order::GetPurchaseTotals;
@@ -10,7 +10,7 @@ use promox_kernel::{Cx, Error};
 /// Seconds per day.
 const DAY: u64 = 24 * 3600;
 
-/// The customer with the members that the caller left out. Members that the caller states stay.
+/// Queries the facts about a customer that the caller left out. Facts that the caller supplied are kept.
 pub(crate) async fn complete(cx: &Cx, mut customer: Customer) -> Result<Customer, Error> {
     if customer.registered_days.is_none() || customer.attributes.is_empty() {
         profile(cx, &mut customer).await?;
@@ -28,6 +28,7 @@ pub(crate) async fn complete(cx: &Cx, mut customer: Customer) -> Result<Customer
     Ok(customer)
 }
 
+/// Adds the facts from the customer's account.
 async fn profile(cx: &Cx, customer: &mut Customer) -> Result<(), Error> {
     let Some(id) = customer.id else { return Ok(()) };
     let Some(user) = cx.call(DescribeUsers { ids: vec![id] }).await?.items.into_iter().next() else { return Ok(()) };

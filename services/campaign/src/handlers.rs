@@ -1,4 +1,4 @@
-//! Operation handlers: one read or one write each.
+//! Operation handlers. Each does one read or one write.
 
 use promox_contract::campaign::{
     CampaignStateList, GetCampaignStates, GetCustomerSegments, HoldBudgets, ReleaseBudgets, SegmentNames,
@@ -18,12 +18,12 @@ use crate::api::{
 };
 use crate::commands::campaigns::Store;
 use crate::commands::segments::Membership;
-use crate::commands::{budgets, campaigns, moves, segments};
+use crate::commands::{budgets, campaigns, segments, transitions};
 use crate::records::Segment;
 use crate::reject;
 use crate::{Campaigns, facts, queries};
 
-/// Maximum accounts in a segment's list: all of them can be replaced in one transaction.
+/// Maximum accounts in a segment's list, so that all of them can be replaced in one transaction.
 const MAX_LISTED: usize = 8_000;
 
 async fn store(cx: &Cx) -> Result<StoreProfile, Error> {
@@ -53,7 +53,7 @@ impl Handle<GetCampaign> for Campaigns {
 
 impl Handle<UpdateCampaign> for Campaigns {
     async fn handle(&self, cx: &Cx, op: UpdateCampaign) -> Result<CampaignView, Error> {
-        let (caller, locks) = (cx.clone(), vec![budgets::lock(op.id)]);
+        let (caller, locks) = (cx.clone(), vec![budgets::lock_key(op.id)]);
         self.db.write_locked(cx, locks, move |tx| campaigns::update(tx, &caller, &op)).await
     }
 }
@@ -61,29 +61,29 @@ impl Handle<UpdateCampaign> for Campaigns {
 impl Handle<DeleteCampaign> for Campaigns {
     async fn handle(&self, cx: &Cx, op: DeleteCampaign) -> Result<(), Error> {
         self.db.read(|tx| campaigns::deletable(tx, cx, op.id)).await?;
-        refuse_used(cx, op.id).await?;
+        check_campaign_unused(cx, op.id).await?;
         let caller = cx.clone();
         self.db.write(cx, move |tx| campaigns::delete(tx, &caller, op.id)).await
     }
 }
 
 /// Refuses while a promotion or a flash sale belongs to the campaign.
-async fn refuse_used(cx: &Cx, id: CampaignId) -> Result<(), Error> {
-    let asked = FindReferencingPromotion { campaign_id: Some(id), ..FindReferencingPromotion::default() };
-    if let Some(PromotionId(id)) = cx.call(asked).await?.promotion_id {
-        return Err(reject::used("promotionId", "promotion", id));
+async fn check_campaign_unused(cx: &Cx, id: CampaignId) -> Result<(), Error> {
+    let op = FindReferencingPromotion { campaign_id: Some(id), ..FindReferencingPromotion::default() };
+    if let Some(PromotionId(id)) = cx.call(op).await?.promotion_id {
+        return Err(reject::campaign_in_use("promotionId", "promotion", id));
     }
     if let Some(FlashSaleId(id)) = cx.call(FindReferencingSale { campaign_id: id }).await?.flash_sale_id {
-        return Err(reject::used("flashSaleId", "flash sale", id));
+        return Err(reject::campaign_in_use("flashSaleId", "flash sale", id));
     }
     Ok(())
 }
 
-/// Refuses while a promotion's conditions name the segment, because its deletion would change their meaning.
-async fn refuse_named(cx: &Cx, segment: Segment) -> Result<(), Error> {
-    let asked = FindReferencingPromotion { segment: Some(segment.name), ..FindReferencingPromotion::default() };
-    match cx.call(asked).await?.promotion_id {
-        Some(promotion_id) => Err(reject::segment_named(promotion_id)),
+/// Refuses while a promotion's conditions refer to the segment by name, because their meaning would change.
+async fn check_segment_unused(cx: &Cx, segment: Segment) -> Result<(), Error> {
+    let op = FindReferencingPromotion { segment: Some(segment.name), ..FindReferencingPromotion::default() };
+    match cx.call(op).await?.promotion_id {
+        Some(promotion_id) => Err(reject::segment_in_promotion(promotion_id)),
         None => Ok(()),
     }
 }
@@ -97,7 +97,7 @@ impl Handle<ListHistory> for Campaigns {
 impl Handle<MoveCampaign> for Campaigns {
     async fn handle(&self, cx: &Cx, op: MoveCampaign) -> Result<CampaignView, Error> {
         let caller = cx.clone();
-        self.db.answer(cx, move |tx| moves::request(tx, &caller, op.id, op.to)).await
+        self.db.answer(cx, move |tx| transitions::request(tx, &caller, op.id, op.to)).await
     }
 }
 
@@ -111,13 +111,13 @@ impl Handle<CreateSegment> for Campaigns {
     async fn handle(&self, cx: &Cx, op: CreateSegment) -> Result<SegmentView, Error> {
         let name = segment_name(&op.name)?;
         let currency = store(cx).await?.currency;
-        let who = match (op.rule, op.user_ids) {
+        let membership = match (op.rule, op.user_ids) {
             (Some(rule), None) => checked_rule(rule, currency)?,
-            (None, Some(ids)) => listed(ids)?,
-            _ => return Err(one_of_both()),
+            (None, Some(ids)) => checked_list(ids)?,
+            _ => return Err(rule_or_list_required()),
         };
         let caller = cx.clone();
-        let made = self.db.answer(cx, move |tx| segments::create(tx, &caller, (&name, currency), &who));
+        let made = self.db.answer(cx, move |tx| segments::create(tx, &caller, (&name, currency), &membership));
         write_amounts(cx, currency, made, Result::is_ok).await
     }
 }
@@ -126,7 +126,7 @@ fn segment_name(name: &str) -> Result<String, Error> {
     bounded(name, 1, 100).map_err(|detail| Error::field("/name", detail))
 }
 
-fn one_of_both() -> Error {
+fn rule_or_list_required() -> Error {
     let detail = "a segment must have either a rule or userIds".to_owned();
     Error::invalid(vec![FieldError { pointer: "/rule".to_owned(), code: codes::MISSING.into(), detail }])
 }
@@ -136,7 +136,7 @@ fn checked_rule(rule: Condition, currency: Currency) -> Result<Membership, Error
     Ok(Membership::Rule(rule))
 }
 
-fn listed(mut ids: Vec<UserId>) -> Result<Membership, Error> {
+fn checked_list(mut ids: Vec<UserId>) -> Result<Membership, Error> {
     ids.sort_unstable();
     ids.dedup();
     if ids.len() > MAX_LISTED {
@@ -154,26 +154,27 @@ impl Handle<GetSegment> for Campaigns {
 impl Handle<UpdateSegment> for Campaigns {
     async fn handle(&self, cx: &Cx, op: UpdateSegment) -> Result<SegmentView, Error> {
         let name = op.name.as_deref().map(segment_name).transpose()?;
-        let who = match (op.rule, op.user_ids) {
+        let membership = match (op.rule, op.user_ids) {
             (Patch::Set(rule), Patch::Keep | Patch::Clear) => Some(checked_rule(rule, store(cx).await?.currency)?),
-            (Patch::Keep | Patch::Clear, Patch::Set(ids)) => Some(listed(ids)?),
+            (Patch::Keep | Patch::Clear, Patch::Set(ids)) => Some(checked_list(ids)?),
             (Patch::Keep, Patch::Keep) => None,
-            _ => return Err(one_of_both()),
+            _ => return Err(rule_or_list_required()),
         };
         let (caller, id) = (cx.clone(), op.id);
-        let before = self.db.read(|tx| segments::known(tx, cx, id)).await?;
+        let before = self.db.read(|tx| segments::current_version(tx, cx, id)).await?;
         if name.as_ref().is_some_and(|name| *name != before.name) {
-            refuse_named(cx, before).await?;
+            check_segment_unused(cx, before).await?;
         }
-        let work =
-            move |tx: &mut promox_storage::Tx<'_>| segments::update(tx, &caller, id, (name.as_deref(), who.as_ref()));
+        let work = move |tx: &mut promox_storage::Tx<'_>| {
+            segments::update(tx, &caller, id, (name.as_deref(), membership.as_ref()))
+        };
         self.db.write(cx, work).await
     }
 }
 
 impl Handle<DeleteSegment> for Campaigns {
     async fn handle(&self, cx: &Cx, op: DeleteSegment) -> Result<(), Error> {
-        refuse_named(cx, self.db.read(|tx| segments::deletable(tx, cx, op.id)).await?).await?;
+        check_segment_unused(cx, self.db.read(|tx| segments::deletable(tx, cx, op.id)).await?).await?;
         let caller = cx.clone();
         self.db.write(cx, move |tx| segments::delete(tx, &caller, op.id)).await
     }
@@ -181,9 +182,10 @@ impl Handle<DeleteSegment> for Campaigns {
 
 impl Handle<GetCampaignStates> for Campaigns {
     async fn handle(&self, cx: &Cx, op: GetCampaignStates) -> Result<CampaignStateList, Error> {
-        let by_rule = |tx: &promox_storage::Tx<'_>| queries::audience_by_rule(tx, &*self.segments.at(tx)?, &op.ids);
+        let needs_facts =
+            |tx: &promox_storage::Tx<'_>| queries::has_audience_with_rule(tx, &*self.segments.at(tx)?, &op.ids);
         let customer = match op.customer {
-            Some(customer) if self.db.read(by_rule).await? => Some(facts::complete(cx, customer).await?),
+            Some(customer) if self.db.read(needs_facts).await? => Some(facts::complete(cx, customer).await?),
             customer => customer,
         };
         let states = |tx: &promox_storage::Tx<'_>| {
@@ -205,7 +207,7 @@ impl Transact<HoldBudgets> for Campaigns {
         if op.amounts.iter().any(|requested| requested.amount < Amount::ZERO) {
             return Err(Error::field("/amounts", "must not be negative"));
         }
-        let locks = op.amounts.iter().map(|requested| budgets::lock(requested.campaign_id)).collect();
+        let locks = op.amounts.iter().map(|requested| budgets::lock_key(requested.campaign_id)).collect();
         Ok(self.db.transaction(move |tx| budgets::hold(tx, op.order_id, &op.amounts)).locking(locks))
     }
 }

@@ -1,4 +1,4 @@
-//! Scheduled jobs: campaigns start and end at their times, also those that passed while the node was down.
+//! Scheduled jobs: start and end campaigns at their times, including times that passed while the node was down.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,11 +6,11 @@ use std::time::Duration;
 use promox_kernel::Job;
 
 use crate::Campaigns;
-use crate::commands::moves;
+use crate::commands::transitions;
 use crate::records::CampaignByDue;
 
-/// Makes the transitions that are due, in bounded batches.
-pub(crate) fn keep_time(campaigns: &Arc<Campaigns>) -> Job {
+/// Makes due transitions, in bounded batches.
+pub(crate) fn run_due_transitions(campaigns: &Arc<Campaigns>) -> Job {
     let campaigns = campaigns.clone();
     Job::new("campaign.keep_time", Duration::from_millis(500), move |cx| {
         let db = campaigns.db.clone();
@@ -20,7 +20,7 @@ pub(crate) fn keep_time(campaigns: &Arc<Campaigns>) -> Job {
             if due.is_none() {
                 return Ok(false);
             }
-            Ok(db.write(&cx, moves::keep_time).await?)
+            Ok(db.write(&cx, transitions::run_due_transitions).await?)
         }
     })
 }

@@ -1,22 +1,22 @@
-//! Campaigns: when, for whom, and on which budget promotions, flash sales and coupons run.
+//! Campaigns: the period, audience and budget of promotions, flash sales and coupons.
 //!
-//! Tables: `campaigns`, `campaign_history` (every transition), `campaign_budget_uses` (what each order holds of a
-//! budget), `segments` and `segment_members` (groups of customers), `campaign_epochs` (counts changes of what is cached
-//! in compiled form).
+//! Tables: `campaigns`, `campaign_history` (every transition), `campaign_budget_uses` (the amount of a budget that each
+//! order uses), `segments` and `segment_members` (groups of customers), `campaign_epochs` (counts changes of segments,
+//! which are cached in compiled form).
 //!
 //! Invariants:
-//! - a campaign's history is a path of the graph in `rules/machine.rs` and ends in its status;
-//! - SCHEDULED and ACTIVE campaigns change status at their times. The clock decides what applies; the row follows
-//!   within a second, or after a restart in the order of the times;
-//! - spent = amounts of confirmed orders, held = amounts of orders in progress, spent + held ≤ budget: checked and
-//!   taken in one transaction. Holds exhaust the budget for other orders; when the spent amount reaches it, the
-//!   campaign ends;
-//! - an order holds budgets once and releases them once. After a release it does not hold again;
-//! - a segment is either a rule over customers or a list of accounts, and is not deleted while it is in a campaign's
-//!   audience.
+//! - a campaign's history follows the transitions in `rules/machine.rs` and ends in its status;
+//! - SCHEDULED and ACTIVE campaigns change status at their times. Whether a campaign applies is decided by the clock;
+//!   its row follows within a second, or after a restart in the order of the times;
+//! - spent = amounts of confirmed orders, held = amounts of orders in progress, spent + held ≤ budget, which is
+//!   checked in the transaction that holds the amount. Held amounts are not available to other orders; when the spent
+//!   amount reaches the budget, the campaign ends;
+//! - an order holds budgets once and releases them once. After a release it cannot hold again;
+//! - a segment is defined either by a rule or by a list of accounts, and cannot be deleted while it is in the audience
+//!   of a campaign.
 //!
-//! This service states the status of a campaign; the services whose promotions or sales belong to it decide what
-//! applies.
+//! This service reports the status of campaigns. The services whose promotions or sales belong to a campaign decide
+//! what applies.
 
 mod api;
 mod audit;
@@ -49,7 +49,7 @@ pub struct Campaigns {
 }
 
 impl Campaigns {
-    /// Creates the service on its database.
+    /// Creates the service with its database.
     pub fn new(db: Db) -> Arc<Self> {
         Arc::new(Self { db, segments: Arc::default() })
     }
@@ -80,7 +80,7 @@ impl Service for Campaigns {
     }
 
     fn jobs(self: &Arc<Self>) -> Vec<Job> {
-        vec![jobs::keep_time(self)]
+        vec![jobs::run_due_transitions(self)]
     }
 
     fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {

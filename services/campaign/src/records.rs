@@ -23,13 +23,13 @@ text_enum! {
 }
 
 text_enum! {
-    /// Why a campaign changed its status.
+    /// The reason of a status change.
     MoveReason {
         /// It was created.
         Created = "CREATED",
         /// A user requested it.
         Requested = "REQUESTED",
-        /// Its scheduled time came.
+        /// Its scheduled time was reached.
         Schedule = "SCHEDULE",
         /// Its budget was spent.
         Budget = "BUDGET",
@@ -48,19 +48,19 @@ record! {
         schedule: Option<Json<Schedule>>,
         budget: Option<Amount>,
         currency: Currency,
-        /// Amounts of confirmed orders.
+        /// The amounts of confirmed orders.
         spent: Amount,
-        /// Amounts of orders in progress.
+        /// The amounts of orders in progress.
         held: Amount,
-        /// Segments, any of which a customer must be in; empty for everybody.
+        /// The segments of which a customer must be in any; empty for everyone.
         audience: Json<Vec<SegmentId>>,
         /// When its next scheduled transition is due.
         due_at: Option<Timestamp>,
         /// When it first became ACTIVE.
         started_at: Option<Timestamp>,
-        /// The number of transitions, which is the number of the newest.
+        /// The number of transitions, which is also the number of the latest one.
         moves: i64,
-        /// Counts edits and transitions, but not orders.
+        /// The version; it increases with edits and transitions, but not with orders.
         version: i64,
         created_at: Timestamp,
         updated_at: Timestamp,
@@ -71,7 +71,7 @@ record! {
 }
 
 record! {
-    /// A transition of a campaign, numbered from 1 for each campaign; never changed.
+    /// A transition of a campaign, numbered from 1 per campaign. It is never changed.
     pub(crate) struct Move in Promox.campaign_history = 503, key(campaign_id: CampaignId, number: i64) {
         from: Option<CampaignStatus>,
         to: CampaignStatus,
@@ -89,7 +89,7 @@ record! {
         amount: Amount,
         state: HoldState,
         held_at: Timestamp,
-        /// When it was last spent or released.
+        /// When it was spent or released; null while it is held.
         changed_at: Option<Timestamp>,
     }
 }
@@ -110,12 +110,12 @@ impl Hold for BudgetUse {
 }
 
 record! {
-    /// A group of customers, by a rule or by a list whose members also have rows of their own.
+    /// A group of customers, defined by a rule or by a list whose members also have rows of their own.
     pub(crate) struct Segment in Promox.segments = 507, key(id: SegmentId) {
         name: String,
         rule: Option<Json<Condition>>,
         user_ids: Option<Json<Vec<UserId>>>,
-        /// Currency of the amounts in the rule.
+        /// The currency of the amounts in the rule.
         currency: Currency,
         version: i64,
         created_at: Timestamp,
@@ -125,14 +125,14 @@ record! {
 }
 
 record! {
-    /// An account in a listed segment.
+    /// An account in a segment with a list.
     pub(crate) struct Member in Promox.segment_members = 509, key(user_id: UserId, segment_id: SegmentId) {
         at: Timestamp,
     }
 }
 
 record! {
-    /// Counts changes of segments, so that compiled ones are known to be stale.
+    /// Counts changes of segments, so that nodes know when their compiled segments are stale.
     pub(crate) struct Epoch in Promox.campaign_epochs = 510, key(name: String) {
         epoch: i64,
     }

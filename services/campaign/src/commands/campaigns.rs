@@ -1,4 +1,4 @@
-//! Campaigns: created, updated, deleted.
+//! Creates, updates and deletes campaigns.
 
 use promox_contract::audit::Audited;
 use promox_contract::codes;
@@ -8,13 +8,13 @@ use promox_kernel::{Amount, Currency, Cx, Error, Faults, FieldError, Json, Patch
 use promox_storage::{StoreError, Tx};
 use serde_json::{Value, json};
 
-use super::moves::{self, Cause};
+use super::transitions::{self, Cause};
 use crate::api::{CampaignView, CreateCampaign, UpdateCampaign};
 use crate::queries::campaign_view;
 use crate::records::{Campaign, CampaignStatus as Status, Move, MoveReason, SegmentByName, SegmentId};
 use crate::reject;
 
-/// Maximum segments of an audience.
+/// Maximum segments in an audience.
 const MAX_AUDIENCE: usize = 50;
 
 /// The store's currency and time zone, for new campaigns.
@@ -25,8 +25,8 @@ pub(crate) struct Store {
 }
 
 impl Campaign {
-    /// What the audit trail records of it.
-    fn trace(&self) -> Value {
+    /// The members that the audit trail records.
+    fn audit_summary(&self) -> Value {
         json!({
             "status": self.status, "startsAt": self.starts_at, "endsAt": self.ends_at, "timezone": self.timezone,
             "schedule": self.schedule.as_ref().map(|schedule| &schedule.0), "budget": self.budget, "audience": self.audience.0,
@@ -34,24 +34,29 @@ impl Campaign {
     }
 }
 
-/// Creates a draft.
-pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, store: &Store, asked: &CreateCampaign) -> Result<CampaignView, Error> {
+/// Creates a campaign in status DRAFT.
+pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, store: &Store, op: &CreateCampaign) -> Result<CampaignView, Error> {
     let mut faults = Faults::default();
     let now = tx.now();
     let mut campaign = Campaign {
         id: CampaignId(tx.next_id::<Campaign>()?),
-        name: text(&asked.name, (1, 200), "/name", &mut faults),
-        description: text(asked.description.as_deref().unwrap_or_default(), (0, 2_000), "/description", &mut faults),
+        name: checked_text(&op.name, (1, 200), "/name", &mut faults),
+        description: checked_text(
+            op.description.as_deref().unwrap_or_default(),
+            (0, 2_000),
+            "/description",
+            &mut faults,
+        ),
         status: Status::Draft,
-        starts_at: asked.starts_at,
-        ends_at: asked.ends_at,
-        timezone: asked.timezone.clone().unwrap_or_else(|| store.timezone.clone()),
-        schedule: asked.schedule.clone().map(Json),
-        budget: asked.budget.and_then(|budget| amount(budget, store.currency, &mut faults)),
+        starts_at: op.starts_at,
+        ends_at: op.ends_at,
+        timezone: op.timezone.clone().unwrap_or_else(|| store.timezone.clone()),
+        schedule: op.schedule.clone().map(Json),
+        budget: op.budget.and_then(|budget| checked_budget(budget, store.currency, &mut faults)),
         currency: store.currency,
         spent: store.currency.zero(),
         held: store.currency.zero(),
-        audience: Json(audience(tx, asked.audience.as_deref().unwrap_or_default(), &mut faults)?),
+        audience: Json(audience(tx, op.audience.as_deref().unwrap_or_default(), &mut faults)?),
         due_at: None,
         started_at: None,
         moves: 0,
@@ -61,18 +66,20 @@ pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, store: &Store, asked: &CreateCamp
     };
     check_times(&campaign, now, &mut faults);
     faults.finish()?;
-    moves::enter(tx, &mut campaign, None, Cause { reason: MoveReason::Created, by: cx.principal.user() }, None)?;
+    transitions::record(tx, &mut campaign, None, Cause { reason: MoveReason::Created, by: cx.principal.user() }, None)?;
     tx.insert(&campaign)?;
-    note(tx, cx, "campaign.create", campaign.id, (Value::Null, campaign.trace()))?;
+    audit_change(tx, cx, "campaign.create", campaign.id, (Value::Null, campaign.audit_summary()))?;
     Ok(campaign_view(tx, campaign)?)
 }
 
-fn text(text: &str, (least, most): (usize, usize), pointer: &str, faults: &mut Faults) -> String {
+/// Validates a text; one that may be empty may have several lines.
+fn checked_text(text: &str, (least, most): (usize, usize), pointer: &str, faults: &mut Faults) -> String {
     let checked = if least == 0 { multiline(text, least, most) } else { bounded(text, least, most) };
     faults.take(pointer, checked).unwrap_or_default()
 }
 
-fn amount(budget: Amount, currency: Currency, faults: &mut Faults) -> Option<Amount> {
+/// Validates a budget.
+fn checked_budget(budget: Amount, currency: Currency, faults: &mut Faults) -> Option<Amount> {
     let exact = currency.exact(budget).and_then(|budget| {
         if budget > Amount::ZERO {
             Ok(budget)
@@ -83,7 +90,7 @@ fn amount(budget: Amount, currency: Currency, faults: &mut Faults) -> Option<Amo
     faults.take("/budget", exact)
 }
 
-/// The segments with these names.
+/// The ids of the segments with these names, without duplicates.
 fn audience(tx: &Tx<'_>, names: &[String], faults: &mut Faults) -> Result<Vec<SegmentId>, StoreError> {
     if names.len() > MAX_AUDIENCE {
         faults.note("/audience", format!("must have at most {MAX_AUDIENCE} segments"));
@@ -117,14 +124,15 @@ fn check_times(campaign: &Campaign, now: Timestamp, faults: &mut Faults) {
             faults.note("/endsAt", "must be after startsAt");
         }
         (_, Some(end)) if end <= now => faults.note("/endsAt", "must be in the future"),
-        (_, Some(end)) if !hours.ever_comes(from, end) => {
+        (_, Some(end)) if !hours.ever_opens(from, end) => {
             faults.note("/schedule", "the schedule has no time between startsAt and endsAt");
         }
         _ => {}
     }
 }
 
-fn note(
+/// Records a change in the audit trail.
+fn audit_change(
     tx: &mut Tx<'_>,
     cx: &Cx,
     action: &str,
@@ -134,13 +142,13 @@ fn note(
     tx.emit(id, &Audited::new(cx.principal.name(), action, format!("campaign:{id}"), before, after))
 }
 
-/// Updates the members that are sent.
-pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, asked: &UpdateCampaign) -> Result<CampaignView, Error> {
-    let before = tx.get::<Campaign>(&asked.id)?.ok_or(Error::not_found("campaign"))?;
+/// Updates the members that the request has.
+pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, op: &UpdateCampaign) -> Result<CampaignView, Error> {
+    let before = tx.get::<Campaign>(&op.id)?.ok_or(Error::not_found("campaign"))?;
     cx.check_version(before.version)?;
     let mut after = before.clone();
     let mut faults = Faults::default();
-    change(tx, &mut after, asked, &mut faults)?;
+    apply_update(tx, &mut after, op, &mut faults)?;
     let times = |campaign: &Campaign| {
         (campaign.starts_at, campaign.ends_at, campaign.timezone.clone(), campaign.schedule.clone())
     };
@@ -152,34 +160,40 @@ pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, asked: &UpdateCampaign) -> Result
     if after == before {
         return Ok(campaign_view(tx, after)?);
     }
-    after.due_at = after.due();
+    after.due_at = after.next_due();
     after.version += 1;
     after.updated_at = tx.now();
-    moves::end_if_spent(tx, &mut after)?;
+    transitions::end_if_spent(tx, &mut after)?;
     tx.put(&after)?;
-    note(tx, cx, "campaign.update", after.id, (before.trace(), after.trace()))?;
+    audit_change(tx, cx, "campaign.update", after.id, (before.audit_summary(), after.audit_summary()))?;
     Ok(campaign_view(tx, after)?)
 }
 
-fn change(tx: &Tx<'_>, campaign: &mut Campaign, asked: &UpdateCampaign, faults: &mut Faults) -> Result<(), StoreError> {
-    if let Some(name) = &asked.name {
-        campaign.name = text(name, (1, 200), "/name", faults);
+/// Applies the members of an update to a campaign and notes faults.
+fn apply_update(
+    tx: &Tx<'_>,
+    campaign: &mut Campaign,
+    op: &UpdateCampaign,
+    faults: &mut Faults,
+) -> Result<(), StoreError> {
+    if let Some(name) = &op.name {
+        campaign.name = checked_text(name, (1, 200), "/name", faults);
     }
-    if let Some(words) = asked.description.clone().or_default() {
-        campaign.description = text(&words, (0, 2_000), "/description", faults);
+    if let Some(words) = op.description.clone().or_default() {
+        campaign.description = checked_text(&words, (0, 2_000), "/description", faults);
     }
-    asked.starts_at.clone().apply(&mut campaign.starts_at);
-    asked.ends_at.clone().apply(&mut campaign.ends_at);
-    if let Some(timezone) = &asked.timezone {
+    op.starts_at.clone().apply(&mut campaign.starts_at);
+    op.ends_at.clone().apply(&mut campaign.ends_at);
+    if let Some(timezone) = &op.timezone {
         campaign.timezone.clone_from(timezone);
     }
-    asked.schedule.clone().map(Json).apply(&mut campaign.schedule);
-    match asked.budget {
+    op.schedule.clone().map(Json).apply(&mut campaign.schedule);
+    match op.budget {
         Patch::Keep => {}
         Patch::Clear => campaign.budget = None,
-        Patch::Set(budget) => campaign.budget = amount(budget, campaign.currency, faults),
+        Patch::Set(budget) => campaign.budget = checked_budget(budget, campaign.currency, faults),
     }
-    if let Some(names) = asked.audience.clone().or_default() {
+    if let Some(names) = op.audience.clone().or_default() {
         campaign.audience = Json(audience(tx, &names, faults)?);
     }
     Ok(())
@@ -187,29 +201,30 @@ fn change(tx: &Tx<'_>, campaign: &mut Campaign, asked: &UpdateCampaign, faults: 
 
 /// Refuses changes that the campaign's status does not allow.
 fn check_change(before: &Campaign, after: &Campaign) -> Result<(), Error> {
-    let named = Campaign { name: after.name.clone(), description: after.description.clone(), ..before.clone() };
-    if before.status.is_over() && *after != named {
-        return Err(reject::closed(before.status));
+    let renamed = Campaign { name: after.name.clone(), description: after.description.clone(), ..before.clone() };
+    if before.status.is_over() && *after != renamed {
+        return Err(reject::campaign_closed(before.status));
     }
     if before.starts_at != after.starts_at && before.started_at.is_some() {
-        return Err(reject::started());
+        return Err(reject::campaign_started());
     }
     if before.status == Status::Scheduled && after.starts_at.is_none() {
-        return Err(reject::no_start());
+        return Err(reject::start_missing());
     }
-    let taken = before.spent + before.held;
-    if after.budget.is_some_and(|budget| budget < taken) {
-        return Err(reject::budget_taken(taken, before.currency));
+    let used = before.spent + before.held;
+    if after.budget.is_some_and(|budget| budget < used) {
+        return Err(reject::budget_taken(used, before.currency));
     }
     Ok(())
 }
 
-/// A campaign that has never been ACTIVE, in the version that the caller knows.
+/// A campaign that can be deleted because it has never been ACTIVE. Its version must be the one that the caller
+/// expects.
 pub(crate) fn deletable(tx: &Tx<'_>, cx: &Cx, id: CampaignId) -> Result<Campaign, Error> {
     let campaign = tx.get::<Campaign>(&id)?.ok_or(Error::not_found("campaign"))?;
     cx.check_version(campaign.version)?;
     if campaign.started_at.is_some() {
-        return Err(reject::kept(campaign.status));
+        return Err(reject::campaign_kept(campaign.status));
     }
     Ok(campaign)
 }
@@ -221,5 +236,5 @@ pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, id: CampaignId) -> Result<(), Err
         tx.delete::<Move>(&(id, number))?;
     }
     tx.delete::<Campaign>(&id)?;
-    Ok(note(tx, cx, "campaign.delete", id, (campaign.trace(), Value::Null))?)
+    Ok(audit_change(tx, cx, "campaign.delete", id, (campaign.audit_summary(), Value::Null))?)
 }

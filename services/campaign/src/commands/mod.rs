@@ -1,6 +1,6 @@
-//! Commands on campaigns. Each loads, decides, writes and publishes in one transaction.
+//! Commands on campaigns. Each loads rows, decides, writes rows and emits events in one transaction.
 
 pub(crate) mod budgets;
 pub(crate) mod campaigns;
-pub(crate) mod moves;
 pub(crate) mod segments;
+pub(crate) mod transitions;

@@ -1,4 +1,4 @@
-//! Segments: created, updated, deleted; each change increments the epoch of the compiled segments.
+//! Creates, updates and deletes segments. Each change increments the epoch of segments.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::queries::{MAX_SEGMENTS, SEGMENTS, segment_view};
 use crate::records::{Campaign, Epoch, Member, Segment, SegmentByName, SegmentId};
 use crate::reject;
 
-/// What defines the members of a segment.
+/// The definition of a segment's members.
 #[derive(Clone, Debug)]
 pub(crate) enum Membership {
     /// The customers that match this rule.
@@ -23,7 +23,7 @@ pub(crate) enum Membership {
 }
 
 impl Membership {
-    fn put(self, segment: &mut Segment) {
+    fn set_on(self, segment: &mut Segment) {
         (segment.rule, segment.user_ids) = match self {
             Self::Rule(rule) => (Some(Json(rule)), None),
             Self::Listed(ids) => (None, Some(Json(ids))),
@@ -32,8 +32,8 @@ impl Membership {
 }
 
 impl Segment {
-    /// What the audit trail records of it.
-    fn trace(&self) -> Value {
+    /// The members that the audit trail records.
+    fn audit_summary(&self) -> Value {
         let listed = self.user_ids.as_ref().map(|ids| ids.len());
         json!({ "rule": self.rule.as_ref().map(|rule| &rule.0), "listed": listed })
     }
@@ -48,7 +48,7 @@ pub(crate) fn create(
     tx: &mut Tx<'_>,
     cx: &Cx,
     (name, currency): (&str, Currency),
-    who: &Membership,
+    membership: &Membership,
 ) -> Result<SegmentView, Error> {
     check_name(tx, name, None)?;
     if tx.scan::<Segment>().collect(MAX_SEGMENTS)?.len() >= MAX_SEGMENTS {
@@ -65,10 +65,10 @@ pub(crate) fn create(
         created_at: now,
         updated_at: now,
     };
-    who.clone().put(&mut segment);
-    move_members(tx, segment.id, &BTreeSet::new(), &segment.ids())?;
+    membership.clone().set_on(&mut segment);
+    replace_members(tx, segment.id, &BTreeSet::new(), &segment.ids())?;
     tx.insert(&segment)?;
-    note(tx, cx, "segment.create", segment.id, (Value::Null, segment.trace()))?;
+    record_change(tx, cx, "segment.create", segment.id, (Value::Null, segment.audit_summary()))?;
     Ok(segment_view(segment))
 }
 
@@ -79,42 +79,42 @@ fn check_name(tx: &Tx<'_>, name: &str, own: Option<SegmentId>) -> Result<(), Err
     }
 }
 
-/// Updates the name or the members.
+/// Updates the name, the membership, or both.
 pub(crate) fn update(
     tx: &mut Tx<'_>,
     cx: &Cx,
     id: SegmentId,
-    (name, who): (Option<&str>, Option<&Membership>),
+    (name, membership): (Option<&str>, Option<&Membership>),
 ) -> Result<SegmentView, Error> {
-    let before = known(tx, cx, id)?;
+    let before = current_version(tx, cx, id)?;
     let mut after = before.clone();
     if let Some(name) = name {
         check_name(tx, name, Some(id))?;
         name.clone_into(&mut after.name);
     }
-    if let Some(who) = who {
-        who.clone().put(&mut after);
+    if let Some(membership) = membership {
+        membership.clone().set_on(&mut after);
     }
     if after != before {
-        move_members(tx, id, &before.ids(), &after.ids())?;
+        replace_members(tx, id, &before.ids(), &after.ids())?;
         after.version += 1;
         after.updated_at = tx.now();
         tx.put(&after)?;
-        note(tx, cx, "segment.update", id, (before.trace(), after.trace()))?;
+        record_change(tx, cx, "segment.update", id, (before.audit_summary(), after.audit_summary()))?;
     }
     Ok(segment_view(after))
 }
 
-/// A segment in the version that the caller knows.
-pub(crate) fn known(tx: &Tx<'_>, cx: &Cx, id: SegmentId) -> Result<Segment, Error> {
+/// A segment, whose version must be the one that the caller expects.
+pub(crate) fn current_version(tx: &Tx<'_>, cx: &Cx, id: SegmentId) -> Result<Segment, Error> {
     let segment = tx.get::<Segment>(&id)?.ok_or(Error::not_found("segment"))?;
     cx.check_version(segment.version)?;
     Ok(segment)
 }
 
-/// A segment that is in no campaign's audience.
+/// A segment that can be deleted because it is in no campaign's audience.
 pub(crate) fn deletable(tx: &Tx<'_>, cx: &Cx, id: SegmentId) -> Result<Segment, Error> {
-    let segment = known(tx, cx, id)?;
+    let segment = current_version(tx, cx, id)?;
     for campaign in tx.scan::<Campaign>().backward().rows() {
         let campaign = campaign?;
         if campaign.audience.contains(&id) {
@@ -124,15 +124,16 @@ pub(crate) fn deletable(tx: &Tx<'_>, cx: &Cx, id: SegmentId) -> Result<Segment, 
     Ok(segment)
 }
 
-/// Deletes a segment that is in no campaign's audience.
+/// Deletes a segment, or refuses if it is in a campaign's audience.
 pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, id: SegmentId) -> Result<(), Error> {
     let segment = deletable(tx, cx, id)?;
-    move_members(tx, id, &segment.ids(), &BTreeSet::new())?;
+    replace_members(tx, id, &segment.ids(), &BTreeSet::new())?;
     tx.delete::<Segment>(&id)?;
-    Ok(note(tx, cx, "segment.delete", id, (segment.trace(), Value::Null))?)
+    Ok(record_change(tx, cx, "segment.delete", id, (segment.audit_summary(), Value::Null))?)
 }
 
-fn move_members(
+/// Updates the member rows from one list to another.
+fn replace_members(
     tx: &mut Tx<'_>,
     segment_id: SegmentId,
     before: &BTreeSet<UserId>,
@@ -148,8 +149,8 @@ fn move_members(
     Ok(())
 }
 
-/// Writes the audit trail and increments the epoch.
-fn note(
+/// Records a change in the audit trail and increments the epoch of segments.
+fn record_change(
     tx: &mut Tx<'_>,
     cx: &Cx,
     action: &str,

@@ -6,7 +6,7 @@ use promox_kernel::{Amount, Timestamp};
 
 use crate::records::{Campaign, CampaignStatus as Status};
 
-/// The transitions that are allowed.
+/// The statuses to which a campaign with this status can change.
 pub(crate) fn allowed(from: Status) -> &'static [Status] {
     match from {
         Status::Draft => &[Status::Scheduled, Status::Active, Status::Cancelled],
@@ -26,7 +26,7 @@ impl Status {
 
 impl Campaign {
     /// The time of its next scheduled transition.
-    pub(crate) fn due(&self) -> Option<Timestamp> {
+    pub(crate) fn next_due(&self) -> Option<Timestamp> {
         match self.status {
             Status::Scheduled => self.starts_at,
             Status::Active => self.ends_at,
@@ -34,29 +34,30 @@ impl Campaign {
         }
     }
 
-    /// The rest of its budget.
+    /// The remaining budget; `None` without a budget.
     pub(crate) fn left(&self) -> Option<Amount> {
         self.budget.map(|budget| budget - self.spent - self.held)
     }
 
-    /// Adds what orders use, or release if negative, in the currency's digits.
-    pub(crate) fn take(&mut self, held: Amount, spent: Amount) {
+    /// Adds amounts that orders hold and spend, or release if negative, in the scale of the currency.
+    pub(crate) fn use_budget(&mut self, held: Amount, spent: Amount) {
         self.held = self.currency.round((self.held + held).0);
         self.spent = self.currency.round((self.spent + spent).0);
     }
 
     /// Whether confirmed orders have spent all of its budget.
-    pub(crate) fn is_spent(&self) -> bool {
+    pub(crate) fn is_budget_spent(&self) -> bool {
         self.budget.is_some_and(|budget| self.spent >= budget)
     }
 
-    /// Its schedule, which was validated when it was saved; one with an unknown zone is always open.
+    /// The schedule. It was validated when it was saved; if it does not parse any more, it is always open.
     fn timetable(&self) -> Timetable {
         Timetable::read(&self.timezone, self.schedule.as_ref().map(|schedule| &schedule.0), "").unwrap_or_default()
     }
 
-    /// Why the campaign does not apply now; by time, even before its row has been updated.
-    pub(crate) fn reason(&self, now: Timestamp) -> Option<RejectReason> {
+    /// The reason why the campaign does not apply now. It depends on the time, not on whether a job has updated the
+    /// row.
+    pub(crate) fn reject_reason(&self, now: Timestamp) -> Option<RejectReason> {
         let started = self.starts_at.is_some_and(|start| start <= now);
         match self.status {
             Status::Active => {}
@@ -80,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_graph_matches_the_contract() {
+    fn the_transitions_match_the_contract() {
         let moves = |from: Status| allowed(from).iter().map(|to| to.as_str()).collect::<Vec<_>>().join(" ");
         let graph = Status::ALL.iter().map(|from| format!("{from}: {}", moves(*from)));
         let expected = [

@@ -1,3 +1,3 @@
-//! Domain rules: the state machine. No storage, no clock.
+//! Rules of the campaign state machine. They use neither storage nor the clock.
 
 pub(crate) mod machine;

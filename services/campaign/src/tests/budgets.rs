@@ -1,4 +1,4 @@
-//! Budgets: never exceeded, spent by confirmed orders, released once.
+//! Budgets are never exceeded, are spent by confirmed orders, and are released once.
 
 use promox_contract::campaign::{CampaignAmount, GetCampaignStates, HoldBudgets, ReleaseBudgets};
 use promox_contract::ids::{CampaignId, OrderId};
@@ -23,7 +23,7 @@ async fn release(shop: &Shop, order: i64) {
     shop.call(ReleaseBudgets { order_id: OrderId(order) }).await.unwrap();
 }
 
-/// Confirms orders as the order service does, and runs the consumer.
+/// Confirms orders by the events that the order service emits, and runs the consumer.
 async fn confirm(shop: &Shop, orders: &[i64]) {
     for order in orders {
         let fact = json!({"orderId": order, "userId": null, "total": "0.00", "currency": "GBP"});
@@ -33,7 +33,7 @@ async fn confirm(shop: &Shop, orders: &[i64]) {
     shop.consume().await;
 }
 
-async fn numbers(shop: &Shop, id: i64) -> (String, String, String) {
+async fn budget_and_status(shop: &Shop, id: i64) -> (String, String, String) {
     let view = shop.ask::<GetCampaign>(json!({ "id": id })).await.unwrap();
     let text = |name: &str| view[name].as_str().unwrap().to_owned();
     (text("spent"), text("held"), text("status"))
@@ -46,11 +46,11 @@ async fn left(shop: &Shop, id: i64) -> (Option<Amount>, Option<RejectReason>) {
 
 async fn running(shop: &Shop, budget: &str) -> i64 {
     let id = shop.create(json!({ "budget": budget })).await;
-    shop.go(id, "ACTIVE").await.unwrap();
+    shop.change_status(id, "ACTIVE").await.unwrap();
     id
 }
 
-fn of(spent: &str, held: &str, status: &str) -> (String, String, String) {
+fn expected(spent: &str, held: &str, status: &str) -> (String, String, String) {
     (spent.to_owned(), held.to_owned(), status.to_owned())
 }
 
@@ -63,38 +63,38 @@ async fn a_budget_is_held_spent_and_never_exceeded() {
     let refused = hold(&shop, 2, &[(other, "1.00"), (id, "4.01")]).await.unwrap_err();
     assert_eq!((refused.code(), &refused.members()["reason"]), ("PROMOTION_INVALID", &json!("BUDGET_EXHAUSTED")));
     assert_eq!(refused.members()["campaignId"], id);
-    assert_eq!(numbers(&shop, other).await, of("0.00", "0.00", "ACTIVE"));
+    assert_eq!(budget_and_status(&shop, other).await, expected("0.00", "0.00", "ACTIVE"));
     hold(&shop, 3, &[(id, "4.00"), (other, "2.50")]).await.unwrap();
     assert_eq!(left(&shop, id).await, (Some("0.00".parse().unwrap()), Some(RejectReason::BudgetExhausted)));
-    assert_eq!(numbers(&shop, id).await, of("0.00", "10.00", "ACTIVE"), "holds only exhaust it");
+    assert_eq!(budget_and_status(&shop, id).await, expected("0.00", "10.00", "ACTIVE"), "holds alone do not end it");
     shop.verify();
     confirm(&shop, &[1]).await;
-    assert_eq!(numbers(&shop, id).await, of("6.00", "4.00", "ACTIVE"));
+    assert_eq!(budget_and_status(&shop, id).await, expected("6.00", "4.00", "ACTIVE"));
     release(&shop, 3).await;
     release(&shop, 3).await;
     confirm(&shop, &[3]).await;
-    assert_eq!(numbers(&shop, id).await, of("6.00", "0.00", "ACTIVE"));
+    assert_eq!(budget_and_status(&shop, id).await, expected("6.00", "0.00", "ACTIVE"));
     assert_eq!(code(hold(&shop, 3, &[(id, "1.00")]).await), "BUDGET_RELEASED");
     shop.verify();
 }
 
 #[tokio::test]
-async fn confirmed_spending_that_reaches_the_budget_ends_it() {
+async fn a_campaign_ends_when_confirmed_orders_spend_its_budget() {
     let shop = Shop::open();
     let id = running(&shop, "10.00").await;
     hold(&shop, 1, &[(id, "7.00")]).await.unwrap();
     hold(&shop, 2, &[(id, "3.00")]).await.unwrap();
-    shop.go(id, "PAUSED").await.unwrap();
+    shop.change_status(id, "PAUSED").await.unwrap();
     confirm(&shop, &[1, 2, 1]).await;
-    assert_eq!(numbers(&shop, id).await, of("10.00", "0.00", "ENDED"));
+    assert_eq!(budget_and_status(&shop, id).await, expected("10.00", "0.00", "ENDED"));
     assert_eq!(shop.campaign_events().await.last(), Some(&("CAMPAIGN_ENDED".to_owned(), id)));
     release(&shop, 2).await;
-    assert_eq!(numbers(&shop, id).await, of("7.00", "0.00", "ENDED"), "it has ended");
+    assert_eq!(budget_and_status(&shop, id).await, expected("7.00", "0.00", "ENDED"), "it does not start again");
     shop.verify();
 }
 
 #[tokio::test]
-async fn a_budget_is_not_cut_below_what_is_taken() {
+async fn a_budget_cannot_be_lower_than_what_orders_use() {
     let shop = Shop::open();
     let id = running(&shop, "50.00").await;
     hold(&shop, 1, &[(id, "6.00")]).await.unwrap();
@@ -102,7 +102,7 @@ async fn a_budget_is_not_cut_below_what_is_taken() {
     assert_eq!(code(cut("5.99".into()).await), "BUDGET_TAKEN");
     assert_eq!(cut("6.00".into()).await.unwrap()["status"], "ACTIVE");
     confirm(&shop, &[1]).await;
-    assert_eq!(numbers(&shop, id).await.2, "ENDED");
+    assert_eq!(budget_and_status(&shop, id).await.2, "ENDED");
     let id = running(&shop, "50.00").await;
     hold(&shop, 2, &[(id, "6.00")]).await.unwrap();
     confirm(&shop, &[2]).await;
@@ -112,16 +112,16 @@ async fn a_budget_is_not_cut_below_what_is_taken() {
 }
 
 #[tokio::test]
-async fn a_released_order_holds_nothing_and_no_budget_is_unlimited() {
+async fn a_released_order_cannot_hold_and_no_budget_means_unlimited() {
     let shop = Shop::open();
     let id = shop.create(json!({})).await;
-    shop.go(id, "ACTIVE").await.unwrap();
+    shop.change_status(id, "ACTIVE").await.unwrap();
     release(&shop, 1).await;
     assert_eq!(code(hold(&shop, 1, &[(id, "1.00")]).await), "BUDGET_RELEASED");
     hold(&shop, 2, &[(id, "1000000.00")]).await.unwrap();
     confirm(&shop, &[1, 2, 99]).await;
-    assert_eq!(numbers(&shop, id).await, of("1000000.00", "0.00", "ACTIVE"));
+    assert_eq!(budget_and_status(&shop, id).await, expected("1000000.00", "0.00", "ACTIVE"));
     release(&shop, 2).await;
-    assert_eq!(numbers(&shop, id).await, of("0.00", "0.00", "ACTIVE"));
+    assert_eq!(budget_and_status(&shop, id).await, expected("0.00", "0.00", "ACTIVE"));
     shop.verify();
 }

@@ -1,8 +1,8 @@
-//! Campaigns on the memory engine; each scenario ends with the auditor.
+//! Tests on the memory engine. Scenarios end with the auditor.
 
 mod budgets;
-mod moves;
 mod segments;
+mod transitions;
 
 use std::ops::Deref;
 use std::time::Duration;
@@ -14,13 +14,13 @@ use promox_contract::reward::{GetTier, TierName};
 use promox_contract::store::{GetStoreProfile, StoreProfile};
 use promox_contract::user::{DescribeUsers, UserDescriptions};
 use promox_kernel::{Currency, Cx, Error, Op, UserId};
-use promox_testkit::sample::store_facts;
+use promox_testkit::sample::store_profile;
 use promox_testkit::{Harness, Setup};
 use serde_json::{Value, json};
 
 use crate::{Campaigns, CreateCampaign, GetCampaign, MoveCampaign};
 
-/// A node with the campaign service alone. It is noon on Monday, 23 November 2026.
+/// A node with only the campaign service. The time is noon on Monday, 23 November 2026.
 struct Shop(Harness<Campaigns>);
 
 impl Deref for Shop {
@@ -32,10 +32,12 @@ impl Deref for Shop {
 }
 
 impl Shop {
-    /// A shop where account 20 has four orders, everybody is GOLD, and promotion 3 names the segment NAMED.
+    /// A shop in which account 20 has four orders, everyone is GOLD, and promotion 3 refers to the segment NAMED.
     fn open() -> Self {
         let harness = Setup::at("2026-11-23T12:00:00Z")
-            .answer(|_, _: GetStoreProfile| Ok(StoreProfile { timezone: "Europe/London".to_owned(), ..store_facts() }))
+            .answer(|_, _: GetStoreProfile| {
+                Ok(StoreProfile { timezone: "Europe/London".to_owned(), ..store_profile() })
+            })
             .answer(|_, op: GetPurchaseTotals| {
                 let count = if op.buyer.user_id == Some(UserId(20)) { 4 } else { 0 };
                 Ok(PurchaseTotals { count, total: Currency::GBP.zero() })
@@ -68,7 +70,7 @@ impl Shop {
         self.ask::<CreateCampaign>(body).await.unwrap()["id"].as_i64().unwrap()
     }
 
-    async fn go(&self, id: i64, to: &str) -> Result<Value, Error> {
+    async fn change_status(&self, id: i64, to: &str) -> Result<Value, Error> {
         self.ask::<MoveCampaign>(json!({"id": id, "to": to})).await
     }
 
@@ -76,9 +78,9 @@ impl Shop {
         self.ask::<GetCampaign>(json!({ "id": id })).await.unwrap()["status"].as_str().unwrap().to_owned()
     }
 
-    /// Moves the clock on and runs the job until nothing is due.
+    /// Advances the clock and runs the job until nothing is due.
     async fn pass_hours(&self, hours: u64) {
-        self.pass(Duration::from_hours(hours)).await;
+        self.advance_and_work(Duration::from_hours(hours)).await;
     }
 
     /// The type and campaign of each event.

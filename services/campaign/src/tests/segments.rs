@@ -1,4 +1,4 @@
-//! Segments by rule or by list, and audiences.
+//! Segments defined by rules or lists, and audiences.
 
 use promox_contract::campaign::{GetCampaignStates, GetCustomerSegments};
 use promox_contract::ids::CampaignId;
@@ -23,7 +23,7 @@ fn loyal() -> Value {
 }
 
 #[tokio::test]
-async fn a_customer_is_in_segments_by_rule_and_by_list() {
+async fn customers_are_in_segments_by_rule_or_by_list() {
     let shop = Shop::open();
     shop.ask::<CreateSegment>(loyal()).await.unwrap();
     let made = shop.ask::<CreateSegment>(json!({"name": "FRIENDS", "userIds": [9, 7, 9]})).await.unwrap();
@@ -51,16 +51,16 @@ async fn an_audience_is_the_union_of_its_segments() {
     shop.ask::<CreateSegment>(loyal()).await.unwrap();
     shop.ask::<CreateSegment>(json!({"name": "FRIENDS", "userIds": [7]})).await.unwrap();
     let id = shop.create(json!({"audience": ["FRIENDS", "LOYAL", "FRIENDS"]})).await;
-    shop.go(id, "ACTIVE").await.unwrap();
+    shop.change_status(id, "ACTIVE").await.unwrap();
     let within = async |customer: Option<Customer>| {
         let found = shop.call(GetCampaignStates { ids: vec![CampaignId(id), CampaignId(99)], customer }).await.unwrap();
-        assert_eq!(found.items.len(), 1, "unknown ones are left out");
+        assert_eq!(found.items.len(), 1, "unknown campaigns are left out");
         found.items[0].in_audience
     };
     assert!(within(Some(customer(7, 0))).await && within(Some(customer(1, 3))).await && within(None).await);
-    assert!(within(Some(customer(20, 0))).await, "what the caller left out is queried");
-    let said = Customer { segments: vec!["LOYAL".into()], ..Customer::default() };
-    assert!(within(Some(said)).await, "the caller's statement wins");
+    assert!(within(Some(customer(20, 0))).await, "facts that the caller left out are queried");
+    let stated = Customer { segments: vec!["LOYAL".into()], ..Customer::default() };
+    assert!(within(Some(stated)).await, "segments that the caller states count");
     assert!(!within(Some(customer(1, 2))).await && !within(Some(Customer::default())).await);
     assert_eq!(code(shop.ask::<DeleteSegment>(json!({"id": 2})).await), "SEGMENT_IN_USE");
     let narrowed = shop.ask::<UpdateCampaign>(json!({"id": id, "audience": ["LOYAL"]})).await.unwrap();
@@ -74,7 +74,7 @@ async fn an_audience_is_the_union_of_its_segments() {
 }
 
 #[tokio::test]
-async fn a_segment_in_use_keeps_its_name() {
+async fn a_segment_in_use_cannot_be_renamed_or_deleted() {
     let shop = Shop::open();
     let id = &shop.ask::<CreateSegment>(json!({"name": "NAMED", "userIds": [7]})).await.unwrap()["id"];
     assert_eq!(code(shop.ask::<DeleteSegment>(json!({"id": id})).await), "SEGMENT_IN_USE");

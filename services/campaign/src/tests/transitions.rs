@@ -1,4 +1,4 @@
-//! The state machine: by request, by the clock, and after the node was down.
+//! Status changes by request, at scheduled times, and after the node was down.
 
 use promox_contract::campaign::GetCampaignStates;
 use promox_contract::ids::CampaignId;
@@ -26,25 +26,25 @@ async fn path(shop: &Shop, id: i64) -> String {
 }
 
 #[tokio::test]
-async fn only_transitions_of_the_graph_are_allowed() {
+async fn only_certain_transitions_are_allowed() {
     let shop = Shop::open();
     let made = shop.ask::<CreateCampaign>(json!({"name": "Spring"})).await.unwrap();
     assert_eq!((made["status"].as_str(), made["timezone"].as_str()), (Some("DRAFT"), Some("Europe/London")));
     assert_eq!((made["spent"].as_str(), made["budget"].is_null()), (Some("0.00"), true));
-    let refused = shop.go(1, "PAUSED").await.unwrap_err();
+    let refused = shop.change_status(1, "PAUSED").await.unwrap_err();
     assert_eq!((refused.kind(), refused.code()), (Kind::Conflict, "INVALID_TRANSITION"));
     assert_eq!(refused.members()["allowed"], json!(["SCHEDULED", "ACTIVE", "CANCELLED"]));
-    assert_eq!(code(shop.go(1, "SCHEDULED").await), "START_MISSING");
-    for (to, reason_then) in [
+    assert_eq!(code(shop.change_status(1, "SCHEDULED").await), "START_MISSING");
+    for (to, expected) in [
         ("ACTIVE", None),
         ("PAUSED", Some(RejectReason::Paused)),
         ("ACTIVE", None),
         ("ENDED", Some(RejectReason::Expired)),
     ] {
-        assert_eq!(shop.go(1, to).await.unwrap()["status"], to);
-        assert_eq!(reason(&shop, 1).await, reason_then);
+        assert_eq!(shop.change_status(1, to).await.unwrap()["status"], to);
+        assert_eq!(reason(&shop, 1).await, expected);
     }
-    assert_eq!(shop.go(1, "ACTIVE").await.unwrap_err().members()["allowed"], json!([]));
+    assert_eq!(shop.change_status(1, "ACTIVE").await.unwrap_err().members()["allowed"], json!([]));
     assert_eq!(
         path(&shop, 1).await,
         "DRAFT/CREATED ACTIVE/REQUESTED PAUSED/REQUESTED ACTIVE/REQUESTED ENDED/REQUESTED"
@@ -55,11 +55,11 @@ async fn only_transitions_of_the_graph_are_allowed() {
 }
 
 #[tokio::test]
-async fn the_clock_decides_before_the_row_follows() {
+async fn a_campaign_applies_by_the_clock_before_its_row_is_updated() {
     let shop = Shop::open();
     let id = shop.create(json!({"startsAt": "2026-11-23T13:00:00Z", "endsAt": "2026-11-23T15:00:00Z"})).await;
     assert_eq!(reason(&shop, id).await, Some(RejectReason::NotStarted));
-    shop.go(id, "SCHEDULED").await.unwrap();
+    shop.change_status(id, "SCHEDULED").await.unwrap();
     shop.node.clock.advance(std::time::Duration::from_secs(3600));
     assert_eq!((reason(&shop, id).await, shop.status(id).await.as_str()), (None, "SCHEDULED"));
     shop.pass_hours(0).await;
@@ -73,24 +73,24 @@ async fn the_clock_decides_before_the_row_follows() {
 }
 
 #[tokio::test]
-async fn missed_transitions_are_made_in_order() {
+async fn missed_transitions_are_made_in_the_order_of_their_times() {
     let shop = Shop::open();
     let whole = shop.create(json!({"startsAt": "2026-11-23T13:00:00Z", "endsAt": "2026-11-23T16:00:00Z"})).await;
     let open = shop.create(json!({"startsAt": "2026-11-23T14:00:00Z"})).await;
     let running = shop.create(json!({"endsAt": "2026-11-23T15:00:00Z"})).await;
     for id in [whole, open] {
-        shop.go(id, "SCHEDULED").await.unwrap();
+        shop.change_status(id, "SCHEDULED").await.unwrap();
     }
-    shop.go(running, "ACTIVE").await.unwrap();
+    shop.change_status(running, "ACTIVE").await.unwrap();
     shop.pass_hours(48).await;
-    let told: Vec<_> = shop.campaign_events().await.into_iter().skip(1).collect();
+    let events: Vec<_> = shop.campaign_events().await.into_iter().skip(1).collect();
     let expected = [
         ("CAMPAIGN_STARTED", whole),
         ("CAMPAIGN_STARTED", open),
         ("CAMPAIGN_ENDED", running),
         ("CAMPAIGN_ENDED", whole),
     ];
-    assert_eq!(told, expected.map(|(kind, id)| (kind.to_owned(), id)));
+    assert_eq!(events, expected.map(|(kind, id)| (kind.to_owned(), id)));
     let page = shop.ask::<ListHistory>(json!({ "id": whole })).await.unwrap();
     assert_eq!(page["items"][2]["dueAt"], "2026-11-23T13:00:00.000Z");
     assert_eq!(page["items"][2]["at"], "2026-11-25T12:00:00.000Z");
@@ -98,18 +98,18 @@ async fn missed_transitions_are_made_in_order() {
 }
 
 #[tokio::test]
-async fn early_activation_starts_now_and_a_late_one_is_refused() {
+async fn early_activation_starts_immediately_and_late_activation_is_refused() {
     let shop = Shop::open();
     let id = shop.create(json!({"startsAt": "2026-11-30T00:00:00Z", "endsAt": "2026-12-01T00:00:00Z"})).await;
-    shop.go(id, "SCHEDULED").await.unwrap();
-    assert_eq!(shop.go(id, "ACTIVE").await.unwrap()["startsAt"], "2026-11-23T12:00:00.000Z");
+    shop.change_status(id, "SCHEDULED").await.unwrap();
+    assert_eq!(shop.change_status(id, "ACTIVE").await.unwrap()["startsAt"], "2026-11-23T12:00:00.000Z");
     let moved = shop.ask::<UpdateCampaign>(json!({"id": id, "startsAt": "2026-11-24T00:00:00Z"})).await;
     assert_eq!(code(moved), "CAMPAIGN_STARTED");
-    shop.go(id, "PAUSED").await.unwrap();
+    shop.change_status(id, "PAUSED").await.unwrap();
     shop.pass_hours(24 * 10).await;
-    assert_eq!(shop.status(id).await, "PAUSED", "what is paused does not move by itself");
-    assert_eq!(code(shop.go(id, "ACTIVE").await), "CAMPAIGN_OVER");
-    shop.go(id, "CANCELLED").await.unwrap();
+    assert_eq!(shop.status(id).await, "PAUSED", "a paused campaign does not change by itself");
+    assert_eq!(code(shop.change_status(id, "ACTIVE").await), "CAMPAIGN_OVER");
+    shop.change_status(id, "CANCELLED").await.unwrap();
     let closed = shop.ask::<UpdateCampaign>(json!({"id": id, "endsAt": null})).await;
     assert_eq!(code(closed), "CAMPAIGN_CLOSED");
     shop.ask::<UpdateCampaign>(json!({"id": id, "name": "Gone", "description": "It was fine."})).await.unwrap();
@@ -118,11 +118,11 @@ async fn early_activation_starts_now_and_a_late_one_is_refused() {
 }
 
 #[tokio::test]
-async fn a_schedule_decides_by_the_hour() {
+async fn a_campaign_applies_only_in_its_scheduled_hours() {
     let shop = Shop::open();
     let schedule = json!({"days": ["MON"], "from": "13:00", "to": "14:00"});
     let id = shop.create(json!({ "schedule": schedule })).await;
-    shop.go(id, "ACTIVE").await.unwrap();
+    shop.change_status(id, "ACTIVE").await.unwrap();
     for expected in [Some(RejectReason::NotStarted), None, Some(RejectReason::NotStarted)] {
         assert_eq!(reason(&shop, id).await, expected);
         shop.pass_hours(1).await;
@@ -148,16 +148,16 @@ async fn faults_have_pointers() {
     for (body, expected) in cases {
         assert_eq!(pointers(shop.ask::<CreateCampaign>(body.clone()).await), expected, "{body}");
     }
-    assert_eq!(shop.go(9, "ACTIVE").await.unwrap_err().kind(), Kind::NotFound);
+    assert_eq!(shop.change_status(9, "ACTIVE").await.unwrap_err().kind(), Kind::NotFound);
 }
 
 #[tokio::test]
-async fn versions_lists_and_deletion() {
+async fn campaigns_are_listed_versioned_and_deleted() {
     let shop = Shop::open();
     for name in ["A", "B", "C"] {
         shop.create(json!({ "name": name })).await;
     }
-    shop.go(2, "ACTIVE").await.unwrap();
+    shop.change_status(2, "ACTIVE").await.unwrap();
     let names = async |query: Value| {
         let page = shop.ask::<ListCampaigns>(query).await.unwrap();
         page["items"]
