@@ -22,23 +22,23 @@ use crate::api::{
     ListBatches, ListCoupons, ListRedemptions, RedeemCoupon, RedemptionView, ReleaseCoupon, UpdateCoupon,
     ValidateCoupon, Validation,
 };
-use crate::claims::Claim;
+use crate::code_claims::CodeClaim;
 use crate::commands::batches::NewBatch;
 use crate::commands::coupons::{NewCoupon, unknown_promotion, unknown_user};
-use crate::commands::{batches, coupons, redeeming};
+use crate::commands::{batches, coupons, redemptions};
 use crate::reject;
 use crate::rules::code;
+use crate::rules::eligibility::{Terms, public_reason};
 use crate::rules::pattern::Pattern;
 use crate::rules::person::Redeemer;
-use crate::rules::standing::{Terms, public_reason};
 use crate::{Coupons, queries, transfer};
 
 /// Maximum codes of a batch.
 const MAX_CODES: i64 = 10_000_000;
-/// Random characters of a generated code.
-const LENGTH: usize = 12;
+/// Random characters of a generated code by default.
+const DEFAULT_LENGTH: usize = 12;
 /// Attempts to draw a code before the caller has to retry.
-const TRIES: usize = 8;
+const MAX_TRIES: usize = 8;
 /// Maximum days that a batch is valid.
 const MAX_DAYS: u32 = 3_650;
 
@@ -60,33 +60,33 @@ impl Coupons {
         if found.items.is_empty() { Err(unknown_user(id)) } else { Ok(()) }
     }
 
-    /// A free code, claimed.
-    async fn free_code(&self, cx: &Cx) -> Result<((String, String), Claim), Error> {
-        for _ in 0..TRIES {
-            let code = cx.node.entropy.code(LENGTH);
-            if let Some(claim) = self.claim_free(cx, &code).await? {
+    /// Draws an unused code and claims it. Returns the code as written and in normal form, and the claim.
+    async fn free_code(&self, cx: &Cx) -> Result<((String, String), CodeClaim), Error> {
+        for _ in 0..MAX_TRIES {
+            let code = cx.node.entropy.code(DEFAULT_LENGTH);
+            if let Some(claim) = self.claim_if_free(cx, &code).await? {
                 return Ok(((code.clone(), code), claim));
             }
         }
         Err(Error::unavailable(codes::NO_FREE_CODE, "No unused code was found; try again.", 1))
     }
 
-    /// The requested code, claimed if it is free.
-    async fn wanted_code(&self, cx: &Cx, text: &str) -> Result<((String, String), Claim), Error> {
+    /// Claims the requested code, or refuses if it is taken.
+    async fn requested_code(&self, cx: &Cx, text: &str) -> Result<((String, String), CodeClaim), Error> {
         let code = code::check(text).map_err(|fault| Error::field("/code", fault))?;
-        match self.claim_free(cx, &code.1).await? {
+        match self.claim_if_free(cx, &code.1).await? {
             Some(claim) => Ok((code, claim)),
-            None => Err(reject::taken(code.0)),
+            None => Err(reject::code_taken(code.0)),
         }
     }
 
-    /// Claims a code in normal form, unless a coupon or a promotion has it.
-    async fn claim_free(&self, cx: &Cx, normal: &String) -> Result<Option<Claim>, Error> {
+    /// Claims a code in normal form. Returns `None` if a coupon or a promotion has it.
+    async fn claim_if_free(&self, cx: &Cx, normal: &String) -> Result<Option<CodeClaim>, Error> {
         let codes = std::slice::from_ref(normal);
-        if !self.db.read(|tx| queries::taken(tx, codes)).await?.is_empty() {
+        if !self.db.read(|tx| queries::taken_codes(tx, codes)).await?.is_empty() {
             return Ok(None);
         }
-        let (claim, taken) = Claim::codes(cx, vec![normal.clone()]).await?;
+        let (claim, taken) = CodeClaim::codes(cx, vec![normal.clone()]).await?;
         Ok(taken.is_empty().then_some(claim))
     }
 }
@@ -109,13 +109,13 @@ impl Handle<CreateCoupon> for Coupons {
         self.check_promotion(cx, op.promotion_id).await?;
         self.check_user(cx, op.user_id).await?;
         let (code, claim) = match &op.code {
-            Some(text) => self.wanted_code(cx, text).await?,
+            Some(text) => self.requested_code(cx, text).await?,
             None => self.free_code(cx).await?,
         };
         let (new, caller) = (NewCoupon { code, promotion_id: op.promotion_id, user_id: op.user_id, terms }, cx.clone());
-        let made = self.db.answer(cx, move |tx| coupons::create(tx, &caller, &new)).await;
+        let created = self.db.answer(cx, move |tx| coupons::create(tx, &caller, &new)).await;
         claim.release(cx).await;
-        made
+        created
     }
 }
 
@@ -143,15 +143,15 @@ impl Handle<ListRedemptions> for Coupons {
 
 impl Handle<CreateBatch> for Coupons {
     async fn handle(&self, cx: &Cx, op: CreateBatch) -> Result<BatchView, Error> {
-        let new = batch(&op, cx)?;
+        let new = new_batch(&op, cx)?;
         self.check_promotion(cx, op.promotion_id).await?;
         let caller = cx.clone();
         self.db.write(cx, move |tx| batches::create(tx, &caller, &new)).await
     }
 }
 
-/// The requested batch; an error lists every fault.
-fn batch(op: &CreateBatch, cx: &Cx) -> Result<NewBatch, Error> {
+/// Validates the request for a batch. The error lists all faults.
+fn new_batch(op: &CreateBatch, cx: &Cx) -> Result<NewBatch, Error> {
     let valid_until = op.valid_days.map(|valid| cx.now + days(valid));
     let terms = Terms {
         max_redemptions: op.max_redemptions.or(Some(1)),
@@ -170,13 +170,14 @@ fn batch(op: &CreateBatch, cx: &Cx) -> Result<NewBatch, Error> {
     match pattern {
         Some(pattern) if faults.is_empty() => {
             let pointer = if op.pattern.is_some() { "/pattern" } else { "/length" };
-            pattern.check_room(op.count).map_err(|fault| Error::field(pointer, fault))?;
+            pattern.check_unguessable(op.count).map_err(|fault| Error::field(pointer, fault))?;
             Ok(NewBatch { promotion_id: op.promotion_id, count: op.count, pattern: pattern.text(), terms })
         }
         _ => Err(Error::invalid(faults.into_list())),
     }
 }
 
+/// The pattern of a batch, given as such or as prefix and length.
 fn pattern(op: &CreateBatch) -> Result<Pattern, FieldError> {
     if let Some(text) = &op.pattern {
         if op.prefix.is_some() || op.length.is_some() {
@@ -188,7 +189,7 @@ fn pattern(op: &CreateBatch) -> Result<Pattern, FieldError> {
     if prefix.chars().count() > 20 || prefix.contains('#') {
         return Err(FieldError::new("/prefix", "must be up to 20 letters, digits and separators"));
     }
-    let length = op.length.map_or(LENGTH, |length| usize::try_from(length).unwrap_or(usize::MAX));
+    let length = op.length.map_or(DEFAULT_LENGTH, |length| usize::try_from(length).unwrap_or(usize::MAX));
     if !(6..=20).contains(&length) {
         return Err(FieldError::new("/length", "must be 6 to 20 random characters"));
     }
@@ -233,10 +234,11 @@ impl Handle<ValidateCoupon> for Coupons {
     }
 }
 
+/// Validates a caller's reference.
 fn reference(text: &str) -> Result<String, Error> {
     let reference = bounded(text, 1, 100).map_err(|fault| Error::field("/reference", fault))?;
     if reference.starts_with("order:") {
-        return Err(Error::field("/reference", "references that begin with order: are reserved for orders"));
+        return Err(Error::field("/reference", "must not begin with \"order:\", which is reserved for orders"));
     }
     Ok(reference)
 }
@@ -245,17 +247,17 @@ impl Handle<RedeemCoupon> for Coupons {
     async fn handle(&self, cx: &Cx, op: RedeemCoupon) -> Result<RedemptionView, Error> {
         let reference = reference(&op.reference)?;
         let known = self.db.read(|tx| queries::redemption(tx, &reference, &op.code)).await?;
-        // A redemption stays, even if its promotion no longer applies.
+        // An existing redemption remains valid even if its promotion no longer applies.
         let buyer = Buyer::identify(cx, op.user_id, op.email.clone()).await?;
-        let redeemer = Redeemer::new(&buyer).or_nobody();
+        let redeemer = Redeemer::new(&buyer).or_anonymous();
         if known.is_none()
-            && let Some(reason) = self.promotion_refuses(cx, &op.code, buyer).await?
+            && let Some(reason) = self.promotion_reject_reason(cx, &op.code, buyer).await?
         {
-            return Err(reject::invalid(op.code, reason));
+            return Err(reject::invalid_coupon(op.code, reason));
         }
         let caller = cx.clone();
         let redeem =
-            move |tx: &mut promox_storage::Tx<'_>| redeeming::redeem(tx, &caller, (&op.code, &reference), &redeemer);
+            move |tx: &mut promox_storage::Tx<'_>| redemptions::redeem(tx, &caller, (&op.code, &reference), &redeemer);
         self.db.answer(cx, redeem).await
     }
 }
@@ -263,7 +265,7 @@ impl Handle<RedeemCoupon> for Coupons {
 impl Handle<ReleaseCoupon> for Coupons {
     async fn handle(&self, cx: &Cx, op: ReleaseCoupon) -> Result<RedemptionView, Error> {
         let caller = cx.clone();
-        self.db.answer(cx, move |tx| redeeming::release(tx, &caller, &op.code, &op.reference)).await
+        self.db.answer(cx, move |tx| redemptions::release(tx, &caller, &op.code, &op.reference)).await
     }
 }
 
@@ -280,7 +282,7 @@ impl Handle<ResolveCodes> for Coupons {
 }
 
 impl Coupons {
-    /// Counts codes that do not exist, and those that the caller must not distinguish from them.
+    /// Counts codes that do not exist, and codes that the caller must not be able to distinguish from them.
     async fn note_guesses(&self, cx: &Cx, codes: &[String], found: &[ResolvedCode]) -> Result<(), Error> {
         let anonymous = cx.principal == Principal::Anonymous;
         let coupon = |code: &String| found.iter().find(|coupon| coupon.code == *code);
@@ -291,27 +293,27 @@ impl Coupons {
         let hidden = |reason: Option<RejectReason>| {
             reason.is_some_and(|reason| public_reason(reason, anonymous) == RejectReason::Unknown)
         };
-        let good = |code: &&String| match coupon(code) {
+        let is_known = |code: &&String| match coupon(code) {
             Some(coupon) => !hidden(coupon.reason),
             None => promotions.contains(&normal_code(code)),
         };
-        let (good, wrong): (Vec<&String>, Vec<&String>) = codes.iter().partition(good);
-        self.guesses.note(cx, &wrong, &good).await;
+        let (known, wrong): (Vec<&String>, Vec<&String>) = codes.iter().partition(is_known);
+        self.guesses.note(cx, &wrong, &known).await;
         Ok(())
     }
 }
 
 impl Transact<HoldCoupons> for Coupons {
     async fn transaction(&self, _: &Cx, op: HoldCoupons) -> Result<Transaction<()>, Error> {
-        let person = Redeemer::new(&op.buyer).or_nobody();
+        let person = Redeemer::new(&op.buyer).or_anonymous();
         let locks = op.codes.iter().map(|code| format!("coupon:{}", normal_code(code)).into_bytes()).collect();
-        Ok(self.db.transaction(move |tx| redeeming::hold(tx, op.order_id, &person, &op.codes)).locking(locks))
+        Ok(self.db.transaction(move |tx| redemptions::hold(tx, op.order_id, &person, &op.codes)).locking(locks))
     }
 }
 
 impl Handle<ReleaseCoupons> for Coupons {
     async fn handle(&self, cx: &Cx, op: ReleaseCoupons) -> Result<(), Error> {
-        self.db.write(cx, move |tx| redeeming::release_order(tx, op.order_id)).await
+        self.db.write(cx, move |tx| redemptions::release_order(tx, op.order_id)).await
     }
 }
 
@@ -320,7 +322,7 @@ impl Handle<IssueCoupon> for Coupons {
         self.check_promotion(cx, op.promotion_id).await?;
         let ends_at = op.valid_days.map(|valid| cx.now + days(valid));
         let terms = Terms { max_redemptions: Some(1), per_user_limit: None, starts_at: None, ends_at };
-        for _ in 0..TRIES {
+        for _ in 0..MAX_TRIES {
             let (code, claim) = self.free_code(cx).await?;
             let new = NewCoupon { code, promotion_id: op.promotion_id, user_id: Some(op.user_id), terms };
             let reference = op.reference.clone();
@@ -338,12 +340,12 @@ impl Handle<IssueCoupon> for Coupons {
 
 impl Handle<IsPromotionReferencedByCoupons> for Coupons {
     async fn handle(&self, _: &Cx, op: IsPromotionReferencedByCoupons) -> Result<IsReferenced, Error> {
-        Ok(IsReferenced { referred: self.db.read(|tx| queries::refer(tx, op.promotion_id)).await? })
+        Ok(IsReferenced { referred: self.db.read(|tx| queries::is_promotion_referenced(tx, op.promotion_id)).await? })
     }
 }
 
 impl Handle<FindCouponCodes> for Coupons {
     async fn handle(&self, _: &Cx, op: FindCouponCodes) -> Result<CodesInUse, Error> {
-        Ok(CodesInUse { taken: self.db.read(|tx| queries::taken(tx, &op.codes)).await? })
+        Ok(CodesInUse { taken: self.db.read(|tx| queries::taken_codes(tx, &op.codes)).await? })
     }
 }

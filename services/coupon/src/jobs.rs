@@ -1,4 +1,4 @@
-//! Scheduled jobs: requested batches are generated, also after an interruption.
+//! Scheduled jobs: generate the codes of batches, continuing after an interruption.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,11 +7,11 @@ use promox_kernel::Job;
 
 use crate::Coupons;
 
-/// Generates codes, a bounded number at a time.
-pub(crate) fn make_codes(coupons: &Arc<Coupons>) -> Job {
+/// Generates a bounded number of codes at a time.
+pub(crate) fn generate_codes(coupons: &Arc<Coupons>) -> Job {
     let coupons = coupons.clone();
     Job::new("coupon.make_codes", Duration::from_millis(100), move |cx| {
         let coupons = coupons.clone();
-        async move { coupons.make_codes(&cx).await }
+        async move { coupons.generate_codes(&cx).await }
     })
 }

@@ -1,25 +1,25 @@
-//! Coupons: codes for promotions, created one by one or by the million, and their redemptions.
+//! Coupons: codes for promotions, created one by one or in batches of up to millions, and their redemptions.
 //!
 //! Tables: `coupons` (one row per code), `coupon_batches` (the common terms of up to millions of codes),
-//! `coupon_redemptions` (each use, active or released), `coupon_issues` (personal coupons by the reference that they
-//! were issued for).
+//! `coupon_redemptions` (each use, active or released), `coupon_issues` (personal coupons, by the reference for which
+//! they were issued).
 //!
 //! Invariants:
 //! - a code's key is its normal form (upper case, without spaces, `-` and `_`): no two coupons share it, and no
 //!   promotion has it;
-//! - active redemptions of a coupon never exceed its limit, nor those of a person the limit per user: both are checked
-//!   and taken in one transaction;
-//! - a redemption belongs to one reference (`order:7` for an order), is taken once and released once. A released
-//!   reference does not redeem again;
+//! - active redemptions of a coupon never exceed its limit, and those of a person never exceed the limit per user; both
+//!   limits are checked in the transaction that records the redemption;
+//! - a redemption belongs to one reference (`order:7` for an order), and is made once and released at most once. A
+//!   released reference cannot redeem again;
 //! - the codes of a batch are generated in key order, in small transactions that also record its progress, so that
-//!   generation continues after a restart where it stopped. One row disables them all.
+//!   generation continues where it stopped after a restart. One row disables all codes of a batch.
 //!
 //! Redemptions identify people by account and by a digest of the address. Events and the audit trail identify a coupon
 //! by a digest of its code, because a code is worth money.
 
 mod api;
 mod audit;
-mod claims;
+mod code_claims;
 mod commands;
 mod generate;
 mod handlers;
@@ -53,7 +53,7 @@ pub struct Coupons {
 }
 
 impl Coupons {
-    /// Creates the service on its database; `limited` enables the limit on guessing codes.
+    /// Creates the service with its database; `limited` enables the limit on guessing codes.
     pub fn new(db: Db, cache: Cache, limited: bool) -> Arc<Self> {
         Arc::new(Self { db, guesses: throttle::GuessThrottle::new(&cache, limited) })
     }
@@ -75,7 +75,7 @@ impl Service for Coupons {
     }
 
     fn jobs(self: &Arc<Self>) -> Vec<Job> {
-        vec![jobs::make_codes(self)]
+        vec![jobs::generate_codes(self)]
     }
 
     fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {

@@ -1,4 +1,4 @@
-//! Queries: coupons, redemptions, batches, and why a code is not valid for a buyer.
+//! Queries: coupons, redemptions, batches, and the reason why a code is not valid for a buyer.
 
 use std::cell::Cell;
 use std::collections::btree_map::Entry;
@@ -22,10 +22,10 @@ use crate::records::{
 use crate::rules::pattern::Pattern;
 use crate::rules::person::Redeemer;
 
-/// Maximum rows that a filtered page examines.
+/// Maximum rows examined for a filtered page.
 const MAX_VISITED: usize = 2_000;
 
-/// The batches of one request, each read once.
+/// A cache of the batches read in one request: whether each is disabled, and its pattern.
 #[derive(Default)]
 pub(crate) struct Batches(BTreeMap<BatchId, (bool, Option<Pattern>)>);
 
@@ -50,7 +50,7 @@ impl Batches {
         Ok(coupon.status(disabled, now))
     }
 
-    /// A coupon's code as it is written.
+    /// A coupon's code as written.
     pub(crate) fn written(&mut self, tx: &Tx<'_>, coupon: &Coupon) -> Result<String, StoreError> {
         if let Some(written) = &coupon.written {
             return Ok(written.clone());
@@ -59,10 +59,10 @@ impl Batches {
             Some(id) => self.of(tx, id)?.1.as_ref(),
             None => None,
         };
-        Ok(pattern.map_or_else(|| coupon.code.clone(), |pattern| pattern.dress(&coupon.code)))
+        Ok(pattern.map_or_else(|| coupon.code.clone(), |pattern| pattern.format(&coupon.code)))
     }
 
-    /// The view of a coupon.
+    /// Builds the view of a coupon.
     pub(crate) fn view(&mut self, tx: &Tx<'_>, coupon: Coupon, now: Timestamp) -> Result<CouponView, StoreError> {
         Ok(CouponView {
             code: self.written(tx, &coupon)?,
@@ -81,7 +81,7 @@ impl Batches {
     }
 }
 
-/// Whether the batch of a coupon is disabled: one row decides for all its codes.
+/// Returns whether the batch of a coupon, if it has one, is disabled.
 pub(crate) fn batch_disabled(tx: &Tx<'_>, coupon: &Coupon) -> Result<bool, StoreError> {
     match coupon.batch_id {
         Some(id) => Ok(tx.get::<Batch>(&id)?.is_some_and(|batch| batch.disabled_at.is_some())),
@@ -89,8 +89,8 @@ pub(crate) fn batch_disabled(tx: &Tx<'_>, coupon: &Coupon) -> Result<bool, Store
     }
 }
 
-/// Why this person cannot redeem a coupon now.
-pub(crate) fn reason(
+/// The reason why a person cannot redeem a coupon now; `None` if they can.
+pub(crate) fn reject_reason(
     tx: &Tx<'_>,
     coupon: &Coupon,
     person: &Redeemer,
@@ -101,13 +101,13 @@ pub(crate) fn reason(
     }
     let Some(limit) = coupon.per_user_limit else { return Ok(None) };
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let reached = used(tx, coupon, person, limit)? >= limit;
+    let reached = count_redemptions(tx, coupon, person, limit)? >= limit;
     Ok(reached.then_some(RejectReason::UserLimitReached))
 }
 
-/// How often a person redeemed a coupon, each redemption counted once whichever identifiers match; counts no further
-/// than `most`.
-fn used(tx: &Tx<'_>, coupon: &Coupon, redeemer: &Redeemer, most: usize) -> Result<usize, StoreError> {
+/// The number of a person's active redemptions of a coupon, at most `most`. A redemption counts once, even if several
+/// identifiers match.
+fn count_redemptions(tx: &Tx<'_>, coupon: &Coupon, redeemer: &Redeemer, most: usize) -> Result<usize, StoreError> {
     let (code, live) = (coupon.code.as_str(), HoldState::Held);
     let mut found: HashSet<i64> = HashSet::new();
     if redeemer.user_id.is_some() {
@@ -132,7 +132,7 @@ fn used(tx: &Tx<'_>, coupon: &Coupon, redeemer: &Redeemer, most: usize) -> Resul
     Ok(found.len())
 }
 
-/// The coupons among these codes, and why each is not valid.
+/// The coupons among the codes, each with the reason why it is not valid for the person, if any.
 pub(crate) fn resolve(
     tx: &Tx<'_>,
     codes: &[String],
@@ -142,14 +142,14 @@ pub(crate) fn resolve(
     let mut found = Vec::new();
     for code in codes {
         let Some(coupon) = tx.get::<Coupon>(&normal_code(code))? else { continue };
-        let reason = reason(tx, &coupon, person, now)?;
+        let reason = reject_reason(tx, &coupon, person, now)?;
         found.push(ResolvedCode { code: code.clone(), promotion_id: coupon.promotion_id, reason });
     }
     Ok(found)
 }
 
-/// The codes in normal form, among these, that coupons have.
-pub(crate) fn taken(tx: &Tx<'_>, codes: &[String]) -> Result<Vec<String>, StoreError> {
+/// Those of the codes (in normal form) that coupons have.
+pub(crate) fn taken_codes(tx: &Tx<'_>, codes: &[String]) -> Result<Vec<String>, StoreError> {
     let mut taken = Vec::new();
     for code in codes {
         if tx.get::<Coupon>(code)?.is_some() {
@@ -159,19 +159,19 @@ pub(crate) fn taken(tx: &Tx<'_>, codes: &[String]) -> Result<Vec<String>, StoreE
     Ok(taken)
 }
 
-/// One coupon.
+/// The view of the coupon with a code in any spelling.
 pub(crate) fn coupon(tx: &Tx<'_>, code: &str, now: Timestamp) -> Result<CouponView, Error> {
     let found = tx.get::<Coupon>(&normal_code(code))?.ok_or_else(|| Error::not_found("coupon"))?;
     Ok(Batches::default().view(tx, found, now)?)
 }
 
-/// A page of coupons. If a filter matches rarely, a page ends after a maximum of examined rows, and says that there may
-/// be more.
-pub(crate) fn list(tx: &Tx<'_>, asked: ListCoupons, now: Timestamp) -> Result<Page<CouponView>, Error> {
+/// A page of coupons. If few coupons match the filter, the page ends after [`MAX_VISITED`] rows and has a cursor for
+/// more.
+pub(crate) fn list(tx: &Tx<'_>, op: ListCoupons, now: Timestamp) -> Result<Page<CouponView>, Error> {
     let mut batches = Batches::default();
-    let wanted = std::cell::RefCell::new(Batches::default());
-    let matches = |coupon: &Coupon| match asked.status {
-        Some(status) => wanted.borrow_mut().status(tx, coupon, now).is_ok_and(|found| found == status),
+    let statuses = std::cell::RefCell::new(Batches::default());
+    let matches = |coupon: &Coupon| match op.status {
+        Some(status) => statuses.borrow_mut().status(tx, coupon, now).is_ok_and(|found| found == status),
         None => true,
     };
     let visited = Cell::new(0);
@@ -179,27 +179,25 @@ pub(crate) fn list(tx: &Tx<'_>, asked: ListCoupons, now: Timestamp) -> Result<Pa
         visited.set(visited.get() + 1);
         visited.get() >= MAX_VISITED || matches(coupon)
     };
-    let batch = match asked.batch_id {
+    let batch = match op.batch_id {
         Some(id) => Some(tx.get::<Batch>(&id)?.ok_or_else(|| Error::not_found("batch"))?),
         None => None,
     };
-    let page = match (batch, asked.promotion_id) {
+    let page = match (batch, op.promotion_id) {
         (Some(batch), promotion) if promotion.is_some_and(|id| id != batch.promotion_id) => Page::new(Vec::new(), None),
         (Some(batch), _) => {
             let prefix = (batch.promotion_id, Some(batch.id));
-            tx.scan_by::<CouponByPromotion>().prefix(prefix).page_of(asked.limit, asked.cursor.clone(), keep)?
+            tx.scan_by::<CouponByPromotion>().prefix(prefix).page_of(op.limit, op.cursor.clone(), keep)?
         }
-        (None, Some(id)) => {
-            tx.scan_by::<CouponByPromotion>().prefix(id).page_of(asked.limit, asked.cursor.clone(), keep)?
-        }
-        (None, None) => tx.scan::<Coupon>().page_of(asked.limit, asked.cursor.clone(), keep)?,
+        (None, Some(id)) => tx.scan_by::<CouponByPromotion>().prefix(id).page_of(op.limit, op.cursor.clone(), keep)?,
+        (None, None) => tx.scan::<Coupon>().page_of(op.limit, op.cursor.clone(), keep)?,
     };
     let mut page = page;
     page.items.retain(matches);
     page.try_map(|coupon| batches.view(tx, coupon, now))
 }
 
-/// The view of a redemption.
+/// Converts a redemption to its view.
 pub(crate) fn redemption_view(redemption: Redemption) -> RedemptionView {
     let status = RedemptionStatus::of(redemption.state);
     let Redemption { id, reference, order_id, user_id, promotion_id, redeemed_at, released_at, .. } = redemption;
@@ -207,21 +205,21 @@ pub(crate) fn redemption_view(redemption: Redemption) -> RedemptionView {
 }
 
 /// A page of a coupon's redemptions.
-pub(crate) fn redemptions(tx: &Tx<'_>, asked: ListRedemptions) -> Result<Page<RedemptionView>, Error> {
-    let code = normal_code(&asked.code);
+pub(crate) fn redemptions(tx: &Tx<'_>, op: ListRedemptions) -> Result<Page<RedemptionView>, Error> {
+    let code = normal_code(&op.code);
     if tx.get::<Coupon>(&code)?.is_none() {
         return Err(Error::not_found("coupon"));
     }
     let scan = tx.scan_by::<RedemptionByCode>();
-    let scan = match asked.status.unwrap_or(RedemptionFilter::Live) {
+    let scan = match op.status.unwrap_or(RedemptionFilter::Live) {
         RedemptionFilter::Live => scan.prefix((code, HoldState::Held)),
         RedemptionFilter::Released => scan.prefix((code, HoldState::Released)),
         RedemptionFilter::All => scan.prefix(code),
     };
-    Ok(scan.page(asked.limit, asked.cursor)?.map(redemption_view))
+    Ok(scan.page(op.limit, op.cursor)?.map(redemption_view))
 }
 
-/// The view of a batch.
+/// Converts a batch to its view.
 pub(crate) fn batch_view(batch: Batch) -> BatchView {
     BatchView {
         id: batch.id,
@@ -241,7 +239,7 @@ pub(crate) fn batch_view(batch: Batch) -> BatchView {
     }
 }
 
-/// One batch.
+/// Reads a batch; NOT_FOUND if it does not exist.
 pub(crate) fn batch(tx: &Tx<'_>, id: BatchId) -> Result<Batch, Error> {
     tx.get::<Batch>(&id)?.ok_or_else(|| Error::not_found("batch"))
 }
@@ -251,8 +249,8 @@ pub(crate) fn redemption(tx: &Tx<'_>, reference: &str, code: &str) -> Result<Opt
     tx.get_by::<RedemptionByReference>((reference, &normal_code(code)))
 }
 
-/// Whether there are coupons for a promotion, or a batch of them was requested.
-pub(crate) fn refer(tx: &Tx<'_>, id: PromotionId) -> Result<bool, StoreError> {
+/// Returns whether a promotion has coupons or a batch that was requested for it.
+pub(crate) fn is_promotion_referenced(tx: &Tx<'_>, id: PromotionId) -> Result<bool, StoreError> {
     if tx.scan_by::<CouponByPromotion>().prefix(id).first()?.is_some() {
         return Ok(true);
     }
@@ -265,7 +263,7 @@ pub(crate) fn refer(tx: &Tx<'_>, id: PromotionId) -> Result<bool, StoreError> {
 }
 
 /// A page of batches, newest first.
-pub(crate) fn batches(tx: &Tx<'_>, asked: ListBatches) -> Result<Page<BatchView>, Error> {
-    let keep = |batch: &Batch| asked.promotion_id.is_none_or(|id| id == batch.promotion_id);
-    Ok(tx.scan_by::<BatchByCreated>().backward().page_of(asked.limit, asked.cursor, keep)?.map(batch_view))
+pub(crate) fn batches(tx: &Tx<'_>, op: ListBatches) -> Result<Page<BatchView>, Error> {
+    let keep = |batch: &Batch| op.promotion_id.is_none_or(|id| id == batch.promotion_id);
+    Ok(tx.scan_by::<BatchByCreated>().backward().page_of(op.limit, op.cursor, keep)?.map(batch_view))
 }

@@ -1,5 +1,4 @@
-//! The tables of coupons. A batch's codes repeat the terms that they are checked by, so that a look-up reads two rows
-//! at most.
+//! The tables of coupons. The codes of a batch repeat its terms, so that a lookup reads at most two rows.
 
 use promox_contract::ids::{OrderId, PromotionId};
 use promox_kernel::{Timestamp, UserId, text_enum};
@@ -37,18 +36,19 @@ record! {
         promotion_id: PromotionId,
         /// Its batch, if any.
         batch_id: Option<BatchId>,
-        /// The code as written; null for codes of a batch, which are written by its pattern.
+        /// The code as written; null if it equals the key, and for codes of a batch, which are formatted by its
+        /// pattern.
         written: Option<String>,
         max_redemptions: Option<u32>,
         per_user_limit: Option<u32>,
-        /// The only user who can redeem it.
+        /// The only user who can redeem it; null if anyone can.
         user_id: Option<UserId>,
         starts_at: Option<Timestamp>,
         ends_at: Option<Timestamp>,
         disabled: bool,
-        /// Active redemptions.
+        /// The number of active redemptions.
         redeemed: u32,
-        /// Counts edits, but not redemptions.
+        /// The version; it increases with each edit, but not with redemptions.
         version: i64,
         created_at: Timestamp,
     }
@@ -67,7 +67,7 @@ record! {
         starts_at: Option<Timestamp>,
         ends_at: Option<Timestamp>,
         status: BatchStatus,
-        /// True while codes are to be generated, else null, so that the index holds only these.
+        /// True while codes remain to be generated, otherwise null, so that the index contains only such batches.
         making: Option<bool>,
         version: i64,
         created_at: Timestamp,
@@ -79,20 +79,21 @@ record! {
 }
 
 record! {
-    /// A use of a code. It counts as used from the hold on, so posting changes nothing.
+    /// A use of a code. It counts from the hold on, so posting changes nothing.
     pub(crate) struct Redemption in Promox.coupon_redemptions = 594, key(id: i64) {
         code: String,
         promotion_id: PromotionId,
-        /// The redeemer: `order:7`, or the caller's reference.
+        /// What it was redeemed for: `order:7`, or the caller's reference.
         reference: String,
         order_id: Option<OrderId>,
         user_id: Option<UserId>,
-        /// The person's address in normal form for limits: the account's or a guest's; `-` for buyers without any.
+        /// The buyer's address in normal form, the account's or the guest's; `-` for buyers without any.
         email: Option<String>,
-        /// The exact address within its mailbox.
+        /// The exact form of the address within its mailbox.
         email_exact: Option<String>,
-        /// The address given in addition to the account's.
+        /// The address that was given in addition to the account's, in normal form.
         other_email: Option<String>,
+        /// The exact form of the other address within its mailbox.
         other_exact: Option<String>,
         /// The limit per user at the time.
         user_limit: Option<u32>,
@@ -123,7 +124,7 @@ impl Hold for Redemption {
 }
 
 record! {
-    /// A personal coupon, by the reference that it was issued for.
+    /// A personal coupon, by the reference for which it was issued.
     pub(crate) struct Issue in Promox.coupon_issues = 600, key(reference: String) {
         /// The code as written.
         code: String,

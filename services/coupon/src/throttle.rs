@@ -1,7 +1,7 @@
-//! Limits on guessing: a client with too many wrong codes waits, in every operation that takes codes.
+//! Limits guessing: a client that tried too many wrong codes has to wait, in every operation that accepts codes.
 //!
-//! Different codes count, not attempts: a cart with an expired code can be viewed as often as the client likes. A
-//! client that has to wait may still use the codes that it tried before, because they reveal nothing new.
+//! Different codes are counted, not attempts, so a cart with an expired code can be viewed any number of times. A
+//! client that has to wait can still use the codes that it tried before, because they reveal nothing new.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use promox_contract::coupon::normal_code;
 use promox_kernel::{Cx, Error, Kind, Principal};
 use promox_storage::{Cache, CacheSpace, Pace, Throttle};
 
-/// Maximum different wrong codes of a client.
-const PACE: Pace = Pace::Window { most: 20, span: Duration::from_mins(10) };
-/// Clients that are remembered.
-const CLIENTS: CacheSpace = CacheSpace { name: "wrong coupon codes", most: 65_536, most_bytes: 8 << 20 };
+/// Maximum different wrong codes of a client per period.
+const PACE: Pace = Pace::Window { max_failures: 20, span: Duration::from_mins(10) };
+/// The cache of clients with wrong codes.
+const CLIENTS: CacheSpace = CacheSpace { name: "wrong coupon codes", max_entries: 65_536, max_bytes: 8 << 20 };
 
-/// The client: the account, or else the address.
+/// Identifies the client by the account, or else by the network address.
 fn client(cx: &Cx) -> String {
     match cx.principal.user() {
         Some(user) => format!("user {user}"),
@@ -23,7 +23,7 @@ fn client(cx: &Cx) -> String {
     }
 }
 
-/// Wrong codes by client.
+/// Counts wrong codes by client.
 #[derive(Debug)]
 pub(crate) struct GuessThrottle(Option<Throttle>);
 
@@ -32,7 +32,7 @@ impl GuessThrottle {
         Self(enabled.then(|| Throttle::new(cache, CLIENTS, PACE)))
     }
 
-    /// The limit, if this caller's guesses are counted.
+    /// The throttle, if this caller's guesses are counted.
     fn of(&self, cx: &Cx) -> Option<&Throttle> {
         self.0.as_ref().filter(|_| cx.principal != Principal::System)
     }
@@ -42,7 +42,7 @@ impl GuessThrottle {
         self.of(cx).is_some()
     }
 
-    /// Refuses a caller with too many wrong codes who tries a new one.
+    /// Refuses a caller who tried too many wrong codes and now tries a new one.
     pub(crate) async fn check(&self, cx: &Cx, codes: &[String]) -> Result<(), Error> {
         let Some(throttle) = self.of(cx).filter(|_| !codes.is_empty()) else { return Ok(()) };
         let codes: Vec<String> = codes.iter().map(|code| normal_code(code)).collect();
@@ -53,7 +53,7 @@ impl GuessThrottle {
         })
     }
 
-    /// Remembers wrong codes, and good ones only of clients that have wrong ones.
+    /// Records wrong codes. Valid codes are recorded only for clients that also have wrong ones.
     pub(crate) async fn note(&self, cx: &Cx, wrong: &[&String], good: &[&String]) {
         let Some(throttle) = self.of(cx) else { return };
         let normal = |codes: &[&String]| codes.iter().map(|code| normal_code(code)).collect::<Vec<String>>();

@@ -1,4 +1,4 @@
-//! Whether a code is valid for these goods: first by the coupon's own state, then by the promotion.
+//! Validates a code for given items: first against the coupon's own state, then against its promotion.
 
 use promox_contract::buyer::Buyer;
 use promox_contract::codes;
@@ -9,8 +9,8 @@ use promox_contract::store::GetStoreProfile;
 use promox_kernel::{Amount, Currency, Cx, Error, FieldError, Principal};
 
 use crate::api::{ValidateCoupon, Validation};
+use crate::rules::eligibility::public_reason;
 use crate::rules::person::Redeemer;
-use crate::rules::standing::public_reason;
 use crate::{Coupons, queries};
 
 /// Maximum lines of a cart.
@@ -28,11 +28,11 @@ impl Verdict {
         Self { reason: Some(reason), details: Vec::new(), discount: Amount::ZERO }
     }
 
-    /// The validity regardless of the goods.
-    fn whatever_the_goods(self) -> Self {
+    /// The validity regardless of the items, ignoring reasons that depend on them.
+    fn without_cart_reasons(self) -> Self {
         use RejectReason::{ConditionsNotMet, NoMatchingItems, NotCombinable};
-        let by_goods = [ConditionsNotMet, NoMatchingItems, NotCombinable];
-        match self.reason.filter(|reason| !by_goods.contains(reason)) {
+        let cart_reasons = [ConditionsNotMet, NoMatchingItems, NotCombinable];
+        match self.reason.filter(|reason| !cart_reasons.contains(reason)) {
             Some(_) => self,
             None => Self { reason: None, details: Vec::new(), ..self },
         }
@@ -40,12 +40,12 @@ impl Verdict {
 }
 
 impl Coupons {
-    /// Validates a code, and counts wrong ones.
-    pub(crate) async fn validate_code(&self, cx: &Cx, asked: ValidateCoupon) -> Result<Validation, Error> {
-        let code = asked.code.clone();
+    /// Validates a code, and counts wrong codes against the caller.
+    pub(crate) async fn validate_code(&self, cx: &Cx, op: ValidateCoupon) -> Result<Validation, Error> {
+        let code = op.code.clone();
         self.guesses.check(cx, std::slice::from_ref(&code)).await?;
         let currency = cx.call(GetStoreProfile {}).await?.currency;
-        let verdict = self.verdict(cx, asked, currency).await?;
+        let verdict = self.verdict(cx, op, currency).await?;
         let anonymous = cx.principal == Principal::Anonymous;
         let unknown = verdict.reason.map(|reason| public_reason(reason, anonymous)) == Some(RejectReason::Unknown);
         let tried = [&code];
@@ -63,23 +63,23 @@ impl Coupons {
         })
     }
 
-    async fn verdict(&self, cx: &Cx, asked: ValidateCoupon, currency: Currency) -> Result<Verdict, Error> {
-        let buyer = Buyer::identify(cx, cx.principal.user(), asked.email.clone()).await?;
-        let (codes, redeemer) = ([asked.code.clone()], Redeemer::new(&buyer));
+    async fn verdict(&self, cx: &Cx, op: ValidateCoupon, currency: Currency) -> Result<Verdict, Error> {
+        let buyer = Buyer::identify(cx, cx.principal.user(), op.email.clone()).await?;
+        let (codes, redeemer) = ([op.code.clone()], Redeemer::new(&buyer));
         let found = self.db.read(|tx| queries::resolve(tx, &codes, &redeemer, cx.now)).await?.pop();
         if let Some(ResolvedCode { reason: Some(reason), .. }) = &found {
             return Ok(Verdict::refused(*reason));
         }
-        let lines = lines(cx, &asked).await?;
-        let bare = lines.is_empty();
-        let cart = cart(asked.code.clone(), buyer, found, currency);
-        let verdict = read(cx.call(EvaluateCart { lines, ..cart }).await?, &asked.code);
-        Ok(if bare { verdict.whatever_the_goods() } else { verdict })
+        let lines = lines(cx, &op).await?;
+        let without_items = lines.is_empty();
+        let cart = cart(op.code.clone(), buyer, found, currency);
+        let verdict = verdict_of(cx.call(EvaluateCart { lines, ..cart }).await?, &op.code);
+        Ok(if without_items { verdict.without_cart_reasons() } else { verdict })
     }
 
-    /// Why the promotion of a valid coupon does not apply to this buyer now, whatever the goods. An anonymous buyer is
-    /// not refused because of the promotion's audience.
-    pub(crate) async fn promotion_refuses(
+    /// The reason why the promotion of a valid coupon does not apply to this buyer now, regardless of items. The
+    /// promotion's audience is not checked for an anonymous buyer.
+    pub(crate) async fn promotion_reject_reason(
         &self,
         cx: &Cx,
         code: &str,
@@ -91,7 +91,7 @@ impl Coupons {
         let currency = cx.call(GetStoreProfile {}).await?.currency;
         let named = !redeemer.person.is_unknown();
         let cart = cart(code.to_owned(), buyer, Some(found), currency);
-        let reason = read(cx.call(cart).await?, code).whatever_the_goods().reason;
+        let reason = verdict_of(cx.call(cart).await?, code).without_cart_reasons().reason;
         Ok(reason.filter(|reason| named || *reason != RejectReason::NotEligible))
     }
 }
@@ -114,39 +114,39 @@ fn cart(code: String, buyer: Buyer, coupon: Option<ResolvedCode>, currency: Curr
     }
 }
 
-/// The goods as cart lines.
-async fn lines(cx: &Cx, asked: &ValidateCoupon) -> Result<Vec<CartLine>, Error> {
-    if asked.items.is_empty() {
+/// The items as cart lines, with one line per variant.
+async fn lines(cx: &Cx, op: &ValidateCoupon) -> Result<Vec<CartLine>, Error> {
+    if op.items.is_empty() {
         return Ok(Vec::new());
     }
-    if asked.items.len() > MAX_ITEMS {
+    if op.items.len() > MAX_ITEMS {
         return Err(Error::field("/items", format!("must have at most {MAX_ITEMS} items")));
     }
-    for (i, item) in asked.items.iter().enumerate() {
+    for (i, item) in op.items.iter().enumerate() {
         if item.quantity == 0 {
             return Err(Error::field(format!("/items/{i}/quantity"), "must be 1 or more"));
         }
     }
-    let skus = asked.items.iter().map(|item| item.sku.clone()).collect();
+    let skus = op.items.iter().map(|item| item.sku.clone()).collect();
     let found = cx.call(DescribeSkus { skus }).await?.by_sku();
     let mut lines: Vec<CartLine> = Vec::new();
-    for (i, asked) in asked.items.iter().enumerate() {
+    for (i, requested) in op.items.iter().enumerate() {
         let unknown = || FieldError {
             pointer: format!("/items/{i}/sku"),
             code: codes::UNKNOWN_SKU.into(),
-            detail: "this is not sold here".to_owned(),
+            detail: "this SKU is not sold here".to_owned(),
         };
-        let item = found.get(&asked.sku).ok_or_else(|| Error::invalid(vec![unknown()]))?;
+        let item = found.get(&requested.sku).ok_or_else(|| Error::invalid(vec![unknown()]))?;
         match lines.iter_mut().find(|line| line.item.variant_id == item.variant_id) {
-            Some(line) => line.quantity = line.quantity.saturating_add(asked.quantity),
-            None => lines.push(CartLine { item: item.clone(), quantity: asked.quantity, flash_sale_id: None }),
+            Some(line) => line.quantity = line.quantity.saturating_add(requested.quantity),
+            None => lines.push(CartLine { item: item.clone(), quantity: requested.quantity, flash_sale_id: None }),
         }
     }
     Ok(lines)
 }
 
-/// The result of the evaluation for the code, which the promotion spells in its own form.
-fn read(evaluation: Evaluation, code: &str) -> Verdict {
+/// The verdict of an evaluation on a code. Codes are compared in normal form.
+fn verdict_of(evaluation: Evaluation, code: &str) -> Verdict {
     let normal = normal_code(code);
     let named = |given: &Option<String>| given.as_deref().map(normal_code).as_ref() == Some(&normal);
     let applied = evaluation.applied.iter().filter(|applied| named(&applied.coupon_code) || named(&applied.code));

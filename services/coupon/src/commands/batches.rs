@@ -1,4 +1,4 @@
-//! Batches: requested, generated in chunks, disabled by one row.
+//! Batches are requested, filled in chunks, and disabled by one row.
 
 use promox_contract::audit::Audited;
 use promox_contract::coupon::CouponsIssued;
@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::api::BatchView;
 use crate::queries::batch_view;
 use crate::records::{Batch, BatchId, BatchStatus, Coupon};
-use crate::rules::standing::Terms;
+use crate::rules::eligibility::Terms;
 
 /// A requested batch.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub(crate) struct NewBatch {
     pub(crate) terms: Terms,
 }
 
-/// Creates a batch. The same idempotency key returns the same batch, with its progress.
+/// Creates a batch. A repeated request with the same idempotency key returns the same batch with its progress.
 pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, new: &NewBatch) -> Result<BatchView, Error> {
     if let Some(claim) = &cx.claim
         && let Recall::Undecided(id) = tx.recall(claim)?
@@ -50,16 +50,23 @@ pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, new: &NewBatch) -> Result<BatchVi
         tx.claim(claim, batch.id.0)?;
     }
     let after = json!({ "promotionId": batch.promotion_id, "count": batch.count });
-    note(tx, cx, "coupon.bulk", batch.id, after)?;
+    audit_change(tx, cx, "coupon.bulk", batch.id, after)?;
     Ok(batch_view(batch))
 }
 
-fn note(tx: &mut Tx<'_>, cx: &Cx, action: &str, id: BatchId, after: serde_json::Value) -> Result<(), StoreError> {
+/// Records a change in the audit trail.
+fn audit_change(
+    tx: &mut Tx<'_>,
+    cx: &Cx,
+    action: &str,
+    id: BatchId,
+    after: serde_json::Value,
+) -> Result<(), StoreError> {
     tx.emit(id, &Audited::new(cx.principal.name(), action, format!("coupon_batch:{id}"), (), after))
 }
 
-/// Adds the next codes of a batch, drawn for the ordinals from `from` on. Returns whether more are to be generated.
-/// Does nothing if the batch has other progress or is disabled.
+/// Adds the next codes of a batch, which were drawn for ordinals starting at `from`. Returns whether more are to be
+/// generated. Does nothing if the batch has progressed meanwhile or is disabled.
 pub(crate) fn add(tx: &mut Tx<'_>, id: BatchId, from: i64, codes: &[String]) -> Result<bool, StoreError> {
     let Some(mut batch) = tx.get::<Batch>(&id)?.filter(|batch| batch.making.is_some()) else { return Ok(false) };
     if batch.generated != from {
@@ -68,14 +75,14 @@ pub(crate) fn add(tx: &mut Tx<'_>, id: BatchId, from: i64, codes: &[String]) -> 
     for code in codes {
         tx.insert(&coupon_of(&batch, code))?;
     }
-    let made = i64::try_from(codes.len()).unwrap_or(0);
-    batch.generated += made;
+    let added = i64::try_from(codes.len()).unwrap_or(0);
+    batch.generated += added;
     if batch.generated >= batch.count {
         batch.status = BatchStatus::Completed;
         batch.making = None;
         batch.completed_at = Some(tx.now());
     }
-    tx.emit(batch.promotion_id, &CouponsIssued { promotion_id: batch.promotion_id, count: made })?;
+    tx.emit(batch.promotion_id, &CouponsIssued { promotion_id: batch.promotion_id, count: added })?;
     tx.put(&batch)?;
     Ok(batch.making.is_some())
 }
@@ -98,15 +105,15 @@ fn coupon_of(batch: &Batch, code: &str) -> Coupon {
     }
 }
 
-/// Ends the generation of a batch whose pattern has no free codes left.
-pub(crate) fn give_up(tx: &mut Tx<'_>, id: BatchId) -> Result<(), StoreError> {
+/// Marks a batch as failed because its pattern has no free codes left.
+pub(crate) fn mark_failed(tx: &mut Tx<'_>, id: BatchId) -> Result<(), StoreError> {
     let Some(mut batch) = tx.get::<Batch>(&id)?.filter(|batch| batch.making.is_some()) else { return Ok(()) };
     batch.status = BatchStatus::Failed;
     batch.making = None;
     tx.put(&batch)
 }
 
-/// Disables a batch. Repeating it changes nothing.
+/// Disables a batch. Repeating the call changes nothing.
 pub(crate) fn disable(tx: &mut Tx<'_>, cx: &Cx, id: BatchId) -> Result<BatchView, Error> {
     let mut batch = tx.get::<Batch>(&id)?.ok_or(Error::not_found("batch"))?;
     cx.check_version(batch.version)?;
@@ -116,7 +123,7 @@ pub(crate) fn disable(tx: &mut Tx<'_>, cx: &Cx, id: BatchId) -> Result<BatchView
         batch.disabled_at = Some(tx.now());
         batch.version += 1;
         tx.put(&batch)?;
-        note(tx, cx, "coupon.disable_batch", id, json!({ "disabledAt": batch.disabled_at }))?;
+        audit_change(tx, cx, "coupon.disable_batch", id, json!({ "disabledAt": batch.disabled_at }))?;
     }
     Ok(batch_view(batch))
 }

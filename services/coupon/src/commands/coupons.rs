@@ -1,4 +1,4 @@
-//! Single coupons: created, updated, imported, issued to a person.
+//! Single coupons are created, updated, imported, and issued to a user.
 
 use promox_contract::audit::Audited;
 use promox_contract::codes;
@@ -14,7 +14,7 @@ use crate::queries::{Batches, batch_disabled};
 use crate::records::{Coupon, Issue};
 use crate::reject;
 use crate::rules::code::subject;
-use crate::rules::standing::Terms;
+use crate::rules::eligibility::Terms;
 
 /// A coupon to create.
 #[derive(Clone, Debug)]
@@ -65,8 +65,8 @@ impl Coupon {
         self.ends_at = ends_at;
     }
 
-    /// What the audit trail records of it.
-    fn trace(&self) -> Value {
+    /// The members that the audit trail records.
+    fn audit_summary(&self) -> Value {
         json!({
             "promotionId": self.promotion_id, "userId": self.user_id, "disabled": self.disabled,
             "maxRedemptions": self.max_redemptions, "perUserLimit": self.per_user_limit,
@@ -75,8 +75,8 @@ impl Coupon {
     }
 }
 
-/// Writes an entry of the audit trail.
-pub(crate) fn note(
+/// Records a change in the audit trail.
+pub(crate) fn audit_change(
     tx: &mut Tx<'_>,
     cx: &Cx,
     action: &str,
@@ -86,11 +86,11 @@ pub(crate) fn note(
     tx.emit(1, &Audited::new(cx.principal.name(), action, subject(normal), before, after))
 }
 
-/// Inserts a coupon unless the code is taken.
+/// Inserts a coupon, or refuses if the code is taken.
 fn insert(tx: &mut Tx<'_>, new: &NewCoupon) -> Result<Coupon, Error> {
     let coupon = new.row(tx.now());
     if tx.get::<Coupon>(&coupon.code)?.is_some() {
-        return Err(reject::taken(new.code.0.clone()));
+        return Err(reject::code_taken(new.code.0.clone()));
     }
     tx.insert(&coupon)?;
     tx.emit(coupon.promotion_id, &CouponsIssued { promotion_id: coupon.promotion_id, count: 1 })?;
@@ -100,12 +100,12 @@ fn insert(tx: &mut Tx<'_>, new: &NewCoupon) -> Result<Coupon, Error> {
 /// Creates a coupon.
 pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, new: &NewCoupon) -> Result<CouponView, Error> {
     let coupon = insert(tx, new)?;
-    note(tx, cx, "coupon.create", &coupon.code, (Value::Null, coupon.trace()))?;
+    audit_change(tx, cx, "coupon.create", &coupon.code, (Value::Null, coupon.audit_summary()))?;
     let now = tx.now();
     Ok(Batches::default().view(tx, coupon, now)?)
 }
 
-/// Updates the members that are sent.
+/// Updates the members that the request has.
 pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, normal: &String, change: &UpdateCoupon) -> Result<CouponView, Error> {
     let before = tx.get::<Coupon>(normal)?.ok_or(Error::not_found("coupon"))?;
     cx.check_version(before.version)?;
@@ -116,7 +116,7 @@ pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, normal: &String, change: &UpdateC
     change.starts_at.clone().apply(&mut terms.starts_at);
     change.ends_at.clone().apply(&mut terms.ends_at);
     change.user_id.clone().apply(&mut after.user_id);
-    check(&terms)?;
+    check_terms(&terms)?;
     after.set_terms(terms);
     if after.max_redemptions.is_some_and(|most| most < after.redeemed) {
         return Err(reject::already_redeemed(after.redeemed));
@@ -130,26 +130,26 @@ pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, normal: &String, change: &UpdateC
     if after != before {
         after.version += 1;
         tx.put(&after)?;
-        note(tx, cx, "coupon.update", normal, (before.trace(), after.trace()))?;
+        audit_change(tx, cx, "coupon.update", normal, (before.audit_summary(), after.audit_summary()))?;
     }
     let now = tx.now();
     Ok(Batches::default().view(tx, after, now)?)
 }
 
-fn check(terms: &Terms) -> Result<(), Error> {
+fn check_terms(terms: &Terms) -> Result<(), Error> {
     terms.faults().finish()
 }
 
-/// Imports a coupon that was issued elsewhere. Members that a row leaves out stay as they are.
+/// Imports a coupon that was issued elsewhere, or updates it. Members that the row leaves out keep their values.
 pub(crate) fn import(tx: &mut Tx<'_>, cx: &Cx, new: &NewCoupon) -> Result<RowOutcome, Error> {
-    check(&new.terms)?;
+    check_terms(&new.terms)?;
     let Some(before) = tx.get::<Coupon>(&new.code.1)? else {
         let coupon = insert(tx, new)?;
-        note(tx, cx, "coupon.import", &coupon.code, (Value::Null, coupon.trace()))?;
+        audit_change(tx, cx, "coupon.import", &coupon.code, (Value::Null, coupon.audit_summary()))?;
         return Ok(RowOutcome::Created);
     };
     if before.promotion_id != new.promotion_id || before.batch_id.is_some() {
-        return Err(reject::taken(new.code.0.clone()));
+        return Err(reject::code_taken(new.code.0.clone()));
     }
     let mut after = before.clone();
     let known = before.terms();
@@ -159,7 +159,7 @@ pub(crate) fn import(tx: &mut Tx<'_>, cx: &Cx, new: &NewCoupon) -> Result<RowOut
         starts_at: new.terms.starts_at.or(known.starts_at),
         ends_at: new.terms.ends_at.or(known.ends_at),
     };
-    check(&terms)?;
+    check_terms(&terms)?;
     after.set_terms(terms);
     after.user_id = new.user_id.or(before.user_id);
     if after.max_redemptions.is_some_and(|most| most < after.redeemed) {
@@ -170,11 +170,11 @@ pub(crate) fn import(tx: &mut Tx<'_>, cx: &Cx, new: &NewCoupon) -> Result<RowOut
     }
     after.version += 1;
     tx.put(&after)?;
-    note(tx, cx, "coupon.import", &after.code, (before.trace(), after.trace()))?;
+    audit_change(tx, cx, "coupon.import", &after.code, (before.audit_summary(), after.audit_summary()))?;
     Ok(RowOutcome::Updated)
 }
 
-/// Issues a personal coupon, once per reference, and returns its code as written.
+/// Issues a personal coupon once per reference. Returns its code as written.
 pub(crate) fn issue(tx: &mut Tx<'_>, reference: &str, new: &NewCoupon) -> Result<String, Error> {
     if let Some(known) = tx.get::<Issue>(&reference.to_owned())? {
         return Ok(known.code);
@@ -185,7 +185,7 @@ pub(crate) fn issue(tx: &mut Tx<'_>, reference: &str, new: &NewCoupon) -> Result
     Ok(issue.code)
 }
 
-/// The promotion does not exist.
+/// UNKNOWN_PROMOTION: the promotion does not exist.
 pub(crate) fn unknown_promotion(id: PromotionId) -> Error {
     Error::invalid(vec![FieldError {
         pointer: "/promotionId".to_owned(),
@@ -194,7 +194,7 @@ pub(crate) fn unknown_promotion(id: PromotionId) -> Error {
     }])
 }
 
-/// The account does not exist.
+/// UNKNOWN_USER: the account does not exist.
 pub(crate) fn unknown_user(id: UserId) -> Error {
     Error::invalid(vec![FieldError {
         pointer: "/userId".to_owned(),

@@ -1,5 +1,5 @@
-//! Commands on coupons. Each loads, decides, writes and publishes in one transaction.
+//! Commands on coupons. Each loads rows, decides, writes rows and emits events in one transaction.
 
 pub(crate) mod batches;
 pub(crate) mod coupons;
-pub(crate) mod redeeming;
+pub(crate) mod redemptions;

@@ -1,39 +1,39 @@
-//! A code as a merchant writes it, and its digest for events.
+//! Validates codes, and names coupons in events and the audit trail by digests of their codes.
 
 use promox_contract::coupon::normal_code;
 use promox_kernel::{hex, sha256};
 
 /// Maximum characters of a code as written.
-const LONGEST_WRITTEN: usize = 64;
-/// Characters of its normal form.
-const NORMAL: std::ops::RangeInclusive<usize> = 3..=40;
-/// Characters that would break a path or a file.
-const NOT_TAKEN: &str = "/\\?#%\"'<>,;";
+const MAX_WRITTEN: usize = 64;
+/// The number of characters of a code in normal form.
+const NORMAL_LEN: std::ops::RangeInclusive<usize> = 3..=40;
+/// Characters that could break a URL path or a CSV file.
+const FORBIDDEN: &str = "/\\?#%\"'<>,;";
 
-/// Validates a code. Returns it as written and in normal form, or a message.
+/// Validates a code. Returns it as written and in normal form, or a message that describes the fault.
 pub(crate) fn check(text: &str) -> Result<(String, String), String> {
     let written = text.trim();
-    if let Some(bad) = written.chars().find(|c| c.is_control() || NOT_TAKEN.contains(*c)) {
+    if let Some(bad) = written.chars().find(|c| c.is_control() || FORBIDDEN.contains(*c)) {
         return Err(format!("a code must not contain {bad:?}"));
     }
     let normal = normal_code(written);
     let length = normal.chars().count();
-    if !NORMAL.contains(&length) || written.chars().count() > LONGEST_WRITTEN {
+    if !NORMAL_LEN.contains(&length) || written.chars().count() > MAX_WRITTEN {
         return Err(format!(
-            "a code must have {} to {} characters, spaces, - and _ not counted",
-            NORMAL.start(),
-            NORMAL.end()
+            "a code must have {} to {} characters, not counting spaces, - and _",
+            NORMAL_LEN.start(),
+            NORMAL_LEN.end()
         ));
     }
     Ok((written.to_owned(), normal))
 }
 
-/// Sixteen bytes of a digest, in hexadecimal.
+/// The first sixteen bytes of the SHA-256 digest of a text, in hexadecimal.
 pub(crate) fn fingerprint(text: &str) -> String {
     sha256([text.as_bytes()]).first_chunk::<16>().map_or_else(String::new, |half| hex(half))
 }
 
-/// A coupon's name in the audit trail: a digest, because the code itself is worth money.
+/// A coupon's name in the audit trail. It is a digest, because the code itself is worth money.
 pub(crate) fn subject(normal: &str) -> String {
     format!("coupon:{}", fingerprint(normal))
 }
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_that_cannot_be_typed_or_put_in_a_path_are_refused() {
+    fn codes_with_invalid_lengths_or_characters_are_refused() {
         for bad in ["", "--", "ab", "a/b", "a\u{7}bc", "50%off", &"x".repeat(41), &"a-".repeat(33)] {
             assert!(check(bad).is_err(), "{bad}");
         }

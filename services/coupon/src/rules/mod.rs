@@ -1,6 +1,6 @@
-//! Domain rules: codes and patterns, a coupon's status, the identity of a buyer. No storage, no clock.
+//! Rules of codes, patterns, eligibility and the identity of buyers. They use neither storage nor the clock.
 
 pub(crate) mod code;
+pub(crate) mod eligibility;
 pub(crate) mod pattern;
 pub(crate) mod person;
-pub(crate) mod standing;

@@ -1,32 +1,32 @@
-//! Patterns: how the codes of a batch look, and how they are both unguessable and generated in key order.
+//! Patterns of the codes of batches, which make codes unguessable although they are generated in key order.
 //!
-//! The free places of a pattern are the digits of a number, ordered as their bytes, so numbers and codes sort alike.
-//! The numbers are divided into as many strata as codes are wanted, and each code is a random number of its own
-//! stratum. So codes come sorted and without duplicates, and whoever knows all others only knows the stratum of one:
-//! the chance of a guess is the same as if all were drawn at random.
+//! The free places of a pattern are the digits of a number. The digits are ordered like their bytes, so numbers and
+//! codes sort alike. The numbers are divided into as many strata as there are codes, and each code is a random number
+//! in its own stratum. So codes are generated in order and without duplicates. An attacker who knows all other codes
+//! only knows the stratum of the remaining one, so a guess has the same chance as if all codes were drawn at random.
 
-/// The characters of a free place, in byte order: without 0, 1, I, O and U, which people confuse.
-const LETTERS: &[u8] = b"23456789ABCDEFGHJKLMNPQRSTVWXYZ";
-const BASE: u128 = LETTERS.len() as u128;
-/// Maximum free places; larger numbers would not fit.
+/// The characters of a free place, in byte order. 0, 1, I, O and U are left out because they are easily confused.
+const ALPHABET: &[u8] = b"23456789ABCDEFGHJKLMNPQRSTVWXYZ";
+const BASE: u128 = ALPHABET.len() as u128;
+/// Maximum free places, so that numbers fit in 128 bits.
 const MAX_FREE: usize = 20;
 /// Maximum characters of a pattern.
-const LONGEST: usize = 40;
-/// Minimum of possible codes for each that is generated.
-const SPARSE: u128 = 1_000;
+const MAX_LEN: usize = 40;
+/// Minimum number of possible codes for each code that is generated.
+const MIN_CODES_PER_COUPON: u128 = 1_000;
 
 /// A place of a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     /// A fixed character of the code.
     Fixed(char),
-    /// A separator, which is only written.
+    /// A separator, which is written but not part of the normal form.
     Separator(char),
     /// A random letter or digit.
     Free,
 }
 
-/// The form of a batch's codes.
+/// The pattern of a batch's codes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pattern {
     places: Vec<Place>,
@@ -34,17 +34,17 @@ pub(crate) struct Pattern {
 }
 
 impl Pattern {
-    /// Parses `SAVE-####-####`; the error is a message.
+    /// Parses a pattern such as `SAVE-####-####`. The error is a message that describes the fault.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let places = text.trim().chars().map(place).collect::<Result<Vec<_>, _>>()?;
         let free = places.iter().filter(|place| **place == Place::Free).count();
-        if places.len() > LONGEST || free == 0 || free > MAX_FREE {
-            return Err(format!("a pattern must have up to {LONGEST} characters, 1 to {MAX_FREE} of them #"));
+        if places.len() > MAX_LEN || free == 0 || free > MAX_FREE {
+            return Err(format!("a pattern must have up to {MAX_LEN} characters, 1 to {MAX_FREE} of them #"));
         }
         Ok(Self { places, free: u32::try_from(free).unwrap_or(0) })
     }
 
-    /// The text form.
+    /// The pattern as text.
     pub(crate) fn text(&self) -> String {
         let character = |place: &Place| match place {
             Place::Fixed(c) | Place::Separator(c) => *c,
@@ -53,27 +53,27 @@ impl Pattern {
         self.places.iter().map(character).collect()
     }
 
-    /// Refuses a number of codes so large that they could be guessed.
-    pub(crate) fn check_room(&self, count: i64) -> Result<(), String> {
-        if self.stratum(count) >= SPARSE {
+    /// Refuses a number of codes that is so large that codes could be guessed.
+    pub(crate) fn check_unguessable(&self, count: i64) -> Result<(), String> {
+        if self.stratum(count) >= MIN_CODES_PER_COUPON {
             return Ok(());
         }
         Err(format!("{count} codes of this pattern could be guessed: add more #"))
     }
 
-    /// The size of a stratum when `count` codes are wanted.
+    /// The size of a stratum for a batch of `count` codes.
     pub(crate) fn stratum(&self, count: i64) -> u128 {
         BASE.pow(self.free) / u128::from(count.max(1).unsigned_abs())
     }
 
-    /// The code, in normal form, of one stratum; `draw` is random.
+    /// The code in normal form for the stratum `ordinal` of `count`. `draw` must be a random number.
     pub(crate) fn code(&self, count: i64, ordinal: i64, draw: u128) -> String {
         let width = self.stratum(count).max(1);
         let mut number = u128::from(ordinal.unsigned_abs()) * width + draw % width;
         let mut digits = Vec::with_capacity(MAX_FREE);
         for _ in 0..self.free {
             let digit = usize::try_from(number % BASE).unwrap_or(0);
-            digits.extend(LETTERS.get(digit).map(|byte| char::from(*byte)));
+            digits.extend(ALPHABET.get(digit).map(|byte| char::from(*byte)));
             number /= BASE;
         }
         let free = |place: &Place| match place {
@@ -84,8 +84,8 @@ impl Pattern {
         self.places.iter().filter_map(free).collect()
     }
 
-    /// Writes a code in normal form as the pattern does.
-    pub(crate) fn dress(&self, normal: &str) -> String {
+    /// Formats a code in normal form with the separators of the pattern.
+    pub(crate) fn format(&self, normal: &str) -> String {
         let mut rest = normal.chars();
         let character = |place: &Place| match place {
             Place::Separator(c) => Some(*c),
@@ -112,11 +112,11 @@ mod tests {
 
     #[test]
     fn the_alphabet_sorts_by_its_bytes() {
-        assert!(LETTERS.is_sorted());
+        assert!(ALPHABET.is_sorted());
     }
 
     #[test]
-    fn patterns_are_read_and_written() {
+    fn patterns_are_parsed_and_formatted() {
         for (text, written) in [("save-####-####", "SAVE-####-####"), ("##########", "##########")] {
             assert_eq!(Pattern::parse(text).unwrap().text(), written);
         }
@@ -128,13 +128,13 @@ mod tests {
     #[test]
     fn a_pattern_must_have_room_for_its_codes() {
         let pattern = Pattern::parse("SAVE-####-####").unwrap();
-        assert!(pattern.check_room(10_000_000).is_ok());
-        assert!(Pattern::parse("####").unwrap().check_room(924).is_err());
+        assert!(pattern.check_unguessable(10_000_000).is_ok());
+        assert!(Pattern::parse("####").unwrap().check_unguessable(924).is_err());
     }
 
     proptest! {
         #[test]
-        fn codes_come_in_key_order_and_none_twice(
+        fn codes_are_generated_in_key_order_without_duplicates(
             draws in prop::collection::vec(any::<u128>(), 2..50),
             text in "[A-Z]{0,4}-?#{3,10}-?[0-9]{0,3}#{1,10}",
         ) {
@@ -143,8 +143,8 @@ mod tests {
             let codes: Vec<String> = (0..count).zip(&draws).map(|(i, draw)| pattern.code(count, i, *draw)).collect();
             prop_assert!(codes.windows(2).all(|pair| pair[0] < pair[1]), "{:?}", codes);
             for code in &codes {
-                prop_assert_eq!(&normal_code(&pattern.dress(code)), code);
-                prop_assert_eq!(pattern.dress(code).len(), text.len());
+                prop_assert_eq!(&normal_code(&pattern.format(code)), code);
+                prop_assert_eq!(pattern.format(code).len(), text.len());
             }
         }
     }

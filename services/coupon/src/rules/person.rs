@@ -1,4 +1,4 @@
-//! The identity of a person in the rows of redemptions.
+//! The identity of a buyer in redemptions.
 
 use promox_contract::buyer::{Buyer, Person, PersonKey};
 use promox_kernel::UserId;
@@ -9,28 +9,28 @@ use crate::records::Redemption;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Redeemer {
     pub(crate) user_id: Option<UserId>,
-    /// The person that limits per user count.
+    /// The identifiers by which limits per user count.
     pub(crate) person: Person,
 }
 
-/// The address that buyers without an account or address are counted under, as one person, so that limits per user
-/// apply to them.
-const NOBODY: &str = "-";
+/// The address under which all buyers without an account or address are counted as one person, so that limits per user
+/// apply to them too.
+const ANONYMOUS: &str = "-";
 
 impl Redeemer {
     pub(crate) fn new(buyer: &Buyer) -> Self {
         Self { user_id: buyer.user_id, person: buyer.person() }
     }
 
-    /// The buyer; one without an identity is the common anonymous person.
-    pub(crate) fn or_nobody(mut self) -> Self {
+    /// The buyer, or the common anonymous person if the buyer has no identity.
+    pub(crate) fn or_anonymous(mut self) -> Self {
         if self.person.is_unknown() {
-            self.person.keys.push(PersonKey { name: NOBODY.to_owned(), exact: None });
+            self.person.keys.push(PersonKey { name: ANONYMOUS.to_owned(), exact: None });
         }
         self
     }
 
-    /// The addresses, two at most.
+    /// The identifiers other than the account, at most two.
     pub(crate) fn emails(&self) -> impl Iterator<Item = &PersonKey> {
         let account = self.user_id.map(|id| format!("user:{id}"));
         self.person.keys.iter().filter(move |key| account.as_ref() != Some(&key.name))
@@ -38,7 +38,7 @@ impl Redeemer {
 }
 
 impl Redemption {
-    /// The person's identifiers besides the account.
+    /// The person's identifiers other than the account.
     pub(crate) fn emails(&self) -> impl Iterator<Item = PersonKey> {
         let columns = [(&self.email, &self.email_exact), (&self.other_email, &self.other_exact)];
         columns.into_iter().filter_map(|(name, exact)| Some(PersonKey { name: name.clone()?, exact: exact.clone() }))

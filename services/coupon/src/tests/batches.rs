@@ -1,4 +1,4 @@
-//! Batches: generated in key order, continued after a restart, disabled by one row.
+//! Batches are generated in key order, continue after a restart, and are disabled by one row.
 
 use promox_kernel::{Claim, Cx};
 use promox_testkit::pointers;
@@ -10,8 +10,8 @@ use promox_storage::Service as _;
 
 /// The lines of a batch's export.
 async fn exported(shop: &Shop, id: i64) -> Vec<String> {
-    let asked = ExportBatch { id: id.into() };
-    let download = shop.call(asked).await.unwrap();
+    let op = ExportBatch { id: id.into() };
+    let download = shop.call(op).await.unwrap();
     let promox_kernel::Content::Stream("text/csv", reader) = download.content else { panic!("no stream") };
     let bytes = reader.collect(1 << 24).await.unwrap();
     String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
@@ -23,7 +23,7 @@ async fn batch(shop: &Shop, id: i64) -> (i64, String) {
 }
 
 #[tokio::test]
-async fn codes_are_unique_sorted_and_written_by_their_pattern() {
+async fn codes_are_unique_and_sorted_and_follow_their_pattern() {
     let shop = open();
     let body = json!({"count": 12_345, "promotionId": 1, "pattern": "save-####-####", "validDays": 30});
     let made = shop.ask::<CreateBatch>(body).await.unwrap();
@@ -46,7 +46,7 @@ async fn codes_are_unique_sorted_and_written_by_their_pattern() {
     let page = shop.ask::<ListCoupons>(json!({"batchId": 1, "status": "EXHAUSTED"})).await.unwrap();
     assert!(
         page["items"].as_array().unwrap().is_empty() && !page["nextCursor"].is_null(),
-        "it looks at some rows only"
+        "a filtered page examines only some rows"
     );
     assert_eq!(shop.ask::<ListBatches>(json!({})).await.unwrap()["items"].as_array().unwrap().len(), 1);
     let issued: i64 = shop.events_of("COUPONS_ISSUED").await.iter().map(|item| item["count"].as_i64().unwrap()).sum();
@@ -55,7 +55,7 @@ async fn codes_are_unique_sorted_and_written_by_their_pattern() {
 }
 
 #[tokio::test]
-async fn a_batch_continues_after_a_restart_and_small_ones_go_first() {
+async fn a_batch_continues_after_a_restart_and_smaller_ones_come_first() {
     let shop = open();
     shop.ask::<CreateBatch>(json!({"count": 20_000, "promotionId": 1, "prefix": "BIG-"})).await.unwrap();
     let job = shop.service.jobs().remove(0);
@@ -105,7 +105,7 @@ async fn one_row_disables_a_batch() {
 }
 
 #[tokio::test]
-async fn the_same_key_finds_the_same_batch() {
+async fn a_repeated_request_with_the_same_key_returns_its_batch() {
     let shop = open();
     let claim = Claim {
         caller: "user:1".into(),
@@ -123,7 +123,7 @@ async fn the_same_key_finds_the_same_batch() {
 }
 
 #[tokio::test]
-async fn faults_of_a_batch_are_pointed_at() {
+async fn faults_of_a_batch_have_pointers() {
     let shop = open();
     let cases: [(Value, &[&str]); 8] = [
         (json!({"count": 0, "promotionId": 1}), &["/count"]),

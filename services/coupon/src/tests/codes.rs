@@ -1,4 +1,4 @@
-//! Single codes: created, shown, updated, listed, validated.
+//! Single coupons are created, shown, updated, listed and validated.
 
 use promox_contract::buyer::Buyer;
 use promox_contract::coupon::{FindCouponCodes, IssueCoupon, ResolveCodes};
@@ -11,23 +11,23 @@ use super::{ADA, PROMOTION, open, refusal};
 use crate::{CreateCoupon, GetCoupon, ListCoupons, UpdateCoupon, ValidateCoupon};
 
 #[tokio::test]
-async fn spellings_of_a_code_are_one_code() {
+async fn all_spellings_of_a_code_are_the_same_code() {
     let shop = open();
     let made = shop.ask::<CreateCoupon>(json!({"code": "Welcome-100", "promotionId": 1})).await.unwrap();
     assert_eq!((made["code"].as_str(), made["status"].as_str()), (Some("Welcome-100"), Some("ACTIVE")));
-    for writing in ["WELCOME100", "welcome 100", "wel_come-100"] {
-        assert_eq!(shop.ask::<GetCoupon>(json!({"code": writing})).await.unwrap()["code"], "Welcome-100");
-        let twin = shop.ask::<CreateCoupon>(json!({"code": writing, "promotionId": 2})).await;
+    for spelling in ["WELCOME100", "welcome 100", "wel_come-100"] {
+        assert_eq!(shop.ask::<GetCoupon>(json!({"code": spelling})).await.unwrap()["code"], "Welcome-100");
+        let twin = shop.ask::<CreateCoupon>(json!({"code": spelling, "promotionId": 2})).await;
         assert_eq!(refusal(twin).0, "CODE_TAKEN");
     }
     let promotions = shop.ask::<CreateCoupon>(json!({"code": "sum-mer", "promotionId": 1})).await;
     assert_eq!(refusal(promotions).0, "CODE_TAKEN");
     let taken = shop.call(FindCouponCodes { codes: vec!["WELCOME100".into(), "OTHER".into()] }).await.unwrap();
     assert_eq!(taken.taken, ["WELCOME100"]);
-    let drawn = shop.ask::<CreateCoupon>(json!({"promotionId": 1})).await.unwrap();
-    assert_eq!(drawn["code"].as_str().unwrap().len(), 12);
+    let generated = shop.ask::<CreateCoupon>(json!({"promotionId": 1})).await.unwrap();
+    assert_eq!(generated["code"].as_str().unwrap().len(), 12);
     assert_eq!(shop.events_of("COUPONS_ISSUED").await.len(), 2);
-    assert!(!shop.events_of("AUDITED").await[0].to_string().contains("WELCOME"), "a code is worth money");
+    assert!(!shop.events_of("AUDITED").await[0].to_string().contains("WELCOME"), "events do not reveal codes");
     shop.verify();
 }
 
@@ -51,7 +51,7 @@ async fn faults_have_pointers() {
 }
 
 #[tokio::test]
-async fn a_patch_changes_what_it_names_and_respects_versions() {
+async fn an_update_changes_only_its_members_and_checks_the_version() {
     let shop = open();
     shop.ask::<CreateCoupon>(json!({"code": "SPRING", "promotionId": 1, "maxRedemptions": 5})).await.unwrap();
     let off = shop.ask::<UpdateCoupon>(json!({"code": "spring", "status": "DISABLED"})).await.unwrap();
@@ -87,7 +87,7 @@ async fn lists_filter_and_page() {
 }
 
 #[tokio::test]
-async fn codes_resolve_with_the_reason_why_not() {
+async fn codes_resolve_with_the_reason_why_they_are_invalid() {
     let shop = open();
     for body in [
         json!({"code": "GOOD", "promotionId": 1}),
@@ -99,8 +99,8 @@ async fn codes_resolve_with_the_reason_why_not() {
     }
     let codes = ["good", "SOON", "OVER", "AD-AS", "NONE"].map(str::to_owned).to_vec();
     let reasons = async |user_id| {
-        let asked = ResolveCodes { codes: codes.clone(), buyer: Buyer { user_id, ..Buyer::default() } };
-        let found = shop.call(asked).await.unwrap().coupons;
+        let op = ResolveCodes { codes: codes.clone(), buyer: Buyer { user_id, ..Buyer::default() } };
+        let found = shop.call(op).await.unwrap().coupons;
         found.into_iter().map(|item| (item.code, item.reason)).collect::<Vec<_>>()
     };
     let expect = |last: Option<RejectReason>| {
@@ -112,7 +112,7 @@ async fn codes_resolve_with_the_reason_why_not() {
 }
 
 #[tokio::test]
-async fn validation_returns_the_discount_and_reveals_little_to_strangers() {
+async fn validation_returns_the_discount_and_limits_guessing() {
     let shop = open();
     shop.ask::<CreateCoupon>(json!({"code": "TEN", "promotionId": 1})).await.unwrap();
     shop.ask::<CreateCoupon>(json!({"code": "OLD", "promotionId": 1, "endsAt": "2020-01-01T00:00:00Z"})).await.unwrap();
@@ -131,16 +131,19 @@ async fn validation_returns_the_discount_and_reveals_little_to_strangers() {
         assert_eq!(
             validate_code(shop.anonymous(), "no_ne-0").await.unwrap()["valid"],
             false,
-            "the same one counts once"
+            "a repeated code counts once"
         );
     }
     let resolve = async |codes: &[&str]| {
         let codes = codes.iter().map(|code| (*code).to_owned()).collect();
         shop.anonymous().call(ResolveCodes { codes, buyer: Buyer::default() }).await
     };
-    assert_eq!(resolve(&["TEN", "SUMMER"]).await.unwrap().coupons.len(), 1, "neither is a guess");
-    assert!(resolve(&["NONE-18"]).await.unwrap().coupons.is_empty(), "the twentieth, with the expired one");
-    assert_eq!(resolve(&["TEN", "NONE-3", "NONE-18"]).await.unwrap().coupons.len(), 1, "these were tried before");
+    assert_eq!(resolve(&["TEN", "SUMMER"]).await.unwrap().coupons.len(), 1, "codes that exist do not count as guesses");
+    assert!(
+        resolve(&["NONE-18"]).await.unwrap().coupons.is_empty(),
+        "this is the twentieth guess, counting the expired code"
+    );
+    assert_eq!(resolve(&["TEN", "NONE-3", "NONE-18"]).await.unwrap().coupons.len(), 1, "these codes were tried before");
     let refused = resolve(&["TEN", "NONE-19"]).await.unwrap_err();
     assert_eq!(refused.code(), "TOO_MANY_GUESSES");
     shop.ask::<CreateCoupon>(json!({"code": "NEW", "promotionId": 1})).await.unwrap();
@@ -151,7 +154,7 @@ async fn validation_returns_the_discount_and_reveals_little_to_strangers() {
 }
 
 #[tokio::test]
-async fn a_personal_coupon_is_issued_once_a_reference() {
+async fn a_personal_coupon_is_issued_once_per_reference() {
     let shop = open();
     let issue = |reference: &str| IssueCoupon {
         reference: reference.into(),

@@ -1,9 +1,9 @@
-//! Coupons on the memory engine; each scenario ends with the auditor.
+//! Tests on the memory engine. Scenarios end with the auditor.
 
 mod batches;
 mod codes;
-mod persons;
-mod redeeming;
+mod limits_per_person;
+mod redemptions;
 mod transfers;
 
 use promox_contract::ids::PromotionId;
@@ -25,7 +25,7 @@ fn taken(codes: Vec<String>) -> CodesInUse {
     CodesInUse { taken: codes.into_iter().filter(|code| code == "SUMMER").collect() }
 }
 
-/// Ten per cent off for every coupon.
+/// Evaluates a cart with a discount of 10 percent for every coupon.
 fn evaluate(cart: EvaluateCart) -> Evaluation {
     let sum: Amount = cart.lines.iter().filter_map(|line| line.item.price.times(line.quantity.into())).sum();
     let amount = Currency::GBP.round(sum.0 / amount("10").0);
@@ -57,7 +57,7 @@ fn service(databases: &Databases) -> std::sync::Arc<Coupons> {
     Coupons::new(databases.promox.clone(), Cache::in_memory(), true)
 }
 
-/// A shop with promotions 1 to 3, accounts below 100 and the SKU `a`, where `SUMMER` is a promotion's code.
+/// A shop with the promotions 1 to 3, the accounts below 100, the SKU `a`, and `SUMMER` as the code of a promotion.
 fn open() -> Shop {
     Setup::at("2027-01-15T08:00:00Z")
         .answer(|_, op: FindPromotionCodes| Ok(taken(op.codes)))

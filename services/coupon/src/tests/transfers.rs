@@ -22,7 +22,7 @@ fn counts(report: &ImportReport) -> (u64, u64, u64, u64) {
 }
 
 #[tokio::test]
-async fn a_bad_row_does_not_affect_others() {
+async fn a_faulty_row_does_not_affect_others() {
     let shop = open();
     let csv = "code,promotionId,maxRedemptions,endsAt\r\nOLD-1,1,5,2030-01-01T00:00:00Z\nOLD-2,,,\n\nSUMMER,1,,\nOLD-3,9,,\nOLD-4,1\nOLD-5,1,many,\n\"a/b\",1,,\nold 1,1,5,\n";
     let report = import(&shop, "text/csv", csv, Some(2)).await;
@@ -36,7 +36,7 @@ async fn a_bad_row_does_not_affect_others() {
 }
 
 #[tokio::test]
-async fn lines_of_json_create_and_change() {
+async fn json_lines_create_and_update_coupons() {
     let shop = open();
     let lines = "{\"code\":\"VIP-1\",\"promotionId\":1,\"userId\":7}\n{\"code\":\"VIP-2\"}\n{\"code\":\"VIP-3\",\"promotionId\":1,\"limit\":1}\n";
     let report = import(&shop, "application/x-ndjson", lines, None).await;
@@ -51,7 +51,7 @@ async fn lines_of_json_create_and_change() {
 }
 
 #[tokio::test]
-async fn an_unknown_header_is_one_error() {
+async fn an_invalid_header_is_one_error() {
     let shop = open();
     for bad in ["", "promotionId\n1\n", "code,colour\nA,red\n"] {
         let report = import(&shop, "text/csv", bad, Some(1)).await;

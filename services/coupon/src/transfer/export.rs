@@ -1,4 +1,4 @@
-//! The export of a batch: its codes at one moment, streamed.
+//! Exports the codes of a batch as of one moment, as a stream.
 
 use std::io::Write as _;
 
@@ -9,7 +9,7 @@ use promox_storage::{Db, Reader, Tx};
 use crate::records::{Batch, CouponByPromotion};
 use crate::rules::pattern::Pattern;
 
-/// Bytes sent at a time.
+/// Bytes per chunk of the stream.
 const CHUNK: usize = 64 << 10;
 
 /// Starts an export on a blocking thread.
@@ -27,7 +27,7 @@ pub(crate) fn export(db: &Db, batch: Batch, now: Timestamp) -> Result<Download, 
     Ok(Download { file_name: Some(name), ..Download::stream("text/csv", reader) })
 }
 
-/// Writes the codes; none of their characters needs quotes.
+/// Writes the codes as CSV. Codes contain no characters that need quotes.
 fn write(tx: &Tx<'_>, batch: &Batch, now: Timestamp, sender: &BodySender) -> Result<(), Error> {
     let pattern = Pattern::parse(&batch.pattern).map_err(Error::internal)?;
     let disabled = batch.disabled_at.is_some();
@@ -36,7 +36,7 @@ fn write(tx: &Tx<'_>, batch: &Batch, now: Timestamp, sender: &BodySender) -> Res
     let mut warnings = Warnings::default();
     for coupon in tx.scan_by::<CouponByPromotion>().prefix((batch.promotion_id, Some(batch.id))).rows() {
         let Some(coupon) = warnings.unless_damaged(coupon)? else { continue };
-        let (code, status) = (pattern.dress(&coupon.code), coupon.status(disabled, now));
+        let (code, status) = (pattern.format(&coupon.code), coupon.status(disabled, now));
         let most = coupon.max_redemptions.map(|most| most.to_string()).unwrap_or_default();
         let ends = coupon.ends_at.map(|at| at.to_string()).unwrap_or_default();
         write!(out, "{code},{status},{},{most},{ends}\r\n", coupon.redeemed).map_err(Error::internal)?;

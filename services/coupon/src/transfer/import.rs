@@ -1,4 +1,4 @@
-//! The import: rows in chunks of one transaction each; a faulty row is reported and does not affect others.
+//! Imports rows in chunks of one transaction each. A faulty row is reported and does not affect others.
 
 use std::collections::BTreeSet;
 
@@ -14,24 +14,24 @@ use tokio::sync::mpsc;
 use super::rows::{self, Parsed, Row};
 use crate::Coupons;
 use crate::api::ImportCoupons;
-use crate::claims::Claim;
+use crate::code_claims::CodeClaim;
 use crate::commands::coupons::{self, NewCoupon, unknown_promotion, unknown_user};
 use crate::reject;
 use crate::rules::code;
-use crate::rules::standing::Terms;
+use crate::rules::eligibility::Terms;
 
 /// Rows per transaction.
 const CHUNK: usize = 200;
-/// Chunks that are read ahead.
-const AHEAD: usize = 2;
+/// Maximum chunks that are read ahead.
+const CHUNKS_AHEAD: usize = 2;
 
-/// Imports a stream of rows.
-pub(crate) async fn import(coupons: &Coupons, cx: &Cx, asked: ImportCoupons) -> Result<ImportReport, Error> {
-    let Some(reader) = asked.body.reader else {
+/// Imports a stream of rows. Returns the outcome of each.
+pub(crate) async fn import(coupons: &Coupons, cx: &Cx, op: ImportCoupons) -> Result<ImportReport, Error> {
+    let Some(reader) = op.body.reader else {
         return Err(Error::new(Kind::Malformed, codes::BODY_MISSING, "Send the rows as the body."));
     };
-    let (sender, mut chunks) = mpsc::channel::<Vec<Parsed>>(AHEAD);
-    let is_csv = asked.body.media_type == "text/csv";
+    let (sender, mut chunks) = mpsc::channel::<Vec<Parsed>>(CHUNKS_AHEAD);
+    let is_csv = op.body.media_type == "text/csv";
     let reading = tokio::task::spawn_blocking(move || {
         let mut chunk = Vec::with_capacity(CHUNK);
         rows::read(reader, is_csv, |parsed| {
@@ -42,57 +42,57 @@ pub(crate) async fn import(coupons: &Coupons, cx: &Cx, asked: ImportCoupons) -> 
     });
     let mut report = ImportReport::default();
     while let Some(chunk) = chunks.recv().await {
-        take(coupons, cx, chunk, asked.promotion_id, &mut report).await?;
+        import_chunk(coupons, cx, chunk, op.promotion_id, &mut report).await?;
     }
     reading.await.map_err(Error::internal)?;
     report.errors.sort_by_key(|error| error.row);
     Ok(report)
 }
 
-/// Checks a chunk with other services, and commits its valid rows in key order.
-async fn take(
+/// Checks a chunk against other services, and commits its valid rows in key order.
+async fn import_chunk(
     coupons: &Coupons,
     cx: &Cx,
     chunk: Vec<Parsed>,
     promotion: Option<PromotionId>,
     report: &mut ImportReport,
 ) -> Result<(), Error> {
-    let mut good = Vec::with_capacity(chunk.len());
+    let mut valid = Vec::with_capacity(chunk.len());
     for parsed in chunk {
-        match parsed.and_then(|(row, it)| read(row, it, promotion)) {
-            Ok(new) => good.push(new),
+        match parsed.and_then(|(row, it)| to_coupon(row, it, promotion)) {
+            Ok(new) => valid.push(new),
             Err(error) => report.refuse(error),
         }
     }
-    let promotions = known_promotions(cx, &good).await?;
-    let users = known_users(cx, &good).await?;
-    let codes = good.iter().map(|(_, new)| new.code.1.clone()).collect();
-    let (claim, taken) = Claim::codes(cx, codes).await?;
-    good.retain(|(row, new)| {
+    let promotions = known_promotions(cx, &valid).await?;
+    let users = known_users(cx, &valid).await?;
+    let codes = valid.iter().map(|(_, new)| new.code.1.clone()).collect();
+    let (claim, taken) = CodeClaim::codes(cx, codes).await?;
+    valid.retain(|(row, new)| {
         let error = if !promotions.contains(&new.promotion_id) {
             unknown_promotion(new.promotion_id)
         } else if let Some(id) = new.user_id.filter(|id| !users.contains(id)) {
             unknown_user(id)
         } else if taken.contains(&new.code.1) {
-            reject::taken(new.code.0.clone())
+            reject::code_taken(new.code.0.clone())
         } else {
             return true;
         };
         report.refuse(RowError::of(*row, &error));
         false
     });
-    good.sort_by(|(_, a), (_, b)| a.code.1.cmp(&b.code.1));
-    let committed = commit(coupons, cx, good, report).await;
+    valid.sort_by(|(_, a), (_, b)| a.code.1.cmp(&b.code.1));
+    let committed = commit(coupons, cx, valid, report).await;
     claim.release(cx).await;
     committed
 }
 
-/// A row as a coupon.
-fn read(row: u64, it: Row, promotion: Option<PromotionId>) -> Result<(u64, NewCoupon), RowError> {
+/// Converts a row to a coupon. `promotion` is the default for rows that name none.
+fn to_coupon(row: u64, it: Row, promotion: Option<PromotionId>) -> Result<(u64, NewCoupon), RowError> {
     let code =
         code::check(&it.code).map_err(|detail| RowError::new(row, codes::INVALID_CODE, format!("code: {detail}")))?;
     let Some(promotion_id) = it.promotion_id.or(promotion) else {
-        return Err(RowError::new(row, codes::MISSING, "promotionId: give it in the row or in the query"));
+        return Err(RowError::new(row, codes::MISSING, "promotionId: set it in the row or in the query"));
     };
     let terms = Terms {
         max_redemptions: it.max_redemptions,
@@ -103,8 +103,9 @@ fn read(row: u64, it: Row, promotion: Option<PromotionId>) -> Result<(u64, NewCo
     Ok((row, NewCoupon { code, promotion_id, user_id: it.user_id, terms }))
 }
 
-async fn known_promotions(cx: &Cx, good: &[(u64, NewCoupon)]) -> Result<BTreeSet<PromotionId>, Error> {
-    let ids: BTreeSet<PromotionId> = good.iter().map(|(_, new)| new.promotion_id).collect();
+/// The promotions of the rows that exist.
+async fn known_promotions(cx: &Cx, valid: &[(u64, NewCoupon)]) -> Result<BTreeSet<PromotionId>, Error> {
+    let ids: BTreeSet<PromotionId> = valid.iter().map(|(_, new)| new.promotion_id).collect();
     if ids.is_empty() {
         return Ok(ids);
     }
@@ -112,8 +113,9 @@ async fn known_promotions(cx: &Cx, good: &[(u64, NewCoupon)]) -> Result<BTreeSet
     Ok(found.items.into_iter().map(|item| item.id).collect())
 }
 
-async fn known_users(cx: &Cx, good: &[(u64, NewCoupon)]) -> Result<BTreeSet<UserId>, Error> {
-    let ids: BTreeSet<UserId> = good.iter().filter_map(|(_, new)| new.user_id).collect();
+/// The accounts of the rows that exist.
+async fn known_users(cx: &Cx, valid: &[(u64, NewCoupon)]) -> Result<BTreeSet<UserId>, Error> {
+    let ids: BTreeSet<UserId> = valid.iter().filter_map(|(_, new)| new.user_id).collect();
     if ids.is_empty() {
         return Ok(ids);
     }
@@ -121,6 +123,7 @@ async fn known_users(cx: &Cx, good: &[(u64, NewCoupon)]) -> Result<BTreeSet<User
     Ok(found.items.into_iter().map(|item| item.id).collect())
 }
 
+/// Imports rows in one transaction and counts their outcomes.
 async fn commit(
     coupons: &Coupons,
     cx: &Cx,

@@ -1,4 +1,4 @@
-//! Export of batches, and import of codes that were issued elsewhere, both streamed.
+//! Streaming export of batches, and import of codes that were issued elsewhere.
 
 mod export;
 mod import;

@@ -1,4 +1,5 @@
-//! Rows of an import, read line by line on a blocking thread; a code contains no line break.
+//! Reads the rows of an import line by line, on a blocking thread. This is possible because codes contain no line
+//! breaks.
 
 use std::io::{BufRead, BufReader, Read};
 
@@ -9,11 +10,11 @@ use promox_kernel::{Timestamp, UserId, bind_json};
 use serde::Deserialize;
 
 /// Maximum bytes of a line.
-const LONGEST_LINE: u64 = 64 << 10;
+const MAX_LINE: u64 = 64 << 10;
 /// The known columns.
 const COLUMNS: &[&str] = &["code", "promotionId", "maxRedemptions", "perUserLimit", "userId", "startsAt", "endsAt"];
 
-/// A row as written.
+/// A row of the import.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Row {
@@ -32,15 +33,15 @@ pub(super) struct Row {
     pub(super) ends_at: Option<Timestamp>,
 }
 
-/// A row with its number, or why it could not be read.
+/// A row with its number, or the reason why it could not be read.
 pub(super) type Parsed = Result<(u64, Row), RowError>;
 
-/// Passes every row to `give` until that returns false.
-pub(super) fn read(reader: impl Read, is_csv: bool, mut give: impl FnMut(Parsed) -> bool) {
+/// Passes each row to `handle` until that returns false.
+pub(super) fn read(reader: impl Read, is_csv: bool, mut handle: impl FnMut(Parsed) -> bool) {
     let mut lines = Lines { reader: BufReader::new(reader), line: Vec::new() };
     let header = if is_csv { Some(lines.header()) } else { None };
     if let Some(Err(fault)) = header {
-        give(Err(fault));
+        handle(Err(fault));
         return;
     }
     let mut row = 0;
@@ -52,7 +53,7 @@ pub(super) fn read(reader: impl Read, is_csv: bool, mut give: impl FnMut(Parsed)
             (Ok(line), _) => bind_json(line).map(|fields| (row, fields)).map_err(|error| RowError::of(row, &error)),
         };
         let unreadable = parsed.as_ref().is_err_and(|fault| fault.code == codes::UNREADABLE);
-        if !give(parsed) || unreadable {
+        if !handle(parsed) || unreadable {
             return;
         }
     }
@@ -68,10 +69,10 @@ impl<R: Read> Lines<R> {
     fn next(&mut self, row: u64) -> Option<Result<&[u8], RowError>> {
         loop {
             self.line.clear();
-            match (&mut self.reader).take(LONGEST_LINE).read_until(b'\n', &mut self.line) {
+            match (&mut self.reader).take(MAX_LINE).read_until(b'\n', &mut self.line) {
                 Ok(0) => return None,
                 Ok(_) if self.line.iter().all(u8::is_ascii_whitespace) => {}
-                Ok(read) if u64::try_from(read).is_ok_and(|read| read == LONGEST_LINE) => {
+                Ok(read) if u64::try_from(read).is_ok_and(|read| read == MAX_LINE) => {
                     return Some(Err(RowError::new(row, codes::UNREADABLE, "a line is longer than 64 KiB")));
                 }
                 Ok(_) => return Some(Ok(&self.line)),
@@ -91,7 +92,7 @@ impl<R: Read> Lines<R> {
         if names.iter().any(|name| name == "code") {
             return Ok(names);
         }
-        Err(bad("the column code is required".to_owned()))
+        Err(bad("the column \"code\" is required".to_owned()))
     }
 }
 
@@ -111,7 +112,7 @@ fn record(row: u64, line: &[u8]) -> Result<csv::StringRecord, RowError> {
 fn csv_row(row: u64, line: &[u8], header: &csv::StringRecord) -> Parsed {
     let record = record(row, line)?;
     if record.len() != header.len() {
-        let detail = format!("the row has {} fields, the header {}", record.len(), header.len());
+        let detail = format!("the row has {} fields, but the header has {}", record.len(), header.len());
         return Err(RowError::new(row, codes::FIELD_COUNT, detail));
     }
     record

@@ -1,4 +1,4 @@
-//! Redemptions: taken once, released once, never beyond a limit.
+//! Redemptions are made once and released once per reference, and never exceed a limit.
 
 use promox_contract::audit::Audited;
 use promox_contract::coupon::{CouponRedeemed, CouponReleased, normal_code};
@@ -19,18 +19,18 @@ pub(crate) fn order_reference(order_id: OrderId) -> String {
     format!("order:{order_id}")
 }
 
-/// The coupon, if this person can redeem it now, else the reason.
-fn good(tx: &Tx<'_>, code: &str, person: &Redeemer) -> Result<Coupon, Error> {
-    let invalid = |reason| reject::invalid(code.to_owned(), reason);
+/// The coupon with a code, if the person can redeem it now. Otherwise the refusal has the reason.
+fn redeemable_coupon(tx: &Tx<'_>, code: &str, person: &Redeemer) -> Result<Coupon, Error> {
+    let invalid = |reason| reject::invalid_coupon(code.to_owned(), reason);
     let coupon = tx.get::<Coupon>(&normal_code(code))?.ok_or_else(|| invalid(RejectReason::Unknown))?;
-    match queries::reason(tx, &coupon, person, tx.now())? {
+    match queries::reject_reason(tx, &coupon, person, tx.now())? {
         Some(reason) => Err(invalid(reason)),
         None => Ok(coupon),
     }
 }
 
-/// Takes one redemption of a valid coupon.
-fn take(
+/// Records a redemption of a valid coupon.
+fn record_redemption(
     tx: &mut Tx<'_>,
     mut coupon: Coupon,
     person: &Redeemer,
@@ -66,8 +66,8 @@ fn take(
     Ok(redemption)
 }
 
-/// Returns the use of a redemption that ends. Posting changes nothing.
-fn apply(tx: &mut Tx<'_>, redemption: &mut Redemption, step: HoldStep) -> Result<(), Error> {
+/// Applies a step of a redemption's hold: a release reduces the coupon's count, and posting changes nothing.
+fn apply_step(tx: &mut Tx<'_>, redemption: &mut Redemption, step: HoldStep) -> Result<(), Error> {
     if step == HoldStep::Post {
         return Ok(());
     }
@@ -79,7 +79,7 @@ fn apply(tx: &mut Tx<'_>, redemption: &mut Redemption, step: HoldStep) -> Result
     Ok(tx.emit(redemption.id, &fact)?)
 }
 
-/// Redeems under a caller's reference. Repeating it returns the same redemption.
+/// Redeems a coupon under a caller's reference. Repeating the call returns the same redemption.
 pub(crate) fn redeem(
     tx: &mut Tx<'_>,
     cx: &Cx,
@@ -92,58 +92,59 @@ pub(crate) fn redeem(
     }
     match tx.get_by::<RedemptionByReference>((reference, &normal))? {
         Some(known) if known.state.is_live() => return Ok(redemption_view(known)),
-        Some(_) => return Err(reject::released(reference.to_owned())),
+        Some(_) => return Err(reject::redemption_released(reference.to_owned())),
         None => {}
     }
-    let coupon = good(tx, code, person)?;
-    let taken = take(tx, coupon, person, reference, None)?;
-    note(tx, cx, "coupon.redeem", &taken)?;
-    Ok(redemption_view(taken))
+    let coupon = redeemable_coupon(tx, code, person)?;
+    let redemption = record_redemption(tx, coupon, person, reference, None)?;
+    audit_change(tx, cx, "coupon.redeem", &redemption)?;
+    Ok(redemption_view(redemption))
 }
 
-/// Releases a caller's redemption. Repeating it changes nothing.
+/// Releases a caller's redemption. Repeating the call changes nothing. Refuses redemptions of orders.
 pub(crate) fn release(tx: &mut Tx<'_>, cx: &Cx, code: &str, reference: &str) -> Result<RedemptionView, Error> {
     let known = tx.get_by::<RedemptionByReference>((reference, normal_code(code)))?;
     let known = known.ok_or(Error::not_found("redemption"))?;
     if known.order_id.is_some() {
-        return Err(reject::pinned());
+        return Err(reject::belongs_to_order());
     }
     if !known.state.is_live() {
         return Ok(redemption_view(known));
     }
-    let released = known.advance(tx, HoldStep::Release, apply)?;
-    note(tx, cx, "coupon.release", &released)?;
+    let released = known.advance(tx, HoldStep::Release, apply_step)?;
+    audit_change(tx, cx, "coupon.release", &released)?;
     Ok(redemption_view(released))
 }
 
-fn note(tx: &mut Tx<'_>, cx: &Cx, action: &str, redemption: &Redemption) -> Result<(), StoreError> {
+/// Records a change in the audit trail.
+fn audit_change(tx: &mut Tx<'_>, cx: &Cx, action: &str, redemption: &Redemption) -> Result<(), StoreError> {
     let after =
         serde_json::json!({ "reference": redemption.reference, "status": RedemptionStatus::of(redemption.state) });
     tx.emit(redemption.id, &Audited::new(cx.principal.name(), action, subject(&redemption.code), (), after))
 }
 
-/// Holds an order's coupons, all or nothing. Repeating it changes nothing; after a release it is refused.
+/// Holds an order's coupons, all or nothing. Repeating the call changes nothing; after a release it is refused.
 pub(crate) fn hold(tx: &mut Tx<'_>, order_id: OrderId, person: &Redeemer, codes: &[String]) -> Result<(), Error> {
     let reference = order_reference(order_id);
     match Redemption::begin(tx, &reference)? {
         Begin::New => {}
         Begin::Already(_) => return Ok(()),
-        Begin::Ended(_) => return Err(reject::released(reference)),
+        Begin::Ended(_) => return Err(reject::redemption_released(reference)),
     }
     let mut coupons: Vec<Coupon> = Vec::with_capacity(codes.len());
     for code in codes {
-        let coupon = good(tx, code, person)?;
+        let coupon = redeemable_coupon(tx, code, person)?;
         if !coupons.iter().any(|held| held.code == coupon.code) {
             coupons.push(coupon);
         }
     }
     for coupon in coupons {
-        take(tx, coupon, person, &reference, Some(order_id))?;
+        record_redemption(tx, coupon, person, &reference, Some(order_id))?;
     }
     Ok(())
 }
 
 /// Releases an order's redemptions.
 pub(crate) fn release_order(tx: &mut Tx<'_>, order_id: OrderId) -> Result<(), Error> {
-    Redemption::release(tx, &order_reference(order_id), apply)
+    Redemption::release(tx, &order_reference(order_id), apply_step)
 }

@@ -1,4 +1,4 @@
-//! The status of a coupon at a time, and the reason that a buyer sees.
+//! The status of a coupon at a time, its eligibility for a buyer, and the reason that the buyer sees.
 
 use promox_contract::promotion::RejectReason;
 use promox_kernel::{Faults, Timestamp};
@@ -7,7 +7,7 @@ use super::person::Redeemer;
 use crate::records::{Coupon, CouponStatus};
 
 impl Coupon {
-    /// The status; `batch_disabled` says whether its batch is disabled.
+    /// The status. `batch_disabled` is whether the coupon's batch is disabled.
     pub(crate) fn status(&self, batch_disabled: bool, now: Timestamp) -> CouponStatus {
         if self.disabled || batch_disabled {
             CouponStatus::Disabled
@@ -20,7 +20,7 @@ impl Coupon {
         }
     }
 
-    /// Why this person cannot use it now, apart from limits per user.
+    /// The reason why a person cannot use the coupon now, apart from limits per user.
     pub(crate) fn reason(&self, batch_disabled: bool, person: &Redeemer, now: Timestamp) -> Option<RejectReason> {
         if self.user_id.is_some() && self.user_id != person.user_id {
             return Some(RejectReason::NotEligible);
@@ -37,7 +37,7 @@ impl Coupon {
     }
 }
 
-/// The reason that an anonymous caller sees: unknown, expired and personal codes look the same.
+/// The reason that a caller sees. For anonymous callers, unknown, expired and personal codes look the same.
 pub(crate) fn public_reason(reason: RejectReason, anonymous: bool) -> RejectReason {
     match reason {
         RejectReason::NotStarted | RejectReason::Expired | RejectReason::Paused | RejectReason::NotEligible
@@ -59,7 +59,7 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    /// Their faults.
+    /// The faults of the terms, with pointers.
     pub(crate) fn faults(&self) -> Faults {
         let mut faults = Faults::default();
         for (pointer, limit) in [("/maxRedemptions", self.max_redemptions), ("/perUserLimit", self.per_user_limit)] {
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn only_anonymous_callers_get_the_public_reason() {
+    fn reasons_are_hidden_from_anonymous_callers_only() {
         assert_eq!(public_reason(RejectReason::Expired, true), RejectReason::Unknown);
         assert_eq!(public_reason(RejectReason::Expired, false), RejectReason::Expired);
         assert_eq!(public_reason(RejectReason::ConditionsNotMet, true), RejectReason::ConditionsNotMet);

@@ -1,4 +1,4 @@
-//! Redemptions: once per reference, never beyond a limit, released once.
+//! Redemptions are made and released once per reference, and never exceed a limit.
 
 use promox_contract::buyer::Buyer;
 use promox_contract::coupon::{HoldCoupons, ReleaseCoupons};
@@ -60,7 +60,7 @@ async fn a_reference_redeems_once_and_releases_once() {
 }
 
 #[tokio::test]
-async fn an_order_holds_all_or_nothing_and_not_after_its_release() {
+async fn an_order_holds_all_coupons_or_none_and_none_after_its_release() {
     let shop = open();
     for code in ["AAA", "BBB"] {
         let body = json!({"code": code, "promotionId": 1, "maxRedemptions": 1});
@@ -107,7 +107,7 @@ async fn a_limit_per_user_counts_by_account_and_by_address() {
 }
 
 #[tokio::test]
-async fn a_redemption_counts_once_whichever_identifiers_match() {
+async fn a_redemption_counts_once_even_if_several_identifiers_match() {
     let shop = open();
     shop.ask::<CreateCoupon>(json!({"code": "TWICE", "promotionId": 1, "perUserLimit": 2})).await.unwrap();
     let reached = || ("COUPON_INVALID".to_owned(), Some("USER_LIMIT_REACHED".to_owned()));
@@ -127,7 +127,7 @@ async fn a_redemption_counts_once_whichever_identifiers_match() {
 }
 
 #[tokio::test]
-async fn a_personal_coupon_is_for_nobody_else() {
+async fn a_personal_coupon_can_only_be_redeemed_by_its_user() {
     let shop = open();
     shop.ask::<CreateCoupon>(json!({"code": "ADAS", "promotionId": 1, "userId": 7})).await.unwrap();
     let foreign = ("COUPON_INVALID".to_owned(), Some("NOT_ELIGIBLE".to_owned()));

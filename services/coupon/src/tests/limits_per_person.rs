@@ -1,4 +1,4 @@
-//! Random buyers, redemptions and releases against a plain model of who is one person.
+//! Compares random redemptions and releases with a simple model of which buyers are the same person.
 
 use promox_contract::buyer::Buyer;
 use promox_contract::coupon::{HoldCoupons, ReleaseCoupons};
@@ -9,7 +9,7 @@ use serde_json::json;
 use super::open;
 use crate::CreateCoupon;
 
-/// Addresses as written, in normal form, and without their tag.
+/// Addresses as written, in normal form, and in normal form without their tag.
 const ADDRESSES: [(&str, &str, &str); 6] = [
     ("user1@example.com", "user1@example.com", "user1@example.com"),
     ("USER1@Example.com", "user1@example.com", "user1@example.com"),
@@ -22,13 +22,13 @@ const ADDRESSES: [(&str, &str, &str); 6] = [
 /// A redemption in the model: the order, the account, and the indexes of the addresses.
 struct Redeemed(i64, Option<i64>, Vec<usize>);
 
-fn same(one: usize, other: usize, ignore_plus_tags: bool) -> bool {
+fn same_address(one: usize, other: usize, ignore_plus_tags: bool) -> bool {
     let ((_, normal, mailbox), (_, other_normal, other_mailbox)) = (ADDRESSES[one], ADDRESSES[other]);
     if ignore_plus_tags { mailbox == other_mailbox } else { normal == other_normal }
 }
 
 #[tokio::test]
-async fn limits_of_a_person_hold_for_any_redemptions_and_releases() {
+async fn limits_per_person_hold_for_random_redemptions_and_releases() {
     for seed in 0..60_u64 {
         let mut state = seed;
         let mut roll = |sides: usize| {
@@ -59,11 +59,11 @@ async fn limits_of_a_person_hold_for_any_redemptions_and_releases() {
                 ignore_plus_tags,
             };
             let addresses: Vec<usize> = of_account.into_iter().chain(given).collect();
-            let theirs = |Redeemed(_, other, others): &&Redeemed| {
-                let by_address = |one: &usize| others.iter().any(|other| same(*one, *other, ignore_plus_tags));
+            let same_person = |Redeemed(_, other, others): &&Redeemed| {
+                let by_address = |one: &usize| others.iter().any(|other| same_address(*one, *other, ignore_plus_tags));
                 account.is_some() && *other == account || addresses.iter().any(by_address)
             };
-            let fits = live.iter().filter(theirs).count() < most;
+            let fits = live.iter().filter(same_person).count() < most;
             let held = shop.call(HoldCoupons { order_id: OrderId(order), buyer, codes: vec!["many".to_owned()] }).await;
             assert_eq!(held.is_ok(), fits, "seed {seed}, order {order}: {held:?}");
             if fits {
