@@ -1,4 +1,4 @@
-//! Requests and replies of flash sales.
+//! The operations of flash sales, their requests and replies.
 
 use promox_contract::ids::{CampaignId, FlashReservationId, FlashSaleId, VariantId};
 use promox_kernel::{Amount, Currency, Cursor, Download, Limit, Page, Patch, Sku, Timestamp, json_reply, operation};
@@ -15,9 +15,9 @@ pub struct SaleItemInput {
     pub sku: Sku,
     /// The unit price in the sale, in the store's currency.
     pub sale_price: Amount,
-    /// How many units to allocate, 1 to 1,000,000.
+    /// The number of units to allocate, 1 to 1,000,000.
     pub stock: u32,
-    /// How many units one buyer may have; null for no limit.
+    /// The maximum number of units per buyer, counting reservations and purchases; null for no limit.
     #[serde(default)]
     pub per_user_limit: Option<u32>,
 }
@@ -26,18 +26,18 @@ pub struct SaleItemInput {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateSale {
-    /// Its name, 1 to 200 characters.
+    /// The name, 1 to 200 characters.
     pub name: String,
-    /// Its campaign; the sale runs only while this is ACTIVE.
+    /// The campaign, if any. The sale sells only while its campaign is ACTIVE.
     #[serde(default)]
     pub campaign_id: Option<CampaignId>,
-    /// When it starts; at once if that is past.
+    /// When it starts; immediately if the time is in the past.
     pub starts_at: Timestamp,
-    /// When it ends.
+    /// When it ends; must be in the future.
     pub ends_at: Timestamp,
-    /// The items, each SKU once, 1 to 50.
+    /// The items, 1 to 50, each with a different SKU.
     pub items: Vec<SaleItemInput>,
-    /// How long a reservation lasts in seconds, 60 to 3600; 600 by default. None lasts longer than the sale.
+    /// How long a reservation lasts, in seconds: 60 to 3600, 600 by default. A reservation never outlasts the sale.
     #[serde(default)]
     pub reservation_ttl_seconds: Option<u32>,
 }
@@ -46,24 +46,24 @@ operation! {
     "Creates a flash sale and allocates its stock.", keyed
 }
 
-/// Updates a sale: everything before it starts, its name and end while it is running.
+/// Updates a sale. Before it starts, everything can change; while it is running, only its name and end.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateSale {
     /// The id.
     pub id: FlashSaleId,
-    /// Its name.
+    /// The name, 1 to 200 characters.
     pub name: Option<String>,
-    /// Its campaign.
+    /// The campaign; null removes it.
     #[serde(default)]
     pub campaign_id: Patch<CampaignId>,
     /// When it starts.
     pub starts_at: Option<Timestamp>,
     /// When it ends.
     pub ends_at: Option<Timestamp>,
-    /// The complete list of items.
+    /// The items, which replace all existing ones.
     pub items: Option<Vec<SaleItemInput>>,
-    /// How long a reservation lasts in seconds.
+    /// How long a reservation lasts, in seconds: 60 to 3600.
     pub reservation_ttl_seconds: Option<u32>,
 }
 operation! {
@@ -71,7 +71,7 @@ operation! {
     "Updates a flash sale."
 }
 
-/// Ends a sale early: the rest goes back into stock, and reservations without an order end with it.
+/// Ends a sale early. Unsold units return to stock, and reservations that no order has claimed end.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CancelSale {
@@ -83,7 +83,7 @@ operation! {
     "Cancels a flash sale.", keyed
 }
 
-/// Deletes a sale; orders keep what they bought. A running sale must be cancelled first.
+/// Deletes a sale. Orders keep the items they bought. A running sale must be cancelled first.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeleteSale {
@@ -95,16 +95,16 @@ operation! {
     "Deletes a flash sale that is not running."
 }
 
-/// One sale.
+/// Gets a sale.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetSale {
     /// The id.
     pub id: FlashSaleId,
 }
-operation! { GetSale => SaleView, "flashsale.get", Get "/api/flash-sales/{id}", Anyone, 200, "One flash sale." }
+operation! { GetSale => SaleView, "flashsale.get", Get "/api/flash-sales/{id}", Anyone, 200, "Gets a flash sale." }
 
-/// Sales, newest first.
+/// Lists sales, newest first.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListSales {
@@ -118,10 +118,10 @@ pub struct ListSales {
 }
 operation! {
     ListSales => Page<SaleView>, "flashsale.list", Get "/api/flash-sales", Anyone, 200,
-    "Flash sales, newest first."
+    "Lists flash sales, newest first."
 }
 
-/// Sales that are running now, sold out or not, by their end.
+/// Lists sales that are running now, including sold-out ones, ordered by their end.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListActiveSales {
@@ -133,7 +133,7 @@ pub struct ListActiveSales {
 }
 operation! {
     ListActiveSales => Page<SaleView>, "flashsale.active", Get "/api/flash-sales/active", Anyone, 200,
-    "Flash sales that are running now."
+    "Lists flash sales that are running now."
 }
 
 /// A sale.
@@ -142,11 +142,11 @@ operation! {
 pub struct SaleView {
     /// The id.
     pub id: FlashSaleId,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its campaign; the sale runs only while this is ACTIVE.
+    /// The campaign, if any. The sale sells only while its campaign is ACTIVE.
     pub campaign_id: Option<CampaignId>,
-    /// The status. SOLD_OUT becomes ACTIVE again when a reservation expires.
+    /// The status. SOLD_OUT becomes ACTIVE again when units are released.
     pub status: SaleStatus,
     /// When it starts.
     pub starts_at: Timestamp,
@@ -156,9 +156,9 @@ pub struct SaleView {
     pub currency: Currency,
     /// The items.
     pub items: Vec<SaleItemView>,
-    /// How long a reservation lasts in seconds.
+    /// How long a reservation lasts, in seconds.
     pub reservation_ttl_seconds: u32,
-    /// Counts changes of the sale, not of its remaining units.
+    /// The version; it increases with each change of the sale, but not of its remaining units.
     pub version: i64,
     /// When it was created.
     pub created_at: Timestamp,
@@ -175,19 +175,19 @@ pub struct SaleItemView {
     pub variant_id: VariantId,
     /// Its SKU.
     pub sku: Sku,
-    /// The unit price.
+    /// The unit price in the sale.
     pub sale_price: Amount,
-    /// How many units were allocated.
+    /// The number of units allocated.
     pub stock: i64,
-    /// How many units one buyer may have.
+    /// The maximum number of units per buyer; null for no limit.
     pub per_user_limit: Option<u32>,
-    /// How many units are neither reserved nor bought.
+    /// The number of units that are neither reserved nor bought.
     pub remaining: i64,
-    /// How many units were bought.
+    /// The number of units bought.
     pub sold: i64,
 }
 
-/// Reserves units at the sale's price.
+/// Reserves units at the sale price.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateReservation {
@@ -195,7 +195,7 @@ pub struct CreateReservation {
     pub id: FlashSaleId,
     /// The SKU.
     pub sku: Sku,
-    /// The quantity, at least 1.
+    /// The number of units, 1 to 1,000,000.
     pub quantity: u32,
 }
 operation! {
@@ -203,7 +203,7 @@ operation! {
     "Reserves units in a flash sale.", keyed
 }
 
-/// A reservation, to be named in an order.
+/// A reservation, which an order can claim by its id.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReservationView {
@@ -216,7 +216,7 @@ pub struct ReservationView {
 }
 json_reply!(ReservationView);
 
-/// Releases a reservation; repeating it changes nothing.
+/// Releases a reservation. Repeating the call changes nothing.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseReservation {
@@ -231,9 +231,9 @@ operation! {
     "Releases a flash sale reservation."
 }
 
-/// A sale as server-sent events: `remaining` at once and whenever it changes (a few times a second at most), `start`,
-/// and `end`, after which the stream ends. Each carries `{flashSaleId,status,items:[{variantId,sku,remaining,sold}]}`,
-/// with the SKUs as of the creation of the sale.
+/// Streams a sale as server-sent events: `remaining` immediately and after each change (at most a few per second),
+/// `start` when the sale starts, and `end`, after which the stream closes. The data of each event is
+/// `{flashSaleId,status,items:[{variantId,sku,remaining,sold}]}`, with the SKUs as they were when the sale was created.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FollowSale {

@@ -1,4 +1,4 @@
-//! Audit of the flash sales: recomputes the taken units of each item from active reservations and purchases.
+//! Audit of flash sales: recomputes the taken units of each item from active reservations and purchases.
 
 use std::collections::BTreeMap;
 
@@ -17,23 +17,23 @@ use crate::records::{
 
 type ItemKey = (FlashSaleId, u32);
 
-/// Sums of reservations and purchases.
+/// Units of reservations and purchases, summed from their rows.
 #[derive(Default)]
-struct Counted {
+struct Totals {
     held: BTreeMap<ItemKey, i64>,
     bought: BTreeMap<ItemKey, i64>,
     users: BTreeMap<(FlashSaleId, u32, UserId), i64>,
-    /// Of `bought`, the units that were reported to the inventory.
-    told: BTreeMap<ItemKey, i64>,
-    /// Units of orders, by item.
+    /// Units of `bought` that were reported to the inventory.
+    reported: BTreeMap<ItemKey, i64>,
+    /// Units claimed or bought by each order.
     orders: BTreeMap<OrderId, Vec<(ItemKey, i64)>>,
 }
 
-/// Checks every row of this service and states the facts that other services must agree with.
+/// Checks every row of this service and reports the facts that other services must agree with.
 pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
-    let mut counted = Counted::default();
-    read_holds(tx, report, &mut counted)?;
-    read_purchases(tx, report, &mut counted)?;
+    let mut totals = Totals::default();
+    read_holds(tx, report, &mut totals)?;
+    read_purchases(tx, report, &mut totals)?;
     for sale in tx.scan::<FlashSale>().rows() {
         let sale = sale?;
         check_sale(tx, report, &sale)?;
@@ -44,34 +44,34 @@ pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> 
                 format!("flash sale {} {}: {}", sale.id, item.sku, item.sale_price)
             });
         }
-        state_allocations(tx, report, &sale, &counted)?;
+        report_allocations(tx, report, &sale, &totals)?;
     }
-    state_orders(tx, report, &counted)?;
+    report_orders(tx, report, &totals)?;
     let mut limits = BTreeMap::new();
     for item in tx.scan::<FlashItem>().rows() {
         let item = item?;
         report.names(VARIANTS, variant_named(item.variant_id, None), || format!("flash sale {}", item.sale_id));
         limits.extend(item.per_user_limit.map(|limit| ((item.sale_id, item.item), i64::from(limit))));
-        check_item(report, &item, &mut counted);
+        check_item(report, &item, &mut totals);
     }
-    let stray = counted.held.len() + counted.bought.len();
+    let stray = totals.held.len() + totals.bought.len();
     report.check("flash sale: every reservation belongs to an item", stray == 0, || format!("{stray} do not"));
-    check_users(tx, report, &limits, counted.users)
+    check_users(tx, report, &limits, totals.users)
 }
 
-fn read_holds(tx: &Tx<'_>, report: &mut Report, counted: &mut Counted) -> Result<(), StoreError> {
+fn read_holds(tx: &Tx<'_>, report: &mut Report, totals: &mut Totals) -> Result<(), StoreError> {
     for hold in tx.scan::<FlashHold>().rows() {
         let hold = hold?;
         let key = (hold.sale_id, hold.item);
         let (held, live) = (hold.state == HoldState::Held, hold.state.is_live());
         if held {
-            *counted.held.entry(key).or_default() += i64::from(hold.quantity);
+            *totals.held.entry(key).or_default() += i64::from(hold.quantity);
         }
         if live {
-            *counted.users.entry((key.0, key.1, hold.user_id)).or_default() += i64::from(hold.quantity);
+            *totals.users.entry((key.0, key.1, hold.user_id)).or_default() += i64::from(hold.quantity);
         }
         if let Some(order) = hold.order_id.filter(|_| live) {
-            counted.orders.entry(order).or_default().push((key, i64::from(hold.quantity)));
+            totals.orders.entry(order).or_default().push((key, i64::from(hold.quantity)));
         }
         let claimed = hold.order_id.is_some();
         let marked = hold.live_in == (held && !claimed).then_some(hold.sale_id)
@@ -91,7 +91,7 @@ fn read_holds(tx: &Tx<'_>, report: &mut Report, counted: &mut Counted) -> Result
     FlashHold::audit(tx, report)
 }
 
-fn read_purchases(tx: &Tx<'_>, report: &mut Report, counted: &mut Counted) -> Result<(), StoreError> {
+fn read_purchases(tx: &Tx<'_>, report: &mut Report, totals: &mut Totals) -> Result<(), StoreError> {
     for purchase in tx.scan::<FlashPurchase>().rows() {
         let purchase = purchase?;
         let known = tx.get::<FlashHold>(&purchase.id)?;
@@ -99,27 +99,27 @@ fn read_purchases(tx: &Tx<'_>, report: &mut Report, counted: &mut Counted) -> Re
         report.check("flash sale: a purchase belongs to its reservation", same, || format!("purchase {}", purchase.id));
         if purchase.status == PurchaseStatus::Bought {
             let (key, quantity) = ((purchase.sale_id, purchase.item), i64::from(purchase.quantity));
-            *counted.bought.entry(key).or_default() += quantity;
+            *totals.bought.entry(key).or_default() += quantity;
             if purchase.due_in.is_none() {
-                *counted.told.entry(key).or_default() += quantity;
+                *totals.reported.entry(key).or_default() += quantity;
             }
         }
     }
     Ok(())
 }
 
-/// States the allocation that the inventory must have: all units less those sold or, after the sale, those kept for
+/// Reports the allocation that the inventory must have: all units minus those sold or, after the sale, those kept for
 /// orders in progress.
-fn state_allocations(tx: &Tx<'_>, report: &mut Report, sale: &FlashSale, counted: &Counted) -> Result<(), StoreError> {
-    let on_its_way = tx.scan_by::<PurchaseByDue>().prefix(Some(sale.id)).first()?.is_some();
-    if sale.draft.is_some() || on_its_way || (sale.is_over() && sale.due_at.is_some()) {
+fn report_allocations(tx: &Tx<'_>, report: &mut Report, sale: &FlashSale, totals: &Totals) -> Result<(), StoreError> {
+    let has_unreported = tx.scan_by::<PurchaseByDue>().prefix(Some(sale.id)).first()?.is_some();
+    if sale.draft.is_some() || has_unreported || (sale.is_over() && sale.due_at.is_some()) {
         report.open(ALLOCATED, sale.id);
     }
     let allocated = if sale.is_over() {
-        let kept = queries::kept(tx, sale.id)?.into_iter();
+        let kept = queries::units_to_keep(tx, sale.id)?.into_iter();
         units_out(kept.map(|item| (item.variant_id, i64::from(item.quantity))))
     } else {
-        let sold = |item: &FlashItem| counted.told.get(&(sale.id, item.item)).copied().unwrap_or(0);
+        let sold = |item: &FlashItem| totals.reported.get(&(sale.id, item.item)).copied().unwrap_or(0);
         let items = queries::items(tx, sale.id)?.into_iter();
         units_out(items.map(|item| (item.variant_id, item.stock - sold(&item))))
     };
@@ -129,9 +129,9 @@ fn state_allocations(tx: &Tx<'_>, report: &mut Report, sale: &FlashSale, counted
     Ok(())
 }
 
-/// States the flash sale lines that orders must have.
-fn state_orders(tx: &Tx<'_>, report: &mut Report, counted: &Counted) -> Result<(), StoreError> {
-    for (order, parts) in &counted.orders {
+/// Reports the flash sale lines that orders must have.
+fn report_orders(tx: &Tx<'_>, report: &mut Report, totals: &Totals) -> Result<(), StoreError> {
+    for (order, parts) in &totals.orders {
         let mut units = Vec::with_capacity(parts.len());
         for (key, quantity) in parts {
             if let Some(item) = tx.get::<FlashItem>(key)? {
@@ -147,7 +147,7 @@ fn check_sale(tx: &Tx<'_>, report: &mut Report, sale: &FlashSale) -> Result<(), 
     let open = sale.open_until == sale.is_open().then_some(sale.ends_at);
     report.check("flash sale: it is open while it is running", open, || format!("sale {} is {}", sale.id, sale.status));
     if sale.is_open() {
-        let left = crate::queries::items(tx, sale.id)?.iter().any(|item| item.left() > 0);
+        let left = queries::items(tx, sale.id)?.iter().any(|item| item.left() > 0);
         report.check(
             "flash sale: SOLD_OUT means that nothing is left",
             left == (sale.status == SaleStatus::Active),
@@ -157,10 +157,10 @@ fn check_sale(tx: &Tx<'_>, report: &mut Report, sale: &FlashSale) -> Result<(), 
     Ok(())
 }
 
-fn check_item(report: &mut Report, item: &FlashItem, counted: &mut Counted) {
+fn check_item(report: &mut Report, item: &FlashItem, totals: &mut Totals) {
     let FlashItem { sale_id, sku, stock, taken, sold, .. } = item;
     let key = (*sale_id, item.item);
-    let (held, bought) = (counted.held.remove(&key).unwrap_or(0), counted.bought.remove(&key).unwrap_or(0));
+    let (held, bought) = (totals.held.remove(&key).unwrap_or(0), totals.bought.remove(&key).unwrap_or(0));
     report.check("flash sale: 0 ≤ taken ≤ allocated", (0..=*stock).contains(taken), || {
         format!("sale {sale_id}, {sku}: {taken} taken of {stock}")
     });

@@ -1,11 +1,11 @@
-//! Event consumers: a confirmed order has bought what it claimed.
+//! Event consumers: a confirmed order buys the reservations it claimed.
 
 use promox_contract::ids::OrderId;
 use promox_contract::order::OrderConfirmed;
 use promox_kernel::Error;
 use promox_storage::{Consumer, Database, Event, Tx};
 
-use crate::commands::claims;
+use crate::commands::order_claims;
 
 /// Turns the claims of confirmed orders into purchases.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl Consumer for BuyClaims {
 
     fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
         for event in events {
-            claims::post(tx, OrderId(event.aggregate_id))?;
+            order_claims::post(tx, OrderId(event.aggregate_id))?;
         }
         Ok(())
     }

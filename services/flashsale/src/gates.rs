@@ -4,40 +4,40 @@ use std::collections::HashMap;
 
 use promox_contract::ids::{CampaignId, FlashSaleId, VariantId};
 use promox_kernel::Sku;
-use promox_storage::{GateCounts, GivenBack, LoadedGates};
+use promox_storage::{GateCounts, LoadedGates, ReturnedUnits};
 
 use crate::records::{FlashItem, FlashSale, UserCount};
 
 /// The gates of the running sales.
 pub(crate) type Gates = promox_storage::Gates<FlashSaleId, SaleFacts>;
-/// The gates of a sale, one per item, as its rows have them.
+/// The gates of a sale as loaded from its rows, one per item.
 pub(crate) type SaleGates = LoadedGates<SaleFacts>;
-/// Units that can be reserved again.
-pub(crate) type Freed = GivenBack<FlashSaleId>;
+/// Units released in the rows, to be released at the gates too.
+pub(crate) type Freed = ReturnedUnits<FlashSaleId>;
 
-/// Facts about a sale that are checked beside its gates.
+/// Facts about a running sale that are cached with its gates.
 #[derive(Debug)]
 pub(crate) struct SaleFacts {
-    /// It sells only while this campaign runs.
+    /// The campaign without which the sale does not sell.
     pub(crate) campaign_id: Option<CampaignId>,
-    numbers: HashMap<Sku, u32>,
+    by_sku: HashMap<Sku, u32>,
     by_variant: HashMap<VariantId, u32>,
 }
 
 impl SaleFacts {
-    /// The number of an item by the SKU in its terms, which belongs to its variant permanently.
-    pub(crate) fn number(&self, sku: &Sku) -> Option<u32> {
-        self.numbers.get(sku).copied()
+    /// The position of an item by the SKU in its terms. A SKU belongs to its variant permanently.
+    pub(crate) fn item_of_sku(&self, sku: &Sku) -> Option<u32> {
+        self.by_sku.get(sku).copied()
     }
 
-    /// The number of a variant's item.
-    pub(crate) fn number_of(&self, id: VariantId) -> Option<u32> {
+    /// The position of a variant's item.
+    pub(crate) fn item_of_variant(&self, id: VariantId) -> Option<u32> {
         self.by_variant.get(&id).copied()
     }
 }
 
-/// Reads the gates from the rows.
-pub(crate) fn read(sale: &FlashSale, items: &[FlashItem], users: &[UserCount]) -> SaleGates {
+/// Builds the gates of a sale from its rows.
+pub(crate) fn from_rows(sale: &FlashSale, items: &[FlashItem], users: &[UserCount]) -> SaleGates {
     let counts = |item: &FlashItem| {
         let users = users.iter().filter(|count| count.item == item.item);
         let users = users.map(|count| (count.user_id, count.taken)).collect();
@@ -45,7 +45,7 @@ pub(crate) fn read(sale: &FlashSale, items: &[FlashItem], users: &[UserCount]) -
     };
     let facts = SaleFacts {
         campaign_id: sale.campaign_id,
-        numbers: items.iter().map(|item| (item.sku.clone(), item.item)).collect(),
+        by_sku: items.iter().map(|item| (item.sku.clone(), item.item)).collect(),
         by_variant: items.iter().map(|item| (item.variant_id, item.item)).collect(),
     };
     LoadedGates { about: facts, gates: items.iter().map(counts).collect() }

@@ -1,5 +1,5 @@
-//! Scheduled jobs, each in bounded batches: sales start, end and close; reservations expire; purchases are reported to
-//! the inventory; listeners get updates.
+//! Scheduled jobs: start, end and close sales, expire reservations, report purchases to the inventory, and update
+//! listeners. Each works in bounded batches.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -7,19 +7,21 @@ use std::time::Duration;
 
 use promox_kernel::{Cx, Error, Job};
 
-use crate::commands::holds;
+use crate::commands::reservations;
 use crate::{FlashSales, queries, stream};
 
-/// How soon a sale starts after its time, and how often listeners get updates.
-const OFTEN: Duration = Duration::from_millis(250);
+/// How often sales are advanced, purchases reported and listeners updated.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// All jobs.
 pub(crate) fn all(sales: &Arc<FlashSales>) -> Vec<Job> {
     vec![
-        job(sales, "flashsale.move", OFTEN, |sales, cx| async move { sales.turn(&cx).await }),
+        job(sales, "flashsale.move", POLL_INTERVAL, |sales, cx| async move { sales.advance_due_sales(&cx).await }),
         job(sales, "flashsale.expire", Duration::from_secs(1), |sales, cx| async move { sales.expire_due(&cx).await }),
-        job(sales, "flashsale.settle", OFTEN, |sales, cx| async move { sales.settle_purchases(&cx).await }),
-        job(sales, "flashsale.update_listeners", OFTEN, |sales, cx| async move { sales.update_listeners(&cx).await }),
+        job(sales, "flashsale.settle", POLL_INTERVAL, |sales, cx| async move { sales.report_due_purchases(&cx).await }),
+        job(sales, "flashsale.update_listeners", POLL_INTERVAL, |sales, cx| async move {
+            sales.update_listeners(&cx).await
+        }),
     ]
 }
 
@@ -33,12 +35,12 @@ where
 }
 
 impl FlashSales {
-    /// Ends expired reservations.
+    /// Expires reservations of all running sales. Returns whether there are more.
     async fn expire_due(&self, cx: &Cx) -> Result<bool, Error> {
         let mut more = false;
-        for sale in self.db.read(queries::open).await? {
-            if self.db.read(|tx| queries::has_lapsed(tx, &sale, cx.now)).await? {
-                more |= self.expire(cx, sale.id).await? == holds::SWEEP;
+        for sale in self.db.read(queries::running_sales).await? {
+            if self.db.read(|tx| queries::has_expired_reservations(tx, &sale, cx.now)).await? {
+                more |= self.expire(cx, sale.id).await? == reservations::MAX_SWEEP;
             }
         }
         Ok(more)

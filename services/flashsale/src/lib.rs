@@ -1,22 +1,22 @@
-//! Flash sales: allocated stock, sold fast at a special price, with a limit per buyer.
+//! Flash sales: allocated stock sold at a special price for a limited time, optionally with a limit per buyer.
 //!
 //! Tables: `flash_sales`, `flash_sale_items` (one row per item, with the units taken), `flash_reservations`,
 //! `flash_sale_users` (a user's units of an item with a limit), `flash_sale_purchases`.
 //!
 //! Invariants:
 //! - 0 ≤ taken ≤ allocated; taken = active reservations + purchases; nobody exceeds the limit. A reservation is decided
-//!   in its transaction, by these rows alone, and answered when they are durable;
-//! - the gate refuses and never accepts. It is read from the rows before the node is ready, and again when in
-//!   doubt;
+//!   in its transaction from these rows alone, and answered when they are durable;
+//! - the in-memory gate can refuse a reservation but never grants one. It is loaded from the rows before the node is
+//!   ready, and reloaded when it may be out of date;
 //! - a sale is listed only when its stock is allocated in the inventory: one pinned reservation there, `flash-sale:7`;
 //! - a reservation lasts until it expires or the sale ends. An order that names it claims it, and it then stays valid
-//!   even if the sale ends. When the order fails, it returns to the user for the rest of its time;
+//!   even if the sale ends. If the order fails, the reservation returns to the user until it expires;
 //! - each purchase and each reversal is reported to the inventory once, by a job that retries until it succeeds. When a
-//!   sale is over, all units but those claimed by orders in progress return to stock, and the rest once these are
-//!   decided.
+//!   sale is over, its unsold units return to stock, except those claimed by orders in progress, which follow when
+//!   the orders are decided.
 //!
-//! Times are those of the node's clock: a sale starts or ends at most a quarter of a second late, or after a restart.
-//! Prices of orders are not here; the order service gets the lines of reservations and charges them.
+//! Times are those of the node's clock. A sale starts and ends at most a quarter of a second late, unless the node is
+//! down. Orders are not priced here: the order service fetches the lines of reservations and charges for them.
 
 pub mod api;
 mod audit;
@@ -58,7 +58,7 @@ pub struct FlashSales {
 }
 
 impl FlashSales {
-    /// Creates the service on its database, with the counters of its gates in an engine.
+    /// Creates the service with its database and the counters of its gates in `gates`.
     pub fn new(db: Db, gates: Arc<dyn GateEngine>) -> Arc<Self> {
         let (gates, listeners) = (Gates::new(gates, "flash sale"), Listeners::at_most(stream::MAX_LISTENERS));
         Arc::new(Self { db, gates, listeners })
@@ -96,9 +96,9 @@ impl Service for FlashSales {
     }
 
     async fn recover(&self, cx: &Cx) -> Result<(), Error> {
-        // Catch up with sales that were due while the node was down. What cannot be settled with the inventory now is
-        // left to the jobs.
-        while self.turn(cx).await.unwrap_or(false) {}
+        // Catch up with sales that were due while the node was down. If the inventory is unavailable, the jobs retry
+        // later.
+        while self.advance_due_sales(cx).await.unwrap_or(false) {}
         self.open_gates().await
     }
 }

@@ -1,4 +1,4 @@
-//! Queries: sales with their items, due work, the lines of reservations.
+//! Queries: sales with their items, sales and purchases with due work, and the order lines of reservations.
 
 use std::collections::BTreeMap;
 
@@ -15,21 +15,21 @@ use crate::records::{
     SaleByListed, SaleByOpen,
 };
 
-/// Maximum number of running sales that the jobs examine.
+/// Maximum number of running sales that the jobs and the gates consider.
 const MAX_OPEN: usize = 1_000;
 
-/// A listed sale.
+/// Reads a listed sale; NOT_FOUND if it is unknown, unlisted or deleted.
 pub(crate) fn listed(tx: &Tx<'_>, id: FlashSaleId) -> Result<FlashSale, Error> {
     let sale = tx.get::<FlashSale>(&id)?.filter(|sale| sale.listed.is_some());
     sale.ok_or(Error::not_found("flash sale"))
 }
 
-/// A sale's items, in order.
+/// A sale's items by position.
 pub(crate) fn items(tx: &Tx<'_>, id: FlashSaleId) -> Result<Vec<FlashItem>, StoreError> {
     tx.scan::<FlashItem>().prefix(id).rows().collect()
 }
 
-/// The view of a sale.
+/// Builds the view of a sale with its items.
 pub(crate) fn view(tx: &Tx<'_>, sale: FlashSale) -> Result<SaleView, StoreError> {
     let item = |it: FlashItem| SaleItemView {
         remaining: it.left(),
@@ -56,7 +56,7 @@ pub(crate) fn view(tx: &Tx<'_>, sale: FlashSale) -> Result<SaleView, StoreError>
     })
 }
 
-/// One sale.
+/// The view of a listed sale.
 pub(crate) fn sale(tx: &Tx<'_>, id: FlashSaleId) -> Result<SaleView, Error> {
     Ok(view(tx, listed(tx, id)?)?)
 }
@@ -71,36 +71,40 @@ pub(crate) fn list(tx: &Tx<'_>, op: ListSales) -> Result<Page<SaleView>, Error> 
     views(tx, scan.page_of(op.limit, op.cursor, |sale| op.status.is_none_or(|status| status == sale.status))?)
 }
 
-/// A page of running sales, the first to end first.
-pub(crate) fn active(tx: &Tx<'_>, op: ListActiveSales, now: Timestamp) -> Result<Page<SaleView>, Error> {
+/// A page of running sales, ordered by their end.
+pub(crate) fn active_sales(tx: &Tx<'_>, op: ListActiveSales, now: Timestamp) -> Result<Page<SaleView>, Error> {
     views(tx, tx.scan_by::<SaleByOpen>().page_of(op.limit, op.cursor, |sale| sale.sells_at(now))?)
 }
 
-/// Sales with work that is due.
-pub(crate) fn due(tx: &Tx<'_>, now: Timestamp, limit: usize) -> Result<Vec<FlashSale>, StoreError> {
+/// Sales whose next scheduled change is due.
+pub(crate) fn due_sales(tx: &Tx<'_>, now: Timestamp, limit: usize) -> Result<Vec<FlashSale>, StoreError> {
     tx.scan_by::<SaleByDue>().before(Some(now + std::time::Duration::from_micros(1))).collect(limit)
 }
 
-/// Running sales.
-pub(crate) fn open(tx: &Tx<'_>) -> Result<Vec<FlashSale>, StoreError> {
+/// Running sales, at most [`MAX_OPEN`].
+pub(crate) fn running_sales(tx: &Tx<'_>) -> Result<Vec<FlashSale>, StoreError> {
     tx.scan_by::<SaleByOpen>().collect(MAX_OPEN)
 }
 
-/// Whether a sale has expired reservations that were not swept yet.
-pub(crate) fn has_lapsed(tx: &Tx<'_>, sale: &FlashSale, now: Timestamp) -> Result<bool, StoreError> {
+/// Returns whether a sale has expired reservations that have not been swept yet.
+pub(crate) fn has_expired_reservations(tx: &Tx<'_>, sale: &FlashSale, now: Timestamp) -> Result<bool, StoreError> {
     let soonest = tx.scan_by::<HoldByLapse>().prefix(Some(sale.id)).first()?;
     Ok(soonest.is_some_and(|hold| sale.is_over() || hold.expires_at <= now))
 }
 
-/// The first purchases to report to the inventory, of the first sale from `from` on that has any.
-pub(crate) fn unsettled(tx: &Tx<'_>, from: FlashSaleId, limit: usize) -> Result<Vec<FlashPurchase>, StoreError> {
+/// Purchases and reversals to report to the inventory: those of the first sale with any, starting at `from`.
+pub(crate) fn unreported_purchases(
+    tx: &Tx<'_>,
+    from: FlashSaleId,
+    limit: usize,
+) -> Result<Vec<FlashPurchase>, StoreError> {
     let Some(first) = tx.scan_by::<PurchaseByDue>().from(Some(from)).first()? else { return Ok(Vec::new()) };
     tx.scan_by::<PurchaseByDue>().prefix(Some(first.sale_id)).collect(limit)
 }
 
-/// What must stay allocated for a sale that is over: units claimed by orders in progress, and units bought that have
-/// not left the inventory yet.
-pub(crate) fn kept(tx: &Tx<'_>, id: FlashSaleId) -> Result<Vec<VariantQuantity>, StoreError> {
+/// Units that must stay allocated for a sale that is over: those claimed by orders in progress, and those bought but
+/// not yet reported to the inventory.
+pub(crate) fn units_to_keep(tx: &Tx<'_>, id: FlashSaleId) -> Result<Vec<VariantQuantity>, StoreError> {
     let mut kept: BTreeMap<u32, u32> = BTreeMap::new();
     for hold in tx.scan_by::<HoldByClaim>().prefix(Some(id)).rows() {
         let hold = hold?;
@@ -121,13 +125,13 @@ pub(crate) fn kept(tx: &Tx<'_>, id: FlashSaleId) -> Result<Vec<VariantQuantity>,
     Ok(quantities)
 }
 
-/// A sale under a campaign that is listed, or about to be.
-pub(crate) fn under(tx: &Tx<'_>, campaign: CampaignId) -> Result<Option<FlashSaleId>, StoreError> {
+/// A sale of the campaign that is listed or has a draft pending, if there is one.
+pub(crate) fn sale_of_campaign(tx: &Tx<'_>, campaign: CampaignId) -> Result<Option<FlashSaleId>, StoreError> {
     for sale in tx.scan::<FlashSale>().rows() {
         let sale = sale?;
-        let there = sale.listed.is_some() || sale.draft.is_some();
-        let wanted = sale.draft.as_ref().and_then(|draft| draft.terms.campaign_id);
-        if there && (sale.campaign_id == Some(campaign) || wanted == Some(campaign)) {
+        let exists = sale.listed.is_some() || sale.draft.is_some();
+        let pending = sale.draft.as_ref().and_then(|draft| draft.terms.campaign_id);
+        if exists && (sale.campaign_id == Some(campaign) || pending == Some(campaign)) {
             return Ok(Some(sale.id));
         }
     }
@@ -135,14 +139,15 @@ pub(crate) fn under(tx: &Tx<'_>, campaign: CampaignId) -> Result<Option<FlashSal
 }
 
 /// The names of sales, including deleted ones.
-pub(crate) fn names(tx: &Tx<'_>, ids: &[FlashSaleId]) -> Result<Vec<FlashSaleDescription>, StoreError> {
+pub(crate) fn describe(tx: &Tx<'_>, ids: &[FlashSaleId]) -> Result<Vec<FlashSaleDescription>, StoreError> {
     let described = |sale: FlashSale| FlashSaleDescription { id: sale.id, name: sale.name };
     let found = ids.iter().map(|id| Ok(tx.get::<FlashSale>(id)?.map(described)));
     found.filter_map(Result::transpose).collect()
 }
 
-/// The lines that a user's reservations give in an order, and the reservations that give none.
-pub(crate) fn lines(
+/// The order lines of a user's reservations, and the reservations that can no longer be ordered. Reservations that are
+/// unknown or of other users are left out.
+pub(crate) fn reserved_lines(
     tx: &Tx<'_>,
     user_id: Option<UserId>,
     ids: &[FlashReservationId],
@@ -153,7 +158,7 @@ pub(crate) fn lines(
         let Some(hold) = tx.get::<FlashHold>(id)?.filter(|hold| Some(hold.user_id) == user_id) else { continue };
         let Some(sale) = tx.get::<FlashSale>(&hold.sale_id)? else { continue };
         let Some(item) = tx.get::<FlashItem>(&(hold.sale_id, hold.item))? else { continue };
-        if !hold.is_good(&sale, now) {
+        if !hold.can_be_ordered(&sale, now) {
             refused.push(FlashRefusal { reservation_id: hold.id, reason: RejectReason::Expired });
             continue;
         }

@@ -1,5 +1,5 @@
-//! The tables of flash sales. A reservation checks and changes few small rows: the sale without its items, one item
-//! with its counts, and, where there is a limit, one row per user and item.
+//! The tables of flash sales. A reservation reads and changes only small rows: the sale without its items, one item
+//! with its counts, and the user's row for that item if it has a limit.
 
 use promox_contract::ids::{CampaignId, FlashReservationId, FlashSaleId, OrderId, VariantId};
 use promox_kernel::{Amount, Currency, Json, Sku, Timestamp, UserId, text_enum};
@@ -29,16 +29,16 @@ text_enum! {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ItemTerms {
-    /// Null until the catalogue was queried.
+    /// The variant, null until the catalog has been queried.
     pub(crate) variant_id: Option<VariantId>,
-    /// The variant's SKU at that time.
+    /// The variant's SKU when the terms were set.
     pub(crate) sku: Sku,
     pub(crate) sale_price: Amount,
     pub(crate) stock: u32,
     pub(crate) per_user_limit: Option<u32>,
 }
 
-/// A changed SKU does not change the terms.
+/// The SKU is not compared, because a variant's SKU may change without changing the terms.
 impl PartialEq for ItemTerms {
     fn eq(&self, other: &Self) -> bool {
         let terms = |item: &Self| (item.variant_id, item.sale_price, item.stock, item.per_user_limit);
@@ -46,7 +46,7 @@ impl PartialEq for ItemTerms {
     }
 }
 
-/// An administrator's terms of a sale.
+/// The terms of a sale as an administrator set them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Terms {
@@ -59,12 +59,12 @@ pub(crate) struct Terms {
     pub(crate) items: Vec<ItemTerms>,
 }
 
-/// The pending terms of a sale.
+/// Terms of a sale that wait for their stock to be allocated.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Draft {
     pub(crate) terms: Terms,
-    /// The principal that requested them, as the audit trail names it.
+    /// The name of the principal that requested them, for the audit trail.
     pub(crate) by: String,
 }
 
@@ -78,13 +78,13 @@ record! {
         ends_at: Timestamp,
         currency: Currency,
         ttl_seconds: u32,
-        /// Its pending terms, until the inventory has allocated the stock or refused.
+        /// Its pending terms, until the inventory has allocated the stock or refused it.
         draft: Option<Json<Draft>>,
-        /// True while it is listed: from the allocation of its stock until it is deleted.
+        /// True while it is listed, that is, from the allocation of its stock until it is deleted.
         listed: Option<bool>,
         /// Its end, while it is running.
         open_until: Option<Timestamp>,
-        /// When the next job on it is due.
+        /// When a job must advance it next; null if nothing is left to do.
         due_at: Option<Timestamp>,
         version: i64,
         created_at: Timestamp,
@@ -96,7 +96,7 @@ record! {
 }
 
 record! {
-    /// An item of a sale, by its position, with the units taken.
+    /// An item of a sale, keyed by its position, with its unit counts.
     pub(crate) struct FlashItem in Promox.flash_sale_items = 564, key(sale_id: FlashSaleId, item: u32) {
         variant_id: VariantId,
         /// The variant's SKU when the terms were set.
@@ -118,13 +118,13 @@ record! {
         item: u32,
         user_id: UserId,
         quantity: u32,
-        /// Posted when an order has bought it.
+        /// Its state; posted once an order has bought it.
         state: HoldState,
-        /// The order that claimed it.
+        /// The order that claimed it, if any.
         order_id: Option<OrderId>,
-        /// Its sale, while it is the user's and can expire.
+        /// Its sale, while it is the user's and can expire; otherwise null.
         live_in: Option<FlashSaleId>,
-        /// Its sale, while an order in progress claims it.
+        /// Its sale, while an order in progress claims it; otherwise null.
         claimed_in: Option<FlashSaleId>,
         expires_at: Timestamp,
         created_at: Timestamp,
@@ -151,14 +151,14 @@ impl Hold for FlashHold {
 }
 
 record! {
-    /// A user's units of an item with a limit; there is no row for zero.
+    /// A user's taken units of an item with a limit. A count of zero has no row.
     pub(crate) struct UserCount in Promox.flash_sale_users = 569, key(sale_id: FlashSaleId, item: u32, user_id: UserId) {
         taken: i64,
     }
 }
 
 record! {
-    /// What an order bought by a reservation; the reservation's id is the key.
+    /// A purchase: a reservation bought by a confirmed order, keyed by the reservation's id.
     pub(crate) struct FlashPurchase in Promox.flash_sale_purchases = 570, key(id: FlashReservationId) {
         sale_id: FlashSaleId,
         item: u32,
@@ -169,7 +169,7 @@ record! {
         quantity: u32,
         unit_price: Amount,
         status: PurchaseStatus,
-        /// Its sale, until it is reported to the inventory.
+        /// Its sale, until the purchase or its reversal is reported to the inventory; then null.
         due_in: Option<FlashSaleId>,
         bought_at: Timestamp,
         released_at: Option<Timestamp>,

@@ -1,9 +1,9 @@
-//! Rules of sales. No storage, no clock: the time is an argument.
+//! Rules of sales. They use neither storage nor the clock; the time is an argument.
 
 use std::collections::BTreeSet;
 
 use promox_contract::codes;
-use promox_contract::ids::VariantId;
+use promox_contract::ids::{FlashReservationId, FlashSaleId, VariantId};
 use promox_contract::inventory::VariantQuantity;
 use promox_contract::product::SkuDescriptions;
 use promox_kernel::{Currency, Error, Faults, FieldError, Timestamp, bounded};
@@ -16,27 +16,28 @@ use crate::records::{FlashHold, FlashItem, FlashSale, ItemTerms, SaleStatus, Ter
 const MAX_ITEMS: usize = 50;
 /// Maximum units of an item.
 const MAX_STOCK: u32 = 1_000_000;
-/// The range of reservations' time to live in seconds, and its default.
+/// The allowed time to live of a reservation in seconds.
 const TTL: std::ops::RangeInclusive<u32> = 60..=3600;
-const USUAL_TTL: u32 = 600;
+/// The default time to live of a reservation in seconds.
+const DEFAULT_TTL: u32 = 600;
 
 impl FlashSale {
-    /// Whether it has started and not ended.
+    /// Whether its status is ACTIVE or SOLD_OUT.
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.status, SaleStatus::Active | SaleStatus::SoldOut)
     }
 
-    /// Whether it is over.
+    /// Whether its status is ENDED or CANCELLED.
     pub(crate) fn is_over(&self) -> bool {
         matches!(self.status, SaleStatus::Ended | SaleStatus::Cancelled)
     }
 
-    /// Whether it sells at this time, even if the job has not updated its status yet.
+    /// Whether it sells at this time. Unlike the status, this does not depend on a job having run.
     pub(crate) fn sells_at(&self, now: Timestamp) -> bool {
         self.is_open() && self.starts_at <= now && now < self.ends_at
     }
 
-    /// Its current terms, with these items.
+    /// Its current terms, with `items` as its items.
     pub(crate) fn terms(&self, items: &[FlashItem]) -> Terms {
         Terms {
             name: self.name.clone(),
@@ -68,13 +69,13 @@ impl FlashItem {
 }
 
 impl FlashHold {
-    /// Whether it can be ordered.
-    pub(crate) fn is_good(&self, sale: &FlashSale, now: Timestamp) -> bool {
-        self.state == HoldState::Held && self.order_id.is_none() && self.in_time(sale, now)
+    /// Whether an order can claim it.
+    pub(crate) fn can_be_ordered(&self, sale: &FlashSale, now: Timestamp) -> bool {
+        self.state == HoldState::Held && self.order_id.is_none() && self.is_unexpired(sale, now)
     }
 
-    /// Whether neither it nor the sale has ended by time.
-    pub(crate) fn in_time(&self, sale: &FlashSale, now: Timestamp) -> bool {
+    /// Whether neither its own time nor the sale has ended.
+    pub(crate) fn is_unexpired(&self, sale: &FlashSale, now: Timestamp) -> bool {
         now < self.expires_at && sale.sells_at(now)
     }
 }
@@ -89,25 +90,25 @@ impl Terms {
         self.items.iter().filter_map(quantity).collect()
     }
 
-    /// Whether they differ only in what may change while the sale runs: its name and its end.
-    pub(crate) fn amends(&self, other: &Self) -> bool {
+    /// Whether `other` differs at most in the name and the end, which may change while the sale is running.
+    pub(crate) fn differs_only_in_name_or_end(&self, other: &Self) -> bool {
         Self { name: other.name.clone(), ends_at: other.ends_at, ..self.clone() } == *other
     }
 
-    /// The requested terms of a new sale.
-    pub(crate) fn asked(op: CreateSale) -> Self {
+    /// The terms of a new sale, before validation.
+    pub(crate) fn from_request(op: CreateSale) -> Self {
         Self {
             name: op.name,
             campaign_id: op.campaign_id,
             starts_at: op.starts_at,
             ends_at: op.ends_at,
             currency: Currency::GBP,
-            ttl_seconds: op.reservation_ttl_seconds.unwrap_or(USUAL_TTL),
+            ttl_seconds: op.reservation_ttl_seconds.unwrap_or(DEFAULT_TTL),
             items: items(op.items),
         }
     }
 
-    /// These terms with a patch applied.
+    /// These terms with an update applied, before validation.
     pub(crate) fn patched(self, op: UpdateSale) -> Self {
         let mut campaign_id = self.campaign_id;
         op.campaign_id.apply(&mut campaign_id);
@@ -122,7 +123,8 @@ impl Terms {
         }
     }
 
-    /// Validates everything at once, against the catalogue, and takes SKUs and prices in the catalogue's form.
+    /// Validates the terms against the catalog and reports all faults at once. Sets the currency and each item's
+    /// variant, and brings SKUs and prices into the catalog's form.
     pub(crate) fn check(&mut self, described: SkuDescriptions, now: Timestamp) -> Result<(), Error> {
         let mut faults = Faults::default();
         match bounded(&self.name, 1, 200) {
@@ -179,7 +181,7 @@ fn check_items(items: &mut [ItemTerms], described: SkuDescriptions, faults: &mut
             continue;
         };
         if !seen.insert(found.variant_id) {
-            fault("sku", "duplicate sku".to_owned());
+            fault("sku", "duplicate SKU".to_owned());
         }
         item.variant_id = Some(found.variant_id);
         item.sku = found.sku.clone();
@@ -190,7 +192,7 @@ fn check_items(items: &mut [ItemTerms], described: SkuDescriptions, faults: &mut
     }
 }
 
-/// Refuses a quantity that cannot be reserved.
+/// Refuses a quantity outside the range that can be reserved.
 pub(crate) fn check_quantity(quantity: u32) -> Result<(), Error> {
     if (1..=MAX_STOCK).contains(&quantity) {
         return Ok(());
@@ -199,11 +201,11 @@ pub(crate) fn check_quantity(quantity: u32) -> Result<(), Error> {
 }
 
 /// The reference of a sale's allocation in the inventory.
-pub(crate) fn allocation(id: promox_contract::ids::FlashSaleId) -> String {
+pub(crate) fn allocation(id: FlashSaleId) -> String {
     format!("flash-sale:{id}")
 }
 
 /// The reference of a purchase in the inventory.
-pub(crate) fn purchase(id: promox_contract::ids::FlashReservationId) -> String {
+pub(crate) fn purchase(id: FlashReservationId) -> String {
     format!("flash-purchase:{id}")
 }

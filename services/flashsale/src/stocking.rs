@@ -1,5 +1,5 @@
-//! Allocates stock in the inventory before a sale is listed, reports purchases, and releases the rest. Every step can
-//! be repeated, and the jobs repeat it until it succeeds.
+//! Allocates stock in the inventory before a sale is listed, reports purchases, and releases what remains unsold. Every
+//! step is idempotent, and the jobs repeat it until it succeeds.
 
 use std::sync::Arc;
 
@@ -11,28 +11,28 @@ use promox_contract::inventory::{
 use promox_kernel::{Claim, Cx, Error};
 use promox_storage::{Lane, Tx};
 
-use crate::commands::{claims, holds, sales};
+use crate::commands::{order_claims, reservations, sales};
 use crate::records::{FlashPurchase, FlashSale, PurchaseStatus, SaleStatus, Terms};
 use crate::reject;
 use crate::{FlashSales, queries, rules};
 
-/// Purchases reported to the inventory at once.
+/// Maximum purchases reported to the inventory in one call.
 const BATCH: usize = 200;
 /// Maximum sales per run of the job.
-const TURN: usize = 50;
+const SALES_PER_RUN: usize = 50;
 
-/// Whether the stock of a sale is allocated as its draft requires.
-pub(crate) enum Stocked {
-    /// It is, or nothing is to be allocated.
-    Yes,
-    /// It was refused; nothing was allocated.
-    No(Error),
+/// The outcome of allocating the stock of a draft.
+pub(crate) enum Stocking {
+    /// The stock is allocated, or the sale has no draft.
+    Allocated,
+    /// The inventory refused, and nothing was allocated.
+    Refused(Error),
 }
 
 impl FlashSales {
-    /// Allocates the stock of a draft. An error that decides nothing is returned, and the call is repeated later.
-    pub(crate) async fn stock(&self, cx: &Cx, id: FlashSaleId) -> Result<Stocked, Error> {
-        let Some((terms, is_new)) = self.db.read(|tx| draft(tx, id)).await? else { return Ok(Stocked::Yes) };
+    /// Allocates the stock of a sale's draft. If the outcome is unknown, it returns the error and can be called again.
+    pub(crate) async fn allocate_draft(&self, cx: &Cx, id: FlashSaleId) -> Result<Stocking, Error> {
+        let Some((terms, is_new)) = self.db.read(|tx| draft(tx, id)).await? else { return Ok(Stocking::Allocated) };
         let (reference, items) = (rules::allocation(id), terms.stock());
         let cx = cx.elevated();
         let answer = if is_new {
@@ -41,22 +41,21 @@ impl FlashSales {
             cx.call(ChangeAllocation { reference, items }).await
         };
         match answer {
-            Ok(()) => Ok(Stocked::Yes),
-            Err(error) if error.is_decided() => Ok(Stocked::No(reject::short(error, &terms))),
+            Ok(()) => Ok(Stocking::Allocated),
+            Err(error) if error.is_decided() => Ok(Stocking::Refused(reject::insufficient_stock(error, &terms))),
             Err(error) => Err(error),
         }
     }
 
-    /// Drops a draft whose stock was refused.
-    pub(crate) async fn refuse(&self, cx: &Cx, claim: Option<Arc<Claim>>, id: FlashSaleId) -> Result<(), Error> {
-        Ok(self.db.write(cx, move |tx| sales::drop_draft(tx, claim.as_deref(), id)).await?)
+    /// Discards a draft whose stock was refused.
+    pub(crate) async fn discard_draft(&self, cx: &Cx, claim: Option<Arc<Claim>>, id: FlashSaleId) -> Result<(), Error> {
+        Ok(self.db.write(cx, move |tx| sales::discard_draft(tx, claim.as_deref(), id)).await?)
     }
 
-    /// Moves sales to the status that the time requires, also after the node was down. Returns whether there is more to
-    /// do.
-    pub(crate) async fn turn(&self, cx: &Cx) -> Result<bool, Error> {
-        let due = self.db.read(|tx| queries::due(tx, cx.now, TURN)).await?;
-        let (mut more, mut failed) = (due.len() == TURN, None);
+    /// Advances sales that are due to the status that the current time requires. Returns whether there is more to do.
+    pub(crate) async fn advance_due_sales(&self, cx: &Cx) -> Result<bool, Error> {
+        let due = self.db.read(|tx| queries::due_sales(tx, cx.now, SALES_PER_RUN)).await?;
+        let (mut more, mut failed) = (due.len() == SALES_PER_RUN, None);
         for sale in due {
             match self.advance(cx, &sale).await {
                 Ok(again) => more |= again,
@@ -70,12 +69,13 @@ impl FlashSales {
         failed.map_or(Ok(more), Err)
     }
 
+    /// Takes the next step of a due sale. Returns whether another step is due.
     async fn advance(&self, cx: &Cx, sale: &FlashSale) -> Result<bool, Error> {
         let id = sale.id;
         if sale.draft.is_some() {
-            match self.stock(cx, id).await? {
-                Stocked::Yes => drop(self.db.write(cx, move |tx| sales::settle(tx, id)).await?),
-                Stocked::No(_) => self.refuse(cx, None, id).await?,
+            match self.allocate_draft(cx, id).await? {
+                Stocking::Allocated => drop(self.db.write(cx, move |tx| sales::apply_draft(tx, id)).await?),
+                Stocking::Refused(_) => self.discard_draft(cx, None, id).await?,
             }
             return Ok(true);
         }
@@ -90,37 +90,38 @@ impl FlashSales {
         Ok(over)
     }
 
-    /// Settles a sale that is over: reservations end, purchases leave the stock, and the rest returns to it.
+    /// Closes a sale that is over: expires its reservations, reports its purchases and releases the unsold units.
+    /// Returns whether there is more to do.
     async fn close(&self, cx: &Cx, id: FlashSaleId) -> Result<bool, Error> {
         self.gates.forget(id).await;
-        if self.expire(cx, id).await? == holds::SWEEP {
+        if self.expire(cx, id).await? == reservations::MAX_SWEEP {
             return Ok(true);
         }
-        let due = self.db.read(|tx| queries::unsettled(tx, id, BATCH)).await?;
+        let due = self.db.read(|tx| queries::unreported_purchases(tx, id, BATCH)).await?;
         if due.first().is_some_and(|purchase| purchase.sale_id == id) {
             self.report_purchases(cx, id, due).await?;
         }
-        let kept: Vec<VariantQuantity> = self.db.read(|tx| queries::kept(tx, id)).await?;
+        let kept: Vec<VariantQuantity> = self.db.read(|tx| queries::units_to_keep(tx, id)).await?;
         cx.call(EndAllocation { reference: rules::allocation(id), keep: kept.clone() }).await?;
         self.db.write(cx, move |tx| sales::close(tx, id, &kept)).await
     }
 
-    /// Ends reservations of one sale, a bounded batch. Returns how many.
+    /// Expires a bounded batch of one sale's reservations. Returns the number expired.
     pub(crate) async fn expire(&self, cx: &Cx, id: FlashSaleId) -> Result<usize, Error> {
-        self.freeing(cx, Lane::Bulk, move |tx| holds::expire(tx, id)).await
+        self.write_releasing(cx, Lane::Bulk, move |tx| reservations::expire(tx, id)).await
     }
 
-    /// Reports purchases and reversals to the inventory, one batch per sale. Returns whether there is more.
-    pub(crate) async fn settle_purchases(&self, cx: &Cx) -> Result<bool, Error> {
+    /// Reports due purchases and reversals to the inventory, one batch per sale. Returns whether there are more.
+    pub(crate) async fn report_due_purchases(&self, cx: &Cx) -> Result<bool, Error> {
         let (mut from, mut more, mut failed) = (FlashSaleId(0), false, None);
         loop {
-            let due = self.db.read(|tx| queries::unsettled(tx, from, BATCH)).await?;
+            let due = self.db.read(|tx| queries::unreported_purchases(tx, from, BATCH)).await?;
             let Some(id) = due.first().map(|purchase| purchase.sale_id) else { break };
             let full = due.len() == BATCH;
             match self.report_purchases(cx, id, due).await {
                 Ok(()) => more |= full,
                 Err(error) => {
-                    tracing::warn!(sale = id.0, %error, "purchases are not settled yet; will retry");
+                    tracing::warn!(sale = id.0, %error, "flash sale purchases could not be reported; will retry");
                     failed = Some(error);
                 }
             }
@@ -129,30 +130,31 @@ impl FlashSales {
         failed.map_or(Ok(more), Err)
     }
 
-    /// Reports one sale's purchases to the inventory: reversals first, so that their units can be sold again.
+    /// Reports one sale's purchases to the inventory. Reversals come first, so that their units can be sold again.
     async fn report_purchases(&self, cx: &Cx, id: FlashSaleId, due: Vec<FlashPurchase>) -> Result<(), Error> {
         let allocation = rules::allocation(id);
-        let (bought, released): (Vec<_>, Vec<_>) =
+        let (bought, reversed): (Vec<_>, Vec<_>) =
             due.iter().partition(|purchase| purchase.status == PurchaseStatus::Bought);
-        for purchase in released {
+        for purchase in reversed {
             let reference = rules::purchase(purchase.id);
             cx.call(ReturnToAllocation { allocation: allocation.clone(), reference }).await?;
         }
         if !bought.is_empty() {
-            cx.call(SellFromAllocation { allocation, sales: bought.into_iter().map(sale).collect() }).await?;
+            cx.call(SellFromAllocation { allocation, sales: bought.into_iter().map(allocation_sale).collect() })
+                .await?;
         }
         let reported: Vec<_> = due.iter().map(|purchase| (purchase.id, purchase.status)).collect();
-        Ok(self.db.write_in(cx, Lane::Bulk, move |tx| claims::reported(tx, id, &reported)).await?)
+        Ok(self.db.write_in(cx, Lane::Bulk, move |tx| order_claims::mark_reported(tx, id, &reported)).await?)
     }
 }
 
-fn sale(purchase: &FlashPurchase) -> AllocationSale {
+fn allocation_sale(purchase: &FlashPurchase) -> AllocationSale {
     let (variant_id, sku, quantity) = (purchase.variant_id, purchase.sku.clone(), purchase.quantity);
     let item = VariantQuantity { variant_id, sku, quantity };
     AllocationSale { reference: rules::purchase(purchase.id), order_id: purchase.order_id, items: vec![item] }
 }
 
-/// The draft of a sale, and whether nothing is allocated for it yet.
+/// The terms of a sale's draft, if it has one, and whether this is a new sale without an allocation.
 fn draft(tx: &Tx<'_>, id: FlashSaleId) -> Result<Option<(Terms, bool)>, Error> {
     let sale = tx.get::<FlashSale>(&id)?.ok_or_else(|| Error::not_found("flash sale"))?;
     let is_new = sale.listed.is_none();

@@ -1,4 +1,4 @@
-//! Flash sales as server-sent events.
+//! The server-sent events of flash sales.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::records::{FlashItem, FlashSale, SaleStatus};
 /// Maximum listeners of a node.
 pub(crate) const MAX_LISTENERS: usize = 1_000;
 
-/// The streamed state of a sale.
+/// The data of an event.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct SaleUpdate {
@@ -32,14 +32,14 @@ struct ItemUpdate {
     sold: i64,
 }
 
-/// A sale in its streamed form.
+/// The state of a sale, encoded as the data of an event.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct State {
     status: SaleStatus,
     json: Arc<str>,
 }
 
-/// The state of a sale; none for one that is not shown.
+/// The state of a sale; `None` if it is not listed.
 pub(crate) fn state(tx: &Tx<'_>, id: FlashSaleId) -> Result<Option<State>, StoreError> {
     let Some(sale) = tx.get::<FlashSale>(&id)?.filter(|sale| sale.listed.is_some()) else { return Ok(None) };
     let items = queries::items(tx, id)?.into_iter();

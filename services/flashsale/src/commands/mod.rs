@@ -1,5 +1,5 @@
-//! Commands on flash sales. Each loads, decides by the rules, writes and publishes in one transaction.
+//! Commands on flash sales. Each loads rows, decides, writes rows and emits events in one transaction.
 
-pub(crate) mod claims;
-pub(crate) mod holds;
+pub(crate) mod order_claims;
+pub(crate) mod reservations;
 pub(crate) mod sales;

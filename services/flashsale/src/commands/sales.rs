@@ -1,5 +1,5 @@
-//! The life of a sale: a draft, listed once its stock is allocated, started and ended by the clock, closed when all is
-//! settled.
+//! The life cycle of a sale: created as a draft, listed once its stock is allocated, started and ended on schedule,
+//! closed when the inventory knows everything sold.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use crate::queries;
 use crate::records::{Draft, FlashItem, FlashSale, SaleStatus, Terms};
 use crate::reject;
 
-/// How long a draft belongs to the request that made it; afterwards the job continues with it.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a draft is left to the request that made it before a job completes it.
+const DRAFT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The event of an operation.
+/// The audit action of an update.
 const UPDATE: &str = "flashsale.update";
 
 fn fact(sale: &FlashSale) -> FlashSaleFact {
@@ -36,8 +36,8 @@ pub(crate) fn audit_change(
     tx.emit(id, &Audited::new(by.to_owned(), action, format!("flash-sale:{id}"), before, after))
 }
 
-/// Creates a sale that nobody sees before its stock is allocated. A repeated request continues with its sale.
-pub(crate) fn open(tx: &mut Tx<'_>, claim: Option<&Claim>, draft: &Draft) -> Result<FlashSaleId, StoreError> {
+/// Creates an unlisted sale with a draft. A repeated request with the same idempotency key returns its existing sale.
+pub(crate) fn create(tx: &mut Tx<'_>, claim: Option<&Claim>, draft: &Draft) -> Result<FlashSaleId, StoreError> {
     if let Some(claim) = claim
         && let Recall::Undecided(id) = tx.recall(claim)?
     {
@@ -59,7 +59,7 @@ pub(crate) fn open(tx: &mut Tx<'_>, claim: Option<&Claim>, draft: &Draft) -> Res
         draft: Some(Json(draft.clone())),
         listed: None,
         open_until: None,
-        due_at: Some(now + PATIENCE),
+        due_at: Some(now + DRAFT_TIMEOUT),
         version: 0,
         created_at: now,
         updated_at: now,
@@ -72,7 +72,7 @@ pub(crate) fn open(tx: &mut Tx<'_>, claim: Option<&Claim>, draft: &Draft) -> Res
     Ok(id)
 }
 
-/// Sets the terms, except for the items.
+/// Copies the terms into the sale, except for the items, which have rows of their own.
 fn set_terms(sale: &mut FlashSale, terms: &Terms) {
     sale.name.clone_from(&terms.name);
     sale.campaign_id = terms.campaign_id;
@@ -82,29 +82,30 @@ fn set_terms(sale: &mut FlashSale, terms: &Terms) {
     sale.ttl_seconds = terms.ttl_seconds;
 }
 
-/// Begins to change a sale that has not started; a running sale is changed at once. `version` is the one that the terms
-/// were derived from.
-pub(crate) fn change(tx: &mut Tx<'_>, id: FlashSaleId, version: i64, draft: &Draft) -> Result<(), Error> {
+/// Stores a draft of changed terms for a sale that has not started, or changes a running sale at once. `version` is the
+/// version that the terms were derived from; the update is refused if the sale has changed since.
+pub(crate) fn update(tx: &mut Tx<'_>, id: FlashSaleId, version: i64, draft: &Draft) -> Result<(), Error> {
     let mut sale = queries::listed(tx, id)?;
     if sale.version != version || sale.draft.is_some() {
-        return Err(reject::changing());
+        return Err(reject::sale_changing());
     }
     if sale.is_over() {
-        return Err(reject::over(sale.status));
+        return Err(reject::sale_ended(sale.status));
     }
     if sale.is_open() {
         amend(tx, &mut sale, draft)?;
     } else {
         sale.draft = Some(Json(draft.clone()));
-        sale.due_at = Some(tx.now() + PATIENCE);
+        sale.due_at = Some(tx.now() + DRAFT_TIMEOUT);
     }
     Ok(tx.put(&sale)?)
 }
 
+/// Changes the name and end of a running sale; anything else is refused.
 fn amend(tx: &mut Tx<'_>, sale: &mut FlashSale, draft: &Draft) -> Result<(), Error> {
     let before = sale.terms(&queries::items(tx, sale.id)?);
-    if !before.amends(&draft.terms) {
-        return Err(reject::running());
+    if !before.differs_only_in_name_or_end(&draft.terms) {
+        return Err(reject::sale_running());
     }
     set_terms(sale, &draft.terms);
     sale.open_until = Some(sale.ends_at);
@@ -113,13 +114,14 @@ fn amend(tx: &mut Tx<'_>, sale: &mut FlashSale, draft: &Draft) -> Result<(), Err
     Ok(audit_change(tx, sale.id, (&draft.by, UPDATE), before, &draft.terms)?)
 }
 
+/// Increments the version and sets the time of the last change.
 fn touch(tx: &Tx<'_>, sale: &mut FlashSale) {
     sale.version += 1;
     sale.updated_at = tx.now();
 }
 
-/// The stock is allocated: applies the draft, and starts the sale if its time has come.
-pub(crate) fn settle(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<FlashSale, Error> {
+/// Applies the draft of a sale whose stock is allocated, and starts the sale if it is due.
+pub(crate) fn apply_draft(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<FlashSale, Error> {
     let mut sale = tx.get::<FlashSale>(&id)?.ok_or(Error::not_found("flash sale"))?;
     let Some(Json(Draft { terms, by })) = sale.draft.take() else { return Ok(sale) };
     let old = queries::items(tx, id)?;
@@ -147,13 +149,13 @@ pub(crate) fn settle(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<FlashSale, Erro
     touch(tx, &mut sale);
     let action = if before.is_some() { UPDATE } else { "flashsale.create" };
     audit_change(tx, id, (&by, action), before, &terms)?;
-    by_clock(tx, &mut sale)?;
+    apply_schedule(tx, &mut sale)?;
     tx.put(&sale)?;
     Ok(sale)
 }
 
-/// The stock was refused: drops a new sale, and leaves an existing one as it is.
-pub(crate) fn drop_draft(tx: &mut Tx<'_>, claim: Option<&Claim>, id: FlashSaleId) -> Result<(), StoreError> {
+/// Discards a draft whose stock was refused. A new sale is deleted; an existing one keeps its terms.
+pub(crate) fn discard_draft(tx: &mut Tx<'_>, claim: Option<&Claim>, id: FlashSaleId) -> Result<(), StoreError> {
     let Some(mut sale) = tx.get::<FlashSale>(&id)?.filter(|sale| sale.draft.is_some()) else { return Ok(()) };
     if sale.listed.is_some() {
         sale.draft = None;
@@ -164,8 +166,8 @@ pub(crate) fn drop_draft(tx: &mut Tx<'_>, claim: Option<&Claim>, id: FlashSaleId
     claim.map_or(Ok(()), |claim| tx.unclaim(claim))
 }
 
-/// Moves a sale to the status that the time requires.
-fn by_clock(tx: &mut Tx<'_>, sale: &mut FlashSale) -> Result<(), StoreError> {
+/// Moves a sale to the status that the current time requires.
+fn apply_schedule(tx: &mut Tx<'_>, sale: &mut FlashSale) -> Result<(), StoreError> {
     let now = tx.now();
     if sale.status == SaleStatus::Scheduled && sale.starts_at <= now {
         sale.status = SaleStatus::Active;
@@ -180,7 +182,7 @@ fn by_clock(tx: &mut Tx<'_>, sale: &mut FlashSale) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Ends a sale; the job closes it afterwards.
+/// Ends a sale with a status. A job closes it afterwards.
 fn end(tx: &mut Tx<'_>, sale: &mut FlashSale, status: SaleStatus) -> Result<(), StoreError> {
     let ran = sale.is_open();
     sale.status = status;
@@ -191,22 +193,22 @@ fn end(tx: &mut Tx<'_>, sale: &mut FlashSale, status: SaleStatus) -> Result<(), 
     if ran { tx.emit(sale.id, &FlashSaleEnded(fact(sale))) } else { Ok(()) }
 }
 
-/// Moves a sale that is due. Returns its status.
+/// Advances a sale that is due, unless a draft is pending. Returns its status.
 pub(crate) fn advance(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<SaleStatus, Error> {
     let mut sale = tx.get::<FlashSale>(&id)?.ok_or(Error::not_found("flash sale"))?;
     if sale.draft.is_none() && !sale.is_over() {
-        by_clock(tx, &mut sale)?;
+        apply_schedule(tx, &mut sale)?;
         tx.put(&sale)?;
     }
     Ok(sale.status)
 }
 
-/// Cancels a sale. Repeating it changes nothing.
+/// Cancels a sale. Repeating the call changes nothing.
 pub(crate) fn cancel(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<FlashSale, Error> {
     let mut sale = queries::listed(tx, id)?;
     match sale.status {
         SaleStatus::Cancelled => Ok(sale),
-        SaleStatus::Ended => Err(reject::over(sale.status)),
+        SaleStatus::Ended => Err(reject::sale_ended(sale.status)),
         _ => {
             end(tx, &mut sale, SaleStatus::Cancelled)?;
             tx.put(&sale)?;
@@ -215,11 +217,11 @@ pub(crate) fn cancel(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<FlashSale, Erro
     }
 }
 
-/// Removes a sale from the lists; its rows stay.
+/// Deletes a sale that is not running: it is unlisted, and its rows remain.
 pub(crate) fn delete(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<FlashSale, Error> {
     let mut sale = queries::listed(tx, id)?;
     if sale.is_open() {
-        return Err(reject::running());
+        return Err(reject::sale_running());
     }
     if !sale.is_over() {
         end(tx, &mut sale, SaleStatus::Cancelled)?;
@@ -229,10 +231,11 @@ pub(crate) fn delete(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<FlashSale, Erro
     Ok(sale)
 }
 
-/// Records that the inventory keeps only `kept` for a sale that is over. Returns whether there is more to report.
+/// Closes a sale that is over, given that the inventory still allocates `kept` to it. Returns true, without closing it,
+/// if the units to keep have changed meanwhile.
 pub(crate) fn close(tx: &mut Tx<'_>, id: FlashSaleId, kept: &[VariantQuantity]) -> Result<bool, Error> {
     let mut sale = tx.get::<FlashSale>(&id)?.ok_or_else(|| Error::not_found("flash sale"))?;
-    if queries::kept(tx, id)? != kept {
+    if queries::units_to_keep(tx, id)? != kept {
         return Ok(true);
     }
     sale.due_at = None;
@@ -240,7 +243,7 @@ pub(crate) fn close(tx: &mut Tx<'_>, id: FlashSaleId, kept: &[VariantQuantity]) 
     Ok(false)
 }
 
-/// Schedules another report after a part of an ended sale was settled, because the inventory keeps less for it now.
+/// Schedules another close of an ended sale, after which the inventory keeps fewer units for it.
 pub(crate) fn schedule_report(tx: &mut Tx<'_>, id: FlashSaleId) -> Result<(), StoreError> {
     let over = tx.get::<FlashSale>(&id)?.filter(|sale| sale.is_over() && sale.due_at.is_none());
     let Some(mut sale) = over else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! Reservations in orders: claimed, bought, reversed; and a sale that ends while orders are in progress.
+//! Orders claim, buy and reverse reservations, including in a sale that ends while orders are in progress.
 
 use promox_testkit::sample::sku;
 use std::sync::atomic::Ordering;
@@ -10,7 +10,7 @@ use super::market::{Market, item};
 use crate::api::SaleStatus;
 
 #[tokio::test]
-async fn lines_are_the_buyers_own_and_good() {
+async fn only_the_buyers_own_unexpired_reservations_have_lines() {
     let market = Market::open();
     let id = market.started(vec![item("A", 10, None)]).await;
     let (mine, foreign) = (market.granted(id, 1, 2).await, market.granted(id, 2, 1).await);
@@ -26,7 +26,7 @@ async fn lines_are_the_buyers_own_and_good() {
 }
 
 #[tokio::test]
-async fn a_claim_is_all_or_nothing_and_says_why_not() {
+async fn a_claim_is_all_or_nothing_and_its_refusal_has_a_reason() {
     let market = Market::open();
     let id = market.started(vec![item("A", 10, None)]).await;
     let (mine, foreign, old) =
@@ -41,14 +41,18 @@ async fn a_claim_is_all_or_nothing_and_says_why_not() {
     for _ in 0..2 {
         market.claim(1, 1, &[mine]).await.unwrap();
     }
-    assert_eq!(market.claim(2, 1, &[mine]).await.unwrap_err().members()["reason"], "EXPIRED", "one order's");
+    assert_eq!(
+        market.claim(2, 1, &[mine]).await.unwrap_err().members()["reason"],
+        "EXPIRED",
+        "another order claimed it"
+    );
     assert!(market.lines(1, &[mine]).await.is_empty());
     assert_eq!(market.release_reservation(id, 1, mine).await.unwrap_err().code(), "RESERVATION_ORDERED");
     market.verify();
 }
 
 #[tokio::test]
-async fn a_confirmed_order_buys_and_is_reported_once() {
+async fn a_confirmed_orders_purchase_is_reported_once() {
     let market = Market::open();
     let id = market.started(vec![item("A", 10, Some(3))]).await;
     let rid = market.granted(id, 1, 3).await;
@@ -62,7 +66,11 @@ async fn a_confirmed_order_buys_and_is_reported_once() {
     market.wait(1).await;
     market.wait(1).await;
     assert_eq!((market.allocated(id, "A"), market.free("A")), (7, 90));
-    assert_eq!(market.reserve(id, 1, 1).await.unwrap_err().code(), "LIMIT_REACHED", "what is bought counts");
+    assert_eq!(
+        market.reserve(id, 1, 1).await.unwrap_err().code(),
+        "LIMIT_REACHED",
+        "purchases count towards the limit"
+    );
     market.verify();
 }
 
@@ -76,7 +84,11 @@ async fn a_failed_orders_claim_returns_to_its_user_until_it_expires() {
         market.release(7).await;
     }
     assert_eq!((market.first(id).await, market.lines(1, &[rid]).await.len()), ((7, 0), 1));
-    assert_eq!(market.claim(7, 1, &[rid]).await.unwrap_err().members()["reason"], "EXPIRED", "too late for this order");
+    assert_eq!(
+        market.claim(7, 1, &[rid]).await.unwrap_err().members()["reason"],
+        "EXPIRED",
+        "this order has released its claim"
+    );
     market.claim(8, 1, &[rid]).await.unwrap();
     market.wait(600).await;
     market.release(8).await;
@@ -106,7 +118,7 @@ async fn a_cancelled_order_returns_its_units_to_the_sale_once() {
 }
 
 #[tokio::test]
-async fn a_cancel_overtakes_the_confirmation_and_the_warehouse() {
+async fn a_cancel_before_the_confirmation_or_the_report_buys_nothing() {
     let market = Market::open();
     let id = market.started(vec![item("A", 4, None)]).await;
     let (one, two) = (market.granted(id, 1, 1).await, market.granted(id, 1, 2).await);
@@ -143,16 +155,16 @@ async fn an_ended_sale_keeps_units_for_orders_in_progress() {
     assert_eq!((market.free("A"), market.allocated(id, "A"), market.first(id).await), (99, 0, (9, 1)));
     market.release(1).await;
     market.wait(1).await;
-    assert_eq!((market.free("A"), market.first(id).await), (100, (10, 0)), "after the sale: into stock");
+    assert_eq!((market.free("A"), market.first(id).await), (100, (10, 0)), "after the sale, units return to stock");
     market.verify();
 }
 
 #[tokio::test]
-async fn many_purchases_are_settled_in_batches_when_the_warehouse_opens() {
+async fn purchases_are_reported_in_batches_once_the_warehouse_is_available() {
     let market = Market::open();
-    market.around.warehouse.lock().free.insert(sku("A"), 1_000);
+    market.neighbours.warehouse.lock().free.insert(sku("A"), 1_000);
     let id = market.started(vec![item("A", 1_000, None)]).await;
-    market.around.closed.store(true, Ordering::SeqCst);
+    market.neighbours.closed.store(true, Ordering::SeqCst);
     for order in 1..=450 {
         let rid = market.granted(id, order, 1).await;
         market.claim(order, order, &[rid]).await.unwrap();
@@ -160,14 +172,14 @@ async fn many_purchases_are_settled_in_batches_when_the_warehouse_opens() {
     }
     assert!(market.try_work().await.is_err());
     assert_eq!(market.allocated(id, "A"), 1_000);
-    market.around.closed.store(false, Ordering::SeqCst);
+    market.neighbours.closed.store(false, Ordering::SeqCst);
     market.wait(1).await;
-    assert_eq!((market.allocated(id, "A"), market.around.warehouse.lock().sold.len()), (550, 450));
+    assert_eq!((market.allocated(id, "A"), market.neighbours.warehouse.lock().sold.len()), (550, 450));
     market.verify();
 }
 
 #[tokio::test]
-async fn an_order_of_two_sales_is_claimed_and_released_whole() {
+async fn an_order_can_claim_and_release_reservations_of_two_sales() {
     let market = Market::open();
     let (a, b) = (market.make(vec![item("A", 5, None)]).await, market.make(vec![item("A", 6, None)]).await);
     market.wait(60).await;

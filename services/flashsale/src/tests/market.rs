@@ -1,4 +1,4 @@
-//! The service with simulated neighbours: the catalogue with its warehouse, and the orders.
+//! A test harness: the service with simulated neighbours, namely the catalog, the warehouse, campaigns and orders.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
@@ -19,7 +19,7 @@ use promox_contract::store::{GetStoreProfile, StoreProfile};
 use promox_contract::user::{AccountIds, DescribeUsers, FindAccounts, UserDescription, UserDescriptions};
 use promox_kernel::{Cx, Error, Sku, Timestamp, UserId};
 use promox_storage::{Database, Gate, GateEngine, MemoryGates, Service as _, Tx};
-use promox_testkit::sample::{amount, email, order_fact, sku, sku_description, store_facts, user_description};
+use promox_testkit::sample::{amount, email, order_fact, sku, sku_description, store_profile, user_description};
 use promox_testkit::{Harness, Setup};
 
 use crate::FlashSales;
@@ -30,7 +30,7 @@ use crate::gates;
 use crate::queries;
 use crate::records::{FlashHold, UserCount};
 
-/// The warehouse's stock, the allocations, and what was sold of them.
+/// The warehouse: free stock, allocations, and the units sold from them.
 #[derive(Debug, Default)]
 pub(super) struct Warehouse {
     pub(super) free: BTreeMap<Sku, u32>,
@@ -43,7 +43,7 @@ pub(super) struct Warehouse {
 impl Warehouse {
     fn change(&mut self, reference: &str, items: &[VariantQuantity]) -> Result<(), Error> {
         if self.ended.contains(reference) {
-            return Err(Error::conflict("RESERVATION_ENDED", "over"));
+            return Err(Error::conflict("RESERVATION_ENDED", "the allocation has ended"));
         }
         let has = self.allocated.get(reference).cloned().unwrap_or_default();
         let mut free = self.free.clone();
@@ -68,16 +68,16 @@ impl Warehouse {
     }
 }
 
-/// The other services.
+/// The services that the flash sale service calls.
 #[derive(Debug, Default)]
-pub(super) struct Around {
+pub(super) struct Neighbours {
     pub(super) warehouse: Mutex<Warehouse>,
     pub(super) paused: AtomicBool,
     pub(super) closed: AtomicBool,
 }
 
-#[allow(clippy::unnecessary_wraps, reason = "an answer is a result, whether or not this one can fail")]
-impl Around {
+#[allow(clippy::unnecessary_wraps, reason = "the harness expects handlers that return a result")]
+impl Neighbours {
     fn open(&self) -> Result<parking_lot::MutexGuard<'_, Warehouse>, Error> {
         if self.closed.load(Ordering::SeqCst) {
             return Err(Error::unavailable("CLOSED", "the warehouse is closed", 1));
@@ -85,13 +85,13 @@ impl Around {
         Ok(self.warehouse.lock())
     }
 
-    fn describe(&self, _: &Cx, op: DescribeSkus) -> Result<SkuDescriptions, Error> {
+    fn describe_skus(&self, _: &Cx, op: DescribeSkus) -> Result<SkuDescriptions, Error> {
         let warehouse = self.warehouse.lock();
         let found = op.skus.iter().filter_map(|sku| warehouse.free.get_key_value(sku));
         Ok(SkuDescriptions { items: found.map(|(sku, _)| sku_description(sku, amount("9.99"))).collect() })
     }
 
-    fn campaigns(&self, _: &Cx, op: GetCampaignStates) -> Result<CampaignStateList, Error> {
+    fn campaign_states(&self, _: &Cx, op: GetCampaignStates) -> Result<CampaignStateList, Error> {
         let running = !self.paused.load(Ordering::SeqCst);
         let known = op.ids.into_iter().filter(|id| *id == CampaignId(5));
         let state = |id| CampaignState { id, running, reason: None, in_audience: true, left: None };
@@ -154,20 +154,24 @@ impl Around {
     }
 }
 
-/// The accounts of one person, by plus tags; every other account is another person's.
-const ADA: std::ops::Range<i64> = 900_070..900_080;
+/// The accounts of one person, Ada, with plus tags in her address. Every other account is another person's.
+const ADAS_ACCOUNTS: std::ops::Range<i64> = 900_070..900_080;
 
 fn user(id: UserId) -> UserDescription {
     let user = user_description(id);
-    if ADA.contains(&id.0) { UserDescription { email: email(&format!("ada+{id}@example.com")), ..user } } else { user }
+    if ADAS_ACCOUNTS.contains(&id.0) {
+        UserDescription { email: email(&format!("ada+{id}@example.com")), ..user }
+    } else {
+        user
+    }
 }
 
 /// A running node with flash sales.
 pub(super) struct Market {
     harness: Harness<FlashSales>,
-    /// Where the counters of the gates are.
+    /// The counters of the gates.
     counters: Arc<MemoryGates>,
-    pub(super) around: Arc<Around>,
+    pub(super) neighbours: Arc<Neighbours>,
 }
 
 impl Deref for Market {
@@ -198,48 +202,48 @@ pub(super) fn plan(items: Vec<SaleItemInput>) -> CreateSale {
 }
 
 impl Market {
-    /// A warehouse with a hundred A and a hundred B.
+    /// A market with 100 units of A and 100 of B in the warehouse.
     pub(super) fn open() -> Self {
         let counters = Arc::new(MemoryGates::default());
         Self::over(counters.clone(), counters)
     }
 
-    /// A market whose gates are in this engine, and their counters in memory.
+    /// A market whose gates use this engine and keep their counters in `counters`.
     pub(super) fn over(engine: Arc<dyn GateEngine>, counters: Arc<MemoryGates>) -> Self {
-        let around = Arc::new(Around::default());
-        around.warehouse.lock().free = BTreeMap::from([(sku("A"), 100), (sku("B"), 100)]);
+        let neighbours = Arc::new(Neighbours::default());
+        neighbours.warehouse.lock().free = BTreeMap::from([(sku("A"), 100), (sku("B"), 100)]);
         let harness = Setup::at_time(START)
-            .answer(|_, _: GetStoreProfile| Ok(StoreProfile { ignore_plus_tags: true, ..store_facts() }))
+            .answer(|_, _: GetStoreProfile| Ok(StoreProfile { ignore_plus_tags: true, ..store_profile() }))
             .answer(|_, op: DescribeUsers| Ok(UserDescriptions { items: op.ids.into_iter().map(user).collect() }))
             .answer(|_, op: FindAccounts| {
                 let ada = op.emails.iter().any(|email| email.mailbox() == "ada@example.com");
-                Ok(AccountIds { ids: if ada { ADA.map(UserId).collect() } else { Vec::new() } })
+                Ok(AccountIds { ids: if ada { ADAS_ACCOUNTS.map(UserId).collect() } else { Vec::new() } })
             })
-            .answer_from(&around, Around::describe)
-            .answer_from(&around, Around::campaigns)
-            .answer_from(&around, Around::allocate)
-            .answer_from(&around, Around::change)
-            .answer_from(&around, Around::sell)
-            .answer_from(&around, Around::return_sold)
-            .answer_from(&around, Around::end)
+            .answer_from(&neighbours, Neighbours::describe_skus)
+            .answer_from(&neighbours, Neighbours::campaign_states)
+            .answer_from(&neighbours, Neighbours::allocate)
+            .answer_from(&neighbours, Neighbours::change)
+            .answer_from(&neighbours, Neighbours::sell)
+            .answer_from(&neighbours, Neighbours::return_sold)
+            .answer_from(&neighbours, Neighbours::end)
             .shared(&[promox_contract::flashsale::ALLOCATED, promox_contract::flashsale::TAKEN])
             .start(|databases| FlashSales::new(databases.promox.clone(), engine));
-        Self { harness, counters, around }
+        Self { harness, counters, neighbours }
     }
 
-    /// The same store after a restart.
+    /// The market after a restart of its node.
     pub(super) async fn reopen(self) -> Self {
         let counters = Arc::new(MemoryGates::default());
         let harness = self.restart(|databases| FlashSales::new(databases.promox.clone(), counters.clone()));
         harness.service.recover(&harness.cx()).await.unwrap();
-        Self { harness, counters, around: self.around }
+        Self { harness, counters, neighbours: self.neighbours }
     }
 
     pub(super) async fn make(&self, items: Vec<SaleItemInput>) -> FlashSaleId {
         self.call(plan(items)).await.unwrap().id
     }
 
-    /// A sale that has just started.
+    /// Creates a sale and waits until it has started.
     pub(super) async fn started(&self, items: Vec<SaleItemInput>) -> FlashSaleId {
         let id = self.make(items).await;
         self.wait(60).await;
@@ -250,7 +254,7 @@ impl Market {
         self.call(GetSale { id }).await.unwrap()
     }
 
-    /// Remaining and sold of its first item.
+    /// The remaining and sold units of the first item.
     pub(super) async fn first(&self, id: FlashSaleId) -> (i64, i64) {
         let view = self.sale(id).await;
         (view.items[0].remaining, view.items[0].sold)
@@ -264,7 +268,7 @@ impl Market {
         self.run(self.user(user), Self::reservation(id, "A", quantity)).await
     }
 
-    /// A reservation that is granted.
+    /// Makes a reservation that must succeed.
     pub(super) async fn granted(&self, id: FlashSaleId, user: i64, quantity: u32) -> FlashReservationId {
         self.reserve(id, user, quantity).await.unwrap().reservation_id
     }
@@ -292,23 +296,23 @@ impl Market {
         self.call(ReleaseFlashReservations { order_id: OrderId(order) }).await.unwrap();
     }
 
-    /// Confirms an order as the order service does.
+    /// Confirms an order by the event that the order service emits.
     pub(super) async fn confirm(&self, order: i64) {
         self.emit(Database::Ecommerce, order, OrderConfirmed(order_fact(order))).await;
         self.consume().await;
     }
 
-    /// Moves the clock on and runs all jobs until they have nothing to do.
+    /// Advances the clock and runs all jobs until they have nothing left to do.
     pub(super) async fn wait(&self, seconds: u64) {
-        self.pass(Duration::from_secs(seconds)).await;
+        self.advance_and_work(Duration::from_secs(seconds)).await;
     }
 
     pub(super) fn free(&self, name: &str) -> u32 {
-        self.around.warehouse.lock().free[&sku(name)]
+        self.neighbours.warehouse.lock().free[&sku(name)]
     }
 
     pub(super) fn allocated(&self, id: FlashSaleId, name: &str) -> u32 {
-        self.around.warehouse.lock().allocated[&format!("flash-sale:{id}")][&sku(name)]
+        self.neighbours.warehouse.lock().allocated[&format!("flash-sale:{id}")][&sku(name)]
     }
 
     /// The events of sales, oldest first.
@@ -317,27 +321,27 @@ impl Market {
         types.iter().map(|kind| kind.trim_start_matches("FLASH_SALE_").to_owned()).collect()
     }
 
-    /// What is left at each gate of a sale, and what users have of it.
+    /// The units left at each gate of a sale and those taken by each user; `None` if the gates are not loaded.
     pub(super) fn counters(&self, id: FlashSaleId) -> Option<Vec<(i64, Vec<(UserId, i64)>)>> {
         self.counters.state(self.service.gates.key(id))
     }
 
-    /// Who has a reservation.
+    /// The user who holds a reservation.
     pub(super) async fn holder(&self, id: FlashReservationId) -> i64 {
         let hold = self.db.read(|tx| tx.get::<FlashHold>(&id)).await.unwrap();
         hold.unwrap().user_id.0
     }
 
-    /// The auditor finds nothing, and every gate agrees with the rows.
+    /// Checks that the auditor finds nothing and that every gate agrees with the rows.
     pub(super) fn verify(&self) {
         self.harness.verify();
         let reader = self.db.long_read().unwrap();
         let tx = Tx::unbounded(&*reader, Database::Promox);
-        for sale in queries::open(&tx).unwrap() {
+        for sale in queries::running_sales(&tx).unwrap() {
             let Some(counters) = self.counters(sale.id) else { continue };
             let items = queries::items(&tx, sale.id).unwrap();
             let users: Vec<UserCount> = tx.scan().prefix(sale.id).rows().collect::<Result<_, _>>().unwrap();
-            let rows = gates::read(&sale, &items, &users).gates.into_iter();
+            let rows = gates::from_rows(&sale, &items, &users).gates.into_iter();
             let rows: Vec<_> = rows.map(|it| Gate::new(it.left, it.limit, it.users).state()).collect();
             assert_eq!(counters, rows, "sale {}", sale.id);
         }

@@ -1,4 +1,4 @@
-//! Random steps in random order: the invariants hold after each, and at the end every unit is accounted for.
+//! Random steps: the invariants hold after each, and at the end every unit is accounted for.
 
 use promox_contract::ids::{FlashReservationId, FlashSaleId};
 use promox_kernel::Entropy;
@@ -6,22 +6,22 @@ use promox_kernel::Entropy;
 use super::market::{Market, item};
 use crate::api::CancelSale;
 
-/// The market and its history so far.
-struct Story {
+/// A market with the reservations and orders made so far.
+struct Scenario {
     market: Market,
     entropy: Entropy,
     sales: Vec<FlashSaleId>,
-    made: Vec<(FlashSaleId, i64, FlashReservationId)>,
+    reservations: Vec<(FlashSaleId, i64, FlashReservationId)>,
     orders: i64,
 }
 
-impl Story {
+impl Scenario {
     fn below(&self, bound: usize) -> usize {
         usize::try_from(self.entropy.below(bound as u64)).unwrap()
     }
 
-    fn any(&self) -> Option<(FlashSaleId, i64, FlashReservationId)> {
-        if self.made.is_empty() { None } else { Some(self.made[self.below(self.made.len())]) }
+    fn random_reservation(&self) -> Option<(FlashSaleId, i64, FlashReservationId)> {
+        if self.reservations.is_empty() { None } else { Some(self.reservations[self.below(self.reservations.len())]) }
     }
 
     async fn step(&mut self) {
@@ -30,16 +30,16 @@ impl Story {
             0..=6 => {
                 let (id, quantity) = (self.sales[self.below(self.sales.len())], 1 + self.entropy.below(3));
                 if let Ok(made) = self.market.reserve(id, user, u32::try_from(quantity).unwrap()).await {
-                    self.made.push((id, user, made.reservation_id));
+                    self.reservations.push((id, user, made.reservation_id));
                 }
             }
             7 | 8 => {
-                if let Some((id, user, rid)) = self.any() {
+                if let Some((id, user, rid)) = self.random_reservation() {
                     let _ = self.market.release_reservation(id, user, rid).await;
                 }
             }
             9..=12 => {
-                if let Some((_, user, rid)) = self.any() {
+                if let Some((_, user, rid)) = self.random_reservation() {
                     self.orders += 1;
                     let _ = self.market.claim(self.orders, user, &[rid]).await;
                 }
@@ -57,37 +57,38 @@ impl Story {
     }
 }
 
-async fn play(seed: u64) {
+async fn run_seed(seed: u64) {
     let market = Market::open();
     let sales = vec![
         market.make(vec![item("A", 9, Some(4))]).await,
         market.make(vec![item("A", 20, None), item("B", 3, Some(1))]).await,
     ];
-    let mut story = Story { market, entropy: Entropy::seeded(seed), sales, made: Vec::new(), orders: 0 };
-    story.market.wait(60).await;
+    let mut scenario = Scenario { market, entropy: Entropy::seeded(seed), sales, reservations: Vec::new(), orders: 0 };
+    scenario.market.wait(60).await;
     for _ in 0..120 {
-        story.step().await;
-        story.market.verify();
+        scenario.step().await;
+        scenario.market.verify();
     }
-    for order in 1..=story.orders {
+    for order in 1..=scenario.orders {
         if order % 3 == 0 {
-            story.market.release(order).await;
+            scenario.market.release(order).await;
         } else {
-            story.market.confirm(order).await;
+            scenario.market.confirm(order).await;
         }
     }
-    story.market.wait(9_999).await;
-    story.market.verify();
-    let (a, b): (i64, i64) = (story.market.first(story.sales[0]).await.1, story.market.first(story.sales[1]).await.1);
-    assert_eq!(i64::from(story.market.free("A")), 100 - a - b, "seed {seed}");
-    assert_eq!(story.market.free("B"), 100);
-    let sold: u32 = story.market.around.warehouse.lock().sold.values().map(|(_, quantity)| *quantity).sum();
-    assert_eq!(i64::from(sold), a + b, "seed {seed}");
+    scenario.market.wait(9_999).await;
+    scenario.market.verify();
+    let (sold_in_first, sold_in_second): (i64, i64) =
+        (scenario.market.first(scenario.sales[0]).await.1, scenario.market.first(scenario.sales[1]).await.1);
+    assert_eq!(i64::from(scenario.market.free("A")), 100 - sold_in_first - sold_in_second, "seed {seed}");
+    assert_eq!(scenario.market.free("B"), 100);
+    let sold: u32 = scenario.market.neighbours.warehouse.lock().sold.values().map(|(_, quantity)| *quantity).sum();
+    assert_eq!(i64::from(sold), sold_in_first + sold_in_second, "seed {seed}");
 }
 
 #[tokio::test]
 async fn invariants_hold_for_random_steps() {
     for seed in 1..=60 {
-        play(seed).await;
+        run_seed(seed).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Reservations: granted, refused, raced for, released and expired; and the gate after a restart.
+//! Reservations are granted, refused, raced for, released and expired; gates agree with the rows after a restart.
 
 use promox_testkit::sample::sku;
 use std::time::Duration;
@@ -10,18 +10,19 @@ use tokio::task::JoinSet;
 use super::market::{Market, START, item};
 use crate::api::SaleStatus;
 use promox_storage::Service as _;
-use promox_storage::conformance::FarGates;
+use promox_storage::conformance::RemoteGates;
 
+/// The numbers of results that succeeded, were sold out and reached the limit.
 fn codes(results: &[Result<FlashReservationId, Error>]) -> (usize, usize, usize) {
     let count =
         |code: &str| results.iter().filter(|result| result.as_ref().is_err_and(|error| error.code() == code)).count();
     (results.iter().filter(|result| result.is_ok()).count(), count("SOLD_OUT"), count("LIMIT_REACHED"))
 }
 
-/// Many at once: a user and a quantity each.
-async fn rush(market: &Market, id: FlashSaleId, asks: Vec<(i64, u32)>) -> Vec<Result<FlashReservationId, Error>> {
+/// Makes many reservations at once, each given by a user and a quantity.
+async fn rush(market: &Market, id: FlashSaleId, requests: Vec<(i64, u32)>) -> Vec<Result<FlashReservationId, Error>> {
     let mut buyers = JoinSet::new();
-    for (user, quantity) in asks {
+    for (user, quantity) in requests {
         let (node, cx) = (market.node.clone(), market.user(user));
         buyers.spawn(async move {
             let made = node.registry()?.call(cx, Market::reservation(id, "A", quantity)).await?;
@@ -32,7 +33,7 @@ async fn rush(market: &Market, id: FlashSaleId, asks: Vec<(i64, u32)>) -> Vec<Re
 }
 
 #[tokio::test]
-async fn a_reservation_says_its_price_and_how_long_it_lasts() {
+async fn a_reservation_has_a_price_and_an_expiry() {
     let market = Market::open();
     let id = market.started(vec![item("A", 10, Some(3))]).await;
     let made = market.reserve(id, 7, 2).await.unwrap();
@@ -41,28 +42,28 @@ async fn a_reservation_says_its_price_and_how_long_it_lasts() {
     assert_eq!(market.first(id).await, (8, 0));
     market.wait(3600 - 60 - 100).await;
     let late = market.reserve(id, 8, 1).await.unwrap();
-    assert_eq!(late.expires_at, START + Duration::from_hours(1), "none lasts longer than the sale");
+    assert_eq!(late.expires_at, START + Duration::from_hours(1), "no reservation outlasts the sale");
     market.verify();
 }
 
 #[tokio::test]
-async fn accounts_of_one_mailbox_share_a_limit_where_the_store_says_so() {
+async fn accounts_of_one_mailbox_share_a_limit_if_the_store_ignores_plus_tags() {
     let market = Market::open();
     let id = market.started(vec![item("A", 10, Some(2))]).await;
-    let (one, other, somebody) = (900_070, 900_071, 900_090);
+    let (one, other, stranger) = (900_070, 900_071, 900_090);
     let first = market.granted(id, one, 1).await;
     market.granted(id, other, 1).await;
     for user in [one, other, 900_072] {
         assert_eq!(market.reserve(id, user, 1).await.unwrap_err().code(), "LIMIT_REACHED");
     }
-    market.granted(id, somebody, 2).await;
+    market.granted(id, stranger, 2).await;
     market.release_reservation(id, one, first).await.unwrap();
     market.granted(id, 900_072, 1).await;
     market.verify();
 }
 
 #[tokio::test]
-async fn what_cannot_be_reserved_is_refused_with_its_code() {
+async fn refused_reservations_have_a_code() {
     let market = Market::open();
     let id = market.make(vec![item("A", 10, Some(3))]).await;
     let code = |result: Result<_, Error>| result.map(drop).unwrap_err().code().to_owned();
@@ -82,7 +83,7 @@ async fn what_cannot_be_reserved_is_refused_with_its_code() {
     assert_eq!(market.reserve(id, 1, 0).await.unwrap_err().errors()[0].pointer, "/quantity");
     assert_eq!(market.call(Market::reservation(id, "A", 1)).await.unwrap_err().kind(), Kind::Forbidden);
     market.advance(Duration::from_hours(1));
-    assert_eq!(code(market.reserve(id, 5, 1).await), "NOT_ACTIVE", "by the clock, before the job has moved it");
+    assert_eq!(code(market.reserve(id, 5, 1).await), "NOT_ACTIVE", "the sale is over even before the job has ended it");
     market.verify();
 }
 
@@ -98,7 +99,7 @@ async fn a_keyed_reservation_stores_its_reply_with_its_effect() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_last_units_are_reserved_once() {
+async fn concurrent_buyers_reserve_each_unit_once() {
     let market = Market::open();
     let id = market.started(vec![item("A", 50, Some(2))]).await;
     let results = rush(&market, id, (0..300).map(|n| (1 + n % 150, 1)).collect()).await;
@@ -109,7 +110,7 @@ async fn the_last_units_are_reserved_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_users_limit_is_exact_however_many_race() {
+async fn a_users_limit_is_exact_under_concurrency() {
     let market = Market::open();
     let id = market.started(vec![item("A", 100, Some(5))]).await;
     let results = rush(&market, id, (0..200).map(|n| (1 + n % 4, 1)).collect()).await;
@@ -119,7 +120,7 @@ async fn a_users_limit_is_exact_however_many_race() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn units_released_in_a_rush_are_reserved_again() {
+async fn units_released_under_concurrency_can_be_reserved_again() {
     let market = Market::open();
     let id = market.started(vec![item("A", 10, Some(1))]).await;
     let mut buyers = JoinSet::new();
@@ -145,7 +146,7 @@ async fn units_released_in_a_rush_are_reserved_again() {
 }
 
 #[tokio::test]
-async fn a_reservation_goes_back_once_and_only_by_its_user() {
+async fn a_reservation_is_released_once_and_only_by_its_user() {
     let market = Market::open();
     let id = market.started(vec![item("A", 2, Some(2))]).await;
     let rid = market.granted(id, 1, 2).await;
@@ -164,7 +165,7 @@ async fn a_reservation_goes_back_once_and_only_by_its_user() {
 #[tokio::test]
 async fn reservations_expire_in_bounded_batches() {
     let market = Market::open();
-    market.around.warehouse.lock().free.insert(sku("A"), 2_000);
+    market.neighbours.warehouse.lock().free.insert(sku("A"), 2_000);
     let id = market.started(vec![item("A", 2_000, Some(1))]).await;
     for user in 1..=1_200 {
         market.granted(id, user, 1).await;
@@ -192,7 +193,7 @@ async fn the_gate_agrees_with_the_rows_after_a_restart() {
     market.release_reservation(id, 1, rid).await.unwrap();
     market.granted(id, 1, 2).await;
     let market = market.reopen().await;
-    assert!(market.counters(id).is_some(), "read before the node is ready");
+    assert!(market.counters(id).is_some(), "the gate is loaded before the node is ready");
     market.verify();
     assert_eq!(market.reserve(id, 1, 2).await.unwrap_err().code(), "LIMIT_REACHED");
     market.granted(id, 1, 1).await;
@@ -201,25 +202,26 @@ async fn the_gate_agrees_with_the_rows_after_a_restart() {
 }
 
 #[tokio::test]
-async fn a_gate_in_doubt_is_read_again() {
+async fn a_gate_in_doubt_is_loaded_again() {
     let market = Market::open();
     let id = market.started(vec![item("A", 2, Some(2))]).await;
     let rid = market.granted(id, 1, 2).await;
-    // The rows release the units, but the gate is not told.
+    // The rows release the units, but the gate is not updated.
     let user = promox_kernel::UserId(1);
     let doubt = market.service.gates.doubt().await;
-    let give = move |tx: &mut promox_storage::Tx<'_>| crate::commands::holds::release(tx, id, rid, user).map(drop);
-    market.db.write(&market.cx(), give).await.unwrap();
+    let release =
+        move |tx: &mut promox_storage::Tx<'_>| crate::commands::reservations::release(tx, id, rid, user).map(drop);
+    market.db.write(&market.cx(), release).await.unwrap();
     assert_eq!(market.reserve(id, 2, 1).await.unwrap_err().code(), "SOLD_OUT", "the gate does not know");
     drop(doubt);
     market.granted(id, 2, 1).await;
     market.verify();
 }
 
-/// Two nodes whose gates are in one place that loses its counters again and again, on one database.
+/// Two nodes on one database share gates in one place, which repeatedly loses its counters.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn nodes_that_share_gates_sell_what_there_is_and_no_more() {
-    let far = FarGates::default();
+async fn nodes_that_share_gates_do_not_oversell() {
+    let far = RemoteGates::default();
     let market = Market::over(far.node(), far.store().clone());
     let other = crate::FlashSales::new(market.db.clone(), far.node());
     let id = market.started(vec![item("A", 50, Some(2))]).await;
@@ -231,11 +233,11 @@ async fn nodes_that_share_gates_sell_what_there_is_and_no_more() {
             if number % 20 == 0 {
                 store.clear();
             }
-            let wanted = Market::reservation(id, "A", 1);
+            let request = Market::reservation(id, "A", 1);
             let made = if number % 2 == 0 {
-                node.registry()?.call(cx, wanted).await
+                node.registry()?.call(cx, request).await
             } else {
-                promox_kernel::Handle::handle(&*other, &cx, wanted).await
+                promox_kernel::Handle::handle(&*other, &cx, request).await
             };
             made.map(|made| made.reservation_id)
         });

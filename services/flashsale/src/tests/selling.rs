@@ -1,4 +1,4 @@
-//! Sales created, changed, listed and deleted; refusals with their pointers; allocation all or nothing.
+//! Sales are created, updated, listed and deleted; refusals have pointers; stock is allocated all or nothing.
 
 use promox_testkit::sample::sku;
 use std::sync::atomic::Ordering;
@@ -12,6 +12,7 @@ use crate::api::{
     CancelSale, CreateSale, DeleteSale, GetSale, ListActiveSales, ListSales, SaleItemInput, SaleStatus, UpdateSale,
 };
 
+/// An update that changes nothing.
 fn patch(id: FlashSaleId) -> UpdateSale {
     UpdateSale {
         id,
@@ -39,7 +40,7 @@ async fn active(market: &Market) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn a_sale_allocates_its_stock_and_reads_as_created() {
+async fn a_new_sale_allocates_its_stock_and_is_listed() {
     let market = Market::open();
     let view = market.call(plan(vec![item("a", 30, Some(2)), item("B", 5, None)])).await.unwrap();
     assert_eq!((view.status, view.version, view.reservation_ttl_seconds), (SaleStatus::Scheduled, 1, 600));
@@ -57,7 +58,7 @@ fn first(op: &mut CreateSale) -> &mut SaleItemInput {
 }
 
 #[tokio::test]
-async fn faults_name_their_members_and_nothing_is_allocated() {
+async fn invalid_terms_are_refused_with_pointers_and_allocate_nothing() {
     let market = Market::open();
     let with = |change: fn(&mut CreateSale)| {
         let mut op = plan(vec![item("A", 10, Some(1))]);
@@ -107,9 +108,9 @@ async fn a_scheduled_sale_can_change_completely() {
     assert_eq!((market.free("A"), market.free("B")), (90, 60));
     let more = UpdateSale { items: Some(vec![item("B", 40, None), item("A", 101, None)]), ..patch(id) };
     assert_eq!(pointers(&market.call(more).await.unwrap_err()), ["/items/1/stock"]);
-    let nothing = UpdateSale { name: Some("  ".into()), ..patch(id) };
-    assert_eq!(pointers(&market.call(nothing).await.unwrap_err()), ["/name"]);
-    assert_eq!(market.call(patch(id)).await.unwrap().version, 2, "an unchanged patch is no change");
+    let blank = UpdateSale { name: Some("  ".into()), ..patch(id) };
+    assert_eq!(pointers(&market.call(blank).await.unwrap_err()), ["/name"]);
+    assert_eq!(market.call(patch(id)).await.unwrap().version, 2, "an empty update does not change the version");
     assert_eq!((market.free("A"), market.free("B"), market.sale(id).await.items.len()), (90, 60, 2));
     market.wait(60).await;
     assert_eq!(market.sale(id).await.status, SaleStatus::Active);
@@ -139,7 +140,7 @@ async fn a_running_sale_can_change_its_name_and_end() {
 }
 
 #[tokio::test]
-async fn a_sale_is_cancelled_once_and_deleted_unless_it_runs() {
+async fn a_running_sale_must_be_cancelled_before_it_is_deleted() {
     let market = Market::open();
     let id = market.started(vec![item("A", 30, None)]).await;
     let rid = market.granted(id, 1, 3).await;
@@ -166,32 +167,32 @@ async fn a_sale_is_cancelled_once_and_deleted_unless_it_runs() {
 }
 
 #[tokio::test]
-async fn an_unknown_outcome_is_retried_and_creates_one_sale() {
+async fn a_retry_after_an_unknown_outcome_creates_one_sale() {
     let market = Market::open();
-    market.around.closed.store(true, Ordering::SeqCst);
+    market.neighbours.closed.store(true, Ordering::SeqCst);
     let op = plan(vec![item("A", 30, None)]);
     let error = market.run(market.keyed("k"), op.clone()).await.unwrap_err();
     assert_eq!((error.kind(), list(&market, None).await.len()), (Kind::Unavailable, 0));
-    market.around.closed.store(false, Ordering::SeqCst);
+    market.neighbours.closed.store(false, Ordering::SeqCst);
     let cx = market.keyed("k");
     let view = market.run(cx.clone(), op.clone()).await.unwrap();
     assert!(cx.claim.unwrap().recorded.get().is_some());
     assert_eq!((view.id.0, market.free("A")), (1, 70));
     let short = plan(vec![item("A", 71, None)]);
     assert!(market.run(market.keyed("short"), short.clone()).await.is_err());
-    market.around.warehouse.lock().free.insert(sku("A"), 71);
-    assert!(market.run(market.keyed("short"), short).await.is_ok(), "a refusal of the stock leaves the key free");
+    market.neighbours.warehouse.lock().free.insert(sku("A"), 71);
+    assert!(market.run(market.keyed("short"), short).await.is_ok(), "refused stock leaves the idempotency key free");
     market.verify();
 }
 
 #[tokio::test]
-async fn an_abandoned_draft_is_settled_by_the_job() {
+async fn an_abandoned_draft_is_completed_by_the_job() {
     let market = Market::open();
-    market.around.closed.store(true, Ordering::SeqCst);
+    market.neighbours.closed.store(true, Ordering::SeqCst);
     for (stock, name) in [(30, "A"), (101, "B")] {
         assert!(market.call(plan(vec![item(name, stock, None)])).await.is_err());
     }
-    market.around.closed.store(false, Ordering::SeqCst);
+    market.neighbours.closed.store(false, Ordering::SeqCst);
     market.wait(29).await;
     assert_eq!(list(&market, None).await.len(), 0);
     market.wait(1).await;
@@ -200,17 +201,17 @@ async fn an_abandoned_draft_is_settled_by_the_job() {
 }
 
 #[tokio::test]
-async fn a_sale_runs_only_with_its_campaign() {
+async fn a_sale_sells_only_while_its_campaign_runs() {
     let market = Market::open();
     let op = CreateSale { campaign_id: Some(CampaignId(5)), ..plan(vec![item("A", 30, None)]) };
     let id = market.call(op).await.unwrap().id;
     market.wait(60).await;
     assert_eq!(active(&market).await, [id.0]);
     market.granted(id, 1, 1).await;
-    market.around.paused.store(true, Ordering::SeqCst);
+    market.neighbours.paused.store(true, Ordering::SeqCst);
     assert_eq!(active(&market).await, [0_i64; 0]);
     assert_eq!(market.reserve(id, 1, 1).await.unwrap_err().code(), "NOT_ACTIVE");
-    market.around.paused.store(false, Ordering::SeqCst);
+    market.neighbours.paused.store(false, Ordering::SeqCst);
     market.granted(id, 1, 1).await;
     market.verify();
 }

@@ -9,12 +9,12 @@ use crate::api::{CancelSale, FollowSale};
 async fn follow(market: &Market, id: FlashSaleId) -> BodyReader {
     let reply = market.call(FollowSale { id }).await.unwrap();
     assert_eq!(reply.media_type, "text/event-stream");
-    let Content::Stream(_, reader) = reply.content else { panic!("it is a stream") };
+    let Content::Stream(_, reader) = reply.content else { panic!("the reply is not a stream") };
     reader
 }
 
-/// The next event's name, status, and what remains of the first item.
-async fn heard(reader: &mut BodyReader) -> Option<(String, String, i64)> {
+/// The name and status of the next event, and the remaining units of the first item.
+async fn next_event(reader: &mut BodyReader) -> Option<(String, String, i64)> {
     let chunk = reader.next().await?.unwrap();
     let text = std::str::from_utf8(&chunk).unwrap();
     let (name, data) = text.trim_end().strip_prefix("event: ")?.split_once("\ndata: ")?;
@@ -23,7 +23,7 @@ async fn heard(reader: &mut BodyReader) -> Option<(String, String, i64)> {
     Some((name.to_owned(), status, data["items"][0]["remaining"].as_i64()?))
 }
 
-fn said(name: &str, status: &str, remaining: i64) -> (String, String, i64) {
+fn event(name: &str, status: &str, remaining: i64) -> (String, String, i64) {
     (name.into(), status.into(), remaining)
 }
 
@@ -32,20 +32,20 @@ async fn listeners_get_start_remaining_and_end() {
     let market = Market::open();
     let id = market.make(vec![item("A", 5, None)]).await;
     let mut reader = follow(&market, id).await;
-    assert_eq!(heard(&mut reader).await.unwrap(), said("remaining", "SCHEDULED", 5));
+    assert_eq!(next_event(&mut reader).await.unwrap(), event("remaining", "SCHEDULED", 5));
     market.wait(60).await;
-    assert_eq!(heard(&mut reader).await.unwrap(), said("start", "ACTIVE", 5));
+    assert_eq!(next_event(&mut reader).await.unwrap(), event("start", "ACTIVE", 5));
     for user in 1..=5 {
         market.granted(id, user, 1).await;
     }
     market.wait(1).await;
-    assert_eq!(heard(&mut reader).await.unwrap(), said("remaining", "SOLD_OUT", 0), "five changes, one event");
+    assert_eq!(next_event(&mut reader).await.unwrap(), event("remaining", "SOLD_OUT", 0), "five changes, one event");
     market.call(CancelSale { id }).await.unwrap();
     market.wait(1).await;
-    assert_eq!(heard(&mut reader).await.unwrap(), said("end", "CANCELLED", 5));
-    assert_eq!(heard(&mut reader).await, None);
+    assert_eq!(next_event(&mut reader).await.unwrap(), event("end", "CANCELLED", 5));
+    assert_eq!(next_event(&mut reader).await, None);
     let mut late = follow(&market, id).await;
-    assert_eq!(heard(&mut late).await.unwrap(), said("end", "CANCELLED", 5));
-    assert_eq!(heard(&mut late).await, None);
+    assert_eq!(next_event(&mut late).await.unwrap(), event("end", "CANCELLED", 5));
+    assert_eq!(next_event(&mut late).await, None);
     assert!(market.call(FollowSale { id: FlashSaleId(9) }).await.is_err());
 }

@@ -1,4 +1,4 @@
-//! Reservations: created, released, expired. An item's row counts the units taken, a user's row those of the user.
+//! Creates, releases and expires reservations. An item's row counts all units taken, a user's row those of the user.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::queries;
 use crate::records::{FlashHold, FlashItem, FlashSale, HoldByLapse, SaleStatus, UserCount};
 use crate::reject;
 
-/// Maximum reservations that one sweep ends.
-pub(crate) const SWEEP: usize = 500;
+/// Maximum reservations that one sweep expires.
+pub(crate) const MAX_SWEEP: usize = 500;
 
 /// A new reservation.
 #[derive(Debug)]
@@ -28,11 +28,11 @@ pub(crate) struct Reserved {
 #[derive(Clone, Debug)]
 pub(crate) struct Reserver {
     pub(crate) user_id: UserId,
-    /// Other accounts of the same person, whose units count towards the limit.
+    /// Other accounts of the same person, whose units also count towards the limit.
     pub(crate) others: Vec<UserId>,
 }
 
-/// Reserves units. The decision is made here, whatever the gate let through.
+/// Reserves units of an item. The decision is made here, from the rows; the gate only filters requests beforehand.
 pub(crate) fn reserve(
     tx: &mut Tx<'_>,
     sale_id: FlashSaleId,
@@ -50,11 +50,11 @@ pub(crate) fn reserve(
     if row.left() < i64::from(quantity) {
         return Err(reject::sold_out(row.left()));
     }
-    let mut of_others = 0;
+    let mut taken_by_others = 0;
     for other in reserver.others.iter().filter(|_| row.per_user_limit.is_some()) {
-        of_others += tx.get::<UserCount>(&(sale_id, item, *other))?.map_or(0, |count| count.taken);
+        taken_by_others += tx.get::<UserCount>(&(sale_id, item, *other))?.map_or(0, |count| count.taken);
     }
-    count(tx, &row, user_id, (i64::from(quantity), of_others))?;
+    change_user_count(tx, &row, user_id, (i64::from(quantity), taken_by_others))?;
     row.taken += i64::from(quantity);
     tx.put(&row)?;
     let id = FlashReservationId(tx.next_id::<FlashHold>()?);
@@ -78,13 +78,18 @@ pub(crate) fn reserve(
     Ok(Reserved { id, unit_price: row.sale_price, expires_at })
 }
 
-/// Changes a user's count of an item with a limit, and enforces the limit, to which the person's other accounts count
-/// too.
-fn count(tx: &mut Tx<'_>, item: &FlashItem, user_id: UserId, (delta, of_others): (i64, i64)) -> Result<(), Error> {
+/// Changes a user's count of an item with a limit by `delta` and enforces the limit, which includes the units taken by
+/// the person's other accounts.
+fn change_user_count(
+    tx: &mut Tx<'_>,
+    item: &FlashItem,
+    user_id: UserId,
+    (delta, taken_by_others): (i64, i64),
+) -> Result<(), Error> {
     let Some(limit) = item.per_user_limit else { return Ok(()) };
     let key = (item.sale_id, item.item, user_id);
     let taken = tx.get::<UserCount>(&key)?.map_or(0, |count| count.taken) + delta;
-    if delta > 0 && taken + of_others > i64::from(limit) {
+    if delta > 0 && taken + taken_by_others > i64::from(limit) {
         return Err(reject::limit_reached(limit));
     }
     if taken > 0 {
@@ -107,11 +112,11 @@ fn sell_out(tx: &mut Tx<'_>, mut sale: FlashSale) -> Result<(), StoreError> {
     tx.emit(sale.id, &FlashSaleSoldOut(FlashSaleFact { flash_sale_id: sale.id }))
 }
 
-/// Returns a reservation's units to the sale, which continues if it was sold out.
-pub(super) fn free(tx: &mut Tx<'_>, hold: &FlashHold) -> Result<Freed, Error> {
+/// Releases a reservation's units to the sale. A sold-out sale becomes active again.
+pub(super) fn release_units(tx: &mut Tx<'_>, hold: &FlashHold) -> Result<Freed, Error> {
     let (sale_id, quantity) = (hold.sale_id, i64::from(hold.quantity));
     let mut row = tx.get::<FlashItem>(&(sale_id, hold.item))?.ok_or(Error::not_found("item in this sale"))?;
-    count(tx, &row, hold.user_id, (-quantity, 0))?;
+    change_user_count(tx, &row, hold.user_id, (-quantity, 0))?;
     row.taken -= quantity;
     tx.put(&row)?;
     let sale = tx.get::<FlashSale>(&sale_id)?;
@@ -125,19 +130,19 @@ pub(super) fn free(tx: &mut Tx<'_>, hold: &FlashHold) -> Result<Freed, Error> {
     Ok(Freed { group: sale_id, gate: hold.item, user: hold.user_id, quantity: hold.quantity })
 }
 
-/// Ends reservations that no user or order has any more.
+/// Ends reservations and releases their units.
 fn end(tx: &mut Tx<'_>, holds: Vec<FlashHold>, step: HoldStep) -> Result<Vec<Freed>, Error> {
     let mut freed = Vec::with_capacity(holds.len());
     for hold in holds {
         hold.advance(tx, step, |tx, hold, _| {
-            freed.push(free(tx, hold)?);
+            freed.push(release_units(tx, hold)?);
             Ok(())
         })?;
     }
     Ok(freed)
 }
 
-/// Releases a user's reservation; does nothing if it has ended.
+/// Releases a user's reservation. Does nothing if it has already ended; refuses if an order claimed it.
 pub(crate) fn release(
     tx: &mut Tx<'_>,
     sale_id: FlashSaleId,
@@ -148,16 +153,16 @@ pub(crate) fn release(
     let hold = hold.ok_or(Error::not_found("reservation"))?;
     match hold.state {
         HoldState::Held if hold.order_id.is_none() => end(tx, vec![hold], HoldStep::Release),
-        HoldState::Held | HoldState::Posted => Err(reject::ordered()),
+        HoldState::Held | HoldState::Posted => Err(reject::reservation_ordered()),
         HoldState::Released | HoldState::Expired | HoldState::Reversed => Ok(Vec::new()),
     }
 }
 
-/// Ends expired reservations of a sale, or all of them when the sale is over: one bounded batch.
+/// Expires a bounded batch of a sale's reservations: those past their time, or all if the sale is over.
 pub(crate) fn expire(tx: &mut Tx<'_>, sale_id: FlashSaleId) -> Result<Vec<Freed>, Error> {
     let sale = tx.get::<FlashSale>(&sale_id)?.ok_or(Error::not_found("flash sale"))?;
     let scan = tx.scan_by::<HoldByLapse>().prefix(Some(sale_id));
     let soon = tx.now() + Duration::from_micros(1);
-    let lapsed = if sale.is_over() { scan.collect(SWEEP)? } else { scan.before(soon).collect(SWEEP)? };
-    end(tx, lapsed, HoldStep::Expire)
+    let expired = if sale.is_over() { scan.collect(MAX_SWEEP)? } else { scan.before(soon).collect(MAX_SWEEP)? };
+    end(tx, expired, HoldStep::Expire)
 }

@@ -1,4 +1,4 @@
-//! Sales by the clock: they start, sell out, end and close, also after the node was down.
+//! Sales start, end and close on schedule, even if the node was down.
 
 use promox_testkit::sample::sku;
 use std::sync::atomic::Ordering;
@@ -39,13 +39,13 @@ async fn a_sale_that_is_due_starts_at_once() {
 #[tokio::test]
 async fn sales_catch_up_after_the_node_was_down() {
     let market = Market::open();
-    let gone = market.make(vec![item("A", 10, None)]).await;
+    let ended = market.make(vec![item("A", 10, None)]).await;
     let ends_at = START + Duration::from_hours(9);
-    let now = market.call(CreateSale { ends_at, ..plan(vec![item("B", 10, None)]) }).await.unwrap().id;
+    let running = market.call(CreateSale { ends_at, ..plan(vec![item("B", 10, None)]) }).await.unwrap().id;
     market.advance(Duration::from_hours(2));
     let market = market.reopen().await;
-    assert_eq!(market.sale(gone).await.status, SaleStatus::Ended);
-    assert_eq!(market.sale(now).await.status, SaleStatus::Active);
+    assert_eq!(market.sale(ended).await.status, SaleStatus::Ended);
+    assert_eq!(market.sale(running).await.status, SaleStatus::Active);
     assert_eq!((market.free("A"), market.free("B")), (100, 90));
     assert_eq!(market.sale_events().await, ["STARTED", "ENDED", "STARTED"]);
     market.verify();
@@ -54,7 +54,7 @@ async fn sales_catch_up_after_the_node_was_down() {
 #[tokio::test]
 async fn reservations_end_with_the_sale_and_return_their_units() {
     let market = Market::open();
-    market.around.warehouse.lock().free.insert(sku("A"), 1_500);
+    market.neighbours.warehouse.lock().free.insert(sku("A"), 1_500);
     let id = market.started(vec![item("A", 1_500, None)]).await;
     market.wait(3_500).await;
     for user in 1..=1_100 {
@@ -71,12 +71,12 @@ async fn reservations_end_with_the_sale_and_return_their_units() {
 async fn a_closed_warehouse_delays_returns_and_loses_nothing() {
     let market = Market::open();
     let id = market.started(vec![item("A", 10, None)]).await;
-    market.around.closed.store(true, Ordering::SeqCst);
+    market.neighbours.closed.store(true, Ordering::SeqCst);
     market.advance(Duration::from_hours(2));
     assert!(market.try_work().await.is_err());
     assert_eq!((market.sale(id).await.status, market.free("A")), (SaleStatus::Ended, 90));
     let market = market.reopen().await;
-    market.around.closed.store(false, Ordering::SeqCst);
+    market.neighbours.closed.store(false, Ordering::SeqCst);
     market.wait(0).await;
     assert_eq!(market.free("A"), 100);
     market.verify();

@@ -1,17 +1,18 @@
-//! Reservations in orders: claimed while the order is in progress, bought when it is confirmed, released when it fails.
+//! Orders' claims on reservations: claimed while the order is in progress, bought when it is confirmed, released when
+//! it fails.
 
 use promox_contract::ids::{FlashReservationId, FlashSaleId, OrderId};
 use promox_contract::promotion::RejectReason;
 use promox_kernel::{Error, UserId};
 use promox_storage::{Begin, Hold, HoldState, HoldStep, StoreError, Tx};
 
-use super::{holds, sales};
+use super::{reservations, sales};
 use crate::gates::Freed;
 use crate::records::{FlashHold, FlashItem, FlashPurchase, FlashSale, PurchaseStatus};
 use crate::reject;
 
-/// Claims reservations for an order, all or none. Repeating it for the same order changes nothing.
-pub(crate) fn hold(
+/// Claims reservations for an order, all or none. Repeating the claim for the same order changes nothing.
+pub(crate) fn claim(
     tx: &mut Tx<'_>,
     order_id: OrderId,
     user_id: Option<UserId>,
@@ -23,11 +24,11 @@ pub(crate) fn hold(
     }
     let mut claimed: Vec<FlashHold> = Vec::with_capacity(ids.len());
     for id in ids {
-        let invalid = |reason| reject::invalid(*id, reason);
+        let invalid = |reason| reject::invalid_reservation(*id, reason);
         let hold = tx.get::<FlashHold>(id)?.filter(|hold| Some(hold.user_id) == user_id);
         let hold = hold.ok_or_else(|| invalid(RejectReason::Unknown))?;
         let sale = sale_of(tx, &hold)?;
-        if matches!(begin, Begin::Ended(_)) || !hold.is_good(&sale, tx.now()) {
+        if matches!(begin, Begin::Ended(_)) || !hold.can_be_ordered(&sale, tx.now()) {
             return Err(invalid(RejectReason::Expired));
         }
         claimed.push(hold);
@@ -45,7 +46,8 @@ fn sale_of(tx: &Tx<'_>, hold: &FlashHold) -> Result<FlashSale, Error> {
     tx.get::<FlashSale>(&hold.sale_id)?.ok_or(Error::not_found("flash sale"))
 }
 
-/// Releases an order's claims: those that have not expired return to their user, everything else to the sale.
+/// Releases an order's claims. Reservations that have not expired return to their user; the units of all others return
+/// to the sale.
 pub(crate) fn release(tx: &mut Tx<'_>, order_id: OrderId) -> Result<Vec<Freed>, Error> {
     for hold in FlashHold::of(tx, &order_id)? {
         return_to_user(tx, hold)?;
@@ -55,15 +57,15 @@ pub(crate) fn release(tx: &mut Tx<'_>, order_id: OrderId) -> Result<Vec<Freed>, 
         if step == HoldStep::Reverse {
             reverse(tx, hold)?;
         }
-        freed.push(holds::free(tx, hold)?);
+        freed.push(reservations::release_units(tx, hold)?);
         Ok(())
     })?;
     Ok(freed)
 }
 
-/// Returns a claim that has not expired to its user.
+/// Returns a claimed reservation to its user, unless it has expired.
 fn return_to_user(tx: &mut Tx<'_>, mut hold: FlashHold) -> Result<(), Error> {
-    if hold.state != HoldState::Held || !hold.in_time(&sale_of(tx, &hold)?, tx.now()) {
+    if hold.state != HoldState::Held || !hold.is_unexpired(&sale_of(tx, &hold)?, tx.now()) {
         return Ok(());
     }
     hold.order_id = None;
@@ -72,7 +74,7 @@ fn return_to_user(tx: &mut Tx<'_>, mut hold: FlashHold) -> Result<(), Error> {
     Ok(tx.put(&hold)?)
 }
 
-/// Reverses a purchase, to be reported to the inventory.
+/// Reverses a purchase and marks the reversal to be reported to the inventory.
 fn reverse(tx: &mut Tx<'_>, hold: &FlashHold) -> Result<(), Error> {
     if let Some(mut purchase) = tx.get::<FlashPurchase>(&hold.id)? {
         purchase.status = PurchaseStatus::Released;
@@ -91,7 +93,7 @@ fn change_sold(tx: &mut Tx<'_>, hold: &FlashHold, delta: i64) -> Result<FlashIte
     Ok(row)
 }
 
-/// Turns a confirmed order's claims into purchases, to be reported to the inventory.
+/// Turns a confirmed order's claims into purchases and marks them to be reported to the inventory.
 pub(crate) fn post(tx: &mut Tx<'_>, order_id: OrderId) -> Result<(), Error> {
     FlashHold::post(tx, &order_id, |tx, hold, _| buy(tx, hold, order_id))
 }
@@ -116,8 +118,8 @@ fn buy(tx: &mut Tx<'_>, hold: &FlashHold, order_id: OrderId) -> Result<(), Error
     Ok(())
 }
 
-/// Marks purchases as reported in the state that was sent; those that have changed since stay due.
-pub(crate) fn reported(
+/// Marks purchases as reported with the status that was sent. Those whose status has changed since stay due.
+pub(crate) fn mark_reported(
     tx: &mut Tx<'_>,
     sale_id: FlashSaleId,
     purchases: &[(FlashReservationId, PurchaseStatus)],
