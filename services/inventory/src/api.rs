@@ -1,4 +1,4 @@
-//! Requests and replies of the inventory.
+//! Requests and replies of the inventory service.
 
 use promox_contract::ids::{ProductId, ReservationId, VariantId};
 use promox_contract::inventory::SkuQuantity;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::records::MovementKind;
 pub use promox_contract::refusal::Short;
 
-/// The stock of one SKU.
+/// Gets the stock of one SKU.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetStock {
@@ -19,16 +19,16 @@ pub struct GetStock {
 }
 operation! {
     GetStock => StockView, "inventory.get", Get "/api/inventory/{sku}", Permission("inventory:read"), 200,
-    "The stock of one SKU."
+    "Gets the stock of one SKU."
 }
 
-/// A page of stock, by SKU.
+/// Lists the stock, ordered by SKU.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListStock {
-    /// Only SKUs at or below their threshold, or only the others.
+    /// True for only the SKUs at or below their threshold, false for only the others; all by default.
     pub low_stock: Option<bool>,
-    /// Only SKUs with this prefix, ignoring case; a SKU that was just changed may appear with a delay.
+    /// Only SKUs with this prefix, ignoring case. A SKU that was just changed may appear with a delay.
     pub q: Option<String>,
     /// Page size.
     #[serde(default)]
@@ -38,10 +38,10 @@ pub struct ListStock {
 }
 operation! {
     ListStock => Page<StockView>, "inventory.list", Get "/api/inventory", Permission("inventory:read"), 200,
-    "Stock, by SKU."
+    "Lists the stock, ordered by SKU."
 }
 
-/// Sets the counted stock at a location. A SKU that no product has or had is 404.
+/// Sets the counted stock of a SKU at a location. A SKU that no product has or had is not found (404).
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CountStock {
@@ -53,7 +53,7 @@ pub struct CountStock {
     pub location: Option<String>,
     /// The low-stock threshold: available stock at or below it is low.
     pub low_stock_threshold: Option<i64>,
-    /// Whether more may be sold than there is. `onHand` then becomes negative by the units owed.
+    /// Whether more units may be sold than are in stock. `onHand` is then negative by the number of units owed.
     pub backorder: Option<bool>,
 }
 operation! {
@@ -61,7 +61,7 @@ operation! {
     "Sets the counted stock of a SKU at a location."
 }
 
-/// A manual stock adjustment: a delivery, breakage, theft.
+/// Adjusts stock manually, for example for a delivery, breakage or theft.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AdjustStock {
@@ -80,7 +80,7 @@ operation! {
     "Adjusts stock manually.", keyed
 }
 
-/// A SKU's stock movements, newest first.
+/// Lists a SKU's stock movements, newest first.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListMovements {
@@ -95,18 +95,19 @@ pub struct ListMovements {
 operation! {
     ListMovements => Page<MovementView>, "inventory.movements", Get "/api/inventory/{sku}/movements",
     Permission("inventory:read"), 200,
-    "A SKU's stock movements, newest first."
+    "Lists a SKU's stock movements, newest first."
 }
 
-/// Reserves stock, all or nothing. Repeating it with the same reference and items returns the same reservation.
+/// Reserves stock for all items or for none. A repeated request with the same reference and items returns the same
+/// reservation.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateReservation {
     /// The caller's reference: 1 to 100 characters, not beginning with `order:`.
     pub reference: String,
-    /// The items, each SKU once, 1 to 1,000. A SKU that no product has is 422 `UNKNOWN_SKU`.
+    /// The items: 1 to 1,000, each SKU once. A SKU that no product has is refused with 422 `UNKNOWN_SKU`.
     pub items: Vec<SkuQuantity>,
-    /// How long it lasts unless it is confirmed, in seconds: 1 second to 7 days.
+    /// The time after which the reservation expires unless it is confirmed, in seconds: 1 second to 7 days.
     pub ttl_seconds: u32,
 }
 operation! {
@@ -115,7 +116,7 @@ operation! {
     "Reserves stock for a limited time.", keyed
 }
 
-/// One reservation.
+/// Gets one reservation.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetReservation {
@@ -125,10 +126,10 @@ pub struct GetReservation {
 operation! {
     GetReservation => ReservationView, "inventory.reservation", Get "/api/inventory/reservations/{id}",
     Permission("inventory:write"), 200,
-    "One reservation."
+    "Gets one reservation."
 }
 
-/// Confirms a reservation: the goods are sold and leave the stock.
+/// Confirms a reservation: its units are sold and leave the stock.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfirmReservation {
@@ -138,10 +139,10 @@ pub struct ConfirmReservation {
 operation! {
     ConfirmReservation => ReservationView, "inventory.confirm", Post "/api/inventory/reservations/{id}/confirm",
     Permission("inventory:write"), 200,
-    "Confirms a reservation: its goods leave the stock.", keyed
+    "Confirms a reservation: its units leave the stock.", keyed
 }
 
-/// Releases a reservation: the goods can be sold again.
+/// Releases a reservation: its units can be sold again.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseReservation {
@@ -158,25 +159,25 @@ operation! {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StockView {
-    /// The variant; its stock stays with it when its SKU changes.
+    /// The variant. Its stock stays with it when its SKU changes.
     pub variant_id: VariantId,
     /// Its product.
     pub product_id: ProductId,
     /// Its current SKU.
     pub sku: Sku,
-    /// Units at all locations.
+    /// The units in stock at all locations.
     pub on_hand: i64,
-    /// Units reserved.
+    /// The units that are reserved.
     pub reserved: i64,
-    /// On hand less reserved; negative only with backorder.
+    /// The units on hand minus those reserved; negative only with backorder.
     pub available: i64,
     /// The low-stock threshold: available stock at or below it is low.
     pub low_stock_threshold: i64,
-    /// Whether more may be sold than there is.
+    /// Whether more units may be sold than are in stock.
     pub backorder: bool,
-    /// Stock by location: `MAIN` first, then by name, the order in which holds take it.
+    /// The stock by location, in the order in which units are reserved: `MAIN` first, then by name.
     pub locations: Vec<LocationView>,
-    /// Counts every change.
+    /// The version; it increases with each change.
     pub version: i64,
     /// When it last changed.
     pub updated_at: Timestamp,
@@ -189,9 +190,9 @@ json_reply!(StockView, etag version);
 pub struct LocationView {
     /// The location.
     pub location: String,
-    /// Units there.
+    /// The units at the location.
     pub on_hand: i64,
-    /// Units reserved.
+    /// The units that are reserved at the location.
     pub reserved: i64,
 }
 
@@ -199,26 +200,26 @@ pub struct LocationView {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MovementView {
-    /// Its number, from 1 for each SKU.
+    /// The number of the movement, counted from 1 for each variant.
     pub id: i64,
     /// The kind.
     pub kind: MovementKind,
     /// The units added, or removed if negative.
     pub delta: i64,
-    /// Units on hand at all locations after it.
+    /// The units on hand at all locations after the movement.
     pub on_hand: i64,
     /// The location.
     pub location: String,
-    /// The administrator's reason.
+    /// The reason that staff gave, for an adjustment.
     pub reason: Option<String>,
-    /// `order:7`, `return:3`, or a reservation's own reference.
+    /// What caused the movement: `order:7`, `return:3`, or the reference of a reservation.
     pub reference: Option<String>,
-    /// The time.
+    /// When the units moved.
     pub at: Timestamp,
 }
 
 text_enum! {
-    /// Where a reservation stands.
+    /// The status of a reservation.
     ReservationStatus {
         Held = "HELD",
         Confirmed = "CONFIRMED",
@@ -229,7 +230,7 @@ text_enum! {
 }
 
 impl ReservationStatus {
-    /// The word for where a hold stands.
+    /// Returns the status for the state of a hold.
     pub(crate) fn of(state: HoldState) -> Self {
         match state {
             HoldState::Held => Self::Held,
@@ -253,7 +254,7 @@ pub struct ReservationView {
     pub status: ReservationStatus,
     /// The items.
     pub items: Vec<SkuQuantity>,
-    /// When it expires unless it is confirmed; null for an order's.
+    /// When it expires unless it is confirmed; null for the reservation of an order.
     pub expires_at: Option<Timestamp>,
     /// When it was created.
     pub created_at: Timestamp,

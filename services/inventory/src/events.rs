@@ -1,5 +1,4 @@
-//! Event consumers: the hold of a confirmed order is posted, and a variant whose SKU changed is listed under the new
-//! one.
+//! Event consumers: one posts the holds of confirmed orders, the other updates the SKUs in stock rows.
 
 use promox_contract::ids::OrderId;
 use promox_contract::order::OrderConfirmed;
@@ -9,7 +8,8 @@ use promox_storage::{Consumer, Database, Event, Tx};
 
 use crate::commands::{Book, holds, stock};
 
-/// Posts the holds of confirmed orders, many in one transaction, so that a SKU that they share is written once.
+/// Posts the holds of confirmed orders, many in one transaction, so that the row of a SKU that they share is written
+/// once.
 #[derive(Debug)]
 pub(crate) struct PostHolds;
 
@@ -38,7 +38,7 @@ impl Consumer for PostHolds {
     }
 }
 
-/// Follows changes of SKUs.
+/// Updates stock rows when the SKUs of variants change.
 #[derive(Debug)]
 pub(crate) struct FollowSkus;
 

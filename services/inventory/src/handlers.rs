@@ -22,19 +22,19 @@ use crate::commands::{allocations, holds, stock};
 use crate::records::Reservation;
 use crate::{Inventory, queries, rules};
 
-/// Maximum items of a reservation.
+/// The maximum number of items of a reservation or an allocation.
 const MAX_ITEMS: usize = 1_000;
-/// Maximum items of an order's hold or of a restock: its writes must fit into one transaction.
+/// The maximum number of items of an order's hold or of a restock. Its writes must fit into one transaction.
 const MAX_LINES: usize = 5_000;
-/// Counts per transaction of an import.
+/// The number of counts that an import writes in one transaction.
 const CHUNK: usize = 200;
-/// The longest reservation: a week.
-const LONGEST_TTL: u32 = 7 * 24 * 3600;
+/// The maximum lifetime of a reservation, in seconds: one week.
+const MAX_TTL_SECONDS: u32 = 7 * 24 * 3600;
 
-/// Prefixes of references that only promox itself creates: of orders' holds and of allocations.
-const OTHERS: [&str; 2] = ["order:", "flash-sale:"];
+/// Prefixes of references that only promox itself uses: those of orders' holds and of allocations to flash sales.
+const RESERVED_PREFIXES: [&str; 2] = ["order:", "flash-sale:"];
 
-/// Lock keys of stock rows, for engines with row locks.
+/// Returns the lock keys of stock rows, for engines with row locks.
 fn locks(variants: impl Iterator<Item = VariantId>) -> Vec<Vec<u8>> {
     variants.map(|id| format!("stock:{id}").into_bytes()).collect()
 }
@@ -43,13 +43,13 @@ fn item_locks(items: &[VariantQuantity]) -> Vec<Vec<u8>> {
     locks(items.iter().map(|item| item.variant_id))
 }
 
-/// The variant that has or had this SKU.
+/// Returns the variant that has or had this SKU.
 async fn variant(cx: &Cx, sku: &Sku) -> Result<VariantRef, Error> {
     let found = cx.call(ResolveSkus { skus: vec![sku.clone()] }).await?.variants;
     found.into_iter().flatten().next().ok_or_else(|| Error::not_found("variant with this SKU"))
 }
 
-/// Items by variant. A SKU without a product is refused.
+/// Resolves the SKUs of items to variants. A SKU that no product has is refused.
 async fn variants(cx: &Cx, items: &[SkuQuantity]) -> Result<Vec<VariantQuantity>, Error> {
     let found = cx.call(ResolveSkus { skus: items.iter().map(|item| item.sku.clone()).collect() }).await?.variants;
     let mut faults = Faults::default();
@@ -62,7 +62,7 @@ async fn variants(cx: &Cx, items: &[SkuQuantity]) -> Result<Vec<VariantQuantity>
             None => faults.add(FieldError {
                 pointer: format!("/items/{at}/sku"),
                 code: codes::UNKNOWN_SKU.into(),
-                detail: format!("no product has the sku {}", item.sku),
+                detail: format!("no product has the SKU {}", item.sku),
             }),
         }
     }
@@ -113,14 +113,14 @@ impl Handle<AdjustStock> for Inventory {
 impl Handle<CreateReservation> for Inventory {
     async fn handle(&self, cx: &Cx, op: CreateReservation) -> Result<ReservationView, Error> {
         let reference = bounded(&op.reference, 1, 100).map_err(|fault| Error::field("/reference", fault))?;
-        if let Some(taken) = OTHERS.iter().find(|taken| reference.starts_with(**taken)) {
+        if let Some(prefix) = RESERVED_PREFIXES.iter().find(|prefix| reference.starts_with(**prefix)) {
             return Err(Error::field(
                 "/reference",
-                format!("references that begin with {taken} are reserved for promox"),
+                format!("must not begin with \"{prefix}\", which is reserved for promox"),
             ));
         }
-        if !(1..=LONGEST_TTL).contains(&op.ttl_seconds) {
-            return Err(Error::field("/ttlSeconds", format!("must be 1 to {LONGEST_TTL} seconds")));
+        if !(1..=MAX_TTL_SECONDS).contains(&op.ttl_seconds) {
+            return Err(Error::field("/ttlSeconds", format!("must be 1 to {MAX_TTL_SECONDS} seconds")));
         }
         let items = variants(cx, &op.items).await?;
         rules::check_items(&items, MAX_ITEMS)?;
@@ -173,7 +173,7 @@ impl Handle<GetAvailableStock> for Inventory {
 
 impl Transact<HoldStock> for Inventory {
     async fn transaction(&self, _: &Cx, op: HoldStock) -> Result<Transaction<()>, Error> {
-        // An order of allocated units alone has no items here.
+        // An order that buys only allocated units holds no items here.
         if !op.items.is_empty() {
             rules::check_items(&op.items, MAX_LINES)?;
         }
@@ -214,7 +214,7 @@ impl Handle<SetStock> for Inventory {
                     None => all.refused.push(count.sku.clone()),
                 }
             }
-            let taken = self.db.write_in(cx, Lane::Bulk, move |tx| stock::set(tx, &counts)).await?;
+            let taken = self.db.write_in(cx, Lane::Bulk, move |tx| stock::import_counts(tx, &counts)).await?;
             all.refused.extend(taken.refused);
             all.kept += taken.kept;
         }

@@ -1,4 +1,4 @@
-//! Scheduled jobs: reservations that were not confirmed in time are released.
+//! Scheduled jobs: expire the reservations that were not confirmed in time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use promox_storage::Lane;
 use crate::Inventory;
 use crate::commands::holds;
 
-/// Ends expired reservations in bounded batches.
+/// Expires reservations in bounded batches.
 pub(crate) fn expire_holds(inventory: &Arc<Inventory>) -> Job {
     let inventory = inventory.clone();
     Job::new("inventory.expire_holds", Duration::from_secs(1), move |cx| {
         let db = inventory.db.clone();
         async move {
             let now = cx.now;
-            if !db.read(|tx| crate::queries::has_lapsed(tx, now)).await? {
+            if !db.read(|tx| crate::queries::has_expired(tx, now)).await? {
                 return Ok(false);
             }
             db.write_in(&cx, Lane::Bulk, holds::expire).await

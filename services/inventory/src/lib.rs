@@ -1,25 +1,25 @@
 //! Inventory: the stock of each variant at each location, its holds, and every movement.
 //!
 //! Tables: `inventory` (one row per variant, with its locations), `stock_movements` (an append-only ledger),
-//! `reservations` (holds with their lines), `restocks` (references of returns, each restocked once), `set_aside_sales`
-//! (orders' purchases from the allocations of flash sales, once per reference).
+//! `reservations` (holds with their lines), `restocks` (the references of returns that were restocked),
+//! `set_aside_sales` (orders' purchases from the allocations of flash sales).
 //!
 //! Invariants:
-//! - on hand = the sum of the variant's movements; reserved = the sum of active holds, at each location. Units that no
-//!   other location has are at `MAIN`, so a variant is the sum of its locations;
-//! - available = on hand − reserved, never below zero, except with `backorder`: the missing units are then owed to
-//!   their buyers, and the next delivery settles them;
-//! - a hold is all or nothing. It takes from `MAIN` first, then from the other locations by name, remembers how much it
-//!   took where, and returns it there;
-//! - an order's hold is pinned: it has no expiry, and only its order ends it. Other reservations expire after their
-//!   TTL;
-//! - an allocation to a flash sale is one pinned hold too; it shrinks by each sale from it and ends with the flash
-//!   sale.
+//! - on hand = the sum of a variant's movements, and reserved = the sum of its active holds, both at each location.
+//!   Units that are not at another location are at `MAIN`, so a variant's stock is the sum of its locations;
+//! - available = on hand − reserved. It is never below zero, except with `backorder`: then the missing units are owed
+//!   to buyers until stock arrives;
+//! - a hold takes all of its units or none: from `MAIN` first, then from the other locations by name. It records how
+//!   many units it took from each location, and they are returned there;
+//! - an order's hold does not expire; only its order ends it. Other reservations expire after their TTL;
+//! - an allocation to a flash sale is also one hold without expiry. Each purchase from it reduces it, and it ends with
+//!   the flash sale.
 //!
-//! A hold of n lines writes n stock rows and one reservation; movements are written when it is posted, in batches.
-//! `STOCK_CHANGED` follows counts, adjustments and returns, and of the holds only those that empty a variant, refill it
-//! or cross its threshold. Rows refer to the variant's id, which the product service finds for a current or former SKU;
-//! the SKU in a stock row is a label for lists and messages, which follows the catalogue with a short delay.
+//! A hold of n lines writes n stock rows and one reservation; its movements are written when it is posted, in batches.
+//! `STOCK_CHANGED` is emitted for counts, adjustments and returns, but for a hold only if it sells a variant out, makes
+//! it available again, or crosses its low-stock threshold. Rows refer to the variant's id, which the product service
+//! resolves from a current or former SKU. The SKU in a stock row is for lists and messages; it is updated shortly after
+//! the product changes.
 
 pub mod api;
 mod audit;
@@ -55,7 +55,7 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// Creates the service on its database.
+    /// Creates the service with its database.
     pub fn new(db: Db) -> Arc<Self> {
         Arc::new(Self { db })
     }

@@ -1,4 +1,4 @@
-//! Reads: a SKU's stock, pages of stock and movements, what can be sold, a reservation.
+//! Queries: stock, movements, available units, reservations, purchases from allocations.
 
 use promox_contract::ids::{OrderId, ReservationId, VariantId};
 use promox_contract::inventory::{Availability, SkuQuantity};
@@ -12,8 +12,8 @@ use crate::records::{
     StockBySku,
 };
 
-/// Maximum purchases of one order from allocations.
-const MAX_SALES: usize = 1_000;
+/// The maximum number of purchases that one order makes from allocations.
+const MAX_PURCHASES: usize = 1_000;
 
 pub(crate) fn stock_view(stock: Stock) -> StockView {
     StockView {
@@ -25,7 +25,11 @@ pub(crate) fn stock_view(stock: Stock) -> StockView {
         locations: stock
             .locations()
             .into_iter()
-            .map(|place| LocationView { location: place.name, on_hand: place.on_hand, reserved: place.reserved })
+            .map(|location| LocationView {
+                location: location.name,
+                on_hand: location.on_hand,
+                reserved: location.reserved,
+            })
             .collect(),
         variant_id: stock.variant_id,
         product_id: stock.product_id,
@@ -35,26 +39,26 @@ pub(crate) fn stock_view(stock: Stock) -> StockView {
     }
 }
 
-/// One variant's stock.
+/// Returns the stock of a variant, with the variant's current SKU.
 pub(crate) fn stock(tx: &Tx<'_>, of: VariantRef) -> Result<StockView, Error> {
     let stock = tx.get::<Stock>(&of.variant_id)?.ok_or_else(|| Error::not_found("SKU in stock"))?;
     Ok(stock_view(Stock { sku: of.sku, ..stock }))
 }
 
-/// A page of stock, by the SKUs in the rows. Low stock has an index of its own, also ordered by SKU.
+/// Returns a page of stock, ordered by SKU. Low stock has its own index, which is also ordered by SKU.
 pub(crate) fn list(tx: &Tx<'_>, op: ListStock) -> Result<Page<StockView>, Error> {
-    let begins = op.q.unwrap_or_default().trim().to_lowercase();
+    let prefix = op.q.unwrap_or_default().trim().to_lowercase();
     let page = if op.low_stock == Some(true) {
-        tx.scan_by::<StockByLow>().prefix(Some(true)).text_prefix(&begins).page(op.limit, op.cursor)?
+        tx.scan_by::<StockByLow>().prefix(Some(true)).text_prefix(&prefix).page(op.limit, op.cursor)?
     } else {
         let any = op.low_stock.is_none();
-        let scan = tx.scan_by::<StockBySku>().text_prefix(&begins);
+        let scan = tx.scan_by::<StockBySku>().text_prefix(&prefix);
         scan.page_of(op.limit, op.cursor, |stock| any || stock.low.is_none())?
     };
     Ok(page.map(stock_view))
 }
 
-/// A variant's movements, newest first.
+/// Returns a page of a variant's movements, newest first.
 pub(crate) fn movements(tx: &Tx<'_>, id: VariantId, op: ListMovements) -> Result<Page<MovementView>, Error> {
     if tx.get::<Stock>(&id)?.is_none() {
         return Err(Error::not_found("SKU in stock"));
@@ -72,47 +76,56 @@ pub(crate) fn movements(tx: &Tx<'_>, id: VariantId, op: ListMovements) -> Result
     }))
 }
 
-/// The available units of each variant, in the order of the request.
+/// Returns the units of each variant that can be sold, in the order of the request.
 pub(crate) fn available(tx: &Tx<'_>, variants: &[VariantId]) -> Result<Availability, StoreError> {
     let sellable = |id| Ok(tx.get::<Stock>(id)?.as_ref().map_or(0, Stock::sellable));
     Ok(Availability { available: variants.iter().map(sellable).collect::<Result<_, StoreError>>()? })
 }
 
-/// A reservation at `now`: one that has expired and was not swept yet reads as EXPIRED.
-pub(crate) fn reservation_view(tx: &Tx<'_>, it: Reservation, now: Timestamp) -> Result<ReservationView, StoreError> {
-    let lapsed = it.lapses_at.filter(|at| *at <= now);
-    let mut items = Vec::with_capacity(it.lines.len());
-    for line in it.lines.iter() {
+/// Returns the view of a reservation at `now`. A reservation that has expired is shown as EXPIRED even before the job
+/// ends it.
+pub(crate) fn reservation_view(
+    tx: &Tx<'_>,
+    reservation: Reservation,
+    now: Timestamp,
+) -> Result<ReservationView, StoreError> {
+    let expired_at = reservation.lapses_at.filter(|at| *at <= now);
+    let mut items = Vec::with_capacity(reservation.lines.len());
+    for line in reservation.lines.iter() {
         if let Some(stock) = tx.get::<Stock>(&line.variant_id)? {
             items.push(SkuQuantity { sku: stock.sku, quantity: line.quantity });
         }
     }
     Ok(ReservationView {
-        id: ReservationId(it.id),
+        id: ReservationId(reservation.id),
         items,
-        reference: it.reference,
-        status: if lapsed.is_some() { ReservationStatus::Expired } else { ReservationStatus::of(it.state) },
-        expires_at: it.expires_at,
-        created_at: it.created_at,
-        ended_at: it.ended_at.or(lapsed),
+        reference: reservation.reference,
+        status: if expired_at.is_some() {
+            ReservationStatus::Expired
+        } else {
+            ReservationStatus::of(reservation.state)
+        },
+        expires_at: reservation.expires_at,
+        created_at: reservation.created_at,
+        ended_at: reservation.ended_at.or(expired_at),
     })
 }
 
-/// One reservation.
+/// Returns a reservation.
 pub(crate) fn reservation(tx: &Tx<'_>, id: ReservationId, now: Timestamp) -> Result<ReservationView, Error> {
     let found = tx.get::<Reservation>(&id.0)?.ok_or_else(|| Error::not_found("reservation"))?;
     Ok(reservation_view(tx, found, now)?)
 }
 
-/// Whether a reservation waits to be swept.
-pub(crate) fn has_lapsed(tx: &Tx<'_>, now: Timestamp) -> Result<bool, StoreError> {
+/// Returns whether any reservation has expired but has not been ended yet.
+pub(crate) fn has_expired(tx: &Tx<'_>, now: Timestamp) -> Result<bool, StoreError> {
     let soonest = tx.scan_by::<ReservationByLapse>().first()?;
     Ok(soonest.and_then(|reservation| reservation.lapses_at).is_some_and(|at| at <= now))
 }
 
-/// An order's purchases from allocations that were not undone.
-pub(crate) fn sales_of(tx: &Tx<'_>, order_id: OrderId) -> Result<Vec<AllocationPurchase>, StoreError> {
-    let mut sales = tx.scan_by::<AllocationPurchaseByOrder>().prefix(order_id).collect(MAX_SALES)?;
-    sales.retain(|sale| sale.state.is_live());
-    Ok(sales)
+/// Returns an order's purchases from allocations, except for those that were reversed.
+pub(crate) fn purchases_of(tx: &Tx<'_>, order_id: OrderId) -> Result<Vec<AllocationPurchase>, StoreError> {
+    let mut purchases = tx.scan_by::<AllocationPurchaseByOrder>().prefix(order_id).collect(MAX_PURCHASES)?;
+    purchases.retain(|purchase| purchase.state.is_live());
+    Ok(purchases)
 }

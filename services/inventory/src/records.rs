@@ -1,6 +1,6 @@
-//! The tables of the inventory. A variant's locations are in its row and a hold's lines in the hold's row, so that a
-//! checkout writes one row per line and one for the hold. Rows refer to variants' ids; the SKU in a stock row is for
-//! lists.
+//! Tables. A variant's locations are in its stock row, and a hold's lines are in the hold's row, so that a checkout
+//! writes one row per line and one for the hold. Rows refer to variants by id; the SKU in a stock row is for lists and
+//! messages.
 
 use promox_contract::ids::{OrderId, ProductId, VariantId};
 use promox_kernel::{Json, Sku, Timestamp, text_enum};
@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 /// The stock at one location.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Location {
-    /// Its name.
+    /// The name of the location.
     pub(crate) name: String,
-    /// Units there.
+    /// The units at the location.
     pub(crate) on_hand: i64,
-    /// Units of them that are reserved.
+    /// The units at the location that are reserved.
     pub(crate) reserved: i64,
 }
 
@@ -37,18 +37,18 @@ pub(crate) struct HeldLine {
     /// The part of the quantity that was taken from locations other than `MAIN`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) elsewhere: Vec<Taken>,
-    /// Units that came back after the hold was posted.
+    /// The units that were returned after the hold was posted.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) restocked: u32,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
 text_enum! {
-    /// Why units came or went.
+    /// Why units moved into or out of the stock.
     MovementKind {
         Count = "COUNT",
         Adjustment = "ADJUSTMENT",
@@ -59,10 +59,10 @@ text_enum! {
 }
 
 record! {
-    /// A variant's stock. Units that no other location has are at `MAIN`, so most rows have no list to read and write.
+    /// A variant's stock. Units that are not at another location are at `MAIN`, so most rows have no list of locations.
     pub(crate) struct Stock in Ecommerce.inventory = 150, key(variant_id: VariantId) {
         product_id: ProductId,
-        /// The variant's SKU; a consumer follows the catalogue.
+        /// The variant's SKU. A consumer updates it when the product changes.
         sku: Sku,
         on_hand: i64,
         reserved: i64,
@@ -70,9 +70,10 @@ record! {
         backorder: bool,
         /// Locations other than `MAIN`, by name.
         elsewhere: Json<Vec<Location>>,
-        /// True while at or below the threshold, else null, so that the index holds only these.
+        /// True while the available stock is at or below the threshold, otherwise null, so that the index contains only
+        /// low stock.
         low: Option<bool>,
-        /// The number of movements, which is the number of the newest.
+        /// The number of movements, which is also the number of the newest one.
         movements: i64,
         version: i64,
         updated_at: Timestamp,
@@ -82,30 +83,30 @@ record! {
 }
 
 record! {
-    /// A movement of a variant, numbered from 1 for each variant; never changed.
+    /// A stock movement of a variant, numbered from 1 for each variant. It never changes.
     pub(crate) struct Movement in Ecommerce.stock_movements = 152, key(variant_id: VariantId, number: i64) {
         kind: MovementKind,
         delta: i64,
-        /// On hand at all locations after it.
+        /// The units on hand at all locations after the movement.
         on_hand: i64,
         location: String,
-        /// The administrator's reason.
+        /// The reason that staff gave, for an adjustment.
         reason: Option<String>,
-        /// `order:7`, `return:3`, or a reservation's own reference.
+        /// What caused the movement: `order:7`, `return:3`, or the reference of a reservation.
         reference: Option<String>,
         at: Timestamp,
     }
 }
 
 record! {
-    /// A hold of stock. An order's is `order:7` and has no expiry; an ended one has none either.
+    /// A hold of stock. The hold of an order has a reference such as `order:7`, and it does not expire.
     pub(crate) struct Reservation in Ecommerce.reservations = 153, key(id: i64) {
         reference: String,
         state: HoldState,
         lines: Json<Vec<HeldLine>>,
-        /// When it expires, while it is held.
+        /// When it expires; null if it does not, or once it has ended.
         lapses_at: Option<Timestamp>,
-        /// When it was due to expire; kept after it ended.
+        /// When it expires or was due to expire; null if it does not. Kept after the hold has ended.
         expires_at: Option<Timestamp>,
         created_at: Timestamp,
         ended_at: Option<Timestamp>,
@@ -131,7 +132,7 @@ impl Hold for Reservation {
 }
 
 record! {
-    /// A return that was put back into stock, once per reference.
+    /// A return that was restocked or written off. The key ensures that this happens once per reference.
     pub(crate) struct Restocked in Ecommerce.restocks = 156, key(reference: String) {
         order_id: i64,
         at: Timestamp,
@@ -139,8 +140,8 @@ record! {
 }
 
 record! {
-    /// An order's purchase from an allocation, once per reference: posted from the start, reversed when the order is
-    /// cancelled.
+    /// An order's purchase from an allocation, once per reference. It is posted from the start, and reversed when the
+    /// order is cancelled.
     pub(crate) struct AllocationPurchase in Ecommerce.set_aside_sales = 157, key(reference: String) {
         order_id: OrderId,
         lines: Json<Vec<HeldLine>>,

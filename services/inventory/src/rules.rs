@@ -1,4 +1,5 @@
-//! Arithmetic of stock: what can be sold, where a hold takes units, and what comes back. No storage, no clock.
+//! Stock rules: how many units can be sold, which locations a hold takes them from, and where they are returned to. No
+//! storage, no clock.
 
 use promox_contract::inventory::VariantQuantity;
 use promox_contract::product::VariantRef;
@@ -8,18 +9,18 @@ use promox_kernel::{Error, Faults, bounded};
 use crate::records::{HeldLine, Location, Stock, Taken};
 use crate::reject;
 
-/// The default location, which holds take from first.
+/// The default location. Holds take units from it first.
 pub(crate) const MAIN: &str = "MAIN";
-/// Maximum locations of one SKU.
+/// The maximum number of locations of one SKU.
 pub(crate) const MAX_LOCATIONS: usize = 50;
-/// Maximum units of a SKU at one location, and in one movement.
+/// The maximum number of units of a SKU at one location, and in one movement.
 pub(crate) const MAX_UNITS: i64 = 1_000_000_000;
-/// Maximum units of a SKU in one line.
+/// The maximum number of units of a SKU in one line.
 const MAX_QUANTITY: u32 = 1_000_000;
 
 impl Stock {
-    /// A variant without stock.
-    pub(crate) fn blank(of: &VariantRef) -> Self {
+    /// Returns the row of a variant without stock.
+    pub(crate) fn empty(of: &VariantRef) -> Self {
         Self {
             variant_id: of.variant_id,
             product_id: of.product_id,
@@ -36,12 +37,12 @@ impl Stock {
         }
     }
 
-    /// On hand less reserved; below zero only with backorder.
+    /// Returns the units on hand minus those reserved. Negative only with backorder.
     pub(crate) fn available(&self) -> i64 {
         self.on_hand - self.reserved
     }
 
-    /// Units that can be sold; unlimited with backorder.
+    /// Returns the units that can be sold; `u32::MAX` with backorder.
     pub(crate) fn sellable(&self) -> u32 {
         if self.backorder {
             return u32::MAX;
@@ -49,12 +50,12 @@ impl Stock {
         u32::try_from(self.available().max(0)).unwrap_or(u32::MAX)
     }
 
-    /// Whether it is at or below its threshold.
+    /// Returns whether the available stock is at or below the threshold.
     pub(crate) fn is_low(&self) -> bool {
         self.available() <= self.threshold
     }
 
-    /// On hand and reserved at a location.
+    /// Returns the units on hand and the units reserved at a location.
     pub(crate) fn at(&self, name: &str) -> (i64, i64) {
         if name == MAIN {
             let main = (self.on_hand, self.reserved);
@@ -64,16 +65,16 @@ impl Stock {
         place.map_or((0, 0), |place| (place.on_hand, place.reserved))
     }
 
-    /// Its locations in the order in which holds take from them: `MAIN` first, then by name. `MAIN` is omitted when it
-    /// has no units.
+    /// Returns the locations in the order in which holds take units from them: `MAIN` first, then by name. `MAIN` is
+    /// omitted if it has no units, unless it is the only location.
     pub(crate) fn locations(&self) -> Vec<Location> {
         let (on_hand, reserved) = self.at(MAIN);
-        let main = (on_hand, reserved) != (0, 0) || self.elsewhere.is_empty();
-        let main = main.then(|| Location { name: MAIN.to_owned(), on_hand, reserved });
+        let has_main = (on_hand, reserved) != (0, 0) || self.elsewhere.is_empty();
+        let main = has_main.then(|| Location { name: MAIN.to_owned(), on_hand, reserved });
         main.into_iter().chain(self.elsewhere.iter().cloned()).collect()
     }
 
-    /// Changes a location and the sums together; nothing else changes them.
+    /// Adds to the units on hand and reserved at a location, and to the totals. Nothing else changes them.
     pub(crate) fn change(&mut self, name: &str, on_hand: i64, reserved: i64) {
         self.on_hand += on_hand;
         self.reserved += reserved;
@@ -89,20 +90,20 @@ impl Stock {
         self.elsewhere.sort_by(|a, b| a.name.cmp(&b.name));
     }
 
-    /// Reserves units: from `MAIN`, then from the others by name; backordered units count at `MAIN`. `None` when there
-    /// are too few.
+    /// Reserves units: from `MAIN` first, then from the other locations by name. Units on backorder are reserved at
+    /// `MAIN`. Returns the line of the hold, or `None` if there are too few units.
     pub(crate) fn take(&mut self, quantity: u32) -> Option<HeldLine> {
         if self.sellable() < quantity {
             return None;
         }
-        let wanted = i64::from(quantity);
+        let requested = i64::from(quantity);
         let (on_hand, reserved) = self.at(MAIN);
-        let mut left = wanted - (on_hand - reserved).clamp(0, wanted);
+        let mut left = requested - (on_hand - reserved).clamp(0, requested);
         let mut elsewhere = Vec::new();
         for place in self.elsewhere.iter() {
             let free = (place.on_hand - place.reserved).clamp(0, left);
             left -= free;
-            elsewhere.extend(Taken::some(&place.name, free));
+            elsewhere.extend(Taken::nonzero(&place.name, free));
         }
         let line = HeldLine { variant_id: self.variant_id, quantity, elsewhere, restocked: 0 };
         for taken in line.taken() {
@@ -111,19 +112,19 @@ impl Stock {
         Some(line)
     }
 
-    /// Refuses to leave fewer units than are reserved, at the location and in total. Incoming units are always
-    /// accepted.
+    /// Checks a movement: it must not leave fewer units than are reserved, at the location or in total. Incoming units
+    /// are accepted up to the maximum of a location.
     pub(crate) fn check_movement(&self, name: &str, delta: i64) -> Result<(), Error> {
         let (on_hand, reserved) = self.at(name);
         if delta < 0 && on_hand + delta < reserved {
-            return Err(reject::reserved(self.sku.clone(), name.to_owned(), reserved));
+            return Err(reject::stock_reserved(self.sku.clone(), name.to_owned(), reserved));
         }
         if delta < 0 && self.available() + delta < 0 {
             let location = "all locations".to_owned();
-            return Err(reject::reserved(self.sku.clone(), location, self.reserved));
+            return Err(reject::stock_reserved(self.sku.clone(), location, self.reserved));
         }
         if on_hand.saturating_add(delta) > MAX_UNITS {
-            return Err(Error::field("/delta", format!("a location holds at most {MAX_UNITS}")));
+            return Err(Error::field("/delta", format!("a location can have at most {MAX_UNITS} units")));
         }
         let known = name == MAIN || self.elsewhere.iter().any(|place| place.name == name);
         if !known && self.elsewhere.len() + 1 >= MAX_LOCATIONS {
@@ -132,53 +133,52 @@ impl Stock {
         Ok(())
     }
 
-    /// Refuses to end backorder while units are owed.
+    /// Checks that no units are owed, unless backorder is on.
     pub(crate) fn check_backorder(&self) -> Result<(), Error> {
         if self.backorder || self.available() >= 0 {
             return Ok(());
         }
-        Err(reject::owed(self.sku.clone(), -self.available()))
+        Err(reject::stock_owed(self.sku.clone(), -self.available()))
     }
 }
 
 impl Taken {
-    /// Units of a location, omitted when zero.
-    fn some(location: &str, quantity: i64) -> Option<Self> {
+    /// Returns units of a location; `None` if there are none.
+    fn nonzero(location: &str, quantity: i64) -> Option<Self> {
         let quantity = u32::try_from(quantity).ok().filter(|quantity| *quantity > 0)?;
         Some(Self { location: location.to_owned(), quantity })
     }
 }
 
 impl HeldLine {
-    /// How many units it took where, in the order in which they come back.
+    /// Returns the units that were taken from each location, in the order in which they are returned.
     pub(crate) fn taken(&self) -> Vec<Taken> {
         let elsewhere: u32 = self.elsewhere.iter().map(|taken| taken.quantity).sum();
-        let main = Taken::some(MAIN, i64::from(self.quantity) - i64::from(elsewhere));
+        let main = Taken::nonzero(MAIN, i64::from(self.quantity) - i64::from(elsewhere));
         main.into_iter().chain(self.elsewhere.iter().cloned()).collect()
     }
 
-    /// Units that have not come back.
+    /// Returns the units that were not returned.
     pub(crate) fn out(&self) -> u32 {
         self.quantity.saturating_sub(self.restocked)
     }
 
-    /// Takes back up to `quantity` units, to where they were taken from, skipping those that came back before.
-    pub(crate) fn take_back(&mut self, quantity: u32) -> Vec<Taken> {
+    /// Records the return of up to `quantity` units. Returns the locations that they were taken from, without those of
+    /// earlier returns.
+    pub(crate) fn restock(&mut self, quantity: u32) -> Vec<Taken> {
         let (mut skip, mut left) = (self.restocked, quantity.min(self.out()));
         self.restocked += left;
-        let mut back = Vec::new();
+        let mut returned = Vec::new();
         for taken in self.taken() {
             let here = taken.quantity.saturating_sub(skip).min(left);
             skip = skip.saturating_sub(taken.quantity);
             left -= here;
-            back.extend(Taken::some(&taken.location, here.into()));
+            returned.extend(Taken::nonzero(&taken.location, here.into()));
         }
-        back
+        returned
     }
-}
 
-impl HeldLine {
-    /// Splits units off the line, those at `MAIN` first; `None` when it has fewer.
+    /// Splits units off the line, those from `MAIN` first. Returns `None` if the line has fewer.
     pub(crate) fn split(&mut self, quantity: u32) -> Option<Self> {
         let main = self.quantity.saturating_sub(self.elsewhere.iter().map(|taken| taken.quantity).sum());
         self.quantity = self.quantity.checked_sub(quantity)?;
@@ -188,13 +188,13 @@ impl HeldLine {
             let here = place.quantity.min(left);
             left -= here;
             place.quantity -= here;
-            elsewhere.extend(Taken::some(&place.location, here.into()));
+            elsewhere.extend(Taken::nonzero(&place.location, here.into()));
         }
         self.elsewhere.retain(|taken| taken.quantity > 0);
         Some(Self { variant_id: self.variant_id, quantity, elsewhere, restocked: 0 })
     }
 
-    /// Adds units of a location to the line.
+    /// Adds units that were taken from a location to the line.
     pub(crate) fn join(&mut self, taken: Taken) {
         self.quantity = self.quantity.saturating_add(taken.quantity);
         if taken.location == MAIN {
@@ -207,19 +207,19 @@ impl HeldLine {
     }
 }
 
-/// Whether a hold has exactly these items.
+/// Returns whether the lines of a hold are exactly these items.
 pub(crate) fn same_items(lines: &[HeldLine], items: &[VariantQuantity]) -> bool {
     let same =
         |line: &HeldLine, item: &VariantQuantity| line.variant_id == item.variant_id && line.quantity == item.quantity;
     lines.len() == items.len() && items.iter().all(|item| lines.iter().any(|line| same(line, item)))
 }
 
-/// The shortage of a variant.
-pub(crate) fn short(item: &VariantQuantity, available: u32) -> Short {
+/// Returns the entry of a refusal for an item of which there are too few units.
+pub(crate) fn shortage(item: &VariantQuantity, available: u32) -> Short {
     Short { sku: item.sku.clone(), asked: item.quantity, available }
 }
 
-/// Checks the items of a hold: at least one, each variant once, quantities in range.
+/// Checks the items of a hold: 1 to `most` items, each variant once, quantities in range.
 pub(crate) fn check_items(items: &[VariantQuantity], most: usize) -> Result<(), Error> {
     if items.is_empty() || items.len() > most {
         return Err(Error::field("/items", format!("must have 1 to {most} items; got {}", items.len())));
@@ -228,24 +228,24 @@ pub(crate) fn check_items(items: &[VariantQuantity], most: usize) -> Result<(), 
     let mut faults = Faults::default();
     for (at, item) in items.iter().enumerate() {
         if !(1..=MAX_QUANTITY).contains(&item.quantity) {
-            let detail = format!("must be 1 to {MAX_QUANTITY}");
+            let detail = format!("must be 1 to {MAX_QUANTITY} units");
             faults.note(format!("/items/{at}/quantity"), detail);
         }
         if !seen.insert(item.variant_id) {
-            faults.note(format!("/items/{at}/sku"), "duplicate sku: add the quantities");
+            faults.note(format!("/items/{at}/sku"), "duplicate SKU: add the quantities");
         }
     }
     faults.finish()
 }
 
-/// A location's name: upper case letters, digits, `-` and `_`; `MAIN` by default.
+/// Validates the name of a location and converts it to upper case; `MAIN` by default.
 pub(crate) fn location(name: Option<&str>) -> Result<String, Error> {
     let Some(name) = name else { return Ok(MAIN.to_owned()) };
     let name = bounded(name, 1, 32).map_err(|fault| Error::field("/location", fault))?.to_uppercase();
     if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
         return Ok(name);
     }
-    Err(Error::field("/location", "must be letters, digits, - and _"))
+    Err(Error::field("/location", "must contain only letters, digits, - and _"))
 }
 
 #[cfg(test)]
@@ -256,7 +256,7 @@ mod tests {
 
     fn stock(locations: &[(&str, i64, i64)], backorder: bool) -> Stock {
         let (variant_id, product_id, sku) = (VariantId(1), ProductId(1), "A".parse().unwrap());
-        let mut stock = Stock::blank(&VariantRef { variant_id, product_id, sku });
+        let mut stock = Stock::empty(&VariantRef { variant_id, product_id, sku });
         stock.backorder = backorder;
         for (name, on_hand, reserved) in locations {
             stock.change(name, *on_hand, *reserved);
@@ -292,18 +292,18 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_back_goes_where_it_was_taken() {
+    fn returned_units_go_to_the_locations_they_came_from() {
         let elsewhere = vec![Taken { location: "B".into(), quantity: 2 }];
         let mut line = HeldLine { variant_id: VariantId(1), quantity: 5, elsewhere, restocked: 0 };
-        assert_eq!(pairs(&line.take_back(2)), [("MAIN", 2)]);
-        assert_eq!(pairs(&line.take_back(2)), [("MAIN", 1), ("B", 1)]);
+        assert_eq!(pairs(&line.restock(2)), [("MAIN", 2)]);
+        assert_eq!(pairs(&line.restock(2)), [("MAIN", 1), ("B", 1)]);
         assert_eq!(line.out(), 1);
-        assert_eq!(pairs(&line.take_back(9)), [("B", 1)]);
-        assert!(line.take_back(1).is_empty());
+        assert_eq!(pairs(&line.restock(9)), [("B", 1)]);
+        assert!(line.restock(1).is_empty());
     }
 
     #[test]
-    fn a_line_is_split_and_joined_place_by_place() {
+    fn a_line_is_split_and_joined_by_location() {
         let elsewhere = vec![Taken { location: "B".into(), quantity: 2 }];
         let mut line = HeldLine { variant_id: VariantId(1), quantity: 5, elsewhere, restocked: 0 };
         let part = line.split(4).unwrap();
@@ -315,8 +315,8 @@ mod tests {
     }
 
     #[test]
-    fn no_movement_leaves_less_than_is_promised() {
-        for (locations, name, delta, good) in [
+    fn a_movement_cannot_leave_less_than_is_reserved() {
+        for (locations, name, delta, accepted) in [
             (&[("MAIN", 5, 3)][..], "MAIN", -2, true),
             (&[("MAIN", 5, 3)][..], "MAIN", -3, false),
             (&[("MAIN", 5, 3)][..], "B", -1, false),
@@ -326,7 +326,7 @@ mod tests {
         ] {
             assert_eq!(
                 stock(locations, true).check_movement(name, delta).is_ok(),
-                good,
+                accepted,
                 "{locations:?} {name} {delta}"
             );
         }
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn locations_and_items_are_checked() {
+    fn locations_and_items_are_validated() {
         assert_eq!(location(None).unwrap(), "MAIN");
         assert_eq!(location(Some("shop-1")).unwrap(), "SHOP-1");
         assert!(location(Some("")).is_err() && location(Some("a b")).is_err() && location(Some("ü")).is_err());

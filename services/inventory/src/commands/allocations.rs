@@ -1,7 +1,7 @@
-//! Allocations: stock pinned for a sale as one hold, sold unit by unit and ended with the sale.
+//! Commands on allocations: stock that is held for a flash sale. Purchases reduce the hold, and it ends with the sale.
 
 use promox_contract::inventory::{AllocationSale, VariantQuantity};
-use promox_contract::refusal::{InsufficientStock, Short};
+use promox_contract::refusal::Short;
 use promox_kernel::{Error, Json};
 use promox_storage::{Begin, Hold, HoldState, StoreError, Tx};
 
@@ -12,28 +12,27 @@ use crate::records::{AllocationPurchase, HeldLine, MovementKind, Reservation, Re
 use crate::reject;
 use crate::rules;
 
-/// The active allocation of this reference, if there is one.
-fn active(tx: &Tx<'_>, reference: &str) -> Result<Option<Reservation>, StoreError> {
+/// Returns the active allocation with this reference, if there is one.
+fn find_active(tx: &Tx<'_>, reference: &str) -> Result<Option<Reservation>, StoreError> {
     let known = tx.get_by::<ReservationByReference>(reference)?;
     Ok(known.filter(|held| held.state == HoldState::Held))
 }
 
-/// The allocation of this reference, which must be active.
+/// Returns the allocation with this reference. It must be active.
 fn require_active(tx: &Tx<'_>, reference: &str) -> Result<Reservation, Error> {
     let held = tx.get_by::<ReservationByReference>(reference)?.ok_or(Error::not_found("allocation"))?;
     if held.state == HoldState::Held { Ok(held) } else { Err(reject::ended(held.state)) }
 }
 
-/// Sets the allocation to exactly these quantities: missing units are taken and surplus units released, all of a
-/// variant that is not named.
+/// Sets the allocation to exactly these quantities: missing units are reserved and surplus units are released,
+/// including all units of variants that are not listed. Changes all of it or nothing.
 pub(crate) fn change(tx: &mut Tx<'_>, reference: &str, items: &[VariantQuantity]) -> Result<(), Error> {
     let mut held = require_active(tx, reference)?;
     let mut book = Book::default();
     for line in &mut held.lines.0 {
-        let wanted = wanted(items, line);
-        let surplus = line.quantity.saturating_sub(wanted);
-        if let Some(back) = line.split(surplus) {
-            holds::release_line(tx, &mut book, &back)?;
+        let surplus = line.quantity.saturating_sub(target_quantity(items, line));
+        if let Some(released) = line.split(surplus) {
+            holds::release_line(tx, &mut book, &released)?;
         }
     }
     held.lines.0.retain(|line| line.quantity > 0);
@@ -42,17 +41,18 @@ pub(crate) fn change(tx: &mut Tx<'_>, reference: &str, items: &[VariantQuantity]
         short.extend(grow(tx, &mut book, &mut held.lines.0, item)?);
     }
     if !short.is_empty() {
-        return Err(InsufficientStock { items: short }.into());
+        return Err(reject::insufficient_stock(short));
     }
     tx.put(&held)?;
     Ok(book.close(tx)?)
 }
 
-fn wanted(items: &[VariantQuantity], line: &HeldLine) -> u32 {
+/// Returns the quantity that the items give for the variant of a line; 0 if it is not listed.
+fn target_quantity(items: &[VariantQuantity], line: &HeldLine) -> u32 {
     items.iter().find(|item| item.variant_id == line.variant_id).map_or(0, |item| item.quantity)
 }
 
-/// Takes the units that a line lacks. Returns the shortage if there are too few.
+/// Reserves the units that a line lacks. Returns the shortage if there are too few.
 fn grow(
     tx: &mut Tx<'_>,
     book: &mut Book,
@@ -60,37 +60,37 @@ fn grow(
     item: &VariantQuantity,
 ) -> Result<Option<Short>, StoreError> {
     let line = lines.iter_mut().find(|line| line.variant_id == item.variant_id);
-    let has = line.as_ref().map_or(0, |line| line.quantity);
-    let missing = item.quantity.saturating_sub(has);
+    let allocated = line.as_ref().map_or(0, |line| line.quantity);
+    let missing = item.quantity.saturating_sub(allocated);
     if missing == 0 {
         return Ok(None);
     }
     let stock = book.find(tx, item.variant_id)?;
-    let available = stock.as_ref().map_or(0, |stock| stock.sellable()).saturating_add(has);
-    let Some(more) = stock.and_then(|stock| stock.take(missing)) else {
-        return Ok(Some(rules::short(item, available)));
+    let available = stock.as_ref().map_or(0, |stock| stock.sellable()).saturating_add(allocated);
+    let Some(added) = stock.and_then(|stock| stock.take(missing)) else {
+        return Ok(Some(rules::shortage(item, available)));
     };
     match line {
-        Some(line) => more.taken().into_iter().for_each(|taken| line.join(taken)),
-        None => lines.push(more),
+        Some(line) => added.taken().into_iter().for_each(|taken| line.join(taken)),
+        None => lines.push(added),
     }
     Ok(None)
 }
 
-/// Sells allocated units, once per reference: on hand and reserved decrease together.
+/// Sells allocated units, once per reference: the units on hand and the units reserved decrease together.
 pub(crate) fn sell(tx: &mut Tx<'_>, reference: &str, sales: &[AllocationSale]) -> Result<(), Error> {
-    let mut fresh = Vec::new();
+    let mut new_sales = Vec::new();
     for sale in sales {
         if let Begin::New = AllocationPurchase::begin(tx, &sale.reference)? {
-            fresh.push(sale);
+            new_sales.push(sale);
         }
     }
-    if fresh.is_empty() {
+    if new_sales.is_empty() {
         return Ok(());
     }
     let mut held = require_active(tx, reference)?;
     let mut book = Book::default();
-    for sale in fresh {
+    for sale in new_sales {
         sell_one(tx, &mut book, &mut held, sale)?;
     }
     tx.put(&held)?;
@@ -113,12 +113,13 @@ fn sell_one(tx: &mut Tx<'_>, book: &mut Book, held: &mut Reservation, sale: &All
     Ok(tx.insert(&AllocationPurchase { reference, order_id, lines: Json(lines), state: HoldState::Posted, at })?)
 }
 
-/// Returns what was sold and has not come back: to the allocation while it is active, else to stock. Of an unknown
-/// purchase it leaves a tombstone, so that it is refused later.
+/// Reverses a purchase: its units, except for those already returned, go to the allocation while it is active,
+/// otherwise to the stock. For an unknown purchase it stores a tombstone, so that the purchase is refused if it arrives
+/// later.
 pub(crate) fn return_sold(tx: &mut Tx<'_>, allocation: &str, reference: &str) -> Result<(), Error> {
     let mut book = Book::default();
-    AllocationPurchase::release(tx, &reference.to_owned(), |tx, sale, _| {
-        return_units(tx, &mut book, allocation, sale)
+    AllocationPurchase::release(tx, &reference.to_owned(), |tx, purchase, _| {
+        return_units(tx, &mut book, allocation, purchase)
     })?;
     Ok(book.close(tx)?)
 }
@@ -127,34 +128,34 @@ fn return_units(
     tx: &mut Tx<'_>,
     book: &mut Book,
     allocation: &str,
-    sale: &mut AllocationPurchase,
+    purchase: &mut AllocationPurchase,
 ) -> Result<(), Error> {
-    let order = order_reference(sale.order_id);
+    let order = order_reference(purchase.order_id);
     let cause = Cause { kind: MovementKind::Cancel, reason: None, reference: Some(&order) };
-    let mut held = active(tx, allocation)?;
-    for line in &mut sale.lines.0 {
+    let mut held = find_active(tx, allocation)?;
+    for line in &mut purchase.lines.0 {
         let mut allocated =
             held.as_mut().and_then(|held| held.lines.0.iter_mut().find(|item| item.variant_id == line.variant_id));
-        for back in line.take_back(u32::MAX) {
-            let quantity = i64::from(back.quantity);
-            book.enter(tx, line.variant_id, (&back.location, quantity), cause)?;
+        for returned in line.restock(u32::MAX) {
+            let quantity = i64::from(returned.quantity);
+            book.record_movement(tx, line.variant_id, (&returned.location, quantity), cause)?;
             if let Some(allocated) = &mut allocated {
-                book.open(tx, line.variant_id)?.change(&back.location, 0, quantity);
-                allocated.join(back);
+                book.open(tx, line.variant_id)?.change(&returned.location, 0, quantity);
+                allocated.join(returned);
             }
         }
     }
     Ok(held.iter().try_for_each(|held| tx.put(held))?)
 }
 
-/// Releases an allocation except for the units in `keep`; without any it ends.
+/// Releases an allocation except for the units in `keep`. If no units are kept, the allocation ends.
 pub(crate) fn end(tx: &mut Tx<'_>, reference: &str, keep: &[VariantQuantity]) -> Result<(), Error> {
     let mut book = Book::default();
-    if let Some(mut held) = active(tx, reference)? {
+    if let Some(mut held) = find_active(tx, reference)? {
         for line in &mut held.lines.0 {
-            let surplus = line.quantity.saturating_sub(wanted(keep, line));
-            if let Some(back) = line.split(surplus) {
-                holds::release_line(tx, &mut book, &back)?;
+            let surplus = line.quantity.saturating_sub(target_quantity(keep, line));
+            if let Some(released) = line.split(surplus) {
+                holds::release_line(tx, &mut book, &released)?;
             }
         }
         tx.put(&held)?;

@@ -1,4 +1,4 @@
-//! The stock rows of one transaction: each is read once, written once, and its change published once.
+//! The stock rows of one transaction. Each is read once and written once, and emits its events once.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -10,7 +10,7 @@ use promox_storage::{StoreError, Tx};
 
 use crate::records::{Movement, MovementKind, Stock};
 
-/// Why units move.
+/// Why units move, as the ledger records it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cause<'a> {
     pub(crate) kind: MovementKind,
@@ -20,8 +20,10 @@ pub(crate) struct Cause<'a> {
 
 /// A stock row before and after the transaction's changes.
 struct Opened {
+    /// The stored row; `None` if the variant was never counted.
     before: Option<Stock>,
     now: Stock,
+    /// Whether units moved into or out of the stock.
     moved: bool,
 }
 
@@ -33,25 +35,25 @@ pub(crate) struct Book {
 }
 
 impl Book {
-    /// A variant's row, new if the variant was never counted.
-    pub(crate) fn begin(&mut self, tx: &Tx<'_>, of: &VariantRef) -> Result<&mut Stock, StoreError> {
+    /// Returns a variant's row; an empty one if the variant was never counted.
+    pub(crate) fn open_or_create(&mut self, tx: &Tx<'_>, of: &VariantRef) -> Result<&mut Stock, StoreError> {
         let opened = match self.stocks.entry(of.variant_id) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(place) => {
                 let before = tx.get::<Stock>(&of.variant_id)?;
-                let now = before.clone().unwrap_or_else(|| Stock::blank(of));
+                let now = before.clone().unwrap_or_else(|| Stock::empty(of));
                 place.insert(Opened { before, now, moved: false })
             }
         };
         Ok(&mut opened.now)
     }
 
-    /// A variant's row, if it was ever counted.
+    /// Returns a variant's row, if the variant was ever counted.
     pub(crate) fn find(&mut self, tx: &Tx<'_>, id: VariantId) -> Result<Option<&mut Stock>, StoreError> {
         Ok(self.opened(tx, id)?.map(|opened| &mut opened.now))
     }
 
-    /// The row of a variant that has or had holds; a missing row is damage.
+    /// Returns the row of a variant that has or had holds. A missing row is an error, because the data is damaged.
     pub(crate) fn open(&mut self, tx: &Tx<'_>, id: VariantId) -> Result<&mut Stock, StoreError> {
         self.find(tx, id)?.ok_or_else(|| no_stock(id))
     }
@@ -66,8 +68,8 @@ impl Book {
         })
     }
 
-    /// Moves units into or out of a location and enters it in the ledger. Zero units make no entry.
-    pub(crate) fn enter(
+    /// Moves units into or out of a location and adds the movement to the ledger. Does nothing for zero units.
+    pub(crate) fn record_movement(
         &mut self,
         tx: &Tx<'_>,
         id: VariantId,
@@ -98,7 +100,7 @@ impl Book {
         Ok(())
     }
 
-    /// Writes changed rows and publishes their changes.
+    /// Writes the changed rows and the movements, and emits the events of the changes.
     pub(crate) fn close(self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         for Opened { before, mut now, moved } in self.stocks.into_values() {
             if before.as_ref() == Some(&now) {
@@ -108,7 +110,7 @@ impl Book {
             now.version += 1;
             now.updated_at = tx.now();
             tx.put(&now)?;
-            publish(tx, before.as_ref(), &now, moved)?;
+            emit_changes(tx, before.as_ref(), &now, moved)?;
         }
         for movement in self.movements {
             tx.insert(&movement)?;
@@ -118,18 +120,19 @@ impl Book {
 }
 
 fn no_stock(id: VariantId) -> StoreError {
-    StoreError::Damaged { place: format!("variant {id} is held and has no row in inventory") }
+    StoreError::Damaged { place: format!("variant {id} has holds, but no row in inventory") }
 }
 
-/// Publishes a change that others act on: a movement, or a hold that crosses zero or the threshold.
-fn publish(tx: &mut Tx<'_>, before: Option<&Stock>, now: &Stock, moved: bool) -> Result<(), StoreError> {
-    let (was, is) = (before.map_or(0, Stock::sellable), now.sellable());
+/// Emits events for the changes that other services act on: the sellable units have changed by a movement or a change
+/// of backorder, or a hold has sold the variant out, made it available again, or crossed the low-stock threshold.
+fn emit_changes(tx: &mut Tx<'_>, before: Option<&Stock>, now: &Stock, moved: bool) -> Result<(), StoreError> {
+    let (sellable_before, sellable) = (before.map_or(0, Stock::sellable), now.sellable());
     let was_low = before.is_none_or(Stock::is_low);
-    let crossed = (was == 0) != (is == 0) || was_low != now.is_low();
-    let settings = before.is_some_and(|before| before.backorder != now.backorder);
+    let crossed = (sellable_before == 0) != (sellable == 0) || was_low != now.is_low();
+    let backorder_changed = before.is_some_and(|before| before.backorder != now.backorder);
     let (variant_id, product_id) = (now.variant_id, now.product_id);
-    if was != is && (moved || crossed || settings) {
-        let (sku, available) = (now.sku.clone(), i64::from(is));
+    if sellable_before != sellable && (moved || crossed || backorder_changed) {
+        let (sku, available) = (now.sku.clone(), i64::from(sellable));
         tx.emit(variant_id, &StockChanged { variant_id, product_id, sku, available })?;
     }
     if now.is_low() && !was_low {

@@ -1,5 +1,5 @@
-//! Commands on stock. Each loads, decides by the rules, and writes through the [`Book`], which keeps the ledger and
-//! publishes changes.
+//! Commands. Each loads rows, decides by the rules, and writes through the [`Book`], which keeps the ledger and emits
+//! events.
 
 pub(crate) mod allocations;
 pub(crate) mod book;

@@ -1,4 +1,4 @@
-//! Counts and adjustments by an administrator or an import.
+//! Commands on stock: counts and adjustments by staff, counts of an import, and changes of SKUs.
 
 use promox_contract::audit::Audited;
 use promox_contract::ids::VariantId;
@@ -25,32 +25,32 @@ pub(crate) struct Count {
 }
 
 impl Count {
-    /// Validates a request for a variant.
+    /// Validates a request for the variant `of`.
     pub(crate) fn read(op: &CountStock, of: VariantRef) -> Result<Self, Error> {
         if !(0..=MAX_UNITS).contains(&op.on_hand) {
-            return Err(Error::field("/onHand", format!("must be 0 to {MAX_UNITS}")));
+            return Err(Error::field("/onHand", format!("must be 0 to {MAX_UNITS} units")));
         }
         if op.low_stock_threshold.is_some_and(|threshold| !(0..=MAX_UNITS).contains(&threshold)) {
-            return Err(Error::field("/lowStockThreshold", format!("must be 0 to {MAX_UNITS}")));
+            return Err(Error::field("/lowStockThreshold", format!("must be 0 to {MAX_UNITS} units")));
         }
         let location = rules::location(op.location.as_deref())?;
         let (threshold, backorder) = (op.low_stock_threshold, op.backorder);
         Ok(Self { of, on_hand: op.on_hand, location, threshold, backorder })
     }
 
-    /// The variant that is counted.
+    /// Returns the variant that is counted.
     pub(crate) fn variant(&self) -> VariantId {
         self.of.variant_id
     }
 }
 
-/// Records a count.
+/// Records a count at a location, with the settings that were sent.
 pub(crate) fn count(tx: &mut Tx<'_>, cx: &Cx, count: &Count) -> Result<StockView, Error> {
     let id = count.of.variant_id;
     let before = tx.get::<Stock>(&id)?;
     cx.check_version(before.as_ref().map_or(0, |stock| stock.version))?;
     let mut book = Book::default();
-    let stock = book.begin(tx, &count.of)?;
+    let stock = book.open_or_create(tx, &count.of)?;
     if let Some(threshold) = count.threshold {
         stock.threshold = threshold;
     }
@@ -61,7 +61,7 @@ pub(crate) fn count(tx: &mut Tx<'_>, cx: &Cx, count: &Count) -> Result<StockView
     stock.check_movement(&count.location, delta)?;
     stock.change(&count.location, 0, 0);
     let cause = Cause { kind: MovementKind::Count, reason: None, reference: None };
-    book.enter(tx, id, (&count.location, delta), cause)?;
+    book.record_movement(tx, id, (&count.location, delta), cause)?;
     book.open(tx, id)?.check_backorder()?;
     book.close(tx)?;
     answer(tx, cx, "inventory.count", id, before)
@@ -77,10 +77,10 @@ pub(crate) struct Adjustment {
 }
 
 impl Adjustment {
-    /// Validates a request for a variant.
+    /// Validates a request for the variant `of`.
     pub(crate) fn read(op: &AdjustStock, of: VariantRef) -> Result<Self, Error> {
         if op.delta == 0 || !(-MAX_UNITS..=MAX_UNITS).contains(&op.delta) {
-            return Err(Error::field("/delta", format!("must be up to {MAX_UNITS} in either direction, not 0")));
+            return Err(Error::field("/delta", format!("must be 1 to {MAX_UNITS} units in either direction")));
         }
         let reason = multiline(&op.reason, 1, 200).map_err(|fault| Error::field("/reason", fault))?;
         let location = rules::location(op.location.as_deref())?;
@@ -88,19 +88,20 @@ impl Adjustment {
     }
 }
 
-/// Adjusts stock manually.
+/// Records a manual adjustment.
 pub(crate) fn adjust(tx: &mut Tx<'_>, cx: &Cx, adjustment: &Adjustment) -> Result<StockView, Error> {
     let Adjustment { of, delta, reason, location } = adjustment;
     let before = tx.get::<Stock>(&of.variant_id)?.ok_or(Error::not_found("SKU in stock"))?;
     before.check_movement(location, *delta)?;
     let mut book = Book::default();
-    book.begin(tx, of)?;
+    book.open_or_create(tx, of)?;
     let cause = Cause { kind: MovementKind::Adjustment, reason: Some(reason), reference: None };
-    book.enter(tx, of.variant_id, (location, *delta), cause)?;
+    book.record_movement(tx, of.variant_id, (location, *delta), cause)?;
     book.close(tx)?;
     answer(tx, cx, "inventory.adjust", of.variant_id, Some(before))
 }
 
+/// Emits the audit entry of a change and returns the stock after it.
 fn answer(tx: &mut Tx<'_>, cx: &Cx, action: &str, id: VariantId, before: Option<Stock>) -> Result<StockView, Error> {
     let after = tx.get::<Stock>(&id)?.ok_or(Error::not_found("SKU in stock"))?;
     let after = stock_view(after);
@@ -110,9 +111,9 @@ fn answer(tx: &mut Tx<'_>, cx: &Cx, action: &str, id: VariantId, before: Option<
     Ok(after)
 }
 
-/// Records first counts of an import, at `MAIN`. A SKU with stock keeps it, so that an import does not undo later sales
-/// and counts.
-pub(crate) fn set(tx: &mut Tx<'_>, counts: &[(VariantRef, u32)]) -> Result<CountsTaken, StoreError> {
+/// Records the counts of an import at `MAIN`. SKUs that were already counted are not changed, so that a repeated import
+/// does not undo later sales and counts.
+pub(crate) fn import_counts(tx: &mut Tx<'_>, counts: &[(VariantRef, u32)]) -> Result<CountsTaken, StoreError> {
     let mut book = Book::default();
     let mut taken = CountsTaken { refused: Vec::new(), kept: 0 };
     for (of, on_hand) in counts {
@@ -125,19 +126,19 @@ pub(crate) fn set(tx: &mut Tx<'_>, counts: &[(VariantRef, u32)]) -> Result<Count
             taken.refused.push(of.sku.clone());
             continue;
         }
-        book.begin(tx, of)?;
+        book.open_or_create(tx, of)?;
         let cause = Cause { kind: MovementKind::Count, reason: Some("import"), reference: None };
-        book.enter(tx, of.variant_id, (MAIN, delta), cause)?;
+        book.record_movement(tx, of.variant_id, (MAIN, delta), cause)?;
     }
     book.close(tx)?;
     Ok(taken)
 }
 
-/// Follows a variant's change of SKU. A variant that was never counted gets its row now, so that a count under the
-/// former SKU that is still running writes the new one.
-pub(crate) fn rename(tx: &Tx<'_>, book: &mut Book, told: SkuChanged) -> Result<(), StoreError> {
-    let SkuChanged { product_id, variant_id, sku, .. } = told;
-    let stock = book.begin(tx, &VariantRef { variant_id, product_id, sku: sku.clone() })?;
+/// Updates the SKU of a variant's stock row. A variant that was never counted gets its row now, so that a concurrent
+/// count under the former SKU does not store that SKU.
+pub(crate) fn rename(tx: &Tx<'_>, book: &mut Book, change: SkuChanged) -> Result<(), StoreError> {
+    let SkuChanged { product_id, variant_id, sku, .. } = change;
+    let stock = book.open_or_create(tx, &VariantRef { variant_id, product_id, sku: sku.clone() })?;
     stock.sku = sku;
     Ok(())
 }

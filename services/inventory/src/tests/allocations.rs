@@ -1,4 +1,4 @@
-//! Allocations: one hold that shrinks as it is sold from and releases the rest.
+//! Allocations: holds that purchases reduce, and that release the remaining units at the end.
 
 use crate::api::{CreateReservation, GetReservation, ListMovements, ReservationStatus as Status};
 use promox_contract::ids::OrderId;
@@ -48,18 +48,18 @@ async fn allocated_units_are_reserved_for_the_sale() {
     let error = shop.allocate(&[("A", 11), ("B", 1)]).await.unwrap_err();
     assert_eq!((error.code(), error.members()["items"].as_array().unwrap().len()), ("INSUFFICIENT_STOCK", 2));
     let id = shop.allocate(&[("A", 8)]).await.unwrap();
-    assert_eq!(shop.allocate(&[("A", 8)]).await.unwrap(), id, "once per reference");
+    assert_eq!(shop.allocate(&[("A", 8)]).await.unwrap(), id, "a repeated allocation takes the units once");
     assert_eq!(shop.on_hand_and_reserved("A").await, (10, 8));
     assert!(shop.hold(1, &[("A", 3)]).await.is_err());
     shop.advance(std::time::Duration::from_hours(1_000));
-    assert!(!shop.sweep().await, "it never expires");
+    assert!(!shop.sweep().await, "an allocation never expires");
     let op = CreateReservation { reference: "flash-sale:8".into(), items: by_sku(&[("A", 1)]), ttl_seconds: 9 };
     assert_eq!(shop.call(op).await.unwrap_err().kind(), Kind::Schema);
     shop.verify();
 }
 
 #[tokio::test]
-async fn units_are_sold_once_and_come_back_once() {
+async fn units_are_sold_once_and_returned_once() {
     let shop = Shop::open();
     shop.stock("A", 2).await;
     shop.count("A", 4, Some("SHOP"), None).await.unwrap();
@@ -71,13 +71,17 @@ async fn units_are_sold_once_and_come_back_once() {
     assert_eq!(shop.sell(&[(3, 13, "A", 2)]).await.unwrap_err().code(), "NOT_SET_ASIDE");
     for _ in 0..2 {
         shop.return_sold(1).await;
-        assert_eq!(shop.on_hand_and_reserved("A").await, (5, 4), "back into the allocation");
+        assert_eq!(shop.on_hand_and_reserved("A").await, (5, 4), "the units return to the allocation");
     }
     shop.sell(&[(1, 11, "A", 3)]).await.unwrap();
     assert_eq!(shop.on_hand_and_reserved("A").await, (5, 4), "a reversed purchase is not made again");
     shop.return_sold(9).await;
     shop.sell(&[(9, 19, "A", 1)]).await.unwrap();
-    assert_eq!(shop.on_hand_and_reserved("A").await, (5, 4), "one that was reversed first is not made");
+    assert_eq!(
+        shop.on_hand_and_reserved("A").await,
+        (5, 4),
+        "a purchase that was reversed before it arrived is not made"
+    );
     let op = ListMovements { sku: "A".parse().unwrap(), limit: Limit::default(), cursor: None };
     let ledger = shop.call(op).await.unwrap().items;
     let ledger: Vec<_> =
@@ -88,7 +92,7 @@ async fn units_are_sold_once_and_come_back_once() {
 }
 
 #[tokio::test]
-async fn an_ended_allocation_keeps_units_of_running_orders() {
+async fn ending_an_allocation_keeps_the_units_of_running_orders() {
     let shop = Shop::open();
     shop.stock("A", 10).await;
     shop.stock("B", 3).await;
@@ -105,13 +109,13 @@ async fn an_ended_allocation_keeps_units_of_running_orders() {
     assert_eq!(ended.status, Status::Released);
     shop.end(&[]).await;
     shop.return_sold(1).await;
-    assert_eq!(shop.on_hand_and_reserved("A").await, (7, 0), "after the sale: into stock");
+    assert_eq!(shop.on_hand_and_reserved("A").await, (7, 0), "after the sale the units return to the stock");
     assert_eq!(shop.allocate(&[("A", 1)]).await.unwrap_err().code(), "RESERVATION_ENDED");
     shop.verify();
 }
 
 #[tokio::test]
-async fn an_unsold_allocation_changes_all_or_nothing() {
+async fn an_allocation_changes_completely_or_not_at_all() {
     let shop = Shop::open();
     shop.stock("A", 10).await;
     shop.stock("B", 3).await;
@@ -144,14 +148,14 @@ async fn a_return_includes_units_bought_from_an_allocation() {
     assert_eq!(shop.restock("return:2", 11, &[("A", 2)]).await.unwrap_err().code(), "RESTOCK_EXCEEDS_SOLD");
     shop.restock("return:3", 11, &[("A", 1)]).await.unwrap();
     shop.restock("return:4", 12, &[("A", 1)]).await.unwrap();
-    assert_eq!(shop.on_hand_and_reserved("A").await, (10, 1), "returned goods go into stock, not to the sale");
+    assert_eq!(shop.on_hand_and_reserved("A").await, (10, 1), "returned goods go to the stock, not to the allocation");
     shop.return_sold(1).await;
-    assert_eq!(shop.on_hand_and_reserved("A").await, (10, 1), "all of it has come back");
+    assert_eq!(shop.on_hand_and_reserved("A").await, (10, 1), "units that were returned are not returned again");
     shop.verify();
 }
 
 #[tokio::test]
-async fn an_allocation_ended_before_it_begins_is_refused() {
+async fn an_allocation_that_was_ended_first_is_refused() {
     let shop = Shop::open();
     shop.stock("A", 10).await;
     shop.end(&[]).await;

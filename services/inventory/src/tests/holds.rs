@@ -1,4 +1,4 @@
-//! Holds: all or nothing, once per reference, returned to where they were taken; and many buyers at once.
+//! Holds: all items or none, once per reference, units returned to their locations, and concurrent buyers.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn reserve(reference: &str, wanted: &[(&str, u32)], ttl_seconds: u32) -> CreateR
 }
 
 #[tokio::test]
-async fn a_hold_is_all_or_nothing_and_names_every_short_sku() {
+async fn a_hold_takes_all_or_nothing_and_reports_every_short_sku() {
     let shop = Shop::open();
     shop.stock("A", 5).await;
     shop.stock("B", 1).await;
@@ -30,13 +30,13 @@ async fn a_hold_is_all_or_nothing_and_names_every_short_sku() {
     assert_eq!(error.members()["items"], short);
     assert_eq!((shop.on_hand_and_reserved("A").await, shop.on_hand_and_reserved("B").await), ((5, 0), (1, 0)));
     let first = shop.hold(1, &[("a", 5)]).await.unwrap();
-    assert_eq!(shop.hold(1, &[("a", 5)]).await.unwrap(), first, "once per order");
+    assert_eq!(shop.hold(1, &[("a", 5)]).await.unwrap(), first, "a repeated hold takes the units once");
     assert_eq!(shop.on_hand_and_reserved("A").await, (5, 5));
     shop.verify();
 }
 
 #[tokio::test]
-async fn an_order_goes_through_hold_sale_and_return() {
+async fn an_order_is_held_sold_returned_and_cancelled() {
     let shop = Shop::open();
     shop.stock("A", 2).await;
     shop.count("A", 3, Some("SHOP"), None).await.unwrap();
@@ -49,11 +49,11 @@ async fn an_order_goes_through_hold_sale_and_return() {
     shop.restock("return:1", 1, &[("A", 1)]).await.unwrap();
     assert_eq!(shop.on_hand_and_reserved("A").await, (2, 0));
     assert_eq!(shop.restock("return:2", 1, &[("A", 4)]).await.unwrap_err().code(), "RESTOCK_EXCEEDS_SOLD");
-    shop.give_back(1).await.unwrap();
-    shop.give_back(1).await.unwrap();
+    shop.release_order(1).await.unwrap();
+    shop.release_order(1).await.unwrap();
     let view = shop.call(GetStock { sku: "A".parse().unwrap() }).await.unwrap();
     let places: Vec<_> = view.locations.iter().map(|location| (location.location.as_str(), location.on_hand)).collect();
-    assert_eq!(places, [("MAIN", 2), ("SHOP", 3)], "each unit is where it was taken");
+    assert_eq!(places, [("MAIN", 2), ("SHOP", 3)], "each unit is back at the location it came from");
     let op = ListMovements { sku: "A".parse().unwrap(), limit: Limit::default(), cursor: None };
     let page = shop.call(op).await.unwrap();
     let ledger: Vec<_> =
@@ -72,30 +72,30 @@ async fn an_order_goes_through_hold_sale_and_return() {
 }
 
 #[tokio::test]
-async fn an_ended_hold_is_not_revived_by_late_requests() {
+async fn late_requests_do_not_revive_an_ended_hold() {
     let shop = Shop::open();
     shop.stock("A", 5).await;
     shop.hold(1, &[("A", 1)]).await.unwrap();
-    shop.give_back(1).await.unwrap();
+    shop.release_order(1).await.unwrap();
     shop.confirm(1).await;
     shop.consume().await;
-    assert_eq!(shop.on_hand_and_reserved("A").await, (5, 0), "confirmed after its release");
+    assert_eq!(shop.on_hand_and_reserved("A").await, (5, 0), "a confirmation after the release changes nothing");
     assert_eq!(shop.hold(1, &[("A", 1)]).await.unwrap_err().code(), "RESERVATION_ENDED");
-    shop.give_back(2).await.unwrap();
+    shop.release_order(2).await.unwrap();
     assert_eq!(shop.hold(2, &[("A", 1)]).await.unwrap_err().code(), "RESERVATION_ENDED");
     assert_eq!(shop.restock("return:9", 1, &[("A", 1)]).await.unwrap_err().code(), "RESERVATION_ENDED");
     shop.restock("return:10", 99, &[("A", 2), ("never", 1)]).await.unwrap();
     assert_eq!(
         shop.on_hand_and_reserved("A").await,
         (7, 0),
-        "an order that held nothing returns to the default location"
+        "units of an order without a hold go to the default location"
     );
-    assert_eq!(shop.on_hand_and_reserved("never").await, (1, 0), "and creates the row of a SKU that was never counted");
+    assert_eq!(shop.on_hand_and_reserved("never").await, (1, 0), "a SKU that was never counted gets a row");
     shop.verify();
 }
 
 #[tokio::test]
-async fn a_return_may_overtake_the_confirmation() {
+async fn a_return_may_arrive_before_the_confirmation() {
     let shop = Shop::open();
     shop.stock("A", 5).await;
     shop.hold(1, &[("A", 3)]).await.unwrap();
@@ -107,7 +107,7 @@ async fn a_return_may_overtake_the_confirmation() {
 }
 
 #[tokio::test]
-async fn a_reference_has_one_reservation_which_expires() {
+async fn a_reference_has_one_reservation_and_it_expires() {
     let shop = Shop::open();
     shop.stock("A", 5).await;
     let made = shop.call(reserve("x", &[("A", 3)], 60)).await.unwrap();
@@ -140,11 +140,11 @@ async fn reservations_are_confirmed_or_released_once() {
     assert_eq!(shop.call(ReleaseReservation { id: one }).await.unwrap_err().code(), "RESERVATION_ENDED");
     assert_eq!(shop.on_hand_and_reserved("A").await, (2, 0));
     let order = shop.hold(7, &[("A", 1)]).await.unwrap();
-    for code in [
+    for error in [
         shop.call(ConfirmReservation { id: ReservationId(order) }).await.unwrap_err(),
         shop.call(ReleaseReservation { id: ReservationId(order) }).await.unwrap_err(),
     ] {
-        assert_eq!(code.code(), "RESERVATION_PINNED");
+        assert_eq!(error.code(), "RESERVATION_PINNED");
     }
     shop.advance(Duration::from_secs(1_000_000));
     shop.sweep().await;
@@ -186,14 +186,14 @@ async fn the_last_units_are_sold_once() {
             (order, held)
         });
     }
-    let answers = buyers.join_all().await;
-    for (order, _) in answers.iter().filter(|(order, held)| *held && order % 5 != 0) {
+    let outcomes = buyers.join_all().await;
+    for (order, _) in outcomes.iter().filter(|(order, held)| *held && order % 5 != 0) {
         shop.confirm(*order).await;
     }
     let bought: i64 =
-        answers.iter().filter(|(order, held)| *held && order % 5 != 0).map(|(order, _)| 1 + order % 2).sum();
+        outcomes.iter().filter(|(order, held)| *held && order % 5 != 0).map(|(order, _)| 1 + order % 2).sum();
     shop.consume().await;
     assert_eq!(shop.on_hand_and_reserved("A").await, (40 - bought, 0));
-    assert!((35..=40).contains(&bought), "{bought} units are sold and too few remain for any buyer");
+    assert!((35..=40).contains(&bought), "{bought} units were sold, although more buyers could be served");
     shop.verify();
 }

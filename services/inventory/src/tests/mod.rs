@@ -1,4 +1,4 @@
-//! The inventory's commands on the memory engine; every scenario closes with the auditor.
+//! Tests of the inventory service on the memory engine. Each scenario ends with an audit.
 
 mod allocations;
 mod holds;

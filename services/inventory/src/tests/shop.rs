@@ -1,4 +1,4 @@
-//! A node with the inventory alone on the memory engine.
+//! A node with only the inventory service, on the memory engine.
 
 use std::ops::Deref;
 
@@ -16,7 +16,7 @@ use promox_storage::{Database, Service as _};
 use promox_testkit::sample::{order_fact, sku, variant, variant_ref};
 use promox_testkit::{Harness, Setup};
 
-/// A node with the inventory, and a catalogue with every SKU except `nope`.
+/// A node with the inventory service. Every SKU except `nope` belongs to a product.
 pub(crate) struct Shop(Harness<Inventory>);
 
 impl Deref for Shop {
@@ -27,7 +27,7 @@ impl Deref for Shop {
     }
 }
 
-/// Items as other services name them.
+/// Returns items by variant, as other services send them.
 pub(crate) fn items(items: &[(&str, u32)]) -> Vec<VariantQuantity> {
     let item = |(name, quantity): &(&str, u32)| {
         let sku = sku(name);
@@ -36,7 +36,7 @@ pub(crate) fn items(items: &[(&str, u32)]) -> Vec<VariantQuantity> {
     items.iter().map(item).collect()
 }
 
-/// Items of a reservation, which names SKUs.
+/// Returns items by SKU, as requests for reservations send them.
 pub(crate) fn by_sku(items: &[(&str, u32)]) -> Vec<SkuQuantity> {
     items.iter().map(|(name, quantity)| SkuQuantity { sku: sku(name), quantity: *quantity }).collect()
 }
@@ -74,32 +74,22 @@ impl Shop {
         Ok(self.reservation(&format!("order:{order}")).await)
     }
 
-    /// The id of a reservation.
+    /// Returns the id of a reservation.
     pub(crate) async fn reservation(&self, reference: &str) -> i64 {
         let known = self.db.read(|tx| tx.get_by::<ReservationByReference>(reference)).await.unwrap();
         known.unwrap().id
     }
 
-    pub(crate) async fn give_back(&self, order: i64) -> Result<(), Error> {
+    pub(crate) async fn release_order(&self, order: i64) -> Result<(), Error> {
         self.call(ReleaseStock { order_id: OrderId(order) }).await
     }
 
-    pub(crate) async fn restock(&self, reference: &str, order: i64, back: &[(&str, u32)]) -> Result<(), Error> {
-        self.take_back(reference, order, back, false).await
-    }
-
-    pub(crate) async fn take_back(
-        &self,
-        reference: &str,
-        order: i64,
-        back: &[(&str, u32)],
-        write_off: bool,
-    ) -> Result<(), Error> {
+    pub(crate) async fn restock(&self, reference: &str, order: i64, returned: &[(&str, u32)]) -> Result<(), Error> {
         let (reference, order_id) = (reference.to_owned(), OrderId(order));
-        self.call(Restock { reference, order_id, items: items(back), write_off }).await
+        self.call(Restock { reference, order_id, items: items(returned), write_off: false }).await
     }
 
-    /// Confirms an order, as the order service does.
+    /// Emits the event that an order is confirmed.
     pub(crate) async fn confirm(&self, order: i64) {
         self.emit(Database::Ecommerce, order, OrderConfirmed(order_fact(order))).await;
     }
@@ -108,12 +98,13 @@ impl Shop {
         self.call(GetAvailableStock { variants: vec![variant(&sku(name))] }).await.unwrap().available[0]
     }
 
-    /// On hand and reserved.
+    /// Returns the units on hand and the units reserved.
     pub(crate) async fn on_hand_and_reserved(&self, sku: &str) -> (i64, i64) {
         let view = self.call(GetStock { sku: sku.parse().unwrap() }).await.unwrap();
         (view.on_hand, view.reserved)
     }
 
+    /// Runs the job that expires reservations. Returns whether there may be more.
     pub(crate) async fn sweep(&self) -> bool {
         let job = self.service.jobs().remove(0);
         job.run(self.cx()).await.unwrap()

@@ -1,4 +1,4 @@
-//! Counts, adjustments, the ledger, lists, and the events they publish.
+//! Counts, adjustments, the ledger, lists and events.
 
 use crate::api::{AdjustStock, CountStock, ListMovements, ListStock};
 use promox_contract::inventory::{SetStock, StockCount};
@@ -12,7 +12,7 @@ async fn adjust(shop: &Shop, sku: &str, delta: i64, location: Option<&str>) -> R
 }
 
 #[tokio::test]
-async fn counts_and_adjustments_are_the_ledger() {
+async fn counts_and_adjustments_add_movements_to_the_ledger() {
     let shop = Shop::open();
     let view = shop.stock("85123A", 10).await;
     assert_eq!((view.on_hand, view.available, view.version), (10, 10, 1));
@@ -30,7 +30,7 @@ async fn counts_and_adjustments_are_the_ledger() {
 }
 
 #[tokio::test]
-async fn nothing_goes_below_what_is_reserved() {
+async fn stock_cannot_go_below_the_reserved_units() {
     let shop = Shop::open();
     shop.stock("A", 5).await;
     shop.hold(1, &[("A", 3)]).await.unwrap();
@@ -46,7 +46,7 @@ async fn nothing_goes_below_what_is_reserved() {
 }
 
 #[tokio::test]
-async fn faults_name_their_member_and_change_nothing() {
+async fn invalid_requests_are_refused_with_pointers() {
     let shop = Shop::open();
     shop.stock("A", 5).await;
     let count = |on_hand, location: &str, threshold| CountStock {
@@ -76,7 +76,7 @@ async fn faults_name_their_member_and_change_nothing() {
 }
 
 #[tokio::test]
-async fn low_stock_is_listed_and_published_once() {
+async fn low_stock_is_listed_and_emitted_once() {
     let shop = Shop::open();
     for (sku, on_hand) in [("A-1", 9), ("A-2", 3), ("B-1", 1), ("b-2", 8)] {
         let op = CountStock {
@@ -99,7 +99,7 @@ async fn low_stock_is_listed_and_published_once() {
     assert_eq!(list(None, Some("B-")).await, ["B-1", "b-2"]);
     let before = shop.event_types("STOCK").await.len();
     shop.hold(1, &[("A-1", 5)]).await.unwrap();
-    assert_eq!(shop.event_types("STOCK").await.len(), before, "a hold that crosses nothing is not published");
+    assert_eq!(shop.event_types("STOCK").await.len(), before, "a hold that crosses no threshold emits no event");
     shop.hold(2, &[("A-1", 1)]).await.unwrap();
     assert_eq!(shop.event_types("STOCK").await[before..], ["STOCK_CHANGED", "STOCK_LOW"]);
     shop.hold(3, &[("A-1", 3)]).await.unwrap();
@@ -109,7 +109,7 @@ async fn low_stock_is_listed_and_published_once() {
 }
 
 #[tokio::test]
-async fn backorder_ends_only_when_nothing_is_owed() {
+async fn backorder_cannot_be_switched_off_while_units_are_owed() {
     let shop = Shop::open();
     shop.count("A", 2, None, Some(true)).await.unwrap();
     assert_eq!(shop.available("A").await, u32::MAX);
@@ -118,7 +118,7 @@ async fn backorder_ends_only_when_nothing_is_owed() {
     shop.consume().await;
     assert_eq!(shop.on_hand_and_reserved("A").await, (-3, 0));
     let refused = shop.count("A", 0, None, Some(false)).await.map(|view| view.on_hand);
-    assert_eq!(refused.unwrap(), 0, "a count states what is there");
+    assert_eq!(refused.unwrap(), 0, "a count sets the stock and settles the owed units");
     shop.hold(2, &[("A", 4)]).await.unwrap_err();
     shop.count("A", 1, None, Some(true)).await.unwrap();
     shop.hold(2, &[("A", 4)]).await.unwrap();
@@ -130,7 +130,7 @@ async fn backorder_ends_only_when_nothing_is_owed() {
 }
 
 #[tokio::test]
-async fn an_import_counts_only_uncounted_skus() {
+async fn an_import_counts_only_skus_without_stock() {
     let shop = Shop::open();
     shop.stock("SKU-7", 5).await;
     shop.hold(1, &[("SKU-7", 4)]).await.unwrap();
