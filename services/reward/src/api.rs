@@ -19,32 +19,32 @@ pub struct GetAccount {
 }
 operation! {
     GetAccount => AccountView, "reward.get_account", Get "/api/rewards/account/{id}", User, 200,
-    "A user's points and tier; of another user with reward:read."
+    "Gets a user's points and tier. The account of another user requires `reward:read`."
 }
 
-/// A user's points.
+/// A user's points and tier.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AccountView {
     /// The user.
     pub user_id: UserId,
-    /// The tier, by the points earned in the last 365 days.
+    /// The tier, determined by the points earned in the last 365 days.
     pub tier: Tier,
     /// The points that can be spent: the sum of the available transactions.
     pub balance: i64,
     /// The points that become available later.
     pub pending: i64,
-    /// Revoked points that the balance could not cover: they are deducted from the next points.
+    /// Revoked points that the balance could not cover. They are deducted from the next points.
     pub owed: i64,
-    /// All points ever earned, less revoked ones.
+    /// All points ever earned minus those revoked.
     pub lifetime_earned: i64,
     /// The points earned in the last 365 days.
     pub tier_points: i64,
-    /// The next tier; null on the highest.
+    /// The next tier; null if the user has the highest one.
     pub next_tier: Option<Tier>,
-    /// The points missing for it.
+    /// The points that are missing for the next tier.
     pub points_to_next_tier: Option<i64>,
-    /// The next points to expire, the soonest first; at most 12 times.
+    /// The points that expire next, soonest first; at most 12 items.
     pub expiring: Vec<Expiring>,
 }
 json_reply!(AccountView);
@@ -55,7 +55,7 @@ json_reply!(AccountView);
 pub struct Expiring {
     /// The number of points.
     pub points: i64,
-    /// The time.
+    /// When the points expire.
     pub at: Timestamp,
 }
 
@@ -77,7 +77,7 @@ pub struct ListTransactions {
 operation! {
     ListTransactions => Page<TransactionView>, "reward.list_transactions", Get "/api/rewards/account/{id}/transactions",
     User, 200,
-    "The points ledger of a user."
+    "Lists the points ledger of a user, newest first."
 }
 
 /// An entry of the ledger.
@@ -89,16 +89,16 @@ pub struct TransactionView {
     /// The type of the transaction.
     #[serde(rename = "type")]
     pub kind: EntryKind,
-    /// Signed; 0 where nothing was left to be revoked.
+    /// The signed number of points; 0 if there was nothing left to revoke.
     pub points: i64,
     /// The order, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_id: Option<OrderId>,
-    /// The reference: `order:7`, `signup`, `signup:order:7`, `achievement:FIRST_ORDER`.
+    /// What the transaction refers to, such as `order:7`, `signup`, `signup:order:7` or `achievement:FIRST_ORDER`.
     pub reference: String,
-    /// The time.
+    /// When the transaction was made.
     pub created_at: Timestamp,
-    /// When it becomes available, if not at once.
+    /// When its points become available, if not at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub available_at: Option<Timestamp>,
     /// When its points expire.
@@ -120,7 +120,7 @@ text_enum! {
 pub struct ListUserAchievements {
     /// The user's id.
     pub id: UserId,
-    /// Unlocked ones, or those in progress; unlocked by default.
+    /// Lists the unlocked achievements or those in progress; the unlocked ones by default.
     pub status: Option<UserAchievementStatus>,
     /// Page size.
     #[serde(default)]
@@ -131,7 +131,7 @@ pub struct ListUserAchievements {
 operation! {
     ListUserAchievements => Page<UserAchievementView>, "reward.list_user_achievements", Get "/api/rewards/account/{id}/achievements",
     User, 200,
-    "A user's achievements."
+    "Lists a user's achievements."
 }
 
 /// An achievement of a user.
@@ -148,25 +148,25 @@ pub struct UserAchievementView {
     pub description: String,
     /// Its badge.
     pub badge: Option<String>,
-    /// The points that it gives.
+    /// The points that it grants.
     pub points: i64,
-    /// Events counted so far, while it is in progress.
+    /// The number of events counted so far, while it is in progress.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<i64>,
-    /// Their sum.
+    /// The sum of the counted events, while it is in progress.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sum: Option<Amount>,
-    /// When it was unlocked.
+    /// When it was unlocked; null while it is in progress.
     pub unlocked_at: Option<Timestamp>,
 }
 
-/// Adds or deducts points manually; the balance cannot become negative.
+/// Adds or deducts points manually. The balance cannot become negative.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AdjustPoints {
     /// The user's id.
     pub id: UserId,
-    /// Signed, not 0.
+    /// The points to add, or to deduct if negative; not 0.
     pub points: i64,
     /// The reason, for the ledger and the audit log: 1 to 200 characters.
     pub reason: String,
@@ -181,7 +181,7 @@ operation! {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetTiers {}
-operation! { GetTiers => Ladder, "reward.get_tiers", Get "/api/rewards/tiers", Anyone, 200, "The five tiers." }
+operation! { GetTiers => Ladder, "reward.get_tiers", Get "/api/rewards/tiers", Anyone, 200, "Gets the five tiers." }
 
 /// Replaces the five tiers.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -192,17 +192,17 @@ operation! {
     "Replaces the five tiers."
 }
 
-/// Gets the settings of rewards.
+/// Gets the reward settings.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GetRewardSettings {}
 operation! {
     GetRewardSettings => RewardSettings, "reward.get_settings", Get "/api/rewards/settings",
     Permission("reward:write"), 200,
-    "How users earn points and what the points are worth."
+    "Gets the reward settings: how users earn points and what points are worth."
 }
 
-/// Updates the settings of rewards by a merge patch: omitted members stay as they are.
+/// Updates the reward settings with a merge patch. Omitted members are not changed.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct PatchRewardSettings(pub RewardPatch);
@@ -212,7 +212,7 @@ operation! {
     "Updates the reward settings."
 }
 
-/// Replaces the settings of rewards as a whole: every member must be sent, so that nothing is reset silently.
+/// Replaces the reward settings as a whole. Every member must be sent, so that nothing is reset silently.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct PutRewardSettings(pub RewardSettings);
@@ -222,7 +222,7 @@ operation! {
     "Replaces the reward settings."
 }
 
-/// Lists achievements, by code.
+/// Lists the achievements, ordered by code.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ListAchievements {
@@ -234,7 +234,7 @@ pub struct ListAchievements {
 }
 operation! {
     ListAchievements => Page<AchievementView>, "reward.list_achievements", Get "/api/rewards/achievements", Anyone, 200,
-    "The achievements that users can earn."
+    "Lists the achievements that users can earn."
 }
 
 /// Gets one achievement.
@@ -246,14 +246,14 @@ pub struct GetAchievement {
 }
 operation! {
     GetAchievement => AchievementView, "reward.get_achievement", Get "/api/rewards/achievements/{id}", Anyone, 200,
-    "One achievement."
+    "Gets one achievement."
 }
 
-/// Creates an achievement; events from now on count.
+/// Creates an achievement. Only later events count.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateAchievement {
-    /// Its code: 1 to 40 of A-Z, 0-9 and _.
+    /// Its code: 1 to 40 characters from A-Z, 0-9 and _.
     pub code: String,
     /// Its name.
     pub name: String,
@@ -261,9 +261,9 @@ pub struct CreateAchievement {
     pub description: Option<String>,
     /// The rule.
     pub rule: Rule,
-    /// The points that it gives; 0 by default.
+    /// The points that it grants; 0 by default.
     pub points: Option<u32>,
-    /// Its badge: a name or the address of a picture.
+    /// Its badge: a name or the URL of a picture.
     pub badge: Option<String>,
 }
 operation! {
@@ -272,7 +272,7 @@ operation! {
     "Creates an achievement.", keyed
 }
 
-/// Updates an achievement; users who earned it keep it.
+/// Updates an achievement. Users who have earned it keep it.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateAchievement {
@@ -285,7 +285,7 @@ pub struct UpdateAchievement {
     pub description: Patch<String>,
     /// The rule.
     pub rule: Option<Rule>,
-    /// The points.
+    /// The points that it grants.
     pub points: Option<u32>,
     /// The badge.
     #[serde(default)]
@@ -297,7 +297,7 @@ operation! {
     "Updates an achievement."
 }
 
-/// Deletes an achievement; users who earned it keep it.
+/// Deletes an achievement. Users who have earned it keep it.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeleteAchievement {
@@ -324,11 +324,11 @@ pub struct AchievementView {
     pub description: String,
     /// The rule.
     pub rule: Rule,
-    /// The points that it gives.
+    /// The points that it grants.
     pub points: i64,
     /// Its badge.
     pub badge: Option<String>,
-    /// Counts its changes.
+    /// The version; it increases with each change.
     pub version: i64,
     /// When it was created.
     pub created_at: Timestamp,
@@ -349,7 +349,7 @@ pub struct ListOffers {
 }
 operation! {
     ListOffers => Page<OfferView>, "reward.list_offers", Get "/api/rewards/catalogue", Anyone, 200,
-    "The offers that points can buy."
+    "Lists the offers that points can buy."
 }
 
 /// Gets one offer.
@@ -359,9 +359,12 @@ pub struct GetOffer {
     /// The id.
     pub id: OfferId,
 }
-operation! { GetOffer => OfferView, "reward.get_offer", Get "/api/rewards/catalogue/{id}", Anyone, 200, "One offer." }
+operation! {
+    GetOffer => OfferView, "reward.get_offer", Get "/api/rewards/catalogue/{id}", Anyone, 200,
+    "Gets one offer."
+}
 
-/// Creates an offer: a personal coupon for points.
+/// Creates an offer of a personal coupon for points.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateOffer {
@@ -373,7 +376,7 @@ pub struct CreateOffer {
     pub points: u32,
     /// The promotion of the coupon.
     pub promotion_id: PromotionId,
-    /// How many days the coupon is valid from its redemption; null for no expiry.
+    /// The number of days for which the coupon is valid after the redemption; null for no expiry.
     pub valid_days: Option<u32>,
 }
 operation! {
@@ -381,7 +384,7 @@ operation! {
     "Creates an offer.", keyed
 }
 
-/// Updates an offer; issued coupons stay as they are.
+/// Updates an offer. Issued coupons do not change.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateOffer {
@@ -396,7 +399,7 @@ pub struct UpdateOffer {
     pub points: Option<u32>,
     /// The promotion of the coupon.
     pub promotion_id: Option<PromotionId>,
-    /// How many days the coupon is valid; null for no expiry.
+    /// The number of days for which the coupon is valid after the redemption; null for no expiry.
     #[serde(default)]
     pub valid_days: Patch<u32>,
 }
@@ -406,7 +409,7 @@ operation! {
     "Updates an offer."
 }
 
-/// Deletes an offer; issued coupons stay.
+/// Deletes an offer. Issued coupons stay valid.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeleteOffer {
@@ -418,7 +421,7 @@ operation! {
     "Deletes an offer."
 }
 
-/// An offer: a personal coupon for points.
+/// An offer of a personal coupon for points.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OfferView {
@@ -432,9 +435,9 @@ pub struct OfferView {
     pub points: i64,
     /// The promotion of the coupon.
     pub promotion_id: PromotionId,
-    /// How many days the coupon is valid.
+    /// The number of days for which the coupon is valid after the redemption; null for no expiry.
     pub valid_days: Option<u32>,
-    /// Counts its changes.
+    /// The version; it increases with each change.
     pub version: i64,
     /// When it was created.
     pub created_at: Timestamp,
@@ -470,7 +473,7 @@ pub struct ListRedemptions {
 operation! {
     ListRedemptions => Page<RedemptionView>, "reward.list_redemptions", Get "/api/rewards/account/{id}/redemptions",
     User, 200,
-    "The offers that a user has redeemed."
+    "Lists the offers that a user has redeemed."
 }
 
 /// A redeemed offer.
@@ -483,19 +486,19 @@ pub struct RedemptionView {
     pub offer_id: OfferId,
     /// The price in points.
     pub points: i64,
-    /// PENDING while the coupon is being created.
+    /// The status; PENDING while the coupon is being created.
     pub status: RedemptionStatus,
-    /// The coupon.
+    /// The code of the coupon; null until it is issued.
     pub coupon_code: Option<String>,
     /// When it was redeemed.
     pub created_at: Timestamp,
-    /// When the coupon was issued or the points were refunded.
+    /// When the coupon was issued or the points were restored.
     pub completed_at: Option<Timestamp>,
 }
 json_reply!(RedemptionView, status http_status);
 
 impl RedemptionView {
-    /// 202 while the coupon is being created.
+    /// The HTTP status: 202 while the coupon is being created.
     fn http_status(&self) -> Option<u16> {
         (self.status == RedemptionStatus::Pending).then_some(202)
     }

@@ -1,4 +1,4 @@
-//! Audit of the points: recomputes them from the ledger, and states what the orders must agree with.
+//! Audit of the points: recomputes them from the ledger, and reports the facts that orders must agree with.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ use crate::rules::calendar::TIER_SPAN;
 use crate::rules::ladder::Ladder;
 use crate::settings::load;
 
-/// The ledger's sums of a user, at the time when the account was last updated.
+/// The sums of a user's entries at the time when the account was last updated.
 #[derive(Default)]
 struct Sums {
     balance: i64,
@@ -29,59 +29,65 @@ struct Sums {
     tier_points: i64,
 }
 
-/// The ledger's sums of an order.
+/// The sums of an order's entries.
 #[derive(Default, PartialEq, Eq, Debug)]
-struct OfOrder {
+struct OrderSums {
     redeemed: i64,
     restored: i64,
     earned: i64,
 }
 
-/// Everything that one pass over the ledger collects.
+/// The sums that one pass over the ledger collects.
 #[derive(Default)]
 struct Ledger {
     users: BTreeMap<UserId, Sums>,
-    orders: BTreeMap<OrderId, OfOrder>,
-    lapsed: BTreeSet<String>,
-    /// Signup bonuses of a user, less those revoked, by reference.
+    orders: BTreeMap<OrderId, OrderSums>,
+    /// The references of the lots that have an expiry entry.
+    expired_lots: BTreeSet<String>,
+    /// Whether each signup bonus of a user is still granted, not revoked, by reference.
     signups: BTreeMap<UserId, BTreeMap<String, bool>>,
 }
 
-/// Checks that a referral has rewarded both users for one order, or nobody.
+/// Checks that each referral has rewarded both users for one order, or nobody.
 fn check_referrals(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
     for row in tx.scan::<Referral>().rows() {
         let row = row?;
         let given = row.status == ReferralStatus::Given;
-        let mut right = given == row.order_id.is_some() && (row.status == ReferralStatus::Due) == row.due_at.is_some();
+        let mut consistent =
+            given == row.order_id.is_some() && (row.status == ReferralStatus::Due) == row.due_at.is_some();
         for (user_id, lot) in [(row.user_id, row.lot_id), (row.referrer, row.referrer_lot_id)] {
             let lot = lot.map(|id| tx.get::<Lot>(&id)).transpose()?;
-            right &= lot
+            consistent &= lot
                 .is_none_or(|lot| given && lot.is_some_and(|lot| lot.user_id == user_id && lot.points == row.points));
         }
-        report.check("points: a referral rewards both users once, for one order", right, || {
+        report.check("points: a referral rewards both users once, for one order", consistent, || {
             format!("user {} is {}", row.user_id, row.status)
         });
     }
     Ok(())
 }
 
-/// Checks every row of this service and states the facts that other services must agree with.
+/// Checks every row of this service and reports the facts that other services must agree with.
 pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
     let ladder: Ladder = load(tx)?;
     check_referrals(tx, report)?;
     let mut ledger = read_ledger(tx, report)?;
-    let mut lots = read_lots(tx, report, &mut ledger.lapsed)?;
+    let mut lots = read_lots(tx, report, &mut ledger.expired_lots)?;
     for account in tx.scan::<Account>().rows() {
         let account = account?;
         let sums = ledger.users.remove(&account.user_id).unwrap_or_default();
         check_sums(report, &account, &sums);
-        let lies = lots.remove(&account.user_id).unwrap_or_default();
-        report.check("points: sum of lots = balance and pending", lies == (account.balance, account.pending), || {
-            format!(
-                "user {}: the lots sum to {lies:?}, the account has {} and {}",
-                account.user_id, account.balance, account.pending
-            )
-        });
+        let lot_sums = lots.remove(&account.user_id).unwrap_or_default();
+        report.check(
+            "points: sum of lots = balance and pending",
+            lot_sums == (account.balance, account.pending),
+            || {
+                format!(
+                    "user {}: the lots sum to {lot_sums:?}, the account has {} and {}",
+                    account.user_id, account.balance, account.pending
+                )
+            },
+        );
         if account.ladder == ladder.version {
             let tier = ladder.tier(account.tier_points);
             report.check("points: the tier matches the ledger", tier == account.tier, || {
@@ -106,7 +112,7 @@ pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> 
         }
     }
     check_orders(tx, report, ledger.orders)?;
-    open_unfollowed(tx, report)?;
+    open_unapplied_orders(tx, report)?;
     check_redemptions(tx, report)?;
     check_achievements(tx, report)
 }
@@ -131,7 +137,7 @@ fn read_ledger(tx: &Tx<'_>, report: &mut Report) -> Result<Ledger, StoreError> {
             *live &= entry.kind != EntryKind::Revoke;
         }
         if entry.kind == EntryKind::Expire {
-            let once = ledger.lapsed.insert(entry.reference.clone());
+            let once = ledger.expired_lots.insert(entry.reference.clone());
             report.check("points: each lot expires once", once, || format!("entry {}", entry.id));
         }
         if let Some(order_id) = entry.order_id {
@@ -157,7 +163,7 @@ impl Sums {
     }
 }
 
-impl OfOrder {
+impl OrderSums {
     fn add(&mut self, entry: &Entry) {
         match entry.kind {
             EntryKind::Redeem => self.redeemed -= entry.points,
@@ -184,49 +190,49 @@ fn check_sums(report: &mut Report, account: &Account, sums: &Sums) {
     report.check("points: earned = sum of entries that count", earned, || {
         format!("user {user_id}: {} earned, {} in the last 365 days", sums.earned, sums.tier_points)
     });
-    let gone = account.erased_at.is_none() || balance + pending == 0 || account.due_at.is_some();
-    report.check("points: an erased user has none", gone, || format!("user {user_id}"));
+    let is_empty = account.erased_at.is_none() || balance + pending == 0 || account.due_at.is_some();
+    report.check("points: an erased user has none", is_empty, || format!("user {user_id}"));
 }
 
-/// The points in each user's lots, available and pending.
+/// Checks every lot. Returns the points in each user's lots: the available ones and the pending ones.
 fn read_lots(
     tx: &Tx<'_>,
     report: &mut Report,
-    lapsed: &mut BTreeSet<String>,
+    expired_lots: &mut BTreeSet<String>,
 ) -> Result<BTreeMap<UserId, (i64, i64)>, StoreError> {
-    let mut lies: BTreeMap<UserId, (i64, i64)> = BTreeMap::new();
+    let mut lot_sums: BTreeMap<UserId, (i64, i64)> = BTreeMap::new();
     for lot in tx.scan::<Lot>().rows() {
         let lot = lot?;
-        let sums = lies.entry(lot.user_id).or_default();
+        let sums = lot_sums.entry(lot.user_id).or_default();
         if lot.pending_for.is_some() {
             sums.1 += lot.remaining;
         } else {
             sums.0 += lot.remaining;
         }
         let open = lot.remaining > 0 && lot.pending_for.is_none();
-        let whole = (0..=lot.points).contains(&lot.remaining) && lot.open_for.is_some() == open;
-        report.check("points: 0 ≤ rest of a lot ≤ points granted", whole, || format!("lot {}", lot.id));
-        let entered = lapsed.remove(&format!("lot:{}", lot.id)) == lot.expired_at.is_some();
+        let consistent = (0..=lot.points).contains(&lot.remaining) && lot.open_for.is_some() == open;
+        report.check("points: 0 ≤ rest of a lot ≤ points granted", consistent, || format!("lot {}", lot.id));
+        let recorded = expired_lots.remove(&format!("lot:{}", lot.id)) == lot.expired_at.is_some();
         let empty = lot.expired_at.is_none() || lot.remaining == 0;
-        report.check("points: an expired lot is empty and recorded in the ledger", entered && empty, || {
+        report.check("points: an expired lot is empty and recorded in the ledger", recorded && empty, || {
             format!("lot {}", lot.id)
         });
     }
-    report.check("points: every expiry belongs to a lot", lapsed.is_empty(), || format!("{lapsed:?}"));
-    Ok(lies)
+    report.check("points: every expiry belongs to a lot", expired_lots.is_empty(), || format!("{expired_lots:?}"));
+    Ok(lot_sums)
 }
 
-fn check_orders(tx: &Tx<'_>, report: &mut Report, mut ledger: BTreeMap<OrderId, OfOrder>) -> Result<(), StoreError> {
+fn check_orders(tx: &Tx<'_>, report: &mut Report, mut ledger: BTreeMap<OrderId, OrderSums>) -> Result<(), StoreError> {
     for row in tx.scan::<OrderPoints>().rows() {
         let row = row?;
         let tag = || format!("order {}", row.order_id);
-        let entered = ledger.remove(&row.order_id).unwrap_or_default();
+        let recorded = ledger.remove(&row.order_id).unwrap_or_default();
         let erased = tx.get::<Account>(&row.user_id)?.is_some_and(|account| account.erased_at.is_some());
-        let restored = entered.restored == row.given_back || erased && entered.restored <= row.given_back;
-        let same = (entered.redeemed, entered.earned) == (row.redeemed, row.earned) && restored;
+        let restored = recorded.restored == row.given_back || erased && recorded.restored <= row.given_back;
+        let same = (recorded.redeemed, recorded.earned) == (row.redeemed, row.earned) && restored;
         report.check("points: an order's points = its ledger entries", same, || {
             format!(
-                "order {}: the ledger has {entered:?}, the order {} − {}, {}",
+                "order {}: the ledger has {recorded:?}, the order {} − {}, {}",
                 row.order_id, row.redeemed, row.given_back, row.earned
             )
         });
@@ -249,9 +255,9 @@ fn check_orders(tx: &Tx<'_>, report: &mut Report, mut ledger: BTreeMap<OrderId, 
     OrderPoints::audit(tx, report)
 }
 
-/// Confirmed orders whose events this service has not applied yet will earn their points later.
-fn open_unfollowed(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
-    let place = tx.consumer_place(FOLLOW_SHOP)?;
+/// Exempts the confirmed orders whose events this service has not applied yet: they earn their points later.
+fn open_unapplied_orders(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
+    let place = tx.consumer_position(FOLLOW_SHOP)?;
     for event in tx.scan::<Event>().prefix(Event::log_of(Database::Ecommerce)).from(place + 1).rows() {
         let event = event?;
         if event.is::<OrderConfirmed>() {
@@ -266,11 +272,12 @@ fn check_redemptions(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError>
     for row in tx.scan::<Redemption>().rows() {
         let row = row?;
         let sum: i64 = row.parts.iter().map(|part| part.points).sum();
-        let whole = sum == row.points
+        let consistent = sum == row.points
             && (row.status == RedemptionStatus::Issued) == row.coupon_code.is_some()
             && (row.status == RedemptionStatus::Pending) == row.due_at.is_some();
-        report
-            .check("points: an offer is paid for, then issued or refunded", whole, || format!("redemption {}", row.id));
+        report.check("points: an offer is paid for, then issued or refunded", consistent, || {
+            format!("redemption {}", row.id)
+        });
     }
     Ok(())
 }
@@ -288,9 +295,9 @@ fn check_achievements(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError
         );
         if matches!(counted.event, CountedEvent::OrderCreated | CountedEvent::PromotionApplied) {
             let row = tx.get::<OrderPoints>(&OrderId(counted.of))?;
-            // A promotion counts with its order, which has a row from then on.
-            let lives = row.map_or(counted.event == CountedEvent::OrderCreated, |row| row.cancelled_at.is_none());
-            report.check("achievements: a cancelled order's events no longer count", lives, tag);
+            // A promotion counts only after its order was confirmed, so the order must have a row.
+            let counts = row.map_or(counted.event == CountedEvent::OrderCreated, |row| row.cancelled_at.is_none());
+            report.check("achievements: a cancelled order's events no longer count", counts, tag);
         }
     }
     for early in tx.scan::<EarlyUse>().rows() {

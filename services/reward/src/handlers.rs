@@ -1,4 +1,4 @@
-//! Operation handlers: one read or one write each; taking an offer of the catalogue has three steps.
+//! Operation handlers: one read or one write each, except that redeeming an offer takes three steps.
 
 use promox_contract::codes;
 use promox_contract::coupon::IssueCoupon;
@@ -19,7 +19,7 @@ use crate::api::{
     ListTransactions, ListUserAchievements, OfferView, PatchRewardSettings, PutRewardSettings, PutTiers, RedeemOffer,
     RedemptionView, TransactionView, UpdateAchievement, UpdateOffer, UserAchievementView,
 };
-use crate::commands::{accounts, achievements, catalogue, orders};
+use crate::commands::{accounts, achievements, offers, orders};
 use crate::queries::{achievement_view, offer_view, redemption_view};
 use crate::records::{Account, EntryByUser, Redemption, RedemptionByUser, RedemptionStatus, Unlocked};
 use crate::reject;
@@ -28,20 +28,21 @@ use crate::rules::worth;
 use crate::settings::{self, RewardSettings};
 use crate::{Rewards, queries};
 
-/// Rows of each kind in an export.
+/// The maximum number of rows of each kind in an export.
 const MAX_EXPORTED: usize = 5_000;
 
-/// The caller's own account, or any with `reward:read`; others look absent.
-fn may_read(cx: &Cx, user_id: UserId) -> Result<(), Error> {
+/// Checks that the caller may read the account: it is their own, or they have `reward:read`. Otherwise the account is
+/// reported as not found.
+fn check_may_read(cx: &Cx, user_id: UserId) -> Result<(), Error> {
     let own = cx.principal.user() == Some(user_id);
     if own || cx.principal.allows("reward:read") { Ok(()) } else { Err(Error::not_found("account")) }
 }
 
 impl Rewards {
-    /// 404 when staff name a user that does not exist.
+    /// Returns "not found" if staff name a user that does not exist.
     async fn check_user(&self, cx: &Cx, user_id: UserId) -> Result<(), Error> {
-        let entered = self.db.read(|tx| tx.get::<Account>(&user_id)).await?.is_some();
-        if entered || cx.principal.user() == Some(user_id) {
+        let exists = self.db.read(|tx| tx.get::<Account>(&user_id)).await?.is_some();
+        if exists || cx.principal.user() == Some(user_id) {
             return Ok(());
         }
         let found = cx.call(DescribeUsers { ids: vec![user_id] }).await?;
@@ -57,28 +58,28 @@ impl Rewards {
         Err(Error::invalid(vec![FieldError { pointer, code: codes::UNKNOWN_PROMOTION.into(), detail }]))
     }
 
-    /// Issues the coupon of a taken offer, or finds it issued; if that is impossible, restores the points.
-    pub(crate) async fn finish(&self, cx: &Cx, it: Redemption) -> Result<Redemption, Error> {
-        if it.status != RedemptionStatus::Pending {
-            return Ok(it);
+    /// Issues the coupon of a redeemed offer, unless it is issued already. If that is impossible, restores the points.
+    pub(crate) async fn finish_redemption(&self, cx: &Cx, redemption: Redemption) -> Result<Redemption, Error> {
+        if redemption.status != RedemptionStatus::Pending {
+            return Ok(redemption);
         }
-        let Redemption { id, user_id, promotion_id, valid_days, .. } = it;
-        let ask = IssueCoupon { reference: format!("reward:{id}"), promotion_id, user_id, valid_days };
-        match cx.elevated().call(ask).await {
+        let Redemption { id, user_id, promotion_id, valid_days, .. } = redemption;
+        let op = IssueCoupon { reference: format!("reward:{id}"), promotion_id, user_id, valid_days };
+        match cx.elevated().call(op).await {
             Ok(coupon) => {
-                let work = move |tx: &mut Tx<'_>| catalogue::issued(tx, id, &coupon.code);
+                let work = move |tx: &mut Tx<'_>| offers::record_issued(tx, id, &coupon.code);
                 Ok(self.db.write(cx, work).await?)
             }
             Err(error) if error.is_decided() || matches!(error.kind(), Kind::NotFound | Kind::Schema) => {
                 tracing::warn!(redemption = id.0, %error, "the coupon of an offer cannot be created; its points \
-                     are refunded");
+                     are restored");
                 let terms = self.terms.clone();
-                let work = move |tx: &mut Tx<'_>| catalogue::failed(tx, &*terms.at(tx)?, id);
+                let work = move |tx: &mut Tx<'_>| offers::record_failed(tx, &*terms.at(tx)?, id);
                 Ok(self.db.write(cx, work).await?)
             }
             Err(error) => {
                 tracing::warn!(redemption = id.0, %error, "the coupon of an offer was not created yet; will retry");
-                Ok(self.db.write(cx, move |tx| catalogue::later(tx, id)).await?)
+                Ok(self.db.write(cx, move |tx| offers::retry_later(tx, id)).await?)
             }
         }
     }
@@ -86,7 +87,7 @@ impl Rewards {
 
 impl Handle<GetAccount> for Rewards {
     async fn handle(&self, cx: &Cx, op: GetAccount) -> Result<AccountView, Error> {
-        may_read(cx, op.id)?;
+        check_may_read(cx, op.id)?;
         let read = |tx: &Tx<'_>| {
             let terms = self.terms.at(tx)?;
             Ok::<_, Error>(queries::account(tx, &terms, op.id, cx.now)?.ok_or(queries::empty_account(&terms, op.id)))
@@ -100,7 +101,7 @@ impl Handle<GetAccount> for Rewards {
 
 impl Handle<ListTransactions> for Rewards {
     async fn handle(&self, cx: &Cx, op: ListTransactions) -> Result<Page<TransactionView>, Error> {
-        may_read(cx, op.id)?;
+        check_may_read(cx, op.id)?;
         self.check_user(cx, op.id).await?;
         self.db.read(|tx| queries::transactions(tx, op.clone())).await
     }
@@ -108,7 +109,7 @@ impl Handle<ListTransactions> for Rewards {
 
 impl Handle<ListUserAchievements> for Rewards {
     async fn handle(&self, cx: &Cx, op: ListUserAchievements) -> Result<Page<UserAchievementView>, Error> {
-        may_read(cx, op.id)?;
+        check_may_read(cx, op.id)?;
         self.check_user(cx, op.id).await?;
         self.db.read(|tx| queries::user_achievements(tx, op.clone())).await
     }
@@ -116,7 +117,7 @@ impl Handle<ListUserAchievements> for Rewards {
 
 impl Handle<ListRedemptions> for Rewards {
     async fn handle(&self, cx: &Cx, op: ListRedemptions) -> Result<Page<RedemptionView>, Error> {
-        may_read(cx, op.id)?;
+        check_may_read(cx, op.id)?;
         self.check_user(cx, op.id).await?;
         self.db.read(|tx| queries::redemptions(tx, op.clone())).await
     }
@@ -161,7 +162,8 @@ impl Handle<PatchRewardSettings> for Rewards {
 }
 
 impl Rewards {
-    /// Changes the settings; the value of a point is an amount in the store's currency.
+    /// Changes the settings. The value of a point is an amount in the store's currency, so the change is checked
+    /// against that currency.
     async fn change_settings(
         &self,
         cx: &Cx,
@@ -227,7 +229,7 @@ impl Handle<CreateOffer> for Rewards {
     async fn handle(&self, cx: &Cx, op: CreateOffer) -> Result<OfferView, Error> {
         self.check_promotion(cx, op.promotion_id).await?;
         let caller = cx.clone();
-        self.db.answer(cx, move |tx| catalogue::create(tx, &caller, &op)).await
+        self.db.answer(cx, move |tx| offers::create(tx, &caller, &op)).await
     }
 }
 
@@ -237,14 +239,14 @@ impl Handle<UpdateOffer> for Rewards {
             self.check_promotion(cx, id).await?;
         }
         let caller = cx.clone();
-        self.db.write(cx, move |tx| catalogue::update(tx, &caller, &op)).await
+        self.db.write(cx, move |tx| offers::update(tx, &caller, &op)).await
     }
 }
 
 impl Handle<DeleteOffer> for Rewards {
     async fn handle(&self, cx: &Cx, op: DeleteOffer) -> Result<(), Error> {
         let caller = cx.clone();
-        self.db.write(cx, move |tx| catalogue::delete(tx, &caller, op.id)).await
+        self.db.write(cx, move |tx| offers::delete(tx, &caller, op.id)).await
     }
 }
 
@@ -252,11 +254,11 @@ impl Handle<RedeemOffer> for Rewards {
     async fn handle(&self, cx: &Cx, op: RedeemOffer) -> Result<RedemptionView, Error> {
         let user_id = cx.principal.user().ok_or_else(|| Error::not_found("account"))?;
         let (caller, terms) = (cx.clone(), self.terms.clone());
-        let take = move |tx: &mut Tx<'_>| catalogue::take(tx, &*terms.at(tx)?, &caller, (user_id, op.id));
-        let taken = self.db.write_locked(cx, vec![orders::lock(user_id)], take).await?;
-        let done = self.finish(cx, taken).await?;
+        let redeem = move |tx: &mut Tx<'_>| offers::redeem(tx, &*terms.at(tx)?, &caller, (user_id, op.id));
+        let redeemed = self.db.write_locked(cx, vec![orders::lock_key(user_id)], redeem).await?;
+        let done = self.finish_redemption(cx, redeemed).await?;
         if done.status == RedemptionStatus::Failed {
-            let message = "A coupon for this offer can no longer be created; your points have been refunded.";
+            let message = "A coupon for this offer can no longer be created; your points have been restored.";
             return Err(Error::conflict(codes::OFFER_ENDED, message));
         }
         Ok(redemption_view(done))
@@ -267,10 +269,11 @@ impl Handle<ValuePoints> for Rewards {
     async fn handle(&self, cx: &Cx, op: ValuePoints) -> Result<PointsValue, Error> {
         let read = |tx: &Tx<'_>| {
             let terms = self.terms.at(tx)?;
-            let value = worth::pay(op.points, &terms.settings, op.total, op.currency).map_err(reject::unfit)?;
-            let spendable = queries::standing(tx, op.user_id, cx.now)?.1.spendable;
+            let value =
+                worth::pay(op.points, &terms.settings, op.total, op.currency).map_err(reject::points_refused)?;
+            let spendable = queries::account_state(tx, op.user_id, cx.now)?.1.spendable;
             if spendable < i64::from(op.points) {
-                return Err(reject::not_enough(i64::from(op.points), spendable));
+                return Err(reject::not_enough_points(i64::from(op.points), spendable));
             }
             Ok(PointsValue { spendable: u32::try_from(spendable).unwrap_or(u32::MAX), value })
         };
@@ -291,7 +294,7 @@ impl Handle<EstimatePoints> for Rewards {
 
 impl Handle<IsPromotionReferencedByOffers> for Rewards {
     async fn handle(&self, _: &Cx, op: IsPromotionReferencedByOffers) -> Result<IsReferenced, Error> {
-        Ok(IsReferenced { referred: self.db.read(|tx| queries::refer(tx, op.promotion_id)).await? })
+        Ok(IsReferenced { referred: self.db.read(|tx| queries::is_promotion_referenced(tx, op.promotion_id)).await? })
     }
 }
 
@@ -305,12 +308,12 @@ impl Handle<GetTier> for Rewards {
 impl Transact<HoldPoints> for Rewards {
     async fn transaction(&self, _: &Cx, op: HoldPoints) -> Result<Transaction<()>, Error> {
         if op.points == 0 {
-            return Err(Error::field("/points", "at least 1"));
+            return Err(Error::field("/points", "must be at least 1 point"));
         }
         let terms = self.terms.clone();
         let hold =
             move |tx: &mut Tx<'_>| orders::hold(tx, &*terms.at(tx)?, op.order_id, (op.user_id, i64::from(op.points)));
-        Ok(self.db.transaction(hold).locking(vec![orders::lock(op.user_id)]))
+        Ok(self.db.transaction(hold).locking(vec![orders::lock_key(op.user_id)]))
     }
 }
 
@@ -329,11 +332,11 @@ impl Handle<ExportRewards> for Rewards {
             let entries: Vec<TransactionView> = entries.into_iter().map(queries::transaction_view).collect();
             let unlocked = tx.scan::<Unlocked>().prefix(op.user_id).collect(MAX_EXPORTED)?;
             let achieved: Vec<_> = unlocked.iter().map(|item| (item.achievement_id, item.at)).collect();
-            let taken = tx.scan_by::<RedemptionByUser>().prefix(op.user_id).backward().collect(MAX_EXPORTED)?;
-            let taken: Vec<RedemptionView> = taken.into_iter().map(redemption_view).collect();
+            let redeemed = tx.scan_by::<RedemptionByUser>().prefix(op.user_id).backward().collect(MAX_EXPORTED)?;
+            let redeemed: Vec<RedemptionView> = redeemed.into_iter().map(redemption_view).collect();
             let account = queries::account(tx, &terms, op.user_id, cx.now)?;
             Ok::<_, Error>(serde_json::json!({
-                "account": account, "transactions": entries, "achievements": achieved, "redemptions": taken,
+                "account": account, "transactions": entries, "achievements": achieved, "redemptions": redeemed,
             }))
         };
         self.db.read(read).await.map(PersonalData)

@@ -1,28 +1,31 @@
-//! Rewards: points that users earn and spend, tiers, achievements, and a catalogue of coupons for points.
+//! Rewards: points that users earn and spend, tiers, achievements, and offers of coupons for points.
 //!
-//! Tables: `reward_accounts` (a user's sums), `point_transactions` (the ledger), `point_lots` (the rest of granted
-//! points), `order_points` (points that orders spent and earned), `reward_settings`, `achievements`,
+//! Tables: `reward_accounts` (each user's totals), `point_transactions` (the ledger), `point_lots` (granted points
+//! and what remains of them), `order_points` (points that orders spent and earned), `reward_settings`, `achievements`,
 //! `user_achievements`, `achievement_progress`, `achievement_counts` (counted events that can be undone),
-//! `achievement_early_uses` (promotions of orders whose own event is still to come), `reward_catalogue`,
-//! `reward_redemptions`.
+//! `achievement_early_uses` (promotions of orders whose own event has not arrived yet), `reward_catalogue` (offers),
+//! `reward_redemptions`, `reward_referrals`.
 //!
 //! Invariants:
-//! - entries of the ledger never change. The balance is the sum of the available entries, and of the rest of the
-//!   available lots; it is never negative. Pending points are in pending lots: listed, but not in the balance;
+//! - ledger entries never change. The balance is the sum of the available entries, and also the sum of the points that
+//!   remain in the available lots; it is never negative. Pending points are listed, but are not in the balance;
 //! - points are spent from the lots that expire first, and each lot expires once;
-//! - an order takes points once and restores them once, to the lots that it took from; points that would have expired
-//!   since expire then. Its hold has no expiry: only its saga ends it. After a release it takes and earns nothing;
-//! - a return revokes what was earned: from the lot of the order, then from other lots, then as the settings say;
-//! - the tier follows from the ledger: points earned in the last 365 days, less those revoked, by the current
-//!   thresholds. Manual adjustments do not count as earned;
-//! - a user gets the signup bonus once: for registering, or with the first order, whose failure or cancellation revokes
-//!   it;
-//! - an achievement is granted once per user; an offer of the catalogue is paid for, then its coupon is issued, and the
-//!   step in between is recorded;
-//! - the clock decides what is available; the rows follow within a second. An account is brought up to date before any
-//!   entry is added to it.
+//! - an order spends points once, and they are restored once, to the lots that they came from; points that would have
+//!   expired in the meantime expire then. An order's hold does not expire: only the order's saga ends it. After a
+//!   release the order spends and earns nothing;
+//! - a return revokes the points earned: from the order's lot, then from other lots; the settings decide whether the
+//!   rest is waived or owed;
+//! - the tier is derived from the ledger: the points earned in the last 365 days minus those revoked, compared with the
+//!   current thresholds. Manual adjustments do not count as earned;
+//! - a user gets the signup bonus once: for registering, or with the first order, in which case the failure or
+//!   cancellation of that order revokes it;
+//! - an achievement is granted once per user;
+//! - an offer is first paid for with points, then its coupon is issued; the state in between is recorded;
+//! - the clock decides which points are available; the rows are updated within a second. An account is brought up to
+//!   date before any entry is added to it.
 //!
-//! `ValuePoints` says before an order is placed whether points may pay it; the hold decides whether there are enough.
+//! `ValuePoints` checks before an order is placed whether points may pay for it; the hold decides whether the user has
+//! enough.
 
 mod api;
 mod audit;
@@ -61,7 +64,7 @@ pub struct Rewards {
 }
 
 impl Rewards {
-    /// Creates the service on its database.
+    /// Creates the service with its database.
     pub fn new(db: Db) -> Arc<Self> {
         Arc::new(Self { db, terms: Arc::default() })
     }
@@ -102,10 +105,10 @@ impl Service for Rewards {
 
     fn jobs(self: &Arc<Self>) -> Vec<Job> {
         vec![
-            jobs::keep_time(self),
+            jobs::settle_due_accounts(self),
             jobs::finish_redemptions(self),
-            jobs::give_referrals(self),
-            jobs::celebrate(self),
+            jobs::check_referrals(self),
+            jobs::grant_birthday_bonuses(self),
             jobs::prune_keys(self),
         ]
     }
@@ -115,6 +118,6 @@ impl Service for Rewards {
     }
 
     async fn recover(&self, cx: &Cx) -> Result<(), Error> {
-        self.take_over_redemptions(cx).await
+        self.make_pending_redemptions_due(cx).await
     }
 }

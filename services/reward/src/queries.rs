@@ -1,4 +1,4 @@
-//! Reads: current accounts, the ledger, achievements, offers.
+//! Queries: current accounts, the ledger, achievements, offers, redemptions.
 
 use promox_contract::ids::PromotionId;
 use promox_kernel::{Error, Page, Timestamp, UserId};
@@ -17,78 +17,89 @@ use crate::rules::calendar::TIER_SPAN;
 use crate::rules::ladder::Tier;
 use crate::settings::Terms;
 
-/// Lots examined for the next expiries.
+/// The maximum number of lots that are examined for the next expiries.
 const MAX_LOTS: usize = 500;
-/// Maximum expiry times shown.
+/// The maximum number of expiry times in a reply.
 const MAX_EXPIRING: usize = 12;
 
-/// The first lots that become available by a time.
+/// Returns the first `most` pending lots that become available by a time.
 pub(crate) fn first_pending(tx: &Tx<'_>, user: UserId, by: Timestamp, most: usize) -> Result<Vec<Lot>, StoreError> {
     tx.scan_by::<LotByPending>().prefix(Some(user)).before(by + INSTANT).collect(most)
 }
 
-/// The first open lots that expire by a time.
-pub(crate) fn first_lapsed(tx: &Tx<'_>, user: UserId, by: Timestamp, most: usize) -> Result<Vec<Lot>, StoreError> {
+/// Returns the first `most` open lots that expire by a time.
+pub(crate) fn first_expired(tx: &Tx<'_>, user: UserId, by: Timestamp, most: usize) -> Result<Vec<Lot>, StoreError> {
     tx.scan_by::<LotByOpen>().prefix(Some(user)).before(by + INSTANT).collect(most)
 }
 
-/// The sum of entries that count as earned after one time and up to another.
-pub(crate) fn counted(tx: &Tx<'_>, user: UserId, after: Timestamp, to: Timestamp) -> Result<i64, StoreError> {
+/// Returns the sum of the entries that count as earned after one time and up to another.
+pub(crate) fn tier_points_between(
+    tx: &Tx<'_>,
+    user: UserId,
+    after: Timestamp,
+    to: Timestamp,
+) -> Result<i64, StoreError> {
     let entries = tx.scan_by::<EntryByCount>().prefix(Some(user)).from(after + INSTANT).before(to + INSTANT);
     entries.rows().try_fold(0, |sum, entry| entry.map(|entry| sum + entry.counted))
 }
 
-/// An account at a time, whether or not its row is up to date.
+/// The points of an account at a time, even if its row is not up to date.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Standing {
-    /// Sum of the entries that are available.
+pub(crate) struct AccountState {
+    /// The sum of the entries that are available.
     pub(crate) balance: i64,
+    /// The sum of the entries that are not available yet.
     pub(crate) pending: i64,
     /// The part of the balance that has not expired.
     pub(crate) spendable: i64,
+    /// The sum of the entries that count as earned in the last 365 days.
     pub(crate) tier_points: i64,
 }
 
-/// The current state of an account; zero if it does not exist.
-pub(crate) fn standing(tx: &Tx<'_>, user: UserId, now: Timestamp) -> Result<(Option<Account>, Standing), StoreError> {
-    let Some(account) = tx.get::<Account>(&user)? else { return Ok((None, Standing::default())) };
+/// Returns the row of an account, if it exists, and the state of the account at `now`.
+pub(crate) fn account_state(
+    tx: &Tx<'_>,
+    user: UserId,
+    now: Timestamp,
+) -> Result<(Option<Account>, AccountState), StoreError> {
+    let Some(account) = tx.get::<Account>(&user)? else { return Ok((None, AccountState::default())) };
     let Account { balance, pending, tier_points, .. } = account;
-    let mut standing = Standing { balance, pending, spendable: balance, tier_points };
+    let mut state = AccountState { balance, pending, spendable: balance, tier_points };
     if account.due_at.is_some_and(|due| due <= now) {
         let matured = first_pending(tx, user, now, usize::MAX)?;
-        let sum: i64 = matured.iter().map(|lot| lot.remaining).sum();
-        let good = |lot: &&Lot| lot.spend_by > now;
-        let lapsed: i64 = first_lapsed(tx, user, now, usize::MAX)?.iter().map(|lot| lot.remaining).sum();
-        standing.balance += sum;
-        standing.pending -= sum;
-        standing.spendable += matured.iter().filter(good).map(|lot| lot.remaining).sum::<i64>() - lapsed;
-        standing.tier_points -= counted(tx, user, account.settled_at - TIER_SPAN, now - TIER_SPAN)?;
+        let available: i64 = matured.iter().map(|lot| lot.remaining).sum();
+        let still_valid = |lot: &&Lot| lot.spend_by > now;
+        let expired: i64 = first_expired(tx, user, now, usize::MAX)?.iter().map(|lot| lot.remaining).sum();
+        state.balance += available;
+        state.pending -= available;
+        state.spendable += matured.iter().filter(still_valid).map(|lot| lot.remaining).sum::<i64>() - expired;
+        state.tier_points -= tier_points_between(tx, user, account.settled_at - TIER_SPAN, now - TIER_SPAN)?;
     }
-    Ok((Some(account), standing))
+    Ok((Some(account), state))
 }
 
-/// A user's tier by the current thresholds.
+/// Returns a user's tier by the current thresholds.
 pub(crate) fn tier(tx: &Tx<'_>, terms: &Terms, user: UserId, now: Timestamp) -> Result<Tier, StoreError> {
-    Ok(terms.ladder.tier(standing(tx, user, now)?.1.tier_points))
+    Ok(terms.ladder.tier(account_state(tx, user, now)?.1.tier_points))
 }
 
-/// An account as its owner sees it; null if there is none.
+/// Returns the view of an account, if it exists.
 pub(crate) fn account(
     tx: &Tx<'_>,
     terms: &Terms,
     user_id: UserId,
     now: Timestamp,
 ) -> Result<Option<AccountView>, StoreError> {
-    let (account, standing) = standing(tx, user_id, now)?;
-    let next = terms.ladder.next(standing.tier_points);
+    let (account, state) = account_state(tx, user_id, now)?;
+    let next = terms.ladder.next(state.tier_points);
     let view = AccountView {
         user_id,
-        tier: terms.ladder.tier(standing.tier_points),
-        balance: standing.balance,
-        pending: standing.pending,
+        tier: terms.ladder.tier(state.tier_points),
+        balance: state.balance,
+        pending: state.pending,
         owed: account.as_ref().map_or(0, |account| account.debt),
         lifetime_earned: account.as_ref().map_or(0, |account| account.lifetime_earned),
-        tier_points: standing.tier_points,
+        tier_points: state.tier_points,
         next_tier: next.map(|(tier, _)| tier),
         points_to_next_tier: next.map(|(_, points)| points),
         expiring: expiring(tx, user_id, now)?,
@@ -96,7 +107,7 @@ pub(crate) fn account(
     Ok(account.map(|_| view))
 }
 
-/// An empty account.
+/// Returns the view of an account without points.
 pub(crate) fn empty_account(terms: &Terms, user_id: UserId) -> AccountView {
     let next = terms.ladder.next(0);
     AccountView {
@@ -128,7 +139,7 @@ fn expiring(tx: &Tx<'_>, user: UserId, now: Timestamp) -> Result<Vec<Expiring>, 
     Ok(expiring)
 }
 
-/// A page of a user's ledger, newest first.
+/// Returns a page of a user's ledger, newest first.
 pub(crate) fn transactions(tx: &Tx<'_>, op: ListTransactions) -> Result<Page<TransactionView>, Error> {
     let scan = tx.scan_by::<EntryByUser>().prefix(op.id).backward();
     let page = scan.page_of(op.limit, op.cursor, |entry| op.kind.is_none_or(|kind| kind == entry.kind))?;
@@ -148,13 +159,13 @@ pub(crate) fn transaction_view(entry: Entry) -> TransactionView {
     }
 }
 
-/// An achievement that is not deleted.
+/// Returns an achievement, unless it is deleted.
 pub(crate) fn achievement(tx: &Tx<'_>, id: crate::AchievementId) -> Result<Achievement, Error> {
     let found = tx.get::<Achievement>(&id)?.filter(|row| row.code.is_some());
     found.ok_or_else(|| Error::not_found("achievement"))
 }
 
-/// A page of the achievements, by code.
+/// Returns a page of the achievements, ordered by code.
 pub(crate) fn achievements(tx: &Tx<'_>, op: ListAchievements) -> Result<Page<AchievementView>, Error> {
     let page = tx.scan_by::<AchievementByCode>().page_of(op.limit, op.cursor, |_| true)?;
     Ok(page.map(achievement_view))
@@ -175,9 +186,9 @@ pub(crate) fn achievement_view(row: Achievement) -> AchievementView {
     }
 }
 
-/// A page of a user's achievements, or of those in progress.
+/// Returns a page of a user's unlocked achievements, or of those in progress.
 pub(crate) fn user_achievements(tx: &Tx<'_>, op: ListUserAchievements) -> Result<Page<UserAchievementView>, Error> {
-    let named = |id, count, sum, unlocked: Option<&Unlocked>| {
+    let view = |id, count, sum, unlocked: Option<&Unlocked>| {
         let row = tx.get::<Achievement>(&id)?.ok_or_else(|| StoreError::DamagedRow {
             table: Achievement::TABLE.full_name(),
             place: format!("achievement {id} is missing"),
@@ -196,20 +207,20 @@ pub(crate) fn user_achievements(tx: &Tx<'_>, op: ListUserAchievements) -> Result
     };
     if op.status == Some(UserAchievementStatus::InProgress) {
         let page = tx.scan::<Progress>().prefix(op.id).page_of(op.limit, op.cursor, |_| true)?;
-        return page.try_map(|item| named(item.achievement_id, Some(item.count), Some(item.sum), None));
+        return page.try_map(|item| view(item.achievement_id, Some(item.count), Some(item.sum), None));
     }
     let page = tx.scan::<Unlocked>().prefix(op.id).page_of(op.limit, op.cursor, |_| true)?;
-    page.try_map(|item| named(item.achievement_id, None, None, Some(&item)))
+    page.try_map(|item| view(item.achievement_id, None, None, Some(&item)))
 }
 
-/// An offer that is not deleted.
+/// Returns an offer, unless it is deleted.
 pub(crate) fn offer(tx: &Tx<'_>, id: crate::OfferId) -> Result<Offer, Error> {
     let found = tx.get::<Offer>(&id)?.filter(|offer| offer.listed.is_some());
     found.ok_or_else(|| Error::not_found("offer"))
 }
 
-/// Whether an offer refers to a promotion, or a redeemed one still waits for its coupon.
-pub(crate) fn refer(tx: &Tx<'_>, id: PromotionId) -> Result<bool, StoreError> {
+/// Returns whether an offer refers to a promotion, or a redemption is still waiting for a coupon of it.
+pub(crate) fn is_promotion_referenced(tx: &Tx<'_>, id: PromotionId) -> Result<bool, StoreError> {
     for offer in tx.scan_by::<OfferByListed>().prefix(Some(true)).rows() {
         if offer?.promotion_id == id {
             return Ok(true);
@@ -223,7 +234,7 @@ pub(crate) fn refer(tx: &Tx<'_>, id: PromotionId) -> Result<bool, StoreError> {
     Ok(false)
 }
 
-/// A page of the offers.
+/// Returns a page of the offers.
 pub(crate) fn offers(tx: &Tx<'_>, op: ListOffers) -> Result<Page<OfferView>, Error> {
     let page = tx.scan_by::<OfferByListed>().prefix(Some(true)).page_of(op.limit, op.cursor, |_| true)?;
     Ok(page.map(offer_view))
@@ -243,7 +254,7 @@ pub(crate) fn offer_view(offer: Offer) -> OfferView {
     }
 }
 
-/// A page of a user's redeemed offers, newest first.
+/// Returns a page of a user's redeemed offers, newest first.
 pub(crate) fn redemptions(tx: &Tx<'_>, op: ListRedemptions) -> Result<Page<RedemptionView>, Error> {
     let page = tx.scan_by::<RedemptionByUser>().prefix(op.id).backward().page_of(op.limit, op.cursor, |_| true)?;
     Ok(page.map(redemption_view))

@@ -1,4 +1,4 @@
-//! The tables of rewards: accounts, their ledger and its lots, points of orders, achievements, the catalogue.
+//! Tables: accounts, the ledger and its lots, points of orders, achievements, referrals, offers.
 
 use promox_contract::ids::{OrderId, PromotionId};
 use promox_kernel::{Amount, Json, Timestamp, UserId, id, text_enum};
@@ -9,46 +9,47 @@ use crate::rules::achievement::{CountedEvent, Rule};
 use crate::rules::ladder::Tier;
 
 id! {
-    /// An entry of the ledger.
+    /// The id of a ledger entry.
     EntryId,
-    /// A lot of points.
+    /// The id of a lot of points.
     LotId,
-    /// An achievement.
+    /// The id of an achievement.
     AchievementId,
-    /// An offer of the catalogue.
+    /// The id of an offer.
     OfferId,
-    /// A redeemed offer.
+    /// The id of a redeemed offer.
     RedemptionId,
 }
 
 record! {
-    /// A user's account. Its sums are those of the ledger at `settled_at`.
+    /// A user's account. Its totals are those of the ledger at `settled_at`.
     pub(crate) struct Account in Promox.reward_accounts = 620, key(user_id: UserId) {
-        /// Sum of the entries that are available.
+        /// The sum of the entries that are available.
         balance: i64,
-        /// Sum of the entries that are not available yet.
+        /// The sum of the entries that are not available yet.
         pending: i64,
-        /// Points that were to be revoked but were not there.
+        /// Points that were revoked although the user no longer had them; they are deducted from the next points.
         debt: i64,
-        /// Sum of the entries that count as earned.
+        /// The sum of the entries that count as earned.
         lifetime_earned: i64,
-        /// Sum of the entries that count as earned in the last 365 days.
+        /// The sum of the entries that count as earned in the last 365 days.
         tier_points: i64,
         tier: Tier,
-        /// The version of the thresholds that the tier is from.
+        /// The version of the thresholds by which the tier was determined.
         ladder: i64,
-        /// The time until which lots were made available, expired and taken out of the count.
+        /// The time up to which lots were made available and expired, and old entries stopped counting for the tier.
         settled_at: Timestamp,
-        /// When that is due next, or earlier; null for never.
+        /// When the account must be updated next; null for never. It may be earlier than needed.
         due_at: Option<Timestamp>,
         /// Whether the next order earns the signup bonus.
         signup_due: bool,
-        /// The order that earned the signup bonus, and the lot of the bonus.
+        /// The order that earned the signup bonus.
         signup_order: Option<OrderId>,
+        /// The lot of the signup bonus.
         signup_lot: Option<LotId>,
         /// When the last birthday bonus was granted.
         birthday_at: Option<Timestamp>,
-        /// When the person was erased: the ledger stays, nothing is granted any more.
+        /// When the user was erased. The ledger stays, and nothing more is granted.
         erased_at: Option<Timestamp>,
         created_at: Timestamp,
     }
@@ -57,47 +58,47 @@ record! {
 }
 
 text_enum! {
-    /// Why points moved.
+    /// Why an entry changed the points.
     EntryKind {
-        /// An order earned them.
+        /// An order earned the points.
         Earn = "EARN",
         SignupBonus = "SIGNUP_BONUS",
         ReferralBonus = "REFERRAL_BONUS",
         BirthdayBonus = "BIRTHDAY_BONUS",
         Achievement = "ACHIEVEMENT",
-        /// Staff adjusted them.
+        /// Staff adjusted the points.
         Adjust = "ADJUST",
-        /// They paid an order or an offer of the catalogue.
+        /// The points paid for an order or an offer.
         Redeem = "REDEEM",
-        /// What they paid was returned or refunded, and so were they.
+        /// The points were restored, because what they paid for was returned, cancelled or not delivered.
         Restore = "RESTORE",
-        /// What earned them was returned or cancelled.
+        /// The points were revoked, because what earned them was returned or cancelled.
         Revoke = "REVOKE",
         Expire = "EXPIRE",
-        /// Their owner was erased.
+        /// The points were forfeited, because their owner was erased.
         Forfeit = "FORFEIT",
     }
 }
 
 record! {
-    /// An entry of the ledger; never changed.
+    /// An entry of the ledger. It never changes.
     pub(crate) struct Entry in Promox.point_transactions = 623, key(id: EntryId) {
         user_id: UserId,
         kind: EntryKind,
-        /// Signed; 0 when there was nothing to revoke.
+        /// The signed number of points; 0 if there was nothing left to revoke.
         points: i64,
         order_id: Option<OrderId>,
-        /// `order:7`, `signup`, `signup:order:7`, `achievement:FIRST_ORDER`.
+        /// What the entry refers to, such as `order:7`, `signup`, `signup:order:7` or `achievement:FIRST_ORDER`.
         reference: String,
         created_at: Timestamp,
-        /// From when it counts in the balance; null for at once.
+        /// The time from which it counts in the balance; null for at once.
         available_at: Option<Timestamp>,
         expires_at: Option<Timestamp>,
         /// The user whose tier it counts for; null if it does not count as earned.
         counted_for: Option<UserId>,
-        /// When it was earned, or when what it revokes was earned.
+        /// When its points were earned; for a revocation, when the revoked points were earned.
         counted_at: Timestamp,
-        /// What it counts for the tier: its points, and revoked ones that were not there any more.
+        /// What it adds to the tier points: its points minus the revoked points that the user no longer had.
         counted: i64,
     }
     index EntryByUser = 624 (user_id, created_at);
@@ -105,26 +106,26 @@ record! {
 }
 
 record! {
-    /// Points that were granted together and expire together; lots are spent in the order of their expiry.
+    /// Points that were granted together and expire together. Lots are spent in the order of their expiry.
     pub(crate) struct Lot in Promox.point_lots = 626, key(id: LotId) {
         user_id: UserId,
-        /// The entry that granted them.
+        /// The entry that granted the points.
         entry_id: EntryId,
         points: i64,
-        /// The points that are neither spent, expired nor revoked.
+        /// The points that are not spent, expired or revoked.
         remaining: i64,
         available_at: Timestamp,
         expires_at: Option<Timestamp>,
         expired_at: Option<Timestamp>,
-        /// The points that expired, less those revoked since.
+        /// The points that expired minus those revoked afterwards.
         lapsed: i64,
-        /// When they were earned; null if they do not count for tiers.
+        /// When the points were earned; null if they do not count for tiers.
         earned_at: Option<Timestamp>,
-        /// The owner, while the lot is pending.
+        /// The owner while the lot is pending; null otherwise.
         pending_for: Option<UserId>,
-        /// The owner, while the lot has points to spend.
+        /// The owner while the lot has points to spend; null otherwise.
         open_for: Option<UserId>,
-        /// When it expires; the end of time for never.
+        /// When the lot expires; the end of time if it never does.
         spend_by: Timestamp,
     }
     index LotByOpen = 627 (open_for, spend_by);
@@ -139,26 +140,27 @@ pub(crate) struct Part {
 }
 
 record! {
-    /// The points that an order took and earned. Only its order ends it.
+    /// The points that an order spent and earned. The hold ends only with the order.
     pub(crate) struct OrderPoints in Promox.order_points = 629, key(order_id: OrderId) {
         user_id: UserId,
         state: HoldState,
         redeemed: i64,
-        /// The lots that they came from, less what was restored.
+        /// The lots that the redeemed points came from, without the points that were restored.
         parts: Json<Vec<Part>>,
+        /// Points that were restored.
         given_back: i64,
-        /// The value of a point when they were taken.
+        /// The value of a point when the points were held.
         point_value: Option<Amount>,
         earned: i64,
-        /// Points to revoke in total, by returns or a cancellation.
+        /// Points that were revoked, by returns or a cancellation.
         taken_back: i64,
-        /// The lot of its earned points.
+        /// The lot of the earned points.
         lot_id: Option<LotId>,
-        /// When it was confirmed and counted for achievements; null if it was released before.
+        /// When the order was confirmed and counted for achievements; null if it was not.
         counted_at: Option<Timestamp>,
         created_at: Timestamp,
         changed_at: Option<Timestamp>,
-        /// When it was cancelled: it no longer counts for achievements.
+        /// When the order was cancelled; since then it no longer counts for achievements.
         cancelled_at: Option<Timestamp>,
     }
 }
@@ -179,7 +181,7 @@ impl Hold for OrderPoints {
 }
 
 record! {
-    /// A group of settings by name, and under `epoch` the number of all changes.
+    /// A group of settings by name. The version of the row `epoch` counts the changes of all groups.
     pub(crate) struct Setting in Promox.reward_settings = 631, key(name: String) {
         value: Json<serde_json::Value>,
         version: i64,
@@ -189,9 +191,9 @@ record! {
 record! {
     /// An achievement.
     pub(crate) struct Achievement in Promox.achievements = 632, key(id: AchievementId) {
-        /// Null once it is deleted: the code is free again.
+        /// The code; null once the achievement is deleted, so that the code is free again.
         code: Option<String>,
-        /// Its last code.
+        /// The code, or the last code of a deleted achievement.
         last_code: String,
         name: String,
         description: String,
@@ -206,7 +208,7 @@ record! {
 }
 
 record! {
-    /// An achievement that a user has earned; the key allows it once.
+    /// An achievement that a user has earned. The key ensures that it is earned once.
     pub(crate) struct Unlocked in Promox.user_achievements = 635, key(user_id: UserId, achievement_id: AchievementId) {
         points: i64,
         at: Timestamp,
@@ -218,11 +220,12 @@ text_enum! {
     ReferralStatus {
         /// The referred user has not paid an order yet.
         Open = "OPEN",
-        /// An order was confirmed; whether it is the first that was paid and kept is to be checked.
+        /// An order was confirmed. Whether the user has paid for and kept an order is to be checked.
         Due = "DUE",
-        /// Both have their bonus for the order.
+        /// The referrer and the referred user have received their bonus for the order.
         Given = "GIVEN",
-        /// They are one person, or the referred user was a customer before: there is no bonus.
+        /// There is no bonus: the referrer and the referred user are the same person, or the referred user was a
+        /// customer before.
         Refused = "REFUSED",
     }
 }
@@ -235,12 +238,13 @@ record! {
         status: ReferralStatus,
         /// The order that earned the bonus.
         order_id: Option<OrderId>,
-        /// The points that each was granted.
+        /// The points that each of the two users was granted.
         points: i64,
-        /// The lots of the referred user and of the referrer; null for an erased user.
+        /// The lot of the referred user; null if the user was erased.
         lot_id: Option<LotId>,
+        /// The lot of the referrer; null if the referrer was erased.
         referrer_lot_id: Option<LotId>,
-        /// When it is checked next, while it is due.
+        /// When it is checked next; null unless the status is `Due`.
         due_at: Option<Timestamp>,
         tries: i64,
         created_at: Timestamp,
@@ -249,41 +253,41 @@ record! {
     index ReferralByDue = 649 (due_at);
 }
 
-/// An event that counts while it is recent.
+/// A counted event of a rule that counts only recent events.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Mark {
-    /// The order, or 0.
+    /// The order or the redemption of the event, or 0.
     pub(crate) of: i64,
     pub(crate) at: i64,
     pub(crate) amount: Amount,
 }
 
 record! {
-    /// A user's progress with an achievement.
+    /// A user's progress towards an achievement.
     pub(crate) struct Progress in Promox.achievement_progress = 636, key(user_id: UserId, achievement_id: AchievementId) {
         count: i64,
         sum: Amount,
-        /// The events themselves, where only recent ones count.
+        /// The counted events, if the rule counts only recent ones.
         marks: Json<Vec<Mark>>,
         updated_at: Timestamp,
     }
 }
 
 record! {
-    /// The events counted for an order or a redemption, while they can be undone. Not stored while no achievement needs
-    /// them.
+    /// The events counted for an order or a redemption, as long as they can be undone. Stored only while an achievement
+    /// needs them.
     pub(crate) struct Counted in Promox.achievement_counts = 646, key(event: CountedEvent, of: i64) {
         user_id: UserId,
         times: i64,
         amount: Amount,
-        /// When it happened: achievements created later have not counted it.
+        /// When the event happened; achievements created later have not counted it.
         at: Timestamp,
     }
 }
 
 record! {
-    /// A promotion of an order whose own event is still to come. It counts when the order is confirmed here, so that
-    /// earlier cancellations are applied first.
+    /// A promotion that was applied to an order whose own event has not arrived yet. It is counted when the
+    /// confirmation of the order arrives, so that an earlier cancellation is applied first.
     pub(crate) struct EarlyUse in Promox.achievement_early_uses = 647, key(order_id: OrderId, promotion_id: PromotionId) {
         user_id: UserId,
         amount: Amount,
@@ -292,17 +296,17 @@ record! {
 }
 
 record! {
-    /// An offer of the catalogue: a personal coupon for points.
+    /// An offer: a personal coupon in exchange for points.
     pub(crate) struct Offer in Promox.reward_catalogue = 640, key(id: OfferId) {
         name: String,
         description: String,
-        /// Its cost in points.
+        /// The price in points.
         points: i64,
         /// The promotion of the coupon.
         promotion_id: PromotionId,
-        /// Days that the coupon is valid.
+        /// The number of days for which the coupon is valid; null for no expiry.
         valid_days: Option<u32>,
-        /// Null once it is deleted.
+        /// `true`, or null once the offer is deleted.
         listed: Option<bool>,
         version: i64,
         created_at: Timestamp,
@@ -314,7 +318,7 @@ record! {
 text_enum! {
     /// The status of a redeemed offer.
     RedemptionStatus {
-        /// The points are spent, the coupon is pending.
+        /// The points are spent, and the coupon is not issued yet.
         Pending = "PENDING",
         Issued = "ISSUED",
         /// The coupon can no longer be issued; the points were restored.
@@ -323,7 +327,7 @@ text_enum! {
 }
 
 record! {
-    /// A redeemed offer: first the points, then the coupon, then the record that it was issued.
+    /// A redeemed offer. The points are spent first, then the coupon is issued, then its code is recorded here.
     pub(crate) struct Redemption in Promox.reward_redemptions = 642, key(id: RedemptionId) {
         user_id: UserId,
         offer_id: OfferId,
@@ -333,7 +337,7 @@ record! {
         parts: Json<Vec<Part>>,
         status: RedemptionStatus,
         coupon_code: Option<String>,
-        /// When it is continued, while it is pending.
+        /// When it is continued; null unless it is pending.
         due_at: Option<Timestamp>,
         tries: i64,
         created_at: Timestamp,

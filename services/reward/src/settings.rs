@@ -1,4 +1,4 @@
-//! The settings of rewards: points earned, their value, the tiers. Stored in rows, cached in memory.
+//! Settings: how points are earned, what they are worth, and the tiers. Stored in rows and cached in memory.
 
 use std::sync::Arc;
 
@@ -15,72 +15,72 @@ use serde_json::Value;
 use crate::records::Setting;
 use crate::rules::ladder::Ladder;
 
-/// The row whose epoch counts changes.
+/// The name of the row whose version counts the changes of all settings.
 const EPOCH: &str = "epoch";
-/// The largest bonus.
+/// The largest bonus, in points.
 const MAX_BONUS: u32 = 1_000_000;
 /// The longest pending period, in days.
-const LONGEST_PENDING: u32 = 365;
-/// The longest validity, in months.
+const MAX_PENDING_DAYS: u32 = 365;
+/// The longest validity of points, in months.
 const MAX_MONTHS: u32 = 120;
 
 text_enum! {
     /// What happens when points are revoked and the balance is too small.
     Shortfall {
-        /// The balance is taken, the rest is waived.
+        /// The balance is deducted, and the rest is waived.
         Waive = "WAIVE",
-        /// The balance is taken, the rest is owed and deducted from the next points.
+        /// The balance is deducted, and the rest is owed: it is deducted from the next points.
         Carry = "CARRY",
     }
 }
 
 text_enum! {
-    /// What the signup bonus is for.
+    /// The event that earns the signup bonus.
     SignupBonusOn {
         /// Registration.
         Registration = "REGISTRATION",
-        /// The first order after registration: pending for at least an hour, and for the pending period, so that it is
-        /// not available before its order is paid. An order that fails or is cancelled revokes it, and the next one
-        /// earns it; a return does not.
+        /// The first order after registration. The bonus is pending for the pending period, and for at least an hour,
+        /// so that it is not available before the order is paid. If the order fails or is cancelled, the bonus is
+        /// revoked and the next order earns it. A return does not revoke it.
         FirstOrder = "FIRST_ORDER",
     }
 }
 
-/// What users earn, and what points are worth.
+/// How users earn points, and what points are worth.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RewardSettings {
     /// Points per unit of currency paid for goods, at most 4 decimals.
     pub points_per_unit: Amount,
-    /// The value of a point, at most 6 decimals; null or 0 for none. The value of several points is rounded down to the
-    /// minor unit.
+    /// The value of a point, at most 6 decimals; null or 0 if points have no value. The value of several points is
+    /// rounded down to the minor unit.
     #[serde(deserialize_with = "nullable")]
     #[schemars(required)]
     pub point_value: Option<Amount>,
-    /// How many days an order's points are pending: the return period; 0 for none.
+    /// The number of days for which an order's points are pending: the return period; 0 for none.
     pub pending_days: u32,
-    /// Months after which points expire; null for never.
+    /// The number of months after which points expire; null for never.
     #[serde(deserialize_with = "nullable")]
     #[schemars(required)]
     pub expiry_months: Option<u32>,
-    /// Points for a new customer, once.
+    /// The points that a new customer gets, once.
     pub signup_bonus: u32,
-    /// What the signup bonus is for. It applies to users who register from then on.
+    /// The event that earns the signup bonus. A change applies to users who register afterwards.
     pub signup_bonus_on: SignupBonusOn,
-    /// Points for a user who registered with a referral code, and the same for the referrer, with the first paid order:
-    /// pending as long as that order's own points, revoked when it is cancelled or completely returned, and then due
-    /// with the next. There are none if both are the same person, by account and e-mail addresses, or if the new user
-    /// had bought before.
+    /// The points that a user who registered with a referral code and the referrer each get with the user's first paid
+    /// order. They are pending as long as that order's own points. If the order is cancelled or completely returned,
+    /// they are revoked and the next order earns them. There is no bonus if both users are the same person, judged by
+    /// account and e-mail addresses, or if the new user had bought before.
     pub referral_bonus: u32,
-    /// Points on a user's birthday, once a year.
+    /// The points that a user gets on their birthday, once a year.
     pub birthday_bonus: u32,
-    /// The smallest share of an order that points may pay, in percent, when they pay any of it.
+    /// The smallest share of an order that points may pay, in percent, if they pay any of it.
     pub min_share_percent: Amount,
-    /// The largest share, in percent.
+    /// The largest share of an order that points may pay, in percent.
     pub max_share_percent: Amount,
-    /// What happens when a return or a cancelled order revokes more points than there are.
+    /// What happens if a return or a cancellation revokes more points than the user has.
     pub return_shortfall: Shortfall,
-    /// Counts changes. If sent with a change, it must be the current version.
+    /// The version; it increases with each change. If sent with a change, it must be the current version.
     #[serde(default)]
     pub version: i64,
 }
@@ -112,37 +112,37 @@ impl Default for RewardSettings {
 pub struct RewardPatch {
     /// Points per unit of currency paid for goods, at most 4 decimals.
     pub points_per_unit: Patch<Amount>,
-    /// The value of a point, at most 6 decimals; null or 0 for none.
+    /// The value of a point, at most 6 decimals; null or 0 if points have no value.
     pub point_value: Patch<Amount>,
-    /// How many days an order's points are pending: the return period; 0 for none.
+    /// The number of days for which an order's points are pending: the return period; 0 for none.
     pub pending_days: Patch<u32>,
-    /// Months after which points expire; null for never.
+    /// The number of months after which points expire; null for never.
     pub expiry_months: Patch<u32>,
-    /// Points for a new customer, once.
+    /// The points that a new customer gets, once.
     pub signup_bonus: Patch<u32>,
-    /// What the signup bonus is for.
+    /// The event that earns the signup bonus.
     pub signup_bonus_on: Patch<SignupBonusOn>,
-    /// Points for registering with a referral code, and the same for the referrer.
+    /// The points that a user who registered with a referral code and the referrer each get.
     pub referral_bonus: Patch<u32>,
-    /// Points on a user's birthday, once a year.
+    /// The points that a user gets on their birthday, once a year.
     pub birthday_bonus: Patch<u32>,
-    /// The smallest share of an order that points may pay, in percent, when they pay any of it.
+    /// The smallest share of an order that points may pay, in percent, if they pay any of it.
     pub min_share_percent: Patch<Amount>,
-    /// The largest share, in percent.
+    /// The largest share of an order that points may pay, in percent.
     pub max_share_percent: Patch<Amount>,
-    /// What happens when a return or a cancelled order revokes more points than there are.
+    /// What happens if a return or a cancellation revokes more points than the user has.
     pub return_shortfall: Patch<Shortfall>,
     /// The version to change; if sent, it must be the current one.
     pub version: Patch<i64>,
 }
 
 impl RewardSettings {
-    /// Whether the settings contain amounts of money.
+    /// Returns whether the settings contain amounts of money.
     pub(crate) fn has_amounts(&self) -> bool {
         self.point_value.is_some_and(|value| !value.is_zero())
     }
 
-    /// The settings after a patch.
+    /// Returns the settings with a patch applied, or the patched members that are invalid.
     pub(crate) fn patched(&self, patch: RewardPatch) -> Result<Self, Error> {
         let (mut after, mut faults) = (self.clone(), Faults::default());
         patch.points_per_unit.replace(&mut after.points_per_unit, "/pointsPerUnit", &mut faults);
@@ -161,7 +161,7 @@ impl RewardSettings {
     }
 }
 
-/// A stored group of settings.
+/// A group of settings that is stored in one row.
 pub(crate) trait Group: Clone + Default + Serialize + DeserializeOwned + Send + Sync + 'static {
     const NAME: &'static str;
     fn version(&self) -> i64;
@@ -187,20 +187,21 @@ impl Group for RewardSettings {
                 faults.note(format!("/{member}"), detail);
             }
         };
-        let within = |it: Amount, most: i64, decimals: u32| {
-            !it.is_negative() && it.0 <= Decimal::from(most) && it.0.normalize().scale() <= decimals
+        let within = |amount: Amount, most: i64, decimals: u32| {
+            !amount.is_negative() && amount.0 <= Decimal::from(most) && amount.0.normalize().scale() <= decimals
         };
         check(within(self.points_per_unit, 1_000, 4), "pointsPerUnit", "must be 0 to 1,000 with at most 4 decimals");
         let value = self.point_value.is_none_or(|value| within(value, 1_000_000, 6));
         check(value, "pointValue", "must be 0 to 1,000,000 with at most 6 decimals");
-        check(self.pending_days <= LONGEST_PENDING, "pendingDays", "must be 0 to 365 days");
+        check(self.pending_days <= MAX_PENDING_DAYS, "pendingDays", "must be 0 to 365 days");
         let months = self.expiry_months.is_none_or(|months| (1..=MAX_MONTHS).contains(&months));
         check(months, "expiryMonths", "must be 1 to 120 months; null for never");
-        let lapse_pending = self.expiry_months.is_some_and(|months| self.pending_days >= months.saturating_mul(28));
+        let expires_while_pending =
+            self.expiry_months.is_some_and(|months| self.pending_days >= months.saturating_mul(28));
         check(
-            !lapse_pending,
+            !expires_while_pending,
             "expiryMonths",
-            "points would expire before they become available: must be longer than pendingDays",
+            "must be longer than pendingDays, or points would expire before they become available",
         );
         for (bonus, member) in [
             (self.signup_bonus, "signupBonus"),
@@ -244,7 +245,7 @@ pub(crate) struct Terms {
     pub(crate) ladder: Ladder,
 }
 
-/// Settings in memory, reloaded when the epoch has changed.
+/// The settings in memory; they are reloaded when the epoch has changed.
 #[derive(Debug)]
 pub(crate) struct TermsCache(RwLock<Arc<Terms>>);
 
@@ -255,7 +256,7 @@ impl Default for TermsCache {
 }
 
 impl TermsCache {
-    /// The settings in a transaction.
+    /// Returns the settings as the transaction sees them.
     pub(crate) fn at(&self, tx: &Tx<'_>) -> Result<Arc<Terms>, StoreError> {
         let epoch = tx.get::<Setting>(&EPOCH.to_owned())?.map_or(0, |row| row.version);
         let current = self.0.read().clone();
@@ -268,7 +269,7 @@ impl TermsCache {
     }
 }
 
-/// A stored group, or a new store's defaults.
+/// Loads a group of settings; the defaults of a new store if none are stored.
 pub(crate) fn load<G: Group>(tx: &Tx<'_>) -> Result<G, StoreError> {
     let Some(row) = tx.get::<Setting>(&G::NAME.to_owned())? else { return Ok(G::default()) };
     let mut group: G = serde_json::from_value(row.value.0)
@@ -277,7 +278,7 @@ pub(crate) fn load<G: Group>(tx: &Tx<'_>) -> Result<G, StoreError> {
     Ok(group)
 }
 
-/// Applies `change` to the current state of a group.
+/// Applies `change` to the current state of a group, checks the result and stores it with an audit entry.
 pub(crate) async fn change<G: Group>(
     db: &Db,
     cx: &Cx,
@@ -286,24 +287,24 @@ pub(crate) async fn change<G: Group>(
     let caller = cx.clone();
     db.write(cx, move |tx| {
         let old = tx.get::<Setting>(&G::NAME.to_owned())?;
-        let present = old.as_ref().map_or(0, |row| row.version);
+        let current = old.as_ref().map_or(0, |row| row.version);
         let group = change(load(tx)?)?;
         group.faults().finish()?;
         match group.version() {
-            // Settings that were read and sent back name the version that they were read at.
+            // A version in the settings works like If-Match: it is the version that the caller has read.
             sent @ 1.. if caller.if_match.is_none() => {
-                Cx { if_match: Some(sent.into()), ..caller.clone() }.check_version(present)?;
+                Cx { if_match: Some(sent.into()), ..caller.clone() }.check_version(current)?;
             }
-            _ => caller.check_version(present)?,
+            _ => caller.check_version(current)?,
         }
         let mut saved = group;
-        saved.set_version(present + 1);
+        saved.set_version(current + 1);
         let value = serde_json::to_value(&saved).map_err(Error::internal)?;
-        tx.put(&Setting { name: G::NAME.to_owned(), value: Json(value.clone()), version: present + 1 })?;
+        tx.put(&Setting { name: G::NAME.to_owned(), value: Json(value.clone()), version: current + 1 })?;
         let epoch = tx.get::<Setting>(&EPOCH.to_owned())?.map_or(0, |row| row.version);
         tx.put(&Setting { name: EPOCH.to_owned(), value: Json(Value::Null), version: epoch + 1 })?;
         let (before, subject) = (old.map(|row| row.value.0), format!("settings:{}", G::NAME));
-        tx.emit(present + 1, &Audited::new(caller.principal.name(), "settings.update", subject, before, value))?;
+        tx.emit(current + 1, &Audited::new(caller.principal.name(), "settings.update", subject, before, value))?;
         Ok(saved)
     })
     .await

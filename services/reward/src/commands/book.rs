@@ -1,4 +1,5 @@
-//! A user's account in a transaction: opened up to date, changed by ledger entries, closed with its sums.
+//! A user's account in a transaction: brought up to date when it is opened, changed by ledger entries, and written when
+//! it is closed.
 //!
 //! Every movement is an entry that never changes. The points of an entry are in a lot until they are spent, expire or
 //! are revoked; the balance is the sum of the available lots.
@@ -16,20 +17,20 @@ use crate::reject;
 use crate::rules::calendar::{END_OF_TIME, INSTANT, TIER_SPAN, days_after, months_after};
 use crate::settings::{Shortfall, Terms};
 
-/// Maximum lots that become available or expire in one transaction.
+/// The maximum number of lots that become available or expire in one transaction.
 pub(crate) const MAX_DUE: usize = 500;
-/// Maximum lots that are spent from at once.
-const MAX_SPENT: usize = 1_000;
-/// The minimum pending time of points for an order that is not paid yet: twice the time that a buyer has to confirm a
-/// payment.
-const UNPAID: Duration = Duration::from_hours(1);
+/// The maximum number of lots that one transaction spends from.
+const MAX_LOTS_SPENT: usize = 1_000;
+/// The minimum pending time of points for an order that is not paid yet: twice the time that a buyer has to confirm
+/// the payment.
+const MIN_UNPAID_PENDING: Duration = Duration::from_hours(1);
 
-/// A user's account, open in a transaction. Entries take effect when it is closed.
+/// A user's account, open in a transaction. Its totals are written when it is closed.
 pub(crate) struct Book<'a, 't> {
     tx: &'a mut Tx<'t>,
     terms: &'a Terms,
     pub(crate) account: Account,
-    /// Lots that became available or expired when it was opened.
+    /// The number of lots that became available or expired when the account was opened.
     pub(crate) settled: usize,
     /// Whether the earliest due time has passed, so that the next one has to be determined.
     passed: bool,
@@ -44,28 +45,28 @@ pub(crate) struct Cause {
 }
 
 impl Cause {
-    /// For an order.
+    /// The cause of points that move for an order.
     pub(crate) fn order(kind: EntryKind, order_id: OrderId) -> Self {
         Self { kind, order_id: Some(order_id), reference: format!("order:{order_id}") }
     }
 
-    /// For any other reason.
+    /// The cause of points that move for any other reason.
     pub(crate) fn of(kind: EntryKind, reference: impl Into<String>) -> Self {
         Self { kind, order_id: None, reference: reference.into() }
     }
 }
 
-/// How an entry counts: in the balance, and for the tier.
+/// How an entry counts in the balance and for the tier.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
     available_at: Option<Timestamp>,
     expires_at: Option<Timestamp>,
     earned_at: Option<Timestamp>,
-    /// What counts besides the points that move.
-    beside: i64,
+    /// What counts for the tier in addition to the entry's points.
+    extra: i64,
 }
 
-fn fresh(tx: &Tx<'_>, terms: &Terms, user_id: UserId) -> Account {
+fn new_account(tx: &Tx<'_>, terms: &Terms, user_id: UserId) -> Account {
     Account {
         user_id,
         balance: 0,
@@ -87,27 +88,27 @@ fn fresh(tx: &Tx<'_>, terms: &Terms, user_id: UserId) -> Account {
 }
 
 impl<'a, 't> Book<'a, 't> {
-    /// Opens a user's account, after recording what became available, expired or stopped counting by now.
+    /// Opens a user's account and brings it up to date. Refused if more is due than one transaction can handle.
     pub(crate) fn open(tx: &'a mut Tx<'t>, terms: &'a Terms, user_id: UserId) -> Result<Self, Error> {
         let book = Self::open_partly(tx, terms, user_id)?;
-        if book.is_behind() { Err(reject::busy()) } else { Ok(book) }
+        if book.is_behind() { Err(reject::account_busy()) } else { Ok(book) }
     }
 
-    /// Opens a user's account as far up to date as one transaction allows; [`Self::is_behind`] says whether more is
-    /// due.
+    /// Opens a user's account and brings it as far up to date as one transaction allows; [`Self::is_behind`] returns
+    /// whether more is due.
     pub(crate) fn open_partly(tx: &'a mut Tx<'t>, terms: &'a Terms, user_id: UserId) -> Result<Self, Error> {
-        let account = tx.get::<Account>(&user_id)?.unwrap_or_else(|| fresh(tx, terms, user_id));
+        let account = tx.get::<Account>(&user_id)?.unwrap_or_else(|| new_account(tx, terms, user_id));
         let mut book = Self { tx, terms, account, settled: 0, passed: false };
         book.settle()?;
         Ok(book)
     }
 
-    /// Whether more is due than was recorded.
+    /// Returns whether more is due than one transaction can handle.
     pub(crate) fn is_behind(&self) -> bool {
         self.account.settled_at < self.tx.now()
     }
 
-    /// The time of the account.
+    /// Returns the time up to which the account is settled: the current time, unless it is behind.
     pub(crate) fn now(&self) -> Timestamp {
         self.account.settled_at
     }
@@ -121,11 +122,11 @@ impl<'a, 't> Book<'a, 't> {
         Ok(())
     }
 
-    /// Records what is due by `now`, or by an earlier time if that is too much for one transaction. Returns that time.
+    /// Applies what is due by `now`, or by an earlier time if that is too much for one transaction. Returns that time.
     fn settle_until(&mut self, before: Timestamp, now: Timestamp) -> Result<Timestamp, StoreError> {
         let user = self.account.user_id;
         let pending = queries::first_pending(self.tx, user, now, MAX_DUE)?;
-        let open = queries::first_lapsed(self.tx, user, now, MAX_DUE)?;
+        let open = queries::first_expired(self.tx, user, now, MAX_DUE)?;
         let last = |times: Vec<Timestamp>| if times.len() < MAX_DUE { None } else { times.last().copied() };
         let bounds = [
             last(pending.iter().map(|lot| lot.available_at).collect()),
@@ -139,28 +140,28 @@ impl<'a, 't> Book<'a, 't> {
             self.account.balance += lot.remaining;
             lot.pending_for = None;
             self.settled += 1;
-            self.put_open(lot)?;
+            self.put_lot_row(lot)?;
         }
-        for lot in queries::first_lapsed(self.tx, user, until, usize::MAX)? {
+        for lot in queries::first_expired(self.tx, user, until, usize::MAX)? {
             self.settled += 1;
-            self.lapse(lot)?;
+            self.expire(lot)?;
         }
-        self.account.tier_points -= queries::counted(self.tx, user, before - TIER_SPAN, until - TIER_SPAN)?;
+        self.account.tier_points -= queries::tier_points_between(self.tx, user, before - TIER_SPAN, until - TIER_SPAN)?;
         Ok(until)
     }
 
-    fn put_open(&mut self, mut lot: Lot) -> Result<(), StoreError> {
+    fn put_lot_row(&mut self, mut lot: Lot) -> Result<(), StoreError> {
         lot.open_for = (lot.remaining > 0 && lot.pending_for.is_none()).then_some(lot.user_id);
         self.tx.put(&lot)
     }
 
-    fn lapse(&mut self, mut lot: Lot) -> Result<(), StoreError> {
+    fn expire(&mut self, mut lot: Lot) -> Result<(), StoreError> {
         let points = lot.remaining;
         (lot.remaining, lot.lapsed) = (0, points);
         lot.expired_at = Some(self.now());
         let cause = Cause::of(EntryKind::Expire, format!("lot:{}", lot.id));
-        self.put_open(lot)?;
-        self.enter(-points, &cause, Counts::default())?;
+        self.put_lot_row(lot)?;
+        self.add_entry(-points, &cause, Counts::default())?;
         self.account.balance -= points;
         let fact = PointsExpired(self.fact(points, cause));
         self.tx.emit(self.account.user_id, &fact)
@@ -170,10 +171,10 @@ impl<'a, 't> Book<'a, 't> {
         PointsFact { user_id: self.account.user_id, points, value: None, reference: cause.reference }
     }
 
-    fn enter(&mut self, points: i64, cause: &Cause, counts: Counts) -> Result<EntryId, StoreError> {
+    fn add_entry(&mut self, points: i64, cause: &Cause, counts: Counts) -> Result<EntryId, StoreError> {
         let id = EntryId(self.tx.next_id::<Entry>()?);
         let (user_id, now) = (self.account.user_id, self.now());
-        let counted = counts.earned_at.map_or(0, |_| points + counts.beside);
+        let counted = counts.earned_at.map_or(0, |_| points + counts.extra);
         self.tx.insert(&Entry {
             id,
             user_id,
@@ -189,27 +190,28 @@ impl<'a, 't> Book<'a, 't> {
             counted,
         })?;
         self.account.lifetime_earned += counted;
-        self.falls_due(counts.earned_at.map(|earned_at| earned_at + TIER_SPAN).filter(|at| *at > now));
+        self.schedule(counts.earned_at.map(|earned_at| earned_at + TIER_SPAN).filter(|at| *at > now));
         if counts.earned_at.is_some_and(|earned_at| earned_at > now - TIER_SPAN) {
             self.account.tier_points += counted;
         }
         Ok(id)
     }
 
-    /// Awards earned points, at once or `pending`. Returns their lot; none for an erased user.
+    /// Awards earned points: available at once or, if `pending` is set, after the return period. Returns their lot;
+    /// none for an erased user.
     pub(crate) fn award(&mut self, points: i64, cause: Cause, pending: bool) -> Result<Option<LotId>, StoreError> {
         let days = if pending { self.terms.settings.pending_days } else { 0 };
         let available_at = (days > 0).then(|| days_after(self.now(), days));
-        self.award_from(points, cause, available_at)
+        self.award_at(points, cause, available_at)
     }
 
-    /// Awards points for something that is not paid yet: pending for longer than a payment may take.
+    /// Awards earned points for an order that is not paid yet. They are pending for longer than a payment may take.
     pub(crate) fn award_unpaid(&mut self, points: i64, cause: Cause) -> Result<Option<LotId>, StoreError> {
         let window_ends = days_after(self.now(), self.terms.settings.pending_days);
-        self.award_from(points, cause, Some(window_ends.max(self.now() + UNPAID)))
+        self.award_at(points, cause, Some(window_ends.max(self.now() + MIN_UNPAID_PENDING)))
     }
 
-    fn award_from(
+    fn award_at(
         &mut self,
         points: i64,
         cause: Cause,
@@ -218,8 +220,8 @@ impl<'a, 't> Book<'a, 't> {
         if points <= 0 || self.account.erased_at.is_some() {
             return Ok(None);
         }
-        let counts = Counts { available_at, expires_at: self.lapses_at(), earned_at: Some(self.now()), beside: 0 };
-        let lot = self.give(points, &cause, counts)?;
+        let counts = Counts { available_at, expires_at: self.expiry(), earned_at: Some(self.now()), extra: 0 };
+        let lot = self.grant_lot(points, &cause, counts)?;
         let fact = PointsAwarded(self.fact(points, cause));
         self.tx.emit(self.account.user_id, &fact)?;
         Ok(Some(lot))
@@ -227,18 +229,18 @@ impl<'a, 't> Book<'a, 't> {
 
     /// Grants points that do not count as earned.
     pub(crate) fn grant(&mut self, points: i64, cause: Cause) -> Result<(), StoreError> {
-        let counts = Counts { expires_at: self.lapses_at(), ..Counts::default() };
-        self.give(points, &cause, counts)?;
+        let counts = Counts { expires_at: self.expiry(), ..Counts::default() };
+        self.grant_lot(points, &cause, counts)?;
         let fact = PointsAwarded(self.fact(points, cause));
         self.tx.emit(self.account.user_id, &fact)
     }
 
-    fn lapses_at(&self) -> Option<Timestamp> {
+    fn expiry(&self) -> Option<Timestamp> {
         self.terms.settings.expiry_months.map(|months| months_after(self.now(), months))
     }
 
-    fn give(&mut self, points: i64, cause: &Cause, counts: Counts) -> Result<LotId, StoreError> {
-        let entry_id = self.enter(points, cause, counts)?;
+    fn grant_lot(&mut self, points: i64, cause: &Cause, counts: Counts) -> Result<LotId, StoreError> {
+        let entry_id = self.add_entry(points, cause, counts)?;
         self.put_lot(points, entry_id, counts)
     }
 
@@ -248,7 +250,7 @@ impl<'a, 't> Book<'a, 't> {
             Some(_) => self.account.pending += points,
             None => self.account.balance += points,
         }
-        self.falls_due(counts.available_at.or(counts.expires_at));
+        self.schedule(counts.available_at.or(counts.expires_at));
         let lot = Lot {
             id,
             user_id,
@@ -264,28 +266,29 @@ impl<'a, 't> Book<'a, 't> {
             open_for: None,
             spend_by: counts.expires_at.unwrap_or(END_OF_TIME),
         };
-        self.put_open(lot)?;
+        self.put_lot_row(lot)?;
         Ok(id)
     }
 
-    /// Spends points, the first to expire first. Returns the lots that they came from.
+    /// Spends points from the lots that expire first. Returns the lots that they came from. Refused if the balance is
+    /// too small or the points are in too many lots.
     pub(crate) fn spend(&mut self, points: i64, cause: &Cause) -> Result<Vec<Part>, Error> {
         if points > self.account.balance {
-            return Err(reject::not_enough(points, self.account.balance));
+            return Err(reject::not_enough_points(points, self.account.balance));
         }
         let (drawn, parts) = self.draw(points)?;
         if drawn < points {
-            return Err(reject::scattered(MAX_SPENT));
+            return Err(reject::too_many_lots(MAX_LOTS_SPENT));
         }
-        self.enter(-points, cause, Counts::default())?;
+        self.add_entry(-points, cause, Counts::default())?;
         Ok(parts)
     }
 
-    /// Takes points out of the lots, limited by what is there and by the number of lots. Returns how many, and from
-    /// which.
+    /// Takes up to `points` out of the lots that expire first, from at most [`MAX_LOTS_SPENT`] lots. Returns the number
+    /// of points taken, and the lots that they came from.
     fn draw(&mut self, points: i64) -> Result<(i64, Vec<Part>), StoreError> {
         let (mut drawn, mut lots) = (0, Vec::new());
-        for lot in self.tx.scan_by::<LotByOpen>().prefix(Some(self.account.user_id)).rows().take(MAX_SPENT) {
+        for lot in self.tx.scan_by::<LotByOpen>().prefix(Some(self.account.user_id)).rows().take(MAX_LOTS_SPENT) {
             let mut lot = lot?;
             let taken = (points - drawn).min(lot.remaining);
             lot.remaining -= taken;
@@ -298,24 +301,25 @@ impl<'a, 't> Book<'a, 't> {
         let mut parts = Vec::with_capacity(lots.len());
         for (points, lot) in lots {
             parts.push(Part { lot: lot.id, points });
-            self.put_open(lot)?;
+            self.put_lot_row(lot)?;
         }
         self.account.balance -= drawn;
         Ok((drawn, parts))
     }
 
-    /// Restores spent points to their lots; those that would have expired since expire now. Publishes the restored
-    /// points as far as they were published as spent. Points of an erased user are forfeited.
-    pub(crate) fn restore(&mut self, parts: &[Part], cause: Cause, told: bool) -> Result<(), StoreError> {
+    /// Restores spent points to their lots. Points of lots that have expired in the meantime get a new lot that is due
+    /// at once. Emits that they were restored only if `emit` is set: if an event has said that they were spent. Points
+    /// of an erased user are forfeited.
+    pub(crate) fn restore(&mut self, parts: &[Part], cause: Cause, emit: bool) -> Result<(), StoreError> {
         let points: i64 = parts.iter().map(|part| part.points).sum();
         if points == 0 {
             return Ok(());
         }
         if self.account.erased_at.is_some() {
             let fact = PointsExpired(self.fact(points, cause));
-            return if told { Ok(()) } else { self.tx.emit(self.account.user_id, &fact) };
+            return if emit { Ok(()) } else { self.tx.emit(self.account.user_id, &fact) };
         }
-        let entry_id = self.enter(points, &cause, Counts::default())?;
+        let entry_id = self.add_entry(points, &cause, Counts::default())?;
         for part in parts {
             let Some(mut lot) = self.tx.get::<Lot>(&part.lot)? else { continue };
             if lot.expires_at.is_some_and(|at| at <= self.now()) {
@@ -324,34 +328,34 @@ impl<'a, 't> Book<'a, 't> {
             } else {
                 lot.remaining += part.points;
                 self.account.balance += part.points;
-                self.falls_due(lot.expires_at);
-                self.put_open(lot)?;
+                self.schedule(lot.expires_at);
+                self.put_lot_row(lot)?;
             }
         }
         let fact = PointsRestored(self.fact(points, cause));
-        if told { self.tx.emit(self.account.user_id, &fact) } else { Ok(()) }
+        if emit { self.tx.emit(self.account.user_id, &fact) } else { Ok(()) }
     }
 
-    /// Revokes earned points: from their own lot first, then, for those that were spent, from other lots; what is
-    /// missing is waived or owed, by the settings. Expired points are not revoked again. Revoked points no longer count
-    /// as earned.
+    /// Revokes earned points: first from their own lot, then, for points that were spent, from other lots. What is
+    /// missing is waived or owed, depending on the settings. Points that have expired are not deducted again. Revoked
+    /// points no longer count as earned.
     pub(crate) fn revoke(&mut self, points: i64, lot: Option<LotId>, cause: &Cause) -> Result<(), StoreError> {
         let lot = lot.map(|id| self.tx.get::<Lot>(&id)).transpose()?.flatten();
         let earned_at = lot.as_ref().and_then(|lot| lot.earned_at);
-        let (mut left, mut lapsed) = (points, 0);
+        let (mut left, mut expired) = (points, 0);
         if let Some(mut lot) = lot {
             let taken = left.min(lot.remaining);
             lot.remaining -= taken;
             left -= taken;
-            lapsed = left.min(lot.lapsed);
-            lot.lapsed -= lapsed;
-            left -= lapsed;
+            expired = left.min(lot.lapsed);
+            lot.lapsed -= expired;
+            left -= expired;
             self.revoke_from(lot, taken, cause)?;
         }
         let (taken, _) = if left > 0 { self.draw(left)? } else { (0, Vec::new()) };
         let missing = left - taken;
-        if taken + lapsed + missing > 0 {
-            self.publish_revoked(taken, cause, Counts { earned_at, beside: -lapsed - missing, ..Counts::default() })?;
+        if taken + expired + missing > 0 {
+            self.publish_revoked(taken, cause, Counts { earned_at, extra: -expired - missing, ..Counts::default() })?;
         }
         if self.terms.settings.return_shortfall == Shortfall::Carry && self.account.erased_at.is_none() {
             self.account.debt += missing;
@@ -368,40 +372,41 @@ impl<'a, 't> Book<'a, 't> {
         } else {
             self.account.balance -= taken;
         }
-        self.put_open(lot)?;
+        self.put_lot_row(lot)?;
         if taken > 0 { self.publish_revoked(taken, cause, counts) } else { Ok(()) }
     }
 
     fn publish_revoked(&mut self, points: i64, cause: &Cause, counts: Counts) -> Result<(), StoreError> {
-        self.enter(-points, cause, counts)?;
+        self.add_entry(-points, cause, counts)?;
         let fact = PointsRevoked(self.fact(points, cause.clone()));
         if points > 0 { self.tx.emit(self.account.user_id, &fact) } else { Ok(()) }
     }
 
-    /// Removes points manually.
+    /// Deducts points manually. Refused if the balance would become negative.
     pub(crate) fn remove(&mut self, points: i64, cause: &Cause) -> Result<(), Error> {
         if points > self.account.balance {
-            return Err(reject::below_zero(self.account.balance));
+            return Err(reject::balance_below_zero(self.account.balance));
         }
         if self.draw(points)?.0 < points {
-            return Err(reject::scattered(MAX_SPENT));
+            return Err(reject::too_many_lots(MAX_LOTS_SPENT));
         }
         Ok(self.publish_revoked(points, cause, Counts::default())?)
     }
 
-    /// Forfeits all points and grants no more. Points in more lots than one transaction handles stay due.
+    /// Forfeits all points and marks the account as erased, so that it is granted no more. Points in more lots than one
+    /// transaction handles are forfeited later by a job.
     pub(crate) fn forfeit(&mut self) -> Result<(), StoreError> {
         let cause = Cause::of(EntryKind::Forfeit, "erased");
         let user = Some(self.account.user_id);
-        let open = self.tx.scan_by::<LotByOpen>().prefix(user).collect(MAX_SPENT)?;
-        let pending = self.tx.scan_by::<LotByPending>().prefix(user).collect(MAX_SPENT)?;
+        let open = self.tx.scan_by::<LotByOpen>().prefix(user).collect(MAX_LOTS_SPENT)?;
+        let pending = self.tx.scan_by::<LotByPending>().prefix(user).collect(MAX_LOTS_SPENT)?;
         let mut sum = 0;
         for mut lot in open.into_iter().chain(pending) {
             let points = lot.remaining;
             let available_at = lot.pending_for.take().map(|_| lot.available_at);
             lot.remaining = 0;
-            self.put_open(lot)?;
-            self.enter(-points, &cause, Counts { available_at, ..Counts::default() })?;
+            self.put_lot_row(lot)?;
+            self.add_entry(-points, &cause, Counts { available_at, ..Counts::default() })?;
             match available_at {
                 Some(_) => self.account.pending -= points,
                 None => self.account.balance -= points,
@@ -418,12 +423,12 @@ impl<'a, 't> Book<'a, 't> {
         self.tx.emit(self.account.user_id, &fact)
     }
 
-    /// Publishes an event about the user in the same transaction.
+    /// Emits an event about the user.
     pub(crate) fn publish<F: promox_kernel::Fact>(&mut self, fact: &F) -> Result<(), StoreError> {
         self.tx.emit(self.account.user_id, fact)
     }
 
-    /// Collects owed points, determines the tier, and writes the account.
+    /// Deducts owed points, determines the tier, and writes the account.
     pub(crate) fn close(mut self) -> Result<Account, Error> {
         let owed = self.account.debt.min(self.account.balance);
         if owed > 0 {
@@ -445,13 +450,13 @@ impl<'a, 't> Book<'a, 't> {
         Ok(self.account)
     }
 
-    /// Records that something happens at a time, when the account is due at the latest. Spending and revoking may leave
-    /// a due time with nothing to do; the next one is determined only then.
-    fn falls_due(&mut self, at: Option<Timestamp>) {
+    /// Makes the account due at a time, unless it is due earlier. After spending or revoking points there may be
+    /// nothing to do at the due time; the next one is determined then.
+    fn schedule(&mut self, at: Option<Timestamp>) {
         self.account.due_at = self.account.due_at.into_iter().chain(at).min();
     }
 
-    /// The next time when points become available, expire or stop counting.
+    /// Returns the next time when points become available, expire or stop counting for the tier.
     fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
         if self.account.erased_at.is_some() && self.account.balance + self.account.pending > 0 {
             return Ok(Some(self.now()));

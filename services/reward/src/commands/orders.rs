@@ -1,4 +1,5 @@
-//! Points of orders: held when an order is placed, posted when it is confirmed, restored by returns and cancellations.
+//! Commands on the points of orders: held when an order is placed, spent when it is confirmed, restored by returns and
+//! cancellations.
 
 use promox_contract::ids::OrderId;
 use promox_contract::order::{OrderFact, OrderReturned};
@@ -9,12 +10,12 @@ use promox_storage::{Begin, Hold, HoldState, HoldStep, Tx};
 use super::book::{Book, Cause};
 use crate::records::{EntryKind, OrderPoints, Part};
 use crate::reject;
-use crate::rules::returns::gone;
+use crate::rules::returns::revoked_share;
 use crate::rules::worth;
 use crate::settings::Terms;
 
-/// An order that holds no points and has earned none.
-fn untouched(tx: &Tx<'_>, order_id: OrderId, user_id: UserId) -> OrderPoints {
+/// The row of an order that holds no points and has earned none.
+fn empty_row(tx: &Tx<'_>, order_id: OrderId, user_id: UserId) -> OrderPoints {
     OrderPoints {
         order_id,
         user_id,
@@ -33,7 +34,7 @@ fn untouched(tx: &Tx<'_>, order_id: OrderId, user_id: UserId) -> OrderPoints {
     }
 }
 
-/// Holds points for an order, once. After a release it is refused.
+/// Holds points for an order, once. Refused if the order's points were released.
 pub(crate) fn hold(
     tx: &mut Tx<'_>,
     terms: &Terms,
@@ -44,25 +45,25 @@ pub(crate) fn hold(
         Begin::New => {}
         Begin::Already(rows) => {
             let other = rows.iter().find(|row| row.redeemed != points || row.user_id != user_id);
-            return other.map_or(Ok(()), |other| Err(reject::other_hold(order_id, other.redeemed)));
+            return other.map_or(Ok(()), |other| Err(reject::other_points_held(order_id, other.redeemed)));
         }
-        Begin::Ended(_) => return Err(reject::released(order_id)),
+        Begin::Ended(_) => return Err(reject::points_released(order_id)),
     }
     let mut book = Book::open(tx, terms, user_id)?;
     let parts = book.spend(points, &Cause::order(EntryKind::Redeem, order_id))?;
     book.close()?;
-    let held = untouched(tx, order_id, user_id);
+    let held = empty_row(tx, order_id, user_id);
     let (parts, point_value) = (Json(parts), terms.settings.point_value);
     Ok(tx.insert(&OrderPoints { redeemed: points, parts, point_value, ..held })?)
 }
 
-/// Posts a confirmed order: the held points are spent, and its own are earned, at once or at the end of the return
-/// period. Returns false if it was posted or had ended before.
+/// Posts a confirmed order: the held points are spent, and the earned points are awarded, pending until the end of the
+/// return period. Returns false if the order was already posted or released.
 pub(crate) fn post(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderFact, at: Timestamp) -> Result<bool, Error> {
     let Some(user_id) = fact.user_id else { return Ok(false) };
     let order_id = fact.order_id;
     let held = match OrderPoints::begin(tx, &order_id)? {
-        Begin::New => Some(untouched(tx, order_id, user_id)),
+        Begin::New => Some(empty_row(tx, order_id, user_id)),
         Begin::Already(rows) => rows.into_iter().find(|row| row.state == HoldState::Held),
         Begin::Ended(_) => None,
     };
@@ -91,43 +92,44 @@ fn spend_and_earn(
     Ok(())
 }
 
-/// A part of an order was returned: restores the points that paid for it and revokes those that it earned.
+/// Applies the return of a part of an order: restores the points that paid for it and revokes those that it earned.
 pub(crate) fn return_part(tx: &mut Tx<'_>, terms: &Terms, fact: &OrderReturned) -> Result<(), Error> {
     let Some(mut row) = tx.get::<OrderPoints>(&fact.order_id)?.filter(|row| row.state == HoldState::Posted) else {
         return Ok(());
     };
-    let back = fact.points.clamp(0, row.redeemed - row.given_back);
-    let taken = gone(row.earned, fact.returned, fact.whole).max(row.taken_back);
-    let parts = take_parts(&mut row.parts.0, back);
+    let restored = fact.points.clamp(0, row.redeemed - row.given_back);
+    let revoked = revoked_share(row.earned, fact.returned, fact.whole).max(row.taken_back);
+    let parts = take_parts(&mut row.parts.0, restored);
     let mut book = Book::open(tx, terms, row.user_id)?;
     book.restore(&parts, Cause::order(EntryKind::Restore, fact.order_id), true)?;
-    book.revoke(taken - row.taken_back, row.lot_id, &Cause::order(EntryKind::Revoke, fact.order_id))?;
+    book.revoke(revoked - row.taken_back, row.lot_id, &Cause::order(EntryKind::Revoke, fact.order_id))?;
     book.close()?;
-    row.given_back += back;
-    row.taken_back = taken;
+    row.given_back += restored;
+    row.taken_back = revoked;
     row.changed_at = Some(tx.now());
     Ok(tx.put(&row)?)
 }
 
-/// The last of the parts, so that points that expire last are restored first; the others stay.
+/// Removes this many points from the end of the parts and returns them, so that the points that expire last are
+/// restored first.
 fn take_parts(parts: &mut Vec<Part>, points: i64) -> Vec<Part> {
     let (mut left, mut taken) = (points, Vec::new());
     while let Some(last) = parts.last_mut().filter(|_| left > 0) {
-        let now = left.min(last.points);
-        taken.push(Part { lot: last.lot, points: now });
-        last.points -= now;
-        left -= now;
+        let points = left.min(last.points);
+        taken.push(Part { lot: last.lot, points });
+        last.points -= points;
+        left -= points;
         parts.retain(|part| part.points > 0);
     }
     taken
 }
 
-/// Releases an order: restores its points, held or spent, and revokes what it earned.
+/// Releases an order: restores its points, held or spent, and revokes the points that it earned.
 pub(crate) fn release(tx: &mut Tx<'_>, terms: &Terms, order_id: OrderId) -> Result<(), Error> {
-    OrderPoints::release(tx, &order_id, |tx, row, step| give_back(tx, terms, row, step))
+    OrderPoints::release(tx, &order_id, |tx, row, step| restore_and_revoke(tx, terms, row, step))
 }
 
-fn give_back(tx: &mut Tx<'_>, terms: &Terms, row: &mut OrderPoints, step: HoldStep) -> Result<(), Error> {
+fn restore_and_revoke(tx: &mut Tx<'_>, terms: &Terms, row: &mut OrderPoints, step: HoldStep) -> Result<(), Error> {
     let left = row.redeemed - row.given_back;
     let parts = take_parts(&mut row.parts.0, left);
     let mut book = Book::open(tx, terms, row.user_id)?;
@@ -138,12 +140,12 @@ fn give_back(tx: &mut Tx<'_>, terms: &Terms, row: &mut OrderPoints, step: HoldSt
     Ok(())
 }
 
-/// Lock key of the user's account, for engines with row locks.
-pub(crate) fn lock(user_id: UserId) -> Vec<u8> {
+/// Returns the lock key of a user's account, for engines with row locks.
+pub(crate) fn lock_key(user_id: UserId) -> Vec<u8> {
     format!("reward:{user_id}").into_bytes()
 }
 
-/// The paid amount of a confirmed order, for achievements.
+/// Returns the amount of an order that counts for achievements.
 pub(crate) fn paid(fact: &OrderFact) -> Amount {
     fact.total
 }

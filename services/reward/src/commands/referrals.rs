@@ -1,5 +1,5 @@
-//! Referrals: recorded at registration, rewarded with the first order that was paid and kept, revoked when that is
-//! undone.
+//! Commands on referrals: recorded at registration, rewarded with the first order that was paid and kept, revoked if
+//! that order is cancelled or returned.
 
 use std::time::Duration;
 
@@ -8,18 +8,18 @@ use promox_contract::user::UserRegistered;
 use promox_kernel::{Amount, BackOff, Error, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 
-use super::achievements::{self, Happened};
+use super::achievements::{self, UserEvent};
 use super::book::{Book, Cause};
 use crate::records::{EntryKind, LotId, Referral, ReferralByDue, ReferralStatus as Status};
 use crate::rules::achievement::CountedEvent;
 use crate::rules::calendar::INSTANT;
 use crate::settings::Terms;
 
-/// The pauses before an order that is not paid yet is checked again.
-const PAUSES: BackOff = BackOff { first: Duration::from_secs(2), doublings: 13 };
+/// The delays before an order that is not paid yet is checked again.
+const BACK_OFF: BackOff = BackOff { first: Duration::from_secs(2), doublings: 13 };
 
-/// Records a user's referrer.
-pub(crate) fn note(tx: &mut Tx<'_>, fact: &UserRegistered) -> Result<(), StoreError> {
+/// Records the referrer of a new user.
+pub(crate) fn record(tx: &mut Tx<'_>, fact: &UserRegistered) -> Result<(), StoreError> {
     let Some(referrer) = fact.referrer.filter(|referrer| *referrer != fact.user_id) else { return Ok(()) };
     let now = tx.now();
     tx.put(&Referral {
@@ -37,16 +37,17 @@ pub(crate) fn note(tx: &mut Tx<'_>, fact: &UserRegistered) -> Result<(), StoreEr
     })
 }
 
-/// An order of an account was confirmed or paid: if the account was referred, it is checked at once.
-pub(crate) fn wake(tx: &mut Tx<'_>, user_id: UserId) -> Result<(), StoreError> {
+/// Makes the referral of a user due for a check at once, because an order of the user was confirmed or paid.
+pub(crate) fn schedule_check(tx: &mut Tx<'_>, user_id: UserId) -> Result<(), StoreError> {
     match tx.get::<Referral>(&user_id)? {
-        Some(row) if matches!(row.status, Status::Open | Status::Due) => put_due(tx, row, 0),
+        Some(row) if matches!(row.status, Status::Open | Status::Due) => set_due(tx, row, 0),
         _ => Ok(()),
     }
 }
 
-/// An order was cancelled or returned completely: revokes the rewards for it, which the next order may earn.
-pub(crate) fn undone(tx: &mut Tx<'_>, terms: &Terms, user_id: UserId, order_id: OrderId) -> Result<(), Error> {
+/// Revokes the bonuses of a referral if they were granted for an order that is cancelled or completely returned. The
+/// next order may earn them.
+pub(crate) fn revoke(tx: &mut Tx<'_>, terms: &Terms, user_id: UserId, order_id: OrderId) -> Result<(), Error> {
     let Some(mut row) = tx.get::<Referral>(&user_id)? else { return Ok(()) };
     if row.status != Status::Given || row.order_id != Some(order_id) {
         return Ok(());
@@ -60,38 +61,38 @@ pub(crate) fn undone(tx: &mut Tx<'_>, terms: &Terms, user_id: UserId, order_id: 
         }
     }
     (row.order_id, row.points, row.lot_id, row.referrer_lot_id) = (None, 0, None, None);
-    Ok(put_due(tx, row, 0)?)
+    Ok(set_due(tx, row, 0)?)
 }
 
-fn put_due(tx: &mut Tx<'_>, row: Referral, tries: i64) -> Result<(), StoreError> {
+fn set_due(tx: &mut Tx<'_>, row: Referral, tries: i64) -> Result<(), StoreError> {
     let now = tx.now();
-    let due_at = Some(now + PAUSES.after(tries));
+    let due_at = Some(now + BACK_OFF.after(tries));
     tx.put(&Referral { status: Status::Due, due_at, tries, changed_at: now, ..row })
 }
 
-/// Referrals to check.
+/// Returns the referrals that are due for a check, at most `most`.
 pub(crate) fn due(tx: &Tx<'_>, now: Timestamp, most: usize) -> Result<Vec<Referral>, StoreError> {
     tx.scan_by::<ReferralByDue>().before(Some(now + INSTANT)).collect(most)
 }
 
-/// The finding about a referred account.
+/// The result of checking a referral.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Found {
-    /// No order that was paid and kept, yet.
+pub(crate) enum Finding {
+    /// The referred user has no order that was paid and kept, yet.
     Nothing,
     /// The first such order.
     First(OrderId),
-    /// The two are one person, or the referred user is not a new customer.
+    /// The referrer and the referred user are the same person, or the referred user is not a new customer.
     Refused,
 }
 
-/// Continues with a referral that has not changed since it was checked.
-pub(crate) fn settle(tx: &mut Tx<'_>, terms: &Terms, seen: &Referral, found: Found) -> Result<(), Error> {
-    let Some(row) = tx.get::<Referral>(&seen.user_id)?.filter(|row| row == seen) else { return Ok(()) };
-    let (order_id, now) = match found {
-        Found::First(order_id) => (order_id, tx.now()),
-        Found::Nothing => return Ok(put_due(tx, row.clone(), row.tries + 1)?),
-        Found::Refused => {
+/// Applies the result of checking a referral, unless the referral has changed since then.
+pub(crate) fn apply_finding(tx: &mut Tx<'_>, terms: &Terms, checked: &Referral, finding: Finding) -> Result<(), Error> {
+    let Some(row) = tx.get::<Referral>(&checked.user_id)?.filter(|row| row == checked) else { return Ok(()) };
+    let (order_id, now) = match finding {
+        Finding::First(order_id) => (order_id, tx.now()),
+        Finding::Nothing => return Ok(set_due(tx, row.clone(), row.tries + 1)?),
+        Finding::Refused => {
             let (status, due_at, changed_at) = (Status::Refused, None, tx.now());
             return Ok(tx.put(&Referral { status, due_at, changed_at, ..row })?);
         }
@@ -103,10 +104,10 @@ pub(crate) fn settle(tx: &mut Tx<'_>, terms: &Terms, seen: &Referral, found: Fou
     let (due_at, changed_at) = (None, now);
     tx.put(&Referral { status, order_id, points, lot_id, referrer_lot_id, due_at, changed_at, ..row })?;
     let (event, of, amount, at) = (CountedEvent::UserReferred, 0, Amount::ZERO, now);
-    achievements::count(tx, terms, Happened { event, user_id: referrer, of, amount, at }).map(drop)
+    achievements::count(tx, terms, UserEvent { event, user_id: referrer, of, amount, at }).map(drop)
 }
 
-/// Awards a bonus like an order's points: pending until the return period ends.
+/// Awards a bonus that is pending until the return period ends, like the points of an order.
 fn award(
     tx: &mut Tx<'_>,
     terms: &Terms,
@@ -123,8 +124,8 @@ fn award(
     Ok(lot)
 }
 
-/// Removes the referrer of an erased user, unless the ledger refers to it.
-pub(crate) fn forget(tx: &mut Tx<'_>, user_id: UserId) -> Result<(), StoreError> {
+/// Deletes the referral of an erased user, unless its bonuses were granted.
+pub(crate) fn erase(tx: &mut Tx<'_>, user_id: UserId) -> Result<(), StoreError> {
     if tx.get::<Referral>(&user_id)?.is_some_and(|row| row.status != Status::Given) {
         tx.delete::<Referral>(&user_id)?;
     }

@@ -1,39 +1,40 @@
-//! When an achievement is earned: by a number of events or a sum, optionally within a number of days.
+//! The rule of an achievement: a number of events or a sum, optionally within a number of days.
 
 use promox_kernel::{Amount, Faults, text_enum};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 
-/// Maximum events that a rule counts, and recent ones that are remembered.
+/// The maximum number of events that a rule can require, and of recent events that are stored.
 pub(crate) const MAX_COUNTED: usize = 1_000;
-/// Ten years.
-const LONGEST_DAYS: u32 = 3_650;
+/// The longest period in which events count, in days: ten years.
+const MAX_DAYS: u32 = 3_650;
 
 text_enum! {
     /// The events that a rule counts.
     CountedEvent {
-        /// An order of the user was placed; failed and cancelled ones do not count.
+        /// An order of the user was placed. Failed and cancelled orders do not count.
         OrderCreated = "ORDER_CREATED",
-        /// An order of the user was confirmed; cancelled ones do not count.
+        /// An order of the user was confirmed. Cancelled orders do not count.
         OrderConfirmed = "ORDER_CONFIRMED",
         /// An order was completely delivered.
         OrderDelivered = "ORDER_DELIVERED",
         /// A return of the user was approved.
         OrderReturned = "ORDER_RETURNED",
-        /// A promotion applied to a confirmed order; each promotion once per order, until it is cancelled.
+        /// A promotion was applied to a confirmed order. Each promotion counts once per order, unless the order is
+        /// cancelled.
         PromotionApplied = "PROMOTION_APPLIED",
-        /// A coupon was redeemed; released redemptions do not count.
+        /// A coupon was redeemed. Released redemptions do not count.
         CouponRedeemed = "COUPON_REDEEMED",
-        /// Points were awarded, except by achievements; points that are revoked with an order do not count.
+        /// Points were awarded, except by achievements. Points that are revoked with an order do not count.
         PointsAwarded = "POINTS_AWARDED",
-        /// Points were redeemed, on an order or for an offer; points that are restored with an order do not count.
+        /// Points were redeemed on an order or for an offer. Points that are restored with an order do not count.
         PointsRedeemed = "POINTS_REDEEMED",
         /// The user reached a higher tier.
         TierChanged = "TIER_CHANGED",
         /// The user registered.
         UserRegistered = "USER_REGISTERED",
-        /// A user who registered with this user's code has paid a first order.
+        /// A user who registered with this user's referral code has paid a first order.
         UserReferred = "USER_REFERRED",
     }
 }
@@ -46,7 +47,7 @@ pub(crate) enum Unit {
 }
 
 impl CountedEvent {
-    /// The unit of the sum of its events, if they have one.
+    /// Returns the unit of the sum of these events; none if they cannot be summed.
     pub(crate) fn unit(self) -> Option<Unit> {
         match self {
             Self::PointsAwarded | Self::PointsRedeemed => Some(Unit::Points),
@@ -56,7 +57,7 @@ impl CountedEvent {
     }
 }
 
-/// Days: sent as a number, or as an ISO 8601 duration of days or weeks, `"P30D"`.
+/// A number of days: sent as a number, or as an ISO 8601 duration of days or weeks such as `"P30D"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Days(pub u32);
@@ -94,39 +95,40 @@ impl JsonSchema for Days {
     }
 }
 
-/// When an achievement is earned: once there are `count` events with a total of `sum`, within `within` days. Events
-/// before the creation of the achievement do not count.
+/// The rule of an achievement: it is earned once there are `count` events with a total of `sum` within `within` days.
+/// Events before the creation of the achievement do not count.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Rule {
-    /// The events counted for the user: orders placed (ORDER_CREATED), confirmed, delivered, returns approved
-    /// (ORDER_RETURNED), promotions used (PROMOTION_APPLIED), coupons redeemed, points awarded by anything but an
-    /// achievement, points redeemed, rises to a higher tier (TIER_CHANGED), registrations, successful referrals
-    /// (USER_REFERRED). Undone events no longer count; an earned achievement stays. It cannot be changed later.
+    /// The event that is counted: an order placed (ORDER_CREATED), confirmed or delivered, a return approved
+    /// (ORDER_RETURNED), a promotion used (PROMOTION_APPLIED), a coupon redeemed, points awarded by anything but an
+    /// achievement, points redeemed, a rise to a higher tier (TIER_CHANGED), the registration, or a successful referral
+    /// (USER_REFERRED). Events that are undone no longer count, but an earned achievement is kept. The event cannot be
+    /// changed later.
     pub event: CountedEvent,
-    /// The number of events required; 1 when neither this nor `sum` is given.
+    /// The number of events required; 1 by default.
     #[serde(default)]
     pub count: Option<u32>,
-    /// The sum required: of paid orders, refunds of returns, promotion discounts, or points.
+    /// The sum required: of the totals of orders, the refunds of returns, the discounts of promotions, or points.
     #[serde(default)]
     pub sum: Option<Amount>,
-    /// Only events of the last this many days count; null for all.
+    /// The number of days in which events count; null if all events count.
     #[serde(default)]
     pub within: Option<Days>,
 }
 
 impl Rule {
-    /// The number of events required.
-    pub(crate) fn wanted(&self) -> i64 {
+    /// Returns the number of events required.
+    pub(crate) fn required_count(&self) -> i64 {
         i64::from(self.count.unwrap_or(1))
     }
 
-    /// The sum of money required, if it is one.
+    /// Returns the required sum, if it is an amount of money.
     pub(crate) fn money(&self) -> Option<Amount> {
         self.sum.filter(|_| self.event.unit() == Some(Unit::Money))
     }
 
-    /// What is wrong with it, by pointer.
+    /// Returns what is wrong with the rule, by JSON pointer.
     pub(crate) fn faults(&self) -> Faults {
         let mut faults = Faults::default();
         let mut fault = |member: &str, detail: &str| faults.note(format!("/rule/{member}"), detail);
@@ -140,7 +142,7 @@ impl Rule {
             Some(sum) if unit == Some(Unit::Points) && !sum.0.fract().is_zero() => fault("sum", "must be whole points"),
             _ => {}
         }
-        if self.within.is_some_and(|days| days.0 == 0 || days.0 > LONGEST_DAYS) {
+        if self.within.is_some_and(|days| days.0 == 0 || days.0 > MAX_DAYS) {
             fault("within", "must be 1 to 3,650 days");
         }
         faults
@@ -157,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_pointed_at() {
+    fn faults_have_pointers() {
         for (rule, pointer) in [
             (rule(Some(0), None, None), "/rule/count"),
             (rule(Some(1_001), None, None), "/rule/count"),

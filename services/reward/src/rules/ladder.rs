@@ -1,14 +1,14 @@
-//! The five tiers: their thresholds, and validation.
+//! The five tiers: their thresholds, multipliers and perks, and their validation.
 
 use promox_kernel::{Amount, Faults, json_reply, text_enum};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Maximum perks of a tier.
+/// The maximum number of perks of a tier.
 const MAX_PERKS: usize = 20;
 /// The highest multiplier.
-const HIGHEST: i64 = 100;
+const MAX_MULTIPLIER: i64 = 100;
 
 text_enum! {
     /// A tier.
@@ -27,22 +27,22 @@ text_enum! {
 pub struct TierStep {
     /// The tier.
     pub tier: Tier,
-    /// The points earned in the last 365 days that it requires.
+    /// The points that a user must have earned in the last 365 days to reach the tier.
     pub threshold: u32,
-    /// The points multiplier of its members' orders.
+    /// The multiplier of the points that orders of its members earn.
     pub multiplier: Amount,
-    /// Further perks, in the merchant's words.
+    /// Further perks, as text for customers.
     #[serde(default)]
     pub perks: Vec<String>,
 }
 
-/// The tiers, the lowest first.
+/// The five tiers, the lowest first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Ladder {
-    /// All five, the lowest first.
+    /// All five tiers, the lowest first.
     pub tiers: Vec<TierStep>,
-    /// Counts changes. If sent with a change, it must be the current version.
+    /// The version; it increases with each change. If sent with a change, it must be the current version.
     #[serde(default)]
     pub version: i64,
 }
@@ -59,24 +59,24 @@ impl Default for Ladder {
 }
 
 impl Ladder {
-    /// The tier for this many earned points.
+    /// Returns the tier for this many earned points.
     pub(crate) fn tier(&self, points: i64) -> Tier {
         let reached = self.tiers.iter().rev().find(|step| i64::from(step.threshold) <= points);
         reached.map_or(Tier::Bronze, |step| step.tier)
     }
 
-    /// The points multiplier of this tier's orders.
+    /// Returns the multiplier of the points that orders of members of a tier earn.
     pub(crate) fn multiplier(&self, tier: Tier) -> Decimal {
         self.tiers.iter().find(|step| step.tier == tier).map_or(Decimal::ONE, |step| step.multiplier.0)
     }
 
-    /// The next tier for these points, and how many are missing for it.
+    /// Returns the tier above the one for these points, and how many points are missing for it.
     pub(crate) fn next(&self, points: i64) -> Option<(Tier, i64)> {
         let step = self.tiers.iter().find(|step| i64::from(step.threshold) > points.max(0))?;
         Some((step.tier, i64::from(step.threshold) - points))
     }
 
-    /// What is wrong with it, by pointer.
+    /// Returns what is wrong with the tiers, by JSON pointer.
     pub(crate) fn faults(&self) -> Faults {
         let mut faults = Faults::default();
         if self.tiers.len() != Tier::ALL.len() {
@@ -91,10 +91,10 @@ impl Ladder {
 }
 
 impl TierStep {
-    fn faults(&self, wanted: Option<&Tier>, below: Option<&Self>, at: &str, faults: &mut Faults) {
+    fn faults(&self, expected: Option<&Tier>, below: Option<&Self>, at: &str, faults: &mut Faults) {
         let mut fault = |member: &str, detail: String| faults.note(format!("{at}/{member}"), detail);
-        if let Some(wanted) = wanted.filter(|wanted| **wanted != self.tier) {
-            fault("tier", format!("must be {wanted}: the tiers go from BRONZE to DIAMOND"));
+        if let Some(expected) = expected.filter(|expected| **expected != self.tier) {
+            fault("tier", format!("must be {expected}: the tiers go from BRONZE to DIAMOND"));
         }
         match below {
             None if self.threshold != 0 => fault("threshold", "must be 0 for the lowest tier".to_owned()),
@@ -104,15 +104,15 @@ impl TierStep {
             _ => {}
         }
         if self.multiplier.0 <= Decimal::ZERO
-            || self.multiplier.0 > Decimal::from(HIGHEST)
+            || self.multiplier.0 > Decimal::from(MAX_MULTIPLIER)
             || self.multiplier.0.normalize().scale() > 4
         {
-            fault("multiplier", format!("must be above 0 and at most {HIGHEST}, with at most 4 decimals"));
+            fault("multiplier", format!("must be above 0 and at most {MAX_MULTIPLIER}, with at most 4 decimals"));
         } else if let Some(below) = below.filter(|below| self.multiplier < below.multiplier) {
             fault("multiplier", format!("must not be less than the {} of the tier below", below.multiplier));
         }
         if self.perks.len() > MAX_PERKS || self.perks.iter().any(|perk| perk.chars().count() > 200) {
-            fault("perks", format!("must be at most {MAX_PERKS} perks of 200 characters"));
+            fault("perks", format!("must be at most {MAX_PERKS} perks of at most 200 characters each"));
         }
     }
 }
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn points_find_their_tier_and_what_is_missing() {
+    fn points_determine_the_tier_and_the_distance_to_the_next() {
         let ladder = ladder([(0, "1"), (10, "1"), (20, "2"), (30, "3"), (40, "4")]);
         for (points, tier, next) in [
             (-5, Tier::Bronze, Some((Tier::Silver, 15))),
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn overlapping_tiers_have_pointers() {
+    fn overlapping_tiers_are_reported_with_pointers() {
         let good = [(0, "1"), (10, "1"), (20, "1.5"), (30, "2"), (40, "2")];
         assert!(ladder(good).faults().is_empty() && Ladder::default().faults().is_empty());
         for (at, step, pointer) in [

@@ -1,4 +1,4 @@
-//! Domain rules: points earned by orders, the value of points, tiers, the calendar, achievements.
+//! Domain rules: the points that orders earn, the value of points, tiers, dates, achievements.
 
 pub(crate) mod achievement;
 pub(crate) mod calendar;

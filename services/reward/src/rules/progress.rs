@@ -1,4 +1,4 @@
-//! Progress towards an achievement: events that count, and those that are undone.
+//! Progress towards an achievement: events are counted, and removed when they are undone.
 
 use std::time::Duration;
 
@@ -9,20 +9,20 @@ use crate::records::{Mark, Progress};
 use crate::rules::achievement::{MAX_COUNTED, Rule};
 
 impl Rule {
-    /// Counts an event; whether the rule is met.
-    pub(crate) fn count_in(&self, progress: &mut Progress, mark: Mark, now: Timestamp) -> bool {
+    /// Counts an event. Returns whether the rule is met.
+    pub(crate) fn add_event(&self, progress: &mut Progress, mark: Mark, now: Timestamp) -> bool {
         progress.count += 1;
         progress.sum += mark.amount;
         progress.updated_at = now;
         if let Some(days) = self.within {
             progress.marks.push(mark);
-            forget(progress, now - Duration::from_hours(24 * u64::from(days.0)));
+            drop_old_events(progress, now - Duration::from_hours(24 * u64::from(days.0)));
         }
-        progress.count >= self.wanted() && self.sum.is_none_or(|sum| progress.sum >= sum)
+        progress.count >= self.required_count() && self.sum.is_none_or(|sum| progress.sum >= sum)
     }
 
-    /// Removes undone events.
-    pub(crate) fn count_out(&self, progress: &mut Progress, undone: &Undone) {
+    /// Removes events that were undone.
+    pub(crate) fn remove_events(&self, progress: &mut Progress, undone: &Undone) {
         if self.within.is_none() {
             progress.count = (progress.count - undone.times).max(0);
             progress.sum = (progress.sum - undone.amount).max(Amount(Decimal::ZERO));
@@ -37,17 +37,17 @@ impl Rule {
     }
 }
 
-/// The undone part of an order or a redemption.
+/// The events of an order or a redemption that were undone.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Undone {
     pub(crate) of: i64,
-    /// The number of events; none while a part of it remains.
+    /// The number of events; 0 if only a part of the amount was undone.
     pub(crate) times: i64,
     pub(crate) amount: Amount,
 }
 
-/// Only recent events count, and no more of those than a rule can require.
-fn forget(progress: &mut Progress, before: Timestamp) {
+/// Drops the events before a time, and those beyond the number that a rule can require.
+fn drop_old_events(progress: &mut Progress, before: Timestamp) {
     progress.marks.retain(|mark| mark.at > before.0);
     let over = progress.marks.len().saturating_sub(MAX_COUNTED);
     progress.marks.drain(..over);
@@ -78,7 +78,7 @@ mod tests {
             Progress { user_id: UserId(1), achievement_id: AchievementId(1), count: 0, sum, marks, updated_at: start };
         let count = |(of, (days, amount)): (i64, &(u64, &str))| {
             let at = start + Duration::from_hours(24 * days);
-            rule.count_in(&mut progress, Mark { of, at: at.0, amount: amount.parse().unwrap() }, at)
+            rule.add_event(&mut progress, Mark { of, at: at.0, amount: amount.parse().unwrap() }, at)
         };
         (1..).zip(events).map(count).collect()
     }

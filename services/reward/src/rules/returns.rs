@@ -1,11 +1,12 @@
-//! Running shares: how much of an order's points is revoked when a part of it is returned.
+//! How many of an order's points are revoked when a part of the order is returned.
 
 use promox_kernel::{Amount, round_half_up};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
 
-/// How many of `earned` points are revoked when goods worth `returned` of `whole` are returned: all when all are.
-pub(crate) fn gone(earned: i64, returned: Amount, whole: Amount) -> i64 {
+/// Returns how many of the `earned` points are revoked in total when goods worth `returned` of `whole` are returned,
+/// rounded half up. All are revoked once everything is returned.
+pub(crate) fn revoked_share(earned: i64, returned: Amount, whole: Amount) -> i64 {
     if returned >= whole {
         return earned;
     }
@@ -29,7 +30,7 @@ mod tests {
             let (mut returned, mut taken) = (0, 0);
             for part in parts {
                 returned += part;
-                let now = gone(earned, amount(returned), amount(whole));
+                let now = revoked_share(earned, amount(returned), amount(whole));
                 prop_assert!(now >= taken && now <= earned);
                 taken = now;
             }

@@ -1,4 +1,4 @@
-//! The points that an order earns, and what points pay of an order.
+//! The points that an order earns, and the amount that points pay of an order.
 
 use promox_kernel::{Amount, Currency};
 use rust_decimal::Decimal;
@@ -9,7 +9,8 @@ use crate::settings::RewardSettings;
 /// The maximum points that one order earns.
 const MAX_EARNED: i64 = 1_000_000_000_000;
 
-/// `floor(base × rate × tier × promotion)`; nothing for an order that paid nothing for goods.
+/// Returns the points that an order earns: `floor(base × rate × tier × promotion)`, at most [`MAX_EARNED`], and 0 if
+/// nothing was paid for goods.
 pub(crate) fn earned(base: Amount, rate: Amount, tier: Decimal, promotion: Amount) -> i64 {
     if base <= Amount::ZERO || rate <= Amount::ZERO || promotion <= Amount::ZERO {
         return 0;
@@ -22,10 +23,10 @@ pub(crate) fn earned(base: Amount, rate: Amount, tier: Decimal, promotion: Amoun
     product.and_then(|points| points.floor().to_i64()).map_or(MAX_EARNED, |points| points.min(MAX_EARNED))
 }
 
-/// Why points cannot pay.
+/// Why points cannot pay for an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unfit {
-    /// A point has no value here, or too few were named to reach a minor unit.
+pub(crate) enum PointsRefusal {
+    /// Points have no value here, or the value of these is below a minor unit.
     WorthNothing,
     /// Points must pay at least this much of the order.
     BelowShare(Amount),
@@ -33,27 +34,34 @@ pub(crate) enum Unfit {
     AboveShare(Amount),
 }
 
-/// The value of points, rounded down to the currency's minor unit; zero if it exceeds the largest amount.
+/// Returns the value of points, rounded down to the currency's minor unit; zero if it exceeds the largest amount.
 pub(crate) fn value(points: i64, point_value: Option<Amount>, currency: Currency) -> Amount {
     point_value.and_then(|value| value.times(points)).map_or(Amount::ZERO, |value| currency.round_down(value.0))
 }
 
-/// What points pay of an order with this `total`.
-pub(crate) fn pay(points: u32, settings: &RewardSettings, total: Amount, currency: Currency) -> Result<Amount, Unfit> {
+/// Returns the amount that points pay of an order with this `total`. Points are not reduced to fit: a value outside the
+/// allowed shares is refused.
+pub(crate) fn pay(
+    points: u32,
+    settings: &RewardSettings,
+    total: Amount,
+    currency: Currency,
+) -> Result<Amount, PointsRefusal> {
     let value = value(i64::from(points), settings.point_value, currency);
     let share = |percent: Amount| percent.0 * total.0 / Decimal::ONE_HUNDRED;
     if value.is_zero() {
-        return Err(Unfit::WorthNothing);
+        return Err(PointsRefusal::WorthNothing);
     }
     let most = share(settings.max_share_percent);
     if value.0 > most {
-        return Err(Unfit::AboveShare(Amount(most.trunc_with_scale(currency.exponent()))));
+        return Err(PointsRefusal::AboveShare(Amount(most.trunc_with_scale(currency.exponent()))));
     }
     let least = share(settings.min_share_percent);
     if value.0 < least {
         let unit = currency.minor_unit().0;
-        let up = least.trunc_with_scale(currency.exponent());
-        return Err(Unfit::BelowShare(Amount(if up < least { up + unit } else { up })));
+        let rounded_down = least.trunc_with_scale(currency.exponent());
+        let least = if rounded_down < least { rounded_down + unit } else { rounded_down };
+        return Err(PointsRefusal::BelowShare(Amount(least)));
     }
     Ok(value)
 }
@@ -68,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_order_earns_is_rounded_down_once() {
+    fn earned_points_are_rounded_down_once() {
         for (base, rate, tier, promotion, points) in [
             ("19.99", "1", "1", "1", 19),
             ("0.99", "1", "1", "1", 0),
@@ -87,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_points_are_worth_is_rounded_down_to_the_minor_unit() {
+    fn the_value_of_points_is_rounded_down_to_the_minor_unit() {
         for (points, value, currency, worth) in [
             (1, "0.005", "GBP", "0.00"),
             (2, "0.005", "GBP", "0.01"),
@@ -110,8 +118,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn points_are_never_worth_more_than_their_value_and_less_by_under_a_minor_unit(
-            points in 0_i64..10_000_000, millionths in 0_i64..5_000_000, currency in prop::sample::select(vec!["JPY", "GBP", "KWD"]),
+        fn rounding_the_value_of_points_loses_less_than_a_minor_unit(
+            points in 0_i64..10_000_000,
+            millionths in 0_i64..5_000_000,
+            currency in prop::sample::select(vec!["JPY", "GBP", "KWD"]),
         ) {
             let currency: Currency = currency.parse().unwrap();
             let exact = Decimal::new(millionths, 6) * Decimal::from(points);
@@ -122,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn points_pay_within_the_shares_and_are_never_trimmed() {
+    fn points_outside_the_allowed_shares_are_refused() {
         let settings = |value: Option<&str>, least: &str, most: &str| RewardSettings {
             point_value: value.map(amount),
             min_share_percent: amount(least),
@@ -132,20 +142,27 @@ mod tests {
         let yen = "JPY".parse().unwrap();
         for (points, value, shares, total, currency, want) in [
             (500, Some("0.01"), ("0", "100"), "20.00", Currency::GBP, Ok("5.00")),
-            (500, None, ("0", "100"), "20.00", Currency::GBP, Err(Unfit::WorthNothing)),
-            (1, Some("0.001"), ("0", "100"), "20.00", Currency::GBP, Err(Unfit::WorthNothing)),
+            (500, None, ("0", "100"), "20.00", Currency::GBP, Err(PointsRefusal::WorthNothing)),
+            (1, Some("0.001"), ("0", "100"), "20.00", Currency::GBP, Err(PointsRefusal::WorthNothing)),
             (2000, Some("0.01"), ("0", "100"), "20.00", Currency::GBP, Ok("20.00")),
-            (2001, Some("0.01"), ("0", "100"), "20.00", Currency::GBP, Err(Unfit::AboveShare(amount("20.00")))),
-            (1001, Some("0.01"), ("0", "50"), "20.01", Currency::GBP, Err(Unfit::AboveShare(amount("10.00")))),
+            (2001, Some("0.01"), ("0", "100"), "20.00", Currency::GBP, Err(PointsRefusal::AboveShare(amount("20.00")))),
+            (1001, Some("0.01"), ("0", "50"), "20.01", Currency::GBP, Err(PointsRefusal::AboveShare(amount("10.00")))),
             (1000, Some("0.01"), ("0", "50"), "20.01", Currency::GBP, Ok("10.00")),
-            (200, Some("0.01"), ("10", "50"), "20.01", Currency::GBP, Err(Unfit::BelowShare(amount("2.01")))),
+            (200, Some("0.01"), ("10", "50"), "20.01", Currency::GBP, Err(PointsRefusal::BelowShare(amount("2.01")))),
             (201, Some("0.01"), ("10", "50"), "20.01", Currency::GBP, Ok("2.01")),
             (15, Some("0.1"), ("0", "100"), "2", yen, Ok("1")),
-            (1, Some("0.005"), ("0", "100"), "20.00", Currency::GBP, Err(Unfit::WorthNothing)),
+            (1, Some("0.005"), ("0", "100"), "20.00", Currency::GBP, Err(PointsRefusal::WorthNothing)),
             (3, Some("0.005"), ("0", "100"), "20.00", Currency::GBP, Ok("0.01")),
             (4001, Some("0.005"), ("0", "100"), "20.00", Currency::GBP, Ok("20.00")),
-            (4002, Some("0.005"), ("0", "100"), "20.00", Currency::GBP, Err(Unfit::AboveShare(amount("20.00")))),
-            (1, Some("0.01"), ("0", "100"), "0.00", Currency::GBP, Err(Unfit::AboveShare(amount("0.00")))),
+            (
+                4002,
+                Some("0.005"),
+                ("0", "100"),
+                "20.00",
+                Currency::GBP,
+                Err(PointsRefusal::AboveShare(amount("20.00"))),
+            ),
+            (1, Some("0.01"), ("0", "100"), "0.00", Currency::GBP, Err(PointsRefusal::AboveShare(amount("0.00")))),
         ] {
             let got = pay(points, &settings(value, shares.0, shares.1), amount(total), currency);
             assert_eq!(got, want.map(amount), "{points} at {value:?} of {total}, {shares:?}");

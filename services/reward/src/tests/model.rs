@@ -1,4 +1,5 @@
-//! The ledger against a plain model of lots: earn, hold, confirm, return, release, adjust, and the passing of time.
+//! Compares the ledger with a simple model of lots: earn, hold, confirm, return, release, adjust, and the passing of
+//! time.
 
 use promox_kernel::{Amount, Timestamp};
 use std::collections::BTreeMap;
@@ -8,17 +9,17 @@ use serde_json::json;
 
 use super::*;
 use crate::rules::calendar::{days_after, months_after};
-use crate::rules::returns::gone;
+use crate::rules::returns::revoked_share;
 
 const USER: i64 = 7;
 const PENDING: u32 = 10;
 
-/// Possible steps. Orders are 1 to 6.
+/// A step of a scenario. The orders are 1 to 6.
 #[derive(Clone, Debug)]
 enum Step {
     Hold(i64, u32),
     Confirm(i64, i64),
-    /// In total this much of 100 was returned, with this many points.
+    /// An order, the percentage that is returned in total, and how many points this return restores.
     Return(i64, i64, i64),
     Release(i64),
     Adjust(i64),
@@ -30,7 +31,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         3 => (order.clone(), 1_u32..80).prop_map(|(order, points)| Step::Hold(order, points)),
         4 => (order.clone(), 0_i64..100).prop_map(|(order, points)| Step::Confirm(order, points)),
-        3 => (order.clone(), 1_i64..101, 0_i64..40).prop_map(|(order, of, points)| Step::Return(order, of, points)),
+        3 => (order.clone(), 1_i64..101, 0_i64..40)
+            .prop_map(|(order, percent, points)| Step::Return(order, percent, points)),
         2 => order.prop_map(Step::Release),
         2 => (-60_i64..100).prop_filter("not 0", |points| *points != 0).prop_map(Step::Adjust),
         3 => (1_u64..25).prop_map(Step::Pass),
@@ -49,33 +51,33 @@ struct Order {
     lot: Option<usize>,
 }
 
-/// A lot: when it becomes available and expires, the rest, and the expired points.
+/// A lot: when it becomes available, when it expires, the points that remain, and those that expired.
 #[derive(Clone, Debug)]
 struct Lot {
     from: Timestamp,
     until: Timestamp,
     left: i64,
-    lapsed: i64,
+    expired: i64,
 }
 
 /// The model of the points.
 #[derive(Default)]
-struct Notebook {
+struct Model {
     lots: Vec<Lot>,
     orders: BTreeMap<i64, Order>,
     carries: bool,
     owed: i64,
 }
 
-impl Notebook {
-    fn give(&mut self, now: Timestamp, points: i64, days: u32) -> usize {
-        self.lots.push(Lot { from: days_after(now, days), until: months_after(now, 1), left: points, lapsed: 0 });
+impl Model {
+    fn grant(&mut self, now: Timestamp, points: i64, days: u32) -> usize {
+        self.lots.push(Lot { from: days_after(now, days), until: months_after(now, 1), left: points, expired: 0 });
         self.lots.len() - 1
     }
 
-    fn lapse(&mut self, now: Timestamp) {
+    fn expire(&mut self, now: Timestamp) {
         for lot in self.lots.iter_mut().filter(|lot| lot.until <= now) {
-            lot.lapsed += std::mem::take(&mut lot.left);
+            lot.expired += std::mem::take(&mut lot.left);
         }
     }
 
@@ -103,7 +105,7 @@ impl Notebook {
         drawn
     }
 
-    fn collect(&mut self, now: Timestamp) {
+    fn collect_owed(&mut self, now: Timestamp) {
         let drawn: i64 = self.draw(now, self.owed).iter().map(|item| item.1).sum();
         self.owed -= drawn;
     }
@@ -126,9 +128,9 @@ impl Notebook {
         }
         entry.confirmed = true;
         entry.earned = earned;
-        entry.lot = (earned > 0).then(|| self.give(now, earned, PENDING));
+        entry.lot = (earned > 0).then(|| self.grant(now, earned, PENDING));
         self.orders.insert(order, entry);
-        self.collect(now);
+        self.collect_owed(now);
     }
 
     fn restore(&mut self, now: Timestamp, entry: &mut Order, points: i64) {
@@ -141,7 +143,7 @@ impl Notebook {
             }
             if self.lots[lot].until <= now && back > 0 {
                 let until = self.lots[lot].until;
-                self.lots.push(Lot { from: now, until, left: back, lapsed: 0 });
+                self.lots.push(Lot { from: now, until, left: back, expired: 0 });
             } else {
                 self.lots[lot].left += back;
             }
@@ -158,25 +160,25 @@ impl Notebook {
             let taken = left.min(self.lots[lot].left);
             self.lots[lot].left -= taken;
             left -= taken;
-            let lapsed = left.min(self.lots[lot].lapsed);
-            self.lots[lot].lapsed -= lapsed;
-            left -= lapsed;
+            let expired = left.min(self.lots[lot].expired);
+            self.lots[lot].expired -= expired;
+            left -= expired;
         }
         left -= self.draw(now, left).iter().map(|item| item.1).sum::<i64>();
         if self.carries {
             self.owed += left;
         }
-        self.collect(now);
+        self.collect_owed(now);
     }
 
-    fn take_back(&mut self, now: Timestamp, order: i64, of: i64, points: i64) {
+    fn return_part(&mut self, now: Timestamp, order: i64, percent: i64, points: i64) {
         let Some(mut entry) = self.orders.get(&order).cloned().filter(|order| order.confirmed && !order.released)
         else {
             return;
         };
         let held: i64 = entry.held.iter().map(|item| item.1).sum();
         self.restore(now, &mut entry, points.min(held));
-        let until = gone(entry.earned, Amount(of.into()), Amount(100.into())).max(entry.taken);
+        let until = revoked_share(entry.earned, Amount(percent.into()), Amount(100.into())).max(entry.taken);
         self.revoke(now, &mut entry, until);
         self.orders.insert(order, entry);
     }
@@ -194,54 +196,54 @@ impl Notebook {
     }
 }
 
-async fn play(steps: Vec<Step>, carries: bool) {
+async fn run_steps(steps: Vec<Step>, carries: bool) {
     let shortfall = if carries { "CARRY" } else { "WAIVE" };
     let shop = Shop::with(json!({"pendingDays": PENDING, "expiryMonths": 1, "returnShortfall": shortfall})).await;
-    let mut book = Notebook { carries, ..Notebook::default() };
+    let mut model = Model { carries, ..Model::default() };
     for step in steps {
         let now = shop.node.clock.now();
         match step.clone() {
             Step::Hold(order, points) => {
                 let held = shop.hold(order, USER, points).await.is_ok();
-                assert_eq!(held, book.hold(now, order, i64::from(points)), "{step:?}");
+                assert_eq!(held, model.hold(now, order, i64::from(points)), "{step:?}");
             }
             Step::Confirm(order, earned) => {
                 shop.confirmed(order, USER, earned).await;
-                book.confirm(now, order, earned);
+                model.confirm(now, order, earned);
             }
-            Step::Return(order, of, points) => {
-                shop.returned(order, USER, of, points).await;
-                book.take_back(now, order, of, points);
+            Step::Return(order, percent, points) => {
+                shop.returned(order, USER, percent, points).await;
+                model.return_part(now, order, percent, points);
             }
             Step::Release(order) => {
                 shop.release(order).await;
-                book.release(now, order);
+                model.release(now, order);
             }
             Step::Adjust(points) => {
-                let fits = points > 0 || book.balance(now) >= -points;
+                let fits = points > 0 || model.balance(now) >= -points;
                 assert_eq!(shop.adjust(USER, points).await.is_ok(), fits, "{step:?}");
                 if points > 0 {
-                    book.give(now, points, 0);
-                    book.collect(now);
+                    model.grant(now, points, 0);
+                    model.collect_owed(now);
                 } else if fits {
-                    book.draw(now, -points);
+                    model.draw(now, -points);
                 }
             }
             Step::Pass(days) => {
                 shop.pass_days(days).await;
                 let later = shop.node.clock.now();
-                book.lapse(later);
-                book.collect(later);
+                model.expire(later);
+                model.collect_owed(later);
             }
         }
         shop.work().await;
-        book.lapse(now);
+        model.expire(now);
         let now = shop.node.clock.now();
-        assert_eq!(shop.has(USER).await, (book.balance(now), book.pending(now)), "{step:?}");
-        let earned: i64 = book.orders.values().map(|order| order.earned - order.taken).sum();
+        assert_eq!(shop.points(USER).await, (model.balance(now), model.pending(now)), "{step:?}");
+        let earned: i64 = model.orders.values().map(|order| order.earned - order.taken).sum();
         assert_eq!(shop.account(USER).await["lifetimeEarned"], earned, "{step:?}");
     }
-    assert_eq!(shop.account(USER).await["owed"], book.owed);
+    assert_eq!(shop.account(USER).await["owed"], model.owed);
     shop.verify();
 }
 
@@ -250,6 +252,6 @@ proptest! {
 
     #[test]
     fn the_ledger_matches_its_model(steps in steps(), carries: bool) {
-        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(play(steps, carries));
+        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(run_steps(steps, carries));
     }
 }

@@ -1,4 +1,4 @@
-//! The catalogue: offers edited and taken, and the state between points and coupon.
+//! Offers: editing, redeeming, and the state between spending the points and issuing the coupon.
 
 use promox_kernel::{Kind, UserId};
 use promox_storage::Tx;
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::api::{CreateOffer, DeleteOffer, GetOffer, ListOffers, ListRedemptions, RedeemOffer, UpdateOffer};
-use crate::commands::catalogue;
+use crate::commands::offers;
 use promox_storage::Service as _;
 
 async fn offer(shop: &Shop) -> Value {
@@ -20,11 +20,11 @@ async fn points_buy_a_personal_coupon() {
     let id = offer(&shop).await;
     assert_eq!(code(shop.customer::<RedeemOffer>(7, json!({ "id": id })).await), "POINTS_INSUFFICIENT");
     shop.adjust(7, 250).await.unwrap();
-    let taken = shop.customer::<RedeemOffer>(7, json!({ "id": id })).await.unwrap();
-    assert_eq!((&taken["status"], &taken["couponCode"]), (&json!("ISSUED"), &json!("CODE-reward:1")));
-    assert_eq!(shop.has(7).await, (150, 0));
+    let redeemed = shop.customer::<RedeemOffer>(7, json!({ "id": id })).await.unwrap();
+    assert_eq!((&redeemed["status"], &redeemed["couponCode"]), (&json!("ISSUED"), &json!("CODE-reward:1")));
+    assert_eq!(shop.points(7).await, (150, 0));
     let listed = shop.customer::<ListRedemptions>(7, json!({"id": 7})).await.unwrap();
-    assert_eq!(listed["items"][0], taken);
+    assert_eq!(listed["items"][0], redeemed);
     assert_eq!(shop.account_events(7).await, ["POINTS_AWARDED", "POINTS_REDEEMED"]);
     shop.verify();
 }
@@ -34,17 +34,17 @@ async fn a_pending_coupon_is_issued_later() {
     let shop = Shop::open();
     let id = offer(&shop).await;
     shop.adjust(7, 100).await.unwrap();
-    *shop.others.coupons_fail.lock() = Some(Error::unavailable("BUSY", "Not now.", 1));
-    let taken = shop.customer::<RedeemOffer>(7, json!({ "id": id })).await.unwrap();
-    assert_eq!((&taken["status"], &taken["couponCode"]), (&json!("PENDING"), &json!(null)));
+    *shop.neighbours.coupons_fail.lock() = Some(Error::unavailable("BUSY", "Not now.", 1));
+    let redeemed = shop.customer::<RedeemOffer>(7, json!({ "id": id })).await.unwrap();
+    assert_eq!((&redeemed["status"], &redeemed["couponCode"]), (&json!("PENDING"), &json!(null)));
     shop.verify();
     shop.pass_days(1).await;
-    *shop.others.coupons_fail.lock() = None;
+    *shop.neighbours.coupons_fail.lock() = None;
     shop.pass_days(1).await;
     let listed = shop.customer::<ListRedemptions>(7, json!({"id": 7})).await.unwrap();
     assert_eq!(listed["items"][0]["couponCode"], "CODE-reward:1");
-    assert_eq!(shop.others.coupons.lock().len(), 1);
-    assert_eq!(shop.has(7).await, (0, 0));
+    assert_eq!(shop.neighbours.coupons.lock().len(), 1);
+    assert_eq!(shop.points(7).await, (0, 0));
     shop.verify();
 }
 
@@ -55,14 +55,14 @@ async fn a_redemption_continues_after_a_crash() {
     shop.adjust(7, 100).await.unwrap();
     let (terms, cx) = (shop.service.terms.clone(), shop.user(7));
     let caller = cx.clone();
-    let take = move |tx: &mut Tx<'_>| catalogue::take(tx, &*terms.at(tx)?, &caller, (UserId(7), id));
-    assert_eq!(shop.db.write(&cx, take).await.unwrap().points, 100);
+    let redeem = move |tx: &mut Tx<'_>| offers::redeem(tx, &*terms.at(tx)?, &caller, (UserId(7), id));
+    assert_eq!(shop.db.write(&cx, redeem).await.unwrap().points, 100);
     shop.work().await;
-    assert_eq!(shop.others.coupons.lock().len(), 0, "its request may still be running");
+    assert_eq!(shop.neighbours.coupons.lock().len(), 0, "the request may still be running");
     shop.service.recover(&cx).await.unwrap();
     shop.work().await;
-    assert_eq!(shop.others.coupons.lock().len(), 1);
-    assert_eq!(shop.has(7).await, (0, 0));
+    assert_eq!(shop.neighbours.coupons.lock().len(), 1);
+    assert_eq!(shop.points(7).await, (0, 0));
     shop.verify();
 }
 
@@ -71,15 +71,15 @@ async fn a_failed_redemption_restores_the_points() {
     let shop = Shop::open();
     let id = offer(&shop).await;
     shop.adjust(7, 100).await.unwrap();
-    *shop.others.coupons_fail.lock() = Some(Error::not_found("promotion"));
+    *shop.neighbours.coupons_fail.lock() = Some(Error::not_found("promotion"));
     assert_eq!(code(shop.customer::<RedeemOffer>(7, json!({ "id": id })).await), "OFFER_ENDED");
-    assert_eq!(shop.has(7).await, (100, 0));
+    assert_eq!(shop.points(7).await, (100, 0));
     assert_eq!(shop.account_events(7).await, ["POINTS_AWARDED"]);
     shop.verify();
 }
 
 #[tokio::test]
-async fn offers_are_edited_by_staff_and_seen_by_all() {
+async fn staff_edit_offers_and_everyone_reads_them() {
     let shop = Shop::open();
     let id = offer(&shop).await;
     for (body, pointer) in [

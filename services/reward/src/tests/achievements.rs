@@ -1,4 +1,4 @@
-//! Achievements: edited, counted, granted once.
+//! Achievements: editing, counting, and granting them once.
 
 use promox_contract::coupon::{CouponRedeemed, CouponReleased};
 use promox_contract::ids::PromotionId;
@@ -31,7 +31,11 @@ async fn orders_unlock_achievements_once() {
     assert_eq!(unlocked(&shop, 7).await, ["FIRST"]);
     shop.pass_days(8).await;
     shop.confirmed(2, 7, 0).await;
-    assert_eq!(unlocked(&shop, 7).await, ["FIRST"], "too slow, and not enough yet");
+    assert_eq!(
+        unlocked(&shop, 7).await,
+        ["FIRST"],
+        "the second order was too late for QUICK, and the sum is too small for BIG"
+    );
     let open = shop.customer::<ListUserAchievements>(7, json!({"id": 7, "status": "IN_PROGRESS"})).await.unwrap();
     let open: Vec<_> =
         open["items"].as_array().unwrap().iter().map(|item| (item["code"].clone(), item["count"].clone())).collect();
@@ -39,9 +43,9 @@ async fn orders_unlock_achievements_once() {
     shop.confirmed(3, 7, 0).await;
     assert_eq!(unlocked(&shop, 7).await, ["FIRST", "BIG", "QUICK"]);
     shop.confirmed(4, 7, 0).await;
-    assert_eq!(shop.has(7).await, (30, 0), "each gives its points once");
-    let told = shop.account_events(7).await.into_iter().filter(|kind| kind == "ACHIEVEMENT_UNLOCKED").count();
-    assert_eq!(told, 3);
+    assert_eq!(shop.points(7).await, (30, 0), "each achievement grants its points once");
+    let events = shop.account_events(7).await.into_iter().filter(|kind| kind == "ACHIEVEMENT_UNLOCKED").count();
+    assert_eq!(events, 3);
     shop.verify();
 }
 
@@ -69,7 +73,7 @@ async fn referrals_count_for_the_referrer() {
     for user in [8, 9] {
         shop.follow(UserRegistered { user_id: UserId(user), referral_code: None, referrer: Some(UserId(7)) }).await;
         assert_eq!(unlocked(&shop, 7).await, Vec::<String>::new());
-        shop.paid(user, user);
+        shop.set_first_paid(user, user);
         shop.confirmed(user, user, 0).await;
         shop.work().await;
     }
@@ -78,13 +82,13 @@ async fn referrals_count_for_the_referrer() {
     shop.verify();
 }
 
-/// A user's progress with an achievement: count and sum.
-async fn far(shop: &Shop, user: i64, code: &str) -> (i64, String) {
+/// Returns a user's progress towards an achievement: count and sum.
+async fn progress(shop: &Shop, user: i64, code: &str) -> (i64, String) {
     let page = shop.customer::<ListUserAchievements>(user, json!({"id": user, "status": "IN_PROGRESS"})).await.unwrap();
     let open = page["items"].as_array().unwrap().iter().find(|item| item["code"] == code);
-    open.map_or((0, "0".to_owned()), |progress| {
-        let sum: rust_decimal::Decimal = progress["sum"].as_str().unwrap_or("0").parse().unwrap();
-        (progress["count"].as_i64().unwrap(), sum.normalize().to_string())
+    open.map_or((0, "0".to_owned()), |item| {
+        let sum: rust_decimal::Decimal = item["sum"].as_str().unwrap_or("0").parse().unwrap();
+        (item["count"].as_i64().unwrap(), sum.normalize().to_string())
     })
 }
 
@@ -99,7 +103,7 @@ fn redeemed(user: Option<i64>) -> CouponRedeemed {
 }
 
 #[tokio::test]
-async fn every_event_counts_until_it_is_undone() {
+async fn each_event_counts_until_it_is_undone() {
     let shop = Shop::open();
     shop.promotion_event(1, redeemed(Some(7))).await;
     shop.advance(std::time::Duration::from_secs(1));
@@ -143,12 +147,12 @@ async fn every_event_counts_until_it_is_undone() {
         ("POINTS_AWARDED", (4, "175")),
     ] {
         let want = (want.0, want.1.to_owned());
-        assert_eq!(far(&shop, 7, code).await, want, "{code}");
-        assert_eq!(far(&shop, 7, &lately(code)).await, want, "{code} within");
+        assert_eq!(progress(&shop, 7, code).await, want, "{code}");
+        assert_eq!(progress(&shop, 7, &lately(code)).await, want, "{code} within");
     }
-    assert_eq!(far(&shop, 8, "COUPON_REDEEMED").await, (1, "0".to_owned()));
-    // A quarter of the third order is returned; the second is cancelled before the event of its last promotion, the
-    // fourth after.
+    assert_eq!(progress(&shop, 8, "COUPON_REDEEMED").await, (1, "0".to_owned()));
+    // A quarter of the third order is returned. The second order is cancelled before the event of its last promotion
+    // arrives, the fourth after it.
     shop.returned(3, 7, 25, 0).await;
     shop.cancelled(2, 7).await;
     shop.promotion_event(3, used(2, 7, "9.00")).await;
@@ -164,8 +168,8 @@ async fn every_event_counts_until_it_is_undone() {
         ("POINTS_AWARDED", (2, "55")),
     ] {
         let want = (want.0, want.1.to_owned());
-        assert_eq!(far(&shop, 7, code).await, want, "{code}");
-        assert_eq!(far(&shop, 7, &lately(code)).await, want, "{code} within");
+        assert_eq!(progress(&shop, 7, code).await, want, "{code}");
+        assert_eq!(progress(&shop, 7, &lately(code)).await, want, "{code} within");
     }
     shop.verify();
 }
@@ -180,28 +184,28 @@ async fn spent_points_count_until_they_are_restored() {
         shop.confirmed(order, 7, 0).await;
     }
     shop.count().await;
-    assert_eq!(far(&shop, 7, "SPENDER").await, (2, "200".to_owned()));
+    assert_eq!(progress(&shop, 7, "SPENDER").await, (2, "200".to_owned()));
     shop.returned(1, 7, 50, 30).await;
     shop.cancelled(2, 7).await;
     shop.count().await;
-    assert_eq!(far(&shop, 7, "SPENDER").await, (1, "70".to_owned()));
+    assert_eq!(progress(&shop, 7, "SPENDER").await, (1, "70".to_owned()));
     shop.verify();
 }
 
 #[tokio::test]
-async fn achievements_and_lost_tiers_count_for_no_achievement() {
+async fn points_of_achievements_and_lost_tiers_do_not_count() {
     let shop = Shop::open();
-    shop.ladder([0, 50, 500, 5_000, 50_000]).await;
+    shop.set_tiers([0, 50, 500, 5_000, 50_000]).await;
     make(&shop, "FIRST", json!({"event": "ORDER_CONFIRMED"})).await;
     make(&shop, "COLLECTOR", json!({"event": "POINTS_AWARDED", "sum": "55"})).await;
     make(&shop, "CLIMBER", json!({"event": "TIER_CHANGED", "count": 2})).await;
     shop.confirmed(1, 7, 50).await;
     shop.count().await;
-    assert_eq!(unlocked(&shop, 7).await, ["FIRST"], "its ten points are not collected");
-    assert_eq!((far(&shop, 7, "COLLECTOR").await.0, far(&shop, 7, "CLIMBER").await.0), (1, 1));
+    assert_eq!(unlocked(&shop, 7).await, ["FIRST"], "the ten points of FIRST do not count for COLLECTOR");
+    assert_eq!((progress(&shop, 7, "COLLECTOR").await.0, progress(&shop, 7, "CLIMBER").await.0), (1, 1));
     shop.pass_days(366).await;
     shop.count().await;
-    assert_eq!(far(&shop, 7, "CLIMBER").await.0, 1, "silver has ended");
+    assert_eq!(progress(&shop, 7, "CLIMBER").await.0, 1, "falling back to BRONZE does not count");
     shop.confirmed(2, 7, 50).await;
     shop.count().await;
     assert_eq!(unlocked(&shop, 7).await, ["FIRST", "COLLECTOR", "CLIMBER"]);
@@ -209,22 +213,22 @@ async fn achievements_and_lost_tiers_count_for_no_achievement() {
         shop.confirmed(order, 7, 50).await;
     }
     shop.count().await;
-    assert_eq!(unlocked(&shop, 7).await.len(), 3, "each once");
+    assert_eq!(unlocked(&shop, 7).await.len(), 3, "each achievement is granted once");
     shop.verify();
 }
 
 #[tokio::test]
-async fn replaying_the_log_counts_nothing_twice() {
+async fn a_promotion_counts_once_its_order_is_confirmed() {
     let shop = Shop::open();
     make(&shop, "SAVER", json!({"event": "PROMOTION_APPLIED", "count": 3})).await;
     for order in [1, 2] {
         shop.promotion_event(3, used(order, 7, "1.00")).await;
         shop.count().await;
-        assert_eq!(far(&shop, 7, "SAVER").await.0, order - 1, "it waits for its order");
+        assert_eq!(progress(&shop, 7, "SAVER").await.0, order - 1, "the promotion waits for its order");
         shop.confirmed(order, 7, 0).await;
         shop.count().await;
     }
-    assert_eq!(far(&shop, 7, "SAVER").await.0, 2);
+    assert_eq!(progress(&shop, 7, "SAVER").await.0, 2);
     shop.release(3).await;
     shop.promotion_event(3, used(3, 7, "1.00")).await;
     shop.promotion_event(3, used(4, 7, "1.00")).await;
@@ -232,12 +236,12 @@ async fn replaying_the_log_counts_nothing_twice() {
     shop.release(4).await;
     shop.confirmed(3, 7, 0).await;
     shop.confirmed(4, 7, 0).await;
-    assert_eq!(far(&shop, 7, "SAVER").await.0, 2, "what was released before counts nothing");
+    assert_eq!(progress(&shop, 7, "SAVER").await.0, 2, "promotions of released orders do not count");
     shop.verify();
 }
 
 #[tokio::test]
-async fn deleted_achievements_stay_with_their_owners() {
+async fn users_keep_deleted_achievements() {
     let shop = Shop::open();
     let made = make(&shop, "FIRST", json!({"event": "ORDER_CONFIRMED"})).await;
     let taken = json!({"code": "FIRST", "name": "Again", "rule": {"event": "ORDER_CONFIRMED"}});

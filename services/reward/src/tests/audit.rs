@@ -1,4 +1,4 @@
-//! The negative control of the audit: it detects tampered rows.
+//! The audit detects rows that were tampered with.
 
 use promox_contract::ids::OrderId;
 use promox_kernel::UserId;

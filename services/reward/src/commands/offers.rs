@@ -1,5 +1,5 @@
-//! The catalogue: offers edited by staff and taken by users. Taking one costs the points first; the coupon follows, and
-//! the state in between is recorded.
+//! Commands on offers: edited by staff and redeemed by users. A redemption spends the points first, then the coupon is
+//! issued; the state in between is recorded.
 
 use std::time::Duration;
 
@@ -18,14 +18,14 @@ use crate::records::{
 use crate::rules::calendar::INSTANT;
 use crate::settings::Terms;
 
-/// How long a redemption belongs to the request that made it.
-const REQUEST: Duration = Duration::from_secs(30);
-/// The pauses before the coupon is requested again.
-const PAUSES: BackOff = BackOff { first: Duration::from_secs(2), doublings: 7 };
-/// Maximum cost of an offer.
+/// How long only the request that created a redemption works on it. After that, the job continues it.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// The delays before the coupon is requested again.
+const BACK_OFF: BackOff = BackOff { first: Duration::from_secs(2), doublings: 7 };
+/// The maximum price of an offer, in points.
 const MAX_POINTS: i64 = 1_000_000_000;
-/// Maximum validity of a coupon.
-const LONGEST_DAYS: u32 = 3_650;
+/// The maximum validity of a coupon, in days.
+const MAX_DAYS: u32 = 3_650;
 
 fn faults_of(offer: &Offer) -> Faults {
     let mut faults = Faults::default();
@@ -36,17 +36,17 @@ fn faults_of(offer: &Offer) -> Faults {
     if !(1..=MAX_POINTS).contains(&offer.points) {
         faults.note("/points", "must be 1 to 1,000,000,000 points");
     }
-    if offer.valid_days.is_some_and(|days| days == 0 || days > LONGEST_DAYS) {
+    if offer.valid_days.is_some_and(|days| days == 0 || days > MAX_DAYS) {
         faults.note("/validDays", "must be 1 to 3,650 days; null for no expiry");
     }
     faults
 }
 
-fn trace(offer: &Offer) -> Value {
+fn audit_summary(offer: &Offer) -> Value {
     json!({ "points": offer.points, "promotionId": offer.promotion_id, "validDays": offer.valid_days })
 }
 
-fn note(
+fn audit_change(
     tx: &mut Tx<'_>,
     cx: &Cx,
     action: &str,
@@ -57,15 +57,15 @@ fn note(
 }
 
 /// Creates an offer.
-pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, asked: &CreateOffer) -> Result<OfferView, Error> {
+pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, op: &CreateOffer) -> Result<OfferView, Error> {
     let now = tx.now();
     let offer = Offer {
         id: OfferId(tx.next_id::<Offer>()?),
-        name: asked.name.trim().to_owned(),
-        description: asked.description.clone().unwrap_or_default(),
-        points: i64::from(asked.points),
-        promotion_id: asked.promotion_id,
-        valid_days: asked.valid_days,
+        name: op.name.trim().to_owned(),
+        description: op.description.clone().unwrap_or_default(),
+        points: i64::from(op.points),
+        promotion_id: op.promotion_id,
+        valid_days: op.valid_days,
         listed: Some(true),
         version: 1,
         created_at: now,
@@ -73,44 +73,45 @@ pub(crate) fn create(tx: &mut Tx<'_>, cx: &Cx, asked: &CreateOffer) -> Result<Of
     };
     faults_of(&offer).finish()?;
     tx.insert(&offer)?;
-    note(tx, cx, "reward_offer.create", offer.id, (Value::Null, trace(&offer)))?;
+    audit_change(tx, cx, "reward_offer.create", offer.id, (Value::Null, audit_summary(&offer)))?;
     Ok(offer_view(offer))
 }
 
-/// Updates the members that are sent.
-pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, asked: &UpdateOffer) -> Result<OfferView, Error> {
-    let before = queries::offer(tx, asked.id)?;
+/// Changes the members of an offer that are sent.
+pub(crate) fn update(tx: &mut Tx<'_>, cx: &Cx, op: &UpdateOffer) -> Result<OfferView, Error> {
+    let before = queries::offer(tx, op.id)?;
     cx.check_version(before.version)?;
     let mut after = before.clone();
-    if let Some(name) = &asked.name {
+    if let Some(name) = &op.name {
         name.trim().clone_into(&mut after.name);
     }
-    after.description = asked.description.clone().or_default().unwrap_or(after.description);
-    after.points = asked.points.map_or(after.points, i64::from);
-    after.promotion_id = asked.promotion_id.unwrap_or(after.promotion_id);
-    asked.valid_days.clone().apply(&mut after.valid_days);
+    after.description = op.description.clone().or_default().unwrap_or(after.description);
+    after.points = op.points.map_or(after.points, i64::from);
+    after.promotion_id = op.promotion_id.unwrap_or(after.promotion_id);
+    op.valid_days.clone().apply(&mut after.valid_days);
     faults_of(&after).finish()?;
     if after != before {
         after.version += 1;
         after.updated_at = tx.now();
         tx.put(&after)?;
-        note(tx, cx, "reward_offer.update", after.id, (trace(&before), trace(&after)))?;
+        audit_change(tx, cx, "reward_offer.update", after.id, (audit_summary(&before), audit_summary(&after)))?;
     }
     Ok(offer_view(after))
 }
 
-/// Deletes an offer.
+/// Deletes an offer. Issued coupons stay valid.
 pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, id: OfferId) -> Result<(), Error> {
     let mut offer = queries::offer(tx, id)?;
     cx.check_version(offer.version)?;
     offer.listed = None;
     offer.updated_at = tx.now();
     tx.put(&offer)?;
-    Ok(note(tx, cx, "reward_offer.delete", id, (trace(&offer), Value::Null))?)
+    Ok(audit_change(tx, cx, "reward_offer.delete", id, (audit_summary(&offer), Value::Null))?)
 }
 
-/// Takes an offer: the points are spent, the coupon is pending. The same idempotency key returns the same redemption.
-pub(crate) fn take(
+/// Starts the redemption of an offer: the points are spent, and the coupon is pending. The same idempotency key returns
+/// the same redemption.
+pub(crate) fn redeem(
     tx: &mut Tx<'_>,
     terms: &Terms,
     cx: &Cx,
@@ -137,7 +138,7 @@ pub(crate) fn take(
         parts: Json(parts),
         status: Status::Pending,
         coupon_code: None,
-        due_at: Some(tx.now() + REQUEST),
+        due_at: Some(tx.now() + REQUEST_TIMEOUT),
         tries: 0,
         created_at: tx.now(),
         completed_at: None,
@@ -149,27 +150,28 @@ pub(crate) fn take(
     Ok(redemption)
 }
 
+/// Returns a redemption: as `Ok` if it is pending, as `Err` if it is completed.
 fn pending(tx: &Tx<'_>, id: RedemptionId) -> Result<Result<Redemption, Redemption>, Error> {
     let row = tx.get::<Redemption>(&id)?.ok_or(Error::not_found("redemption"))?;
     Ok(if row.status == Status::Pending { Ok(row) } else { Err(row) })
 }
 
-/// The coupon was issued.
-pub(crate) fn issued(tx: &mut Tx<'_>, id: RedemptionId, code: &str) -> Result<Redemption, Error> {
+/// Records that the coupon of a redemption was issued.
+pub(crate) fn record_issued(tx: &mut Tx<'_>, id: RedemptionId, code: &str) -> Result<Redemption, Error> {
     let mut row = match pending(tx, id)? {
         Ok(row) => row,
         Err(done) => return Ok(done),
     };
     row.status = Status::Issued;
     row.coupon_code = Some(code.to_owned());
-    end(tx, &mut row)?;
+    complete(tx, &mut row)?;
     let (user_id, points, reference) = (row.user_id, row.points, format!("redemption:{id}"));
     tx.emit(user_id, &PointsRedeemed(PointsFact { user_id, points, value: None, reference }))?;
     Ok(row)
 }
 
-/// The coupon can no longer be issued: restores the points.
-pub(crate) fn failed(tx: &mut Tx<'_>, terms: &Terms, id: RedemptionId) -> Result<Redemption, Error> {
+/// Records that the coupon of a redemption can no longer be issued, and restores the points.
+pub(crate) fn record_failed(tx: &mut Tx<'_>, terms: &Terms, id: RedemptionId) -> Result<Redemption, Error> {
     let mut row = match pending(tx, id)? {
         Ok(row) => row,
         Err(done) => return Ok(done),
@@ -178,30 +180,30 @@ pub(crate) fn failed(tx: &mut Tx<'_>, terms: &Terms, id: RedemptionId) -> Result
     book.restore(&row.parts.0, Cause::of(EntryKind::Restore, format!("redemption:{id}")), false)?;
     book.close()?;
     row.status = Status::Failed;
-    end(tx, &mut row)?;
+    complete(tx, &mut row)?;
     Ok(row)
 }
 
-fn end(tx: &mut Tx<'_>, row: &mut Redemption) -> Result<(), StoreError> {
+fn complete(tx: &mut Tx<'_>, row: &mut Redemption) -> Result<(), StoreError> {
     row.due_at = None;
     row.completed_at = Some(tx.now());
     tx.put(row)
 }
 
-/// The outcome is unknown: the coupon is requested again later.
-pub(crate) fn later(tx: &mut Tx<'_>, id: RedemptionId) -> Result<Redemption, Error> {
+/// Schedules another request for the coupon, because the outcome of the last one is unknown.
+pub(crate) fn retry_later(tx: &mut Tx<'_>, id: RedemptionId) -> Result<Redemption, Error> {
     let mut row = match pending(tx, id)? {
         Ok(row) => row,
         Err(done) => return Ok(done),
     };
     row.tries += 1;
-    row.due_at = Some(tx.now() + PAUSES.after(row.tries));
+    row.due_at = Some(tx.now() + BACK_OFF.after(row.tries));
     tx.put(&row)?;
     Ok(row)
 }
 
-/// Makes redemptions due whose process has ended, one bounded batch. Returns whether there may be more.
-pub(crate) fn take_over(tx: &mut Tx<'_>, most: usize) -> Result<bool, StoreError> {
+/// Makes one bounded batch of pending redemptions due. Returns whether there may be more.
+pub(crate) fn make_pending_due(tx: &mut Tx<'_>, most: usize) -> Result<bool, StoreError> {
     let now = tx.now();
     let waiting = tx.scan_by::<RedemptionByDue>().from(Some(now + INSTANT)).collect(most)?;
     for mut row in waiting.iter().cloned() {
@@ -211,7 +213,7 @@ pub(crate) fn take_over(tx: &mut Tx<'_>, most: usize) -> Result<bool, StoreError
     Ok(waiting.len() == most)
 }
 
-/// Redemptions that nobody handles.
+/// Returns pending redemptions that are due, at most `most`.
 pub(crate) fn due(tx: &Tx<'_>, cx: &Cx, most: usize) -> Result<Vec<Redemption>, StoreError> {
     tx.scan_by::<RedemptionByDue>().before(Some(cx.now + INSTANT)).collect(most)
 }
