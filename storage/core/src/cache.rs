@@ -1,7 +1,8 @@
-//! Keyed state with a time to live. Losing it costs a retry, never money or access: login throttles, quotes.
+//! Keyed state with a time to live, for data whose loss costs a retry but never money or access, such as login
+//! throttles and quotes.
 //!
-//! A service declares its [`CacheSpace`] and stores serde values in it; the node chooses the engine. Entries that an
-//! engine has lost, or that another version wrote in a form that does not decode, count as absent.
+//! A service declares a [`CacheSpace`] and stores serde values in it; the node chooses the engine. Entries that an
+//! engine has lost, or that do not decode because another version wrote them, count as absent.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -14,28 +15,28 @@ use promox_kernel::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The longest key and value; longer ones are not stored.
+/// The maximum length of a key, in bytes. Entries with a longer key are not stored.
 pub const MAX_CACHE_KEY: usize = 512;
-/// See [`MAX_CACHE_KEY`].
+/// The maximum length of a value, in bytes. Longer values are not stored.
 pub const MAX_CACHE_VALUE: usize = 1 << 20;
 
 /// One kind of cached state and its bounds. When it is full, the entries that expire first are evicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheSpace {
-    /// Its name, stable across versions.
+    /// The name of the space. It must be unique, and stable across versions.
     pub name: &'static str,
     /// The maximum number of entries.
-    pub most: usize,
+    pub max_entries: usize,
     /// The maximum total size of the values, in bytes.
-    pub most_bytes: usize,
+    pub max_bytes: usize,
 }
 
-/// What to do with an entry.
+/// What [`Cache::update`] does with an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change<T> {
     /// Keep it unchanged.
     Keep,
-    /// Set it, with an expiry.
+    /// Set it.
     Put {
         /// The value.
         value: T,
@@ -55,7 +56,7 @@ pub struct CacheEntry {
     pub until: Timestamp,
 }
 
-/// What a change expects to find.
+/// The value that a conditional change expects to find.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expected {
     /// Any value, or none.
@@ -67,12 +68,12 @@ pub enum Expected {
 }
 
 impl Expected {
-    /// Exactly what was found before.
+    /// Expects exactly what was found before.
     pub fn same(found: Option<Vec<u8>>) -> Self {
         found.map_or(Self::Nothing, Self::Value)
     }
 
-    /// Whether it is what is found now.
+    /// Whether `found` is what was expected.
     pub fn is(&self, found: Option<&[u8]>) -> bool {
         match self {
             Self::Anything => true,
@@ -82,16 +83,16 @@ impl Expected {
     }
 }
 
-/// What an engine is asked for; it may be on the network.
+/// The reply of a cache engine, which may be on the network.
 pub type CacheFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// A cache engine. One that cannot be reached, or has no room, holds nothing and accepts every change.
+/// A cache engine. One that cannot be reached or has no space behaves as if it were empty, and accepts every change.
 pub trait CacheEngine: fmt::Debug + Send + Sync + 'static {
-    /// The value of a key that has not expired.
+    /// Returns the value of a key, or `None` if it is absent or expired.
     fn get<'a>(&'a self, space: CacheSpace, key: &'a [u8], now: Timestamp) -> CacheFuture<'a, Option<Vec<u8>>>;
 
-    /// Sets a key, or removes it, in one step. If its value is not the expected one, nothing changes and the error is
-    /// the value.
+    /// Sets or removes a key atomically, if its value is the expected one. Otherwise nothing changes, and the error is
+    /// the current value.
     fn set<'a>(
         &'a self,
         space: CacheSpace,
@@ -107,22 +108,22 @@ pub trait CacheEngine: fmt::Debug + Send + Sync + 'static {
 pub struct Cache(Arc<dyn CacheEngine>);
 
 impl Cache {
-    /// The cache in an engine.
+    /// Creates a handle to the cache in an engine.
     pub fn new(engine: Arc<dyn CacheEngine>) -> Self {
         Self(engine)
     }
 
-    /// A cache in memory.
+    /// Creates an empty cache in memory.
     pub fn in_memory() -> Self {
         Self(Arc::new(MemoryCache::default()))
     }
 
-    /// The value of a key that has not expired.
+    /// Returns the value of a key, or `None` if it is absent, expired or does not decode.
     pub async fn get<T: DeserializeOwned>(&self, space: CacheSpace, key: &[u8], now: Timestamp) -> Option<T> {
         decode(&self.0.get(space, key, now).await?)
     }
 
-    /// Sets a value with an expiry.
+    /// Sets a value that expires at `until`.
     pub async fn put<T: Serialize>(&self, space: CacheSpace, key: &[u8], now: Timestamp, value: &T, until: Timestamp) {
         let entry = encode(value, until);
         let _ = self.0.set(space, key, now, Expected::Anything, entry).await;
@@ -133,8 +134,8 @@ impl Cache {
         let _ = self.0.set(space, key, now, Expected::Anything, None).await;
     }
 
-    /// Changes a value atomically: `change` gets the current value, and returns what to do with it and the result. It
-    /// runs again when others have changed the value in the meantime, so it acts only through what it returns.
+    /// Changes a value atomically. `change` receives the current value and returns the change and the result of this
+    /// call. It runs again if the value was changed in the meantime, so it must have no side effects.
     pub async fn update<T, A>(
         &self,
         space: CacheSpace,
@@ -148,18 +149,18 @@ impl Cache {
     {
         let mut before = self.0.get(space, key, now).await;
         loop {
-            let (wanted, answer) = change(before.as_deref().and_then(decode));
-            let after = match wanted {
-                Change::Keep => return answer,
+            let (action, result) = change(before.as_deref().and_then(decode));
+            let after = match action {
+                Change::Keep => return result,
                 Change::Put { value, until } => encode(&value, until),
                 Change::Remove => None,
             };
             if before.is_none() && after.is_none() {
-                return answer;
+                return result;
             }
-            // Every turn of the loop means that another caller's change was made, so it ends with their number.
+            // Each iteration means that another caller's change succeeded, so the loop ends.
             match self.0.set(space, key, now, Expected::same(before), after).await {
-                Ok(()) => return answer,
+                Ok(()) => return result,
                 Err(found) => before = found,
             }
         }
@@ -174,15 +175,17 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     serde_json::from_slice(bytes).ok()
 }
 
-/// A cache in memory, within the same bounds: for tests, and for nodes without one on disk.
+/// A cache in memory, for tests and for nodes without a cache on disk.
 #[derive(Default)]
-pub struct MemoryCache(Mutex<HashMap<&'static str, Room>>);
+pub struct MemoryCache(Mutex<HashMap<&'static str, SpaceEntries>>);
 
 /// The entries of a space.
 #[derive(Default)]
-struct Room {
+struct SpaceEntries {
     entries: BTreeMap<Vec<u8>, (Timestamp, Vec<u8>)>,
-    ends: BTreeSet<(Timestamp, Vec<u8>)>,
+    /// Expiry and key of each entry, in the order of eviction.
+    by_expiry: BTreeSet<(Timestamp, Vec<u8>)>,
+    /// The total size of the values.
     bytes: usize,
 }
 
@@ -194,7 +197,7 @@ impl fmt::Debug for MemoryCache {
 
 impl CacheEngine for MemoryCache {
     fn get<'a>(&'a self, space: CacheSpace, key: &'a [u8], now: Timestamp) -> CacheFuture<'a, Option<Vec<u8>>> {
-        let found = self.0.lock().get(space.name).and_then(|room| room.get(key, now).map(<[u8]>::to_vec));
+        let found = self.0.lock().get(space.name).and_then(|entries| entries.get(key, now).map(<[u8]>::to_vec));
         Box::pin(ready(found))
     }
 
@@ -206,21 +209,21 @@ impl CacheEngine for MemoryCache {
         expected: Expected,
         after: Option<CacheEntry>,
     ) -> CacheFuture<'a, Result<(), Option<Vec<u8>>>> {
-        let mut rooms = self.0.lock();
-        let room = rooms.entry(space.name).or_default();
-        let found = room.get(key, now);
+        let mut spaces = self.0.lock();
+        let entries = spaces.entry(space.name).or_default();
+        let found = entries.get(key, now);
         if !expected.is(found) {
             return Box::pin(ready(Err(found.map(<[u8]>::to_vec))));
         }
         match after {
-            Some(CacheEntry { value, until }) => room.put(space, key, value, until, now),
-            None => room.remove(key),
+            Some(CacheEntry { value, until }) => entries.put(space, key, value, until, now),
+            None => entries.remove(key),
         }
         Box::pin(ready(Ok(())))
     }
 }
 
-impl Room {
+impl SpaceEntries {
     fn get(&self, key: &[u8], now: Timestamp) -> Option<&[u8]> {
         self.entries.get(key).filter(|(until, _)| *until > now).map(|(_, value)| value.as_slice())
     }
@@ -228,29 +231,29 @@ impl Room {
     fn remove(&mut self, key: &[u8]) {
         if let Some((until, value)) = self.entries.remove(key) {
             self.bytes = self.bytes.saturating_sub(value.len());
-            self.ends.remove(&(until, key.to_vec()));
+            self.by_expiry.remove(&(until, key.to_vec()));
         }
     }
 
     fn put(&mut self, space: CacheSpace, key: &[u8], value: Vec<u8>, until: Timestamp, now: Timestamp) {
         self.remove(key);
-        if key.len() > MAX_CACHE_KEY || value.len() > MAX_CACHE_VALUE.min(space.most_bytes) {
+        if key.len() > MAX_CACHE_KEY || value.len() > MAX_CACHE_VALUE.min(space.max_bytes) {
             return;
         }
-        while self.ends.first().is_some_and(|(end, _)| self.is_full(space, value.len()) || *end <= now) {
-            if let Some((_, first)) = self.ends.pop_first()
-                && let Some((_, gone)) = self.entries.remove(&first)
+        while self.by_expiry.first().is_some_and(|(expiry, _)| self.is_full(space, value.len()) || *expiry <= now) {
+            if let Some((_, first)) = self.by_expiry.pop_first()
+                && let Some((_, evicted)) = self.entries.remove(&first)
             {
-                self.bytes = self.bytes.saturating_sub(gone.len());
+                self.bytes = self.bytes.saturating_sub(evicted.len());
             }
         }
         self.bytes += value.len();
-        self.ends.insert((until, key.to_vec()));
+        self.by_expiry.insert((until, key.to_vec()));
         self.entries.insert(key.to_vec(), (until, value));
     }
 
     fn is_full(&self, space: CacheSpace, more: usize) -> bool {
-        self.entries.len() >= space.most || self.bytes + more > space.most_bytes
+        self.entries.len() >= space.max_entries || self.bytes + more > space.max_bytes
     }
 }
 

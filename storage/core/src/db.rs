@@ -1,11 +1,11 @@
-//! A service's access to its tables: short reads on a snapshot, writes through the engine's queue.
+//! A service's access to its tables: short reads on a snapshot, and writes through the engine's queue.
 
 use std::sync::Arc;
 
 use promox_kernel::{Claim, Cx, Timestamp};
 use tokio::sync::oneshot;
 
-use crate::replay::NewAnswer;
+use crate::replay::NewReply;
 use crate::{Database, Engine, Lane, Reader, Stamp, StoreError, Tx, Work, WorkOrder};
 
 /// One database of the store. Cheap to clone.
@@ -22,18 +22,18 @@ impl std::fmt::Debug for Db {
 }
 
 impl Db {
-    /// A database on an engine.
+    /// Creates a handle to a database of an engine.
     pub fn new(engine: Arc<dyn Engine>, database: Database) -> Self {
         Self { engine, database }
     }
 
-    /// The database.
+    /// Returns which database this is.
     pub fn database(&self) -> Database {
         self.database
     }
 
-    /// Reads one consistent state, inline; all of it is durable. The closure may run again: a remote engine fetches
-    /// what a run lacked, so that a closure never waits.
+    /// Runs a read transaction on one consistent, durable state, on the calling task. The closure never waits; if a
+    /// remote engine has to fetch what it lacked, it runs again.
     pub async fn read<T, E, F>(&self, work: F) -> Result<T, E>
     where
         E: From<StoreError>,
@@ -42,8 +42,9 @@ impl Db {
         read_from(self.engine.snapshot(), self.database, work).await
     }
 
-    /// Runs a transaction and returns when it is durable. The closure may run again, so it acts only through `tx`; an
-    /// error drops all its changes. A reply that it stores with the idempotency key of `cx` is recorded on the request.
+    /// Runs a transaction and returns its result when it is durable. The closure may run again, so it must act only
+    /// through `tx`. If it returns an error, all its changes are dropped. If it stores a reply with the idempotency key
+    /// of `cx`, the reply is also recorded on the request.
     pub async fn write<T, E, F>(&self, cx: &Cx, work: F) -> Result<T, E>
     where
         T: Send + 'static,
@@ -53,18 +54,19 @@ impl Db {
         self.write_in(cx, Lane::Normal, work).await
     }
 
-    /// Runs a transaction in a lane: bulk work lets other work go first.
+    /// Runs a transaction like [`Db::write`], in the given lane. Bulk work yields to other work.
     pub async fn write_in<T, E, F>(&self, cx: &Cx, lane: Lane, work: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
         F: Fn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     {
-        self.order(cx, lane, Vec::new(), work).await
+        self.submit(cx, lane, Vec::new(), work).await
     }
 
-    /// Runs a transaction that names its contended keys: an engine that would retry on them runs such transactions one
-    /// after the other.
+    /// Runs a transaction like [`Db::write`], and names the keys that many transactions contend for. An engine that
+    /// detects conflicts at the commit runs transactions with a common key one after the other, instead of retrying
+    /// them.
     pub async fn write_locked<T, E, F>(&self, cx: &Cx, mut locks: Vec<Vec<u8>>, work: F) -> Result<T, E>
     where
         T: Send + 'static,
@@ -73,55 +75,57 @@ impl Db {
     {
         locks.sort();
         locks.dedup();
-        self.order(cx, Lane::Normal, locks, work).await
+        self.submit(cx, Lane::Normal, locks, work).await
     }
 
-    async fn order<T, E, F>(&self, cx: &Cx, lane: Lane, locks: Vec<Vec<u8>>, work: F) -> Result<T, E>
+    /// Queues a transaction and waits for its result.
+    async fn submit<T, E, F>(&self, cx: &Cx, lane: Lane, locks: Vec<Vec<u8>>, work: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
         F: Fn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     {
-        let (order, answered) = self.work_order(cx, lane, locks, work);
+        let (order, receiver) = self.work_order(cx, lane, locks, work);
         self.engine.submit(order);
-        answered.outcome(cx.claim.as_deref()).await.unwrap_or_else(|| Err(StoreError::Stopped.into()))
+        receiver.outcome(cx.claim.as_deref()).await.unwrap_or_else(|| Err(StoreError::Stopped.into()))
     }
 
-    /// A transaction as engines take it, and the receiver of its result.
+    /// Builds the queue entry of a transaction, and the receiver of its result.
     pub(crate) fn work_order<T, E, F>(
         &self,
         cx: &Cx,
         lane: Lane,
         locks: Vec<Vec<u8>>,
         work: F,
-    ) -> (WorkOrder, Answered<T, E>)
+    ) -> (WorkOrder, ResultReceiver<T, E>)
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
         F: Fn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     {
-        let (answer, answered) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         let stamp = Stamp { now: cx.now, traceparent: cx.traceparent.clone() };
-        let work = Box::new(Closure { work, result: None, stored: None, answer });
-        (WorkOrder { database: self.database, lane, stamp, locks, work }, Answered(answered))
+        let work = Box::new(Closure { work, result: None, reply: None, sender });
+        (WorkOrder { database: self.database, lane, stamp, locks, work }, ResultReceiver(receiver))
     }
 
-    /// Its engine.
+    /// Returns the engine.
     pub(crate) fn engine(&self) -> &Arc<dyn Engine> {
         &self.engine
     }
 
-    /// A state that may be held for minutes; at most two at a time.
+    /// Returns a state that may be held for minutes. At most two exist at a time; a third call fails with
+    /// [`StoreError::Busy`].
     pub fn long_read(&self) -> Result<Box<dyn Reader>, StoreError> {
         self.engine.long_read()
     }
 
-    /// Signals after commits with events; at most one signal is pending.
+    /// Returns a receiver that is signalled after commits with events. At most one signal is pending.
     pub fn subscribe(&self) -> flume::Receiver<()> {
         self.engine.subscribe()
     }
 
-    /// The time of the newest commit.
+    /// Returns the time of the newest commit.
     pub fn last_commit(&self) -> Timestamp {
         self.engine.last_commit()
     }
@@ -143,30 +147,31 @@ where
     }
 }
 
-/// The result of a transaction, and the reply that it stores with an idempotency key; nothing for a skipped link.
-type Answer<T, E> = Option<(Result<T, E>, Option<NewAnswer>)>;
+/// The result of a transaction, with the reply that it stores with an idempotency key. `None` for a skipped link.
+type SentResult<T, E> = Option<(Result<T, E>, Option<NewReply>)>;
 
 /// The receiver of a transaction's result.
-pub(crate) struct Answered<T, E>(oneshot::Receiver<Answer<T, E>>);
+pub(crate) struct ResultReceiver<T, E>(oneshot::Receiver<SentResult<T, E>>);
 
-impl<T, E: From<StoreError>> Answered<T, E> {
-    /// Waits for the result; `None` for a skipped link. A reply stored with the key of `claim` is recorded on it.
+impl<T, E: From<StoreError>> ResultReceiver<T, E> {
+    /// Waits for the result, which is `None` for a skipped link. A reply stored with the key of `claim` is recorded on
+    /// it.
     pub(crate) async fn outcome(self, claim: Option<&Claim>) -> Option<Result<T, E>> {
-        let Ok(answer) = self.0.await else { return Some(Err(StoreError::Stopped.into())) };
-        let (result, stored) = answer?;
-        if let (Some(claim), Some(stored), Ok(_)) = (claim, stored, &result) {
-            stored.record(claim);
+        let Ok(sent) = self.0.await else { return Some(Err(StoreError::Stopped.into())) };
+        let (result, reply) = sent?;
+        if let (Some(claim), Some(reply), Ok(_)) = (claim, reply, &result) {
+            reply.record(claim);
         }
         Some(result)
     }
 }
 
-/// A closure with its result and its receiver.
+/// The closure of a transaction, with its result and where to send it.
 struct Closure<T, E, F> {
     work: F,
     result: Option<Result<T, E>>,
-    stored: Option<NewAnswer>,
-    answer: oneshot::Sender<Answer<T, E>>,
+    reply: Option<NewReply>,
+    sender: oneshot::Sender<SentResult<T, E>>,
 }
 
 impl<T, E, F> Work for Closure<T, E, F>
@@ -179,7 +184,7 @@ where
         let result = (self.work)(tx);
         let commits = result.is_ok();
         self.result = Some(result);
-        self.stored = tx.take_answer();
+        self.reply = tx.take_reply();
         commits
     }
 
@@ -192,11 +197,11 @@ where
     }
 
     fn answer(self: Box<Self>) {
-        let Self { work, result, stored, answer } = *self;
-        // Drop what the closure holds, perhaps the last handle of the store, before the reply: its receiver may close
-        // the store, which must not happen on the store's own thread.
+        let Self { work, result, reply, sender } = *self;
+        // The closure may hold a handle of the store. It is dropped before the result is sent: after that the receiver
+        // may drop its own handle, and this would be the last one, dropped on the store's own thread.
         drop(work);
-        // The receiver may be gone; the work is done all the same.
-        let _ = answer.send(result.map(|result| (result, stored)));
+        // The caller may have stopped waiting.
+        let _ = sender.send(result.map(|result| (result, reply)));
     }
 }

@@ -1,7 +1,7 @@
-//! The schema as SQL for relational engines, which also makes schema changes visible in reviews.
+//! The schema as SQL, for relational engines and to make schema changes visible in reviews.
 //!
-//! Tables and indexes order and compare rows as keys do: text by its bytes, nulls first, and no index entry where the
-//! first column is null. Identifiers are quoted, because some columns are named like keywords.
+//! Tables and indexes order and compare rows as encoded keys do: text by its bytes, nulls first, and no index entry if
+//! the first column is null. Identifiers are quoted, because some columns have the name of a keyword.
 
 use std::fmt::{self, Write as _};
 
@@ -10,7 +10,8 @@ use promox_kernel::encoding::ColumnType;
 use crate::{ColumnDef, Database, IndexDef, Schema, TableDef};
 
 impl Schema {
-    /// The statements that create the tables and indexes of one database in PostgreSQL 15, each with its number as a comment.
+    /// Returns the statements that create the tables and indexes of one database in PostgreSQL 15. Each has its number
+    /// as a comment.
     pub fn ddl(&self, database: Database) -> String {
         let mut text = String::new();
         // Writing to a string does not fail.
@@ -18,7 +19,7 @@ impl Schema {
         text
     }
 
-    /// A script for `psql` that creates both databases with their tables.
+    /// Returns a `psql` script that creates both databases with their tables.
     pub fn sql_script(&self) -> String {
         let mut text = String::from("\\set ON_ERROR_STOP on\n");
         for database in Database::ALL {
@@ -32,7 +33,7 @@ impl Schema {
 }
 
 impl ColumnDef {
-    /// The column that keys and indexes use: for a folded column, the column beside it with the folded form.
+    /// The name of the column that keys and indexes use. A folded column has an additional column for its folded form.
     pub fn key_name(&self) -> String {
         if self.fold.is_some() { format!("{}_folded", self.name) } else { self.name.to_owned() }
     }
@@ -56,7 +57,7 @@ fn column_ddl(name: &str, column: &ColumnDef) -> String {
     format!("{} {}{null}", quoted(name), type_name(column.column_type))
 }
 
-/// A non-unique index ends with the row's key, so that its order is total.
+/// Writes the statement of an index. A non-unique index ends with the row's key, so that its order is total.
 fn index_ddl(table: &TableDef, index: &IndexDef, text: &mut String) -> fmt::Result {
     let kind = if index.unique { "unique index" } else { "index" };
     let (name, on) = (quoted(&index.sql_name(table)), quoted(table.name));
@@ -75,7 +76,7 @@ fn index_ddl(table: &TableDef, index: &IndexDef, text: &mut String) -> fmt::Resu
     writeln!(text, "; -- {}", index.space.0)
 }
 
-/// Columns in the order of a key.
+/// Returns the column list of a key, with the order of nulls.
 fn key_list(table: &TableDef, names: &[&str]) -> Vec<String> {
     let columns = names.iter().filter_map(|name| table.column(name)).enumerate();
     let nulls = |at: usize, column: &ColumnDef| if column.nullable && at > 0 { " nulls first" } else { "" };
@@ -99,16 +100,16 @@ fn type_name(column: ColumnType) -> &'static str {
 }
 
 impl IndexDef {
-    /// The name in a relational engine, unique in its database: `orders_by_user` for the index `OrderByUser` of
-    /// `orders`.
+    /// Returns the name of the index in a relational engine, which is unique in its database: `orders_by_user` for the
+    /// index `OrderByUser` of `orders`.
     pub fn sql_name(&self, table: &TableDef) -> String {
         let name = snake_case(self.name);
-        let what = name.split_once("_by_").map_or(name.as_str(), |(_, columns)| columns);
-        format!("{}_by_{what}", table.name)
+        let columns = name.split_once("_by_").map_or(name.as_str(), |(_, columns)| columns);
+        format!("{}_by_{columns}", table.name)
     }
 }
 
-/// `OrderByUser` as `order_by_user`.
+/// Converts `OrderByUser` to `order_by_user`.
 fn snake_case(name: &str) -> String {
     let mut text = String::with_capacity(name.len() + 4);
     for (i, letter) in name.char_indices() {

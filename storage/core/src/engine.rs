@@ -1,4 +1,5 @@
-//! The contract between transactions and engines: an engine reads, runs work in order, and applies one batch at the end.
+//! The contract between transactions and engines: an engine serves reads, runs transactions in order, and applies each
+//! one's batch of changes at its end.
 
 use std::fmt;
 use std::pin::Pin;
@@ -8,7 +9,7 @@ use promox_kernel::Timestamp;
 
 use crate::{Database, KeyRange, NewEvent, Reads, Report, Stamp, StoreError, Tx, Version, Wants};
 
-/// The number of a table or an index: its keys lie together.
+/// The number of a table or an index. All its keys are adjacent in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Space(pub u16);
 
@@ -17,7 +18,7 @@ pub struct Space(pub u16);
 pub enum Direction {
     /// Ascending by key bytes.
     Forward,
-    /// Descending.
+    /// Descending by key bytes.
     Backward,
 }
 
@@ -26,33 +27,32 @@ pub type Item = (Vec<u8>, Bytes);
 
 /// One consistent state of the store, as far as it has been fetched.
 ///
-/// A reader never waits. What a remote engine has not
-/// fetched is [`StoreError::Unfetched`]: the engine fetches what the transaction lacked ([`Tx::wants`]), and the
-/// closure runs again.
+/// A reader never waits. A read that a remote engine cannot serve yet fails with [`StoreError::Unfetched`]; the engine
+/// then fetches what the transaction lacked ([`Tx::wants`]) and runs the closure again.
 pub trait Reader: Send {
-    /// The value of a key.
+    /// Returns the value of a key, or `None` if it is absent.
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
 
-    /// The values of several keys, in order; one round trip if the store is remote.
+    /// Returns the values of several keys, in order. On a remote store this is one round trip.
     fn get_many(&self, space: Space, keys: &[Vec<u8>]) -> Result<Vec<Option<Bytes>>, StoreError> {
         keys.iter().map(|key| self.get(space, key)).collect()
     }
 
-    /// The items of a range, read lazily.
+    /// Returns the items of a range, which are read lazily.
     fn scan<'a>(
         &'a self,
         range: &KeyRange,
         direction: Direction,
     ) -> Box<dyn Iterator<Item = Result<Item, StoreError>> + 'a>;
 
-    /// The version of an existing key, on an engine that validates reads at the commit.
+    /// Returns the version of an existing key on an engine that validates reads at the commit, else `None`.
     fn version(&self, space: Space, key: &[u8]) -> Option<Version> {
         let _ = (space, key);
         None
     }
 
-    /// This state, or a newer durable one, with `wants` fetched in addition. Never called on a reader that has
-    /// everything.
+    /// Returns this state, or a newer durable one, with `wants` fetched in addition. It is never called on a reader
+    /// that has the whole state.
     fn fetch(self: Box<Self>, wants: Wants) -> Fetching {
         drop(wants);
         Box::pin(std::future::ready(Err(StoreError::Unfetched)))
@@ -62,14 +62,14 @@ pub trait Reader: Send {
 /// A state that is being fetched.
 pub type Fetching = Pin<Box<dyn Future<Output = Result<Box<dyn Reader>, StoreError>> + Send>>;
 
-/// One change: a value, or `None` for a removal.
+/// One change of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Write {
     /// The space.
     pub space: Space,
     /// The key without its space.
     pub key: Vec<u8>,
-    /// The new value.
+    /// The new value; `None` removes the key.
     pub value: Option<Bytes>,
 }
 
@@ -80,7 +80,7 @@ pub struct Claim {
     pub space: Space,
     /// The key.
     pub key: Vec<u8>,
-    /// Its name, for [`StoreError::Duplicate`].
+    /// The name of the table or index, for [`StoreError::Duplicate`].
     pub name: &'static str,
 }
 
@@ -93,44 +93,44 @@ pub struct Batch {
     pub events: Vec<NewEvent>,
     /// The number of ids assigned, by table.
     pub ids: Vec<(Space, i64)>,
-    /// Keys that the write itself checks, if the engine asked for that ([`Tx::claiming`]).
+    /// Keys that the commit must check to be free, if the engine asked for that ([`Tx::claiming`]).
     pub claims: Vec<Claim>,
-    /// What was read, if the engine asked for that ([`Tx::logging`]).
+    /// The read log, if the engine asked for one ([`Tx::logging`]).
     pub reads: Reads,
 }
 
-/// Priorities: bulk work gets at most a quarter of a group.
+/// The priority of a transaction. Bulk work gets at most a quarter of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
-    /// A caller waits for it.
+    /// Work that a caller waits for.
     Normal,
-    /// Imports, back-fills, consumers that are far behind.
+    /// Imports, backfills, and consumers.
     Bulk,
 }
 
-/// A transaction as an engine runs it: any number of times, with one reply.
+/// A transaction as an engine runs it: the closure may run any number of times, and its result is sent once.
 pub trait Work: Send {
     /// Runs the closure. Returns whether its changes are to be committed.
     fn run(&mut self, tx: &mut Tx<'_>) -> bool;
-    /// Replaces the result by an error of the store.
+    /// Replaces the result with an error of the store.
     fn fail(&mut self, error: StoreError);
-    /// Marks it as skipped: an earlier link of its chain was refused or has failed.
+    /// Marks the transaction as skipped, because an earlier link of its chain was refused or failed.
     fn skip(&mut self);
     /// Sends the result to its receiver. Called once, when the group is durable.
     fn answer(self: Box<Self>);
 }
 
-/// Work in an engine's queue.
+/// A transaction in an engine's queue.
 pub struct WorkOrder {
-    /// The database whose events and sequences it uses.
+    /// The database whose events and sequences the transaction uses.
     pub database: Database,
-    /// Its lane.
+    /// The lane in which it waits.
     pub lane: Lane,
     /// The time and trace of the request.
     pub stamp: Stamp,
-    /// Contended keys, sorted, for engines with locks.
+    /// Contended keys, sorted. Engines with locks run transactions with a common key one after the other.
     pub locks: Vec<Vec<u8>>,
-    /// What to do.
+    /// The transaction.
     pub work: Box<dyn Work>,
 }
 
@@ -142,29 +142,31 @@ impl fmt::Debug for WorkOrder {
 
 /// A storage engine for the tables of both databases.
 pub trait Engine: Send + Sync + 'static {
-    /// Queues work. It is always answered: with its result once that is durable, or with an error.
+    /// Queues a transaction. Its result is always sent: once it is durable, or with an error.
     fn submit(&self, order: WorkOrder);
 
-    /// Queues the links of a chain. Each runs on the state that earlier ones left; after a refused or failed one the
-    /// rest are skipped; all are answered in order. An engine without support for chains returns the links, and
-    /// [`Chain`](crate::Chain) runs them one by one.
+    /// Queues the links of a chain. Each link runs on the state that earlier ones left. After one that is refused or
+    /// fails, the rest are skipped. The results are sent in order. An engine without support for chains returns the
+    /// links as the error, and [`Chain`](crate::Chain) runs them one by one.
     fn submit_chain(&self, links: Vec<WorkOrder>) -> Result<(), Vec<WorkOrder>> {
         Err(links)
     }
 
-    /// The newest durable state, as far as it has been fetched. Cheap; do not keep it long.
+    /// Returns the newest durable state, as far as it has been fetched. This is cheap, but the state must be dropped
+    /// soon.
     fn snapshot(&self) -> Box<dyn Reader>;
 
-    /// A state that may be held for minutes (backup, export, verify): at most two at a time, else [`StoreError::Busy`].
+    /// Returns a state that may be held for minutes, for backup, export and verify. At most two exist at a time; a
+    /// third call fails with [`StoreError::Busy`].
     fn long_read(&self) -> Result<Box<dyn Reader>, StoreError>;
 
-    /// Signals, at most one pending, after each commit with events.
+    /// Returns a receiver that is signalled after each commit with events. At most one signal is pending.
     fn subscribe(&self) -> flume::Receiver<()>;
 
-    /// The time of the newest commit, which the clock must not fall behind.
+    /// Returns the time of the newest commit. The clock must not fall behind it.
     fn last_commit(&self) -> Timestamp;
 
-    /// Checks the data that the engine keeps besides the rows that it reads.
+    /// Checks the data that the engine stores besides the rows, such as its journal.
     fn audit(&self, report: &mut Report) -> Result<(), StoreError> {
         let _ = report;
         Ok(())

@@ -1,8 +1,8 @@
-//! The epochs of a database, for services that derive values from another service's rows in it.
+//! Read access to the epochs of a database, for services that derive values from another service's rows.
 
 use crate::{Db, StoreError};
 
-/// Reads epochs of a database, and nothing else. See [`Tx::epoch`](crate::Tx::epoch).
+/// Read access to the epochs of a database, and to nothing else. See [`Tx::epoch`](crate::Tx::epoch).
 #[derive(Clone, Debug)]
 pub struct Epochs(Db);
 
@@ -12,7 +12,7 @@ impl Epochs {
         Self(db.clone())
     }
 
-    /// The epoch of values by name; 0 before their owner first changed them.
+    /// Returns the epoch of the derived values called `name`, or 0 before their first change.
     pub async fn current(&self, name: &str) -> Result<i64, StoreError> {
         self.0.read(|tx| tx.epoch(name)).await
     }

@@ -8,55 +8,55 @@ use promox_kernel::{Error, Kind};
 /// Why the store failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreError {
-    /// Another row has this value.
+    /// Another row has the same key, or the same value in a unique index.
     Duplicate {
-        /// The unique index, or the table for its key.
+        /// The name of the unique index, or of the table for its key.
         index: &'static str,
     },
-    /// A row or an index entry whose checksum fails or that does not decode; others of its table may be intact.
+    /// A row or an index entry fails its checksum or does not decode. Others of its table may be intact.
     DamagedRow {
-        /// The table, or the index.
+        /// The name of the table or index.
         table: String,
-        /// File, table, key: as far as known.
+        /// The file, table and key, as far as they are known.
         place: String,
     },
-    /// Bytes whose checksum fails or that do not decode.
+    /// Stored bytes fail their checksum or do not decode.
     Damaged {
-        /// File, offset, table: as far as known.
+        /// The file, offset and table, as far as they are known.
         place: String,
     },
     /// The transaction exceeds a limit of the store.
     TooLarge {
-        /// The limit.
+        /// The limit, such as `"4 MiB of changes"`.
         limit: &'static str,
     },
-    /// A value that not every engine can store.
+    /// A row has a value that not every engine can store.
     Unstorable {
         /// The table and the column.
         column: String,
-        /// What it contains.
+        /// The part of the value that cannot be stored.
         what: &'static str,
     },
-    /// Concurrent changes invalidated the transaction's reads repeatedly: it has done nothing and may be retried.
+    /// Concurrent changes invalidated the transaction's reads repeatedly. It had no effect and may be retried.
     Conflict,
-    /// The connection was lost during the commit: it is unknown whether the transaction was committed.
+    /// The connection was lost during the commit, so it is unknown whether the transaction was committed.
     Unknown,
-    /// A row that was read has not been fetched. An engine fetches it and runs the closure again, so no one else sees
+    /// A row that was read has not been fetched. The engine fetches it and runs the closure again, so callers never see
     /// this error.
     Unfetched,
-    /// The queue is full or the work waited too long: it has not run.
+    /// The queue is full, or the transaction waited too long. It did not run.
     Busy,
-    /// The disk is full: reads continue.
+    /// The disk is full. Reads continue.
     Full,
-    /// The engine has stopped after a failed write; whether the last transactions survived is unknown until it is
-    /// reopened.
+    /// The engine has stopped after a failed write. Until it is reopened, it is unknown whether the last transactions
+    /// survived.
     Stopped,
     /// Input or output failed.
     Io(String),
 }
 
 impl StoreError {
-    /// Whether a service's error says that it is unknown whether its transaction was committed.
+    /// Whether an error means that it is unknown whether the transaction was committed.
     pub fn is_unknown(error: &Error) -> bool {
         error.code() == codes::OUTCOME_UNKNOWN
     }
@@ -67,10 +67,10 @@ impl fmt::Display for StoreError {
         match self {
             Self::Duplicate { index } => write!(f, "there is already a row with this value in {index}"),
             Self::Damaged { place } | Self::DamagedRow { place, .. } => write!(f, "damaged data: {place}"),
-            Self::TooLarge { limit } => write!(f, "the transaction is over the limit: {limit}"),
-            Self::Unstorable { column, what } => write!(f, "{column} holds {what}, which cannot be stored"),
-            Self::Conflict => f.write_str("concurrent changes kept invalidating what the transaction read"),
-            Self::Unknown => f.write_str("it is not known whether the transaction was committed"),
+            Self::TooLarge { limit } => write!(f, "the transaction exceeds the limit of {limit}"),
+            Self::Unstorable { column, what } => write!(f, "{column} contains {what}, which cannot be stored"),
+            Self::Conflict => f.write_str("concurrent changes repeatedly invalidated what the transaction had read"),
+            Self::Unknown => f.write_str("it is unknown whether the transaction was committed"),
             Self::Unfetched => f.write_str("a row that was read has not been fetched"),
             Self::Busy => f.write_str("the store is busy"),
             Self::Full => f.write_str("the disk is full"),
@@ -93,13 +93,17 @@ impl From<StoreError> for Error {
             ),
             StoreError::Unknown => Self::unavailable(
                 codes::OUTCOME_UNKNOWN,
-                "It is not known whether this was done. Check, or repeat the request with the same Idempotency-Key.",
+                "It is unknown whether the request took effect. Check, or repeat it with the same Idempotency-Key.",
                 3,
             ),
-            StoreError::Unstorable { column, what } => {
-                Self::new(Kind::Schema, codes::INVALID_VALUE, format!("{column} holds {what}, which cannot be stored."))
+            StoreError::Unstorable { column, what } => Self::new(
+                Kind::Schema,
+                codes::INVALID_VALUE,
+                format!("{column} contains {what}, which cannot be stored."),
+            ),
+            StoreError::Full => {
+                Self::new(Kind::Full, codes::DISK_FULL, "The disk is full: only reads are served until there is space.")
             }
-            StoreError::Full => Self::new(Kind::Full, codes::DISK_FULL, "The disk is full; reads continue."),
             StoreError::Stopped => Self::unavailable(codes::STOPPED, "The store is restarting.", 3),
             StoreError::Duplicate { index } => {
                 Self::conflict(codes::DUPLICATE, format!("This value is already in use ({index})."))

@@ -1,4 +1,4 @@
-//! Events: written in the transaction of the change that they report, read by position.
+//! Events. They are written in the transaction of the change that they report, and read by position.
 
 use promox_kernel::{Fact, Timestamp};
 
@@ -7,7 +7,7 @@ use crate::{Database, Stamp, StoreError, record};
 /// An event emitted in a transaction that is not committed yet.
 #[derive(Clone, Debug)]
 pub struct NewEvent {
-    /// The type.
+    /// The event type, such as `"ORDER_CONFIRMED"`.
     pub kind: &'static str,
     /// The version of its data.
     pub version: u32,
@@ -15,21 +15,21 @@ pub struct NewEvent {
     pub topic: &'static str,
     /// The id of the aggregate.
     pub aggregate_id: i64,
-    /// JSON.
+    /// The data as JSON.
     pub data: String,
     /// The time and trace of the transaction.
     pub stamp: Stamp,
-    /// How many days it is kept; null means forever.
+    /// The number of days to keep the event; `None` means forever.
     pub kept_days: Option<u32>,
 }
 
-/// The partition of every event.
+/// The only partition so far, which holds all events.
 pub(crate) const PARTITION: u32 = 0;
 
 record! {
     /// An event in the outbox. `position` is dense within a partition and in commit order.
     pub struct Event in Ecommerce.outbox = 4, key(database: u32, partition: u32, position: i64) {
-        /// `"ORDER_CONFIRMED"`.
+        /// The event type, such as `"ORDER_CONFIRMED"`.
         kind: String,
         /// The version of its data.
         version: u32,
@@ -37,30 +37,30 @@ record! {
         topic: String,
         /// The id of the aggregate.
         aggregate_id: i64,
-        /// When it happened.
+        /// The time of the transaction that emitted it.
         occurred_at: Timestamp,
-        /// W3C trace context.
+        /// The W3C trace context of the request.
         traceparent: Option<String>,
-        /// JSON.
+        /// The data as JSON.
         data: String,
-        /// When it may be removed; null means never.
+        /// When the event may be removed; null means never.
         keep_until: Option<Timestamp>,
     }
     index EventByEnd = 5 (keep_until);
 }
 
 impl Event {
-    /// The log of a database, the prefix of its events' keys. Each has one partition so far.
+    /// Returns the key prefix of a database's events.
     pub const fn log_of(database: Database) -> (u32, u32) {
         (database.number(), PARTITION)
     }
 
-    /// Whether it has the type of `F`.
+    /// Whether this is an event of type `F`.
     pub fn is<F: Fact>(&self) -> bool {
         self.kind == F::TYPE
     }
 
-    /// Its data.
+    /// Decodes the event's data.
     pub fn fact<F: Fact>(&self) -> Result<F, StoreError> {
         serde_json::from_str(&self.data)
             .map_err(|error| StoreError::Damaged { place: format!("event {} {}: {error}", self.position, self.kind) })

@@ -2,7 +2,7 @@
 
 use crate::{Db, Event, StoreError};
 
-/// The events of a database. It gives access to nothing else.
+/// Read access to the events of a database, and to nothing else.
 #[derive(Clone, Debug)]
 pub struct EventLog(Db);
 
@@ -12,12 +12,12 @@ impl EventLog {
         Self(db.clone())
     }
 
-    /// The first events after `position` that are still stored, at most `most`.
-    pub async fn after(&self, position: i64, most: usize) -> Result<Vec<Event>, StoreError> {
-        self.0.read(|tx| tx.events_after(position, most)).await
+    /// Returns the first events after `position` that are still stored, at most `limit`.
+    pub async fn after(&self, position: i64, limit: usize) -> Result<Vec<Event>, StoreError> {
+        self.0.read(|tx| tx.events_after(position, limit)).await
     }
 
-    /// The position of the newest event; 0 before the first.
+    /// Returns the position of the newest event, or 0 if there was none.
     #[allow(
         clippy::redundant_closure_for_method_calls,
         reason = "the method's path is not general enough in its lifetime"

@@ -1,9 +1,9 @@
-//! Holds: something scarce is taken for an order, and used up or released once the order is decided.
+//! Holds reserve something scarce for an order, until the order is confirmed or fails.
 //!
 //! A hold is identified by its kind and a reference, usually an order. It is posted when the order is confirmed,
-//! released when it fails, or expired after its time; a posted hold can be reversed. This protocol is the same for
-//! stock, budgets, points and uses, and is implemented here only. The service decides which rows represent a hold, with
-//! which lines and amounts, and what each step does to them.
+//! released when the order fails, and expires if neither happens in time. A posted hold can be reversed. This protocol
+//! is implemented here once, for stock, budgets, points and uses. Each service decides which rows represent a hold,
+//! with which lines and amounts, and what each step does to them.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -16,15 +16,15 @@ use crate::{Record, Report, StoreError, Tx};
 text_enum! {
     /// The state of a hold.
     HoldState {
-        /// Taken, but not decided.
+        /// Reserved, but not decided yet.
         Held = "HELD",
-        /// Used up.
+        /// Used.
         Posted = "POSTED",
-        /// Returned before it was used up.
+        /// Given up before it was used.
         Released = "RELEASED",
-        /// Returned because its time was up.
+        /// Given up because its time was over.
         Expired = "EXPIRED",
-        /// Returned after it was used up.
+        /// Given up after it was used.
         Reversed = "REVERSED",
     }
 }
@@ -32,23 +32,23 @@ text_enum! {
 /// A step of a hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HoldStep {
-    /// The held amount is used up.
+    /// The held amount is used.
     Post,
-    /// The held amount is returned.
+    /// The held amount becomes available again.
     Release,
-    /// The held amount is returned because its time is up.
+    /// The held amount becomes available again, because the hold's time is over.
     Expire,
-    /// The used amount is returned.
+    /// The used amount becomes available again.
     Reverse,
 }
 
 impl HoldState {
-    /// Whether it counts: held or posted.
+    /// Whether the hold is held or posted.
     pub const fn is_live(self) -> bool {
         matches!(self, Self::Held | Self::Posted)
     }
 
-    /// The state after a step; `None` if the step is not possible.
+    /// Returns the state after a step, or `None` if the step is not possible.
     pub const fn after(self, step: HoldStep) -> Option<Self> {
         match (self, step) {
             (Self::Held, HoldStep::Post) => Some(Self::Posted),
@@ -60,35 +60,36 @@ impl HoldState {
     }
 }
 
-/// The state of a hold before it is taken.
+/// Whether a hold can be taken.
 #[derive(Debug)]
 pub enum Begin<H> {
-    /// None: it can be taken.
+    /// It does not exist yet and can be taken.
     New,
-    /// It was taken before; its rows, at least one.
+    /// It was already taken. These are its rows, at least one.
     Already(Vec<H>),
-    /// It has ended, or was released before it began: it cannot be taken again.
+    /// It has ended, or was released before it was taken. It cannot be taken any more.
     Ended(HoldState),
 }
 
-/// A row of a hold. A hold has one row, or several, such as one per campaign.
+/// A row of a hold. A hold has one or more rows, such as one per campaign.
 ///
-/// The methods are the whole protocol. Each runs within a transaction and can be repeated: a step takes effect once.
-/// `effect` applies a step to the service's amounts; it is called before the row is written, and may change it.
+/// The methods implement the whole protocol. Each runs within a transaction and is idempotent: a repeated step has no
+/// further effect. The `effect` closures apply a step to the service's amounts. They are called before the row is
+/// written, and may change it.
 pub trait Hold: Record {
-    /// The kind of hold, unique among the tables of a database.
+    /// The kind of hold, which is unique in its database.
     const KIND: &'static str;
     /// The type of a hold's reference.
     type Reference: Display + FromStr;
 
-    /// The rows of a hold, active or ended.
+    /// Returns the rows of a hold, whether it is live or has ended.
     fn of(tx: &Tx<'_>, reference: &Self::Reference) -> Result<Vec<Self>, StoreError>;
     /// The state of the row.
     fn state(&self) -> HoldState;
     /// Sets the state of the row.
     fn set_state(&mut self, state: HoldState, at: Timestamp);
 
-    /// The state of a hold that is about to be taken.
+    /// Returns whether a hold can be taken. If it can, the service inserts its rows.
     fn begin(tx: &Tx<'_>, reference: &Self::Reference) -> Result<Begin<Self>, StoreError> {
         let rows = Self::of(tx, reference)?;
         if let Some(ended) = rows.iter().map(Self::state).find(|state| !state.is_live()) {
@@ -101,7 +102,7 @@ pub trait Hold: Record {
         Ok(if released { Begin::Ended(HoldState::Released) } else { Begin::New })
     }
 
-    /// Takes a step with one row, if its state allows it.
+    /// Applies a step to one row, if its state allows it. Returns the row.
     fn advance(
         mut self,
         tx: &mut Tx<'_>,
@@ -116,7 +117,7 @@ pub trait Hold: Record {
         Ok(self)
     }
 
-    /// Posts a hold. Does nothing if it does not exist, was posted before or has ended.
+    /// Posts a hold. Does nothing if the hold does not exist, is already posted or has ended.
     fn post(
         tx: &mut Tx<'_>,
         reference: &Self::Reference,
@@ -125,8 +126,8 @@ pub trait Hold: Record {
         Self::of(tx, reference)?.into_iter().try_for_each(|row| row.advance(tx, HoldStep::Post, &mut effect).map(drop))
     }
 
-    /// Ends a hold: a held one is released, a posted one reversed. If there is none, leaves a tombstone, so that a late
-    /// hold is refused.
+    /// Ends a hold: releases it if it is held, reverses it if it is posted. If it does not exist, leaves a tombstone,
+    /// so that taking it later is refused.
     fn release(
         tx: &mut Tx<'_>,
         reference: &Self::Reference,
@@ -134,7 +135,7 @@ pub trait Hold: Record {
     ) -> Result<(), Error> {
         let rows = Self::of(tx, reference)?;
         if rows.is_empty() {
-            return Ok(refuse_late::<Self>(tx, reference)?);
+            return Ok(insert_tombstone::<Self>(tx, reference)?);
         }
         for row in rows {
             let step = if row.state() == HoldState::Posted { HoldStep::Reverse } else { HoldStep::Release };
@@ -143,14 +144,14 @@ pub trait Hold: Record {
         Ok(())
     }
 
-    /// Checks that no hold that was released before it began was taken later.
+    /// Checks that no hold was taken after it had been released.
     fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
         for tombstone in tx.scan::<Tombstone>().prefix((tx.database().number(), Self::KIND)).rows() {
             let tombstone = tombstone?;
             let reference = tombstone.reference.parse::<Self::Reference>().ok();
-            let never =
+            let not_taken =
                 reference.map_or(Ok(false), |reference| Self::of(tx, &reference).map(|rows| rows.is_empty()))?;
-            report.check("holds: what was released before it began is not taken later", never, || {
+            report.check("holds: a hold that was released before it began is not taken later", not_taken, || {
                 format!("{} {}", Self::KIND, tombstone.reference)
             });
         }
@@ -162,8 +163,8 @@ fn tombstone_key<H: Hold>(tx: &Tx<'_>, reference: &H::Reference) -> (u32, String
     (tx.database().number(), H::KIND.to_owned(), reference.to_string())
 }
 
-/// Leaves a tombstone, so that a late hold is refused.
-fn refuse_late<H: Hold>(tx: &mut Tx<'_>, reference: &H::Reference) -> Result<(), StoreError> {
+/// Inserts the tombstone of a hold, unless it exists already.
+fn insert_tombstone<H: Hold>(tx: &mut Tx<'_>, reference: &H::Reference) -> Result<(), StoreError> {
     let key = tombstone_key::<H>(tx, reference);
     if tx.get::<Tombstone>(&key)?.is_some() {
         return Ok(());

@@ -1,7 +1,8 @@
-//! Records, keys, transactions and the engine interface: everything that services know of storage.
+//! Records, keys, transactions and the engine interface: the only storage crate that services depend on.
 //!
-//! A table is declared once with [`record!`]. A transaction is a synchronous closure over [`Tx`], of one service; the
-//! engine only reads, and applies one batch at the end. The conformance suite states what holds on every engine.
+//! A table is declared once with [`record!`]. A transaction is a synchronous closure over [`Tx`] and belongs to one
+//! service. While it runs, the engine only serves reads; at the end it applies one batch of changes. The conformance
+//! suite defines the behaviour that all engines share.
 
 mod audit;
 mod cache;
@@ -50,7 +51,7 @@ pub use event::{Event, EventByEnd, NewEvent};
 pub use event_log::EventLog;
 pub use gates::{
     DoubtId, Gate, GateCounts, GateDoubt, GateEngine, GateFuture, GateKey, GateLoad, GateMark, GatePass, GateRefusal,
-    GateUnits, Gates, GivenBack, LoadedGates, MemoryGates, Taking,
+    GateUnits, Gates, LoadedGates, MemoryGates, ReturnedUnits, TakeResult,
 };
 pub use holds::{Begin, Hold, HoldState, HoldStep};
 pub use ids::{IdBlocks, IdPool, take_ids};

@@ -1,4 +1,4 @@
-//! The memory engine: the same interface on an ordered map, for tests of commands. Nothing is durable.
+//! The memory engine implements the engine interface on an ordered map, for tests of services. Nothing is durable.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::{
     stamp_events, take_ids,
 };
 
-/// Concurrent long reads, as on every engine.
-const LONG_READS: usize = 2;
+/// Maximum concurrent long reads, as on every engine.
+const MAX_LONG_READS: usize = 2;
 
 type Rows = OrdMap<(Space, Vec<u8>), Bytes>;
 
@@ -23,7 +23,7 @@ struct State {
     positions: [i64; 2],
     last_commit: Timestamp,
     subscribers: Vec<flume::Sender<()>>,
-    /// Counts the long reads by its clones.
+    /// Each long read holds a clone, so that the reference count shows their number.
     long_reads: Arc<()>,
     ids: IdBlocks,
 }
@@ -39,12 +39,12 @@ impl std::fmt::Debug for MemoryEngine {
 }
 
 impl MemoryEngine {
-    /// An empty store.
+    /// Creates an empty store.
     pub fn new() -> Arc<Self> {
         Arc::new(Self::default())
     }
 
-    /// One of its databases.
+    /// Returns one of its databases.
     pub fn database(self: &Arc<Self>, database: Database) -> Db {
         Db::new(self.clone(), database)
     }
@@ -67,7 +67,7 @@ impl Engine for MemoryEngine {
     fn long_read(&self) -> Result<Box<dyn Reader>, StoreError> {
         let state = self.0.lock();
         let permit = state.long_reads.clone();
-        if Arc::strong_count(&permit) > 1 + LONG_READS {
+        if Arc::strong_count(&permit) > 1 + MAX_LONG_READS {
             return Err(StoreError::Busy);
         }
         Ok(Box::new(Snapshot(state.rows.clone(), Some(permit))))
@@ -86,9 +86,9 @@ impl Engine for MemoryEngine {
 
 impl State {
     fn run(&mut self, order: &mut WorkOrder) -> Result<(), StoreError> {
-        let below = Snapshot(self.rows.clone(), None);
+        let snapshot = Snapshot(self.rows.clone(), None);
         let batch = loop {
-            let mut tx = Tx::new(&below, order.database, order.stamp.clone()).with_ids(&self.ids);
+            let mut tx = Tx::new(&snapshot, order.database, order.stamp.clone()).with_ids(&self.ids);
             let commits = order.work.run(&mut tx);
             match tx.wants() {
                 Some(wants) => self.take_ids(order.database, &wants.ids)?,
@@ -111,10 +111,10 @@ impl State {
         Ok(())
     }
 
-    fn take_ids(&mut self, database: Database, wanted: &[(Space, i64)]) -> Result<(), StoreError> {
-        for (space, given) in wanted {
-            let below = Snapshot(self.rows.clone(), None);
-            let (block, writes) = take_ids(&below, database, *space, *given)?;
+    fn take_ids(&mut self, database: Database, wants: &[(Space, i64)]) -> Result<(), StoreError> {
+        for (space, assigned) in wants {
+            let snapshot = Snapshot(self.rows.clone(), None);
+            let (block, writes) = take_ids(&snapshot, database, *space, *assigned)?;
             writes.into_iter().for_each(|write| apply(&mut self.rows, write));
             self.ids.add(*space, block);
         }
@@ -129,7 +129,7 @@ fn apply(rows: &mut Rows, write: Write) {
     };
 }
 
-/// A state, and for a long read its permit, which is released with it.
+/// A state, with the permit of a long read, which is released when the state is dropped.
 struct Snapshot(Rows, #[expect(dead_code, reason = "held, never read")] Option<Arc<()>>);
 
 impl Reader for Snapshot {

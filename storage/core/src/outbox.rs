@@ -1,69 +1,72 @@
-//! Maintenance of the outbox: expired events are removed, and the auditor checks that no others are missing.
+//! Maintenance of the outbox: a job removes expired events, and the auditor checks that no others are missing.
 
 use std::time::Duration;
 
 use promox_kernel::{Error, Job};
 
 use crate::event::{EventByEnd, PARTITION};
-use crate::system::{DeadLetter, Place, Removed};
+use crate::system::{ConsumerPosition, DeadLetter, RemovedEvents};
 use crate::{Db, Event, Lane, Report, StoreError, Tx};
 
-/// Events removed by one batch.
+/// Maximum events removed in one batch.
 const BATCH: usize = 1_000;
-/// Events examined by one batch: events of the other database may have expired too.
-const MAX_SEEN: usize = 2_000;
+/// Maximum expired events examined in one batch. Some may not be removable yet, or belong to the other database.
+const MAX_EXAMINED: usize = 2_000;
 /// The interval between runs.
-const EVERY: Duration = Duration::from_mins(1);
+const INTERVAL: Duration = Duration::from_mins(1);
 
-/// Removes expired events of `source`, in bounded batches.
+/// Creates a job that removes expired events of `source` in bounded batches.
 ///
-/// Events that a consumer writing into one of `targets` has not passed stay, and so does the newest event, which
-/// carries the position.
+/// It keeps events that some consumer has not passed yet; `targets` are the databases that the consumers write to. It
+/// also keeps the newest event, because new positions are counted from it.
 pub fn prune_events(name: &'static str, source: Db, targets: Vec<Db>) -> Job {
-    Job::new(name, EVERY, move |cx| {
+    Job::new(name, INTERVAL, move |cx| {
         let (source, targets) = (source.clone(), targets.clone());
         async move {
-            let passed = passed(&source, &targets).await?;
+            let passed = passed_by_all(&source, &targets).await?;
             source.write_in(&cx, Lane::Bulk, move |tx| Ok(prune(tx, passed)?)).await
         }
     })
 }
 
-/// The position that every consumer of `source` has passed.
-async fn passed(source: &Db, targets: &[Db]) -> Result<i64, Error> {
+/// Returns the newest position that every consumer of `source` has passed.
+async fn passed_by_all(source: &Db, targets: &[Db]) -> Result<i64, Error> {
     let (number, mut passed) = (source.database().number(), i64::MAX);
     for target in targets {
-        let places = target.read(places).await?;
-        let here = places.into_iter().filter(|place| place.source.unwrap_or(place.database) == number);
-        passed = here.map(|place| place.position).fold(passed, i64::min);
+        let consumers = target.read(consumer_positions).await?;
+        let consumers = consumers.into_iter().filter(|consumer| consumer.source.unwrap_or(consumer.database) == number);
+        passed = consumers.map(|consumer| consumer.position).fold(passed, i64::min);
     }
     Ok(passed)
 }
 
+/// Removes one batch of events up to position `passed`. Returns whether there may be more.
 fn prune(tx: &mut Tx<'_>, passed: i64) -> Result<bool, StoreError> {
     let number = tx.database().number();
     let last = tx.last_position()?;
-    let over = tx.scan_by::<EventByEnd>().before(Some(tx.now())).collect(MAX_SEEN)?;
-    let gone = |event: &&Event| event.database == number && event.position <= passed && event.position < last;
-    let positions: Vec<i64> = over.iter().filter(gone).take(BATCH).map(|event| event.position).collect();
+    let expired = tx.scan_by::<EventByEnd>().before(Some(tx.now())).collect(MAX_EXAMINED)?;
+    let removable = |event: &&Event| event.database == number && event.position <= passed && event.position < last;
+    let positions: Vec<i64> = expired.iter().filter(removable).take(BATCH).map(|event| event.position).collect();
     for position in &positions {
         tx.delete::<Event>(&(number, PARTITION, *position))?;
     }
     if positions.is_empty() {
         return Ok(false);
     }
-    let before = tx.get::<Removed>(&number)?.map_or(0, |removed| removed.count);
+    let before = tx.get::<RemovedEvents>(&number)?.map_or(0, |removed| removed.count);
     let count = before + i64::try_from(positions.len()).unwrap_or(i64::MAX);
-    tx.put(&Removed { database: number, count })?;
+    tx.put(&RemovedEvents { database: number, count })?;
     Ok(positions.len() == BATCH)
 }
 
-fn places(tx: &Tx<'_>) -> Result<Vec<Place>, StoreError> {
-    tx.scan::<Place>().prefix(tx.database().number()).rows().collect()
+/// Returns the positions of all consumers that write to this database.
+fn consumer_positions(tx: &Tx<'_>) -> Result<Vec<ConsumerPosition>, StoreError> {
+    tx.scan::<ConsumerPosition>().prefix(tx.database().number()).rows().collect()
 }
 
 impl Tx<'_> {
-    /// Every position exists or was removed after its expiry, and there are no dead letters.
+    /// Checks that every event up to the newest is stored or was removed after its expiry, and that there are no dead
+    /// letters.
     pub fn audit_outbox(&self, report: &mut Report) -> Result<(), StoreError> {
         let number = self.database().number();
         let (mut count, mut last) = (0, 0);
@@ -71,9 +74,9 @@ impl Tx<'_> {
             last = event?.position;
             count += 1;
         }
-        let removed = self.get::<Removed>(&number)?.map_or(0, |removed| removed.count);
+        let removed = self.get::<RemovedEvents>(&number)?.map_or(0, |removed| removed.count);
         report.check("outbox: no position is missing", count + removed == last, || {
-            format!("{count} events and {removed} removed, the last position is {last}")
+            format!("{count} stored and {removed} removed events do not add up to the last position, {last}")
         });
         for letter in self.scan::<DeadLetter>().prefix(number).rows() {
             let letter = letter?;

@@ -1,7 +1,7 @@
-//! Rows encoded before the transaction that writes them.
+//! Rows that are encoded before the transaction that writes them.
 //!
-//! Every transaction of a database runs on one thread, so rows whose content is known beforehand, JSON above all, are
-//! better encoded outside of it.
+//! All transactions of a database run on one thread. Encoding rows whose content is known beforehand, especially large
+//! JSON, outside of it keeps that thread free.
 
 use std::marker::PhantomData;
 
@@ -11,12 +11,12 @@ use crate::row::{HEADER, decode_row, encode_row_into};
 use crate::tx::{Entry, entries};
 use crate::{Record, StoreError, Tx};
 
-/// An encoded row, with its key and its index entries.
+/// An encoded row with its key and index entries.
 pub struct Prepared<R> {
     key: Vec<u8>,
     row: Bytes,
     entries: Vec<Entry>,
-    /// Whether every engine can store its values.
+    /// An error if the row has a value that not every engine can store.
     checked: Result<(), StoreError>,
     of: PhantomData<fn() -> R>,
 }
@@ -36,7 +36,8 @@ impl<R: Record> Prepared<R> {
         Self { key, row: bytes.into(), entries: entries(Some(row)), checked, of: PhantomData }
     }
 
-    /// Whether `found`, a row with the same key, is this row: compared by version where the table has one.
+    /// Whether the stored row `found`, which has the same key, equals this row. Rows are compared by version if the
+    /// table has a `version` column, else by their bytes.
     fn is(&self, found: &Bytes) -> Result<bool, StoreError> {
         let version = |row: &[u8]| Ok(R::TABLE.row_version(decode_row(R::TABLE.space, &self.key, row)?));
         match version(&self.row)? {
@@ -47,15 +48,15 @@ impl<R: Record> Prepared<R> {
 }
 
 impl Tx<'_> {
-    /// Writes a row whose key must be free.
+    /// Writes a row whose key must be free; otherwise the transaction fails with [`StoreError::Duplicate`].
     pub fn insert_prepared<R: Record>(&mut self, new: &Prepared<R>) -> Result<(), StoreError> {
         self.check_free::<R>(&new.key)?;
         self.move_entries(&[], new.entries.clone(), &new.key)?;
         self.put_prepared(new)
     }
 
-    /// Replaces `old` with `new`, a row with the same key, if the stored row is unchanged; whether it did. Rows of a
-    /// table with a column `version` are compared by version, other rows by all their bytes.
+    /// Replaces the stored row with `new` if it still equals `old`, which must have the same key. Returns whether it
+    /// did. Rows are compared by version if the table has a `version` column, else by their bytes.
     pub fn swap_prepared<R: Record>(&mut self, old: &Prepared<R>, new: &Prepared<R>) -> Result<bool, StoreError> {
         if old.key != new.key {
             return Ok(false);

@@ -4,27 +4,27 @@ use promox_kernel::value::Value;
 
 use crate::{ColumnDef, Space, TableDef};
 
-/// Keys of one space. Every bound consists of whole parts of a key, so that it can be decoded into column values.
+/// A range of keys in one space. Every bound consists of whole key parts, so that it can be decoded into column values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRange {
     /// The space.
     pub space: Space,
-    /// The leading parts that all keys share.
+    /// The encoded leading parts that all keys of the range share.
     pub prefix: Vec<u8>,
-    /// The beginning of the text that follows the prefix; empty for any text.
+    /// The prefix of the text part that follows `prefix`. If it is empty, any text matches.
     pub text: Vec<u8>,
-    /// The lower bound; its parts follow the prefix.
+    /// The lower bound, without the parts in `prefix`.
     pub from: Option<Edge>,
-    /// The parts, after the prefix, of the first key beyond the end.
+    /// The exclusive upper bound, without the parts in `prefix`.
     pub until: Option<Vec<u8>>,
 }
 
 /// The lower end of a range.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edge {
-    /// Whole parts of a key.
+    /// Encoded whole parts of a key.
     pub parts: Vec<u8>,
-    /// Whether the key with exactly these parts is excluded: the parts are then a whole key.
+    /// Whether the bound is exclusive. If it is, `parts` is a complete key.
     pub after: bool,
 }
 
@@ -39,7 +39,7 @@ impl KeyRange {
         Self { space, prefix, text: Vec::new(), from: None, until: None }
     }
 
-    /// The first key, and the first one beyond the end, if there is an end.
+    /// Returns the range as byte strings: the inclusive start, and the exclusive end if there is one.
     pub fn bytes(&self) -> (Vec<u8>, Option<Vec<u8>>) {
         let mut start = Vec::with_capacity(self.prefix.len() + 24);
         start.extend_from_slice(&self.prefix);
@@ -57,7 +57,7 @@ impl KeyRange {
     }
 }
 
-/// The first key after all keys that begin with `prefix`.
+/// Returns the first key after all keys that begin with `prefix`, or `None` if there is none.
 fn next_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     let mut next = prefix.to_vec();
     while let Some(last) = next.pop() {
@@ -69,24 +69,24 @@ fn next_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
-/// A range as column values. The columns are consecutive in the key.
+/// A key range decoded into column values, for engines with typed columns.
 #[derive(Clone, Debug)]
 pub struct TypedRange {
     /// The columns of the key, in order.
     pub columns: Vec<&'static ColumnDef>,
     /// The values of the leading columns.
     pub prefix: Vec<Value>,
-    /// The beginning of the text in the column after the prefix.
+    /// The text that the column after the prefix must begin with.
     pub text: Option<String>,
-    /// The lower bound of the columns after the prefix, exclusive when the flag is set.
+    /// The lower bound of the columns after the prefix. It is exclusive if the flag is set.
     pub from: Option<(Vec<Value>, bool)>,
     /// The exclusive upper bound of the columns after the prefix.
     pub until: Option<Vec<Value>>,
 }
 
 impl TableDef {
-    /// The columns of a key of the table or of one of its indexes, in the key's order; `None` for a space of another
-    /// table.
+    /// Returns the key columns of the table or of one of its indexes, in key order. Returns `None` if `space` belongs
+    /// to another table.
     pub fn key_columns(&self, space: Space) -> Option<Vec<&'static ColumnDef>> {
         let names = if space == self.space {
             self.key.to_vec()
@@ -98,12 +98,13 @@ impl TableDef {
         names.into_iter().map(|name| self.column(name)).collect()
     }
 
-    /// The values of a key or of its leading parts; folded columns give their folded form.
+    /// Decodes a key, or its leading parts, into column values. Folded columns have their folded form. Returns `None`
+    /// if the bytes do not decode.
     pub fn key_values(&self, space: Space, key: &[u8]) -> Option<Vec<Value>> {
         values_of(&self.key_columns(space)?, key)
     }
 
-    /// A range of the table or of one of its indexes as values.
+    /// Decodes a range of the table or of one of its indexes. Returns `None` if a bound does not decode.
     pub fn typed_range(&self, range: &KeyRange) -> Option<TypedRange> {
         let columns = self.key_columns(range.space)?;
         let prefix = values_of(&columns, &range.prefix)?;
@@ -120,12 +121,12 @@ impl TableDef {
         Some(TypedRange { text: text.transpose().ok()?, columns, prefix, from, until })
     }
 
-    /// The values of a row's columns, if the row was written with all of them.
+    /// Decodes a row's columns. Returns `None` if the row lacks a column, because an older version wrote it.
     pub fn row_values(&self, mut columns: &[u8]) -> Option<Vec<Value>> {
         self.columns.iter().map(|column| Value::take(column.column_type, column.nullable, &mut columns)).collect()
     }
 
-    /// A row's columns from their values.
+    /// Encodes a row's columns. Returns `None` if a value has another type than its column, or if their number differs.
     pub fn row_columns(&self, values: &[Value]) -> Option<Vec<u8>> {
         let mut row = Vec::with_capacity(128);
         for (column, value) in self.columns.iter().zip(values) {
@@ -135,7 +136,7 @@ impl TableDef {
     }
 }
 
-/// The values of leading columns, as far as the bytes go.
+/// Decodes as many leading columns as `key` contains. Returns `None` if the bytes do not end with a column.
 fn values_of(columns: &[&'static ColumnDef], mut key: &[u8]) -> Option<Vec<Value>> {
     let mut values = Vec::with_capacity(columns.len());
     for column in columns {
@@ -152,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_prefix_ends_where_the_next_one_begins() {
+    fn a_prefix_range_ends_at_the_next_prefix() {
         let end = |prefix: Vec<u8>| KeyRange::prefix(Space(1), prefix).bytes().1;
         assert_eq!(end(vec![1, 0xFF]), Some(vec![2]));
         assert_eq!(end(vec![0xFF, 0xFF]), None);
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_narrower_bound_counts() {
+    fn the_narrower_of_two_bounds_applies() {
         let range = KeyRange {
             text: vec![5],
             from: Some(Edge { parts: vec![4], after: false }),

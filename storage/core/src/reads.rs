@@ -4,44 +4,44 @@ use std::cell::RefCell;
 
 use crate::{Direction, Item, KeyRange, Reader, Space, StoreError};
 
-/// The version of a row or an index entry. An engine changes it whenever the key changes.
+/// The version of a row or an index entry. An engine assigns a new one whenever the value changes.
 pub type Version = u64;
 
-/// What a transaction read below its own changes.
+/// What a transaction read from the store, apart from its own changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reads {
-    /// Keys with the version that was found; `None` for an absent key.
+    /// Keys with the version that was found, or `None` for an absent key.
     pub keys: Vec<(Space, Vec<u8>, Option<Version>)>,
-    /// Scans.
+    /// The scans.
     pub scans: Vec<ScanRead>,
 }
 
-/// A scan as far as it was read.
+/// The part of a scan that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScanRead {
     /// The range.
     pub range: KeyRange,
     /// The direction.
     pub direction: Direction,
-    /// The keys found, with their versions, in the scan's order.
+    /// The keys found, with their versions, in the order of the scan.
     pub found: Vec<(Vec<u8>, Option<Version>)>,
-    /// Whether it was read to its end. Otherwise nothing beyond the last key was seen.
+    /// Whether the range was read to its end. If not, nothing beyond the last key was seen.
     pub whole: bool,
 }
 
-/// What a transaction needs that has not been fetched: its engine fetches it and runs the transaction again.
+/// Data that a transaction needs and that has not been fetched. Its engine fetches it and runs the transaction again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wants {
     /// Keys of rows and index entries.
     pub keys: Vec<(Space, Vec<u8>)>,
     /// Ranges.
     pub ranges: Vec<(KeyRange, Direction)>,
-    /// Tables whose ids have run out, and how many of them the transaction had assigned until then.
+    /// Tables whose reserved ids have run out, with the number that the transaction had assigned until then.
     pub ids: Vec<(Space, i64)>,
 }
 
 impl Wants {
-    /// Whether nothing was missing.
+    /// Whether nothing is missing.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty() && self.ranges.is_empty() && self.ids.is_empty()
     }
@@ -59,7 +59,7 @@ struct LoggedScan<'a> {
     at: usize,
 }
 
-/// Makes a scan log what it reads in `log`.
+/// Wraps a scan so that it logs what it reads in `log`.
 pub(crate) fn logged<'a>(
     items: Items<'a>,
     log: &'a RefCell<Reads>,

@@ -1,4 +1,5 @@
-//! A table declared once: [`record!`] generates the struct, its encoding, its columns and its index entries.
+//! Tables are declared once, with [`record!`], which generates the struct, its encoding, its columns and its index
+//! entries.
 
 use crate::{IndexDef, StoreError, TableDef};
 
@@ -6,27 +7,28 @@ use promox_kernel::encoding::KeyPart;
 
 /// A row of a table. Implemented by [`record!`](crate::record).
 pub trait Record: Sized + Send + 'static {
-    /// The table.
+    /// The definition of the table.
     const TABLE: &'static TableDef;
-    /// The type of its key: the column's, or a tuple of the columns'.
+    /// The type of the key: the type of its column, or a tuple of the types of its columns.
     type Key: KeyPart;
 
-    /// The row's key.
+    /// Returns the row's key.
     fn key(&self) -> Self::Key;
-    /// Appends the columns.
+    /// Appends the encoded columns to `out`.
     fn put_columns(&self, out: &mut Vec<u8>);
-    /// Reads the columns; columns that an older row lacks read as null or their default.
+    /// Decodes the columns. Columns that an older row lacks are null or have their default. Returns `None` if the bytes
+    /// do not decode.
     fn take_columns(columns: &[u8]) -> Option<Self>;
-    /// Calls `visit` with the entry's key for each index that contains the row.
+    /// Calls `visit` for each index that contains the row, with the key of the row's entry.
     fn entries(&self, visit: &mut dyn FnMut(&'static IndexDef, Vec<u8>));
 
-    /// The row's key as bytes.
+    /// Returns the row's encoded key.
     fn key_bytes(&self) -> Vec<u8> {
         key_bytes(&self.key())
     }
 }
 
-/// A key as bytes.
+/// Encodes a key.
 pub(crate) fn key_bytes(key: &impl KeyPart) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(24);
     key.put_key(&mut bytes);
@@ -45,9 +47,9 @@ pub(crate) fn decode<R: Record>(key: &[u8], row: &[u8]) -> Result<R, StoreError>
 
 /// An index of a table. Implemented by [`record!`](crate::record).
 pub trait Index: 'static {
-    /// The rows that it points to.
+    /// The rows that the index points to.
     type Row: Record;
-    /// The index.
+    /// The definition of the index.
     const DEF: &'static IndexDef;
 }
 
@@ -58,9 +60,9 @@ pub trait Index: 'static {
 /// record! {
 ///     /// A shelf.
 ///     pub(crate) struct Shelf in Ecommerce.shelves = 900, key(id: i64) {
-///         /// Where it stands.
+///         /// The aisle in which the shelf stands.
 ///         aisle: String,
-///         /// Who looks after it.
+///         /// The employee in charge of it.
 ///         keeper: Option<i64>,
 ///     }
 ///     unique ShelfByAisle = 901 (aisle);

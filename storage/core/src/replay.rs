@@ -1,4 +1,4 @@
-//! Idempotency keys: one row per caller and key, with the reply once it is decided.
+//! Idempotency keys. There is one row per caller and key, which contains the reply once that is decided.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,36 +8,36 @@ use promox_kernel::{Claim, Content, Cx, Error, Json, Reply, Response};
 use crate::system::{KeptByHour, StoredReply};
 use crate::{Db, Lane, StoreError, Tx};
 
-/// How long a key is stored: 25 hours, so that it is at least 24 regardless of rounding to hours.
+/// How long a key is stored, in hours. One hour is added to the promised 24, because times are rounded down to hours.
 const KEPT_HOURS: i64 = 25;
-/// How much longer a key is stored that was claimed but not decided.
+/// How much longer an undecided key is stored, in hours.
 const UNDECIDED_HOURS: i64 = 30 * 24;
-/// Keys that one pruning batch removes.
+/// Maximum keys removed in one batch.
 const PRUNE_BATCH: usize = 1_000;
 
 /// The state of an idempotency key.
 #[derive(Debug)]
 pub enum Recall {
-    /// Unknown: proceed.
+    /// The key is new: the request may proceed.
     New,
-    /// The same caller used it for another request.
+    /// The same caller has used the key for a different request.
     OtherRequest,
-    /// It is claimed and undecided; the id is that of the claiming work, such as the order.
+    /// The key is claimed by work in progress and has no reply yet. The id identifies that work, such as an order.
     Undecided(i64),
-    /// The stored reply.
+    /// The request was decided with this reply.
     Decided(Response),
 }
 
 /// A reply that a transaction stores with an idempotency key.
 #[derive(Debug)]
-pub(crate) struct NewAnswer {
+pub(crate) struct NewReply {
     caller: String,
     key: String,
     response: Response,
 }
 
-impl NewAnswer {
-    /// Records the stored reply on the request that used the key; does nothing for other requests.
+impl NewReply {
+    /// Records the reply on the request that used the key. Does nothing if `claim` is of another request.
     pub(crate) fn record(self, claim: &Claim) {
         if claim.caller == self.caller && claim.key == self.key {
             let _ = claim.recorded.set(self.response);
@@ -46,31 +46,32 @@ impl NewAnswer {
 }
 
 impl Tx<'_> {
-    /// The state of a key.
+    /// Returns the state of a key.
     pub fn recall(&self, claim: &Claim) -> Result<Recall, StoreError> {
         let Some(stored) = self.get::<StoredReply>(&self.reply_key(claim))? else { return Ok(Recall::New) };
         if stored.fingerprint != claim.fingerprint {
             return Ok(Recall::OtherRequest);
         }
         Ok(match (stored.status, stored.subject) {
-            (Some(status), _) => Recall::Decided(decided(status, stored)),
+            (Some(status), _) => Recall::Decided(response_of(status, stored)),
             (None, Some(subject)) => Recall::Undecided(subject),
             (None, None) => Recall::New,
         })
     }
 
-    /// Claims a key for work that spans transactions; `subject` finds the work again.
+    /// Claims a key for work that spans several transactions. `subject` is the id of that work, such as an order.
     pub fn claim(&mut self, claim: &Claim, subject: i64) -> Result<(), StoreError> {
         let row = self.reply_row(claim, Some(subject));
         self.insert(&row)
     }
 
-    /// Releases a claimed key, because the work left nothing behind.
+    /// Releases a claimed key after work that left no effect.
     pub fn unclaim(&mut self, claim: &Claim) -> Result<(), StoreError> {
         self.delete::<StoredReply>(&self.reply_key(claim)).map(drop)
     }
 
-    /// Stores a decided reply. Once it is durable, it is recorded on the request that used the key.
+    /// Stores the reply of a decided request. When the transaction is durable, the reply is also recorded on the
+    /// request.
     pub fn keep(&mut self, claim: &Claim, response: &Response) -> Result<(), StoreError> {
         let subject = self.get::<StoredReply>(&self.reply_key(claim))?.and_then(|stored| stored.subject);
         let mut row = self.reply_row(claim, subject);
@@ -85,7 +86,7 @@ impl Tx<'_> {
         }
         self.put(&row)?;
         if let Some(response) = response.copy() {
-            self.set_answer(NewAnswer { caller: claim.caller.clone(), key: claim.key.clone(), response });
+            self.set_reply(NewReply { caller: claim.caller.clone(), key: claim.key.clone(), response });
         }
         Ok(())
     }
@@ -110,7 +111,8 @@ impl Tx<'_> {
     }
 }
 
-fn decided(status: u32, stored: StoredReply) -> Response {
+/// Builds the response from a stored reply.
+fn response_of(status: u32, stored: StoredReply) -> Response {
     let names = ["etag", "location"];
     let headers = stored.headers.0.into_iter();
     let headers = headers.filter_map(|(name, value)| Some((*names.iter().find(|known| **known == name)?, value)));
@@ -123,44 +125,47 @@ fn decided(status: u32, stored: StoredReply) -> Response {
 }
 
 impl Db {
-    /// The state of a key.
+    /// Returns the state of a key.
     pub async fn recall(&self, claim: &Claim) -> Result<Recall, StoreError> {
         self.read(|tx| tx.recall(claim)).await
     }
 
-    /// Stores a reply that no transaction of the operation has stored: a refusal, or a reply without changes.
+    /// Stores a reply that no transaction of the operation has stored, such as a refusal or the reply of an operation
+    /// without changes.
     pub async fn settle(&self, cx: &Cx, claim: Arc<Claim>, response: Response) -> Result<(), StoreError> {
         let response = Arc::new(response);
         self.write(cx, move |tx| tx.keep(&claim, &response)).await
     }
 
-    /// A write whose result is the operation's answer: it is stored with the idempotency key in the same transaction.
+    /// Runs a transaction whose result is the reply of the operation. The reply is stored with the request's
+    /// idempotency key in the same transaction.
     pub async fn answer<T, F>(&self, cx: &Cx, work: F) -> Result<T, Error>
     where
         T: Reply,
         F: Fn(&mut Tx<'_>) -> Result<T, Error> + Send + 'static,
     {
         let Some(claim) = cx.claim.clone() else { return self.write(cx, work).await };
-        let answering = move |tx: &mut Tx<'_>| {
+        let with_reply = move |tx: &mut Tx<'_>| {
             let reply = work(tx)?;
-            if let Some(response) = reply.kept(claim.status)? {
+            if let Some(response) = reply.stored_response(claim.status)? {
                 tx.keep(&claim, &response)?;
             }
             Ok(reply)
         };
-        self.write(cx, answering).await
+        self.write(cx, with_reply).await
     }
 
-    /// Removes keys older than 24 hours, one bounded batch. Returns whether there may be more. Keys that are claimed
-    /// and undecided stay for 30 days, even if the clock jumps: without the key, the same request would be executed
-    /// again while the first is still running.
+    /// Removes one batch of decided keys that are older than 24 hours. Returns whether there may be more.
+    ///
+    /// Undecided keys are kept for 30 more days, even if the clock jumps. Without its key, a repeated request would be
+    /// executed again while the first one is still in progress.
     pub async fn prune_keys(&self, cx: &Cx) -> Result<bool, Error> {
         self.write_in(cx, Lane::Bulk, move |tx| {
             let oldest = (tx.now() - Duration::from_secs(3600 * KEPT_HOURS.unsigned_abs())).seconds() / 3600;
             let number = tx.database().number();
-            let over = |stored: &StoredReply| stored.status.is_some() || stored.hour < oldest - UNDECIDED_HOURS;
+            let expired = |stored: &StoredReply| stored.status.is_some() || stored.hour < oldest - UNDECIDED_HOURS;
             let old = tx.scan_by::<KeptByHour>().prefix(number).before(oldest).rows();
-            let old = old.filter(|row| row.as_ref().map_or(true, over));
+            let old = old.filter(|row| row.as_ref().map_or(true, expired));
             let old: Vec<StoredReply> = old.take(PRUNE_BATCH).collect::<Result<_, _>>()?;
             for stored in &old {
                 tx.delete::<StoredReply>(&(number, stored.caller.clone(), stored.key.clone()))?;

@@ -1,12 +1,12 @@
-//! A stored row: layout version, checksum over space, key and columns, then the columns.
+//! The encoding of a stored row: a layout byte, a checksum of space, key and columns, then the columns.
 //!
-//! The checksum covers the key, so that a value under a wrong key is detected.
+//! The checksum covers the key, so that a row stored under a wrong key is detected.
 
 use crate::{Space, StoreError};
 
-/// The layout written today.
+/// The current layout.
 const LAYOUT: u8 = 1;
-/// Layout byte and checksum.
+/// The length of the layout byte and the checksum.
 pub(crate) const HEADER: usize = 5;
 
 fn checksum(space: Space, key: &[u8], columns: &[u8]) -> u32 {
@@ -14,14 +14,14 @@ fn checksum(space: Space, key: &[u8], columns: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c_append(crc, key), columns)
 }
 
-/// Writes a row: `put` appends its columns.
+/// Encodes a row. `put` appends its columns.
 pub fn encode_row(space: Space, key: &[u8], put: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let mut row = Vec::with_capacity(128);
     encode_row_into(&mut row, space, key, put);
     row
 }
 
-/// Writes a row into a buffer that is reused.
+/// Encodes a row into a buffer, replacing its content.
 pub(crate) fn encode_row_into(row: &mut Vec<u8>, space: Space, key: &[u8], put: impl FnOnce(&mut Vec<u8>)) {
     row.clear();
     row.extend_from_slice(&[LAYOUT, 0, 0, 0, 0]);
@@ -31,7 +31,7 @@ pub(crate) fn encode_row_into(row: &mut Vec<u8>, space: Space, key: &[u8], put: 
     header.iter_mut().skip(1).zip(crc).for_each(|(byte, crc)| *byte = crc);
 }
 
-/// Verifies a row and returns its columns' bytes.
+/// Verifies a row and returns its encoded columns. Fails with [`StoreError::Damaged`].
 pub fn decode_row<'a>(space: Space, key: &[u8], row: &'a [u8]) -> Result<&'a [u8], StoreError> {
     let damaged =
         |why: &str| StoreError::Damaged { place: format!("a row of table {} {why}, key {key:02x?}", space.0) };
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_flipped_bit_is_noticed() {
+    fn any_flipped_bit_is_detected() {
         let row = encode_row(Space(7), b"key", |out| out.extend_from_slice(b"columns"));
         assert_eq!(decode_row(Space(7), b"key", &row).unwrap(), b"columns");
         for bit in 0..row.len() * 8 {

@@ -1,4 +1,4 @@
-//! Scans: a range of a table or an index, in either direction, as rows or as a page.
+//! Scans read a range of a table or an index, in either direction, as an iterator of rows or as a page.
 
 use std::cmp::Ordering;
 use std::iter::Peekable;
@@ -11,7 +11,8 @@ use promox_kernel::{Cursor, Error, Limit, Page, Warnings};
 use crate::record::key_bytes;
 use crate::{Direction, Edge, IndexDef, Item, KeyRange, Record, Space, StoreError, Tx};
 
-/// A scan builder. `prefix`, `from` and `before` take the leading columns of the key as a value or a tuple.
+/// Builds a scan. [`prefix`](Scan::prefix), [`from`](Scan::from) and [`before`](Scan::before) take columns of the key
+/// as a value or a tuple.
 #[derive(Debug)]
 pub struct Scan<'s, 't, R> {
     tx: &'s Tx<'t>,
@@ -34,28 +35,28 @@ impl<'s, 't, R: Record> Scan<'s, 't, R> {
         Self { tx, indexed, range: KeyRange::all(space), direction: Direction::Forward, row: PhantomData }
     }
 
-    /// Restricts the scan to keys whose leading columns are these.
+    /// Restricts the scan to keys that begin with these columns.
     #[must_use]
     pub fn prefix(mut self, columns: impl KeyPart) -> Self {
         self.range.prefix = key_bytes(&columns);
         self
     }
 
-    /// Restricts the scan to keys in which the text after the prefix begins with this.
+    /// Restricts the scan to keys in which the text column after the prefix begins with `text`.
     #[must_use]
     pub fn text_prefix(mut self, text: &str) -> Self {
         self.range.text.extend_from_slice(text.as_bytes());
         self
     }
 
-    /// Restricts the scan to keys from here on; `columns` follow those of the prefix.
+    /// Restricts the scan to keys at or after `columns`, which follow those of the prefix.
     #[must_use]
     pub fn from(mut self, columns: impl KeyPart) -> Self {
         self.range.from = Some(Edge { parts: key_bytes(&columns), after: false });
         self
     }
 
-    /// Restricts the scan to keys before this; `columns` follow those of the prefix.
+    /// Restricts the scan to keys before `columns`, which follow those of the prefix.
     #[must_use]
     pub fn before(mut self, columns: impl KeyPart) -> Self {
         self.range.until = Some(key_bytes(&columns));
@@ -69,12 +70,12 @@ impl<'s, 't, R: Record> Scan<'s, 't, R> {
         self
     }
 
-    /// Starts the range after a cursor: a row's key, preceded by its space. A cursor of another list is refused, since
-    /// its key would be an arbitrary position in this one.
+    /// Restricts the scan to keys after a cursor, which consists of a space and a key in it. A cursor of another list
+    /// is refused, since its key would be an arbitrary position in this one.
     fn after(&mut self, cursor: Option<Cursor>) -> Result<(), Error> {
-        let Some(Cursor(place)) = cursor else { return Ok(()) };
+        let Some(Cursor(bytes)) = cursor else { return Ok(()) };
         let KeyRange { space, prefix, text, .. } = &self.range;
-        let key = place.strip_prefix(&space.0.to_be_bytes());
+        let key = bytes.strip_prefix(&space.0.to_be_bytes());
         let rest = key.and_then(|key| key.strip_prefix(prefix.as_slice())).filter(|rest| rest.starts_with(text));
         let rest =
             rest.ok_or_else(|| Error::field("?cursor", "must be a cursor of this list; start again without one"))?;
@@ -94,13 +95,13 @@ impl<'s, 't, R: Record> Scan<'s, 't, R> {
         Ok(())
     }
 
-    /// The rows, read lazily.
+    /// Returns the rows, which are read lazily.
     pub fn rows(self) -> impl Iterator<Item = Result<R, StoreError>> + use<'s, 't, R> {
-        self.found().map(|found| found.map(|(_, row)| row))
+        self.rows_with_keys().map(|item| item.map(|(_, row)| row))
     }
 
-    /// Rows with the keys that they were found under.
-    fn found(self) -> impl Iterator<Item = Result<(Vec<u8>, R), StoreError>> + use<'s, 't, R> {
+    /// Returns the rows, each with its key in the scanned table or index.
+    fn rows_with_keys(self) -> impl Iterator<Item = Result<(Vec<u8>, R), StoreError>> + use<'s, 't, R> {
         let Self { tx, indexed, range, direction, .. } = self;
         tx.items(&range, direction).map(move |item| {
             tx.count_read()?;
@@ -110,18 +111,18 @@ impl<'s, 't, R: Record> Scan<'s, 't, R> {
         })
     }
 
-    /// The first row.
+    /// Returns the first row, if there is one.
     pub fn first(self) -> Result<Option<R>, StoreError> {
         self.rows().next().transpose()
     }
 
-    /// The first rows, at most `limit`.
+    /// Returns the first rows, at most `limit`.
     pub fn collect(self, limit: usize) -> Result<Vec<R>, StoreError> {
         self.rows().take(limit).collect()
     }
 
-    /// The first readable rows, at most `limit`; damaged ones are left out and logged. For in-memory lists only, never
-    /// for decisions.
+    /// Returns the first readable rows, at most `limit`. Damaged rows are left out with a warning, so this is for lists
+    /// kept in memory and never for decisions.
     pub fn readable(self, limit: usize, warnings: &mut Warnings) -> Result<Vec<R>, StoreError> {
         let mut rows = Vec::new();
         for found in self.rows() {
@@ -136,8 +137,8 @@ impl<'s, 't, R: Record> Scan<'s, 't, R> {
         Ok(rows)
     }
 
-    /// The page after `cursor` of the rows that `keep` accepts. A page of a read transaction is for display: a damaged
-    /// row is left out with a warning. In a write transaction reads decide, so a damaged row is an error.
+    /// Returns the page after `cursor` of the rows that `keep` accepts. In a read transaction, whose pages are for
+    /// display, damaged rows are left out with a warning. In a write transaction a damaged row is an error.
     pub fn page_of(
         mut self,
         limit: Limit,
@@ -145,12 +146,12 @@ impl<'s, 't, R: Record> Scan<'s, 't, R> {
         keep: impl Fn(&R) -> bool,
     ) -> Result<Page<R>, Error> {
         self.after(cursor)?;
-        let (tx, of_space) = (self.tx, self.range.space.0.to_be_bytes());
+        let (tx, space) = (self.tx, self.range.space.0.to_be_bytes());
         let mut items = Vec::new();
         let mut last = None;
         let mut more = false;
         let mut warnings = Warnings::default();
-        for found in self.found() {
+        for found in self.rows_with_keys() {
             let (key, row) = match found {
                 Err(StoreError::DamagedRow { table, place }) if tx.read_only() => {
                     warnings.left_out(&table, &place);
@@ -165,27 +166,28 @@ impl<'s, 't, R: Record> Scan<'s, 't, R> {
                 more = true;
                 break;
             }
-            last = Some(Cursor([of_space.as_slice(), &key].concat()));
+            last = Some(Cursor([space.as_slice(), &key].concat()));
             items.push(row);
         }
         Ok(Page { warnings, ..Page::new(items, last.filter(|_| more)) })
     }
 
-    /// The page after `cursor`.
+    /// Returns the page after `cursor`.
     pub fn page(self, limit: Limit, cursor: Option<Cursor>) -> Result<Page<R>, Error> {
         self.page_of(limit, cursor, |_| true)
     }
 }
 
+/// Reads the row that an index entry points to.
 fn resolve<R: Record>(tx: &Tx<'_>, key: &[u8]) -> Result<R, StoreError> {
     tx.get_by_bytes(key)?.ok_or_else(|| {
         let table = R::TABLE.full_name();
-        let place = format!("an index of {table} leads to no row, key {key:02x?}");
+        let place = format!("an index of {table} points to a missing row, key {key:02x?}");
         tx.break_with(StoreError::DamagedRow { place, table })
     })
 }
 
-/// Merges a transaction's own changes over the layer below; both have the same direction.
+/// Merges a transaction's own changes with the items below. Both must be in the given direction.
 pub(crate) fn merge<'s>(
     below: impl Iterator<Item = Result<Item, StoreError>> + 's,
     own: impl Iterator<Item = (&'s Vec<u8>, &'s Option<Bytes>)> + 's,

@@ -1,4 +1,4 @@
-//! Tables as engines see them: names, numbers, columns, indexes.
+//! The definitions of tables for engines: names, numbers, columns and indexes.
 
 use promox_kernel::encoding::{Column, ColumnType};
 use promox_kernel::value::{Unstorable, check_column, skip_column};
@@ -15,10 +15,10 @@ pub enum Database {
 }
 
 impl Database {
-    /// Both, in order.
+    /// Both databases, in the order of their numbers.
     pub const ALL: [Self; 2] = [Self::Ecommerce, Self::Promox];
 
-    /// The prefix of its tables, `"ecommerce"`.
+    /// The prefix of the full names of its tables, such as `"ecommerce"`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ecommerce => "ecommerce",
@@ -26,7 +26,7 @@ impl Database {
         }
     }
 
-    /// Its name on a database server, `"ecommerce_db"`.
+    /// Its name on a database server, such as `"ecommerce_db"`.
     pub const fn sql_name(self) -> &'static str {
         match self {
             Self::Ecommerce => "ecommerce_db",
@@ -34,7 +34,7 @@ impl Database {
         }
     }
 
-    /// Its number in keys: 0 or 1.
+    /// Its number in the keys of system tables: 0 or 1.
     pub const fn number(self) -> u32 {
         self as u32
     }
@@ -43,27 +43,27 @@ impl Database {
 /// A column.
 #[derive(Clone, Copy, Debug)]
 pub struct ColumnDef {
-    /// Its name, `snake_case`.
+    /// The name, in `snake_case`.
     pub name: &'static str,
-    /// Its relational type.
+    /// The SQL type.
     pub column_type: ColumnType,
-    /// Whether it is nullable.
+    /// Whether it may be null.
     pub nullable: bool,
-    /// The form of its text in keys, if that differs.
+    /// Converts its text to the form that keys and indexes use, if that differs, such as lower case.
     pub fold: Option<fn(&str) -> String>,
 }
 
-/// An index. The key of an entry consists of its columns, followed by the row's key unless the index is unique; its
-/// value is the row's key.
+/// An index. The key of an entry consists of the index's columns, followed by the row's key unless the index is unique.
+/// The value of an entry is the row's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IndexDef {
-    /// Its name, `"OrderByUser"`.
+    /// The name, such as `"OrderByUser"`.
     pub name: &'static str,
-    /// Its number, assigned once and stored.
+    /// The number. It is stored and never changes.
     pub space: Space,
-    /// Whether no two rows may have the same columns. Rows whose first column is null are not in the index.
+    /// Whether the index refuses two rows with the same values. Rows whose first column is null are not in the index.
     pub unique: bool,
-    /// Its columns.
+    /// The names of its columns.
     pub columns: &'static [&'static str],
 }
 
@@ -72,32 +72,34 @@ pub struct IndexDef {
 pub struct TableDef {
     /// The database it is in.
     pub database: Database,
-    /// Its name, `"orders"`.
+    /// The name, such as `"orders"`.
     pub name: &'static str,
-    /// Its number, assigned once and stored.
+    /// The number. It is stored and never changes.
     pub space: Space,
-    /// The names of its key's columns.
+    /// The names of the key's columns.
     pub key: &'static [&'static str],
     /// All columns, the key's first.
     pub columns: &'static [ColumnDef],
     /// Its indexes.
     pub indexes: &'static [IndexDef],
-    /// The index entries of an encoded row, for engines that build or check an index: (space, entry key), and the row's own key.
+    /// Returns the key of an encoded row and the row's index entries, as spaces and entry keys, for engines that build
+    /// or check an index. `None` if the row does not decode.
     pub entries: fn(&[u8]) -> Option<(Vec<u8>, Vec<(Space, Vec<u8>)>)>,
 }
 
 impl TableDef {
-    /// `"ecommerce.orders"`.
+    /// Returns the name with its database, such as `"ecommerce.orders"`.
     pub fn full_name(&self) -> String {
         format!("{}.{}", self.database.name(), self.name)
     }
 
-    /// The column with this name.
+    /// Returns the column with this name.
     pub fn column(&self, name: &str) -> Option<&'static ColumnDef> {
         self.columns.iter().find(|column| column.name == name)
     }
 
-    /// The version of the row, if the table has a column `version`, which every change increments.
+    /// Returns the value of a row's `version` column, which every change increments. `None` if the table has no such
+    /// column.
     pub(crate) fn row_version(&self, mut columns: &[u8]) -> Option<i64> {
         for column in self.columns {
             if column.name == "version" && column.column_type == ColumnType::BigInt && !column.nullable {
@@ -115,7 +117,7 @@ impl TableDef {
             if let Err(fault) = checked {
                 let what = match fault {
                     Unstorable::Nul => "the character U+0000",
-                    Unstorable::Time => "a time outside of the years 1 to 9999",
+                    Unstorable::Time => "a time outside the years 1 to 9999",
                 };
                 return Err(StoreError::Unstorable { column: format!("{}.{}", self.full_name(), column.name), what });
             }
@@ -129,14 +131,15 @@ impl TableDef {
     }
 }
 
-/// All tables of a store, including the system's.
+/// All tables of a store, including the system tables.
 #[derive(Clone, Debug, Default)]
 pub struct Schema {
     tables: Vec<&'static TableDef>,
 }
 
 impl Schema {
-    /// The tables of all services, checked: a number, or a name within a database, that is used twice is an error.
+    /// Builds the schema from the tables of all services. Fails if a number, or a name within a database, is used
+    /// twice.
     pub fn new(services: impl IntoIterator<Item = &'static [&'static TableDef]>) -> Result<Self, String> {
         let mut tables: Vec<&'static TableDef> = crate::SYSTEM_TABLES.to_vec();
         tables.extend(services.into_iter().flatten());
@@ -154,35 +157,37 @@ impl Schema {
         Ok(schema)
     }
 
-    /// In a relational engine the tables and indexes of a database share one namespace, with names of at most 63 bytes.
+    /// Checks the names in a relational engine, where the tables and indexes of a database share one namespace, and
+    /// names have at most 63 bytes.
     fn check_names(&self, database: Database) -> Result<(), String> {
         let mut names = std::collections::BTreeSet::new();
         for table in self.tables_of(database) {
             let indexes = table.indexes.iter().map(|index| index.sql_name(table));
             for name in std::iter::once(table.name.to_owned()).chain(indexes) {
                 if name.len() > 63 {
-                    return Err(format!("{name} is longer than 63 bytes"));
+                    return Err(format!("the name {name} is longer than 63 bytes"));
                 }
                 if let Some(name) = names.replace(name) {
-                    return Err(format!("{name} is there twice in {}", database.sql_name()));
+                    return Err(format!("the name {name} is used twice in {}", database.sql_name()));
                 }
             }
         }
         Ok(())
     }
 
-    /// The tables of one database: its own, and the system's, which each database has.
+    /// Returns the tables of one database: its own and the system tables.
     pub fn tables_of(&self, database: Database) -> impl Iterator<Item = &'static TableDef> + '_ {
         let system = |table: &TableDef| crate::SYSTEM_TABLES.iter().any(|system| system.space == table.space);
         self.tables.iter().copied().filter(move |table| system(table) || table.database == database)
     }
 
-    /// All tables, the system's first.
+    /// Returns all tables, the system tables first.
     pub fn tables(&self) -> &[&'static TableDef] {
         &self.tables
     }
 
-    /// The name of a space in a file: `ecommerce.orders`, `ecommerce.orders/OrderByUser`.
+    /// Returns the names of all spaces as files use them, such as `ecommerce.orders` for a table and
+    /// `ecommerce.orders/OrderByUser` for an index.
     pub fn space_names(&self) -> Vec<(Space, String)> {
         let mut names = Vec::new();
         for table in &self.tables {
@@ -194,13 +199,14 @@ impl Schema {
         names
     }
 
-    /// The table whose rows are in `space`.
+    /// Returns the table whose rows are in `space`.
     pub fn table(&self, space: Space) -> Option<&'static TableDef> {
         self.tables.iter().copied().find(|table| table.space == space)
     }
 }
 
-/// Checks that every row decodes and is in each index, and that the indexes have no other entries.
+/// Checks that every row decodes and is stored under its own key, and that the indexes have exactly the entries of the
+/// rows.
 pub(crate) fn check_table(
     report: &mut crate::Report,
     reader: &dyn crate::Reader,
@@ -225,12 +231,13 @@ pub(crate) fn check_table(
         report
             .check("every row is stored under its own key", own == key, || format!("{} {key:02x?}", table.full_name()));
         for (space, entry) in entries {
-            let leads_here = match reader.get(space, &entry) {
+            let points_here = match reader.get(space, &entry) {
                 Err(crate::StoreError::DamagedRow { .. }) => false,
                 found => found?.is_some_and(|found| found == key),
             };
-            report
-                .check(INVARIANT, leads_here, || format!("{} {key:02x?} is missing in {}", table.full_name(), space.0));
+            report.check(INVARIANT, points_here, || {
+                format!("{} {key:02x?} is missing in index {}", table.full_name(), space.0)
+            });
             *expected.entry(space).or_default() += 1;
         }
     }
@@ -244,7 +251,7 @@ pub(crate) fn check_table(
         }
         let expected = expected.get(&index.space).copied().unwrap_or(0);
         report.check(INVARIANT, found == expected, || {
-            format!("{} has {found} entries, {expected} belong there", index.name)
+            format!("{} has {found} entries instead of {expected}", index.name)
         });
     }
     Ok(())

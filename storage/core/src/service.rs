@@ -1,4 +1,4 @@
-//! The unit that a node runs: a service with its tables, its operations and its background work.
+//! Services: the units that a node runs, each with its tables, operations and background work.
 
 use std::any::Any;
 use std::future::Future;
@@ -9,34 +9,34 @@ use promox_kernel::{Cx, Error, Job, Registry};
 
 use crate::{Consumer, Database, Report, StoreError, TableDef, Tx};
 
-/// A service. A node is a list of services and knows nothing else about them.
+/// A service. A node runs a list of services, and knows only this interface of them.
 pub trait Service: Send + Sync + Sized + 'static {
-    /// The prefix of its operations, `"order"`.
+    /// The prefix of its operations, such as `"order"`.
     const NAME: &'static str;
-    /// The database its tables and idempotency keys are in.
+    /// The database that contains its tables and idempotency keys.
     const DATABASE: Database;
-    /// The tables it owns.
+    /// The tables that it owns.
     const TABLES: &'static [&'static TableDef];
 
     /// Registers its operations.
     fn register(self: &Arc<Self>, registry: &mut Registry);
 
-    /// Its consumers. Each says whose events it reads, and writes to this service's tables.
+    /// Returns its consumers. Each names the database whose events it reads, and writes to this service's tables.
     fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {
         Vec::new()
     }
 
-    /// Its scheduled jobs.
+    /// Returns its scheduled jobs.
     fn jobs(self: &Arc<Self>) -> Vec<Job> {
         Vec::new()
     }
 
-    /// Checks its invariants, and states facts that others must agree with. It uses a long read, so it may read every
-    /// row.
+    /// Checks its invariants, and states facts that other services must agree with. `tx` is a long read, so every row
+    /// may be read.
     fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError>;
 
-    /// Work that must finish before the node is ready: interrupted sagas, memory derived from rows. Operations of all
-    /// services can be called.
+    /// Does the work that must finish before the node is ready, such as resuming interrupted sagas and deriving values
+    /// in memory from rows. Operations of all services can be called.
     fn recover(&self, cx: &Cx) -> impl Future<Output = Result<(), Error>> + Send {
         let _ = cx;
         std::future::ready(Ok(()))
@@ -45,21 +45,21 @@ pub trait Service: Send + Sync + Sized + 'static {
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Any [`Service`], for lists of them.
+/// An object-safe version of [`Service`], for lists of services. Every service implements it.
 pub trait DynService: Any + Send + Sync {
-    /// [`Service::NAME`].
+    /// See [`Service::NAME`].
     fn name(&self) -> &'static str;
-    /// [`Service::DATABASE`].
+    /// See [`Service::DATABASE`].
     fn database(&self) -> Database;
-    /// [`Service::register`].
+    /// See [`Service::register`].
     fn register(self: Arc<Self>, registry: &mut Registry);
-    /// [`Service::consumers`].
+    /// See [`Service::consumers`].
     fn consumers(self: Arc<Self>) -> Vec<Arc<dyn Consumer>>;
-    /// [`Service::jobs`].
+    /// See [`Service::jobs`].
     fn jobs(self: Arc<Self>) -> Vec<Job>;
-    /// [`Service::audit`].
+    /// See [`Service::audit`].
     fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError>;
-    /// [`Service::recover`].
+    /// See [`Service::recover`].
     fn recover<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, Result<(), Error>>;
 }
 

@@ -1,8 +1,8 @@
-//! System tables: sequences, outbox, consumers' positions, idempotency keys, dead letters, holds that were released before
-//! they began.
+//! System tables: sequences, outbox, consumer positions, idempotency keys, dead letters, epochs, and tombstones of
+//! holds that were released before they began.
 //!
-//! Numbers 1 to 31 are reserved for them. Each database has its own: where an engine stores both together, the database
-//! at the front of the key separates them.
+//! The table numbers 1 to 31 are reserved for them. Each database has its own system tables. Where an engine stores
+//! both databases together, the database number at the front of the keys separates them.
 
 use std::time::Duration;
 
@@ -21,16 +21,17 @@ record! {
 }
 
 record! {
-    /// A consumer's position, which moves in the transaction of its effect.
-    pub(crate) struct Place in Ecommerce.consumer_places = 6, key(database: u32, consumer: String, partition: u32) {
+    /// A consumer's position, which moves in the same transaction as the consumer's effect.
+    pub(crate) struct ConsumerPosition in Ecommerce.consumer_places = 6,
+        key(database: u32, consumer: String, partition: u32) {
         position: i64,
-        /// The database of the outbox; null for the consumer's own database, as older versions wrote it.
+        /// The database of the outbox. Null means the consumer's own database, as older versions wrote it.
         source: Option<u32>,
     }
 }
 
 record! {
-    /// An event that a consumer could not apply, and why.
+    /// An event that a consumer could not apply, with the reason.
     pub(crate) struct DeadLetter in Ecommerce.dead_letters = 8, key(database: u32, consumer: String, position: i64) {
         reason: String,
         at: Timestamp,
@@ -38,14 +39,14 @@ record! {
 }
 
 record! {
-    /// How many events were removed after their expiry.
-    pub(crate) struct Removed in Ecommerce.removed_events = 9, key(database: u32) {
+    /// The number of events that were removed after their expiry.
+    pub(crate) struct RemovedEvents in Ecommerce.removed_events = 9, key(database: u32) {
         count: i64,
     }
 }
 
 record! {
-    /// An idempotency key, and its reply once it is decided.
+    /// An idempotency key, with its reply once that is decided.
     pub(crate) struct StoredReply in Ecommerce.idempotency_keys = 10, key(database: u32, caller: String, key: String) {
         hour: i64,
         fingerprint: Vec<u8>,
@@ -59,49 +60,52 @@ record! {
 }
 
 record! {
-    /// How often values derived from a service's rows have changed.
+    /// A counter that is incremented whenever the rows that some values are derived from change.
     pub(crate) struct Epoch in Ecommerce.epochs = 12, key(database: u32, name: String) {
         value: i64,
     }
 }
 
 record! {
-    /// A hold that was released before it began; a late hold is refused.
+    /// Marks a hold that was released before it began, so that beginning it later is refused.
     pub(crate) struct Tombstone in Ecommerce.released_holds = 13, key(database: u32, kind: String, reference: String) {
         at: Timestamp,
     }
 }
 
-/// The tables that each database has.
+/// The system tables, which each database has.
 pub const SYSTEM_TABLES: &[&TableDef] = &[
     Sequence::TABLE,
     Event::TABLE,
-    Place::TABLE,
+    ConsumerPosition::TABLE,
     DeadLetter::TABLE,
-    Removed::TABLE,
+    RemovedEvents::TABLE,
     StoredReply::TABLE,
     Epoch::TABLE,
     Tombstone::TABLE,
 ];
 
 impl Tx<'_> {
-    /// The epoch of values derived from rows; 0 before the first change. Whoever keeps such values in memory stores
-    /// their epoch with them and compares both, in any transaction of the database that relies on the values.
+    /// Returns the epoch of the derived values called `name`, or 0 before their first change.
+    ///
+    /// A service that keeps such values in memory keeps their epoch with them. Each transaction that relies on the
+    /// values compares that epoch with this one.
     pub fn epoch(&self, name: &str) -> Result<i64, StoreError> {
         let epoch = self.get::<Epoch>(&(self.database().number(), name.to_owned()))?;
         Ok(epoch.map_or(0, |epoch| epoch.value))
     }
 
-    /// Increments the epoch: the owner of the rows changes, in this transaction, what values are derived from. Returns
-    /// the new epoch.
-    pub fn begin_epoch(&mut self, name: &str) -> Result<i64, StoreError> {
+    /// Increments the epoch of the derived values called `name`, and returns the new one. The owner of the rows calls
+    /// this in the transaction that changes them.
+    pub fn bump_epoch(&mut self, name: &str) -> Result<i64, StoreError> {
         let value = self.epoch(name)? + 1;
         self.put(&Epoch { database: self.database().number(), name: name.to_owned(), value })?;
         Ok(value)
     }
 }
 
-/// Assigns positions after `last` to events, and turns them into outbox rows of `database`.
+/// Assigns the positions after `last` to events, advances `last`, and returns the writes of the outbox rows and their
+/// index entries.
 pub fn stamp_events(database: Database, last: &mut i64, events: Vec<NewEvent>) -> Vec<Write> {
     let stamped = events.into_iter().map(|event| {
         *last += 1;
@@ -122,7 +126,7 @@ pub fn stamp_events(database: Database, last: &mut i64, events: Vec<NewEvent>) -
     stamped.flat_map(|event| row_writes(&event)).collect()
 }
 
-/// A new row and its index entries.
+/// Returns the writes of a new row and its index entries.
 fn row_writes<R: Record>(row: &R) -> Vec<Write> {
     let key = key_bytes(&row.key());
     let mut writes = Vec::with_capacity(2);

@@ -1,7 +1,7 @@
-//! Limits on guessing: a client with too many failures has to wait.
+//! Limits on guessing: a client with too many failed attempts has to wait.
 //!
-//! Failures are kept in the cache, by a digest of the client; losing them costs a guesser a little less time. The
-//! message of a refusal is the service's.
+//! Failures are kept in the cache, by a digest of the client. If they are lost, a guesser only has to wait a little
+//! less. The messages of refusals are up to the services.
 
 use std::time::Duration;
 
@@ -10,51 +10,52 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Cache, CacheSpace, Change};
 
-/// Maximum right guesses that are remembered for a client with wrong ones.
+/// Maximum correct guesses remembered for a client that also made wrong ones.
 const MAX_RIGHT: usize = 64;
-/// The pauses between failures that cost nothing and the lock.
+/// The growing pauses between the free failures and the lock.
 const DOUBLING: BackOff = BackOff { first: Duration::from_secs(1), doublings: 16 };
 
-/// The price of failures.
+/// How failures slow a client down.
 #[derive(Clone, Copy, Debug)]
 pub enum Pace {
-    /// A number of failures in a window that begins with the first; then none until it ends.
+    /// A number of failures is allowed in a window, which begins with the first one. After them the client has to wait
+    /// until the window ends.
     Window {
         /// Maximum failures.
-        most: u32,
-        /// How long a window is.
+        max_failures: u32,
+        /// The length of a window.
         span: Duration,
     },
-    /// Pauses after each failure, doubling from one second, and then a lock.
+    /// Each failure is followed by a pause, which doubles from one second, and finally by a lock.
     Doubling {
-        /// Failures that cost nothing.
+        /// The number of failures without a pause.
         free: u32,
-        /// From this many failures on, the pause is `lock`.
+        /// The number of failures from which the pause is `lock`.
         lock_at: u32,
-        /// The longest pause.
+        /// The maximum pause.
         lock: Duration,
-        /// After this long without a failure all are forgotten.
+        /// All failures are forgotten after this time without one.
         forget: Duration,
     },
 }
 
-/// The failures of one client.
+/// The failed attempts of one client.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Tries {
-    /// When the first failed, in microseconds.
+struct Attempts {
+    /// The time of the first failure, in microseconds since 1970.
     first: i64,
-    /// When the last failed, in microseconds.
+    /// The time of the last failure, in microseconds since 1970.
     last: i64,
     failures: u32,
-    /// Digests of the wrong guesses, where they are distinguished.
+    /// Digests of the wrong guesses, if guesses are distinguished.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     wrong: Vec<u32>,
-    /// Digests of right guesses of a client with wrong ones.
+    /// Digests of correct guesses of a client that also made wrong ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     right: Vec<u32>,
 }
 
-impl Tries {
+impl Attempts {
     fn new(now: Timestamp) -> Self {
         Self { first: now.0, last: now.0, failures: 0, wrong: Vec::new(), right: Vec::new() }
     }
@@ -64,40 +65,40 @@ impl Tries {
         self.last = now.0;
     }
 
-    fn knows(&self, guess: u32) -> bool {
+    fn has_guess(&self, guess: u32) -> bool {
         self.wrong.contains(&guess) || self.right.contains(&guess)
     }
 }
 
 impl Pace {
-    /// When the failures are forgotten.
-    fn ends(self, tries: &Tries) -> Timestamp {
+    /// Returns when the failures are forgotten.
+    fn forgotten_at(self, attempts: &Attempts) -> Timestamp {
         match self {
-            Self::Window { span, .. } => Timestamp(tries.first) + span,
-            Self::Doubling { forget, .. } => Timestamp(tries.last) + forget,
+            Self::Window { span, .. } => Timestamp(attempts.first) + span,
+            Self::Doubling { forget, .. } => Timestamp(attempts.last) + forget,
         }
     }
 
-    /// How long the next try has to wait.
-    fn wait(self, tries: &Tries, now: Timestamp) -> Duration {
+    /// Returns how long the client has to wait before its next attempt.
+    fn wait(self, attempts: &Attempts, now: Timestamp) -> Duration {
         match self {
-            Self::Window { most, span } if tries.failures >= most => {
-                span.saturating_sub(now.since(Timestamp(tries.first)))
+            Self::Window { max_failures, span } if attempts.failures >= max_failures => {
+                span.saturating_sub(now.since(Timestamp(attempts.first)))
             }
             Self::Window { .. } => Duration::ZERO,
             Self::Doubling { free, lock_at, lock, .. } => {
-                let pause = match tries.failures {
+                let pause = match attempts.failures {
                     few if few < free => Duration::ZERO,
                     some if some < lock_at => DOUBLING.after(some - free + 1).min(lock),
                     _ => lock,
                 };
-                pause.saturating_sub(now.since(Timestamp(tries.last)))
+                pause.saturating_sub(now.since(Timestamp(attempts.last)))
             }
         }
     }
 
-    fn check(self, tries: &Tries, now: Timestamp) -> Result<(), Duration> {
-        let wait = self.wait(tries, now);
+    fn check(self, attempts: &Attempts, now: Timestamp) -> Result<(), Duration> {
+        let wait = self.wait(attempts, now);
         if wait.is_zero() { Ok(()) } else { Err(wait) }
     }
 }
@@ -111,49 +112,54 @@ pub struct Throttle {
 }
 
 impl Throttle {
-    /// A limit whose failures are kept in a space of the cache.
+    /// Creates a limit that keeps its failures in `space`.
     pub fn new(cache: &Cache, space: CacheSpace, pace: Pace) -> Self {
         Self { cache: cache.clone(), space, pace }
     }
 
-    /// Refuses a client that has to wait, and says how long.
+    /// Checks whether a client may make an attempt. The error is how long it has to wait.
     pub async fn check(&self, client: &str, now: Timestamp) -> Result<(), Duration> {
-        self.tries(client, now).await.map_or(Ok(()), |tries| self.pace.check(&tries, now))
+        self.attempts(client, now).await.map_or(Ok(()), |attempts| self.pace.check(&attempts, now))
     }
 
-    /// Refuses a client that has to wait, unless it only repeats guesses that were made before, which tell nothing new.
+    /// Checks whether a client may make these guesses. The error is how long it has to wait. Repeating earlier guesses
+    /// is always allowed, because it reveals nothing new.
     pub async fn check_guesses<G: AsRef<str> + Sync>(
         &self,
         client: &str,
         guesses: &[G],
         now: Timestamp,
     ) -> Result<(), Duration> {
-        let Some(tries) = self.tries(client, now).await else { return Ok(()) };
-        let checked = self.pace.check(&tries, now);
-        if checked.is_err() && digests(guesses).into_iter().all(|guess| tries.knows(guess)) { Ok(()) } else { checked }
+        let Some(attempts) = self.attempts(client, now).await else { return Ok(()) };
+        let checked = self.pace.check(&attempts, now);
+        if checked.is_err() && digests(guesses).into_iter().all(|guess| attempts.has_guess(guess)) {
+            Ok(())
+        } else {
+            checked
+        }
     }
 
     /// Counts a failure.
     pub async fn fail(&self, client: &str, now: Timestamp) {
         self.cache
-            .update(self.space, &key(client), now, |before: Option<Tries>| {
-                let mut tries = self.live(before, now).unwrap_or_else(|| Tries::new(now));
-                tries.failed(now);
-                (self.keep(tries), ())
+            .update(self.space, &key(client), now, |before: Option<Attempts>| {
+                let mut attempts = self.live(before, now).unwrap_or_else(|| Attempts::new(now));
+                attempts.failed(now);
+                (self.keep(attempts), ())
             })
             .await;
     }
 
-    /// Counts a try as failed until it is known to be good, or refuses it and says how long to wait. Tries at once are
-    /// counted each.
+    /// Counts an attempt as failed in advance, so that concurrent attempts cannot exceed the limit. The error is how
+    /// long the client has to wait. An attempt that turns out to succeed is taken back with [`Throttle::uncount`].
     pub async fn count(&self, client: &str, now: Timestamp) -> Result<(), Duration> {
         self.cache
-            .update(self.space, &key(client), now, |before: Option<Tries>| {
-                let mut tries = self.live(before, now).unwrap_or_else(|| Tries::new(now));
-                match self.pace.check(&tries, now) {
+            .update(self.space, &key(client), now, |before: Option<Attempts>| {
+                let mut attempts = self.live(before, now).unwrap_or_else(|| Attempts::new(now));
+                match self.pace.check(&attempts, now) {
                     Ok(()) => {
-                        tries.failed(now);
-                        (self.keep(tries), Ok(()))
+                        attempts.failed(now);
+                        (self.keep(attempts), Ok(()))
                     }
                     Err(wait) => (Change::Keep, Err(wait)),
                 }
@@ -161,11 +167,13 @@ impl Throttle {
             .await
     }
 
-    /// Takes back a try that was counted and did not fail.
-    pub async fn give_back(&self, client: &str, now: Timestamp) {
+    /// Takes back an attempt that was counted by [`Throttle::count`] and did not fail.
+    pub async fn uncount(&self, client: &str, now: Timestamp) {
         self.cache
-            .update(self.space, &key(client), now, |before: Option<Tries>| match before {
-                Some(tries) if tries.failures > 1 => (self.keep(Tries { failures: tries.failures - 1, ..tries }), ()),
+            .update(self.space, &key(client), now, |before: Option<Attempts>| match before {
+                Some(attempts) if attempts.failures > 1 => {
+                    (self.keep(Attempts { failures: attempts.failures - 1, ..attempts }), ())
+                }
                 _ => (Change::Remove, ()),
             })
             .await;
@@ -176,48 +184,49 @@ impl Throttle {
         self.cache.remove(self.space, &key(client), now).await;
     }
 
-    /// Counts wrong guesses, each once, and remembers the right ones of a client that has wrong ones.
+    /// Counts each distinct wrong guess once, and remembers the correct guesses of a client that also made wrong ones.
     pub async fn note_guesses<G: AsRef<str> + Sync>(&self, client: &str, wrong: &[G], right: &[G], now: Timestamp) {
         let (wrong, right): (Vec<u32>, Vec<u32>) = (digests(wrong), digests(right));
-        let known = self.tries(client, now).await;
-        let is_new = |guess: &u32| known.as_ref().is_none_or(|tries| !tries.knows(*guess));
+        let known = self.attempts(client, now).await;
+        let is_new = |guess: &u32| known.as_ref().is_none_or(|attempts| !attempts.has_guess(*guess));
         if !(wrong.iter().any(is_new) || (known.is_some() && right.iter().any(is_new))) {
             return;
         }
         self.cache
-            .update(self.space, &key(client), now, |before: Option<Tries>| {
-                let mut tries = self.live(before, now).unwrap_or_else(|| Tries::new(now));
+            .update(self.space, &key(client), now, |before: Option<Attempts>| {
+                let mut attempts = self.live(before, now).unwrap_or_else(|| Attempts::new(now));
                 for guess in &wrong {
-                    if !tries.wrong.contains(guess) && self.pace.check(&tries, now).is_ok() {
-                        tries.wrong.push(*guess);
-                        tries.failed(now);
+                    if !attempts.wrong.contains(guess) && self.pace.check(&attempts, now).is_ok() {
+                        attempts.wrong.push(*guess);
+                        attempts.failed(now);
                     }
                 }
                 for guess in &right {
-                    if !tries.knows(*guess) && tries.right.len() < MAX_RIGHT {
-                        tries.right.push(*guess);
+                    if !attempts.has_guess(*guess) && attempts.right.len() < MAX_RIGHT {
+                        attempts.right.push(*guess);
                     }
                 }
-                (self.keep(tries), ())
+                (self.keep(attempts), ())
             })
             .await;
     }
 
-    async fn tries(&self, client: &str, now: Timestamp) -> Option<Tries> {
+    async fn attempts(&self, client: &str, now: Timestamp) -> Option<Attempts> {
         self.live(self.cache.get(self.space, &key(client), now).await, now)
     }
 
-    fn live(&self, tries: Option<Tries>, now: Timestamp) -> Option<Tries> {
-        tries.filter(|tries| self.pace.ends(tries) > now)
+    /// The attempts, unless they are already forgotten.
+    fn live(&self, attempts: Option<Attempts>, now: Timestamp) -> Option<Attempts> {
+        attempts.filter(|attempts| self.pace.forgotten_at(attempts) > now)
     }
 
-    fn keep(&self, tries: Tries) -> Change<Tries> {
-        let until = self.pace.ends(&tries);
-        Change::Put { value: tries, until }
+    fn keep(&self, attempts: Attempts) -> Change<Attempts> {
+        let until = self.pace.forgotten_at(&attempts);
+        Change::Put { value: attempts, until }
     }
 }
 
-/// A client's digest: the cache may be on disk, and contains no addresses.
+/// Returns the digest of a client, because the cache may be on disk, where no addresses should be.
 fn key(client: &str) -> Vec<u8> {
     sha256([client.as_bytes()]).to_vec()
 }
@@ -235,7 +244,7 @@ fn digests<G: AsRef<str>>(guesses: &[G]) -> Vec<u32> {
 mod tests {
     use super::*;
 
-    const SPACE: CacheSpace = CacheSpace { name: "tries", most: 16, most_bytes: 1 << 16 };
+    const SPACE: CacheSpace = CacheSpace { name: "attempts", max_entries: 16, max_bytes: 1 << 16 };
     const START: Timestamp = Timestamp::from_seconds(1_000);
 
     fn throttle(pace: Pace) -> Throttle {
@@ -255,14 +264,14 @@ mod tests {
             }
         }
         assert_eq!(waits, [1, 2, 4, 8, 16, 900, 900]);
-        assert!(logins.count("eve", now).await.is_ok(), "others have their own");
+        assert!(logins.count("eve", now).await.is_ok(), "each client has a limit of its own");
         assert!(logins.check("ada", now + Duration::from_mins(15)).await.is_ok());
         for _ in 0..5 {
-            assert!(logins.count("ada", now + forget).await.is_ok(), "all are forgotten");
+            assert!(logins.count("ada", now + forget).await.is_ok(), "all failures are forgotten");
         }
         assert_eq!(logins.count("ada", now + forget).await, Err(Duration::from_secs(1)));
-        logins.give_back("ada", now + forget).await;
-        assert!(logins.count("ada", now + forget).await.is_ok(), "one that did not fail does not count");
+        logins.uncount("ada", now + forget).await;
+        assert!(logins.count("ada", now + forget).await.is_ok(), "a successful attempt does not count");
         logins.forget("ada", now + forget).await;
         for _ in 0..5 {
             assert!(logins.count("ada", now + forget).await.is_ok());
@@ -270,9 +279,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_window_ends_whatever_happens_in_it() {
+    async fn a_window_is_not_extended_by_failures_in_it() {
         let span = Duration::from_mins(15);
-        let look_ups = throttle(Pace::Window { most: 3, span });
+        let look_ups = throttle(Pace::Window { max_failures: 3, span });
         for second in 0..5 {
             let now = START + Duration::from_secs(second);
             assert_eq!(
@@ -286,16 +295,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn different_wrong_guesses_count_and_known_ones_stay_free() {
-        let codes = throttle(Pace::Window { most: 3, span: Duration::from_mins(10) });
+    async fn each_wrong_guess_counts_once_and_known_guesses_stay_allowed() {
+        let codes = throttle(Pace::Window { max_failures: 3, span: Duration::from_mins(10) });
         codes.note_guesses("ada", &[], &["GOOD"], START).await;
         for _ in 0..5 {
             codes.note_guesses("ada", &["A", "B"], &["FINE"], START).await;
         }
-        assert!(codes.check_guesses("ada", &["C"], START).await.is_ok(), "two wrong ones");
+        assert!(codes.check_guesses("ada", &["C"], START).await.is_ok(), "only two wrong guesses so far");
         codes.note_guesses("ada", &["C", "D"], &[], START).await;
         assert_eq!(codes.check_guesses("ada", &["E"], START).await, Err(Duration::from_mins(10)));
-        assert!(codes.check_guesses("ada", &["A", "C", "FINE"], START).await.is_ok(), "nothing new");
+        assert!(codes.check_guesses("ada", &["A", "C", "FINE"], START).await.is_ok(), "all of them were made before");
         for unknown in ["D", "GOOD"] {
             assert!(codes.check_guesses("ada", &[unknown], START).await.is_err(), "{unknown} was not remembered");
         }

@@ -1,6 +1,6 @@
-//! A transaction: reads through an overlay of its own changes, and collects one batch.
+//! A transaction reads through an overlay of its own changes, which it collects into one batch.
 //!
-//! It has no network, clock or randomness: the time comes with the [`Stamp`].
+//! It has no access to the network, the clock or randomness. Its time comes from the [`Stamp`].
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
@@ -10,30 +10,30 @@ use bytes::Bytes;
 use promox_kernel::{Fact, Timestamp};
 
 use crate::record::{decode, key_bytes};
-use crate::replay::NewAnswer;
+use crate::replay::NewReply;
 use crate::row::{HEADER, encode_row_into};
 use crate::{
     Batch, Claim, Database, Direction, Event, IdBlocks, Index, IndexDef, Item, KeyRange, NewEvent, Reader, Reads,
     Record, Scan, Space, StoreError, Wants, Write,
 };
 
-/// Row and index changes per transaction.
+/// Maximum row and index changes per transaction.
 const MAX_WRITES: usize = 16_384;
-/// Bytes of changes per transaction.
+/// Maximum bytes of changes per transaction.
 const MAX_BYTES: usize = 4 << 20;
-/// Rows that one short read may visit.
+/// Maximum rows read per transaction, except for long reads.
 const MAX_READS: usize = 20_000;
 
 /// An index and the key of a row's entry in it.
 pub(crate) type Entry = (&'static IndexDef, Vec<u8>);
 
-/// A row's index entries; none for no row.
+/// Returns a row's index entries. There are none if there is no row.
 pub(crate) fn entries<R: Record>(row: Option<&R>) -> Vec<Entry> {
-    let mut found = Vec::new();
+    let mut entries = Vec::new();
     if let Some(row) = row {
-        row.entries(&mut |index, entry| found.push((index, entry)));
+        row.entries(&mut |index, entry| entries.push((index, entry)));
     }
-    found
+    entries
 }
 
 /// The time and trace of a transaction.
@@ -41,11 +41,11 @@ pub(crate) fn entries<R: Record>(row: Option<&R>) -> Vec<Entry> {
 pub struct Stamp {
     /// The request's time.
     pub now: Timestamp,
-    /// W3C trace context, copied into events.
+    /// The W3C trace context, which is copied into events.
     pub traceparent: Option<Arc<str>>,
 }
 
-/// A transaction over one database. Reads see its own writes; others see nothing before it is durable.
+/// A transaction over one database. Its reads see its own writes. Others see them once they are durable.
 pub struct Tx<'a> {
     reader: &'a dyn Reader,
     database: Database,
@@ -54,21 +54,22 @@ pub struct Tx<'a> {
     events: Vec<NewEvent>,
     bytes: usize,
     reads: Cell<usize>,
-    most_reads: usize,
+    max_reads: usize,
     broken: OnceCell<StoreError>,
     wants: RefCell<Wants>,
     read_only: bool,
-    /// The source of ids, and how many it has assigned.
+    /// The reserved ids.
     ids: Option<&'a IdBlocks>,
-    given: BTreeMap<Space, i64>,
+    /// The number of ids that this transaction has assigned, by table.
+    assigned_ids: BTreeMap<Space, i64>,
     /// The read log, if the engine asked for one.
     log: Option<RefCell<Reads>>,
-    /// Keys that must be free, if the engine checks them with the write.
+    /// Keys that must be free, if the engine checks them at the commit.
     claims: Option<Vec<Claim>>,
-    /// Scratch space for encoding rows and building lookup keys.
+    /// A reused buffer for encoding rows and building lookup keys.
     scratch: Cell<Vec<u8>>,
-    /// The reply to store with an idempotency key.
-    answer: Option<NewAnswer>,
+    /// The reply that the transaction stores with an idempotency key.
+    reply: Option<NewReply>,
 }
 
 impl std::fmt::Debug for Tx<'_> {
@@ -78,7 +79,7 @@ impl std::fmt::Debug for Tx<'_> {
 }
 
 impl<'a> Tx<'a> {
-    /// A transaction that reads from `reader`.
+    /// Creates a transaction that reads from `reader`.
     pub fn new(reader: &'a dyn Reader, database: Database, stamp: Stamp) -> Self {
         Self {
             reader,
@@ -88,16 +89,16 @@ impl<'a> Tx<'a> {
             events: Vec::new(),
             bytes: 0,
             reads: Cell::new(0),
-            most_reads: MAX_READS,
+            max_reads: MAX_READS,
             broken: OnceCell::new(),
             wants: RefCell::default(),
             read_only: false,
             ids: None,
-            given: BTreeMap::new(),
+            assigned_ids: BTreeMap::new(),
             log: None,
             claims: None,
             scratch: Cell::default(),
-            answer: None,
+            reply: None,
         }
     }
 
@@ -113,26 +114,26 @@ impl<'a> Tx<'a> {
         Self { log: Some(RefCell::default()), ..self }
     }
 
-    /// Leaves it to the write to check that keys are free: the closure continues as if they were, and the engine
-    /// returns [`StoreError::Duplicate`] instead.
+    /// Defers the checks that keys are free to the commit. The closure continues as if they were, and the engine fails
+    /// the transaction with [`StoreError::Duplicate`] if one is not.
     #[must_use]
     pub fn claiming(self) -> Self {
         Self { claims: Some(Vec::new()), ..self }
     }
 
-    /// Makes this a read transaction for display: it decides nothing and cannot write.
+    /// Creates a read transaction for display, which cannot write.
     pub fn reading(reader: &'a dyn Reader, database: Database) -> Self {
         Self { read_only: true, ..Self::new(reader, database, Stamp::default()) }
     }
 
-    /// Sets the reply to store with an idempotency key.
-    pub(crate) fn set_answer(&mut self, answer: NewAnswer) {
-        self.answer = Some(answer);
+    /// Sets the reply that the transaction stores with an idempotency key.
+    pub(crate) fn set_reply(&mut self, reply: NewReply) {
+        self.reply = Some(reply);
     }
 
-    /// The reply to store with an idempotency key, if any.
-    pub(crate) fn take_answer(&mut self) -> Option<NewAnswer> {
-        self.answer.take()
+    /// Takes the reply that the transaction stores with an idempotency key, if any.
+    pub(crate) fn take_reply(&mut self) -> Option<NewReply> {
+        self.reply.take()
     }
 
     /// Whether this is a read transaction for display.
@@ -140,22 +141,22 @@ impl<'a> Tx<'a> {
         self.read_only
     }
 
-    /// Lifts the limit on rows: for verify, export and other long reads.
+    /// Creates a transaction without a limit on rows, for verify, export and other long reads.
     pub fn unbounded(reader: &'a dyn Reader, database: Database) -> Self {
-        Self { most_reads: usize::MAX, ..Self::new(reader, database, Stamp::default()) }
+        Self { max_reads: usize::MAX, ..Self::new(reader, database, Stamp::default()) }
     }
 
-    /// The request's time.
+    /// Returns the request's time.
     pub fn now(&self) -> Timestamp {
         self.stamp.now
     }
 
-    /// The database.
+    /// Returns the database of the transaction.
     pub fn database(&self) -> Database {
         self.database
     }
 
-    /// The row with this key.
+    /// Returns the row with this key, or `None` if it does not exist.
     pub fn get<R: Record>(&self, key: &R::Key) -> Result<Option<R>, StoreError> {
         self.get_by_bytes(&key_bytes(key))
     }
@@ -170,7 +171,7 @@ impl<'a> Tx<'a> {
         decode(key, row).map_err(|error| self.break_with(error))
     }
 
-    /// The row that a unique index points to; `columns` are the index's, as a tuple.
+    /// Returns the row that a unique index points to. `columns` are the columns of the index, as a value or a tuple.
     pub fn get_by<I: Index>(
         &self,
         columns: impl promox_kernel::encoding::KeyPart,
@@ -181,17 +182,17 @@ impl<'a> Tx<'a> {
         }
     }
 
-    /// The rows of a table in key order.
+    /// Scans the rows of a table in key order.
     pub fn scan<R: Record>(&self) -> Scan<'_, 'a, R> {
         Scan::table(self)
     }
 
-    /// The rows of a table in index order.
+    /// Scans the rows of a table in the order of an index.
     pub fn scan_by<I: Index>(&self) -> Scan<'_, 'a, I::Row> {
         Scan::index(self, I::DEF)
     }
 
-    /// Writes a row, new or not, and its index entries.
+    /// Inserts or replaces a row and its index entries.
     pub fn put<R: Record>(&mut self, row: &R) -> Result<(), StoreError> {
         let key = row.key_bytes();
         if !R::TABLE.indexes.is_empty() {
@@ -201,7 +202,7 @@ impl<'a> Tx<'a> {
         self.put_row(row, key)
     }
 
-    /// Writes a row whose key must be free.
+    /// Inserts a row. Its key must be free; otherwise the transaction fails with [`StoreError::Duplicate`].
     pub fn insert<R: Record>(&mut self, row: &R) -> Result<(), StoreError> {
         let key = row.key_bytes();
         self.check_free::<R>(&key)?;
@@ -209,12 +210,13 @@ impl<'a> Tx<'a> {
         self.put_row(row, key)
     }
 
-    /// Fails the transaction unless a key is free.
+    /// Fails the transaction unless the key of a row is free.
     pub(crate) fn check_free<R: Record>(&mut self, key: &[u8]) -> Result<(), StoreError> {
         self.claim_key(R::TABLE.space, key, R::TABLE.name)
     }
 
-    /// Fails the transaction unless a key of a table or a unique index is free, or lets the write check it.
+    /// Fails the transaction unless a key of a table or a unique index is free. If the engine checks that at the
+    /// commit, the key is only recorded.
     fn claim_key(&mut self, space: Space, key: &[u8], name: &'static str) -> Result<(), StoreError> {
         let taken = match (self.own(space, key), &mut self.claims) {
             (Some(own), _) => own.is_some(),
@@ -227,7 +229,7 @@ impl<'a> Tx<'a> {
         if taken { Err(self.break_with(StoreError::Duplicate { index: name })) } else { Ok(()) }
     }
 
-    /// Removes a row and its index entries; whether it existed.
+    /// Removes a row and its index entries. Returns whether the row existed.
     pub fn delete<R: Record>(&mut self, key: &R::Key) -> Result<bool, StoreError> {
         let key = key_bytes(key);
         let Some(old) = self.raw(R::TABLE.space, &key)? else { return Ok(false) };
@@ -236,16 +238,16 @@ impl<'a> Tx<'a> {
         Ok(true)
     }
 
-    /// An id of a table that no other row has had. The first is 1; their order means nothing, since each node assigns
-    /// ids of its own blocks. An id of a dropped transaction may be assigned again, or never.
+    /// Assigns an id that no row of the table has had. The first id is 1. The order of ids means nothing, since each
+    /// node assigns ids from its own blocks. An id of a dropped transaction may or may not be assigned again.
     pub fn next_id<R: Record>(&mut self) -> Result<i64, StoreError> {
         let space = R::TABLE.space;
-        let given = self.given.entry(space).or_default();
-        if let Some(id) = self.ids.and_then(|ids| ids.get(space, *given)) {
-            *given += 1;
+        let assigned = self.assigned_ids.entry(space).or_default();
+        if let Some(id) = self.ids.and_then(|ids| ids.get(space, *assigned)) {
+            *assigned += 1;
             return Ok(id);
         }
-        self.wants.get_mut().ids.push((space, *given));
+        self.wants.get_mut().ids.push((space, *assigned));
         Err(self.break_with(StoreError::Unfetched))
     }
 
@@ -264,13 +266,13 @@ impl<'a> Tx<'a> {
         Ok(())
     }
 
-    /// What has not been fetched. If there is any, the closure must run again with it.
+    /// Takes what the transaction lacked, if anything. The engine must then fetch it and run the closure again.
     pub fn wants(&self) -> Option<Wants> {
         let wants = self.wants.take();
         (!wants.is_empty()).then_some(wants)
     }
 
-    /// Ends the transaction: its changes, or the error.
+    /// Ends the transaction. Returns its changes, or the first error of one of its operations.
     pub fn finish(self) -> Result<Batch, StoreError> {
         if let Some(error) = self.broken.into_inner() {
             return Err(error);
@@ -279,24 +281,24 @@ impl<'a> Tx<'a> {
         Ok(Batch {
             writes,
             events: self.events,
-            ids: self.given.into_iter().collect(),
+            ids: self.assigned_ids.into_iter().collect(),
             claims: self.claims.unwrap_or_default(),
             reads: self.log.map(RefCell::into_inner).unwrap_or_default(),
         })
     }
 
-    /// Events of this transaction's database after a position, oldest first.
+    /// Returns the events of this database after a position, oldest first, at most `limit`.
     pub fn events_after(&self, position: i64, limit: usize) -> Result<Vec<Event>, StoreError> {
         self.scan::<Event>().prefix(Event::log_of(self.database)).from(position.saturating_add(1)).collect(limit)
     }
 
-    /// The position of the newest event of this transaction's database; 0 before the first.
+    /// Returns the position of the newest event of this database, or 0 if there was none.
     pub fn last_position(&self) -> Result<i64, StoreError> {
         let last = self.scan::<Event>().prefix(Event::log_of(self.database)).backward().first()?;
         Ok(last.map_or(0, |event| event.position))
     }
 
-    /// A row's or entry's bytes, own changes first.
+    /// Returns the stored bytes of a row or an index entry, with the transaction's own changes applied.
     pub(crate) fn raw(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         match self.own(space, key) {
             Some(value) => Ok(value),
@@ -304,7 +306,7 @@ impl<'a> Tx<'a> {
         }
     }
 
-    /// The bytes below its own changes.
+    /// Returns the stored bytes without the transaction's own changes.
     fn below(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         let found = match self.reader.get(space, key) {
             Ok(found) => found,
@@ -322,8 +324,8 @@ impl<'a> Tx<'a> {
         Ok(found)
     }
 
-    /// The transaction's own change to a key.
-    #[allow(clippy::option_option, reason = "no own change is one thing, an own removal another")]
+    /// Returns the transaction's own change to a key: `None` if there is none, `Some(None)` for a removal.
+    #[allow(clippy::option_option, reason = "no change and a removal differ")]
     fn own(&self, space: Space, key: &[u8]) -> Option<Option<Bytes>> {
         if self.overlay.is_empty() {
             return None;
@@ -331,13 +333,13 @@ impl<'a> Tx<'a> {
         let mut scratch = self.scratch.take();
         scratch.clear();
         scratch.extend_from_slice(key);
-        let whole = (space, scratch);
-        let found = self.overlay.get(&whole).cloned();
-        self.scratch.set(whole.1);
+        let lookup = (space, scratch);
+        let found = self.overlay.get(&lookup).cloned();
+        self.scratch.set(lookup.1);
         found
     }
 
-    /// Items of a range, with own changes merged.
+    /// Returns the items of a range, with the transaction's own changes merged.
     pub(crate) fn items<'s>(
         &'s self,
         range: &KeyRange,
@@ -365,7 +367,7 @@ impl<'a> Tx<'a> {
         }
     }
 
-    /// Breaks the transaction with an error of a scan.
+    /// Breaks the transaction with an error of a scan, and records the range if it has not been fetched.
     pub(crate) fn scan_failed(&self, error: StoreError, range: &KeyRange, direction: Direction) -> StoreError {
         if error == StoreError::Unfetched {
             self.wants.borrow_mut().ranges.push((range.clone(), direction));
@@ -373,12 +375,13 @@ impl<'a> Tx<'a> {
         self.break_with(error)
     }
 
+    /// Counts a row that is read, and breaks the transaction at the limit.
     pub(crate) fn count_read(&self) -> Result<(), StoreError> {
         self.reads.set(self.reads.get() + 1);
-        if self.reads.get() <= self.most_reads {
+        if self.reads.get() <= self.max_reads {
             return Ok(());
         }
-        Err(self.break_with(StoreError::TooLarge { limit: "rows read" }))
+        Err(self.break_with(StoreError::TooLarge { limit: "20,000 rows read" }))
     }
 
     fn put_row<R: Record>(&mut self, row: &R, key: Vec<u8>) -> Result<(), StoreError> {
@@ -391,15 +394,15 @@ impl<'a> Tx<'a> {
         self.change(R::TABLE.space, key, Some(bytes))
     }
 
-    /// Updates a row's index entries.
-    pub(crate) fn move_entries(&mut self, gone: &[Entry], come: Vec<Entry>, key: &[u8]) -> Result<(), StoreError> {
-        for (index, entry) in gone {
-            if !come.iter().any(|(kept, same)| kept.space == index.space && same == entry) {
+    /// Replaces the index entries of the row with this key.
+    pub(crate) fn move_entries(&mut self, old: &[Entry], new: Vec<Entry>, key: &[u8]) -> Result<(), StoreError> {
+        for (index, entry) in old {
+            if !new.iter().any(|(other, same)| other.space == index.space && same == entry) {
                 self.change(index.space, entry.clone(), None)?;
             }
         }
-        for (index, entry) in come {
-            if gone.iter().any(|(kept, same)| kept.space == index.space && *same == entry) {
+        for (index, entry) in new {
+            if old.iter().any(|(other, same)| other.space == index.space && *same == entry) {
                 continue;
             }
             if index.unique {
@@ -410,6 +413,7 @@ impl<'a> Tx<'a> {
         Ok(())
     }
 
+    /// Records a change of a key in the overlay, within the limits of a transaction.
     pub(crate) fn change(&mut self, space: Space, key: Vec<u8>, value: Option<Bytes>) -> Result<(), StoreError> {
         self.bytes += key.len() + value.as_ref().map_or(0, Bytes::len);
         if self.overlay.len() >= MAX_WRITES {
@@ -422,7 +426,7 @@ impl<'a> Tx<'a> {
         Ok(())
     }
 
-    /// A broken transaction never commits, whatever its closure does with the error.
+    /// Breaks the transaction: it never commits, even if its closure ignores the error. Returns the error.
     pub(crate) fn break_with(&self, error: StoreError) -> StoreError {
         let _ = self.broken.set(error.clone());
         error

@@ -1,7 +1,7 @@
-//! Operations as links: what runs on the engine of this process is handed to it in one call, all else is called in turn, and who runs
-//! the chain gets the same outcomes.
+//! Chains with operations as links. Links on an engine of this process are handed to it in one call, the others are
+//! called one by one, and the caller gets the same outcomes either way.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what is wrong by failing")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,14 +36,14 @@ struct Total {
 }
 promox_kernel::json_reply!(Total);
 
-/// Reads a count, in more steps than a transaction.
+/// Reads a count, as an operation that is not a transaction.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 struct Look {
     id: i64,
 }
 operation! { Look => Total, "counts.look", internal, "Reads a count." }
 
-/// Never answers.
+/// Never replies.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 struct Wait {}
 operation! { Wait => (), "counts.wait", internal, "Waits." }
@@ -54,14 +54,14 @@ struct Counts {
 
 impl Transact<Add> for Counts {
     async fn transaction(&self, cx: &Cx, op: Add) -> Result<Transaction<Total>, Error> {
-        assert!(cx.claim.is_none(), "a key belongs to the first operation");
+        assert!(cx.claim.is_none(), "a called operation does not get the caller's idempotency key");
         if op.by == 0 {
-            return Err(Error::field("/by", "nothing to add"));
+            return Err(Error::field("/by", "must not be 0"));
         }
         Ok(self.db.transaction(move |tx| {
             let value = tx.get::<Count>(&op.id)?.map_or(0, |row| row.value) + op.by;
             if value < 0 {
-                return Err(Error::conflict("BELOW_ZERO", "There is not as much."));
+                return Err(Error::conflict("BELOW_ZERO", "The count would be below zero."));
             }
             tx.put(&Count { id: op.id, value })?;
             Ok(Total { value })
@@ -83,13 +83,14 @@ impl Handle<Wait> for Counts {
     }
 }
 
-/// The memory engine, and how many links it was handed in one call.
-struct Handed {
+/// A memory engine that records how many links it is handed in each call.
+struct RecordingEngine {
     engine: Arc<MemoryEngine>,
+    /// The number of links of each call.
     chains: Mutex<Vec<usize>>,
 }
 
-impl Engine for Handed {
+impl Engine for RecordingEngine {
     fn submit(&self, order: WorkOrder) {
         self.engine.submit(order);
     }
@@ -111,15 +112,15 @@ impl Engine for Handed {
     }
 }
 
-struct World {
+struct TestNode {
     node: Arc<Node>,
-    engine: Arc<Handed>,
+    engine: Arc<RecordingEngine>,
     db: Db,
 }
 
-impl World {
+impl TestNode {
     fn new(calls: Calls) -> Self {
-        let engine = Arc::new(Handed { engine: MemoryEngine::new(), chains: Mutex::default() });
+        let engine = Arc::new(RecordingEngine { engine: MemoryEngine::new(), chains: Mutex::default() });
         let db = Db::new(engine.clone(), Database::Ecommerce);
         let counts = &Arc::new(Counts { db: db.clone() });
         let mut registry = Registry::default();
@@ -135,7 +136,7 @@ impl World {
         Cx::system(&self.node, "test", limit)
     }
 
-    /// A link of the caller's own.
+    /// Creates a link of the caller's own service.
     fn own(&self, id: i64) -> Transaction<i64> {
         self.db.transaction(move |tx| Ok(tx.put(&Count { id, value: id }).map(|()| id)?))
     }
@@ -143,7 +144,7 @@ impl World {
     async fn run(&self, build: impl Fn(&Self, &mut Chain<i64>)) -> Vec<Option<Result<i64, String>>> {
         let mut chain = Chain::default();
         build(self, &mut chain);
-        plain(chain.run(&self.cx(Duration::from_secs(60))).await)
+        results(chain.run(&self.cx(Duration::from_secs(60))).await)
     }
 
     async fn counts(&self) -> Vec<(i64, i64)> {
@@ -152,13 +153,14 @@ impl World {
     }
 }
 
-fn plain(outcomes: Vec<Outcome<i64>>) -> Vec<Option<Result<i64, String>>> {
-    let plain = |outcome| match outcome {
+/// Returns each link's value, or its refusal code, or `None` if it was skipped.
+fn results(outcomes: Vec<Outcome<i64>>) -> Vec<Option<Result<i64, String>>> {
+    let result = |outcome| match outcome {
         Outcome::Done(value) => Some(Ok(value)),
         Outcome::Refused(error) => Some(Err(Error::code(&error).to_owned())),
         Outcome::Skipped => None,
     };
-    outcomes.into_iter().map(plain).collect()
+    outcomes.into_iter().map(result).collect()
 }
 
 fn add(chain: &mut Chain<i64>, id: i64, by: i64) {
@@ -170,36 +172,36 @@ fn look(chain: &mut Chain<i64>, id: i64) {
 }
 
 /// Builds a chain.
-type Build = fn(&World, &mut Chain<i64>);
+type Build = fn(&TestNode, &mut Chain<i64>);
 
 const CHAINS: [Build; 6] = [
-    |world, chain| {
-        chain.then(world.own(7));
+    |test, chain| {
+        chain.then(test.own(7));
         add(chain, 1, 5);
         add(chain, 1, 5);
-        chain.then(world.own(8));
+        chain.then(test.own(8));
     },
-    |world, chain| {
+    |test, chain| {
         add(chain, 1, 1);
         look(chain, 1);
-        chain.then(world.own(7));
+        chain.then(test.own(7));
         add(chain, 7, 1);
     },
-    // Refused in its transaction, before it, and by a service that is called.
+    // Refused in a transaction, before its transaction, and by a service that is called.
     |_, chain| [5, -6, 1].into_iter().for_each(|by| add(chain, 1, by)),
     |_, chain| [5, 0, 1].into_iter().for_each(|by| add(chain, 1, by)),
-    |world, chain| {
+    |test, chain| {
         add(chain, 1, 1);
         look(chain, 9);
-        chain.then(world.own(7));
+        chain.then(test.own(7));
     },
-    |world, chain| (0..20).for_each(|id| chain.then(world.own(id))),
+    |test, chain| (0..20).for_each(|id| chain.then(test.own(id))),
 ];
 
 #[tokio::test]
-async fn calls_and_links_come_to_the_same() {
+async fn local_links_and_calls_have_the_same_outcomes() {
     for (number, build) in CHAINS.into_iter().enumerate() {
-        let [here, elsewhere] = [Calls::Direct, Calls::Encoded].map(World::new);
+        let [here, elsewhere] = [Calls::Direct, Calls::Encoded].map(TestNode::new);
         let outcomes = here.run(build).await;
         assert_eq!(outcomes, elsewhere.run(build).await, "chain {number}");
         assert_eq!(here.counts().await, elsewhere.counts().await, "chain {number}");
@@ -207,30 +209,30 @@ async fn calls_and_links_come_to_the_same() {
 }
 
 #[tokio::test]
-async fn what_shares_an_engine_is_handed_over_in_one_call() {
+async fn links_on_one_engine_are_handed_over_in_one_call() {
     let handed = [vec![4], vec![1, 2], vec![3], vec![1], vec![1], vec![16, 4]];
     for (build, handed) in CHAINS.into_iter().zip(handed) {
-        let world = World::new(Calls::Direct);
-        world.run(build).await;
-        assert_eq!(*world.engine.chains.lock(), handed);
+        let test = TestNode::new(Calls::Direct);
+        test.run(build).await;
+        assert_eq!(*test.engine.chains.lock(), handed);
     }
-    let world = World::new(Calls::Encoded);
-    world.run(CHAINS[0]).await;
-    assert_eq!(*world.engine.chains.lock(), [1, 1], "other nodes' links are called");
+    let test = TestNode::new(Calls::Encoded);
+    test.run(CHAINS[0]).await;
+    assert_eq!(*test.engine.chains.lock(), [1, 1], "links of other nodes are called");
 }
 
 #[tokio::test]
-async fn other_engines_get_their_links_after_those_before_them() {
-    let [one, two] = [Calls::Direct, Calls::Direct].map(World::new);
+async fn links_on_different_engines_run_in_order() {
+    let [one, two] = [Calls::Direct, Calls::Direct].map(TestNode::new);
     let mut chain = Chain::default();
-    for world in [&one, &one, &two, &one] {
-        chain.then(world.db.transaction(|tx| {
+    for test in [&one, &one, &two, &one] {
+        chain.then(test.db.transaction(|tx| {
             let value = tx.get::<Count>(&1)?.map_or(0, |row| row.value) + 1;
             tx.put(&Count { id: 1, value })?;
             Ok(value)
         }));
     }
-    let outcomes = plain(chain.run(&one.cx(Duration::from_secs(60))).await);
+    let outcomes = results(chain.run(&one.cx(Duration::from_secs(60))).await);
     assert_eq!(outcomes, [1, 2, 1, 3].map(|value| Some(Ok(value))));
     assert_eq!((one.engine.chains.lock().clone(), two.engine.chains.lock().clone()), (vec![2, 1], vec![1]));
 }
@@ -238,13 +240,13 @@ async fn other_engines_get_their_links_after_those_before_them() {
 #[tokio::test]
 async fn a_deadline_ends_a_chain() {
     for calls in [Calls::Direct, Calls::Encoded] {
-        let world = World::new(calls);
+        let test = TestNode::new(calls);
         let mut chain = Chain::default();
-        chain.then(world.own(1));
+        chain.then(test.own(1));
         chain.then_call(Wait {}, |()| 0);
-        chain.then(world.own(2));
-        let outcomes = plain(chain.run(&world.cx(Duration::from_millis(20))).await);
+        chain.then(test.own(2));
+        let outcomes = results(chain.run(&test.cx(Duration::from_millis(20))).await);
         assert_eq!(outcomes, [Some(Ok(1)), Some(Err("DEADLINE_EXCEEDED".to_owned())), None]);
-        assert_eq!(world.counts().await, [(1, 1)]);
+        assert_eq!(test.counts().await, [(1, 1)]);
     }
 }

@@ -1,4 +1,4 @@
-//! The gate under a model checker: every interleaving of two threads is tried.
+//! Checks the gate with a model checker, which tries every interleaving of two threads.
 
 use loom::sync::Arc;
 use loom::thread;
@@ -20,7 +20,7 @@ const ADA: UserId = UserId(1);
 const BEN: UserId = UserId(2);
 
 #[test]
-fn the_last_piece_goes_through_once() {
+fn the_last_unit_is_taken_once() {
     loom::model(|| {
         let gate = Arc::new(Gate::new(1, Some(2), []));
         let other = gate.clone();
@@ -32,7 +32,7 @@ fn the_last_piece_goes_through_once() {
 }
 
 #[test]
-fn a_users_limit_holds_against_herself() {
+fn a_users_limit_holds_for_concurrent_requests() {
     loom::model(|| {
         let gate = Arc::new(Gate::new(9, Some(2), [(ADA, 1)]));
         let other = gate.clone();
@@ -46,17 +46,17 @@ fn a_users_limit_holds_against_herself() {
 }
 
 #[test]
-fn what_is_given_back_is_there_again() {
+fn released_units_can_be_taken_again() {
     loom::model(|| {
         let gate = Arc::new(Gate::new(0, Some(1), [(ADA, 1)]));
         let other = gate.clone();
-        let giver = thread::spawn(move || other.give(ADA, 1));
+        let releasing = thread::spawn(move || other.release(ADA, 1));
         let ben = gate.take(BEN, 1);
-        giver.join().unwrap();
+        releasing.join().unwrap();
         let (left, users) = gate.state();
         match ben {
             Ok(()) => assert_eq!((left, users), (0, vec![(BEN, 1)])),
-            Err(no) => assert_eq!((no, left, users), (GateRefusal::SoldOut { left: 0 }, 1, vec![])),
+            Err(refusal) => assert_eq!((refusal, left, users), (GateRefusal::SoldOut { left: 0 }, 1, vec![])),
         }
     });
 }

@@ -1,4 +1,4 @@
-//! Transactions on the memory engine: what services rely on.
+//! Tests of transactions on the memory engine.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,7 +67,7 @@ async fn rows_and_index_entries_move_together() {
 }
 
 #[tokio::test]
-async fn a_duplicate_ends_the_transaction_even_when_the_closure_goes_on() {
+async fn a_duplicate_fails_the_transaction_even_if_the_closure_ignores_it() {
     let db = db();
     let result = write(&db, |tx| {
         tx.insert(&shelf(1, "A", None))?;
@@ -79,7 +79,7 @@ async fn a_duplicate_ends_the_transaction_even_when_the_closure_goes_on() {
     assert_eq!(db.read(|tx| tx.get::<Shelf>(&1)).await.unwrap(), None);
 }
 
-/// A state that cannot be read.
+/// A reader whose reads fail.
 struct Broken;
 
 impl Reader for Broken {
@@ -92,11 +92,11 @@ impl Reader for Broken {
     }
 }
 
-/// Nothing may be decided by a failed read, whatever the closure does with its error.
+/// A transaction must not commit decisions that are based on a failed read.
 #[test]
-fn a_failed_read_ends_the_transaction_even_when_the_closure_goes_on() {
-    type Swallows = fn(&mut Tx<'_>) -> bool;
-    let reads: [Swallows; 6] = [
+fn a_failed_read_fails_the_transaction_even_if_the_closure_ignores_it() {
+    type IgnoresError = fn(&mut Tx<'_>) -> bool;
+    let reads: [IgnoresError; 6] = [
         |tx| tx.get::<Shelf>(&1).is_err(),
         |tx| tx.get_by::<ShelfByAisle>("A").is_err(),
         |tx| tx.scan::<Book>().first().is_err(),
@@ -104,15 +104,15 @@ fn a_failed_read_ends_the_transaction_even_when_the_closure_goes_on() {
         |tx| tx.put(&shelf(1, "A", None)).is_err(),
         |tx| tx.delete::<Shelf>(&1).is_err(),
     ];
-    for swallows in reads {
+    for ignores_error in reads {
         let mut tx = Tx::new(&Broken, Database::Ecommerce, Stamp::default());
-        assert!(swallows(&mut tx));
+        assert!(ignores_error(&mut tx));
         assert_eq!(tx.finish().err(), Some(StoreError::Io("a lost connection".to_owned())));
     }
 }
 
 #[tokio::test]
-async fn scans_see_own_writes_and_pages_go_on_where_they_stopped() {
+async fn scans_see_own_writes_and_pages_continue_after_their_cursor() {
     let db = db();
     write(&db, |tx| {
         for place in 0..50 {
@@ -143,16 +143,16 @@ async fn scans_see_own_writes_and_pages_go_on_where_they_stopped() {
                 break;
             }
         }
-        let mut want: Vec<u32> = (0..50).step_by(2).collect();
+        let mut expected: Vec<u32> = (0..50).step_by(2).collect();
         if backward {
-            want.reverse();
+            expected.reverse();
         }
-        assert_eq!(seen, want);
+        assert_eq!(seen, expected);
     }
 }
 
 #[tokio::test]
-async fn ids_count_from_one_and_a_dropped_transaction_leaves_nothing() {
+async fn ids_start_at_one_and_a_dropped_transaction_uses_none() {
     let db = db();
     let refused = write(&db, |tx| {
         tx.next_id::<Shelf>()?;

@@ -1,6 +1,7 @@
-//! Ranges, keys and rows as column values match their bytes, so that an engine with typed columns behaves the same.
+//! Checks that ranges, keys and rows decoded into column values match their bytes, so that an engine with typed columns
+//! behaves like the others.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test says what is wrong by failing")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -52,7 +53,7 @@ async fn store() -> Arc<MemoryEngine> {
     engine
 }
 
-/// The order of PostgreSQL with the collation "C" and nulls first.
+/// Compares values as PostgreSQL does with the collation "C" and nulls first.
 fn compare(one: &Value, other: &Value) -> Ordering {
     match (one, other) {
         (Value::Null, Value::Null) => Ordering::Equal,
@@ -63,21 +64,22 @@ fn compare(one: &Value, other: &Value) -> Ordering {
         (Value::Time(one), Value::Time(other)) => one.cmp(other),
         (Value::Text(one), Value::Text(other)) => one.as_bytes().cmp(other.as_bytes()),
         (Value::Bytes(one), Value::Bytes(other)) => one.cmp(other),
-        (one, other) => panic!("{one:?} and {other:?} are of two types"),
+        (one, other) => panic!("{one:?} and {other:?} have different types"),
     }
 }
 
-/// Compares leading columns with as many values.
+/// Compares leading columns with the same number of values.
 fn compare_all(columns: &[Value], values: &[Value]) -> Ordering {
     let differs = columns.iter().zip(values).map(|(one, other)| compare(one, other)).find(|order| order.is_ne());
     differs.unwrap_or(Ordering::Equal)
 }
 
-fn holds(range: &TypedRange, key: &[Value]) -> bool {
+/// Whether a range contains a key.
+fn contains(range: &TypedRange, key: &[Value]) -> bool {
     let (prefix, rest) = key.split_at(range.prefix.len());
-    let begins = |text: &String| matches!(&rest[0], Value::Text(whole) if whole.starts_with(text));
+    let starts_with = |text: &String| matches!(&rest[0], Value::Text(whole) if whole.starts_with(text));
     prefix == range.prefix
-        && range.text.as_ref().is_none_or(begins)
+        && range.text.as_ref().is_none_or(starts_with)
         && range.from.as_ref().is_none_or(|(from, after)| {
             let order = compare_all(rest, from);
             if *after { order.is_gt() } else { order.is_ge() }
@@ -86,7 +88,7 @@ fn holds(range: &TypedRange, key: &[Value]) -> bool {
 }
 
 #[tokio::test]
-async fn typed_ranges_hold_the_keys_that_their_bytes_hold() {
+async fn typed_ranges_contain_the_same_keys_as_their_bytes() {
     type Scans = fn(&Tx<'_>) -> Result<usize, StoreError>;
     let scans: [Scans; 15] = [
         |tx| Ok(tx.scan::<Label>().rows().count()),
@@ -114,7 +116,7 @@ async fn typed_ranges_hold_the_keys_that_their_bytes_hold() {
         let typed = Label::TABLE.typed_range(&read.range).unwrap();
         let all = snapshot.scan(&KeyRange::all(read.range.space), read.direction).map(|item| item.unwrap().0);
         let values = |key: &Vec<u8>| Label::TABLE.key_values(read.range.space, key).unwrap();
-        let found: Vec<Vec<u8>> = all.filter(|key| holds(&typed, &values(key))).collect();
+        let found: Vec<Vec<u8>> = all.filter(|key| contains(&typed, &values(key))).collect();
         assert_eq!(found, read.found.into_iter().map(|(key, _)| key).collect::<Vec<_>>(), "scan {at}");
         assert!(found.len() == count && read.whole, "scan {at}");
         assert!(found.is_sorted_by(|one, other| {
@@ -126,7 +128,7 @@ async fn typed_ranges_hold_the_keys_that_their_bytes_hold() {
 
 /// A page continues after the typed values of its cursor.
 #[tokio::test]
-async fn a_cursor_is_values_too() {
+async fn a_cursor_can_be_decoded_into_values() {
     let engine = store().await;
     let db = engine.database(Database::Ecommerce);
     let limit: Limit = serde_json::from_str("3").unwrap();
@@ -144,9 +146,9 @@ async fn a_cursor_is_values_too() {
     assert!(next.items.iter().all(|row| !page.items.contains(row)));
 }
 
-/// A row equals its values, and those of folded columns are for keys.
+/// Rows can be decoded into values and encoded again. Keys have the folded form of folded columns.
 #[tokio::test]
-async fn rows_are_their_values() {
+async fn rows_and_values_convert_into_each_other() {
     let engine = store().await;
     let snapshot = engine.snapshot();
     for row in labels() {

@@ -1,4 +1,4 @@
-//! Chains: each link once and in order, and none after one that was refused or failed.
+//! Cases of chains: each link runs once and in order, and none after one that was refused or failed.
 
 use std::sync::{Arc, OnceLock};
 
@@ -18,7 +18,7 @@ struct Linked {
 promox_kernel::fact! { Linked = "LINKED" in "link" }
 
 impl Store {
-    /// A link of the first database.
+    /// Creates a link on the first database.
     fn link<T>(&self, work: impl Fn(&mut Tx<'_>) -> Result<T, Error> + Send + 'static) -> Transaction<T> {
         self.db().transaction(work)
     }
@@ -30,7 +30,7 @@ impl Store {
         chain.run(&cx()).await
     }
 
-    /// The counts of the first shelves, by keeper.
+    /// Returns the ids and counts of the shelves. A shelf's count is in its column `keeper`.
     async fn counts(&self) -> Vec<(i64, i64)> {
         let shelves = self.read(|tx| tx.scan::<Shelf>().collect(9)).await;
         shelves.into_iter().map(|row| (row.id, row.keeper.unwrap_or_default())).collect()
@@ -45,47 +45,47 @@ fn count(tx: &mut Tx<'_>, id: i64) -> Result<i64, Error> {
     Ok(keeper)
 }
 
-/// A link's value, its code if it was refused, nothing if it was skipped.
-fn plain<T: Clone>(outcomes: &[Outcome<T>]) -> Vec<Option<Result<T, String>>> {
-    let plain = |outcome: &Outcome<T>| match outcome {
+/// Returns each link's value, or its refusal code, or `None` if it was skipped.
+fn results<T: Clone>(outcomes: &[Outcome<T>]) -> Vec<Option<Result<T, String>>> {
+    let result = |outcome: &Outcome<T>| match outcome {
         Outcome::Done(value) => Some(Ok(value.clone())),
         Outcome::Refused(error) => Some(Err(error.code().to_owned())),
         Outcome::Skipped => None,
     };
-    outcomes.iter().map(plain).collect()
+    outcomes.iter().map(result).collect()
 }
 
-fn no() -> Error {
-    Error::conflict("NO", "This link refuses.")
+fn refusal() -> Error {
+    Error::conflict("REFUSED", "This link refuses.")
 }
 
-pub(super) async fn links_are_done_in_order(store: Store) {
+pub(super) async fn links_run_in_order(store: Store) {
     let counting = || store.link(|tx| count(tx, 1));
     let outcomes = store.chain(vec![counting(), counting(), store.link(|tx| count(tx, 2)), counting()]).await;
-    assert_eq!(plain(&outcomes), [1, 2, 1, 3].map(|value| Some(Ok(value))), "each sees those before it");
-    assert_eq!(store.counts().await, [(1, 3), (2, 1)], "each is done once");
+    assert_eq!(results(&outcomes), [1, 2, 1, 3].map(|value| Some(Ok(value))), "each link sees the earlier ones");
+    assert_eq!(store.counts().await, [(1, 3), (2, 1)], "each link ran once");
     assert!(store.chain(Vec::<Transaction<()>>::new()).await.is_empty());
 }
 
-pub(super) async fn the_rest_is_skipped(store: Store) {
-    let refusing = store.link(|tx| count(tx, 2).and(Err(no())));
+pub(super) async fn links_after_a_refusal_are_skipped(store: Store) {
+    let refusing = store.link(|tx| count(tx, 2).and(Err(refusal())));
     let outcomes = store.chain(vec![store.link(|tx| count(tx, 1)), refusing, store.link(|tx| count(tx, 3))]).await;
-    assert_eq!(plain(&outcomes), [Some(Ok(1)), Some(Err("NO".to_owned())), None]);
-    assert_eq!(store.counts().await, [(1, 1)], "earlier links stay done");
-    let outcomes = store.chain(vec![store.link(|_| Err(no())), store.link(|tx| count(tx, 1))]).await;
-    assert_eq!(plain(&outcomes), [Some(Err("NO".to_owned())), None]);
+    assert_eq!(results(&outcomes), [Some(Ok(1)), Some(Err("REFUSED".to_owned())), None]);
+    assert_eq!(store.counts().await, [(1, 1)], "earlier links stay committed");
+    let outcomes = store.chain(vec![store.link(|_| Err(refusal())), store.link(|tx| count(tx, 1))]).await;
+    assert_eq!(results(&outcomes), [Some(Err("REFUSED".to_owned())), None]);
     assert_eq!(store.counts().await, [(1, 1)]);
 }
 
-/// A link whose closure swallows an error, and one that exceeds a limit, end a chain like a refusal.
-pub(super) async fn a_link_that_fails_ends_it(store: Store) {
-    let swallowing = store.link(|tx| {
+/// A link whose closure ignores an error, or that exceeds a limit, ends a chain like a refusal.
+pub(super) async fn a_failed_link_ends_the_chain(store: Store) {
+    let ignoring = store.link(|tx| {
         let value = count(tx, 2)?;
         let _ = tx.insert(&shelf(1, "again"));
         Ok(value)
     });
-    let outcomes = store.chain(vec![store.link(|tx| count(tx, 1)), swallowing, store.link(|tx| count(tx, 3))]).await;
-    assert_eq!(plain(&outcomes), [Some(Ok(1)), Some(Err("DUPLICATE".to_owned())), None]);
+    let outcomes = store.chain(vec![store.link(|tx| count(tx, 1)), ignoring, store.link(|tx| count(tx, 3))]).await;
+    assert_eq!(results(&outcomes), [Some(Ok(1)), Some(Err("DUPLICATE".to_owned())), None]);
     let blob = Arc::new(vec![7_u8; 1 << 20]);
     let too_large = store.link(move |tx| {
         for number in 0..5 {
@@ -94,12 +94,12 @@ pub(super) async fn a_link_that_fails_ends_it(store: Store) {
         Ok(0)
     });
     let outcomes = store.chain(vec![store.link(|tx| count(tx, 1)), too_large, store.link(|tx| count(tx, 3))]).await;
-    assert_eq!(plain(&outcomes), [Some(Ok(2)), Some(Err("INTERNAL".to_owned())), None]);
+    assert_eq!(results(&outcomes), [Some(Ok(2)), Some(Err("INTERNAL".to_owned())), None]);
     assert_eq!(store.counts().await, [(1, 2)]);
     assert_eq!(store.read(|tx| tx.scan::<Sample>().first()).await, None);
 }
 
-pub(super) async fn both_databases_take_part(store: Store) {
+pub(super) async fn a_chain_can_span_both_databases(store: Store) {
     let promox = store.database(Database::Promox);
     let badge = |id: i64| {
         promox.transaction(move |tx| {
@@ -114,23 +114,22 @@ pub(super) async fn both_databases_take_part(store: Store) {
             count(tx, id).map(drop)
         })
     };
-    let refused = store.link(|tx| tx.emit(9_i64, &Linked { link: 9 }).map_err(Error::from).and(Err(no())));
-    let links = vec![badge(1), counting(1), badge(2), counting(2), refused, badge(3)];
-    let outcomes = store.chain(links).await;
+    let refused = store.link(|tx| tx.emit(9_i64, &Linked { link: 9 }).map_err(Error::from).and(Err(refusal())));
+    let outcomes = store.chain(vec![badge(1), counting(1), badge(2), counting(2), refused, badge(3)]).await;
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_done()).count(), 4);
-    let told = |events: Vec<crate::Event>| {
+    let links = |events: Vec<crate::Event>| {
         let link = |event: &crate::Event| (event.position, event.fact::<Linked>().unwrap().link);
         events.iter().map(link).collect::<Vec<_>>()
     };
     let shop = store.read(|tx| tx.events_after(0, 99)).await;
-    assert_eq!(told(shop), [(1, 1), (2, -1), (3, 2), (4, -2)], "in the order of the links, and none of skipped links");
+    assert_eq!(links(shop), [(1, 1), (2, -1), (3, 2), (4, -2)], "in the order of the links, without refused ones");
     let other: Result<_, StoreError> = promox.read(|tx| tx.events_after(0, 99)).await;
-    assert_eq!(told(other.unwrap()), [(1, 1), (2, 2)]);
+    assert_eq!(links(other.unwrap()), [(1, 1), (2, 2)]);
     store.write(|tx| tx.emit(5_i64, &Linked { link: 5 })).await.unwrap();
     assert_eq!(store.read(|tx| tx.last_position()).await, 5);
 }
 
-pub(super) async fn ids_are_given_once(store: Store) {
+pub(super) async fn ids_are_assigned_once(store: Store) {
     let take = || store.link(|tx| Ok((0..50).map(|_| tx.next_id::<Shelf>()).collect::<Result<Vec<_>, _>>()?));
     let outcomes = store.chain(vec![take(), take(), take()]).await;
     let mut seen = std::collections::BTreeSet::new();
@@ -145,8 +144,9 @@ pub(super) async fn ids_are_given_once(store: Store) {
     }
 }
 
-/// A link may claim the request's idempotency key and another one decide it; a link that is not done records nothing.
-pub(super) async fn keys_are_decided(store: Store) {
+/// One link may claim the request's idempotency key and another one store its reply. A reply is recorded on the request
+/// only if its link was committed.
+pub(super) async fn a_link_stores_the_reply_of_a_key(store: Store) {
     let claim = |key: &str| Claim {
         caller: "user:7".to_owned(),
         key: key.to_owned(),
@@ -159,7 +159,7 @@ pub(super) async fn keys_are_decided(store: Store) {
         let (first, second) = (claim(key), claim(key));
         let mut chain = Chain::default();
         chain.then(store.link(move |tx| Ok(tx.claim(&first, 42)?)));
-        chain.then(store.link(move |_| if refuses { Err(no()) } else { Ok(()) }));
+        chain.then(store.link(move |_| if refuses { Err(refusal()) } else { Ok(()) }));
         chain.then(store.link(move |tx| {
             let response = Response { status: 201, headers: Vec::new(), content: Content::Json("{}".into()) };
             Ok(tx.keep(&second, &response)?)
@@ -167,14 +167,14 @@ pub(super) async fn keys_are_decided(store: Store) {
         let outcomes = chain.run(&cx).await;
         assert_eq!(outcomes[2].is_done(), !refuses, "{outcomes:?}");
         assert_eq!(cx.claim.unwrap().recorded.get().is_some(), !refuses);
-        let known = store.read(move |tx| tx.recall(&claim(key))).await;
-        assert_eq!(matches!(known, crate::Recall::Decided(_)), !refuses, "{known:?}");
-        assert_eq!(matches!(known, crate::Recall::Undecided(42)), refuses, "{known:?}");
+        let state = store.read(move |tx| tx.recall(&claim(key))).await;
+        assert_eq!(matches!(state, crate::Recall::Decided(_)), !refuses, "{state:?}");
+        assert_eq!(matches!(state, crate::Recall::Undecided(42)), refuses, "{state:?}");
     }
 }
 
 /// Chains and single transactions run concurrently, and no increment is lost.
-pub(super) async fn chains_run_beside_others(store: Store) {
+pub(super) async fn chains_run_concurrently(store: Store) {
     const TASKS: i64 = 12;
     let work = (0..TASKS).map(|_| {
         let store = store.clone();

@@ -1,4 +1,4 @@
-//! Events, their consumers, idempotency keys, time.
+//! Cases of events, consumers, epochs, idempotency keys and commit times.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -34,14 +34,15 @@ pub(super) async fn positions_are_dense(store: Store) {
     promox.write(&cx(), |tx| tx.emit(99_i64, &Moved { to: 3 })).await.unwrap();
     let events = store.read(|tx| tx.events_after(0, 100)).await;
     assert_eq!(events.iter().map(|event| event.position).collect::<Vec<_>>(), (1..=20).collect::<Vec<_>>());
-    let told = events.iter().map(|event| (event.aggregate_id, event.fact::<Moved>().unwrap().to)).collect::<Vec<_>>();
-    assert_eq!(told, (0..10).flat_map(|number| [(number, 1), (number, 2)]).collect::<Vec<_>>());
+    let emitted =
+        events.iter().map(|event| (event.aggregate_id, event.fact::<Moved>().unwrap().to)).collect::<Vec<_>>();
+    assert_eq!(emitted, (0..10).flat_map(|number| [(number, 1), (number, 2)]).collect::<Vec<_>>());
     assert!(events.iter().all(|event| event.occurred_at == NOW && event.is::<Moved>()));
     assert_eq!(store.read(|tx| tx.last_position()).await, 20);
     assert_eq!(promox.read(|tx| tx.last_position()).await, Ok::<_, StoreError>(1));
 }
 
-pub(super) async fn dropped_transactions_tell_nothing(store: Store) {
+pub(super) async fn dropped_transactions_emit_no_events(store: Store) {
     let refused = store.write(|tx| tx.emit(1_i64, &Moved { to: 1 }).and(Err::<(), _>(StoreError::Busy))).await;
     assert_eq!(refused, Err(StoreError::Busy));
     store.write(|tx| tx.emit(2_i64, &Moved { to: 2 })).await.unwrap();
@@ -55,12 +56,13 @@ pub(super) async fn subscribers_are_woken(store: Store) {
         store.write(move |tx| tx.emit(number, &Moved { to: 1 })).await.unwrap();
     }
     let woken = tokio::time::timeout(Duration::from_secs(10), signals.recv_async()).await;
-    assert!(woken.is_ok(), "nobody was woken");
+    assert!(woken.is_ok(), "no signal arrived");
 }
 
-/// Writes a badge for each move, and fails on one.
+/// Writes a badge for each move, and fails on the events of one aggregate.
 struct Badges {
-    poison: i64,
+    /// The aggregate whose events fail.
+    failing: i64,
 }
 
 impl Consumer for Badges {
@@ -77,8 +79,8 @@ impl Consumer for Badges {
 
     fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
         for event in events {
-            if event.aggregate_id == self.poison {
-                return Err(Error::refused("POISON", "This one does not go down."));
+            if event.aggregate_id == self.failing {
+                return Err(Error::refused("FAILING", "This event cannot be applied."));
             }
             let text = event.fact::<Moved>()?.to.to_string();
             tx.insert(&Badge { id: event.aggregate_id, text })?;
@@ -87,7 +89,7 @@ impl Consumer for Badges {
     }
 }
 
-pub(super) async fn consumers_apply_each_once(store: Store) {
+pub(super) async fn consumers_apply_each_event_once(store: Store) {
     for number in 1..=20 {
         store.write(move |tx| tx.emit(number, &Moved { to: number })).await.unwrap();
     }
@@ -95,7 +97,7 @@ pub(super) async fn consumers_apply_each_once(store: Store) {
     let node = Node::new(Clock::manual(NOW), Entropy::seeded(1));
     for _ in 0..2 {
         // The second loop starts at the stored position, and finds nothing to do.
-        let mut consumer = ConsumerLoop::new(Arc::new(Badges { poison: 7 }), store.db(), promox.clone());
+        let mut consumer = ConsumerLoop::new(Arc::new(Badges { failing: 7 }), store.db(), promox.clone());
         while consumer.turn(&node).await.unwrap() {}
     }
     let badges = promox.read(|tx| tx.scan::<Badge>().collect(99)).await;
@@ -107,16 +109,16 @@ pub(super) async fn consumers_apply_each_once(store: Store) {
     assert_eq!(letters, [7]);
 }
 
-/// Writes badges on a disk that is full now and then.
-struct Unlucky {
+/// Writes badges, but reports a full disk a few times first.
+struct FullAtFirst {
     badges: Badges,
-    /// Transient failures still to come, one per batch.
-    full: AtomicU32,
+    /// The number of failures still to come.
+    failures: AtomicU32,
 }
 
-impl Consumer for Unlucky {
+impl Consumer for FullAtFirst {
     fn name(&self) -> &'static str {
-        "conformance.unlucky"
+        "conformance.full_at_first"
     }
     fn source(&self) -> Database {
         Database::Ecommerce
@@ -127,27 +129,27 @@ impl Consumer for Unlucky {
     }
 
     fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
-        if self.full.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
+        if self.failures.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
             return Err(StoreError::Full.into());
         }
         self.badges.apply(tx, events)
     }
 }
 
-/// A transient failure does not make an event a dead letter: it is applied when there is space again.
-pub(super) async fn consumers_wait_for_room(store: Store) {
+/// A temporary failure does not make an event a dead letter. It is applied when there is space again.
+pub(super) async fn consumers_wait_while_the_disk_is_full(store: Store) {
     for number in 1..=5 {
         store.write(move |tx| tx.emit(number, &Moved { to: number })).await.unwrap();
     }
     let promox = store.database(Database::Promox);
     let node = Node::new(Clock::manual(NOW), Entropy::seeded(1));
-    let unlucky = Arc::new(Unlucky { badges: Badges { poison: 0 }, full: AtomicU32::new(3) });
-    let mut consumer = ConsumerLoop::new(unlucky.clone(), store.db(), promox.clone());
-    let mut turns = 0;
+    let full_at_first = Arc::new(FullAtFirst { badges: Badges { failing: 0 }, failures: AtomicU32::new(3) });
+    let mut consumer = ConsumerLoop::new(full_at_first.clone(), store.db(), promox.clone());
+    let mut failures = 0;
     while consumer.turn(&node).await.is_err() {
-        turns += 1;
+        failures += 1;
     }
-    assert!(turns > 0, "the disk was never full");
+    assert!(failures > 0, "no batch failed");
     let badges = promox.read(|tx| tx.scan::<Badge>().collect(99)).await;
     assert_eq!(Result::<_, StoreError>::unwrap(badges).len(), 5);
     let letters = promox.read(|tx| tx.scan::<crate::system::DeadLetter>().collect(9)).await;
@@ -161,7 +163,7 @@ struct Dusted {
 
 promox_kernel::fact! { Dusted = "SHELF_DUSTED" in "shelf" kept 1 }
 
-/// Reads everything and does nothing.
+/// Reads all events and does nothing.
 struct Reader;
 
 impl Consumer for Reader {
@@ -181,19 +183,19 @@ impl Consumer for Reader {
     }
 }
 
-pub(super) async fn events_wait_for_their_consumers(store: Store) {
+pub(super) async fn events_are_kept_until_they_are_consumed(store: Store) {
     let (shop, promox) = (store.db(), store.database(Database::Promox));
     let node = Node::new(Clock::manual(NOW), Entropy::seeded(1));
     let mut consumer = ConsumerLoop::new(Arc::new(Reader), shop.clone(), promox.clone());
-    let dust = |db: Db, times: i64| async move {
+    let emit = |db: Db, times: i64| async move {
         for by in 0..times {
             db.write(&cx(), move |tx| tx.emit(1_i64, &Dusted { by })).await.unwrap();
         }
     };
-    dust(shop.clone(), 1).await;
+    emit(shop.clone(), 1).await;
     consumer.turn(&node).await.unwrap();
-    dust(shop.clone(), 2).await;
-    dust(promox.clone(), 5).await;
+    emit(shop.clone(), 2).await;
+    emit(promox.clone(), 5).await;
 
     let late = Node::new(Clock::manual(NOW + Duration::from_hours(48)), Entropy::seeded(1));
     let prune = |db: Db| {
@@ -201,13 +203,13 @@ pub(super) async fn events_wait_for_their_consumers(store: Store) {
         let cx = Cx::system(&late, "prune", Duration::from_secs(5));
         async move {
             job.run(cx).await.unwrap();
-            let left = db.read(|tx| tx.events_after(0, 100)).await;
-            let left: Vec<Event> = Result::<_, StoreError>::unwrap(left);
-            left.into_iter().map(|event| event.position).collect::<Vec<_>>()
+            let remaining = db.read(|tx| tx.events_after(0, 100)).await;
+            let remaining: Vec<Event> = Result::<_, StoreError>::unwrap(remaining);
+            remaining.into_iter().map(|event| event.position).collect::<Vec<_>>()
         }
     };
-    assert_eq!(prune(shop.clone()).await, [2, 3], "the consumer has read the first only");
-    assert_eq!(prune(promox.clone()).await, [5], "nobody follows these; the newest carries the position on");
+    assert_eq!(prune(shop.clone()).await, [2, 3], "the consumer has read only the first");
+    assert_eq!(prune(promox.clone()).await, [5], "no consumer reads these; only the newest stays");
     consumer.turn(&node).await.unwrap();
     assert_eq!(prune(shop).await, [3]);
     let mut report = Report::default();
@@ -221,9 +223,9 @@ pub(super) async fn events_wait_for_their_consumers(store: Store) {
 pub(super) async fn epochs_are_counted(store: Store) {
     let promox = store.database(Database::Promox);
     assert_eq!(store.read(|tx| tx.epoch("prices")).await, 0);
-    assert_eq!(store.write(|tx| tx.begin_epoch("prices")).await, Ok(1));
-    assert_eq!(store.write(|tx| Ok((tx.begin_epoch("prices")?, tx.begin_epoch("taxes")?))).await, Ok((2, 1)));
-    let _ = store.write(|tx| tx.begin_epoch("prices").and(Err::<(), _>(StoreError::Busy))).await;
+    assert_eq!(store.write(|tx| tx.bump_epoch("prices")).await, Ok(1));
+    assert_eq!(store.write(|tx| Ok((tx.bump_epoch("prices")?, tx.bump_epoch("taxes")?))).await, Ok((2, 1)));
+    let _ = store.write(|tx| tx.bump_epoch("prices").and(Err::<(), _>(StoreError::Busy))).await;
     assert_eq!(store.read(|tx| Ok((tx.epoch("prices")?, tx.epoch("taxes")?))).await, (2, 1));
     assert_eq!(promox.read(|tx| tx.epoch("prices")).await, Ok::<_, StoreError>(0));
 }
@@ -233,26 +235,26 @@ fn claim(key: &str, fingerprint: u8) -> Claim {
     Claim { caller: "user:7".to_owned(), key: key.to_owned(), fingerprint: [fingerprint; 32], status: 201, recorded }
 }
 
-pub(super) async fn keys_are_claimed_and_kept(store: Store) {
+pub(super) async fn idempotency_keys_are_claimed_and_decided(store: Store) {
     assert!(matches!(store.read(|tx| tx.recall(&claim("k", 1))).await, Recall::New));
     store.write(|tx| tx.insert(&shelf(1, "A")).and_then(|()| tx.claim(&claim("k", 1), 42))).await.unwrap();
     assert!(matches!(store.read(|tx| tx.recall(&claim("k", 1))).await, Recall::Undecided(42)));
     assert!(matches!(store.read(|tx| tx.recall(&claim("k", 2))).await, Recall::OtherRequest));
-    let twin = store.write(|tx| tx.insert(&shelf(2, "B")).and_then(|()| tx.claim(&claim("k", 1), 43))).await;
-    assert!(matches!(twin, Err(StoreError::Duplicate { .. })), "{twin:?}");
-    assert_eq!(store.read(|tx| tx.get::<Shelf>(&2)).await, None, "the twin left nothing");
+    let second = store.write(|tx| tx.insert(&shelf(2, "B")).and_then(|()| tx.claim(&claim("k", 1), 43))).await;
+    assert!(matches!(second, Err(StoreError::Duplicate { .. })), "{second:?}");
+    assert_eq!(store.read(|tx| tx.get::<Shelf>(&2)).await, None, "the failed transaction left no row");
     let response = || Response { status: 201, headers: Vec::new(), content: Content::Json("{\"id\":42}".into()) };
     store.write(move |tx| tx.keep(&claim("k", 1), &response())).await.unwrap();
-    let Recall::Decided(answer) = store.read(|tx| tx.recall(&claim("k", 1))).await else { panic!("not decided") };
-    assert_eq!(answer.status, 201);
-    assert!(matches!(answer.content, Content::Json(body) if body == "{\"id\":42}"));
+    let Recall::Decided(reply) = store.read(|tx| tx.recall(&claim("k", 1))).await else { panic!("not decided") };
+    assert_eq!(reply.status, 201);
+    assert!(matches!(reply.content, Content::Json(body) if body == "{\"id\":42}"));
 }
 
-pub(super) async fn last_commit_is_remembered(store: Store) {
+pub(super) async fn the_time_of_the_last_commit_is_known(store: Store) {
     store.write(|tx| tx.insert(&shelf(1, "A"))).await.unwrap();
     assert_eq!(store.engine.last_commit(), NOW);
     let earlier = Node::new(Clock::manual(NOW - Duration::from_secs(5)), Entropy::seeded(1));
     let cx = Cx::system(&earlier, "earlier", Duration::from_secs(5));
     store.db().write(&cx, |tx| tx.insert(&shelf(2, "B"))).await.unwrap();
-    assert_eq!(store.engine.last_commit(), NOW, "it never goes back");
+    assert_eq!(store.engine.last_commit(), NOW, "it never decreases");
 }

@@ -1,5 +1,5 @@
-//! The protocol of holds against a plain model: in any order of steps a hold passes through its states once, and each
-//! step has its effect once.
+//! Compares the hold protocol with a simple model: in any sequence of steps, a hold passes through each state once, and
+//! each step has its effect once.
 
 use std::collections::BTreeMap;
 
@@ -9,23 +9,23 @@ use super::tables::{Effect, Pledge};
 use super::{Store, cx};
 use crate::{Begin, Db, Hold, HoldState, HoldStep, Report, StoreError, Tx};
 
-/// A step of the test.
+/// An action of a test script.
 #[derive(Clone, Copy, Debug)]
-pub enum HoldAct {
-    /// The hold is taken.
+pub enum HoldAction {
+    /// Takes the hold.
     Begin,
-    /// It is posted.
+    /// Posts the hold.
     Post,
-    /// It is released, or reversed if it was posted.
+    /// Releases the hold, or reverses it if it is posted.
     Release,
-    /// A step is tried with each of its rows.
+    /// Tries a step on each row of the hold.
     Step(HoldStep),
-    /// It is taken or released, and then the transaction fails.
+    /// Takes (`true`) or releases (`false`) the hold in a transaction that then fails.
     Fail(bool),
 }
 
-impl HoldAct {
-    /// One of each.
+impl HoldAction {
+    /// All actions.
     pub const ALL: [Self; 9] = [
         Self::Begin,
         Self::Post,
@@ -54,7 +54,7 @@ impl Hold for Pledge {
     }
 }
 
-/// An effect that happens a second time is a duplicate.
+/// Records the effect of a step. A repeated effect is a duplicate and fails.
 fn effect(tx: &mut Tx<'_>, row: &mut Pledge, step: HoldStep) -> Result<(), Error> {
     Ok(tx.insert(&Effect { reference: row.reference, part: row.part, step: format!("{step:?}") })?)
 }
@@ -64,7 +64,7 @@ fn parts(reference: i64) -> u32 {
     u32::try_from(reference % 3).unwrap() + 1
 }
 
-/// Takes a hold: `None` if it is new or was taken already, else its final state.
+/// Takes a hold. Returns `None` if it is new or already taken, else its final state.
 fn begin(tx: &mut Tx<'_>, reference: i64) -> Result<Option<HoldState>, Error> {
     match Pledge::begin(tx, &reference)? {
         Begin::New => {
@@ -81,18 +81,18 @@ fn begin(tx: &mut Tx<'_>, reference: i64) -> Result<Option<HoldState>, Error> {
     }
 }
 
-/// Takes a step with each row of a hold. Returns their states.
+/// Tries a step on each row of a hold.
 fn step(tx: &mut Tx<'_>, reference: i64, step: HoldStep) -> Result<(), Error> {
     Pledge::of(tx, &reference)?.into_iter().try_for_each(|row| row.advance(tx, step, effect).map(drop))
 }
 
-/// A hold in the simplest form.
+/// The model of a hold.
 #[derive(Clone, Copy, Debug)]
 struct Model {
     state: HoldState,
-    /// Released before it began: it has no rows.
+    /// Whether the hold was released before it was taken, so that it has no rows.
     early: bool,
-    /// Steps that had an effect.
+    /// The number of steps that had an effect.
     steps: usize,
 }
 
@@ -110,54 +110,55 @@ impl Model {
     }
 }
 
-async fn act(db: &Db, known: &mut BTreeMap<i64, Model>, reference: i64, act: HoldAct) {
-    match act {
-        HoldAct::Begin => {
+/// Performs an action on the store and on the model.
+async fn perform(db: &Db, model: &mut BTreeMap<i64, Model>, reference: i64, action: HoldAction) {
+    match action {
+        HoldAction::Begin => {
             let began = db.write(&cx(), move |tx| begin(tx, reference)).await.unwrap();
             let new = Model { state: HoldState::Held, early: false, steps: 0 };
-            let state = known.entry(reference).or_insert(new).state;
+            let state = model.entry(reference).or_insert(new).state;
             assert_eq!(began, (!matches!(state, HoldState::Held | HoldState::Posted)).then_some(state));
         }
-        HoldAct::Post => {
+        HoldAction::Post => {
             db.write(&cx(), move |tx| Pledge::post(tx, &reference, effect)).await.unwrap();
-            known.entry(reference).and_modify(|hold| hold.step(HoldStep::Post));
+            model.entry(reference).and_modify(|hold| hold.step(HoldStep::Post));
         }
-        HoldAct::Release => {
+        HoldAction::Release => {
             db.write(&cx(), move |tx| Pledge::release(tx, &reference, effect)).await.unwrap();
             let early = Model { state: HoldState::Released, early: true, steps: 0 };
-            let it = known.entry(reference).or_insert(early);
-            it.step(if it.state == HoldState::Posted { HoldStep::Reverse } else { HoldStep::Release });
+            let hold = model.entry(reference).or_insert(early);
+            hold.step(if hold.state == HoldState::Posted { HoldStep::Reverse } else { HoldStep::Release });
         }
-        HoldAct::Step(taken) => {
-            db.write(&cx(), move |tx| step(tx, reference, taken)).await.unwrap();
-            known.entry(reference).and_modify(|hold| hold.step(taken));
+        HoldAction::Step(tried) => {
+            db.write(&cx(), move |tx| step(tx, reference, tried)).await.unwrap();
+            model.entry(reference).and_modify(|hold| hold.step(tried));
         }
-        HoldAct::Fail(begins) => {
-            let failed = move |tx: &mut Tx<'_>| {
+        HoldAction::Fail(begins) => {
+            let failing = move |tx: &mut Tx<'_>| {
                 let done =
                     if begins { begin(tx, reference).map(drop) } else { Pledge::release(tx, &reference, effect) };
-                done.and(Err::<(), _>(Error::conflict("FAILED", "It fails at the end.")))
+                done.and(Err::<(), _>(Error::conflict("FAILED", "The transaction fails at its end.")))
             };
-            db.write(&cx(), failed).await.unwrap_err();
+            db.write(&cx(), failing).await.unwrap_err();
         }
     }
 }
 
 /// Compares the rows, the effects and the tombstones with the model.
-fn compare(tx: &Tx<'_>, known: &BTreeMap<i64, Model>) -> Result<(), StoreError> {
+fn compare(tx: &Tx<'_>, model: &BTreeMap<i64, Model>) -> Result<(), StoreError> {
     let (mut rows, mut effects) = (0, 0);
-    for (reference, it) in known {
+    for (reference, hold) in model {
         let found = Pledge::of(tx, reference)?;
-        assert_eq!(found.len(), if it.early { 0 } else { parts(*reference) as usize }, "{reference}: {it:?}");
-        assert!(found.iter().all(|row| row.state == it.state), "{reference}: {it:?} against {found:?}");
-        assert!(found.iter().all(|row| row.changed_at.is_some() == (it.steps > 0)), "{reference}: {it:?}");
+        assert_eq!(found.len(), if hold.early { 0 } else { parts(*reference) as usize }, "{reference}: {hold:?}");
+        assert!(found.iter().all(|row| row.state == hold.state), "{reference}: {hold:?}, found {found:?}");
+        assert!(found.iter().all(|row| row.changed_at.is_some() == (hold.steps > 0)), "{reference}: {hold:?}");
         rows += found.len();
-        effects += it.steps * found.len();
+        effects += hold.steps * found.len();
     }
     assert_eq!(tx.scan::<Pledge>().collect(9_999)?.len(), rows);
     assert_eq!(tx.scan::<Effect>().collect(9_999)?.len(), effects);
     let tombstones = tx.scan::<crate::system::Tombstone>().collect(9_999)?;
-    let early = known.iter().filter(|(_, it)| it.early).map(|(reference, _)| reference.to_string());
+    let early = model.iter().filter(|(_, hold)| hold.early).map(|(reference, _)| reference.to_string());
     assert_eq!(
         tombstones.into_iter().map(|tombstone| tombstone.reference).collect::<Vec<_>>(),
         early.collect::<Vec<_>>()
@@ -168,19 +169,20 @@ fn compare(tx: &Tx<'_>, known: &BTreeMap<i64, Model>) -> Result<(), StoreError> 
     Ok(())
 }
 
-/// Runs all steps on an empty store with the tables of the cases, and compares it with a plain model after each.
-pub async fn check_holds(db: &Db, script: &[(i64, HoldAct)]) {
-    let mut known = BTreeMap::new();
-    for (reference, happens) in script {
-        act(db, &mut known, *reference, *happens).await;
-        db.read(|tx| compare(tx, &known)).await.unwrap();
+/// Performs all actions on an empty store with the tables of the suite, and compares it with a model after each. Panics
+/// if they differ.
+pub async fn check_holds(db: &Db, script: &[(i64, HoldAction)]) {
+    let mut model = BTreeMap::new();
+    for (reference, action) in script {
+        perform(db, &mut model, *reference, *action).await;
+        db.read(|tx| compare(tx, &model)).await.unwrap();
     }
 }
 
-pub(super) async fn holds_are_their_model(store: Store) {
+pub(super) async fn holds_match_the_model(store: Store) {
     let entropy = Entropy::seeded(1);
-    let any = |most: usize| usize::try_from(entropy.below(most as u64)).unwrap();
-    let act = || HoldAct::ALL[any(HoldAct::ALL.len())];
-    let script: Vec<_> = (0..300).map(|_| (i64::try_from(any(9)).unwrap(), act())).collect();
+    let below = |limit: usize| usize::try_from(entropy.below(limit as u64)).unwrap();
+    let action = || HoldAction::ALL[below(HoldAction::ALL.len())];
+    let script: Vec<_> = (0..300).map(|_| (i64::try_from(below(9)).unwrap(), action())).collect();
     check_holds(&store.db(), &script).await;
 }

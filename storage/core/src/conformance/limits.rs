@@ -1,4 +1,4 @@
-//! Concurrency, ids, and limits.
+//! Cases of concurrency, ids and limits.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub(super) async fn increments_are_not_lost(store: Store) {
     assert_eq!(store.read(|tx| tx.get::<Shelf>(&1)).await.unwrap().keeper, Some(TASKS * EACH));
 }
 
-/// Drives futures concurrently on this task.
+/// Polls futures concurrently on this task until all are ready. Returns their results in order.
 pub(super) async fn all<F: Future>(work: Vec<F>) -> Vec<F::Output> {
     let mut work: Vec<_> = work.into_iter().map(|one| (Box::pin(one), None)).collect();
     std::future::poll_fn(move |context| {
@@ -49,7 +49,7 @@ pub(super) async fn all<F: Future>(work: Vec<F>) -> Vec<F::Output> {
     .await
 }
 
-pub(super) async fn ids_are_given_once(store: Store) {
+pub(super) async fn ids_are_assigned_once(store: Store) {
     let refused = store.write(|tx| tx.next_id::<Shelf>().and(Err::<(), _>(StoreError::Busy))).await;
     assert_eq!(refused, Err(StoreError::Busy));
     let mut seen = std::collections::BTreeSet::new();
@@ -60,15 +60,15 @@ pub(super) async fn ids_are_given_once(store: Store) {
     assert_eq!(seen.first(), Some(&1));
     let many =
         store.write(|tx| (0..1_000).map(|_| tx.next_id::<Shelf>()).collect::<Result<Vec<_>, _>>()).await.unwrap();
-    assert!(many.into_iter().all(|id| seen.insert(id)), "many at once");
-    assert!(store.write(|tx| tx.next_id::<Book>()).await.unwrap() < 3, "each table counts for itself");
+    assert!(many.into_iter().all(|id| seen.insert(id)), "an id of a large block was assigned twice");
+    assert!(store.write(|tx| tx.next_id::<Book>()).await.unwrap() < 3, "each table has its own ids");
 }
 
 pub(super) async fn too_many_writes_are_refused(store: Store) {
     let write = |from: u32, count: u32| {
         store.write(move |tx| (from..from + count).try_for_each(|place| tx.put(&Sample { number: 1, ..small(place) })))
     };
-    // A sample is a row and two index entries.
+    // A sample has one row and two index entries, so this is just below the limit.
     write(0, 5_461).await.unwrap();
     let more = write(10_000, 5_462).await;
     assert!(matches!(more, Err(StoreError::TooLarge { .. })), "{more:?}");

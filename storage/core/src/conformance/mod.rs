@@ -1,7 +1,7 @@
-//! Cases that hold on every engine, each on an empty store with [`TABLES`].
+//! The conformance suite: cases that every engine must pass. Each runs on an empty store with [`TABLES`].
 //!
-//! An engine's tests run them all: `for case in conformance::cases() { case.run(fresh_engine()).await }`. A case panics
-//! when something does not hold, and says what.
+//! The tests of an engine run all of them: `for case in conformance::cases() { case.run(fresh_engine()).await }`. A
+//! case that fails panics with a message.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,7 +10,7 @@
     clippy::indexing_slicing,
     clippy::missing_panics_doc,
     clippy::redundant_closure_for_method_calls,
-    reason = "tests, in a place where two crates can use them"
+    reason = "test code that several crates share"
 )]
 
 mod cache;
@@ -35,17 +35,17 @@ use promox_kernel::{Clock, Cx, Entropy, Node, Timestamp};
 use crate::{Database, Db, Engine, StoreError, Tx};
 
 pub use cache::check as check_cache;
-pub use gates::{FarGates, check as check_gates};
-pub use holds::{HoldAct, check_holds};
+pub use gates::{RemoteGates, check as check_gates};
+pub use holds::{HoldAction, check_holds};
 pub use remote::RemoteEngine;
 pub use tables::TABLES;
 
 type Running = Pin<Box<dyn Future<Output = ()>>>;
 
-/// A case.
+/// A case of the suite.
 #[derive(Clone, Copy)]
 pub struct Case {
-    /// What holds.
+    /// The behaviour that the case checks.
     pub name: &'static str,
     run: fn(Store) -> Running,
 }
@@ -57,13 +57,13 @@ impl std::fmt::Debug for Case {
 }
 
 impl Case {
-    /// Runs it on an engine with empty tables.
+    /// Runs the case on an engine with empty tables.
     pub async fn run(&self, engine: Arc<dyn Engine>) {
         (self.run)(Store { engine }).await;
     }
 }
 
-/// The engine of a case.
+/// The engine that a case runs on.
 #[derive(Clone)]
 struct Store {
     engine: Arc<dyn Engine>,
@@ -90,7 +90,7 @@ impl Store {
     }
 }
 
-/// The time of all transactions here.
+/// The time of all transactions in the suite.
 const NOW: Timestamp = Timestamp(1_800_000_000_123_456);
 
 fn cx() -> Cx {
@@ -98,10 +98,10 @@ fn cx() -> Cx {
     Cx::system(&node, "conformance", Duration::from_secs(60))
 }
 
-/// Lists cases: each function, and the sentence that it proves.
+/// Lists the cases, each a function with the behaviour that it checks.
 macro_rules! cases {
     ($($path:path => $name:literal),+ $(,)?) => {
-        /// All cases.
+        /// Returns all cases of the suite.
         pub fn cases() -> Vec<Case> {
             vec![$(Case { name: $name, run: |store| Box::pin($path(store)) }),+]
         }
@@ -110,44 +110,51 @@ macro_rules! cases {
 
 cases! {
     rows::written_rows_are_read => "rows are written, replaced, removed and read",
-    rows::prepared_rows_are_as_others => "prepared rows are written like others, and replace unchanged rows",
+    rows::prepared_rows_behave_like_other_rows =>
+        "prepared rows are written like other rows, and replace only unchanged rows",
     rows::an_error_drops_everything => "an error drops all changes of its transaction",
-    rows::own_changes_are_seen => "a transaction sees its own changes, in gets and scans",
+    rows::own_changes_are_seen => "a transaction sees its own changes in gets and scans",
     rows::index_entries_move => "index entries move with their rows",
-    rows::duplicates_end_it => "a duplicate ends the transaction and names its index",
-    rows::unique_values_are_freed => "a unique value is free again in the same transaction",
-    rows::nulls_never_collide => "nulls never collide and are in no index",
+    rows::a_duplicate_fails_the_transaction => "a duplicate fails the transaction and names the index",
+    rows::unique_values_can_be_reused => "a unique value can be reused in the same transaction",
+    rows::nulls_never_collide => "nulls are in no index and violate no unique index",
     values::text_sorts_by_bytes => "text sorts by its bytes",
-    values::numbers_sort_by_value => "numbers sort by value, negative ones too",
-    values::decimals_keep_their_scale => "decimals keep digits and scale",
-    values::time_has_microseconds => "times keep their microseconds",
-    values::what_some_engine_refuses_all_refuse => "texts with a NUL and times outside of the years 1 to 9999 are refused",
-    values::odd_values_survive => "empty, long and odd values are read as they were written",
-    reads::scans_keep_to_their_range => "scans keep to prefix and range, in both directions",
-    reads::pages_go_on => "pages continue where they stopped while rows are added and removed",
-    reads::a_snapshot_stands_still => "a snapshot does not change while others write",
-    reads::a_read_after_an_answer_sees_it => "a read after a reply sees the change",
-    reads::long_reads_are_few_and_whole => "a long read is whole, and there are at most two",
-    limits::increments_are_not_lost => "increments by many at once are all counted",
-    limits::ids_are_given_once => "ids begin with 1 and committed ones are assigned once",
-    limits::too_many_writes_are_refused => "16,384 changes are taken, one more is refused",
-    limits::too_many_bytes_are_refused => "more than 4 MiB are refused",
-    limits::too_many_reads_are_refused => "a short read has a limit on rows",
-    chains::links_are_done_in_order => "the links of a chain are done once, each on the state that earlier ones left",
-    chains::the_rest_is_skipped => "after a refused link the rest of its chain is skipped, and earlier links stay done",
-    chains::a_link_that_fails_ends_it => "a link that fails or is too large ends its chain",
-    chains::both_databases_take_part => "a chain may span both databases, and its events have positions in the order of its links",
-    chains::ids_are_given_once => "links, and work before its transactions, get unique ids",
-    chains::keys_are_decided => "a link stores the reply with the request's idempotency key",
-    chains::chains_run_beside_others => "chains and transactions run concurrently without lost updates",
-    events::positions_are_dense => "events have dense positions in commit order, each database its own",
-    events::dropped_transactions_tell_nothing => "a dropped transaction emits no event",
+    values::numbers_sort_by_value => "numbers sort by value, including negative ones",
+    values::decimals_keep_their_scale => "decimals keep their digits and scale",
+    values::times_keep_their_microseconds => "times keep their microseconds",
+    values::values_that_some_engine_cannot_store_are_refused =>
+        "texts with a NUL and times outside the years 1 to 9999 are refused",
+    values::unusual_values_are_preserved => "empty, long and unusual values are read as they were written",
+    reads::scans_stay_within_their_range => "scans stay within their prefix and range, in both directions",
+    reads::pages_continue_after_their_cursor => "pages continue where they stopped while rows are removed",
+    reads::a_snapshot_does_not_change => "a snapshot does not change while others write",
+    reads::a_read_after_a_reply_sees_the_change => "a read after a reply sees the change",
+    reads::long_reads_are_complete_and_limited => "a long read is complete, and there are at most two",
+    limits::increments_are_not_lost => "concurrent increments are not lost",
+    limits::ids_are_assigned_once => "ids start at 1, and committed ids are assigned once",
+    limits::too_many_writes_are_refused => "more than 16,384 changes are refused",
+    limits::too_many_bytes_are_refused => "more than 4 MiB of changes are refused",
+    limits::too_many_reads_are_refused => "a short read has a limit on the number of rows",
+    chains::links_run_in_order => "each link of a chain runs once, on the state that earlier links left",
+    chains::links_after_a_refusal_are_skipped =>
+        "links after a refused one are skipped, and earlier links stay committed",
+    chains::a_failed_link_ends_the_chain => "a link that fails or exceeds a limit ends its chain",
+    chains::a_chain_can_span_both_databases =>
+        "a chain can span both databases, and its events are in the order of its links",
+    chains::ids_are_assigned_once => "links and id pools get unique ids",
+    chains::a_link_stores_the_reply_of_a_key => "a link can store the reply with the request's idempotency key",
+    chains::chains_run_concurrently => "chains and transactions run concurrently without lost updates",
+    events::positions_are_dense => "events have dense positions in commit order, separately in each database",
+    events::dropped_transactions_emit_no_events => "a dropped transaction emits no event",
     events::subscribers_are_woken => "a commit with an event wakes subscribers",
-    events::consumers_wait_for_room => "consumers wait while the disk is full, and move nothing to the dead letters",
-    events::consumers_apply_each_once => "consumers apply each event once, and poison goes to the dead letters",
-    events::events_wait_for_their_consumers => "an expired event waits for its own consumers only",
-    events::epochs_are_counted => "each name has an epoch, in each database its own",
-    events::keys_are_claimed_and_kept => "an idempotency key is claimed, decided and recalled",
-    holds::holds_are_their_model => "holds pass through their states once, and late ones are refused",
-    events::last_commit_is_remembered => "the time of the newest commit is known",
+    events::consumers_wait_while_the_disk_is_full =>
+        "while the disk is full, consumers wait and create no dead letters",
+    events::consumers_apply_each_event_once =>
+        "consumers apply each event once, and events that fail become dead letters",
+    events::events_are_kept_until_they_are_consumed =>
+        "an expired event is kept until its own consumers have passed it",
+    events::epochs_are_counted => "each name has an epoch, separately in each database",
+    events::idempotency_keys_are_claimed_and_decided => "an idempotency key is claimed, decided and recalled",
+    holds::holds_match_the_model => "holds pass through each state once, and are refused after their release",
+    events::the_time_of_the_last_commit_is_known => "the time of the newest commit is known",
 }

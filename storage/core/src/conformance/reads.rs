@@ -1,4 +1,4 @@
-//! Scans, pages, snapshots.
+//! Cases of scans, pages, snapshots and long reads.
 
 use promox_kernel::{Cursor, Limit};
 
@@ -27,7 +27,7 @@ fn places(books: Vec<Book>) -> Vec<(i64, u32)> {
     books.into_iter().map(|book| (book.shelf, book.place)).collect()
 }
 
-pub(super) async fn scans_keep_to_their_range(store: Store) {
+pub(super) async fn scans_stay_within_their_range(store: Store) {
     fill(&store, 3, 6).await;
     store
         .read(|tx| {
@@ -42,13 +42,17 @@ pub(super) async fn scans_keep_to_their_range(store: Store) {
             assert_eq!(places(newest), [(2, 3), (2, 2)]);
             assert_eq!(tx.scan::<Book>().prefix(9_i64).first()?, None);
             assert_eq!(tx.scan::<Book>().prefix(2_i64).from(4_u32).before(4_u32).first()?, None, "an empty range");
-            assert_eq!(tx.scan::<Book>().prefix(2_i64).from(5_u32).before(2_u32).first()?, None, "a turned range");
+            assert_eq!(
+                tx.scan::<Book>().prefix(2_i64).from(5_u32).before(2_u32).first()?,
+                None,
+                "a range that ends before it starts"
+            );
             Ok(())
         })
         .await;
 }
 
-pub(super) async fn pages_go_on(store: Store) {
+pub(super) async fn pages_continue_after_their_cursor(store: Store) {
     fill(&store, 1, 50).await;
     for backward in [false, true] {
         let (mut seen, mut cursor, mut pages) = (Vec::new(), None::<Cursor>, 0);
@@ -62,24 +66,24 @@ pub(super) async fn pages_go_on(store: Store) {
                 .await;
             seen.extend(page.items.iter().map(|book| book.place));
             pages += 1;
-            // Rows removed behind the cursor shift nothing before it.
-            let gone = *seen.first().unwrap();
-            store.write(move |tx| tx.delete::<Book>(&(1, gone)).map(drop)).await.unwrap();
+            // Removing a row before the cursor must not shift the next page.
+            let removed = *seen.first().unwrap();
+            store.write(move |tx| tx.delete::<Book>(&(1, removed)).map(drop)).await.unwrap();
             cursor = page.next_cursor;
             if cursor.is_none() {
                 break;
             }
         }
-        let mut want: Vec<u32> = if backward { (1..50).collect() } else { (0..50).collect() };
+        let mut expected: Vec<u32> = if backward { (1..50).collect() } else { (0..50).collect() };
         if backward {
-            want.reverse();
+            expected.reverse();
         }
-        assert_eq!(seen, want);
+        assert_eq!(seen, expected);
         assert_eq!(pages, 3);
     }
 }
 
-pub(super) async fn a_snapshot_stands_still(store: Store) {
+pub(super) async fn a_snapshot_does_not_change(store: Store) {
     fill(&store, 1, 3).await;
     let before = store.engine.snapshot();
     store.write(|tx| tx.delete::<Book>(&(1, 0)).and_then(|_| tx.insert(&book(1, 7)))).await.unwrap();
@@ -91,19 +95,19 @@ pub(super) async fn a_snapshot_stands_still(store: Store) {
     assert_eq!(places(after.unwrap()), [(1, 1), (1, 2), (1, 7)]);
 }
 
-pub(super) async fn a_read_after_an_answer_sees_it(store: Store) {
+pub(super) async fn a_read_after_a_reply_sees_the_change(store: Store) {
     for place in 0..200 {
         store.write(move |tx| tx.insert(&book(1, place))).await.unwrap();
         assert!(store.read(|tx| tx.get::<Book>(&(1, place))).await.is_some());
     }
 }
 
-pub(super) async fn long_reads_are_few_and_whole(store: Store) {
+pub(super) async fn long_reads_are_complete_and_limited(store: Store) {
     fill(&store, 2, 20).await;
     let first = store.engine.long_read().unwrap();
     store.db().write(&cx(), |tx| tx.insert(&book(3, 0))).await.unwrap();
     let second = store.engine.long_read().unwrap();
-    assert_eq!(store.engine.long_read().err(), Some(StoreError::Busy), "a third");
+    assert_eq!(store.engine.long_read().err(), Some(StoreError::Busy), "a third long read");
     let count = |reader: &dyn crate::Reader| {
         Tx::unbounded(reader, Database::Ecommerce).scan::<Book>().collect(999).unwrap().len()
     };

@@ -1,8 +1,8 @@
-//! A remote engine in memory: it keeps the contract as an engine over a network does.
+//! A simulated remote engine in memory, which implements the engine interface as an engine over a network does.
 //!
-//! A node has no rows of its own. What a closure needs is fetched, all of one state, and the closure runs again. A
-//! transaction commits if its reads are still valid; otherwise it runs again on a newer state. Keys that must be free
-//! are checked by the write, and ids come in blocks of the node's own.
+//! A node has no rows of its own. What a closure needs is fetched from one state of the store, and the closure runs
+//! again. A transaction commits if its reads are still valid, otherwise it runs again on a newer state. The commit
+//! checks the keys that must be free. Each node reserves its own blocks of ids.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::{
     StoreError, Tx, Version, Wants, WorkOrder, Write, stamp_events, take_ids,
 };
 
-/// Fetches per closure that bring single keys and ranges; later ones bring whole tables, or a closure that reads
-/// thousands of rows would run thousands of times.
+/// Maximum fetches of single keys and ranges per closure. Later fetches bring whole tables, since a closure that reads
+/// thousands of rows would otherwise run thousands of times.
 const MAX_SINGLE_FETCHES: usize = 32;
-/// How often a transaction is retried on newer states before it is refused.
+/// Maximum runs of a transaction on newer states before it is refused.
 const MAX_RUNS: usize = 16;
 
 type Rows = OrdMap<(Space, Vec<u8>), (Bytes, Version)>;
@@ -36,18 +36,18 @@ struct Server {
     long_reads: Arc<()>,
 }
 
-/// Runs between a closure and its commit.
+/// A hook that runs between a closure and its commit.
 type BeforeCommit = Box<dyn FnOnce() + Send>;
 
 /// A node of a remote store.
 pub struct RemoteEngine {
     server: Arc<Mutex<Server>>,
-    /// The tables of the indexes, whose entries bring rows with them.
+    /// The table of each index. A fetch of index entries also fetches their rows.
     tables: Arc<BTreeMap<Space, Space>>,
     ids: Mutex<IdBlocks>,
     before_commit: Mutex<Option<BeforeCommit>>,
-    /// Whether a commit validates reads. Without that, histories are not serializable.
-    checks_reads: bool,
+    /// Whether a commit validates reads. If not, histories are not serializable.
+    validates_reads: bool,
 }
 
 impl std::fmt::Debug for RemoteEngine {
@@ -57,7 +57,7 @@ impl std::fmt::Debug for RemoteEngine {
 }
 
 impl RemoteEngine {
-    /// The first node of an empty store with these tables.
+    /// Creates an empty store with these tables, and returns its first node.
     pub fn new(schema: &Schema) -> Arc<Self> {
         let indexes =
             schema.tables().iter().flat_map(|table| table.indexes.iter().map(|index| (index.space, table.space)));
@@ -66,30 +66,30 @@ impl RemoteEngine {
             tables: Arc::new(indexes.collect()),
             ids: Mutex::default(),
             before_commit: Mutex::default(),
-            checks_reads: true,
+            validates_reads: true,
         })
     }
 
-    /// Another node of the same store. One that does not validate reads is a control: its histories are not
-    /// serializable.
-    pub fn node(&self, checks_reads: bool) -> Arc<Self> {
+    /// Returns another node of the same store. A node that does not validate reads serves as a control in tests,
+    /// because its histories are not serializable.
+    pub fn node(&self, validates_reads: bool) -> Arc<Self> {
         Arc::new(Self {
             server: self.server.clone(),
             tables: self.tables.clone(),
             ids: Mutex::default(),
             before_commit: Mutex::default(),
-            checks_reads,
+            validates_reads,
         })
     }
 
-    /// One of its databases.
+    /// Returns one of its databases.
     pub fn database(self: &Arc<Self>, database: Database) -> Db {
         Db::new(self.clone(), database)
     }
 
-    /// Runs something between the next closure and its commit.
-    pub fn before_commit(&self, happens: impl FnOnce() + Send + 'static) {
-        *self.before_commit.lock() = Some(Box::new(happens));
+    /// Sets a hook that runs once, between the next closure and its commit.
+    pub fn before_commit(&self, hook: impl FnOnce() + Send + 'static) {
+        *self.before_commit.lock() = Some(Box::new(hook));
     }
 
     fn state(&self) -> State {
@@ -101,8 +101,8 @@ impl RemoteEngine {
     fn run(&self, order: &mut WorkOrder) -> Result<(), StoreError> {
         for _ in 0..MAX_RUNS {
             let Some(batch) = self.run_once(order)? else { return Ok(()) };
-            if let Some(happens) = self.before_commit.lock().take() {
-                happens();
+            if let Some(hook) = self.before_commit.lock().take() {
+                hook();
             }
             if self.commit(order, batch)? {
                 return Ok(());
@@ -111,7 +111,8 @@ impl RemoteEngine {
         Err(StoreError::Conflict)
     }
 
-    /// Runs the closure on one state until everything it wants is fetched; its batch, unless it refused.
+    /// Runs the closure on one state until everything that it needs is fetched. Returns its batch, or `None` if it
+    /// refused.
     fn run_once(&self, order: &mut WorkOrder) -> Result<Option<Batch>, StoreError> {
         let mut state = self.state();
         loop {
@@ -124,26 +125,26 @@ impl RemoteEngine {
                     None => return tx.finish().map(|batch| commits.then_some(batch)),
                 }
             };
-            for (space, given) in &wants.ids {
-                self.take_ids(order.database, *space, *given)?;
+            for (space, assigned) in &wants.ids {
+                self.take_ids(order.database, *space, *assigned)?;
             }
             state.add_fetched(wants);
         }
     }
 
-    /// Takes a block of ids, in a commit of its own.
-    fn take_ids(&self, database: Database, space: Space, given: i64) -> Result<(), StoreError> {
+    /// Reserves a block of ids, in a commit of its own.
+    fn take_ids(&self, database: Database, space: Space, assigned: i64) -> Result<(), StoreError> {
         let mut server = self.server.lock();
-        let (block, writes) = take_ids(&Whole(server.rows.clone(), None), database, space, given)?;
+        let (block, writes) = take_ids(&CompleteState(server.rows.clone(), None), database, space, assigned)?;
         server.apply(writes);
         self.ids.lock().add(space, block);
         Ok(())
     }
 
-    /// Commits if what was read is still valid; whether it did.
+    /// Commits a batch if its reads are still valid. Returns whether it did.
     fn commit(&self, order: &WorkOrder, batch: Batch) -> Result<bool, StoreError> {
         let mut server = self.server.lock();
-        if self.checks_reads && !server.still_stands(&batch) {
+        if self.validates_reads && !server.is_valid(&batch) {
             return Ok(false);
         }
         if let Some(taken) =
@@ -178,19 +179,20 @@ impl Server {
         }
     }
 
-    fn still_stands(&self, batch: &Batch) -> bool {
+    /// Whether everything that a transaction read is unchanged.
+    fn is_valid(&self, batch: &Batch) -> bool {
         let version = |space: Space, key: &[u8]| self.rows.get(&(space, key.to_vec())).map(|(_, version)| *version);
-        let scan = |read: &ScanRead| {
+        let scan_is_valid = |read: &ScanRead| {
             let now = items(&self.rows, &read.range, read.direction).map(|(key, _, version)| (key, Some(version)));
-            let most = if read.whole { usize::MAX } else { read.found.len() };
-            now.take(most).eq(read.found.iter().cloned())
+            let limit = if read.whole { usize::MAX } else { read.found.len() };
+            now.take(limit).eq(read.found.iter().cloned())
         };
-        batch.reads.keys.iter().all(|(space, key, then)| version(*space, key) == *then)
-            && batch.reads.scans.iter().all(scan)
+        batch.reads.keys.iter().all(|(space, key, read)| version(*space, key) == *read)
+            && batch.reads.scans.iter().all(scan_is_valid)
     }
 }
 
-/// The rows of a range.
+/// Returns the items of a range.
 fn items<'a>(
     rows: &'a Rows,
     range: &KeyRange,
@@ -224,11 +226,11 @@ impl Engine for RemoteEngine {
     fn long_read(&self) -> Result<Box<dyn Reader>, StoreError> {
         let server = self.server.lock();
         let permit = server.long_reads.clone();
-        // The store's own reference and this one are two more.
+        // The server has a reference too, and so does this function.
         if Arc::strong_count(&permit) > 3 {
             return Err(StoreError::Busy);
         }
-        Ok(Box::new(Whole(server.rows.clone(), Some(permit))))
+        Ok(Box::new(CompleteState(server.rows.clone(), Some(permit))))
     }
 
     fn subscribe(&self) -> flume::Receiver<()> {
@@ -242,13 +244,13 @@ impl Engine for RemoteEngine {
     }
 }
 
-/// One state of the store, limited to what a node has fetched.
+/// A state of the store, of which only the part that a node has fetched can be read.
 struct State {
     rows: Rows,
     tables: Arc<BTreeMap<Space, Space>>,
     keys: BTreeSet<(Space, Vec<u8>)>,
     ranges: Vec<KeyRange>,
-    /// Tables and indexes that were fetched as a whole.
+    /// Tables and indexes that were fetched completely.
     whole: BTreeSet<Space>,
     fetches: usize,
 }
@@ -264,9 +266,9 @@ impl State {
             }
         }
         for (space, key) in wants.keys {
-            if let Some((row, _)) = self.rows.get(&(space, key.clone())) {
-                let row = row.to_vec();
-                self.add_fetched_row(space, row);
+            if let Some((value, _)) = self.rows.get(&(space, key.clone())) {
+                let value = value.to_vec();
+                self.add_fetched_row(space, value);
             }
             self.keys.insert((space, key));
         }
@@ -280,10 +282,10 @@ impl State {
         }
     }
 
-    /// An index entry brings its row with it.
-    fn add_fetched_row(&mut self, index: Space, row: Vec<u8>) {
-        if let Some(table) = self.tables.get(&index) {
-            self.keys.insert((*table, row));
+    /// If `space` is an index, marks the row with this key as fetched.
+    fn add_fetched_row(&mut self, space: Space, key: Vec<u8>) {
+        if let Some(table) = self.tables.get(&space) {
+            self.keys.insert((*table, key));
         }
     }
 }
@@ -320,10 +322,10 @@ impl Reader for State {
     }
 }
 
-/// A state with all of its rows, and for a long read its permit.
-struct Whole(Rows, #[expect(dead_code, reason = "held, never read")] Option<Arc<()>>);
+/// A state that can be read completely, with the permit of a long read.
+struct CompleteState(Rows, #[expect(dead_code, reason = "held, never read")] Option<Arc<()>>);
 
-impl Reader for Whole {
+impl Reader for CompleteState {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         Ok(self.0.get(&(space, key.to_vec())).map(|(value, _)| value.clone()))
     }

@@ -1,4 +1,4 @@
-//! Rows, their index entries, and what ends a transaction.
+//! Cases of rows and index entries, and of the errors that fail a transaction.
 
 use super::Store;
 use super::tables::{Book, Shelf, ShelfByAisle, ShelfByKeeper, ShelfByMark};
@@ -8,11 +8,11 @@ pub(super) fn shelf(id: i64, aisle: &str) -> Shelf {
     Shelf { id, aisle: aisle.to_owned(), keeper: None, mark: None }
 }
 
-fn kept(id: i64, aisle: &str, keeper: i64) -> Shelf {
+fn shelf_with_keeper(id: i64, aisle: &str, keeper: i64) -> Shelf {
     Shelf { keeper: Some(keeper), ..shelf(id, aisle) }
 }
 
-fn marked(id: i64, aisle: &str, mark: &str) -> Shelf {
+fn shelf_with_mark(id: i64, aisle: &str, mark: &str) -> Shelf {
     Shelf { mark: Some(mark.to_owned()), ..shelf(id, aisle) }
 }
 
@@ -28,27 +28,30 @@ pub(super) async fn written_rows_are_read(store: Store) {
     store.write(|tx| tx.insert(&shelf(1, "C"))).await.unwrap();
 }
 
-pub(super) async fn prepared_rows_are_as_others(store: Store) {
+pub(super) async fn prepared_rows_behave_like_other_rows(store: Store) {
     store
         .write(|tx| {
-            tx.insert_prepared(&Prepared::of(&kept(1, "A", 7)))?;
+            tx.insert_prepared(&Prepared::of(&shelf_with_keeper(1, "A", 7)))?;
             tx.insert(&shelf(2, "B"))
         })
         .await
         .unwrap();
-    assert_eq!(store.read(|tx| tx.get_by::<ShelfByAisle>("A")).await, Some(kept(1, "A", 7)));
+    assert_eq!(store.read(|tx| tx.get_by::<ShelfByAisle>("A")).await, Some(shelf_with_keeper(1, "A", 7)));
     let swap = |old, new| store.write(move |tx| tx.swap_prepared(&Prepared::of(&old), &Prepared::of(&new)));
-    assert_eq!(swap(shelf(1, "A"), shelf(1, "C")).await, Ok(false), "another row stands there");
-    assert_eq!(swap(shelf(3, "A"), shelf(3, "C")).await, Ok(false), "none stands there");
-    assert_eq!(swap(kept(1, "A", 7), shelf(2, "C")).await, Ok(false), "another key is another row");
-    assert_eq!(swap(kept(1, "A", 7), kept(1, "C", 8)).await, Ok(true));
+    assert_eq!(swap(shelf(1, "A"), shelf(1, "C")).await, Ok(false), "the stored row differs");
+    assert_eq!(swap(shelf(3, "A"), shelf(3, "C")).await, Ok(false), "no row is stored");
+    assert_eq!(swap(shelf_with_keeper(1, "A", 7), shelf(2, "C")).await, Ok(false), "the keys differ");
+    assert_eq!(swap(shelf_with_keeper(1, "A", 7), shelf_with_keeper(1, "C", 8)).await, Ok(true));
     assert_eq!(store.read(|tx| tx.get_by::<ShelfByAisle>("A")).await, None);
-    assert_eq!(store.read(|tx| tx.scan_by::<ShelfByKeeper>().collect(9)).await, [kept(1, "C", 8)]);
+    assert_eq!(store.read(|tx| tx.scan_by::<ShelfByKeeper>().collect(9)).await, [shelf_with_keeper(1, "C", 8)]);
     let duplicate = |index| Err(StoreError::Duplicate { index });
     let insert = |row| store.write(move |tx| tx.insert_prepared(&Prepared::of(&row)));
     assert_eq!(insert(shelf(1, "D")).await, duplicate("conformance_shelves"));
     assert_eq!(insert(shelf(3, "C")).await, duplicate("ShelfByAisle"));
-    assert_eq!(swap(kept(1, "C", 8), shelf(1, "B")).await, Err(StoreError::Duplicate { index: "ShelfByAisle" }));
+    assert_eq!(
+        swap(shelf_with_keeper(1, "C", 8), shelf(1, "B")).await,
+        Err(StoreError::Duplicate { index: "ShelfByAisle" })
+    );
 }
 
 pub(super) async fn an_error_drops_everything(store: Store) {
@@ -89,24 +92,27 @@ fn book(place: u32) -> Book {
 }
 
 pub(super) async fn index_entries_move(store: Store) {
-    store.write(|tx| tx.insert(&kept(1, "A", 7))).await.unwrap();
-    store.write(|tx| tx.put(&kept(1, "B", 8))).await.unwrap();
+    store.write(|tx| tx.insert(&shelf_with_keeper(1, "A", 7))).await.unwrap();
+    store.write(|tx| tx.put(&shelf_with_keeper(1, "B", 8))).await.unwrap();
     assert_eq!(store.read(|tx| tx.get_by::<ShelfByAisle>("A")).await, None);
-    assert_eq!(store.read(|tx| tx.get_by::<ShelfByAisle>("B")).await, Some(kept(1, "B", 8)));
+    assert_eq!(store.read(|tx| tx.get_by::<ShelfByAisle>("B")).await, Some(shelf_with_keeper(1, "B", 8)));
     assert_eq!(store.read(|tx| tx.scan_by::<ShelfByKeeper>().prefix(Some(7_i64)).first()).await, None);
-    assert_eq!(store.read(|tx| tx.scan_by::<ShelfByKeeper>().prefix(Some(8_i64)).first()).await, Some(kept(1, "B", 8)));
+    assert_eq!(
+        store.read(|tx| tx.scan_by::<ShelfByKeeper>().prefix(Some(8_i64)).first()).await,
+        Some(shelf_with_keeper(1, "B", 8))
+    );
     store.write(|tx| tx.delete::<Shelf>(&1)).await.unwrap();
     assert_eq!(store.read(|tx| tx.get_by::<ShelfByAisle>("B")).await, None);
     assert_eq!(store.read(|tx| tx.scan_by::<ShelfByKeeper>().first()).await, None);
 }
 
-pub(super) async fn duplicates_end_it(store: Store) {
+pub(super) async fn a_duplicate_fails_the_transaction(store: Store) {
     store.write(|tx| tx.insert(&shelf(1, "A"))).await.unwrap();
     let by_index = store.write(|tx| tx.insert(&shelf(2, "A"))).await;
     assert_eq!(by_index, Err(StoreError::Duplicate { index: "ShelfByAisle" }));
     let by_key = store.write(|tx| tx.insert(&shelf(1, "Z"))).await;
     assert!(matches!(by_key, Err(StoreError::Duplicate { .. })), "{by_key:?}");
-    let swallowed = store
+    let ignored = store
         .write(|tx| {
             tx.insert(&shelf(3, "C"))?;
             let _ = tx.insert(&shelf(4, "C"));
@@ -114,14 +120,14 @@ pub(super) async fn duplicates_end_it(store: Store) {
         })
         .await;
     assert_eq!(
-        swallowed,
+        ignored,
         Err(StoreError::Duplicate { index: "ShelfByAisle" }),
-        "an error that is swallowed ends it too"
+        "an ignored error fails the transaction too"
     );
     assert_eq!(store.read(|tx| tx.scan::<Shelf>().collect(9)).await, [shelf(1, "A")]);
 }
 
-pub(super) async fn unique_values_are_freed(store: Store) {
+pub(super) async fn unique_values_can_be_reused(store: Store) {
     store.write(|tx| tx.insert(&shelf(1, "A")).and_then(|()| tx.insert(&shelf(2, "B")))).await.unwrap();
     store
         .write(|tx| {
@@ -139,10 +145,10 @@ pub(super) async fn unique_values_are_freed(store: Store) {
 
 pub(super) async fn nulls_never_collide(store: Store) {
     store.write(|tx| (1..=3).try_for_each(|id| tx.insert(&shelf(id, &id.to_string())))).await.unwrap();
-    store.write(|tx| tx.insert(&marked(4, "4", "m"))).await.unwrap();
-    let second = store.write(|tx| tx.put(&marked(1, "1", "m"))).await;
+    store.write(|tx| tx.insert(&shelf_with_mark(4, "4", "m"))).await.unwrap();
+    let second = store.write(|tx| tx.put(&shelf_with_mark(1, "1", "m"))).await;
     assert_eq!(second, Err(StoreError::Duplicate { index: "ShelfByMark" }));
-    let marked_ones = store.read(|tx| tx.scan_by::<ShelfByMark>().collect(9)).await;
-    assert_eq!(marked_ones, [marked(4, "4", "m")], "a null is in no index");
-    store.write(|tx| tx.put(&shelf(4, "4")).and_then(|()| tx.put(&marked(1, "1", "m")))).await.unwrap();
+    let marked_shelves = store.read(|tx| tx.scan_by::<ShelfByMark>().collect(9)).await;
+    assert_eq!(marked_shelves, [shelf_with_mark(4, "4", "m")], "a null is in no index");
+    store.write(|tx| tx.put(&shelf(4, "4")).and_then(|()| tx.put(&shelf_with_mark(1, "1", "m")))).await.unwrap();
 }

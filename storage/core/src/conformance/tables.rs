@@ -1,4 +1,4 @@
-//! The tables that the cases use.
+//! The tables of the conformance suite.
 
 use promox_kernel::{Json, Timestamp};
 use rust_decimal::Decimal;
@@ -8,9 +8,9 @@ use crate::{HoldState, Record, TableDef, record};
 record! {
     /// A shelf in a library.
     pub(super) struct Shelf in Ecommerce.conformance_shelves = 65_000, key(id: i64) {
-        /// Where it stands.
+        /// The aisle in which it stands.
         aisle: String,
-        /// Who is in charge of it.
+        /// The employee in charge of it; some cases use it as a counter.
         keeper: Option<i64>,
         /// Its inventory mark, if it has one.
         mark: Option<String>,
@@ -40,7 +40,7 @@ record! {
         at: Timestamp,
         /// Bytes.
         bytes: Vec<u8>,
-        /// Text or nothing.
+        /// Optional text.
         note: Option<String>,
         /// A document.
         document: Json<Vec<String>>,
@@ -60,9 +60,9 @@ record! {
 record! {
     /// A row of a hold.
     pub(super) struct Pledge in Ecommerce.conformance_pledges = 65_010, key(reference: i64, part: u32) {
-        /// Where it stands.
+        /// The state of the hold.
         state: HoldState,
-        /// When a step was taken last.
+        /// The time of the last step.
         changed_at: Option<Timestamp>,
     }
 }
@@ -72,6 +72,6 @@ record! {
     pub(super) struct Effect in Ecommerce.conformance_effects = 65_011, key(reference: i64, part: u32, step: String) {}
 }
 
-/// The tables that the cases use: they are in the schema of the engine under test.
+/// The tables of the conformance suite, which the schema of an engine under test must contain.
 pub const TABLES: &[&TableDef] =
     &[Shelf::TABLE, Book::TABLE, Sample::TABLE, Badge::TABLE, Pledge::TABLE, Effect::TABLE];

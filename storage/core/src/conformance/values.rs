@@ -1,4 +1,4 @@
-//! Values: they are read as they were written, and sort the same way everywhere.
+//! Cases of values: they are read as they were written, and sort in the same order on every engine.
 
 use promox_kernel::{Json, Timestamp};
 use rust_decimal::Decimal;
@@ -89,43 +89,43 @@ pub(super) async fn decimals_keep_their_scale(store: Store) {
     }
 }
 
-pub(super) async fn time_has_microseconds(store: Store) {
-    // Whole microseconds, before 1970 too, within what a relational timestamp can hold.
+pub(super) async fn times_keep_their_microseconds(store: Store) {
+    // Whole microseconds, including times before 1970, within the range of a relational timestamp.
     let ends = [Timestamp::EARLIEST.0, Timestamp::LATEST.0];
     for micros in [0, 1, -1, 1_800_000_000_123_456, -1_800_000_000_123_457].into_iter().chain(ends) {
         round_trip(&store, Sample { at: Timestamp(micros), ..sample(&micros.to_string()) }).await;
     }
 }
 
-pub(super) async fn what_some_engine_refuses_all_refuse(store: Store) {
+pub(super) async fn values_that_some_engine_cannot_store_are_refused(store: Store) {
     let nul = "the character U+0000";
-    let time = "a time outside of the years 1 to 9999";
+    let time = "a time outside the years 1 to 9999";
     for (row, column, what) in [
         (sample("a\0b"), "name", nul),
         (Sample { note: Some("\0".to_owned()), ..sample("note") }, "note", nul),
         (Sample { document: Json(vec!["a\0b".to_owned()]), ..sample("document") }, "document", nul),
-        (Sample { at: Timestamp(i64::MIN), ..sample("before all time") }, "at", time),
+        (Sample { at: Timestamp(i64::MIN), ..sample("the minimum") }, "at", time),
         (Sample { at: Timestamp(Timestamp::EARLIEST.0 - 1), ..sample("too early") }, "at", time),
         (Sample { at: Timestamp(Timestamp::LATEST.0 + 1), ..sample("too late") }, "at", time),
-        (Sample { at: Timestamp(i64::MAX), ..sample("after all time") }, "at", time),
+        (Sample { at: Timestamp(i64::MAX), ..sample("the maximum") }, "at", time),
     ] {
         let refusal = StoreError::Unstorable { column: format!("ecommerce.conformance_samples.{column}"), what };
         let (put, prepared) = (row.clone(), row);
-        let swallowed = store
+        let ignored = store
             .write(move |tx| {
                 let _ = tx.put(&put);
                 Ok(())
             })
             .await;
-        assert_eq!(swallowed, Err(refusal.clone()));
+        assert_eq!(ignored, Err(refusal.clone()));
         assert_eq!(store.write(move |tx| tx.insert_prepared(&Prepared::of(&prepared))).await, Err(refusal));
     }
     assert_eq!(store.read(|tx| tx.scan::<Sample>().first()).await, None);
-    // An escape inside a document's text is not an escape.
+    // An escaped backslash followed by u0000 is text, not an escape of U+0000.
     round_trip(&store, Sample { document: Json(vec!["\\u0000".to_owned()]), ..sample("escaped") }).await;
 }
 
-pub(super) async fn odd_values_survive(store: Store) {
+pub(super) async fn unusual_values_are_preserved(store: Store) {
     round_trip(&store, sample("")).await;
     round_trip(&store, Sample { note: Some(String::new()), ..sample("empty, not null") }).await;
     round_trip(&store, Sample { bytes: (0..=255).collect(), ..sample("all bytes") }).await;

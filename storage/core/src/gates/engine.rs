@@ -1,7 +1,8 @@
-//! What keeps the counters of gates: the memory of one node, or a store that nodes share.
+//! The interface of engines that keep the counters of gates, in the memory of one node or in a store that nodes share.
 //!
-//! Each method is one step, as a script on a shared store is. Counters follow the rows and decide nothing, so whatever an
-//! engine has lost, or cannot reach, counts as absent: the rows then decide alone, and counters are loaded from them again.
+//! Each method is one atomic step, such as a script on a shared store. The counters only follow the rows and decide
+//! nothing. Those that an engine has lost or cannot reach count as absent: the rows then decide alone, and the counters
+//! are loaded from them again.
 
 use std::fmt;
 use std::future::Future;
@@ -11,32 +12,32 @@ use promox_kernel::UserId;
 
 use super::GateRefusal;
 
-/// A group of gates that are loaded together: those of one flash sale.
+/// Identifies a group of gates that are loaded together, such as those of one flash sale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct GateKey {
-    /// What the group is of, `"flash sale"`.
+    /// The kind of object that the group belongs to, such as `"flash sale"`.
     pub kind: &'static str,
-    /// The id of what it is of.
+    /// The id of that object.
     pub id: i64,
 }
 
-/// The counters of a gate as the rows have them.
+/// The counters of a gate, computed from the rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GateCounts {
     /// The remaining units.
     pub left: i64,
-    /// The units that a user may have, if there is a limit.
+    /// The maximum units of one user, if there is a limit.
     pub limit: Option<u32>,
-    /// What users have, where there is a limit.
+    /// The units of each user. Empty if there is no limit.
     pub users: Vec<(UserId, i64)>,
 }
 
-/// Units of a gate for a user.
+/// Units of a gate that belong to a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GateUnits {
     /// The group.
     pub group: GateKey,
-    /// The gate in the group, from 0.
+    /// The number of the gate in the group, counted from 0.
     pub gate: u32,
     /// The user.
     pub user: UserId,
@@ -44,66 +45,68 @@ pub struct GateUnits {
     pub quantity: u32,
 }
 
-/// Tells a load of a group's counters from every other load, also from those before a shared store lost its data.
+/// Identifies one load of a group's counters. It is never reused, even if a shared store loses its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GateLoad(pub u64);
 
-/// Tells whether anything that a load may have missed has happened since the mark was read.
+/// Marks the start of a load. The engine compares it to find out whether the load may have missed a change since then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GateMark(pub u64);
 
-/// A transaction that may return units has begun and is not settled.
+/// Identifies an in-doubt transaction: one that may return units, and whose result is not known to the engine yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DoubtId(pub u64);
 
-/// What became of an attempt to take units.
+/// The result of an attempt to take units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taking {
-    /// They are taken, from this load's counters.
+pub enum TakeResult {
+    /// The units were taken from the counters of this load.
     Taken(GateLoad),
-    /// They are not there.
+    /// The gate refuses.
     Refused(GateRefusal),
-    /// The group's counters have to be loaded.
+    /// The group has no counters; they have to be loaded first.
     Absent,
 }
 
-/// What an engine is asked for; it may be on the network.
+/// The reply of a gate engine, which may be on the network.
 pub type GateFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Keeps the counters of gates.
 ///
-/// A node can end between any two calls. An engine that outlives it drops the counters whose units or doubts nobody has
-/// settled in time, so that they are loaded again.
+/// A node can end between any two calls. An engine that outlives it drops the counters of groups with units or in-doubt
+/// transactions that were not settled in time, so that they are loaded again.
 pub trait GateEngine: fmt::Debug + Send + Sync + 'static {
-    /// The mark to read before the rows of a load.
+    /// Returns the mark for a load. It must be read before the rows.
     fn mark(&self) -> GateFuture<'_, GateMark>;
 
-    /// Installs counters that were read after `mark`, unless they may have missed something since. Whether the group has
-    /// counters now; those that were there stay, since others have taken from them.
+    /// Installs counters that were read after `mark`, unless they may have missed something since then. Existing
+    /// counters of the group are kept, since units may have been taken from them. Returns whether the group has
+    /// counters now.
     fn install(&self, group: GateKey, gates: Vec<GateCounts>, mark: GateMark) -> GateFuture<'_, bool>;
 
-    /// Takes units.
-    fn take(&self, units: GateUnits) -> GateFuture<'_, Taking>;
+    /// Tries to take units.
+    fn take(&self, units: GateUnits) -> GateFuture<'_, TakeResult>;
 
-    /// Units are held by a durable row; `from` are the counters that they were taken from, if there were any. If others have
-    /// been loaded or are being loaded, these may have missed the row, so the group is dropped.
+    /// Notes that a durable row holds the units. `from` identifies the counters that they were taken from, if any. If
+    /// other counters have been loaded or are being loaded, they may have missed the row, so the group's counters are
+    /// dropped.
     fn keep(&self, units: GateUnits, from: Option<GateLoad>) -> GateFuture<'_, ()>;
 
-    /// Returns units that were taken and not used, if the counters are still those that they were taken from.
-    fn give_back(&self, units: GateUnits, from: GateLoad) -> GateFuture<'_, ()>;
+    /// Releases units that were taken and not used, if the counters are still those that they were taken from.
+    fn release(&self, units: GateUnits, from: GateLoad) -> GateFuture<'_, ()>;
 
-    /// Does in the background what [`give_back`](Self::give_back) does: the caller was cancelled.
+    /// Releases units like [`release`](Self::release), but in the background, because the caller was cancelled.
     fn abandon(&self, units: GateUnits, from: GateLoad);
 
-    /// Notes that a transaction begins that may return units.
+    /// Notes that a transaction begins that may return units, and is in doubt until it is settled.
     fn doubt(&self) -> GateFuture<'_, DoubtId>;
 
-    /// Returns the units that the transaction has returned in the rows, and ends the doubt.
+    /// Returns the units that the in-doubt transaction has returned in the rows. It is no longer in doubt.
     fn settle(&self, doubt: DoubtId, freed: Vec<GateUnits>) -> GateFuture<'_, ()>;
 
-    /// Drops all counters, in the background: it is not known which units the transaction has returned.
+    /// Drops all counters in the background, because it is unknown which units the transaction has returned.
     fn abandon_doubt(&self, doubt: DoubtId);
 
-    /// Drops a group's counters.
+    /// Drops the counters of a group.
     fn forget(&self, group: GateKey) -> GateFuture<'_, ()>;
 }

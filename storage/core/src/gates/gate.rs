@@ -1,8 +1,8 @@
-//! A gate: the remaining units of something, and what each user has taken.
+//! A gate counts the remaining units of something, and the units that each user has taken.
 //!
-//! Where it may differ from the rows (while it is loaded from them, or when a caller was cancelled), it errs towards
-//! admitting: the rows then refuse. `tests/gate.rs` tries every interleaving of two threads, with instrumented atomics
-//! and locks in place of the sibling `sync`.
+//! When it may differ from the rows (while it is loaded from them, or after a caller was cancelled), it errs on the
+//! side of admitting, and the rows then refuse. `tests/gate.rs` checks every interleaving of two threads, with
+//! instrumented atomics and locks in place of the module `sync`.
 
 use std::collections::HashMap;
 use std::sync::PoisonError;
@@ -19,17 +19,17 @@ pub enum GateRefusal {
         /// The units left.
         left: i64,
     },
-    /// The user has reached the limit.
+    /// The request would exceed the user's limit.
     LimitReached {
-        /// The units that the user has.
+        /// The maximum units of one user.
         limit: u32,
     },
 }
 
-/// Shards of the users' counts, so that few threads contend.
+/// The number of shards of the users' counts, which reduces contention between threads.
 const SHARDS: usize = 16;
 
-/// The remaining units, and what each user has taken.
+/// The remaining units of something, and the units that each user has taken.
 #[derive(Debug)]
 pub struct Gate {
     left: AtomicI64,
@@ -38,44 +38,44 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// A gate with this many units left. Users are counted only if there is a limit.
+    /// Creates a gate with `left` remaining units. Users are counted only if there is a limit.
     pub fn new(left: i64, limit: Option<u32>, users: impl IntoIterator<Item = (UserId, i64)>) -> Self {
         let shards = if limit.is_some() { SHARDS } else { 0 };
         let mut counts: Vec<HashMap<UserId, i64>> = (0..shards).map(|_| HashMap::new()).collect();
         for (user, taken) in users {
-            if let Some(shard) = counts.get_mut(place(user)) {
+            if let Some(shard) = counts.get_mut(shard_of(user)) {
                 shard.insert(user, taken);
             }
         }
         Self { left: AtomicI64::new(left), limit, users: counts.into_iter().map(Mutex::new).collect() }
     }
 
-    /// Takes units for a user, or says why not.
+    /// Takes units for a user, or returns why the gate refuses.
     pub fn take(&self, user: UserId, quantity: u32) -> Result<(), GateRefusal> {
-        let Some((limit, shard)) = self.limit.zip(self.users.get(place(user))) else {
-            return self.take_pieces(quantity);
+        let Some((limit, shard)) = self.limit.zip(self.users.get(shard_of(user))) else {
+            return self.take_units(quantity);
         };
         let mut counts = shard.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.get(&user).copied().unwrap_or(0) + i64::from(quantity);
         if count > i64::from(limit) {
             return Err(GateRefusal::LimitReached { limit });
         }
-        self.take_pieces(quantity)?;
+        self.take_units(quantity)?;
         counts.insert(user, count);
         Ok(())
     }
 
-    fn take_pieces(&self, quantity: u32) -> Result<(), GateRefusal> {
-        let wanted = i64::from(quantity);
+    fn take_units(&self, quantity: u32) -> Result<(), GateRefusal> {
+        let requested = i64::from(quantity);
         let taken = self
             .left
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| (left >= wanted).then_some(left - wanted));
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| (left >= requested).then_some(left - requested));
         taken.map(drop).map_err(|left| GateRefusal::SoldOut { left })
     }
 
-    /// Returns a user's units.
-    pub fn give(&self, user: UserId, quantity: u32) {
-        if let Some(shard) = self.users.get(place(user)) {
+    /// Releases units of a user.
+    pub fn release(&self, user: UserId, quantity: u32) {
+        if let Some(shard) = self.users.get(shard_of(user)) {
             let mut counts = shard.lock().unwrap_or_else(PoisonError::into_inner);
             let count = counts.get(&user).copied().unwrap_or(0) - i64::from(quantity);
             if count > 0 {
@@ -87,7 +87,7 @@ impl Gate {
         self.left.fetch_add(i64::from(quantity), Ordering::AcqRel);
     }
 
-    /// The remaining units, and what every user has, by user.
+    /// Returns the remaining units, and the units of each user in the order of their ids.
     pub fn state(&self) -> (i64, Vec<(UserId, i64)>) {
         let count = |shard: &Mutex<HashMap<UserId, i64>>| shard.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut users: Vec<_> = self.users.iter().flat_map(count).collect();
@@ -96,7 +96,7 @@ impl Gate {
     }
 }
 
-/// The shard of a user: ids are sequential, so neighbours go to different shards.
-fn place(user: UserId) -> usize {
+/// The shard of a user. Ids are sequential, so consecutive users are in different shards.
+fn shard_of(user: UserId) -> usize {
     usize::try_from(user.0.unsigned_abs() % SHARDS as u64).unwrap_or(0)
 }

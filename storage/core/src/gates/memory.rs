@@ -1,4 +1,4 @@
-//! The counters of gates in the memory of one node.
+//! The gate engine that keeps counters in the memory of one node.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,14 +8,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::RwLock;
 use promox_kernel::UserId;
 
-use super::engine::{DoubtId, GateCounts, GateEngine, GateFuture, GateKey, GateLoad, GateMark, GateUnits, Taking};
+use super::engine::{DoubtId, GateCounts, GateEngine, GateFuture, GateKey, GateLoad, GateMark, GateUnits, TakeResult};
 use super::gate::Gate;
 
-/// Gates in memory. Every call is done when it returns.
+/// Gates in memory. Every call has taken effect when it returns, before its future is polled.
 #[derive(Default)]
 pub struct MemoryGates {
     groups: RwLock<HashMap<GateKey, Group>>,
-    /// Counts what a load that is under way may have missed: returns, and units kept of counters that are gone.
+    /// Counts events that a load in progress may have missed: returned units, and units confirmed without current
+    /// counters.
     missed: AtomicU64,
     loads: AtomicU64,
 }
@@ -30,9 +31,9 @@ impl Group {
         self.gates.get(usize::try_from(number).ok()?)
     }
 
-    fn give(&self, units: GateUnits) {
+    fn release(&self, units: GateUnits) {
         if let Some(gate) = self.gate(units.gate) {
-            gate.give(units.user, units.quantity);
+            gate.release(units.user, units.quantity);
         }
     }
 }
@@ -44,7 +45,8 @@ impl fmt::Debug for MemoryGates {
 }
 
 impl MemoryGates {
-    /// What is left at each gate of a group, and what users have of it, by user.
+    /// Returns the remaining units of each gate of a group, and the units of each user in the order of their ids.
+    /// `None` if the group has no counters.
     pub fn state(&self, group: GateKey) -> Option<Vec<(i64, Vec<(UserId, i64)>)>> {
         Some(self.groups.read().get(&group)?.gates.iter().map(Gate::state).collect())
     }
@@ -56,9 +58,9 @@ impl MemoryGates {
         groups.clear();
     }
 
-    fn return_taken(&self, units: GateUnits, from: GateLoad) {
+    fn release_taken(&self, units: GateUnits, from: GateLoad) {
         if let Some(group) = self.groups.read().get(&units.group).filter(|group| group.load == from) {
-            group.give(units);
+            group.release(units);
         }
     }
 }
@@ -70,32 +72,33 @@ impl GateEngine for MemoryGates {
 
     fn install(&self, group: GateKey, gates: Vec<GateCounts>, mark: GateMark) -> GateFuture<'_, bool> {
         let mut groups = self.groups.write();
-        let stands = groups.contains_key(&group);
+        let exists = groups.contains_key(&group);
         let current = self.missed.load(Ordering::Acquire) == mark.0;
-        if !stands && current {
+        if !exists && current {
             let load = GateLoad(self.loads.fetch_add(1, Ordering::AcqRel));
-            let gates = gates.into_iter().map(|it| Gate::new(it.left, it.limit, it.users)).collect();
+            let gates = gates.into_iter().map(|gate| Gate::new(gate.left, gate.limit, gate.users)).collect();
             groups.insert(group, Group { load, gates });
         }
-        Box::pin(ready(stands || current))
+        Box::pin(ready(exists || current))
     }
 
-    fn take(&self, units: GateUnits) -> GateFuture<'_, Taking> {
+    fn take(&self, units: GateUnits) -> GateFuture<'_, TakeResult> {
         let groups = self.groups.read();
-        let taking = match groups.get(&units.group).and_then(|group| Some((group.load, group.gate(units.gate)?))) {
-            None => Taking::Absent,
+        let result = match groups.get(&units.group).and_then(|group| Some((group.load, group.gate(units.gate)?))) {
+            None => TakeResult::Absent,
             Some((load, gate)) => match gate.take(units.user, units.quantity) {
-                Ok(()) => Taking::Taken(load),
-                Err(refusal) => Taking::Refused(refusal),
+                Ok(()) => TakeResult::Taken(load),
+                Err(refusal) => TakeResult::Refused(refusal),
             },
         };
-        Box::pin(ready(taking))
+        Box::pin(ready(result))
     }
 
     fn keep(&self, units: GateUnits, from: Option<GateLoad>) -> GateFuture<'_, ()> {
-        let stands =
-            |groups: &HashMap<GateKey, Group>| from.is_some() && groups.get(&units.group).map(|it| it.load) == from;
-        if !stands(&self.groups.read()) {
+        let is_current = |groups: &HashMap<GateKey, Group>| {
+            from.is_some() && groups.get(&units.group).map(|group| group.load) == from
+        };
+        if !is_current(&self.groups.read()) {
             let mut groups = self.groups.write();
             self.missed.fetch_add(1, Ordering::AcqRel);
             groups.remove(&units.group);
@@ -103,17 +106,17 @@ impl GateEngine for MemoryGates {
         Box::pin(ready(()))
     }
 
-    fn give_back(&self, units: GateUnits, from: GateLoad) -> GateFuture<'_, ()> {
-        self.return_taken(units, from);
+    fn release(&self, units: GateUnits, from: GateLoad) -> GateFuture<'_, ()> {
+        self.release_taken(units, from);
         Box::pin(ready(()))
     }
 
     fn abandon(&self, units: GateUnits, from: GateLoad) {
-        self.return_taken(units, from);
+        self.release_taken(units, from);
     }
 
     fn doubt(&self) -> GateFuture<'_, DoubtId> {
-        // Nothing outlives the node, so an open doubt needs no trace.
+        // The counters do not outlive the node, so in-doubt transactions need not be recorded.
         Box::pin(ready(DoubtId(0)))
     }
 
@@ -123,7 +126,7 @@ impl GateEngine for MemoryGates {
             self.missed.fetch_add(1, Ordering::AcqRel);
             for units in freed {
                 if let Some(group) = groups.get(&units.group) {
-                    group.give(units);
+                    group.release(units);
                 }
             }
         }

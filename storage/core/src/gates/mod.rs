@@ -1,11 +1,11 @@
-//! Gates: counters that let a flash sale refuse at once, but never accept.
+//! Gates are counters with which a flash sale can refuse a request at once. They never accept one.
 //!
-//! Accepting takes a hold row, committed by an ordinary transaction while its [`GatePass`] is held. The counters are not
-//! stored with the rows: they are loaded from them, before the node is ready and again when in doubt. They are kept by a
-//! [`GateEngine`], in memory ([`MemoryGates`]) or for all nodes in one place.
+//! A request is accepted by a hold row, which an ordinary transaction commits while the caller has a [`GatePass`]. The
+//! counters are not stored with the rows. They are loaded from them before the node is ready, and again when they may
+//! be wrong. A [`GateEngine`] keeps them, in memory ([`MemoryGates`]) or in one place for all nodes.
 //!
-//! The row is decided by rows alone, so its transaction asks no gate. What a load of counters may have missed is found
-//! afterwards, when the pass is settled: by the load that its units were taken from.
+//! Only rows decide whether the hold row is written, so its transaction reads no gate. A load of counters that missed
+//! the row is detected afterwards, when the pass is settled: it differs from the load that the units were taken from.
 
 mod engine;
 mod gate;
@@ -23,28 +23,28 @@ use promox_kernel::{Error, UserId};
 
 use crate::StoreError;
 
-pub use engine::{DoubtId, GateCounts, GateEngine, GateFuture, GateKey, GateLoad, GateMark, GateUnits, Taking};
+pub use engine::{DoubtId, GateCounts, GateEngine, GateFuture, GateKey, GateLoad, GateMark, GateUnits, TakeResult};
 pub use gate::{Gate, GateRefusal};
 pub use memory::MemoryGates;
 
-/// How often counters are loaded again because something was returned meanwhile; then the rows decide alone.
-const LOADS: usize = 4;
+/// Maximum attempts to load counters while units are returned concurrently. After them the rows decide alone.
+const MAX_LOADS: usize = 4;
 
-/// The counters of a group and facts about it, as the rows have them.
+/// The counters of a group and facts about it, loaded from the rows.
 #[derive(Clone, Debug)]
 pub struct LoadedGates<M> {
-    /// What is known of the group. It must not change while the group has gates.
+    /// Facts about the group. They must not change while the group has gates.
     pub about: M,
-    /// Its gates, in their order.
+    /// The counters of its gates, in order.
     pub gates: Vec<GateCounts>,
 }
 
 /// Units that the rows have returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GivenBack<K> {
+pub struct ReturnedUnits<K> {
     /// The group.
     pub group: K,
-    /// The gate in the group.
+    /// The number of the gate in the group, counted from 0.
     pub gate: u32,
     /// The user.
     pub user: UserId,
@@ -52,7 +52,7 @@ pub struct GivenBack<K> {
     pub quantity: u32,
 }
 
-/// Gates in groups by `K`, with facts `M` about each group.
+/// Gates in groups. `K` is the key of a group, and `M` the type of the facts about it.
 pub struct Gates<K, M> {
     engine: Arc<dyn GateEngine>,
     kind: &'static str,
@@ -66,17 +66,17 @@ impl<K, M> fmt::Debug for Gates<K, M> {
 }
 
 impl<K: Copy + Eq + Hash + Into<i64>, M> Gates<K, M> {
-    /// Gates whose counters an engine keeps. `kind` tells them from others in it.
+    /// Creates gates whose counters `engine` keeps. `kind` distinguishes them from other gates in the same engine.
     pub fn new(engine: Arc<dyn GateEngine>, kind: &'static str) -> Self {
         Self { engine, kind, known: RwLock::default() }
     }
 
-    /// The key of a group in the engine.
+    /// Returns the key of a group in the engine.
     pub fn key(&self, group: K) -> GateKey {
         GateKey { kind: self.kind, id: group.into() }
     }
 
-    /// The facts about a group, which is loaded if this node does not know it.
+    /// Returns the facts about a group, which is loaded if this node does not know it.
     pub async fn open<E, F>(&self, group: K, load: impl Fn() -> F) -> Result<Arc<M>, E>
     where
         F: Future<Output = Result<LoadedGates<M>, E>>,
@@ -97,7 +97,7 @@ impl<K: Copy + Eq + Hash + Into<i64>, M> Gates<K, M> {
             let mark = self.engine.mark().await;
             let LoadedGates { about, gates } = load().await?;
             loads += 1;
-            if self.engine.install(self.key(group), gates, mark).await || loads == LOADS {
+            if self.engine.install(self.key(group), gates, mark).await || loads == MAX_LOADS {
                 let about = Arc::new(about);
                 self.known.write().insert(group, about.clone());
                 return Ok(about);
@@ -105,7 +105,8 @@ impl<K: Copy + Eq + Hash + Into<i64>, M> Gates<K, M> {
         }
     }
 
-    /// Takes units, or says why not. Counters that the engine does not have are loaded; the outer error is the load's.
+    /// Takes units, or returns why the gate refuses. Loads the counters first if the engine does not have them; the
+    /// outer error is an error of that load.
     pub async fn take<E, F>(
         &self,
         (group, gate): (K, u32),
@@ -117,35 +118,35 @@ impl<K: Copy + Eq + Hash + Into<i64>, M> Gates<K, M> {
         F: Future<Output = Result<LoadedGates<M>, E>>,
     {
         let units = GateUnits { group: self.key(group), gate, user, quantity };
-        let mut taking = self.engine.take(units).await;
-        if taking == Taking::Absent {
+        let mut result = self.engine.take(units).await;
+        if result == TakeResult::Absent {
             self.load(group, load).await?;
-            taking = self.engine.take(units).await;
+            result = self.engine.take(units).await;
         }
-        let from = match taking {
-            Taking::Taken(from) => Some(from),
-            Taking::Refused(refusal) => return Ok(Err(refusal)),
-            Taking::Absent => None,
+        let from = match result {
+            TakeResult::Taken(from) => Some(from),
+            TakeResult::Refused(refusal) => return Ok(Err(refusal)),
+            TakeResult::Absent => None,
         };
         Ok(Ok(GatePass { engine: self.engine.clone(), units, from, open: true }))
     }
 
-    /// Drops a group: it is loaded from the rows when it is needed again.
+    /// Drops a group. It is loaded from the rows when it is needed again.
     pub async fn forget(&self, group: K) {
         self.known.write().remove(&group);
         self.engine.forget(self.key(group)).await;
     }
 
-    /// To be called before a transaction that may return units, and settled with its result.
+    /// Must be called before a transaction that may return units, and settled with the result of the transaction.
     pub async fn doubt(&self) -> GateDoubt<'_, K, M> {
         GateDoubt { gates: self, open: Some(self.engine.doubt().await) }
     }
 }
 
-/// Units taken from a gate, or let through where there were no counters. Settle it; one that is dropped instead, because
-/// its caller was cancelled, gives back in the background.
+/// Units that were taken from a gate, or admitted without counters. It must be settled with [`GatePass::keep`] or
+/// [`GatePass::release`]. If it is dropped because its caller was cancelled, the units are released in the background.
 #[derive(Debug)]
-#[must_use = "a pass that is dropped gives back"]
+#[must_use = "a pass that is dropped releases its units"]
 pub struct GatePass {
     engine: Arc<dyn GateEngine>,
     units: GateUnits,
@@ -154,17 +155,17 @@ pub struct GatePass {
 }
 
 impl GatePass {
-    /// The hold row is durable: the units stay taken.
+    /// Settles the pass after the hold row has become durable. The units stay taken.
     pub async fn keep(mut self) {
         self.open = false;
         self.engine.keep(self.units, self.from).await;
     }
 
-    /// There is no hold row: the units are returned.
-    pub async fn give_back(mut self) {
+    /// Settles the pass when there is no hold row. The units are released.
+    pub async fn release(mut self) {
         self.open = false;
         if let Some(from) = self.from {
-            self.engine.give_back(self.units, from).await;
+            self.engine.release(self.units, from).await;
         }
     }
 }
@@ -177,23 +178,24 @@ impl Drop for GatePass {
     }
 }
 
-/// A transaction that may return units. If it is dropped unsettled, because whoever should have updated the gates was
-/// cancelled, all counters are loaded again.
+/// An in-doubt transaction, which may return units. If it is dropped unsettled, because its caller was cancelled, all
+/// counters are dropped and loaded again.
 #[derive(Debug)]
-#[must_use = "a doubt that is dropped drops all counters"]
+#[must_use = "an in-doubt transaction that is dropped drops all counters"]
 pub struct GateDoubt<'a, K, M> {
     gates: &'a Gates<K, M>,
     open: Option<DoubtId>,
 }
 
 impl<K: Copy + Eq + Hash + Into<i64>, M> GateDoubt<'_, K, M> {
-    /// Returns what the transaction has returned in the rows. If it is unknown whether it was committed, the doubt stays.
-    pub async fn settle(mut self, freed: &Result<Vec<GivenBack<K>>, Error>) {
-        let units = |it: &GivenBack<K>| GateUnits {
-            group: self.gates.key(it.group),
-            gate: it.gate,
-            user: it.user,
-            quantity: it.quantity,
+    /// Settles the transaction with the units that it has returned in the rows. If it is unknown whether it was
+    /// committed, all counters are dropped.
+    pub async fn settle(mut self, freed: &Result<Vec<ReturnedUnits<K>>, Error>) {
+        let units = |returned: &ReturnedUnits<K>| GateUnits {
+            group: self.gates.key(returned.group),
+            gate: returned.gate,
+            user: returned.user,
+            quantity: returned.quantity,
         };
         let freed = match freed {
             Ok(freed) => freed.iter().map(units).collect(),
@@ -225,13 +227,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn gates_that_are_far_away_conform() {
-        let far = crate::conformance::FarGates::default();
-        crate::conformance::check_gates([far.node(), far.node()]).await;
+    async fn remote_gates_conform() {
+        let remote = crate::conformance::RemoteGates::default();
+        crate::conformance::check_gates([remote.node(), remote.node()]).await;
     }
 
     #[test]
-    fn many_at_once_take_what_there_is_and_no_more() {
+    fn concurrent_callers_never_take_more_than_there_is() {
         let gate = Gate::new(1_000, Some(2), []);
         std::thread::scope(|scope| {
             for _ in 0..8 {

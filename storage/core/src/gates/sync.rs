@@ -1,4 +1,4 @@
-//! The atomics and locks of the gate. Its model check substitutes instrumented ones.
+//! The atomics and locks of the gate. The model checker in `tests/gate.rs` replaces them with instrumented ones.
 
 pub(crate) use std::sync::Mutex;
 pub(crate) use std::sync::atomic::{AtomicI64, Ordering};
