@@ -1,5 +1,5 @@
-//! The checkpointer: moves frozen tables into the checkpoint file, prepares and recycles segments, and watches the free
-//! disk space. No reply waits for it, unless it falls far behind.
+//! The checkpointer moves frozen tables into the checkpoint file, prepares and recycles journal segments, and monitors
+//! the free disk space. Transactions only wait for it if it falls far behind.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,19 +16,20 @@ use crate::table::Table;
 use crate::view::{Frozen, View};
 use crate::writer::Turn;
 
-/// Bytes that a checkpoint may write per byte of its table: whole pages are written, not only the rows that changed.
+/// The disk space that a checkpoint may need per byte of its table. It writes whole pages, not only the changed rows.
 const COPIES: u64 = 2;
-/// Additional free space required before writes resume.
+/// The additional free space that is required before writes resume, in bytes.
 const HYSTERESIS: u64 = 4 << 20;
 
-/// Writes checkpoints, one per turn. A thread loops over it, or a simulator steps it.
+/// Writes checkpoints, one per turn. A thread calls [`Checkpointer::turn`] in a loop, or a simulator steps it.
 #[derive(Debug)]
 pub struct Checkpointer {
     shared: Arc<Shared>,
     file: CheckpointFile,
     segments: Arc<Segments>,
     wake: Receiver<()>,
-    /// Frozen tables that readers may still use. Dropping them takes a while, so it happens here and not in the writer.
+    /// Written tables that readers may still use. Dropping a table takes time, so the checkpointer does it and not the
+    /// writer.
     retired: Vec<Arc<Frozen>>,
 }
 
@@ -37,7 +38,7 @@ impl Checkpointer {
         Self { shared, file, segments, wake, retired: Vec::new() }
     }
 
-    /// Writes a checkpoint if a table is waiting; waits up to `patience` for one.
+    /// Writes a checkpoint if a frozen table is waiting, otherwise waits up to `patience` for one.
     pub fn turn(&mut self, patience: Duration) -> Turn {
         self.retired.retain(|frozen| Arc::strong_count(frozen) > 1);
         if self.shared.is_stopped() {
@@ -51,7 +52,7 @@ impl Checkpointer {
         self.prepare();
         let frozen = self.shared.published.load().frozen.clone();
         match frozen {
-            // The space reserved from the writer is for this: a checkpoint frees journal segments.
+            // A checkpoint may use the reserved space, because it frees journal segments.
             Some(frozen) if free >= COPIES * frozen.table.bytes as u64 => self.checkpoint(frozen),
             _ => self.wait(patience),
         }
@@ -65,8 +66,8 @@ impl Checkpointer {
         }
     }
 
-    /// After the writer has ended, moves the rest of its table into the checkpoint, so that the next start finds
-    /// everything there and later damage to the journal cannot be mistaken for its end.
+    /// Moves the rest of the writer's table into the checkpoint after the writer has ended. The next start then finds
+    /// everything there, and later damage to the journal cannot be mistaken for its end.
     fn finish(&mut self) -> Turn {
         let frozen = { self.shared.published.load().frozen.clone() };
         if self.shared.is_stopped() || frozen.is_some() || !self.freeze_rest() {
@@ -76,7 +77,7 @@ impl Checkpointer {
         frozen.map_or(Turn::Ended, |frozen| self.checkpoint(frozen))
     }
 
-    /// Freezes the rest of the writer's table; whether there is any.
+    /// Freezes the rest of the writer's table. Returns whether it has any rows.
     fn freeze_rest(&self) -> bool {
         if self.shared.published.load().memory.rows.is_empty() {
             return false;
@@ -90,10 +91,11 @@ impl Checkpointer {
         true
     }
 
-    /// Refuses writes before the disk is full, and accepts them again when there is space; the free space.
+    /// Makes the writer refuse transactions before the disk is full, and accept them again when there is space. Returns
+    /// the free space in bytes.
     fn watch_room(&self) -> u64 {
         let options = &self.shared.options;
-        // A disk that does not report its space is assumed to have enough: a failing write will show otherwise.
+        // If the free space is unknown, it is assumed to be sufficient: a failing write would show that it is not.
         let free = options.disk.free_space(&options.dir).unwrap_or(u64::MAX);
         let view = self.shared.published.load();
         let waiting = view.memory.bytes + view.frozen.as_ref().map_or(0, |frozen| frozen.table.bytes);
@@ -132,7 +134,7 @@ impl Checkpointer {
         });
         let base = match written {
             Ok(Ok(base)) => Arc::new(base),
-            // The engine is closing while the disk is full: the journal has everything.
+            // The engine is closing while the disk is full. Nothing is lost, since the journal has all changes.
             Ok(Err(error)) if self.shared.room.is_closing() => {
                 tracing::warn!(%error, "the last checkpoint could not be written; the next start replays the journal");
                 return Turn::Ended;

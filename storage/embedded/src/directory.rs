@@ -1,9 +1,9 @@
 //! The state of a data directory, and the steps that create a store in it.
 //!
 //! A store is complete when it has its identity, the file [`IDENTITY`], which is written last. Until then a marker file
-//! says what is in progress: [`STARTING`] for a first start, which has acknowledged nothing and starts over;
-//! [`RESTORING`] for a restore, which only another restore may resume, so that a shop being restored is never opened as
-//! an empty one.
+//! says what is in progress. [`STARTING`] marks a first start, which has acknowledged nothing yet and starts over.
+//! [`RESTORING`] marks a restore, which only another restore may replace, so that an unfinished restore is never opened
+//! as an empty shop.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::journal;
 use crate::journal::segment::StoreId;
 use crate::open::{OpenError, Options};
 
-/// Where the journal's segments are.
+/// The directory of the journal's segments.
 pub(crate) const JOURNAL: &str = "journal";
 /// The file with the store's identity and layout.
 pub(crate) const IDENTITY: &str = "store";
@@ -25,15 +25,16 @@ pub(crate) const IDENTITY: &str = "store";
 const STARTING: &str = "starting";
 /// The marker of a restore in progress.
 const RESTORING: &str = "restoring";
-/// The name of an identity that is being written.
-const IDENTITY_MADE: &str = "store.tmp";
-/// Files that may be in an empty directory: our own lock, and what a file system puts into its root.
-const PASSED_OVER: [&str; 2] = [crate::disk::LOCK, "lost+found"];
-/// File names that a refusal lists.
-const MAX_NAMED: usize = 5;
+/// The temporary name of an identity that is being written.
+const IDENTITY_TEMP: &str = "store.tmp";
+/// Files that may be in an empty directory: our own lock, and a directory that file systems create in their root.
+const IGNORED: [&str; 2] = [crate::disk::LOCK, "lost+found"];
+/// Maximum file names listed in an error message.
+const MAX_LISTED: usize = 5;
 
 const IDENTITY_MAGIC: [u8; 8] = *b"PROMOXD1";
-/// The layout of everything on disk, including rows: raised whenever any of it changes. Backups carry it too.
+/// The version of the layout of everything on disk, including rows and backups. It is raised whenever any of it
+/// changes.
 pub(crate) const LAYOUT: u32 = 4;
 
 /// The state of a data directory.
@@ -47,11 +48,11 @@ pub enum DirectoryState {
     UnfinishedStart,
     /// An interrupted restore.
     UnfinishedRestore,
-    /// Other files, with some of their names.
+    /// Files that belong to no store, with their names.
     OtherFiles(Vec<String>),
 }
 
-/// The state of a directory on the real disk.
+/// Returns the state of a directory on the real disk.
 pub fn inspect(dir: &Path) -> Result<DirectoryState, OpenError> {
     inspect_on(&crate::disk::RealDisk, dir)
 }
@@ -62,15 +63,15 @@ pub(crate) fn inspect_on(disk: &dyn Disk, dir: &Path) -> Result<DirectoryState, 
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(DirectoryState::Empty),
         Err(error) => return Err(OpenError::io(dir, &error)),
     };
-    names.retain(|name| !PASSED_OVER.contains(&name.as_str()));
+    names.retain(|name| !IGNORED.contains(&name.as_str()));
     names.sort_unstable();
-    let has = |wanted: &str| names.iter().any(|name| name == wanted);
-    let begun = [
+    let has = |file: &str| names.iter().any(|name| name == file);
+    let markers = [
         (IDENTITY, DirectoryState::Store),
         (RESTORING, DirectoryState::UnfinishedRestore),
         (STARTING, DirectoryState::UnfinishedStart),
     ];
-    let state = begun.into_iter().find_map(|(name, state)| has(name).then_some(state));
+    let state = markers.into_iter().find_map(|(name, state)| has(name).then_some(state));
     match state {
         Some(state) => Ok(state),
         None if names.is_empty() => Ok(DirectoryState::Empty),
@@ -79,66 +80,68 @@ pub(crate) fn inspect_on(disk: &dyn Disk, dir: &Path) -> Result<DirectoryState, 
 }
 
 impl DirectoryState {
-    /// Refuses directories in which no store can be created or opened.
+    /// Fails if no store can be created or opened in the directory.
     pub(crate) fn check(&self, dir: &Path) -> Result<(), OpenError> {
         let what = match self {
             Self::Empty | Self::UnfinishedStart | Self::Store => return Ok(()),
             Self::UnfinishedRestore => format!(
                 "a restore into it did not finish (it has a file named {RESTORING}); run promox restore again, \
-                     or empty the directory to begin with a new shop"
+                     or empty the directory to start with a new shop"
             ),
             Self::OtherFiles(names) if names.iter().any(|name| name == base::FILE) => {
-                let what = format!("it is missing beside {}", base::FILE);
+                let what = format!("it is missing, but {} exists", base::FILE);
                 return Err(OpenError::Damaged { file: dir.join(IDENTITY), offset: None, table: None, what });
             }
             Self::OtherFiles(names) => format!(
-                "it is not empty (there is {}) and has no file named {IDENTITY}; name the directory of the store, or an \
-                 empty one, with --data-dir",
-                listed(names)
+                "it is not empty (it contains {}) and has no file named {IDENTITY}; name the directory of a store, \
+                 or an empty one, with --data-dir",
+                list_names(names)
             ),
         };
         Err(OpenError::NoStore { dir: dir.to_owned(), what })
     }
 }
 
-fn listed(names: &[String]) -> String {
-    let shown = names.iter().take(MAX_NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(MAX_NAMED) {
+/// Lists file names for an error message.
+fn list_names(names: &[String]) -> String {
+    let shown = names.iter().take(MAX_LISTED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(MAX_LISTED) {
         0 => shown,
         more => format!("{shown} and {more} more"),
     }
 }
 
-/// A store being created. Dropping it unfinished leaves the same state as a kill.
+/// A store being created. Dropping it unfinished leaves the same state as a kill of the process.
 pub(crate) struct NewStore<'a> {
     disk: &'a dyn Disk,
     dir: &'a Path,
-    begun: PathBuf,
+    marker: PathBuf,
 }
 
 impl<'a> NewStore<'a> {
-    /// Marks the beginning of a first start, in a directory without a store.
+    /// Begins a first start in a directory without a store.
     pub(crate) fn start(options: &'a Options) -> io::Result<Self> {
         Self::begin(options, STARTING)
     }
 
-    /// Marks the beginning of a restore, in a directory without a store.
+    /// Begins a restore in a directory without a store.
     pub(crate) fn restore(options: &'a Options) -> io::Result<Self> {
         Self::begin(options, RESTORING)
     }
 
+    /// Creates the marker file, and removes what an earlier attempt left.
     fn begin(options: &'a Options, name: &str) -> io::Result<Self> {
-        let making = Self { disk: &*options.disk, dir: &options.dir, begun: options.dir.join(name) };
-        making.disk.open(&making.begun)?.sync()?;
-        making.disk.sync_dir(making.dir)?;
-        making.clear()?;
-        Ok(making)
+        let store = Self { disk: &*options.disk, dir: &options.dir, marker: options.dir.join(name) };
+        store.disk.open(&store.marker)?.sync()?;
+        store.disk.sync_dir(store.dir)?;
+        store.clear()?;
+        Ok(store)
     }
 
     /// Removes the files of an earlier attempt.
     fn clear(&self) -> io::Result<()> {
-        for left in [base::MADE, base::FILE, IDENTITY_MADE] {
-            let path = self.dir.join(left);
+        for name in [base::MADE, base::FILE, IDENTITY_TEMP] {
+            let path = self.dir.join(name);
             if self.disk.exists(&path)? {
                 self.disk.remove(&path)?;
             }
@@ -146,29 +149,30 @@ impl<'a> NewStore<'a> {
         journal::remove(self.disk, &self.dir.join(JOURNAL))
     }
 
-    /// The checkpoint file of the store, until it is complete.
+    /// Returns the temporary path of the checkpoint file.
     pub(crate) fn checkpoint(&self) -> PathBuf {
         self.dir.join(base::MADE)
     }
 
-    /// Completes the store: an empty journal that continues after the checkpoint, and the identity, which comes last.
+    /// Completes the store. Creates an empty journal, which continues after the checkpoint, renames the checkpoint
+    /// file, and finally writes the identity.
     pub(crate) fn finish(self, store: &StoreId, segment_bytes: u64) -> io::Result<()> {
         journal::begin(self.disk, &self.dir.join(JOURNAL), store, segment_bytes)?;
         self.disk.rename(&self.checkpoint(), &self.dir.join(base::FILE))?;
         self.disk.sync_dir(self.dir)?;
         write_identity(self.disk, self.dir, store)?;
-        end_begun(self.disk, self.dir)
+        remove_markers(self.disk, self.dir)
     }
 
-    /// Restores the directory to its previous state.
-    pub(crate) fn give_up(self) -> io::Result<()> {
+    /// Removes all files that were created.
+    pub(crate) fn abort(self) -> io::Result<()> {
         self.clear()?;
-        end_begun(self.disk, self.dir)
+        remove_markers(self.disk, self.dir)
     }
 }
 
-/// Removes the markers.
-fn end_begun(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+/// Removes the marker files.
+fn remove_markers(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
     for name in [STARTING, RESTORING] {
         let path = dir.join(name);
         if disk.exists(&path)? {
@@ -178,40 +182,41 @@ fn end_begun(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
     disk.sync_dir(dir)
 }
 
-/// The identity of the store in the directory; an empty directory gets an empty store.
-pub(crate) fn open_or_make(options: &Options, schema: &Schema) -> Result<StoreId, OpenError> {
+/// Returns the identity of the store in the directory. Creates an empty store if there is none yet.
+pub(crate) fn open_or_create(options: &Options, schema: &Schema) -> Result<StoreId, OpenError> {
     let (disk, dir) = (&*options.disk, &options.dir);
     let io = |error: io::Error| OpenError::io(dir, &error);
     let state = inspect_on(disk, dir)?;
     state.check(dir)?;
     if state != DirectoryState::Store {
-        return make(options, schema);
+        return create(options, schema);
     }
     let store = read_identity(disk, dir)?;
     let checkpoint = dir.join(base::FILE);
     if !disk.exists(&checkpoint).map_err(io)? {
-        let what = format!("it is missing beside {IDENTITY}");
+        let what = format!("it is missing, but {IDENTITY} exists");
         return Err(OpenError::Damaged { file: checkpoint, offset: None, table: None, what });
     }
-    // A store with an identity is complete, whatever markers are left.
-    end_begun(disk, dir).map_err(io)?;
+    // A store with an identity is complete, even if a marker is left.
+    remove_markers(disk, dir).map_err(io)?;
     Ok(store)
 }
 
-fn make(options: &Options, schema: &Schema) -> Result<StoreId, OpenError> {
+/// Creates an empty store.
+fn create(options: &Options, schema: &Schema) -> Result<StoreId, OpenError> {
     let io = |error: io::Error| OpenError::io(&options.dir, &error);
-    let making = NewStore::start(options).map_err(io)?;
+    let new_store = NewStore::start(options).map_err(io)?;
     let store: StoreId = options.entropy.bytes();
     let room = Arc::new(Room::default());
-    // There are no readers to wait for: a full disk is an error here.
+    // A store that is being created serves no readers, so a full disk is an error and not waited for.
     room.close();
-    let (disk, path, cache) = (&*options.disk, making.checkpoint(), options.page_bytes);
+    let (disk, path, cache) = (&*options.disk, new_store.checkpoint(), options.page_bytes);
     drop(CheckpointFile::create(disk, path, store, schema, cache, room)?.checked(schema)?);
-    making.finish(&store, options.segment_bytes).map_err(io)?;
+    new_store.finish(&store, options.segment_bytes).map_err(io)?;
     Ok(store)
 }
 
-/// The identity of the store in `dir`.
+/// Reads the identity of the store in `dir`.
 pub(crate) fn read_identity(disk: &dyn Disk, dir: &Path) -> Result<StoreId, OpenError> {
     let path = dir.join(IDENTITY);
     if !disk.exists(&path).map_err(|error| OpenError::io(&path, &error))? {
@@ -229,13 +234,13 @@ fn decode_identity(bytes: &[u8], path: &Path) -> Result<StoreId, OpenError> {
     if crc32c::crc32c(content) != u32::from_le_bytes(*crc) {
         return Err(damaged("its checksum fails"));
     }
-    let rest = content.strip_prefix(&IDENTITY_MAGIC).ok_or_else(|| damaged("it is not the file of a store"))?;
+    let rest = content.strip_prefix(&IDENTITY_MAGIC).ok_or_else(|| damaged("it does not identify a store"))?;
     let (layout, id) = rest.split_first_chunk().ok_or_else(|| damaged("it is too short"))?;
     check_layout(u32::from_le_bytes(*layout), path)?;
     id.try_into().map_err(|_| damaged("its length is wrong"))
 }
 
-/// Refuses data of another layout.
+/// Fails if data has another layout than the one of this version.
 pub(crate) fn check_layout(found: u32, file: &Path) -> Result<(), OpenError> {
     if found == LAYOUT {
         return Ok(());
@@ -248,11 +253,11 @@ fn write_identity(disk: &dyn Disk, dir: &Path, id: &StoreId) -> io::Result<()> {
     bytes.extend_from_slice(&LAYOUT.to_le_bytes());
     bytes.extend_from_slice(id);
     bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
-    let made = dir.join(IDENTITY_MADE);
-    let file = disk.open(&made)?;
+    let temporary = dir.join(IDENTITY_TEMP);
+    let file = disk.open(&temporary)?;
     file.set_len(0)?;
     file.write(0, &bytes)?;
     file.sync()?;
-    disk.rename(&made, &dir.join(IDENTITY))?;
+    disk.rename(&temporary, &dir.join(IDENTITY))?;
     disk.sync_dir(dir)
 }

@@ -1,4 +1,5 @@
-//! The engine's handle: submits work, hands out snapshots, ends its threads when it is dropped.
+//! The handle of an engine. It queues transactions, returns snapshots, and ends the engine's threads when it is
+//! dropped.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -25,41 +26,41 @@ use crate::stop::Stop;
 use crate::view::{LongRead, Snapshot, SteppedRead};
 use crate::writer::{Queued, Turn, Writer};
 
-/// How long an idle thread sleeps before it checks the clock.
+/// How long an idle thread waits for work before it checks the clock.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// Concurrent long reads.
-const LONG_READS: usize = 2;
-/// The time limit of a long read: while it runs, the checkpoint file reuses no page.
-const LONG_READ: Duration = Duration::from_secs(600);
-/// The time limit for its start.
-const LONG_WAIT: Duration = Duration::from_secs(30);
+/// Maximum concurrent long reads.
+const MAX_LONG_READS: usize = 2;
+/// The time limit of a long read. While it runs, the checkpoint file cannot reuse pages.
+const LONG_READ_LIMIT: Duration = Duration::from_secs(600);
+/// The maximum wait for the checkpoint that a long read starts from.
+const MAX_CHECKPOINT_WAIT: Duration = Duration::from_secs(30);
 
 /// The senders of the two lanes: normal and bulk.
 pub(crate) type Senders = (Sender<Option<Queued>>, Sender<Queued>);
 
-/// An engine without threads.
+/// An engine without threads, whose writer and checkpointer are stepped by the caller.
 #[derive(Debug)]
 pub struct Assembled {
     /// The engine.
     pub engine: Arc<EmbeddedEngine>,
-    /// Makes groups durable.
+    /// The part that makes groups durable.
     pub writer: Writer,
-    /// Writes checkpoints.
+    /// The part that writes checkpoints.
     pub checkpointer: Checkpointer,
 }
 
-/// Stores the tables of both databases in a data directory.
+/// The embedded engine, which stores the tables of both databases in a data directory.
 pub struct EmbeddedEngine {
     shared: Arc<Shared>,
     lanes: Option<Senders>,
-    /// Asks the writer to hand its table to the checkpointer.
+    /// Requests that the writer hand its table to the checkpointer.
     freeze: Sender<()>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    /// Counts the long reads by its clones.
+    /// Each long read holds a clone, so that the reference count shows their number.
     long_reads: Arc<()>,
-    /// Whether the caller steps the parts instead of threads.
+    /// Whether the engine has threads. If not, the caller steps its parts.
     threaded: AtomicBool,
-    /// Held until the threads have ended: each of them has a clone.
+    /// The lock of the directory. Each thread has a clone, so it is held until the last one has ended.
     lock: Arc<DirLock>,
 }
 
@@ -80,7 +81,7 @@ impl EmbeddedEngine {
         &self.shared
     }
 
-    /// Has threads of its own turn its parts from now on.
+    /// Starts the threads that run the writer and the checkpointer.
     pub(crate) fn run(&self, mut writer: Writer, mut checkpointer: Checkpointer) -> Result<(), OpenError> {
         self.spawn("store-writer", move |patience| writer.turn(patience))?;
         self.spawn("store-checkpointer", move |patience| checkpointer.turn(patience))?;
@@ -101,9 +102,12 @@ impl EmbeddedEngine {
                 }
             };
             if catch_unwind(AssertUnwindSafe(turns)).is_err() {
-                shared.stop(&Stop::io("a thread of the store has failed", "it panicked, see above"));
+                shared.stop(&Stop::io(
+                    "a thread of the store has failed",
+                    "it panicked; see the log before this message",
+                ));
             }
-            // Its files are closed before the lock is released.
+            // Files must be closed before the lock is released.
             drop(turn);
             drop(lock);
         };
@@ -112,12 +116,12 @@ impl EmbeddedEngine {
         Ok(())
     }
 
-    /// One of its databases.
+    /// Returns one of its databases.
     pub fn database(self: &Arc<Self>, database: Database) -> Db {
         Db::new(self.clone(), database)
     }
 
-    /// The engine's current metrics.
+    /// Returns the current metrics.
     pub fn metrics(&self) -> Metrics {
         let (counters, view) = (&self.shared.counters, self.shared.published.load());
         let waiting = self.lanes.as_ref().map_or(0, |(normal, bulk)| normal.len() + bulk.len());
@@ -143,10 +147,10 @@ impl EmbeddedEngine {
         }
     }
 
-    /// A long read, its position, and the names of its spaces.
+    /// Returns a long read, its position, and the names of its spaces.
     pub(crate) fn long_read_with_mark(&self) -> Result<(Box<dyn Reader>, Mark, Arc<Names>), StoreError> {
         let permit = self.long_reads.clone();
-        if Arc::strong_count(&permit) > 1 + LONG_READS {
+        if Arc::strong_count(&permit) > 1 + MAX_LONG_READS {
             return Err(StoreError::Busy);
         }
         if !self.threaded.load(Ordering::Acquire) {
@@ -155,11 +159,11 @@ impl EmbeddedEngine {
             return Ok((Box::new(SteppedRead { view, _permit: permit }), mark, names));
         }
         let base = self.checkpoint()?;
-        let (mark, names, until) = (base.reached.mark, base.names(), Instant::now() + LONG_READ);
+        let (mark, names, until) = (base.reached.mark, base.names(), Instant::now() + LONG_READ_LIMIT);
         Ok((Box::new(LongRead { base, empty: Rows::new(), until, _permit: permit }), mark, names))
     }
 
-    /// Moves everything that is committed now into the checkpoint, and waits for it.
+    /// Moves everything that is committed now into the checkpoint file, and returns the checkpoint.
     pub(crate) fn checkpoint(&self) -> Result<Arc<Base>, StoreError> {
         let started = Instant::now();
         let target = self.shared.published.load().reached.mark.position;
@@ -171,7 +175,7 @@ impl EmbeddedEngine {
             if self.shared.is_stopped() {
                 return Err(StoreError::Stopped);
             }
-            if started.elapsed() > LONG_WAIT {
+            if started.elapsed() > MAX_CHECKPOINT_WAIT {
                 return Err(if self.shared.room.is_full() { StoreError::Full } else { StoreError::Busy });
             }
             let _ = self.freeze.try_send(());
@@ -183,7 +187,7 @@ impl EmbeddedEngine {
         }
     }
 
-    /// Queues work; what is not taken comes back, with the reason.
+    /// Queues a transaction or a chain. If it cannot be queued, returns it with the reason.
     fn queue(&self, queued: Queued) -> Option<(Queued, StoreError)> {
         if self.shared.is_stopped() {
             return Some((queued, StoreError::Stopped));
@@ -201,13 +205,13 @@ impl EmbeddedEngine {
             Err(TrySendError::Disconnected(queued)) => return Some((queued, StoreError::Stopped)),
             Ok(()) => {}
         }
-        // When the lane is full the writer is awake anyway.
+        // Wakes the writer. If the normal lane is full, it is awake already.
         let _ = normal.try_send(None);
         None
     }
 
-    /// Queues a transaction, and the other links if it is the first of a chain.
-    fn take(&self, order: WorkOrder, rest: Vec<WorkOrder>) {
+    /// Queues a transaction, with the remaining links if it is the first of a chain. If that fails, sends the error.
+    fn enqueue(&self, order: WorkOrder, rest: Vec<WorkOrder>) {
         let queued = Queued { order, rest, since: self.shared.options.clock.now() };
         if let Some((queued, error)) = self.queue(queued) {
             if error == StoreError::Busy {
@@ -220,7 +224,7 @@ impl EmbeddedEngine {
 
 impl Engine for EmbeddedEngine {
     fn submit(&self, order: WorkOrder) {
-        self.take(order, Vec::new());
+        self.enqueue(order, Vec::new());
     }
 
     fn submit_chain(&self, links: Vec<WorkOrder>) -> Result<(), Vec<WorkOrder>> {
@@ -229,7 +233,7 @@ impl Engine for EmbeddedEngine {
         }
         let mut links = links.into_iter();
         if let Some(first) = links.next() {
-            self.take(first, links.collect());
+            self.enqueue(first, links.collect());
         }
         Ok(())
     }
@@ -250,7 +254,7 @@ impl Engine for EmbeddedEngine {
         self.shared.published.load().reached.mark.time
     }
 
-    /// Reads the journal again, from the checkpoint to what was committed when this began.
+    /// Reads the journal again, from the checkpoint to the last group that was committed when this was called.
     fn audit(&self, report: &mut Report) -> Result<(), StoreError> {
         let (options, mut view) = (&self.shared.options, self.shared.published.load_full());
         loop {
@@ -258,7 +262,7 @@ impl Engine for EmbeddedEngine {
             let dir = options.dir.join(JOURNAL);
             let read = journal::recover::reread(&*options.disk, &dir, &self.shared.store, from, until);
             view = self.shared.published.load_full();
-            // A checkpoint that finished in the meantime has freed segments: the journal begins elsewhere now.
+            // After a checkpoint that finished in the meantime, the journal begins elsewhere, so it is read again.
             if read.is_ok() || view.base.reached == from {
                 let invariant = "every group that was committed is in the checkpoint or the journal";
                 report
@@ -270,12 +274,12 @@ impl Engine for EmbeddedEngine {
 }
 
 impl Drop for EmbeddedEngine {
-    /// Finishes the queued work; then the threads end.
+    /// Waits until the queued transactions are finished and the threads have ended.
     fn drop(&mut self) {
         self.lanes = None;
         self.shared.room.close();
         let threads = std::mem::take(self.threads.get_mut());
-        // A transaction may drop the last handle on the writer's own thread, which the checkpointer waits for.
+        // A transaction may drop the last handle on the writer's own thread, which cannot wait for itself.
         if threads.iter().any(|thread| thread.thread().id() == thread::current().id()) {
             return;
         }

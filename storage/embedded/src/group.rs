@@ -1,5 +1,5 @@
-//! A transaction group: its transactions run one after the other, each on the result of those before it, invisible to
-//! readers until the group is durable.
+//! Transaction groups. The transactions of a group run one after the other, each on the result of the earlier ones, and
+//! readers do not see them before the whole group is durable.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -18,31 +18,31 @@ use crate::view::{Layers, View};
 /// The maximum size of one transaction's rows and events, in bytes.
 const MAX_BATCH: usize = 8 << 20;
 
-/// The state that the writer works on: the published one plus the current group.
+/// The state that the writer works on: the published state with the current group applied.
 #[derive(Debug)]
 pub(crate) struct Working {
     pub(crate) table: Table,
     pub(crate) reached: JournalPosition,
     pub(crate) frame: FrameBuffer,
-    /// For each change of the current transaction, the end of its value in the frame.
+    /// The end of each value of the current transaction in the frame. Kept to reuse its memory.
     pub(crate) ends: Vec<usize>,
-    /// Ids taken in the current group and in earlier ones.
+    /// Ids reserved by this and earlier groups.
     pub(crate) ids: IdBlocks,
 }
 
 /// The result of running a closure.
 enum Run {
-    /// Ids of these tables have run out, after this many.
+    /// The reserved ids of these tables have run out, each after the given number was assigned.
     Wants(Vec<(Space, i64)>),
-    /// The changes; nothing if the closure refused.
+    /// The closure has ended with these changes, or `None` if it refused.
     Ended(Option<Batch>),
 }
 
-/// The transactions of a group that wait for their replies.
+/// The transactions of a group, which wait for the group to become durable.
 #[derive(Default)]
 pub(crate) struct Group {
     pub(crate) answers: Vec<Box<dyn Work>>,
-    /// Whether any of them emitted events.
+    /// Whether any of them has emitted events.
     pub(crate) emitted: bool,
 }
 
@@ -53,28 +53,29 @@ impl Group {
         self.answer();
     }
 
+    /// Sends the results of all of them.
     pub(crate) fn answer(&mut self) {
         self.answers.drain(..).for_each(Work::answer);
     }
 }
 
 impl Working {
-    /// Returns to the last published state, dropping the current group.
+    /// Drops the current group and returns to the published state.
     pub(crate) fn reset(&mut self, view: &View) {
         self.table = view.memory.clone();
         self.reached = view.reached;
         self.frame.clear();
-        // Id blocks taken in it are dropped as well.
+        // The group may have reserved blocks of ids.
         self.ids.clear();
     }
 
-    /// Runs a transaction, and the other links if it is the first of a chain, and adds them to the group. After a link that refused
-    /// or failed the rest are skipped.
+    /// Runs a transaction, and the remaining links if it is the first of a chain, and adds them to the group. Links
+    /// after one that is refused or fails are skipped.
     pub(crate) fn run_all(&mut self, first: WorkOrder, rest: Vec<WorkOrder>, view: &View, group: &mut Group) {
-        let mut goes_on = self.run(first, view, group);
+        let mut continues = self.run(first, view, group);
         for mut order in rest {
-            if goes_on {
-                goes_on = self.run(order, view, group);
+            if continues {
+                continues = self.run(order, view, group);
             } else {
                 order.work.skip();
                 group.answers.push(order.work);
@@ -82,7 +83,7 @@ impl Working {
         }
     }
 
-    /// Runs one transaction and adds it to the group; whether it has committed.
+    /// Runs one transaction and adds it to the group. Returns whether it commits with the group.
     fn run(&mut self, mut order: WorkOrder, view: &View, group: &mut Group) -> bool {
         let committed = match self.attempt(&mut order, view) {
             Ok(Some(emitted)) => {
@@ -99,7 +100,7 @@ impl Working {
         committed
     }
 
-    /// Runs one transaction; whether it emitted events, `None` if it refused.
+    /// Runs one transaction. Returns whether it emitted events, or `None` if it refused.
     fn attempt(&mut self, order: &mut WorkOrder, view: &View) -> Result<Option<bool>, StoreError> {
         let now = order.stamp.now;
         let batch = loop {
@@ -130,18 +131,19 @@ impl Working {
         result.map_err(|panic| StoreError::Io(format!("a transaction panicked: {}", quiet::message(&*panic))))?
     }
 
-    /// Takes blocks of ids for tables whose ids have run out. They belong to the group, even if the transaction is
-    /// refused.
-    fn take_ids(&mut self, database: Database, view: &View, wanted: &[(Space, i64)]) -> Result<(), StoreError> {
-        for (space, given) in wanted {
+    /// Reserves blocks of ids for tables whose ids have run out. They are written with the group, even if the
+    /// transaction is refused.
+    fn take_ids(&mut self, database: Database, view: &View, wants: &[(Space, i64)]) -> Result<(), StoreError> {
+        for (space, assigned) in wants {
             let layers = Layers { memory: &self.table.rows, ..view.layers() };
-            let (block, writes) = take_ids(&layers, database, *space, *given)?;
+            let (block, writes) = take_ids(&layers, database, *space, *assigned)?;
             self.put(writes.iter());
             self.ids.add(*space, block);
         }
         Ok(())
     }
 
+    /// Adds the changes and events of a transaction. Returns whether it emitted events.
     fn apply(&mut self, database: Database, batch: Batch) -> Result<bool, StoreError> {
         let emitted = !batch.events.is_empty();
         let rows = batch.writes.iter().map(|write| write.key.len() + write.value.as_ref().map_or(0, Bytes::len));
@@ -158,8 +160,8 @@ impl Working {
         Ok(emitted)
     }
 
-    /// Adds a transaction's changes to frame and table. The table's values are slices of one copy of what went into the
-    /// frame, so that all of them need a single allocation.
+    /// Adds the changes of a transaction to the frame and the table. The values in the table are slices of one copy of
+    /// these bytes of the frame, so that they need a single allocation.
     fn put<'w>(&mut self, writes: impl Iterator<Item = &'w Write> + Clone) {
         let start = self.frame.len();
         self.ends.clear();

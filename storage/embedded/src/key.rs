@@ -1,5 +1,5 @@
-//! In-memory keys: the space's number, then the key. Short keys are stored inline, so that comparing them follows no
-//! pointer.
+//! Keys in memory: the number of the space, followed by the key. Short keys are stored inline, so that comparing them
+//! needs no pointer.
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
@@ -9,12 +9,12 @@ use bytes::Bytes;
 use imbl::OrdMap;
 use promox_storage::Space;
 
-/// Bytes of the space's number.
+/// The length of a space's number, in bytes.
 pub(crate) const SPACE: usize = 2;
-/// The longest inline key.
+/// The maximum length of an inline key, including the space's number, in bytes.
 const SHORT: usize = 30;
 
-/// Rows by key; `None` is a tombstone that hides a row in a lower layer.
+/// Rows by key. `None` is a tombstone, which hides a row in a lower layer.
 pub(crate) type Rows = OrdMap<Key, Option<Bytes>>;
 
 /// A key with its space.
@@ -43,7 +43,7 @@ impl Key {
         }
     }
 
-    /// The space, and the key without it.
+    /// Returns the space, and the key without it.
     pub(crate) fn parts(&self) -> (Space, &[u8]) {
         match self.bytes().split_first_chunk() {
             Some((space, key)) => (Space(u16::from_be_bytes(*space)), key),
@@ -52,20 +52,21 @@ impl Key {
     }
 }
 
+/// Writes the number of a space and a key to `out`, which must have their length.
 fn join(space: Space, key: &[u8], out: &mut [u8]) {
     let (number, rest) = out.split_at_mut(SPACE);
     number.copy_from_slice(&space.0.to_be_bytes());
     rest.copy_from_slice(key);
 }
 
-/// A key for lookups, built without an allocation if it has a usual length.
+/// A key for lookups. It is built without an allocation if it is not unusually long.
 pub(crate) enum Probe {
     Short(Key),
     Middle(usize, [u8; MIDDLE]),
     Long(Vec<u8>),
 }
 
-/// The longest lookup key built without an allocation.
+/// The maximum length of a lookup key that is built without an allocation, in bytes.
 const MIDDLE: usize = 128;
 
 impl Probe {
@@ -84,7 +85,7 @@ impl Probe {
         }
     }
 
-    /// The key as a table stores it.
+    /// Looks the key up in a table.
     pub(crate) fn find<'r>(&self, rows: &'r Rows) -> Option<&'r Option<Bytes>> {
         match self {
             Self::Short(key) => rows.get(key),
@@ -111,8 +112,8 @@ impl PartialOrd for Key {
     }
 }
 impl Ord for Key {
-    /// In the order of the bytes. Short keys are compared by words: bytes behind a key's end are zero, so the length
-    /// decides last.
+    /// Compares keys by their bytes. Short keys are compared word by word: the bytes after their end are zero, so the
+    /// length is compared last.
     fn cmp(&self, other: &Self) -> Ordering {
         let (Self::Short(own, one), Self::Short(others, two)) = (self, other) else {
             return self.bytes().cmp(other.bytes());
@@ -123,6 +124,7 @@ impl Ord for Key {
     }
 }
 
+/// Reads eight bytes as a big-endian number.
 #[inline]
 fn word(bytes: &[u8; SHORT], at: usize) -> u64 {
     bytes.get(at..at + 8).and_then(|word| word.try_into().ok()).map_or(0, u64::from_be_bytes)
@@ -139,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_sort_by_space_then_bytes_whatever_their_length() {
+    fn keys_of_any_length_sort_by_space_and_bytes() {
         let long = [7; 60];
         let tail = [[7; 27].as_slice(), &[8]].concat();
         let keys: [(u16, &[u8]); 10] = [

@@ -1,7 +1,7 @@
-//! The embedded engine: a journal that is the only commit point, a memory table with snapshots, checkpoints into redb.
+//! The embedded engine: a journal as the only commit point, a memory table with snapshots, and checkpoints into redb.
 //!
-//! Invariants: nothing is read or acknowledged before it is durable; after a failed write nothing more is acknowledged;
-//! the end of the journal is either a group that was never acknowledged, or reported as damage.
+//! Invariants: nothing is read or acknowledged before it is durable. After a failed write nothing more is acknowledged.
+//! An unreadable frame in the journal either belongs to a group that was never acknowledged, or is reported as damage.
 
 mod backup;
 mod base;

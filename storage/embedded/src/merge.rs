@@ -1,4 +1,4 @@
-//! The scan that merges the layers of a state: the newest entry of a key counts, and a tombstone hides it.
+//! A scan that merges the layers of a state. The newest entry of a key counts, and a tombstone hides older ones.
 
 use std::cmp::Ordering;
 use std::ops::Bound;
@@ -11,7 +11,7 @@ use crate::key::{Key, Rows, SPACE};
 /// A key without its space, and its entry in a layer.
 type Head = (Vec<u8>, Option<Bytes>);
 
-/// The entries of a layer in a range, in one direction.
+/// The entries of a layer within a range, in the direction of the scan.
 pub(crate) type Source<'a> = Box<dyn Iterator<Item = Result<Head, StoreError>> + 'a>;
 
 struct Layer<'a> {
@@ -19,16 +19,16 @@ struct Layer<'a> {
     head: Option<Result<Head, StoreError>>,
 }
 
-/// Merges layers, newest first.
+/// A scan that merges layers, newest first.
 pub(crate) struct MergeScan<'a> {
     layers: Vec<Layer<'a>>,
     direction: Direction,
 }
 
-/// A range of keys with their space.
+/// A range of keys that include their space.
 pub(crate) type Bounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
 
-/// The keys of a space from `start` to before `end`.
+/// Returns the range of the keys of a space from `start` up to, but not including, `end`.
 pub(crate) fn bounds(space: Space, start: &[u8], end: Option<&[u8]>) -> Bounds {
     let prefix = space.0.to_be_bytes();
     let start = [&prefix[..], start].concat();
@@ -40,7 +40,7 @@ pub(crate) fn bounds(space: Space, start: &[u8], end: Option<&[u8]>) -> Bounds {
     (Bound::Included(start), end)
 }
 
-/// The entries of a table within bounds.
+/// Returns the entries of a memory table within bounds.
 pub(crate) fn rows_source<'a>(rows: &'a Rows, bounds: &Bounds, direction: Direction) -> Source<'a> {
     let borrowed = (bounds.0.as_ref().map(Vec::as_slice), bounds.1.as_ref().map(Vec::as_slice));
     let found = rows.range::<_, [u8]>(borrowed).map(|(key, value): (&Key, &Option<Bytes>)| {
@@ -60,7 +60,7 @@ impl<'a> MergeScan<'a> {
         Self { layers, direction }
     }
 
-    /// Records an error of a layer: it carries no usable key, so it does not wait for another layer's key.
+    /// Takes the error of a layer, if there is one. It has no key, so it comes before the next keys of other layers.
     fn take_error(&mut self) -> Option<StoreError> {
         let failed = |layer: &&mut Layer<'_>| matches!(layer.head, Some(Err(_)));
         let layer = self.layers.iter_mut().find(failed)?;
@@ -69,7 +69,7 @@ impl<'a> MergeScan<'a> {
         Some(error)
     }
 
-    /// Takes the next key of all layers with its newest entry.
+    /// Takes the next key of all layers, with its newest entry.
     fn take(&mut self) -> Option<Head> {
         let mut best: Option<usize> = None;
         for (at, layer) in self.layers.iter().enumerate() {
@@ -114,7 +114,7 @@ impl Iterator for MergeScan<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             if let Some(error) = self.take_error() {
-                // A damaged row may be followed by others, an unreadable file by nothing.
+                // Other rows may follow a damaged row, but nothing can be read after other errors.
                 if !matches!(error, StoreError::DamagedRow { .. }) {
                     self.layers.clear();
                 }
@@ -135,10 +135,10 @@ mod tests {
 
     use super::*;
 
-    type Words = BTreeMap<u8, Option<u8>>;
+    type TestLayer = BTreeMap<u8, Option<u8>>;
 
-    fn source(words: &Words, direction: Direction) -> Source<'static> {
-        let heads = words.iter().map(|(key, value)| (vec![*key], value.map(|value| Bytes::from(vec![value]))));
+    fn source(entries: &TestLayer, direction: Direction) -> Source<'static> {
+        let heads = entries.iter().map(|(key, value)| (vec![*key], value.map(|value| Bytes::from(vec![value]))));
         let mut heads: Vec<Head> = heads.collect();
         if direction == Direction::Backward {
             heads.reverse();
@@ -146,31 +146,32 @@ mod tests {
         Box::new(heads.into_iter().map(Ok))
     }
 
-    fn plain(layers: &[Words]) -> Vec<(u8, u8)> {
-        let mut map = Words::new();
+    fn merged(layers: &[TestLayer]) -> Vec<(u8, u8)> {
+        let mut map = TestLayer::new();
         layers.iter().rev().for_each(|layer| map.extend(layer));
         map.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
     }
 
-    fn words() -> impl Strategy<Value = Words> {
+    fn test_layer() -> impl Strategy<Value = TestLayer> {
         prop::collection::btree_map(0u8..24, prop::option::of(any::<u8>()), 0..16)
     }
 
     proptest! {
         #[test]
-        fn layers_merge_as_one_plain_map_would(layers in prop::collection::vec(words(), 0..4)) {
+        fn merged_layers_equal_one_map(layers in prop::collection::vec(test_layer(), 0..4)) {
             for direction in [Direction::Forward, Direction::Backward] {
                 let scan = MergeScan::new(layers.iter().map(|layer| source(layer, direction)), direction);
                 let found: Vec<(u8, u8)> = scan.map(|item| item.map(|(key, value)| (key[0], value[0])).unwrap()).collect();
-                let mut want = plain(&layers);
+                let mut expected = merged(&layers);
                 if direction == Direction::Backward {
-                    want.reverse();
+                    expected.reverse();
                 }
-                prop_assert_eq!(found, want);
+                prop_assert_eq!(found, expected);
             }
         }
     }
 
+    /// Scans a layer with an error between two entries, and a newer intact layer.
     fn around(error: &StoreError) -> Vec<Result<u8, StoreError>> {
         let item = |key: u8| Ok((vec![key], Some(Bytes::new())));
         let broken: Source<'_> = Box::new([item(1), Err(error.clone()), item(3)].into_iter());
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_ends_the_scan_and_a_damaged_row_does_not() {
+    fn an_error_ends_the_scan_unless_it_is_a_damaged_row() {
         assert_eq!(around(&StoreError::Busy), [Ok(1), Err(StoreError::Busy)]);
         let damaged = StoreError::DamagedRow { table: "t".to_owned(), place: "p".to_owned() };
         assert_eq!(around(&damaged), [Ok(1), Err(damaged), Ok(2), Ok(3), Ok(4)]);

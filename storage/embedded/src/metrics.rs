@@ -1,4 +1,4 @@
-//! The engine's metrics, as the server reads them.
+//! The metrics of an engine, which the server exports.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -20,20 +20,20 @@ pub(crate) struct Counters {
     pub(crate) position: AtomicU64,
 }
 
-/// A snapshot of the metrics.
+/// A snapshot of the metrics of an engine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Metrics {
-    /// Transactions waiting.
+    /// Transactions waiting in the queue.
     pub queue_depth: u64,
     /// Groups written since the start.
     pub groups: u64,
     /// Transactions answered since the start.
     pub transactions: u64,
-    /// Transactions of the latest group.
+    /// Transactions in the latest group.
     pub last_group: u64,
     /// Time spent writing and syncing the journal since the start.
     pub sync_total: Duration,
-    /// The same time for the latest group alone.
+    /// Time spent writing and syncing the latest group.
     pub last_sync: Duration,
     /// Bytes of journal written since the start.
     pub journal_bytes: u64,
@@ -49,9 +49,9 @@ pub struct Metrics {
     pub last_checkpoint: Duration,
     /// How long ago the latest checkpoint ended.
     pub checkpoint_age: Duration,
-    /// The latest group's number.
+    /// The number of the latest group.
     pub position: u64,
-    /// The latest group that the checkpoint contains.
+    /// The number of the latest group that the checkpoint contains.
     pub applied_position: u64,
     /// Whether the disk is full, so that only reads are served.
     pub read_only: bool,
@@ -69,7 +69,7 @@ pub(crate) fn read(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)
 }
 
-/// A duration in whole microseconds.
+/// Converts a duration to whole microseconds.
 pub(crate) fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,4 @@
-//! The options for opening a store, and the errors.
+//! Options for opening a store, and the errors of doing so.
 
 use std::fmt;
 use std::io;
@@ -11,36 +11,36 @@ use promox_kernel::{Clock, Entropy};
 use crate::disk::{DirLock, Disk, RealDisk};
 use crate::stop::{StopHook, exit_process};
 
-/// The options for opening a store.
+/// Options for opening a store.
 #[derive(Clone)]
 pub struct Options {
     /// The data directory.
     pub dir: PathBuf,
     /// The disk that the directory is on.
     pub disk: Arc<dyn Disk>,
-    /// Measures waiting times and the age of checkpoints.
+    /// The clock that measures waiting times and the age of checkpoints.
     pub clock: Clock,
-    /// Generates the identity of a new store.
+    /// The source of the random identity of a new store.
     pub entropy: Entropy,
-    /// Memory for pages of the checkpoint file, in bytes.
+    /// The memory for cached pages of the checkpoint file, in bytes.
     pub page_bytes: usize,
-    /// Memory for committed rows, in bytes: half for the growing table and half for the frozen one. A writer that is
-    /// further ahead of the checkpointer waits.
+    /// The memory for committed rows, in bytes: half for the growing table and half for the frozen one. When the
+    /// growing table has used its half, the writer waits for the checkpointer.
     pub table_bytes: usize,
-    /// A checkpoint starts when the journal has grown by this many bytes.
+    /// The growth of the journal, in bytes, after which a checkpoint starts.
     pub checkpoint_bytes: u64,
-    /// A checkpoint starts at the latest after this time.
+    /// The maximum time between checkpoints.
     pub checkpoint_every: Duration,
     /// The length of a journal segment, in bytes.
     pub segment_bytes: u64,
-    /// Reserved free disk space in bytes: below it, writes are refused and reads continue.
+    /// The free disk space to keep in reserve, in bytes. Below it writes are refused and reads continue.
     pub reserve_bytes: u64,
-    /// Transactions and chains that may wait in a lane.
+    /// Maximum transactions and chains that wait in a lane.
     pub queue: usize,
-    /// Whether the links of a chain share a group. Otherwise they are run in turn, as by an engine that can do no better: for tests
-    /// that hold the two against each other.
+    /// Whether the links of a chain share a group. If not, the engine does not support chains and their links run one
+    /// by one; tests compare the two.
     pub group_chains: bool,
-    /// How long to wait for a directory that is locked: a process that was killed may hold it for a moment.
+    /// How long to wait for a locked directory. A process that was killed may hold its lock a little longer.
     pub lock_wait: Duration,
     /// Called when the engine stops by itself.
     pub on_stop: StopHook,
@@ -53,7 +53,7 @@ impl fmt::Debug for Options {
 }
 
 impl Options {
-    /// The defaults, on the real disk.
+    /// Returns the default options for a directory on the real disk.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self {
             dir: dir.into(),
@@ -73,22 +73,22 @@ impl Options {
         }
     }
 
-    /// Checkpoints after this many bytes of journal, in segments twice as long, at most 64 MiB.
+    /// Sets `checkpoint_bytes`, and the length of a segment to twice as much, but to at least 1 MiB and at most 64 MiB.
     #[must_use]
     pub fn checkpoint_after(self, bytes: u64) -> Self {
         Self { checkpoint_bytes: bytes, segment_bytes: (bytes * 2).clamp(1 << 20, 64 << 20), ..self }
     }
 }
 
-/// Why a store was not opened. Nothing has been changed on disk.
+/// Why a store was not opened. No committed data has been changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OpenError {
-    /// Another process has the lock.
+    /// Another process has locked the directory.
     Locked {
         /// The holder of the lock.
         holder: String,
     },
-    /// Data is damaged.
+    /// The data is damaged.
     Damaged {
         /// The file.
         file: PathBuf,
@@ -103,10 +103,10 @@ pub enum OpenError {
     NoStore {
         /// The directory.
         dir: PathBuf,
-        /// What was found, and what to do.
+        /// What was found and what to do.
         what: String,
     },
-    /// The data has another layout than this version's.
+    /// The data has another layout than the one of this version.
     OtherLayout {
         /// The file that states the layout.
         file: PathBuf,
@@ -115,14 +115,14 @@ pub enum OpenError {
         /// The layout of this version.
         supported: u32,
     },
-    /// It was written by a newer version.
+    /// The data was written by a newer version.
     TooNew {
-        /// The version found.
+        /// What this version does not know.
         found: String,
-        /// The newest version supported.
+        /// What this version knows instead.
         supported: String,
     },
-    /// A new unique index has rows with the same value.
+    /// A new unique index cannot be built, because rows have the same value.
     Duplicates {
         /// The index.
         index: String,
@@ -143,7 +143,8 @@ impl OpenError {
         Self::Io { file: file.to_owned(), cause: error.to_string() }
     }
 
-    /// The exit code of a process that failed to open its store.
+    /// Returns the exit code of a process that could not open its store: 75 if it is locked, 65 for unusable data, 74
+    /// for failed input or output.
     pub fn exit_code(&self) -> i32 {
         match self {
             Self::Locked { .. } => 75,
@@ -195,8 +196,8 @@ impl fmt::Display for OpenError {
 
 impl std::error::Error for OpenError {}
 
-/// Locks a data directory, creating it if needed, and waits briefly for a lock that is being released. The directory is
-/// made private.
+/// Locks a data directory, creates it if needed, and makes it private. Waits up to `lock_wait` for another process to
+/// release it.
 pub(crate) fn lock(options: &Options) -> Result<DirLock, OpenError> {
     let (disk, dir) = (&options.disk, &options.dir);
     let io = |error: io::Error| OpenError::io(dir, &error);

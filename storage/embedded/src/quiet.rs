@@ -1,4 +1,4 @@
-//! Catches panics without printing them: a caught panic of a transaction is an error reply, not a crash.
+//! Suppresses the messages of panics that are caught: a panic in a transaction becomes an error reply, not a crash.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -9,14 +9,14 @@ thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work` without printing panics of this thread.
+/// Runs `work` without printing the messages of panics on this thread.
 pub(crate) fn on_this_thread<T>(work: impl FnOnce() -> T) -> T {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
-        let loud = take_hook();
+        let default_hook = take_hook();
         set_hook(Box::new(move |panic| {
             if !QUIET.get() {
-                loud(panic);
+                default_hook(panic);
             }
         }));
     });
@@ -26,8 +26,8 @@ pub(crate) fn on_this_thread<T>(work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// The message of a panic.
+/// Returns the message of a panic.
 pub(crate) fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no words".to_owned())
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }

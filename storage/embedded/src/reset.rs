@@ -1,4 +1,4 @@
-//! Recovery from a damaged journal when the checkpoint is intact.
+//! Recovery from a damaged journal with an intact checkpoint.
 
 use std::io;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use crate::open::{self, OpenError, Options};
 /// The position of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CheckpointEnd {
-    /// The last group in it.
+    /// The number of the last group that it contains.
     pub group: u64,
-    /// The time of the latest transaction in it.
+    /// The time of the latest transaction that it contains.
     pub time: Timestamp,
 }
 
-/// The position of a closed store's checkpoint. With `discard`, a new journal starts after it and changes acknowledged
-/// later are lost. After a clean stop there are none.
+/// Returns the position of the checkpoint of a closed store. With `discard`, also replaces the journal by an empty one
+/// that starts after it, which loses all changes that were acknowledged later. After a clean stop there are none.
 pub fn reset_journal(options: &Options, schema: &Schema, discard: bool) -> Result<CheckpointEnd, OpenError> {
     let (disk, dir) = (&*options.disk, &options.dir);
     let io = |error: io::Error| OpenError::io(dir, &error);
@@ -35,12 +35,12 @@ pub fn reset_journal(options: &Options, schema: &Schema, discard: bool) -> Resul
     let _lock = open::lock(options)?;
     let store = directory::read_identity(disk, dir)?;
     let (path, room) = (dir.join(base::FILE), Arc::new(Room::default()));
-    // There are no readers to wait for: a full disk is an error here.
+    // A closed store serves no readers, so a full disk is an error and not waited for.
     room.close();
     let file = CheckpointFile::open(disk, path, store, schema, options.page_bytes, room)?;
     let mark = file.base().map_err(|error| file.failure(&error))?.reached.mark;
     if discard {
-        // A power cut between these steps leaves a store that is refused, and the reset can be repeated.
+        // A power cut between these steps leaves a store that cannot be opened, but the reset can be repeated.
         journal::remove(disk, &dir.join(JOURNAL)).map_err(io)?;
         journal::begin(disk, &dir.join(JOURNAL), &store, options.segment_bytes).map_err(io)?;
         disk.sync_dir(dir).map_err(io)?;

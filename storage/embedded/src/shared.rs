@@ -1,4 +1,4 @@
-//! State shared by the engine's handle, its writer and its checkpointer.
+//! The state that the engine's handle, its writer and its checkpointer share.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,16 +12,16 @@ use crate::open::Options;
 use crate::stop::Stop;
 use crate::view::Published;
 
-/// State shared by the parts of an engine.
+/// The state that the parts of an engine share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) store: StoreId,
     pub(crate) published: Published,
     pub(crate) counters: Counters,
-    /// Whether the disk is full: writes are refused, reads continue.
+    /// Whether the disk is full. If it is, writes are refused and reads continue.
     pub(crate) room: Arc<Room>,
-    /// Wakes those who wait for a checkpoint.
+    /// Wakes the threads that wait for a checkpoint.
     pub(crate) checkpointed: (Mutex<()>, Condvar),
     stopped: AtomicBool,
     subscribers: Mutex<Vec<flume::Sender<()>>>,
@@ -48,12 +48,12 @@ impl Shared {
         self.stopped.load(Ordering::Acquire)
     }
 
-    /// From now on nothing is acknowledged.
+    /// Marks the engine as stopped. Nothing is acknowledged after this.
     pub(crate) fn mark_stopped(&self) {
         self.stopped.store(true, Ordering::Release);
     }
 
-    /// Stops the engine and runs the stop handler.
+    /// Stops the engine and calls the stop hook.
     pub(crate) fn stop(&self, stop: &Stop) {
         self.mark_stopped();
         (self.options.on_stop)(stop);
@@ -65,9 +65,10 @@ impl Shared {
         receiver
     }
 
+    /// Signals all subscribers.
     pub(crate) fn notify(&self) {
-        let gone =
+        let is_disconnected =
             |sender: &flume::Sender<()>| matches!(sender.try_send(()), Err(flume::TrySendError::Disconnected(())));
-        self.subscribers.lock().retain(|sender| !gone(sender));
+        self.subscribers.lock().retain(|sender| !is_disconnected(sender));
     }
 }

@@ -1,4 +1,4 @@
-//! The stop of an engine: the reason and the exit code of the process.
+//! What happens when an engine stops by itself: the reason, and the exit code of the process.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,19 +6,19 @@ use std::sync::Arc;
 /// Why an engine stopped by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stop {
-    /// 74 for failed input or output, 65 for damaged data.
+    /// The exit code of the process: 74 for failed input or output, 65 for damaged data.
     pub code: i32,
-    /// What happened.
+    /// The reason.
     pub reason: String,
 }
 
 impl Stop {
-    /// A failed read, write or sync.
+    /// A stop because of a failed read, write or sync.
     pub(crate) fn io(what: &str, cause: impl fmt::Display) -> Self {
         Self { code: 74, reason: format!("{what}: {cause}") }
     }
 
-    /// Damaged data.
+    /// A stop because of damaged data.
     pub(crate) fn damaged(cause: impl fmt::Display) -> Self {
         Self { code: 65, reason: cause.to_string() }
     }
@@ -30,14 +30,16 @@ impl fmt::Display for Stop {
     }
 }
 
-/// Called when an engine stops by itself, after everything that waited was failed.
+/// A function that is called when an engine stops by itself, after the waiting transactions have failed.
 pub type StopHook = Arc<dyn Fn(&Stop) + Send + Sync>;
 
-/// Exits the process: after a failed write only a restart can tell what survived.
+/// Returns a hook that exits the process, because after a failed write only a restart can find out what survived.
 pub fn exit_process() -> StopHook {
     Arc::new(|stop| {
-        tracing::error!(%stop, code = stop.code, "the store has stopped; exiting, a restart recovers what was \
-             acknowledged");
+        tracing::error!(
+            %stop, code = stop.code,
+            "the store has stopped and the process exits; a restart recovers all acknowledged changes"
+        );
         std::process::exit(stop.code)
     })
 }

@@ -1,13 +1,13 @@
-//! The memory table: rows committed since the last checkpoint, ordered, with O(1) snapshots.
+//! The memory table: the rows committed since the last checkpoint, in key order, with snapshots in O(1).
 
 use bytes::Bytes;
 
 use crate::key::{Key, Rows};
 
-/// The overhead of a row beside its value: key, tree node, allocation.
+/// The approximate memory of a row in addition to its value (key, tree node and allocation), in bytes.
 const OVERHEAD: usize = 112;
 
-/// A memory table and its size.
+/// A memory table, with its approximate size in bytes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
     pub(crate) rows: Rows,

@@ -1,4 +1,5 @@
-//! The state that readers see: memory table over frozen table over checkpoint, consistent and swapped as a whole.
+//! The state that readers see: the memory table over the frozen table over the checkpoint. It is consistent, and
+//! replaced as a whole.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,11 +15,11 @@ use crate::key::{Probe, Rows};
 use crate::merge::{self, MergeScan};
 use crate::table::Table;
 
-/// A memory table being moved into the checkpoint.
+/// A memory table that is being moved into the checkpoint.
 #[derive(Debug)]
 pub(crate) struct Frozen {
     pub(crate) table: Table,
-    /// Its position.
+    /// The position of its last group.
     pub(crate) reached: JournalPosition,
 }
 
@@ -47,7 +48,7 @@ impl View {
 }
 
 impl<'a> Layers<'a> {
-    /// The items of a range.
+    /// Returns the items of a range, merged from all layers.
     fn merged(
         &self,
         range: &KeyRange,
@@ -70,7 +71,7 @@ impl Reader for Layers<'_> {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         let probe = Probe::new(space, key);
         match probe.find(self.memory).or_else(|| probe.find(self.frozen?)) {
-            Some(word) => Ok(word.clone()),
+            Some(entry) => Ok(entry.clone()),
             None => self.base.get(space, key),
         }
     }
@@ -84,7 +85,7 @@ impl Reader for Layers<'_> {
     }
 }
 
-/// The latest durable state. The writer and the checkpointer replace it, readers take it without waiting.
+/// The latest durable state. The writer and the checkpointer replace it, and readers take it without waiting.
 #[derive(Debug)]
 pub(crate) struct Published {
     view: ArcSwap<View>,
@@ -100,12 +101,12 @@ impl Published {
         self.view.load()
     }
 
-    /// A state that may be held longer than a request.
+    /// Returns the state, for use that may take longer than a request.
     pub(crate) fn load_full(&self) -> Arc<View> {
         self.view.load_full()
     }
 
-    /// Replaces the state with one derived from it.
+    /// Replaces the state by one that is derived from it.
     pub(crate) fn change(&self, make: impl FnOnce(&View) -> View) {
         let lock = self.change.lock();
         let next = make(&self.view.load());
@@ -115,12 +116,12 @@ impl Published {
     }
 }
 
-/// A checkpoint held for minutes, until its time limit.
+/// A long read of a checkpoint, which fails after its time limit.
 pub(crate) struct LongRead {
     pub(crate) base: Arc<Base>,
     pub(crate) empty: Rows,
     pub(crate) until: Instant,
-    /// Released with it: one of the few permits for long reads.
+    /// One of the few permits for long reads, released when this is dropped.
     pub(crate) _permit: Arc<()>,
 }
 
@@ -130,7 +131,7 @@ impl LongRead {
         if Instant::now() < self.until {
             Ok(layers)
         } else {
-            Err(StoreError::TooLarge { limit: "the time of a long read" })
+            Err(StoreError::TooLarge { limit: "10 minutes for a long read" })
         }
     }
 }
@@ -152,10 +153,10 @@ impl Reader for LongRead {
     }
 }
 
-/// A reader's reference to a state. It should be dropped soon, since it keeps checkpoint pages in use.
+/// A state for a short read. It must be dropped soon, because the checkpoint file cannot reuse the pages that it needs.
 pub(crate) struct Snapshot(pub(crate) Guard<Arc<View>>);
 
-/// A long read in a stepped engine: nobody would write the checkpoint that it normally waits for.
+/// A long read of an engine without threads, where it cannot wait for a checkpoint.
 pub(crate) struct SteppedRead {
     pub(crate) view: Arc<View>,
     pub(crate) _permit: Arc<()>,

@@ -1,7 +1,9 @@
-//! Backup and restore: a consistent snapshot of all rows as one checksummed stream, taken while the store is in use.
+//! Backup and restore. A backup is a consistent snapshot of all rows as one checksummed stream, taken while the store
+//! is in use.
 //!
-//! A header with the time and the names of tables and indexes; blocks of items in key order, each with its checksum; a
-//! trailer that counts them. A stream without its trailer is not a backup. See `FORMAT.md`.
+//! The stream consists of a header with the position and the names of tables and indexes, blocks of items in key order,
+//! each with a checksum, and a trailer with the number of items. A stream without its trailer is incomplete. See
+//! `FORMAT.md`.
 
 mod read;
 mod restore;
@@ -20,17 +22,17 @@ pub use restore::restore;
 
 /// The magic number of a backup.
 const MAGIC: [u8; 8] = *b"PROMOXB1";
-/// The size at which a block is closed.
+/// The size at which a block is written, in bytes.
 const BLOCK: usize = 1 << 20;
-/// The maximum size of a block: the longest row and its key fit in.
+/// The maximum size of a block, in bytes. It has space for the longest row with its key.
 const MAX_BLOCK: usize = BLOCK + (16 << 20);
 
 /// The size of a backup or a restore.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Copied {
-    /// Rows and index entries.
+    /// The number of rows and index entries.
     pub items: u64,
-    /// Length of the stream in bytes.
+    /// The length of the stream in bytes.
     pub bytes: u64,
 }
 
@@ -66,16 +68,17 @@ impl From<io::Error> for BackupError {
     }
 }
 
+/// A backup being written.
 struct Stream<'a> {
     out: &'a mut dyn Write,
     copied: Copied,
     block: Vec<u8>,
-    /// The checksum of everything written.
+    /// The checksum of the content of all blocks so far.
     crc: u32,
 }
 
 impl EmbeddedEngine {
-    /// Writes all rows of the snapshot to `out`, and reports to `progress` regularly.
+    /// Writes a backup to `out`. Calls `progress` after each block.
     pub fn backup(&self, out: &mut dyn Write, mut progress: impl FnMut(Copied)) -> Result<Copied, BackupError> {
         let (reader, mark, names) = self.long_read_with_mark()?;
         let mut stream = Stream { out, copied: Copied::default(), block: Vec::new(), crc: 0 };
@@ -102,9 +105,10 @@ impl Stream<'_> {
             put_varint(name.len() as u64, &mut header);
             header.extend_from_slice(name.as_bytes());
         }
-        self.framed(&header)
+        self.write_block(&header)
     }
 
+    /// Writes the items of one space.
     fn space(
         &mut self,
         reader: &dyn Reader,
@@ -127,25 +131,27 @@ impl Stream<'_> {
         Ok(())
     }
 
+    /// Writes the current block, unless it is empty.
     fn flush(&mut self) -> io::Result<()> {
         if self.block.is_empty() {
             return Ok(());
         }
         let block = std::mem::take(&mut self.block);
-        self.framed(&block)
+        self.write_block(&block)
     }
 
-    /// An empty block, then the number of items and the checksum of everything.
+    /// Writes the trailer: an empty block, and a block with the number of items.
     fn end(&mut self) -> io::Result<()> {
         self.flush()?;
         let items = self.copied.items.to_le_bytes();
-        self.framed(&[])?;
-        self.framed(&items)?;
+        self.write_block(&[])?;
+        self.write_block(&items)?;
         self.out.flush()
     }
 
-    /// Writes length, checksum and bytes. The checksum also covers all earlier blocks, so that none can be missing.
-    fn framed(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Writes a block with its length and checksum. The checksum also covers all earlier blocks, so that none can be
+    /// missing.
+    fn write_block(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.crc = crc32c::crc32c_append(self.crc, bytes);
         let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
         self.out.write_all(&length.to_le_bytes())?;

@@ -1,4 +1,4 @@
-//! Reads the stream of a backup, verifying every block's checksum and the trailer.
+//! Reads the stream of a backup, and verifies the checksum of every block and the trailer.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ pub(super) struct Header {
     pub(super) names: Vec<(Space, String)>,
 }
 
-/// A stream being read.
+/// A backup being read.
 pub(super) struct Source<'a> {
     input: &'a mut dyn Read,
     path: PathBuf,
@@ -33,6 +33,7 @@ impl<'a> Source<'a> {
         Self { input, path: path.to_owned(), copied: Copied::default(), crc: 0 }
     }
 
+    /// An error at the current offset.
     pub(super) fn damaged(&self, what: &str) -> OpenError {
         let offset = Some(self.copied.bytes);
         OpenError::Damaged { file: self.path.clone(), offset, table: None, what: what.to_owned() }
@@ -40,7 +41,7 @@ impl<'a> Source<'a> {
 
     pub(super) fn header(&mut self) -> Result<Header, OpenError> {
         let block = match self.block() {
-            // Any other file fails here, because its first bytes are no length.
+            // Files that are not backups fail here, since their first bytes are not the length of a block.
             Err(OpenError::Damaged { .. }) => Err(self.damaged("it is not a promox backup, or its header is damaged")),
             read => read,
         }?;
@@ -50,7 +51,7 @@ impl<'a> Source<'a> {
         decode_header(rest).ok_or_else(|| self.damaged("its header does not decode"))
     }
 
-    /// The items of the next block, `None` at the end.
+    /// Returns the items of the next block, or `None` at the end of the stream.
     pub(super) fn items(&mut self) -> Result<Option<Vec<Item>>, OpenError> {
         let block = self.block()?;
         if block.is_empty() {
@@ -61,14 +62,16 @@ impl<'a> Source<'a> {
         Ok(Some(items))
     }
 
+    /// Verifies the trailer.
     fn end(&mut self) -> Result<(), OpenError> {
         let count = self.block()?;
         if count != self.copied.items.to_le_bytes() {
-            return Err(self.damaged("it does not contain as many items as its end says"));
+            return Err(self.damaged("it does not have the number of items that its trailer states"));
         }
         Ok(())
     }
 
+    /// Reads and verifies the next block.
     fn block(&mut self) -> Result<Vec<u8>, OpenError> {
         let (mut length, mut crc) = ([0; 4], [0; 4]);
         self.read(&mut length)?;

@@ -1,4 +1,5 @@
-//! Restore: a store from a backup's stream. It gets its identity only when everything has been verified.
+//! Restore: creates a store from the stream of a backup. The store gets its identity only after everything has been
+//! verified.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -15,8 +16,9 @@ use crate::key::Rows;
 use crate::open::{self, OpenError, Options};
 use crate::view::Layers;
 
-/// Creates a store in an empty directory from the backup in `file`, read through `input`. Every checksum, row and index
-/// entry is verified before the store can be opened; reports to `progress` regularly.
+/// Creates a store in an empty directory from a backup, which is read from `input`. `file` is its path, for error
+/// messages. Every checksum, row and index entry is verified before the store can be opened. Calls `progress` after
+/// each block.
 pub fn restore(
     options: &Options,
     schema: &Schema,
@@ -28,36 +30,36 @@ pub fn restore(
     check_empty(options)?;
     let _lock = open::lock(options)?;
     check_empty(options)?;
-    let making = NewStore::restore(options).map_err(io)?;
+    let new_store = NewStore::restore(options).map_err(io)?;
     let mut source = Source::new(input, file);
-    match fill(options, schema, &making.checkpoint(), &mut source, &mut progress) {
-        Ok(store) => making.finish(&store, options.segment_bytes).map_err(io)?,
+    match fill(options, schema, &new_store.checkpoint(), &mut source, &mut progress) {
+        Ok(store) => new_store.finish(&store, options.segment_bytes).map_err(io)?,
         Err(error) => {
-            // If it cannot be removed, the next restore will do it.
-            let _ = making.give_up();
+            // Files that cannot be removed now are removed by the next restore.
+            let _ = new_store.abort();
             return Err(error);
         }
     }
     Ok(source.copied)
 }
 
-/// Leftovers of an interrupted first start or restore do not count.
+/// Fails unless the directory is empty, apart from what an interrupted first start or restore left.
 fn check_empty(options: &Options) -> Result<(), OpenError> {
     let dir = &options.dir;
     match directory::inspect_on(&*options.disk, dir)? {
         DirectoryState::Store => {
-            Err(OpenError::io(dir, &io::Error::other("there is a store already; restore into an empty directory")))
+            Err(OpenError::io(dir, &io::Error::other("it already contains a store; restore into an empty directory")))
         }
         DirectoryState::UnfinishedRestore => Ok(()),
         other => other.check(dir),
     }
 }
 
-/// Writes and verifies the checkpoint file; returns the identity of the new store.
+/// Writes and verifies the checkpoint file at `path`. Returns the identity of the new store.
 fn fill(
     options: &Options,
     schema: &Schema,
-    made: &Path,
+    path: &Path,
     source: &mut Source<'_>,
     progress: &mut impl FnMut(Copied),
 ) -> Result<StoreId, OpenError> {
@@ -65,9 +67,9 @@ fn fill(
     let store = options.entropy.bytes();
     let cache = options.page_bytes + options.table_bytes;
     let room = Arc::new(Room::default());
-    // There are no readers to wait for: a full disk is an error here.
+    // A store that is being restored serves no readers, so a full disk is an error and not waited for.
     room.close();
-    let file = CheckpointFile::create(&*options.disk, made.to_owned(), store, schema, cache, room)?;
+    let file = CheckpointFile::create(&*options.disk, path.to_owned(), store, schema, cache, room)?;
     file.begin_load(&header.names)?;
     while let Some(items) = source.items()? {
         file.load(&items)?;
@@ -78,13 +80,14 @@ fn fill(
     Ok(store)
 }
 
+/// Checks all rows and index entries.
 fn check_tables(file: &CheckpointFile, schema: &Schema, source: &Source<'_>) -> Result<(), OpenError> {
     let base = file.base().map_err(|error| file.failure(&error))?;
     let memory = Rows::new();
     let reader = Layers { memory: &memory, frozen: None, base: &base };
     let missing = file.missing_indexes(schema)?;
     for table in schema.tables() {
-        // An index that is newer than the backup is built when the store is opened.
+        // An index that the backup does not have yet is built when the store is opened.
         if missing.iter().any(|(of, _)| of.space == table.space) {
             continue;
         }

@@ -1,5 +1,6 @@
-//! redb's storage backend. A write that finds the disk full waits for space: after an error redb would refuse
-//! everything, reads included, and nothing waits for checkpoints.
+//! The storage backend of redb. A write on a full disk waits for space, because redb would refuse everything after an
+//! error, including reads. Waiting is harmless: on a full disk transactions are refused, and none waits for a
+//! checkpoint.
 
 use std::io;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    /// Whether the disk is full: writes are refused, reads continue.
+    /// Whether the disk is full. If it is, writes are refused and reads continue.
     pub(crate) fn is_full(&self) -> bool {
         self.full.load(Ordering::Acquire)
     }
@@ -31,13 +32,13 @@ impl Room {
             return;
         }
         if full {
-            tracing::error!("the disk is full or nearly full: reads continue, writes are refused until there is space");
+            tracing::error!("the disk is full or nearly full: writes are refused until there is space, reads continue");
         } else {
-            tracing::info!("there is space on the disk again: writes continue");
+            tracing::info!("the disk has space again: writes are accepted");
         }
     }
 
-    /// Stops waiting for space.
+    /// Ends all waiting for space, now and later.
     pub(crate) fn close(&self) {
         self.closing.store(true, Ordering::Release);
     }
@@ -46,6 +47,7 @@ impl Room {
         self.closing.load(Ordering::Acquire)
     }
 
+    /// Repeats a write until it does not fail for lack of space, or the engine is closing.
     fn wait(&self, mut write: impl FnMut() -> io::Result<()>) -> io::Result<()> {
         loop {
             match write() {

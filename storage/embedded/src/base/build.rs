@@ -1,4 +1,4 @@
-//! New indexes: built from their table's rows in resumable chunks, before the store serves.
+//! Builds new indexes from the rows of their tables, in resumable chunks, before the store serves requests.
 
 use promox_storage::{IndexDef, Schema, Space, TableDef, decode_row};
 use redb::{ReadableDatabase, TableError};
@@ -8,20 +8,20 @@ use super::{Bytewise, CheckpointFile, catch_quietly, damaged, definition, sealed
 use crate::journal::frame::Mark;
 use crate::open::OpenError;
 
-/// Space number → position of the store, then the key of the last finished row.
+/// Maps the number of an index to the position of the store and the key of the last finished row.
 const BUILDING: Bytewise = Bytewise::new("building");
-/// Rows per chunk.
+/// The number of rows per chunk.
 const CHUNK: usize = 10_000;
 
 /// An index being built.
 struct Build<'a> {
     table: &'a TableDef,
     index: &'a IndexDef,
-    /// The store's position: if the store has moved since, the build starts over.
+    /// The position of the store. If it has changed since an interrupted build, the build starts over.
     position: u64,
 }
 
-/// The result of a build step.
+/// Why a build has stopped.
 enum Halt {
     Failed(redb::Error),
     Duplicates(String),
@@ -35,7 +35,7 @@ impl<E: Into<redb::Error>> From<E> for Halt {
 }
 
 impl CheckpointFile {
-    /// The indexes that the file does not have yet although it has their tables.
+    /// Returns the indexes that the file does not have, although it has their tables.
     pub(crate) fn missing_indexes<'s>(
         &self,
         schema: &'s Schema,
@@ -75,7 +75,7 @@ impl CheckpointFile {
         }
     }
 
-    /// Builds the next chunk; whether there may be more.
+    /// Builds the next chunk. Returns whether there may be more.
     fn build_chunk(&self, build: &Build<'_>) -> Result<bool, Halt> {
         let done = self.progress(build)?;
         let rows = self.rows_after(build.table, done.as_deref())?;
@@ -105,6 +105,7 @@ impl CheckpointFile {
         Ok(more)
     }
 
+    /// Returns the key of the last finished row of an interrupted build, if it can be resumed.
     fn progress(&self, build: &Build<'_>) -> Result<Option<Vec<u8>>, redb::Error> {
         let table = match self.database.begin_read()?.open_table(BUILDING) {
             Ok(table) => table,
@@ -119,6 +120,7 @@ impl CheckpointFile {
         Ok(found)
     }
 
+    /// Returns the next chunk of keys and rows after the key `done`.
     #[allow(clippy::type_complexity, reason = "keys and rows, used once")]
     fn rows_after(&self, table: &TableDef, done: Option<&[u8]>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, redb::Error> {
         use std::ops::Bound;
@@ -134,6 +136,7 @@ impl CheckpointFile {
     }
 }
 
+/// Writes the entry of a row. Fails if the row does not decode, or if another row has the same entry.
 fn put_entry(
     build: &Build<'_>,
     entries: &mut redb::Table<'_, &'static [u8], &'static [u8]>,

@@ -1,4 +1,5 @@
-//! The metadata in the checkpoint file: its position, its store, and its tables and indexes.
+//! The metadata in the checkpoint file: its position, the identity of its store, and the names of its tables and
+//! indexes.
 
 use std::collections::BTreeMap;
 
@@ -12,14 +13,15 @@ use crate::journal::segment::StoreId;
 use crate::journal::{FrameLocation, JournalPosition};
 use crate::open::OpenError;
 
-/// Space number, big-endian → name, checksum.
+/// Maps the big-endian number of a space to its name and a checksum.
 pub(super) const CATALOGUE: Bytewise = Bytewise::new("catalogue");
-/// The space number in the catalogue's checksums: no table has this number.
+/// The space number in the checksums of the catalog. No table has this number.
 const CATALOGUE_SPACE: Space = Space(0);
-/// `mark` → position, time, outbox positions, segment and offset of the last group, store, checksum.
+/// Maps `mark` to the position, time, outbox positions, segment and offset of the last group, the identity of the
+/// store, and a checksum.
 const META: Bytewise = Bytewise::new("meta");
 const MARK: &[u8] = b"mark";
-/// The length of the mark and the store's identity.
+/// The length of the value of `mark` without its checksum, in bytes.
 const MARK_LEN: usize = 64;
 
 /// The names of the spaces.
@@ -51,7 +53,7 @@ impl Names {
         self.kinds.get(usize::from(space.0)).and_then(Option::as_ref).map(|(name, _)| name)
     }
 
-    /// The name of a space.
+    /// Returns the name of a space, or its number if it is unknown.
     pub(crate) fn of(&self, space: Space) -> String {
         self.known(space).cloned().unwrap_or_else(|| format!("space {}", space.0))
     }
@@ -63,7 +65,8 @@ impl Names {
 }
 
 impl CheckpointFile {
-    /// Compares the file with the tables that this version knows, builds new indexes, and records new names.
+    /// Checks that the file belongs to this store and that this version knows all its spaces, and records the names of
+    /// new ones.
     pub(super) fn catalogue(&self, schema: &Schema) -> Result<(), OpenError> {
         let stored = self.stored_names().map_err(|error| self.failure(&error))?;
         let transaction = self.database.begin_read().map_err(|error| self.failure(&error.into()))?;
@@ -73,7 +76,7 @@ impl CheckpointFile {
             return Err(super::damaged(&self.path, "it belongs to another store"));
         }
         check_known(&stored, &self.names)?;
-        // A new index of an existing table is recorded only when it has been built.
+        // The name of a new index of an existing table is recorded when the index has been built.
         let later = self.missing_indexes(schema)?;
         let is_later = |space: Space| later.iter().any(|(_, index)| index.space == space);
         let new = self.names.all().filter(|(space, _)| !stored.contains_key(space) && !is_later(*space));
@@ -84,7 +87,7 @@ impl CheckpointFile {
         self.write_names(&new, owner.is_none()).map_err(|error| self.failure(&error))
     }
 
-    /// The names in the file.
+    /// Returns the names that the file contains.
     pub(super) fn stored_names(&self) -> Result<BTreeMap<Space, String>, redb::Error> {
         let transaction = self.database.begin_read()?;
         let table = match transaction.open_table(CATALOGUE) {
@@ -96,7 +99,7 @@ impl CheckpointFile {
         for item in table.iter()? {
             let (space, name) = item?;
             let (space, name) = (space.value(), name.value());
-            let broken = || redb::Error::Corrupted("a name in the catalogue fails its checksum".to_owned());
+            let broken = || redb::Error::Corrupted("a name in the catalog fails its checksum".to_owned());
             let intact = unsealed(CATALOGUE_SPACE, space, name).ok_or_else(broken)?;
             let number = space.try_into().map(u16::from_be_bytes).map_err(|_| broken())?;
             names.insert(Space(number), String::from_utf8_lossy(intact).into_owned());
@@ -104,6 +107,7 @@ impl CheckpointFile {
         Ok(names)
     }
 
+    /// Records names. In a new file, also records the identity of the store and an empty position.
     pub(super) fn write_names(&self, names: &[(Space, &str)], first: bool) -> Result<(), redb::Error> {
         let transaction = self.begin()?;
         {
@@ -135,7 +139,8 @@ pub(super) fn write_name(
     Ok(())
 }
 
-/// A space that is unknown to this version, or has another name, comes from another version.
+/// Fails if the file has a space that this version does not know or knows by another name, so that a newer version
+/// wrote it.
 pub(super) fn check_known(stored: &BTreeMap<Space, String>, names: &Names) -> Result<(), OpenError> {
     let Some((space, name)) = stored.iter().find(|(space, name)| names.known(**space) != Some(name)) else {
         return Ok(());
@@ -145,11 +150,12 @@ pub(super) fn check_known(stored: &BTreeMap<Space, String>, names: &Names) -> Re
     Err(OpenError::TooNew { found: format!("{name} with the number {}", space.0), supported })
 }
 
-/// The position of the checkpoint; none in a new file.
+/// Returns the position of the checkpoint. In a new file it is the start of the journal.
 pub(super) fn read_position(transaction: &ReadTransaction) -> Result<JournalPosition, redb::Error> {
     Ok(read_both(transaction)?.0)
 }
 
+/// Returns the position of the checkpoint, and the identity of the store unless the file is new.
 fn read_both(transaction: &ReadTransaction) -> Result<(JournalPosition, Option<StoreId>), redb::Error> {
     let table = match transaction.open_table(META) {
         Ok(table) => table,
@@ -162,6 +168,7 @@ fn read_both(transaction: &ReadTransaction) -> Result<(JournalPosition, Option<S
     Ok((reached, Some(store)))
 }
 
+/// Records the position of the checkpoint.
 pub(super) fn write_position(
     transaction: &WriteTransaction,
     reached: JournalPosition,

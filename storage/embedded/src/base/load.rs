@@ -1,4 +1,4 @@
-//! Loading: a new checkpoint file from a stream of sorted items. Until it is complete it has a temporary name.
+//! Loads a stream of sorted items into a new checkpoint file, which has a temporary name until it is complete.
 
 use promox_storage::Space;
 
@@ -9,7 +9,7 @@ use crate::journal::{FrameLocation, JournalPosition};
 use crate::open::OpenError;
 
 impl CheckpointFile {
-    /// Records the names of what will be loaded, if this version knows all of them.
+    /// Records the names of the spaces to load. Fails if this version does not know all of them.
     pub(crate) fn begin_load(&self, names: &[(Space, String)]) -> Result<(), OpenError> {
         check_known(&names.iter().cloned().collect(), &self.names)?;
         let names: Vec<(Space, &str)> = names.iter().map(|(space, name)| (*space, name.as_str())).collect();
@@ -39,7 +39,7 @@ impl CheckpointFile {
         Ok(transaction.commit()?)
     }
 
-    /// Records the position of the items: the journal begins after it.
+    /// Records the position of the loaded items. The journal begins after it.
     pub(crate) fn end_load(&self, mark: Mark) -> Result<(), OpenError> {
         let reached = JournalPosition { mark, location: FrameLocation::BEGIN };
         let end = || -> Result<(), redb::Error> {

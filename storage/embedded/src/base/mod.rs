@@ -1,7 +1,7 @@
-//! The checkpoint: sorted rows in one redb file, with one table per space, and its position.
+//! The checkpoint: one redb file with the sorted rows, one table per space, and the position of the checkpoint.
 //!
-//! redb does not verify its pages on reads. So rows are verified by their own checksum and index entries by one that is
-//! appended here, and a read on which redb panics or fails is reported as damage instead of ending the process.
+//! redb does not verify its pages on reads. Rows are verified by their own checksum, and index entries by a checksum
+//! that is appended here. A read on which redb panics is reported as damage instead of ending the process.
 
 mod backend;
 mod build;
@@ -36,21 +36,21 @@ use backend::Backend;
 pub(crate) const FILE: &str = "data.redb";
 /// Its temporary name until it is complete.
 pub(crate) const MADE: &str = "data.new";
-/// Rows and entries per durable commit of a checkpoint: short commits keep the journal's syncs short.
+/// The bytes of rows and entries per durable commit of a checkpoint. Short commits keep the journal's syncs short.
 const COMMIT: usize = 1 << 20;
 
 type Bytewise = TableDefinition<'static, &'static [u8], &'static [u8]>;
 type ReadTable = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
-/// A table held open, with its last key once a lookup has gone past it.
+/// A table held open. Its last key is cached once it is known.
 struct Opened {
     table: ReadTable,
     last: OnceLock<Vec<u8>>,
 }
 
 impl Opened {
-    /// Whether a key is greater than the last one: new ids are, so they are not looked up in the tree. A last key whose
-    /// checksum fails is ignored.
+    /// Whether a key is greater than the last one. Keys with new ids are, so that they need no lookup in the tree. A
+    /// last entry whose checksum fails does not count.
     fn ends_before(&self, key: &[u8], intact: impl Fn(&[u8], &[u8]) -> bool) -> Result<bool, redb::StorageError> {
         if let Some(last) = self.last.get() {
             return Ok(key > last.as_slice());
@@ -76,7 +76,7 @@ impl std::fmt::Debug for Base {
 }
 
 impl Base {
-    /// The names of the spaces.
+    /// Returns the names of the spaces.
     pub(crate) fn names(&self) -> Arc<Names> {
         self.names.clone()
     }
@@ -94,8 +94,8 @@ impl Base {
         })
     }
 
-    /// The items of the checkpoint in a range of a space. A damaged item is an error in its place, and others follow
-    /// it.
+    /// Returns the items of the checkpoint in a range of a space. A damaged item is an error, which other items may
+    /// follow.
     pub(crate) fn source(&self, space: Space, start: &[u8], end: Option<&[u8]>, direction: Direction) -> Source<'_> {
         let Some(table) = self.table(space) else { return Box::new(std::iter::empty()) };
         let range = self.guard(space, || {
@@ -161,18 +161,19 @@ impl Base {
     }
 }
 
-/// Runs a redb operation that may panic on damaged pages; returns the panic's message.
+/// Runs an operation that may panic on damaged data. The error is the message of the panic.
 pub(crate) fn catch_quietly<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     quiet::on_this_thread(|| catch_unwind(AssertUnwindSafe(work))).map_err(|panic| quiet::message(&*panic))
 }
 
-/// An index entry's value with its checksum.
+/// Writes the value of an index entry and its checksum to `out`.
 fn sealed(space: Space, key: &[u8], value: &[u8], out: &mut Vec<u8>) {
     out.clear();
     out.extend_from_slice(value);
     out.extend_from_slice(&entry_crc(space, key, value).to_le_bytes());
 }
 
+/// Removes the checksum from the value of an index entry. Returns `None` if it fails.
 fn unsealed<'a>(space: Space, key: &[u8], value: &'a [u8]) -> Option<&'a [u8]> {
     let (entry, crc) = value.split_last_chunk()?;
     (entry_crc(space, key, entry).to_le_bytes() == *crc).then_some(entry)
@@ -199,7 +200,7 @@ impl std::fmt::Debug for CheckpointFile {
 }
 
 impl CheckpointFile {
-    /// Opens the file and checks that this version knows its content; records the names of new spaces.
+    /// Opens or creates the file, checks that this version knows its content, and records the names of new spaces.
     pub(crate) fn open(
         disk: &dyn Disk,
         path: PathBuf,
@@ -232,14 +233,14 @@ impl CheckpointFile {
         Ok(Self { database, names, store, path, failed: Arc::default() })
     }
 
-    /// Checks that this version knows the content of the file.
+    /// Checks that this version knows the content of the file, and records the names of new spaces.
     pub(crate) fn checked(self, schema: &Schema) -> Result<Self, OpenError> {
         let caught = catch_quietly(|| self.catalogue(schema));
         caught.map_err(|panic| damaged(&self.path, &panic))??;
         Ok(self)
     }
 
-    /// Whether a read has failed for a reason other than damage: redb then refuses everything.
+    /// Whether a read has failed for a reason other than damage. redb then refuses all further operations.
     pub(crate) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Acquire)
     }
@@ -268,7 +269,7 @@ impl CheckpointFile {
         Ok(Base { tables, names: self.names.clone(), failed: self.failed.clone(), reached })
     }
 
-    /// Writes a sorted memory table in several durable commits; the last one records its position.
+    /// Writes a memory table in several durable commits. The last one records the new position.
     pub(crate) fn apply(&self, rows: &Rows, reached: JournalPosition) -> Result<(), redb::Error> {
         let mut rows = rows.iter().peekable();
         loop {
@@ -286,18 +287,18 @@ impl CheckpointFile {
         }
     }
 
-    /// Writes the rows of one space until it ends or `most` bytes are written; returns their number.
+    /// Writes rows of one space until there are no more or `limit` bytes are written. Returns the number of bytes.
     fn apply_space<'r>(
         &self,
         transaction: &WriteTransaction,
         space: Space,
         rows: &mut std::iter::Peekable<impl Iterator<Item = (&'r Key, &'r Option<Bytes>)>>,
-        most: usize,
+        limit: usize,
     ) -> Result<usize, redb::Error> {
         let name = self.names.of(space);
         let mut table = transaction.open_table(definition(&name))?;
         let (mut bytes, mut entry) = (0, Vec::new());
-        while let Some((key, value)) = rows.next_if(|(key, _)| bytes < most && key.parts().0 == space) {
+        while let Some((key, value)) = rows.next_if(|(key, _)| bytes < limit && key.parts().0 == space) {
             let key = key.parts().1;
             match value {
                 None => drop(table.remove(key)?),
@@ -312,7 +313,8 @@ impl CheckpointFile {
         Ok(bytes)
     }
 
-    /// A durable transaction with quick repair: a single one without would cost the next start a full repair.
+    /// Begins a durable transaction with quick repair. A single transaction without it would make the next start repair
+    /// the whole file after an unclean shutdown.
     fn begin(&self) -> Result<WriteTransaction, redb::Error> {
         let mut transaction = self.database.begin_write()?;
         transaction.set_durability(Durability::Immediate)?;

@@ -1,4 +1,4 @@
-//! A disk that fails on demand, layered over any other: tests choose what fails and when.
+//! A disk that fails on demand, layered over another disk. Tests choose what fails and when.
 
 use std::io;
 use std::path::Path;
@@ -11,31 +11,32 @@ use super::{DirLock, Disk, DiskFile};
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// A write, with an input/output error.
+    /// A write fails with an input/output error.
     Write,
-    /// A sync, with an input/output error.
+    /// A sync fails with an input/output error.
     Sync,
-    /// A write that allocates space, as on a full disk.
+    /// A write that extends a file fails, as on a full disk.
     Full,
-    /// Any write, as on a full disk with a copy-on-write file system.
+    /// Any write fails, as on a full disk with a copy-on-write file system.
     NoRoom,
-    /// A read.
+    /// A read fails with an input/output error.
     Read,
-    /// A sync that reports success but does nothing: the negative control of crash tests. Nobody notices it.
+    /// A sync does nothing, but reports success. This is the negative control of crash tests.
     SilentSync,
 }
 
 #[derive(Debug, Default)]
 struct Plan {
     fault: Option<Fault>,
-    /// How many more operations succeed.
+    /// The number of operations that succeed first.
     after: u64,
-    /// How many fail after that.
+    /// The number of operations that fail after them.
     times: u64,
+    /// The number of operations so far.
     seen: u64,
 }
 
-/// Fails on demand. Clones share the same disk.
+/// A disk that fails on demand. Clones share the same disk.
 #[derive(Clone, Debug)]
 pub struct FaultyDisk {
     inner: Arc<dyn Disk>,
@@ -43,12 +44,12 @@ pub struct FaultyDisk {
 }
 
 impl FaultyDisk {
-    /// A disk that works until [`FaultyDisk::fail`].
+    /// Creates a disk over another one, which works until [`FaultyDisk::fail`] is called.
     pub fn over(inner: Arc<dyn Disk>) -> Self {
         Self { inner, plan: Arc::default() }
     }
 
-    /// Lets `after` operations of the kind succeed, then fails `times` of them.
+    /// Lets `after` operations of a kind succeed, and then fails `times` of them.
     pub fn fail(&self, fault: Fault, after: u64, times: u64) {
         *self.plan.lock() = Plan { fault: Some(fault), after, times, seen: 0 };
     }
@@ -58,14 +59,15 @@ impl FaultyDisk {
         *self.plan.lock() = Plan::default();
     }
 
-    /// How many operations of the kind came since [`FaultyDisk::fail`].
+    /// Returns the number of operations of the kind since [`FaultyDisk::fail`] was called.
     pub fn seen(&self) -> u64 {
         self.plan.lock().seen
     }
 }
 
 impl Plan {
-    fn strikes(&mut self, fault: Fault) -> bool {
+    /// Counts an operation. Returns whether it fails.
+    fn should_fail(&mut self, fault: Fault) -> bool {
         if self.fault != Some(fault) {
             return false;
         }
@@ -75,10 +77,10 @@ impl Plan {
 }
 
 fn check(plan: &Mutex<Plan>, fault: Fault) -> io::Result<()> {
-    match plan.lock().strikes(fault) {
+    match plan.lock().should_fail(fault) {
         false => Ok(()),
         true if matches!(fault, Fault::Full | Fault::NoRoom) => Err(io::ErrorKind::StorageFull.into()),
-        true => Err(io::Error::other(format!("injected: {fault:?}"))),
+        true => Err(io::Error::other(format!("injected fault: {fault:?}"))),
     }
 }
 
@@ -163,6 +165,6 @@ impl DiskFile for FaultyFile {
 
     fn sync(&self) -> io::Result<()> {
         check(&self.plan, Fault::Sync)?;
-        if self.plan.lock().strikes(Fault::SilentSync) { Ok(()) } else { self.inner.sync() }
+        if self.plan.lock().should_fail(Fault::SilentSync) { Ok(()) } else { self.inner.sync() }
     }
 }

@@ -1,4 +1,4 @@
-//! A disk in memory that can record every change, so that tests can rebuild the state after a power cut.
+//! A disk in memory, which can record every change, so that tests can rebuild the state after a power cut.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::{DirLock, Disk, DiskFile};
 
-/// A recorded change. Files are identified by number, since their names change.
+/// A recorded change. Files are identified by their number, since their names may change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DiskOp {
     /// A file was created.
@@ -18,17 +18,17 @@ pub enum DiskOp {
     Write(usize, u64, Vec<u8>),
     /// The length was changed.
     SetLen(usize, u64),
-    /// Earlier writes to the file are durable.
+    /// A file was synced: earlier writes to it are durable.
     Sync(usize),
     /// A file was renamed.
     Rename(PathBuf, PathBuf),
-    /// A name was removed.
+    /// A file name was removed.
     Remove(PathBuf),
-    /// The names are durable.
+    /// A directory was synced: earlier changes of names are durable.
     SyncDir,
 }
 
-/// How much of a change survives a power cut.
+/// The part of a change that survives a power cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Persisted {
     /// All of it.
@@ -53,29 +53,30 @@ struct State {
 pub struct MemoryDisk(Arc<Mutex<State>>);
 
 impl MemoryDisk {
-    /// An empty disk.
+    /// Creates an empty disk.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// An empty disk that records its changes.
+    /// Creates an empty disk that records its changes.
     pub fn recording() -> Self {
         let disk = Self::new();
         disk.record();
         disk
     }
 
-    /// The recorded changes.
+    /// Returns the recorded changes.
     pub fn log(&self) -> Vec<DiskOp> {
         self.0.lock().log.clone().unwrap_or_default()
     }
 
-    /// The number of recorded changes.
+    /// Returns the number of recorded changes.
     pub fn log_len(&self) -> usize {
         self.0.lock().log.as_ref().map_or(0, Vec::len)
     }
 
-    /// A new disk with these changes; `persisted` says how much of each survives, by its number.
+    /// Creates a disk from recorded changes. `persisted` returns how much of each survives, given its number and the
+    /// change.
     pub fn rebuild(log: &[DiskOp], mut persisted: impl FnMut(usize, &DiskOp) -> Persisted) -> Self {
         let mut state = State::default();
         for (number, op) in log.iter().enumerate() {
@@ -84,17 +85,17 @@ impl MemoryDisk {
         Self(Arc::new(Mutex::new(state)))
     }
 
-    /// Starts recording, from nothing.
+    /// Starts recording, and drops earlier records.
     pub fn record(&self) {
         self.0.lock().log = Some(Vec::new());
     }
 
-    /// Applies one recorded change, as far as it was persisted.
+    /// Applies the persisted part of a recorded change.
     pub fn replay(&self, op: &DiskOp, persisted: Persisted) {
         self.0.lock().replay(op, persisted);
     }
 
-    /// An unlocked copy of the disk.
+    /// Returns a copy of the disk, without locks and records.
     #[must_use]
     pub fn copy(&self) -> Self {
         let state = self.0.lock();
@@ -102,12 +103,12 @@ impl MemoryDisk {
         Self(Arc::new(Mutex::new(State { names, files, ..State::default() })))
     }
 
-    /// Limits the capacity of the disk.
+    /// Limits the capacity of the disk, or removes the limit.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.0.lock().capacity = bytes;
     }
 
-    /// The names and lengths of all files.
+    /// Returns the names and lengths of all files.
     pub fn files(&self) -> Vec<(PathBuf, usize)> {
         let state = self.0.lock();
         let length = |file: &usize| state.files.get(*file).map_or(0, Vec::len);
@@ -129,6 +130,7 @@ fn missing() -> io::Error {
 }
 
 impl State {
+    /// Records a change, if recording is on.
     fn note(&mut self, op: impl FnOnce() -> DiskOp) {
         if let Some(log) = &mut self.log {
             log.push(op());
@@ -137,7 +139,7 @@ impl State {
 
     fn replay(&mut self, op: &DiskOp, persisted: Persisted) {
         match (op, persisted) {
-            // A file's number must exist whatever happened to its name.
+            // A file's number must exist even if its name is lost.
             (DiskOp::Create(path, file), persisted) => {
                 self.files.resize(self.files.len().max(file + 1), Vec::new());
                 if persisted == Persisted::Whole {
@@ -209,8 +211,8 @@ impl Disk for MemoryDisk {
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let state = self.0.lock();
-        let inside = state.names.keys().filter(|path| path.parent() == Some(dir));
-        Ok(inside.filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect())
+        let paths = state.names.keys().filter(|path| path.parent() == Some(dir));
+        Ok(paths.filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect())
     }
 
     fn create_dir(&self, _dir: &Path) -> io::Result<()> {

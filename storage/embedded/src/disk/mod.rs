@@ -1,7 +1,8 @@
-//! All file input and output goes through [`Disk`]: the real one, one in memory, or one that fails on demand.
+//! All file input and output of the engine goes through [`Disk`]: the real disk, a disk in memory, or one that fails on
+//! demand.
 //!
-//! There is deliberately no buffering. Written bytes are in the operating system's hands, and durable only after
-//! [`DiskFile::sync`].
+//! There is deliberately no buffering here. Written bytes are passed to the operating system, and are durable only
+//! after [`DiskFile::sync`].
 
 mod faulty;
 mod memory;
@@ -25,13 +26,13 @@ pub type DirLock = Box<dyn Any + Send + Sync>;
 pub trait Disk: Debug + Send + Sync + 'static {
     /// Opens a file for reading and writing, creating it if needed.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
-    /// The names in a directory.
+    /// Returns the names of the entries of a directory.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
-    /// Creates a directory and its parents, private to the current user, and syncs their names.
+    /// Creates a directory and its parents, private to the current user, and makes their names durable.
     fn create_dir(&self, dir: &Path) -> io::Result<()>;
     /// Revokes the access of other users to a directory and its content.
     fn make_private(&self, dir: &Path) -> io::Result<()>;
-    /// Whether the file exists.
+    /// Returns whether a file exists.
     fn exists(&self, path: &Path) -> io::Result<bool>;
     /// Renames a file, replacing an existing one.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
@@ -41,31 +42,31 @@ pub trait Disk: Debug + Send + Sync + 'static {
     fn remove_dir(&self, dir: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
-    /// The free space in bytes.
+    /// Returns the free space of the file system in bytes.
     fn free_space(&self, dir: &Path) -> io::Result<u64>;
-    /// Locks a directory for this process; `Err(holder)` when another process has it.
+    /// Locks a directory for this process. The inner error names the holder, if another process has locked it.
     fn lock(&self, dir: &Path) -> io::Result<Result<DirLock, String>>;
 }
 
 /// An open file.
 pub trait DiskFile: Debug + Send + Sync + 'static {
-    /// Its length.
+    /// Returns the length in bytes.
     fn len(&self) -> io::Result<u64>;
-    /// Whether it is empty.
+    /// Returns whether the file is empty.
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }
-    /// Reads at an offset until `out` is full or the file ends; returns the number of bytes.
+    /// Reads at an offset until `out` is full or the file ends. Returns the number of bytes read.
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<usize>;
-    /// Writes at an offset.
+    /// Writes all bytes at an offset.
     fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
-    /// Truncates or extends the file; new bytes are zero.
+    /// Truncates the file, or extends it with zeros.
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Makes written bytes durable.
     fn sync(&self) -> io::Result<()>;
 }
 
-/// The write size when a file is filled with zeros.
+/// The size of one write when a file is filled with zeros, in bytes.
 const ZEROS: usize = 256 * 1024;
 
 /// Reads a whole file.
@@ -77,7 +78,7 @@ pub(crate) fn read_whole(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Extends a file with zeros up to `len`, so that later writes allocate nothing. It is not synced.
+/// Extends a file with zeros up to `len` bytes, so that later writes do not allocate space. Does not sync the file.
 pub(crate) fn fill(file: &dyn DiskFile, len: u64) -> io::Result<()> {
     let zeros = vec![0; ZEROS];
     let mut at = file.len()?;

@@ -12,11 +12,11 @@ use super::{DirLock, Disk, DiskFile};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealDisk;
 
-/// The lock file of a data directory; it names the holder.
+/// The lock file of a data directory. It contains the process that holds the lock.
 pub(crate) const LOCK: &str = "lock";
 /// The mode of files: private to the current user.
 const FILE: u32 = 0o600;
-/// The mode of directories.
+/// The mode of directories: private to the current user.
 const DIR: u32 = 0o700;
 /// The permission bits of other users.
 const OTHERS: u32 = 0o077;
@@ -46,10 +46,12 @@ impl Disk for RealDisk {
     fn make_private(&self, dir: &Path) -> io::Result<()> {
         let was_private = restrict(dir, &fs::metadata(dir)?);
         if !was_private {
-            tracing::info!(dir = %dir.display(), "other users could access the data: it is private now, with \
-                 everything in it");
+            tracing::info!(
+                dir = %dir.display(),
+                "other users could access the data directory; it is private now, with everything in it"
+            );
         }
-        // Other users cannot reached anything deeper, and there may be a lot of it.
+        // If the directory was private, other users could not reach anything in it, and there may be many files.
         walk(dir, if was_private { 2 } else { usize::MAX });
         Ok(())
     }
@@ -103,22 +105,24 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE).open(path)
 }
 
-/// Revokes other users' access to a file or directory; whether they had none before. A file of another owner is left as
-/// it is and reported.
+/// Revokes other users' access to a file or directory. Returns whether they had none before. If that is not permitted,
+/// only logs a warning.
 fn restrict(path: &Path, found: &Metadata) -> bool {
     let mode = found.permissions().mode();
     if mode & OTHERS == 0 {
         return true;
     }
     match fs::set_permissions(path, Permissions::from_mode(mode & !OTHERS)) {
-        Ok(()) => tracing::debug!(path = %path.display(), "other users could read or change it: it is private now"),
-        Err(error) => tracing::warn!(path = %path.display(), %error, "other users can read or change it"),
+        Ok(()) => tracing::debug!(path = %path.display(), "other users could access it; it is private now"),
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "other users can access it, and its mode cannot be changed");
+        }
     }
     false
 }
 
-/// Makes the content of a directory private, down to this many levels. What cannot be read is not ours, and entries
-/// that vanish in the meantime do not matter.
+/// Makes the content of a directory private, down to the given number of levels. Ignores entries that cannot be read or
+/// that are removed in the meantime.
 fn walk(dir: &Path, levels: usize) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();

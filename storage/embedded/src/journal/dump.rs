@@ -12,11 +12,11 @@ use crate::directory::{self, JOURNAL};
 use crate::disk::Disk;
 use crate::open::OpenError;
 
-/// Writes each group and each change of the journal in a data directory as lines of text.
+/// Writes each group and each change of the journal in a data directory to `out`, one per line.
 pub fn dump_journal(disk: &dyn Disk, dir: &Path, out: &mut dyn Write) -> Result<(), OpenError> {
     let store = directory::read_identity(disk, dir)?;
     let journal = dir.join(JOURNAL);
-    // The dump shows all that is left, even what the checkpoint has applied: it begins at the oldest segment.
+    // The dump begins at the oldest segment, to include groups that the checkpoint already contains.
     let from = oldest(disk, &journal, &store)?;
     let mut failed = None;
     recover(disk, &journal, &store, from, |frame| {
@@ -36,7 +36,7 @@ fn lines(frame: &Frame<'_>) -> String {
             None => writeln!(text, "  a change that does not decode"),
             Some(change) => match change.value {
                 Some(value) => writeln!(text, "  {} {} = {}", change.space.0, hex(change.key), hex(value)),
-                None => writeln!(text, "  {} {} gone", change.space.0, hex(change.key)),
+                None => writeln!(text, "  {} {} removed", change.space.0, hex(change.key)),
             },
         };
     }

@@ -1,24 +1,27 @@
-//! Frames: the changes of one transaction group, under one checksum.
+//! Frames. A frame has the changes of one transaction group, under one checksum.
 //!
-//! `magic 4 · crc 4 · length 4 · position 8 · time 8 · outbox positions 2 × 8 · changes`, all little-endian. The
-//! checksum covers everything after itself and starts with the segment's seed, so it fails for leftovers of an earlier
-//! use of the file.
+//! Its layout is `magic 4 · crc 4 · length 4 · position 8 · time 8 · outbox positions 2 × 8 · changes`, little-endian.
+//! The checksum covers everything after itself and starts from the seed of the segment, so that it fails for frames
+//! left by an earlier use of the file.
 
 use promox_kernel::Timestamp;
 use promox_storage::Space;
 
 /// The magic number of a frame.
 pub(crate) const MAGIC: [u8; 4] = *b"PMXF";
-/// The header's length.
+/// The length of a frame's header, in bytes.
 pub(crate) const HEADER: usize = 44;
-/// The end of the checksum.
+/// The offset of the first byte that the checksum covers.
 const CHECKED: usize = 8;
 
-/// A position of the store: the group's dense number, its time, the last event of each database.
+/// A position of the store, at the end of a group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Mark {
+    /// The number of the group. Groups are numbered without gaps, from 1.
     pub(crate) position: u64,
+    /// The time of the latest transaction so far.
     pub(crate) time: Timestamp,
+    /// The position of the newest event of each database.
     pub(crate) outbox: [i64; 2],
 }
 
@@ -31,7 +34,7 @@ impl FrameBuffer {
         Self(vec![0; HEADER])
     }
 
-    /// Clears the frame, and frees the excess memory of an unusually large group.
+    /// Removes all changes, and frees the excess memory of an unusually large group.
     pub(crate) fn clear(&mut self) {
         self.0.clear();
         self.0.shrink_to(1 << 20);
@@ -46,12 +49,12 @@ impl FrameBuffer {
         self.0.len()
     }
 
-    /// The bytes from `start` on.
+    /// Returns the bytes from `start` on.
     pub(crate) fn since(&self, start: usize) -> &[u8] {
         self.0.get(start..).unwrap_or_default()
     }
 
-    /// Appends a change; its value is at the end.
+    /// Appends a change. Its value comes last.
     pub(crate) fn put(&mut self, space: Space, key: &[u8], value: Option<&[u8]>) {
         self.0.extend_from_slice(&space.0.to_le_bytes());
         put_varint(key.len() as u64, &mut self.0);
@@ -60,7 +63,7 @@ impl FrameBuffer {
         self.0.extend_from_slice(value.unwrap_or_default());
     }
 
-    /// Writes the header and returns the bytes to write to disk.
+    /// Fills in the header, and returns the bytes to write to disk.
     pub(crate) fn seal(&mut self, mark: Mark, seed: u32) -> &[u8] {
         let length = u32::try_from(self.0.len() - HEADER).unwrap_or(u32::MAX).to_le_bytes();
         let [first, second] = mark.outbox.map(i64::to_le_bytes);
@@ -73,12 +76,12 @@ impl FrameBuffer {
     }
 }
 
-/// A frame found in a file.
+/// A frame that was read from a file.
 #[derive(Debug)]
 pub(crate) struct Frame<'a> {
     pub(crate) mark: Mark,
     pub(crate) changes: &'a [u8],
-    /// The length of the whole frame.
+    /// The length of the whole frame in bytes.
     pub(crate) len: usize,
 }
 
@@ -91,7 +94,8 @@ pub(crate) struct Change<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// The frame at the start of `bytes`, if it is complete and belongs to this segment.
+    /// Reads the frame at the start of `bytes`. Returns `None` if it is incomplete, damaged, or belongs to another
+    /// segment.
     pub(crate) fn read(bytes: &'a [u8], seed: u32) -> Option<Self> {
         let (header, rest) = bytes.split_first_chunk::<HEADER>()?;
         if header.get(..4)? != MAGIC {
@@ -112,7 +116,7 @@ impl<'a> Frame<'a> {
         Some(Self { mark, changes, len: HEADER + length })
     }
 
-    /// Its changes, or `None` in location of one that does not decode.
+    /// Returns the changes. The first one that does not decode is `None`, and ends them.
     pub(crate) fn changes(&self) -> impl Iterator<Item = Option<Change<'a>>> {
         let mut rest = self.changes;
         std::iter::from_fn(move || {
@@ -172,13 +176,13 @@ mod tests {
     fn sample() -> FrameBuffer {
         let mut frame = FrameBuffer::new();
         frame.put(Space(7), b"key", Some(b"value"));
-        frame.put(Space(8), b"gone", None);
+        frame.put(Space(8), b"removed", None);
         frame.put(Space(9), b"", Some(b""));
         frame
     }
 
     #[test]
-    fn a_frame_is_read_as_it_was_written() {
+    fn a_frame_is_read_back_unchanged() {
         let mark = Mark { position: 5, time: Timestamp(-3), outbox: [8, 9] };
         let mut frame = sample();
         let bytes = frame.seal(mark, 42);
@@ -186,15 +190,15 @@ mod tests {
         assert_eq!((read.mark, read.len), (mark, bytes.len()));
         let changes: Vec<_> = read.changes().map(|change| change.unwrap()).collect();
         assert_eq!(changes[0], Change { space: Space(7), key: b"key", value: Some(b"value") });
-        assert_eq!(changes[1], Change { space: Space(8), key: b"gone", value: None });
+        assert_eq!(changes[1], Change { space: Space(8), key: b"removed", value: None });
         assert_eq!(changes[2], Change { space: Space(9), key: b"", value: Some(b"") });
-        assert!(Frame::read(bytes, 43).is_none(), "another use of the file");
+        assert!(Frame::read(bytes, 43).is_none(), "a frame of another use of the file");
     }
 
     proptest::proptest! {
         #[test]
-        fn any_bytes_are_read_or_refused(mut bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
-            // With and without a valid header, over arbitrary changes.
+        fn arbitrary_bytes_never_panic(mut bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+            // Once as they are, and once as changes behind a valid header.
             let _ = Frame::read(&bytes, 0);
             bytes.splice(0..0, [0; HEADER]);
             let mut frame = FrameBuffer(bytes);
@@ -205,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn no_flipped_bit_and_no_cut_passes() {
+    fn flipped_bits_and_cuts_are_detected() {
         let bytes = sample().seal(Mark::default(), 1).to_vec();
         for bit in 0..bytes.len() * 8 {
             let mut broken = bytes.clone();

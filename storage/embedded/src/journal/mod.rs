@@ -1,10 +1,11 @@
-//! The journal: the one commit point of both databases.
+//! The journal, which is the only commit point of both databases.
 //!
-//! One frame per group, one group at a time, one sync per frame. Segments are prepared and recycled in the background;
-//! the writer only creates one itself when none is ready.
+//! Groups are written one at a time, each as one frame with one sync. Segments are prepared and recycled in the
+//! background. The writer creates one itself only if none is ready.
 //!
-//! Each checkpoint records where the frame of its last group is ([`FrameLocation`]), and that segment stays until a later
-//! checkpoint: from there on all segments must exist, complete and without a gap, or the journal is damaged.
+//! Each checkpoint records the location of the frame of its last group ([`FrameLocation`]). The segment with that frame
+//! is kept until a later checkpoint. From it on, all segments must exist, complete and without a gap. Otherwise the
+//! journal is damaged.
 
 mod dump;
 pub(crate) mod frame;
@@ -23,25 +24,25 @@ use segment::{SegmentHeader, StoreId};
 
 use crate::disk::{Disk, DiskFile, fill, is_full};
 
-/// Bytes of a segment before its first frame.
+/// The offset of the first frame in a segment.
 const HEADER: u64 = segment::HEADER as u64;
-/// Bytes reserved at the end of a segment.
+/// The bytes reserved for the seal at the end of a segment.
 const SEAL: u64 = segment::SEAL as u64;
 
 /// The location of a group's frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FrameLocation {
     pub(crate) segment: u64,
-    /// Its offset; 0 when the journal begins after the group.
+    /// The offset of the frame in the segment, or 0 if the journal begins after the group.
     pub(crate) offset: u64,
 }
 
 impl FrameLocation {
-    /// The location in an empty journal.
+    /// The location for an empty journal, which begins after the group.
     pub(crate) const BEGIN: Self = Self { segment: FIRST_NUMBER, offset: 0 };
 }
 
-/// A position of the store with its location in the journal.
+/// A position of the store, with the location of its group in the journal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct JournalPosition {
     pub(crate) mark: Mark,
@@ -54,18 +55,18 @@ pub(crate) struct Tail {
     pub(crate) number: u64,
     pub(crate) offset: u64,
     pub(crate) len: u64,
-    /// The position of the last group.
+    /// The number of the last group.
     pub(crate) last: u64,
 }
 
-/// A sealed segment, which is no longer written to.
+/// A sealed segment, to which nothing is written any more.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sealed {
     pub(crate) number: u64,
     pub(crate) len: u64,
 }
 
-/// A prepared segment.
+/// A segment that is ready for use.
 #[derive(Debug)]
 struct Ready {
     number: u64,
@@ -73,11 +74,12 @@ struct Ready {
     len: u64,
 }
 
+/// The segments other than the current one.
 #[derive(Debug, Default)]
 struct Stock {
     ready: Option<Ready>,
     sealed: Vec<Sealed>,
-    /// The highest segment number in use or prepared: numbers have no gaps.
+    /// The highest number of a segment. Numbers have no gaps.
     last_number: u64,
 }
 
@@ -92,7 +94,8 @@ pub(crate) struct Segments {
 }
 
 impl Segments {
-    /// The segments found by recovery: `sealed` ones, followed by the current one with `last_number`.
+    /// Creates the state after recovery: the sealed segments, followed by the current one with the number
+    /// `last_number`.
     pub(crate) fn new(
         disk: Arc<dyn Disk>,
         dir: PathBuf,
@@ -104,23 +107,23 @@ impl Segments {
         Self { disk, dir, store, size, stock: Mutex::new(Stock { ready: None, sealed, last_number }) }
     }
 
-    /// Ensures that a segment is prepared.
+    /// Ensures that a segment is ready for use.
     pub(crate) fn prepare(&self) -> io::Result<()> {
         if self.stock.lock().ready.is_some() {
             return Ok(());
         }
-        let made = self.dir.join("ahead.tmp");
-        let (file, len) = self.make(&made, self.size)?;
+        let temporary = self.dir.join("ahead.tmp");
+        let (file, len) = self.make(&temporary, self.size)?;
         let mut stock = self.stock.lock();
         if stock.ready.is_none() {
             let number = stock.last_number + 1;
-            stock.ready = Some(self.name(&made, file, SegmentHeader { number, len })?);
+            stock.ready = Some(self.name(&temporary, file, SegmentHeader { number, len })?);
             stock.last_number = number;
         }
         Ok(())
     }
 
-    /// Recycles or removes the segments before `needed`, the one with the last group of the checkpoint.
+    /// Recycles or removes the segments before `needed`, which contains the last group of the checkpoint.
     pub(crate) fn release(&self, needed: u64) -> io::Result<()> {
         let mut stock = self.stock.lock();
         while let Some(oldest) = stock.sealed.first().copied().filter(|oldest| oldest.number < needed) {
@@ -130,20 +133,20 @@ impl Segments {
                 stock.sealed.remove(0);
                 continue;
             }
-            let made = self.dir.join("again.tmp");
-            self.disk.rename(&path, &made)?;
+            let temporary = self.dir.join("again.tmp");
+            self.disk.rename(&path, &temporary)?;
             stock.sealed.remove(0);
-            // The old name must be gone durably before the header changes.
+            // The removal of the old name must be durable before the header changes.
             self.disk.sync_dir(&self.dir)?;
             let number = stock.last_number + 1;
-            let (file, len) = self.make(&made, oldest.len)?;
-            stock.ready = Some(self.name(&made, file, SegmentHeader { number, len })?);
+            let (file, len) = self.make(&temporary, oldest.len)?;
+            stock.ready = Some(self.name(&temporary, file, SegmentHeader { number, len })?);
             stock.last_number = number;
         }
         Ok(())
     }
 
-    /// A zero-filled file of at least `len` bytes, and its length.
+    /// Opens or creates a file and extends it with zeros to at least `len` bytes. Returns it with its length.
     fn make(&self, path: &Path, len: u64) -> io::Result<(Arc<dyn DiskFile>, u64)> {
         let file = self.disk.open(path)?;
         fill(&*file, len)?;
@@ -151,43 +154,44 @@ impl Segments {
         Ok((file, len))
     }
 
-    /// Turns a file into a segment: it is renamed last.
-    fn name(&self, made: &Path, file: Arc<dyn DiskFile>, header: SegmentHeader) -> io::Result<Ready> {
+    /// Turns a file into a segment: writes its header, syncs it, and finally gives it its name.
+    fn name(&self, temporary: &Path, file: Arc<dyn DiskFile>, header: SegmentHeader) -> io::Result<Ready> {
         let SegmentHeader { number, len } = header;
         file.write(0, &header.encode(&self.store))?;
         file.sync()?;
-        self.disk.rename(made, &segment::path(&self.dir, number))?;
+        self.disk.rename(temporary, &segment::path(&self.dir, number))?;
         self.disk.sync_dir(&self.dir)?;
         Ok(Ready { number, file, len })
     }
 
-    /// Takes the prepared segment, or creates one, of at least `len` bytes.
+    /// Takes the ready segment if it has at least `len` bytes, or creates a new one.
     fn take(&self, len: u64) -> io::Result<Ready> {
         let mut stock = self.stock.lock();
         if let Some(ready) = stock.ready.take_if(|ready| ready.len >= len) {
             return Ok(ready);
         }
-        let made = self.dir.join("inline.tmp");
-        let (file, len) = self.make(&made, len.max(self.size))?;
-        // A prepared segment that is too short gives its number to this one.
+        let temporary = self.dir.join("inline.tmp");
+        let (file, len) = self.make(&temporary, len.max(self.size))?;
+        // The new segment replaces a ready segment that is too short, and gets its number.
         let number = stock.ready.as_ref().map_or(stock.last_number + 1, |short| short.number);
-        let ready = self.name(&made, file, SegmentHeader { number, len })?;
+        let ready = self.name(&temporary, file, SegmentHeader { number, len })?;
         stock.ready = None;
         stock.last_number = number;
         Ok(ready)
     }
 
+    /// Makes a segment that was taken ready again, because it was not used.
     fn give_back(&self, ready: Ready) {
         self.stock.lock().ready = Some(ready);
     }
 }
 
-/// The length of a new store's first segment, short so that a new store is ready at once.
+/// The maximum length of a new store's first segment, in bytes. It is short, so that a new store is created quickly.
 const FIRST: u64 = 1 << 20;
-/// Its number.
+/// The number of a new store's first segment.
 const FIRST_NUMBER: u64 = 1;
 
-/// Removes the journal of a store that was never completed.
+/// Removes the journal of a store. Does nothing if there is none.
 pub(crate) fn remove(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
     let names = match disk.list(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -197,7 +201,7 @@ pub(crate) fn remove(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
     disk.remove_dir(dir)
 }
 
-/// Creates an empty journal, in a store that is not complete yet.
+/// Creates an empty journal.
 pub(crate) fn begin(disk: &dyn Disk, dir: &Path, store: &StoreId, size: u64) -> io::Result<()> {
     disk.create_dir(dir)?;
     let (number, len) = (FIRST_NUMBER, FIRST.min(size));
@@ -211,9 +215,9 @@ pub(crate) fn begin(disk: &dyn Disk, dir: &Path, store: &StoreId, size: u64) -> 
 /// Why a frame could not be appended.
 #[derive(Debug)]
 pub(crate) enum AppendError {
-    /// There is no space; the journal is unchanged.
+    /// The disk is full. The journal is unchanged.
     Full,
-    /// A write or sync failed: the content of the disk is unknown.
+    /// A write or sync failed, so the content of the disk is unknown.
     Failed(io::Error),
 }
 
@@ -223,7 +227,7 @@ impl AppendError {
     }
 }
 
-/// The current segment.
+/// The segment that is being written.
 #[derive(Debug)]
 struct Current {
     number: u64,
@@ -231,11 +235,11 @@ struct Current {
     offset: u64,
     len: u64,
     seed: u32,
-    /// The position of the last group.
+    /// The number of the last group.
     last: u64,
 }
 
-/// The writer's end of the journal.
+/// The journal, as the writer appends to it.
 #[derive(Debug)]
 pub(crate) struct Journal {
     segments: Arc<Segments>,
@@ -244,7 +248,7 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Continues at `tail`, after syncing its content: it may have been read from the page cache.
+    /// Continues at `tail`, after syncing the segment: what recovery read may have been only in the page cache.
     pub(crate) fn resume(segments: Arc<Segments>, store: StoreId, tail: Tail) -> io::Result<Self> {
         let Tail { number, offset, len, last } = tail;
         let file = segments.disk.open(&segment::path(&segments.dir, number))?;
@@ -253,15 +257,15 @@ impl Journal {
         Ok(Self { segments, store, current: Current { number, file, offset, len, seed, last } })
     }
 
-    /// Writes and syncs a group; returns its location.
+    /// Writes and syncs a group. Returns the location of its frame.
     pub(crate) fn append(&mut self, mark: Mark, frame: &mut FrameBuffer) -> Result<FrameLocation, AppendError> {
         let len = frame.len() as u64;
         if self.current.offset + len + SEAL > self.current.len {
             self.next_segment(len)?;
         }
         let current = &mut self.current;
-        // A copy-on-write file system may report a full disk even here; the next group is then written to the same
-        // location.
+        // A copy-on-write file system may report a full disk even here. The next group is then written to the same
+        // place.
         current.file.write(current.offset, frame.seal(mark, current.seed)).map_err(AppendError::of)?;
         current.file.sync().map_err(AppendError::Failed)?;
         let location = FrameLocation { segment: current.number, offset: current.offset };
@@ -270,8 +274,8 @@ impl Journal {
         Ok(location)
     }
 
-    /// Continues in another segment with space for a frame. The old one's seal is durable before anything is written to
-    /// the new one.
+    /// Continues in another segment, with space for a frame of the given length. The seal of the old segment is durable
+    /// before anything is written to the new one.
     fn next_segment(&mut self, frame: u64) -> Result<(), AppendError> {
         let next = self.segments.take(HEADER + frame + SEAL).map_err(AppendError::of)?;
         let old = &self.current;

@@ -1,9 +1,10 @@
-//! Recovery: finds the frames, and decides whether the last one is the end of the journal or damage.
+//! Recovery reads the frames of the journal, and decides whether an unreadable frame is the end of the journal or
+//! damage.
 //!
-//! Positions are dense and one group is written at a time. So a broken frame that nothing follows is a group that was
-//! never acknowledged (or the last group, damaged since: the two cannot be told apart), while a broken frame followed
-//! by a later one, or by a seal that counts it, is damage. Groups in the checkpoint may be broken or missing, except
-//! for the last of them: the journal continues there.
+//! Groups are numbered without gaps and written one at a time. If nothing follows an unreadable frame, its group was
+//! never acknowledged, or it was the last group and was damaged later; the two cannot be distinguished. If a later
+//! frame or a seal with a later number follows, the journal is damaged. Groups that the checkpoint contains may be
+//! unreadable or missing, except for its last group, after which the journal continues.
 
 use std::path::{Path, PathBuf};
 
@@ -13,31 +14,32 @@ use super::{FrameLocation, JournalPosition, Sealed, Tail};
 use crate::disk::{Disk, read_whole};
 use crate::open::OpenError;
 
-/// The content of the journal.
+/// What recovery found in the journal.
 #[derive(Debug)]
 pub(crate) struct Recovered {
     /// The position of the last group.
     pub(crate) reached: JournalPosition,
     /// Where writing continues.
     pub(crate) tail: Tail,
-    /// Full segments, oldest first.
+    /// The sealed segments that are still needed, oldest first.
     pub(crate) sealed: Vec<Sealed>,
-    /// Segments that are no longer needed.
+    /// The numbers of segments that are not needed.
     pub(crate) unused: Vec<u64>,
-    /// Groups that were replayed.
+    /// The number of groups that were replayed.
     pub(crate) replayed: u64,
 }
 
+/// A recovery in progress.
 struct Recovery<'a, A> {
     store: &'a StoreId,
     apply: A,
-    /// The last group to read: a journal in use is not read beyond it.
+    /// The last group to read, for a journal in use.
     until: Option<u64>,
     reached: JournalPosition,
     replayed: u64,
 }
 
-/// A segment as it was read.
+/// The content of a segment.
 struct Read {
     path: PathBuf,
     number: u64,
@@ -45,14 +47,14 @@ struct Read {
     seed: u32,
 }
 
-/// The end of the frames of a segment.
+/// The end of the frames in a segment.
 struct End {
     offset: usize,
     /// Whether the journal continues in the next segment.
     sealed: bool,
 }
 
-/// Reads the journal in `dir` from the last group of the checkpoint, `from`, and passes each later frame to `apply`, in
+/// Reads the journal in `dir` after the last group of the checkpoint, `from`, and passes each frame to `apply`, in
 /// order.
 pub(crate) fn recover(
     disk: &dyn Disk,
@@ -65,7 +67,8 @@ pub(crate) fn recover(
     recovery.run(disk, dir, from)
 }
 
-/// Reads the journal of a store that may be in use, from the last group of the checkpoint, `from`, to group `until`.
+/// Checks the journal of a store that may be in use, after the last group of the checkpoint, `from`, up to group
+/// `until`.
 pub(crate) fn reread(
     disk: &dyn Disk,
     dir: &Path,
@@ -82,7 +85,7 @@ pub(crate) fn reread(
     Ok(())
 }
 
-/// The numbers of the segments in `dir`, in order.
+/// Returns the numbers of the segments in `dir`, in order.
 pub(crate) fn numbers(disk: &dyn Disk, dir: &Path) -> Result<Vec<u64>, OpenError> {
     let names = disk.list(dir).map_err(|error| OpenError::io(dir, &error))?;
     let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment::number(name)).collect();
@@ -90,7 +93,7 @@ pub(crate) fn numbers(disk: &dyn Disk, dir: &Path) -> Result<Vec<u64>, OpenError
     Ok(numbers)
 }
 
-/// The position before the oldest frame in the journal, independent of the checkpoint.
+/// Returns the position before the oldest frame in the journal, regardless of the checkpoint.
 pub(crate) fn oldest(disk: &dyn Disk, dir: &Path, store: &StoreId) -> Result<JournalPosition, OpenError> {
     let segment = numbers(disk, dir)?.first().copied().unwrap_or(FrameLocation::BEGIN.segment);
     let mut reached = JournalPosition { mark: Mark::default(), location: FrameLocation { segment, offset: 0 } };
@@ -107,15 +110,15 @@ pub(crate) fn oldest(disk: &dyn Disk, dir: &Path, store: &StoreId) -> Result<Jou
     Ok(reached)
 }
 
-/// From the first segment on, every segment must exist.
+/// Fails unless all segments from the number `first` on exist.
 fn check_gaps(dir: &Path, first: u64, found: &[u64]) -> Result<(), OpenError> {
-    let missing = (first..).zip(found).find(|(wanted, found)| wanted != *found);
-    let missing = missing.map(|(wanted, _)| wanted).or_else(|| found.is_empty().then_some(first));
+    let missing = (first..).zip(found).find(|(expected, found)| expected != *found);
+    let missing = missing.map(|(expected, _)| expected).or_else(|| found.is_empty().then_some(first));
     missing.map_or(Ok(()), |number| Err(damaged(&segment::path(dir, number), None, "it is missing")))
 }
 
 impl<A: FnMut(&Frame<'_>) -> Result<(), String>> Recovery<'_, A> {
-    /// Reads all segments that are needed.
+    /// Reads all needed segments.
     fn run(mut self, disk: &dyn Disk, dir: &Path, from: JournalPosition) -> Result<Recovered, OpenError> {
         let numbers = numbers(disk, dir)?;
         let (mut unused, needed): (Vec<u64>, Vec<u64>) =
@@ -146,7 +149,7 @@ impl<A: FnMut(&Frame<'_>) -> Result<(), String>> Recovery<'_, A> {
         Ok(Recovered { reached: self.reached, tail, sealed, unused, replayed: self.replayed })
     }
 
-    /// Reads a segment; its header and its length must match its name.
+    /// Reads a segment. Fails if its header does not match its name or its length.
     fn read(&self, disk: &dyn Disk, dir: &Path, number: u64) -> Result<Read, OpenError> {
         let path = segment::path(dir, number);
         let file = disk.open(&path).map_err(|error| OpenError::io(&path, &error))?;
@@ -166,7 +169,7 @@ impl<A: FnMut(&Frame<'_>) -> Result<(), String>> Recovery<'_, A> {
         }
     }
 
-    /// Applies the frames of a segment.
+    /// Applies the frames of a segment. Returns where they end.
     fn frames(&mut self, read: &Read) -> Result<End, OpenError> {
         let mut offset = self.begin(read)?;
         loop {
@@ -189,12 +192,13 @@ impl<A: FnMut(&Frame<'_>) -> Result<(), String>> Recovery<'_, A> {
         }
     }
 
+    /// Whether the last group to read was reached.
     fn is_enough(&self) -> bool {
         self.until.is_some_and(|until| self.reached.mark.position >= until)
     }
 
-    /// Where the wanted frames begin. The last group of the checkpoint must still be there: otherwise the end of the
-    /// journal was lost, and nothing could tell how much of it.
+    /// Returns where the frames to apply begin. Fails if the last group of the checkpoint cannot be read, because the
+    /// end of the journal was then lost, and how much of it would be unknown.
     fn begin(&self, read: &Read) -> Result<usize, OpenError> {
         let JournalPosition { mark, location } = self.reached;
         if location.segment != read.number || location.offset == 0 {
@@ -209,7 +213,7 @@ impl<A: FnMut(&Frame<'_>) -> Result<(), String>> Recovery<'_, A> {
         })
     }
 
-    /// It is the end of the journal only if nothing later follows in its segment.
+    /// Fails if a later frame or seal follows in the segment, so that this is not the end of the journal.
     fn check_end(&self, read: &Read, offset: usize) -> Result<(), OpenError> {
         let next = self.reached.mark.position + 1;
         let Some((later, what)) = later(&read.bytes, offset, read.seed, next) else { return Ok(()) };
@@ -217,12 +221,14 @@ impl<A: FnMut(&Frame<'_>) -> Result<(), String>> Recovery<'_, A> {
             Later::Frame(position) => {
                 format!("groups {next} to {} cannot be read, but group {position} at {later} can", position - 1)
             }
-            Later::Seal(last) => format!("groups {next} to {last} cannot be read, but the seal at {later} counts them"),
+            Later::Seal(last) => {
+                format!("groups {next} to {last} cannot be read, but the seal at {later} includes them")
+            }
         };
         Err(damaged(&read.path, Some(offset as u64), what))
     }
 
-    /// A segment after the end must be empty.
+    /// Fails if a segment after the end of the journal has later frames.
     fn check_unused(&self, path: &Path, offset: u64, read: &Read) -> Result<(), OpenError> {
         if self.is_enough() {
             return Ok(());
@@ -231,7 +237,7 @@ impl<A: FnMut(&Frame<'_>) -> Result<(), String>> Recovery<'_, A> {
         let Some((_, what)) = later(&read.bytes, HEADER, read.seed, next) else { return Ok(()) };
         let (Later::Frame(position) | Later::Seal(position)) = what;
         let what = format!(
-            "what should follow group {} cannot be read, but group {position} in {} can",
+            "the group after group {} cannot be read, but group {position} in {} can",
             next - 1,
             read.path.display()
         );
@@ -239,13 +245,13 @@ impl<A: FnMut(&Frame<'_>) -> Result<(), String>> Recovery<'_, A> {
     }
 }
 
-/// What was found after the end.
+/// A frame or seal that follows an unreadable frame, with the number of its group.
 enum Later {
     Frame(u64),
     Seal(u64),
 }
 
-/// The first complete frame or seal from `offset` on that belongs to group `next` or later.
+/// Returns the first complete frame or seal from `offset` on that belongs to group `next` or later, with its offset.
 fn later(bytes: &[u8], offset: usize, seed: u32, next: u64) -> Option<(usize, Later)> {
     let mut at = offset;
     while at + segment::SEAL.min(FRAME_HEADER) <= bytes.len() {
@@ -266,7 +272,7 @@ fn later(bytes: &[u8], offset: usize, seed: u32, next: u64) -> Option<(usize, La
     None
 }
 
-/// Most of a segment's rest is zeros: skip them a page at a time.
+/// Skips zeros a page at a time, since most of the unused part of a segment is zeros.
 fn skip_zeros(bytes: &[u8], mut at: usize) -> usize {
     const PAGE: [u8; 4096] = [0; 4096];
     while bytes.get(at..at + PAGE.len()).is_some_and(|page| page == PAGE) {

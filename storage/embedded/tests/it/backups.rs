@@ -1,4 +1,4 @@
-//! Backups of a store in use, and restores of complete and broken ones.
+//! Backups of a store in use, and restores of complete and damaged backups.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ fn restored(stream: &[u8]) -> Result<(MemoryDisk, promox_embedded::Copied), Open
 }
 
 #[tokio::test]
-async fn a_backup_is_one_moment_of_a_store_in_use() {
+async fn a_backup_of_a_store_in_use_is_consistent() {
     let engine = filled().await;
     let db = database(&engine);
     let mut stream = Vec::new();
@@ -35,24 +35,24 @@ async fn a_backup_is_one_moment_of_a_store_in_use() {
         let engine = engine.clone();
         tokio::task::spawn_blocking(move || engine.backup(&mut stream, |_| {}).map(|copied| (copied, stream)))
     };
-    let mut busy = 0;
+    let mut writes = 0;
     while !backup.is_finished() {
-        busy += 1;
-        write(&db, move |tx| tx.put(&account(1_000 + busy, 1))).await.unwrap();
+        writes += 1;
+        write(&db, move |tx| tx.put(&account(1_000 + writes, 1))).await.unwrap();
     }
     let (copied, stream) = backup.await.unwrap().unwrap();
     let (disk, read) = restored(&stream).unwrap();
     assert_eq!(read, copied);
-    let again = open(Arc::new(disk)).unwrap();
-    let found = balances(&database(&again)).await;
+    let restored_store = open(Arc::new(disk)).unwrap();
+    let found = balances(&database(&restored_store)).await;
     let all = balances(&db).await;
-    assert!(found.len() >= 60 && found == all[..found.len()], "the rows of one moment");
-    assert_eq!(again.last_commit(), engine.last_commit());
-    write(&database(&again), |tx| tx.insert(&account(5_000, 5))).await.unwrap();
+    assert!(found.len() >= 60 && found == all[..found.len()], "the rows are those of one moment");
+    assert_eq!(restored_store.last_commit(), engine.last_commit());
+    write(&database(&restored_store), |tx| tx.insert(&account(5_000, 5))).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_broken_backup_leaves_no_store() {
+async fn a_damaged_backup_leaves_no_store() {
     let engine = filled().await;
     let mut stream = Vec::new();
     engine.backup(&mut stream, |_| {}).unwrap();
@@ -69,7 +69,8 @@ async fn a_broken_backup_leaves_no_store() {
     let disk = MemoryDisk::new();
     let into = options(Arc::new(disk.clone()));
     restore(&into, &schema(), Path::new("b"), &mut &stream[..stream.len() / 2], |_| {}).unwrap_err();
-    restore(&into, &schema(), Path::new("b"), &mut &*stream, |_| {}).expect("what was cut off is in nobody's way");
+    restore(&into, &schema(), Path::new("b"), &mut &*stream, |_| {})
+        .expect("the files of the failed restore are replaced");
     let error = restore(&into, &schema(), Path::new("b"), &mut &*stream, |_| {}).unwrap_err();
     assert!(error.to_string().contains("empty directory"), "{error}");
 }
@@ -88,9 +89,9 @@ async fn the_journal_is_dumped_as_text() {
     let text = String::from_utf8(text).unwrap();
     assert_eq!(text.lines().filter(|line| line.starts_with("group ")).count(), 4);
     assert!(
-        text.contains("group 4 at 1970-01-01T00:33:20.000Z") && text.contains("  900 8000000000000002 gone"),
+        text.contains("group 4 at 1970-01-01T00:33:20.000Z") && text.contains("  900 8000000000000002 removed"),
         "{text}"
     );
     assert!(dump_journal(&disk, Path::new("/elsewhere"), &mut Vec::new()).is_err());
-    assert!(disk.files().iter().all(|(path, _)| !path.starts_with("/elsewhere")), "looking makes nothing");
+    assert!(disk.files().iter().all(|(path, _)| !path.starts_with("/elsewhere")), "a dump creates no files");
 }

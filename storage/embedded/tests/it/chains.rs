@@ -1,4 +1,5 @@
-//! Chains on the embedded engine: what shares a group, what a power cut leaves of it, and that nobody can tell.
+//! Chains on the embedded engine. Their links share a group, a power cut leaves all or none of them, and callers cannot
+//! tell the difference from single transactions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::rows::{Account, account, balances, cx, options};
 use crate::stepped::Stepped;
 
 impl Stepped {
-    /// One chain, for which the writer is stepped once; without `group_chains` once for each link.
+    /// Runs a chain, and steps the writer once per link, which is enough for an engine without `group_chains`.
     async fn chain<T: Send + 'static>(&mut self, links: Vec<Transaction<T>>) -> Vec<Outcome<T>> {
         let (turns, cx) = (links.len(), cx(2_000));
         let mut chain = Chain::default();
@@ -25,16 +26,16 @@ impl Stepped {
                 tokio::task::yield_now().await;
             }
         };
-        // The chain goes first each time: in turns of their own, the writer would spend some on nothing.
+        // The chain is polled first each time, so that no turn of the writer finds an empty queue.
         tokio::join!(biased; chain.run(&cx), step).0
     }
 }
 
-/// Adds to a balance, which never falls below zero; what it is then.
+/// Adds to a balance, and returns the new one. Refuses to make it negative.
 fn add(tx: &mut Tx<'_>, id: i64, by: i64) -> Result<i64, Error> {
     let balance = tx.get::<Account>(&id)?.map_or(0, |row| row.balance) + by;
     if balance < 0 {
-        return Err(Error::conflict("BELOW_ZERO", "There is not as much."));
+        return Err(Error::conflict("BELOW_ZERO", "The balance would be below zero."));
     }
     tx.put(&account(id, balance))?;
     Ok(balance)
@@ -45,7 +46,7 @@ fn links(db: &Db, changes: &[(i64, i64)]) -> Vec<Transaction<i64>> {
 }
 
 #[tokio::test]
-async fn a_chain_is_one_group() {
+async fn the_links_of_a_chain_share_a_group() {
     for (group_chains, groups) in [(true, 1), (false, 3)] {
         let disk = Arc::new(MemoryDisk::new());
         let mut store = Stepped::open_with(Options { group_chains, ..options(disk) }).unwrap();
@@ -53,15 +54,15 @@ async fn a_chain_is_one_group() {
         let outcomes = store.chain(links(&db, &[(1, 5), (1, -2), (2, 7), (2, -8), (1, 1)])).await;
         assert_eq!(outcomes.iter().map(Outcome::is_done).collect::<Vec<_>>(), [true, true, true, false, false]);
         assert_eq!(store.balances().await, [(1, 3), (2, 7)]);
-        assert_eq!(store.parts.engine.metrics().groups, groups, "a refusal writes nothing");
+        assert_eq!(store.parts.engine.metrics().groups, groups, "refused links write nothing");
     }
 }
 
-/// A read that fails ends a link, whatever its closure makes of the error, and so its chain.
+/// A failed read fails its link, and so ends the chain, even if the closure ignores the error.
 #[tokio::test]
-async fn a_read_that_fails_ends_a_chain() {
+async fn a_failed_read_ends_the_chain() {
     let mut store = Stepped::open(Arc::new(MemoryDisk::new())).unwrap();
-    let (grouped, in_turn) = (store.db(), MemoryEngine::new().database(Database::Ecommerce));
+    let (grouped, one_by_one) = (store.db(), MemoryEngine::new().database(Database::Ecommerce));
     let chain = |db: &Db| {
         let reading = db.transaction(|tx| {
             let value = add(tx, 2, 5)?;
@@ -73,16 +74,16 @@ async fn a_read_that_fails_ends_a_chain() {
         vec![first, reading, last]
     };
     let expected = [Some(Ok(5)), Some(Err("INTERNAL".to_owned())), None];
-    assert_eq!(plain(&store.chain(chain(&grouped)).await), expected);
+    assert_eq!(results(&store.chain(chain(&grouped)).await), expected);
     let mut alone = Chain::default();
-    chain(&in_turn).into_iter().for_each(|link| alone.then(link));
-    assert_eq!(plain(&alone.run(&cx(2_000)).await), expected);
-    for db in [&grouped, &in_turn] {
+    chain(&one_by_one).into_iter().for_each(|link| alone.then(link));
+    assert_eq!(results(&alone.run(&cx(2_000)).await), expected);
+    for db in [&grouped, &one_by_one] {
         assert_eq!(balances(db).await, [(1, 5)]);
     }
 }
 
-/// Moves money in two links, and refuses a third of the chains at a link after them.
+/// Moves money in two links. In a third of the chains, a later link is refused.
 async fn move_in_links(store: &mut Stepped, number: i64) -> Result<(), StoreError> {
     let (from, to) = (number % crash::ACCOUNTS + 1, (number + 1) % crash::ACCOUNTS + 1);
     let more = if number % 3 == 0 { -1_000_000 } else { 0 };
@@ -94,13 +95,13 @@ async fn move_in_links(store: &mut Stepped, number: i64) -> Result<(), StoreErro
 }
 
 #[tokio::test]
-async fn the_journal_cut_at_every_byte_of_a_chain_leaves_all_of_it_or_nothing() {
+async fn a_power_cut_leaves_all_links_of_a_chain_or_none() {
     let run = crash::run(12, |disk| Arc::new(disk), move_in_links).await;
     crash::cut_at_every_byte(&run).await;
 }
 
 #[tokio::test]
-async fn a_chain_that_meets_a_disk_that_fails_is_not_acknowledged() {
+async fn a_chain_is_not_acknowledged_if_the_disk_fails() {
     for (fault, kind) in [(Fault::Sync, Kind::Unavailable), (Fault::NoRoom, Kind::Full)] {
         let disk = FaultyDisk::over(Arc::new(MemoryDisk::new()));
         let mut store = Stepped::open(Arc::new(disk.clone())).unwrap();
@@ -110,7 +111,7 @@ async fn a_chain_that_meets_a_disk_that_fails_is_not_acknowledged() {
         for outcome in store.chain(links(&db, &[(1, 5), (1, 5), (2, 5)])).await {
             assert!(matches!(&outcome, Outcome::Refused(error) if error.kind() == kind), "{fault:?}: {outcome:?}");
         }
-        // The next one is refused before it runs.
+        // The next chain is refused before it runs.
         let outcomes = store.chain(links(&db, &[(1, 5), (1, 5)])).await;
         assert!(matches!(&outcomes[0], Outcome::Refused(error) if error.kind() == kind), "{fault:?}: {outcomes:?}");
         assert!(matches!(&outcomes[1], Outcome::Skipped), "{fault:?}: {outcomes:?}");
@@ -119,7 +120,7 @@ async fn a_chain_that_meets_a_disk_that_fails_is_not_acknowledged() {
 }
 
 #[tokio::test]
-async fn a_chain_that_waited_too_long_has_not_run() {
+async fn a_chain_that_waited_too_long_is_not_run() {
     let mut store = Stepped::open(Arc::new(MemoryDisk::new())).unwrap();
     let (db, clock, cx) = (store.db(), store.clock.clone(), cx(2_000));
     let mut chain = Chain::default();
@@ -134,34 +135,36 @@ async fn a_chain_that_waited_too_long_has_not_run() {
     assert_eq!(store.balances().await, []);
 }
 
-fn plain(outcomes: &[Outcome<i64>]) -> Vec<Option<Result<i64, String>>> {
-    let plain = |outcome: &Outcome<i64>| match outcome {
+/// Returns each link's value, or its refusal code, or `None` if it was skipped.
+fn results(outcomes: &[Outcome<i64>]) -> Vec<Option<Result<i64, String>>> {
+    let result = |outcome: &Outcome<i64>| match outcome {
         Outcome::Done(balance) => Some(Ok(*balance)),
         Outcome::Refused(error) => Some(Err(error.code().to_owned())),
         Outcome::Skipped => None,
     };
-    outcomes.iter().map(plain).collect()
+    outcomes.iter().map(result).collect()
 }
 
-/// Any chains end in the same rows and outcomes as one link after the other on an engine that knows no chains.
-async fn in_a_group_and_in_turn(chains: Vec<Vec<(i64, i64)>>) {
+/// Checks that chains have the same outcomes and rows as on an engine that runs their links one by one.
+async fn compare_with_single_transactions(chains: Vec<Vec<(i64, i64)>>) {
     let mut store = Stepped::open(Arc::new(MemoryDisk::new())).unwrap();
-    let (grouped, in_turn) = (store.db(), MemoryEngine::new().database(Database::Ecommerce));
+    let (grouped, one_by_one) = (store.db(), MemoryEngine::new().database(Database::Ecommerce));
     for changes in chains {
         let together = store.chain(links(&grouped, &changes)).await;
         let mut chain = Chain::default();
-        links(&in_turn, &changes).into_iter().for_each(|link| chain.then(link));
-        assert_eq!(plain(&together), plain(&chain.run(&cx(2_000)).await), "{changes:?}");
-        assert_eq!(store.balances().await, balances(&in_turn).await, "{changes:?}");
+        links(&one_by_one, &changes).into_iter().for_each(|link| chain.then(link));
+        assert_eq!(results(&together), results(&chain.run(&cx(2_000)).await), "{changes:?}");
+        assert_eq!(store.balances().await, balances(&one_by_one).await, "{changes:?}");
     }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
-    fn nobody_can_tell_whether_links_share_a_group(
+    fn chains_have_the_same_results_as_single_transactions(
         chains in prop::collection::vec(prop::collection::vec((1i64..4, -5i64..9), 1..20), 1..12),
     ) {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(in_a_group_and_in_turn(chains));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(compare_with_single_transactions(chains));
     }
 }

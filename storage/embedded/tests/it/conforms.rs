@@ -8,7 +8,7 @@ use promox_storage::{Schema, conformance};
 
 use crate::rows::options;
 
-/// Checkpoints after this many bytes of journal: after nearly each group, now and then, never.
+/// The bytes of journal after which a checkpoint starts: after nearly every group, sometimes, and never.
 const CHECKPOINTS: [u64; 3] = [256, 64 << 10, 1 << 40];
 
 #[tokio::test]

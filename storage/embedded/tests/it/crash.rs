@@ -1,4 +1,4 @@
-//! Power cuts: the disk records every change, and every state that a power cut could have left is opened again.
+//! Power cuts. The disk records every change, and the states that a power cut could leave are opened again.
 
 use std::sync::Arc;
 
@@ -9,52 +9,56 @@ use promox_storage::StoreError;
 use crate::rows::{Account, account};
 use crate::stepped::Stepped;
 
-/// Accounts at the start of a run, and what they hold together, whatever moves between them.
+/// The number of accounts at the start of a run.
 pub(crate) const ACCOUNTS: i64 = 4;
+/// The sum of all balances, which transfers do not change.
 const TOTAL: i64 = ACCOUNTS * 100;
 
-/// What was acknowledged at a number of recorded changes.
+/// The rows after an acknowledged transaction.
 struct Acknowledged {
-    asked: usize,
+    /// The number of recorded changes at the time of the acknowledgement.
+    changes: usize,
     rows: Vec<(i64, i64)>,
 }
 
-/// A run on a recording disk, and what it acknowledged when.
+/// The recorded changes of a run, and what it acknowledged.
 pub(crate) struct Run {
     log: Vec<DiskOp>,
     acknowledged: Vec<Acknowledged>,
 }
 
 impl Run {
-    /// States that may be found when all changes before `asked` were made and the next one is in progress: the last
-    /// acknowledged one, or the one after it.
-    fn allowed(&self, asked: usize) -> (&[(i64, i64)], Option<&[(i64, i64)]>) {
-        let next = self.acknowledged.partition_point(|point| point.asked <= asked);
+    /// Returns the rows that may be found after the first `changes` changes, with the next one in progress: those of
+    /// the last acknowledgement, or of the next one.
+    fn allowed(&self, changes: usize) -> (&[(i64, i64)], Option<&[(i64, i64)]>) {
+        let next = self.acknowledged.partition_point(|point| point.changes <= changes);
         let rows = |at: usize| self.acknowledged.get(at).map(|point| point.rows.as_slice());
         (rows(next.wrapping_sub(1)).unwrap_or_default(), rows(next))
     }
 
-    fn check(&self, asked: usize, found: &[(i64, i64)], what: &str) {
-        let (newest, next) = self.allowed(asked);
+    /// Checks the rows that were found after the first `changes` changes.
+    fn check(&self, changes: usize, found: &[(i64, i64)], what: &str) {
+        let (newest, next) = self.allowed(changes);
         assert!(found == newest || Some(found) == next, "{what}: {found:?}, not {newest:?} or {next:?}");
         let total: i64 = found.iter().map(|(_, balance)| balance).sum();
-        assert!(found.is_empty() || total == TOTAL, "{what}: half a transaction");
+        assert!(found.is_empty() || total == TOTAL, "{what}: only a part of a transaction");
     }
 }
 
-/// Moves money between accounts by `transfer`, with checkpoints between; `over` is laid between the engine and the recording disk.
+/// Moves money between accounts with `transfer`, and writes some checkpoints. `wrap` may put another disk between the
+/// engine and the recording disk.
 pub(crate) async fn run(
     transactions: i64,
-    over: impl Fn(MemoryDisk) -> Arc<dyn Disk>,
+    wrap: impl Fn(MemoryDisk) -> Arc<dyn Disk>,
     transfer: impl AsyncFn(&mut Stepped, i64) -> Result<(), StoreError>,
 ) -> Run {
     let disk = MemoryDisk::recording();
-    let mut store = Stepped::open(over(disk.clone())).unwrap();
+    let mut store = Stepped::open(wrap(disk.clone())).unwrap();
     let mut acknowledged = Vec::new();
     for number in 0..transactions {
         let done = if number == 0 { begin(&mut store).await } else { transfer(&mut store, number).await };
         done.unwrap();
-        acknowledged.push(Acknowledged { asked: disk.log_len(), rows: store.balances().await });
+        acknowledged.push(Acknowledged { changes: disk.log_len(), rows: store.balances().await });
         if number % 5 == 3 {
             store.freeze();
             store.checkpoint();
@@ -63,10 +67,12 @@ pub(crate) async fn run(
     Run { log: disk.log(), acknowledged }
 }
 
+/// Creates the accounts.
 async fn begin(store: &mut Stepped) -> Result<(), StoreError> {
     store.write(|tx| (1..=ACCOUNTS).try_for_each(|id| tx.insert(&account(id, 100)))).await
 }
 
+/// Moves money between two accounts in one transaction.
 async fn transfer(store: &mut Stepped, number: i64) -> Result<(), StoreError> {
     let (from, to) = (number % ACCOUNTS + 1, (number + 1) % ACCOUNTS + 1);
     let change = move |tx: &mut promox_storage::Tx<'_>, id: i64, by: i64| {
@@ -81,7 +87,7 @@ async fn transfer(store: &mut Stepped, number: i64) -> Result<(), StoreError> {
         .await
 }
 
-/// The numbers of the files that are journal segments.
+/// Returns the numbers of the files that are journal segments.
 fn journals(log: &[DiskOp]) -> Vec<usize> {
     let created = log.iter().filter_map(|op| match op {
         DiskOp::Create(path, file) if path.to_string_lossy().contains("journal") => Some(*file),
@@ -90,7 +96,7 @@ fn journals(log: &[DiskOp]) -> Vec<usize> {
     created.collect()
 }
 
-/// Where to cut a change: a journal frame at every byte, anything else at a few places.
+/// Returns where to cut a change: a write to the journal at every byte, anything else at a few places.
 fn cuts(op: &DiskOp, journals: &[usize]) -> Vec<usize> {
     match op {
         DiskOp::Write(file, _, bytes) if journals.contains(file) && bytes.iter().any(|byte| *byte != 0) => {
@@ -102,48 +108,49 @@ fn cuts(op: &DiskOp, journals: &[usize]) -> Vec<usize> {
 }
 
 async fn reopened(disk: MemoryDisk) -> Vec<(i64, i64)> {
-    Stepped::open(Arc::new(disk)).expect("a power cut is no damage").balances().await
+    Stepped::open(Arc::new(disk)).expect("a power cut must not look like damage").balances().await
 }
 
 #[tokio::test]
-async fn the_journal_cut_at_every_byte_loses_nothing_acknowledged() {
+async fn a_power_cut_at_any_byte_of_the_journal_loses_no_acknowledged_change() {
     cut_at_every_byte(&run(12, |disk| Arc::new(disk), transfer).await).await;
 }
 
-/// Opens what a power cut at every byte of the journal leaves: what was acknowledged last, or the group after it, whole.
+/// Opens what a power cut at every byte of the journal leaves, and checks that the acknowledged transactions are there.
 pub(crate) async fn cut_at_every_byte(run: &Run) {
     let journals = journals(&run.log);
     let mut checked = 0;
-    for (asked, op) in run.log.iter().enumerate() {
-        let before = MemoryDisk::rebuild(&run.log[..asked], |_, _| Persisted::Whole);
+    for (changes, op) in run.log.iter().enumerate() {
+        let before = MemoryDisk::rebuild(&run.log[..changes], |_, _| Persisted::Whole);
         for cut in cuts(op, &journals) {
             let disk = before.copy();
             disk.replay(op, Persisted::First(cut));
-            run.check(asked, &reopened(disk).await, &format!("cut at byte {cut} of change {asked}"));
+            run.check(changes, &reopened(disk).await, &format!("cut at byte {cut} of change {changes}"));
             checked += 1;
         }
     }
     assert!(checked > 2_000, "{checked} cuts");
-    run.check(run.log.len(), &reopened(MemoryDisk::rebuild(&run.log, |_, _| Persisted::Whole)).await, "whole");
+    run.check(run.log.len(), &reopened(MemoryDisk::rebuild(&run.log, |_, _| Persisted::Whole)).await, "no cut");
 }
 
 #[tokio::test]
-async fn a_cut_during_recovery_loses_nothing_either() {
+async fn a_power_cut_during_recovery_loses_no_acknowledged_change() {
     let run = run(12, |disk| Arc::new(disk), transfer).await;
-    for asked in (0..run.log.len()).step_by(7) {
-        let left = MemoryDisk::rebuild(&run.log[..asked], |_, _| Persisted::Whole);
+    for changes in (0..run.log.len()).step_by(7) {
+        let left = MemoryDisk::rebuild(&run.log[..changes], |_, _| Persisted::Whole);
         left.record();
         drop(Stepped::open(Arc::new(left.clone())).unwrap());
         let recovery = left.log();
         for second in (0..recovery.len()).step_by(3) {
-            let disk = MemoryDisk::rebuild(&run.log[..asked], |_, _| Persisted::Whole);
+            let disk = MemoryDisk::rebuild(&run.log[..changes], |_, _| Persisted::Whole);
             recovery.iter().take(second).for_each(|op| disk.replay(op, Persisted::Whole));
-            run.check(asked, &reopened(disk).await, &format!("change {asked}, then change {second} of recovery"));
+            run.check(changes, &reopened(disk).await, &format!("change {changes}, then change {second} of recovery"));
         }
     }
 }
 
-/// A power cut may keep any part of what was not synced: this keeps a random part, with names in order.
+/// Simulates a power cut, which may keep any part of what was not synced. Of unsynced writes a random part is kept, and
+/// of unsynced changes of names a random number of the first ones.
 fn power_cut(log: &[DiskOp], entropy: &Entropy) -> MemoryDisk {
     let synced = |number: usize, file: usize| log.iter().skip(number).any(|op| *op == DiskOp::Sync(file));
     let names_synced = |number: usize| log.iter().skip(number).any(|op| *op == DiskOp::SyncDir);
@@ -163,20 +170,20 @@ fn power_cut(log: &[DiskOp], entropy: &Entropy) -> MemoryDisk {
 }
 
 #[tokio::test]
-async fn a_power_cut_that_keeps_any_part_of_what_was_not_synced_loses_nothing_acknowledged() {
+async fn a_power_cut_with_any_unsynced_part_lost_loses_no_acknowledged_change() {
     let run = run(12, |disk| Arc::new(disk), transfer).await;
     let entropy = Entropy::seeded(11);
-    for asked in 0..=run.log.len() {
+    for changes in 0..=run.log.len() {
         for _ in 0..4 {
-            let disk = power_cut(&run.log[..asked], &entropy);
-            run.check(asked, &reopened(disk).await, &format!("power cut after change {asked}"));
+            let disk = power_cut(&run.log[..changes], &entropy);
+            run.check(changes, &reopened(disk).await, &format!("power cut after change {changes}"));
         }
     }
 }
 
-/// The negative control: without syncs the same test must find losses.
+/// The negative control: without syncs, the same check must find losses.
 #[tokio::test]
-async fn without_the_sync_a_power_cut_is_noticed() {
+async fn a_store_that_never_syncs_is_detected() {
     let never_syncs = |disk| -> Arc<dyn Disk> {
         let faulty = FaultyDisk::over(Arc::new(disk));
         faulty.fail(Fault::SilentSync, 0, u64::MAX);
@@ -184,13 +191,13 @@ async fn without_the_sync_a_power_cut_is_noticed() {
     };
     let run = run(12, never_syncs, transfer).await;
     let entropy = Entropy::seeded(11);
-    let lost = (0..=run.log.len()).filter(|asked| {
-        let disk = power_cut(&run.log[..*asked], &entropy);
-        let newest = run.allowed(*asked).0;
+    let lost = (0..=run.log.len()).filter(|changes| {
+        let disk = power_cut(&run.log[..*changes], &entropy);
+        let newest = run.allowed(*changes).0;
         match Stepped::open(Arc::new(disk)) {
             Ok(store) => {
-                let found = futures_free(store.balances());
-                found != newest && Some(found.as_slice()) != run.allowed(*asked).1
+                let found = poll_ready(store.balances());
+                found != newest && Some(found.as_slice()) != run.allowed(*changes).1
             }
             Err(_) => true,
         }
@@ -198,12 +205,12 @@ async fn without_the_sync_a_power_cut_is_noticed() {
     assert!(lost.count() > 0, "the crash test cannot tell a store that never syncs");
 }
 
-/// Polls a future that never waits.
-fn futures_free<T>(work: impl Future<Output = T>) -> T {
+/// Polls a future that is ready at once.
+fn poll_ready<T>(work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(work);
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     match work.as_mut().poll(&mut context) {
         std::task::Poll::Ready(value) => value,
-        std::task::Poll::Pending => unreachable!("it waits"),
+        std::task::Poll::Pending => unreachable!("the future is not ready"),
     }
 }

@@ -1,4 +1,4 @@
-//! Flipped bits: damaged data is reported or missing, and never read as something else.
+//! Flipped bits and missing files. Damaged data is reported or missing, and never read as other data.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,15 +13,15 @@ use crate::stepped::Stepped;
 
 const ROWS: i64 = 30;
 
-fn truth() -> Vec<(i64, i64)> {
+fn expected_rows() -> Vec<(i64, i64)> {
     (1..=ROWS).map(|id| (id, id * 7)).collect()
 }
 
-/// A store with one row per group, its journal in several segments.
+/// Creates a store with one row per group, whose journal has several segments.
 async fn filled(checkpointed: bool) -> MemoryDisk {
     let disk = MemoryDisk::new();
     let mut store = Stepped::open(Arc::new(disk.clone())).unwrap();
-    for (id, balance) in truth() {
+    for (id, balance) in expected_rows() {
         store.write(move |tx| tx.insert(&account(id, balance))).await.unwrap();
     }
     if checkpointed {
@@ -32,14 +32,15 @@ async fn filled(checkpointed: bool) -> MemoryDisk {
     disk.copy()
 }
 
+/// Returns the paths and lengths of the files whose path contains `part`.
 fn files(disk: &MemoryDisk, part: &str) -> Vec<(PathBuf, usize)> {
     disk.files().into_iter().filter(|(path, _)| path.to_string_lossy().contains(part)).collect()
 }
 
 #[tokio::test]
-async fn a_flipped_bit_in_the_journal_is_named() {
+async fn a_flipped_bit_in_the_journal_is_reported() {
     let disk = filled(false).await;
-    let (mut named, mut shorter) = (0, 0);
+    let (mut reported, mut lost) = (0, 0);
     for (path, len) in files(&disk, ".journal") {
         for bit in (0..len * 8).step_by(5) {
             let broken = disk.copy();
@@ -47,24 +48,24 @@ async fn a_flipped_bit_in_the_journal_is_named() {
             match Stepped::open(Arc::new(broken)) {
                 Ok(store) => {
                     let found = store.balances().await;
-                    // Damage in the very last group looks like an unfinished one.
-                    let last = found == truth()[..truth().len() - 1];
-                    assert!(last || found == truth(), "bit {bit} of {}: {found:?}", path.display());
-                    shorter += usize::from(last);
+                    // Damage to the last group cannot be distinguished from an unfinished write.
+                    let without_last = found == expected_rows()[..expected_rows().len() - 1];
+                    assert!(without_last || found == expected_rows(), "bit {bit} of {}: {found:?}", path.display());
+                    lost += usize::from(without_last);
                 }
                 Err(OpenError::Damaged { file, offset, .. }) => {
                     assert!(offset.is_some() && files(&disk, ".journal").iter().any(|(path, _)| *path == file));
-                    named += 1;
+                    reported += 1;
                 }
                 Err(other) => panic!("bit {bit} of {}: {other}", path.display()),
             }
         }
     }
-    assert!(named > 20 * shorter, "{named} named, {shorter} taken for an end");
+    assert!(reported > 20 * lost, "{reported} were reported, {lost} lost the last group");
 }
 
 #[tokio::test]
-async fn a_flipped_bit_in_the_identity_refuses_to_start() {
+async fn a_flipped_bit_in_the_identity_is_reported() {
     let disk = filled(false).await;
     let path = PathBuf::from("/store/store");
     for bit in 0..files(&disk, "/store/store")[0].1 * 8 {
@@ -75,7 +76,7 @@ async fn a_flipped_bit_in_the_identity_refuses_to_start() {
     }
 }
 
-/// Reads everything: every row that is returned is right, and every error says damage.
+/// Reads everything and checks every row that is returned. Returns the first error.
 async fn check_rows(store: &Stepped) -> Result<(), StoreError> {
     let reader = promox_storage::Engine::snapshot(&*store.parts.engine);
     for direction in [Direction::Forward, Direction::Backward] {
@@ -89,7 +90,7 @@ async fn check_rows(store: &Stepped) -> Result<(), StoreError> {
     store
         .db()
         .read(|tx| {
-            for (id, balance) in truth() {
+            for (id, balance) in expected_rows() {
                 let row = tx.get::<Account>(&id)?;
                 assert!(row.is_none_or(|row| row == account(id, balance)));
                 let row = tx.get_by::<AccountByOwner>(format!("owner {id}").as_str())?;
@@ -101,12 +102,12 @@ async fn check_rows(store: &Stepped) -> Result<(), StoreError> {
 }
 
 #[tokio::test]
-async fn a_flipped_bit_in_the_checkpoint_is_never_read() {
+async fn a_flipped_bit_in_the_checkpoint_never_gives_a_wrong_row() {
     let disk = filled(true).await;
     let (path, len) = files(&disk, "data.redb").remove(0);
     let entropy = Entropy::seeded(5);
-    let mut noticed = 0;
-    // Only the first pages of this small store's file are in use.
+    let mut detected = 0;
+    // The small store uses only the first pages of the file, so half of the flips are there.
     let used = (len / 8).min(1 << 18);
     for round in 0..1_500 {
         let broken = disk.copy();
@@ -118,22 +119,22 @@ async fn a_flipped_bit_in_the_checkpoint_is_never_read() {
                 Ok(()) => {}
                 Err(StoreError::Damaged { place } | StoreError::DamagedRow { place, .. }) => {
                     assert!(place.contains("data.redb, table "), "{place}");
-                    noticed += 1;
+                    detected += 1;
                 }
-                Err(StoreError::Io(_)) => noticed += 1,
+                Err(StoreError::Io(_)) => detected += 1,
                 Err(other) => panic!("bit {bit}: {other}"),
             },
             Err(error) => {
                 assert!(error.to_string().contains("data.redb"), "bit {bit}: {error}");
-                noticed += 1;
+                detected += 1;
             }
         }
     }
-    assert!(noticed > 10, "{noticed} of 1,500 flips hit something");
+    assert!(detected > 10, "only {detected} of 1,500 flips were detected");
 }
 
 #[tokio::test]
-async fn a_missing_segment_is_named() {
+async fn a_missing_segment_is_reported() {
     let disk = filled(false).await;
     let segments = files(&disk, ".journal");
     assert!(segments.len() > 3);
@@ -141,13 +142,13 @@ async fn a_missing_segment_is_named() {
         let broken = disk.copy();
         promox_embedded::disk::Disk::remove(&broken, path).unwrap();
         let error = Stepped::open(Arc::new(broken)).err().unwrap();
-        let named = |file: &PathBuf, what: &str| file == path && what.contains("missing");
-        assert!(matches!(&error, OpenError::Damaged { file, what, .. } if named(file, what)), "{error}");
+        let reported = |file: &PathBuf, what: &str| file == path && what.contains("missing");
+        assert!(matches!(&error, OpenError::Damaged { file, what, .. } if reported(file, what)), "{error}");
     }
 }
 
 #[tokio::test]
-async fn a_missing_journal_is_named() {
+async fn a_missing_journal_is_reported() {
     let disk = filled(true).await;
     for (path, _) in files(&disk, ".journal") {
         promox_embedded::disk::Disk::remove(&disk, &path).unwrap();
@@ -157,7 +158,7 @@ async fn a_missing_journal_is_named() {
 }
 
 #[tokio::test]
-async fn another_stores_files_are_refused() {
+async fn files_of_another_store_are_refused() {
     let disk = filled(true).await;
     let other = MemoryDisk::new();
     drop(Stepped::open_with(Options { entropy: Entropy::seeded(8), ..options(Arc::new(other.clone())) }).unwrap());

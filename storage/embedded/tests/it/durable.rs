@@ -1,4 +1,4 @@
-//! Acknowledged changes are there after reopening.
+//! Acknowledged changes survive closing and reopening a store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ async fn rows_survive_closing_and_opening() {
 }
 
 #[tokio::test]
-async fn a_panic_is_an_answer_and_the_next_transaction_goes_on() {
+async fn a_panic_in_a_transaction_is_an_error_and_others_continue() {
     let engine = open(Arc::new(MemoryDisk::new())).unwrap();
     let db = database(&engine);
     let result = write::<()>(&db, |_| panic!("a bug")).await;
@@ -33,7 +33,7 @@ async fn a_panic_is_an_answer_and_the_next_transaction_goes_on() {
 }
 
 #[tokio::test]
-async fn a_store_on_the_real_disk_is_opened_by_one_at_a_time() {
+async fn a_directory_can_be_opened_only_once_at_a_time() {
     let dir = tempfile::tempdir().unwrap();
     let options = || Options { disk: Arc::new(RealDisk), lock_wait: Duration::ZERO, ..Options::new(dir.path()) };
     let engine = EmbeddedEngine::open(options(), schema()).unwrap();
@@ -56,7 +56,7 @@ async fn a_transaction_may_hold_the_last_handle_of_its_store() {
         write(&database(&engine), move |tx| tx.insert(&account(held.metrics().groups.cast_signed(), 1))).await;
     inserted.unwrap();
     drop(engine);
-    // The reply holds the last handle of the store.
+    // The closure was dropped before its result was sent, so the store is closed and can be opened at once.
     let engine = EmbeddedEngine::open(options(Duration::ZERO), schema()).unwrap();
     let held = engine.clone();
     let db = database(&engine);
@@ -66,7 +66,7 @@ async fn a_transaction_may_hold_the_last_handle_of_its_store() {
         () = std::future::ready(()) => {}
     }
     drop((engine, db));
-    // Nobody waited: the writer's own thread drops the store, and others can open it soon.
+    // The caller did not wait, so the writer's own thread drops the last handle, and the store can be opened soon.
     let engine = EmbeddedEngine::open(options(Duration::from_secs(5)), schema()).unwrap();
     assert_eq!(balances(&database(&engine)).await.len(), 2);
 }

@@ -1,4 +1,4 @@
-//! A disk that fails: nothing more is acknowledged after a failed write or sync, and a full disk stops writes only.
+//! Failing disks. After a failed write or sync nothing more is acknowledged. A full disk only stops writes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -11,21 +11,24 @@ use promox_storage::{Lane, StoreError, Tx};
 use crate::rows::{Account, account, balances, database, options, schema, write};
 use crate::stepped::Stepped;
 
-/// Transactions of a run; every fourth is followed by a checkpoint.
+/// The number of transactions of a run. Every fourth is followed by a checkpoint.
 const TRANSACTIONS: i64 = 14;
 
+/// The outcome of a run.
 struct Outcome {
-    /// Balances that were acknowledged, and those of the first transaction that was not.
+    /// The rows that were acknowledged.
     acknowledged: Vec<(i64, i64)>,
+    /// The row of the first transaction that was not acknowledged.
     attempted: Option<(i64, i64)>,
+    /// The exit code with which the engine stopped, or 0.
     code: i32,
 }
 
 /// Inserts accounts until the disk fails.
 async fn run(disk: &FaultyDisk) -> Outcome {
     let stopped = Arc::new(AtomicI32::new(0));
-    let noted = stopped.clone();
-    let on_stop = Arc::new(move |stop: &promox_embedded::Stop| noted.store(stop.code, Ordering::SeqCst));
+    let recorded = stopped.clone();
+    let on_stop = Arc::new(move |stop: &promox_embedded::Stop| recorded.store(stop.code, Ordering::SeqCst));
     let opened = Stepped::open_with(Options { on_stop, ..options(Arc::new(disk.clone())) });
     let mut outcome = Outcome { acknowledged: Vec::new(), attempted: None, code: 0 };
     let Ok(mut store) = opened else { return outcome };
@@ -49,14 +52,15 @@ async fn run(disk: &FaultyDisk) -> Outcome {
     outcome
 }
 
-async fn every_failure_of(fault: Fault) {
+/// Lets each operation of a kind fail once, in a run of its own.
+async fn fail_each_operation(fault: Fault) {
     for after in 0.. {
         let memory = MemoryDisk::new();
         let disk = FaultyDisk::over(Arc::new(memory.clone()));
         disk.fail(fault, after, 1);
         let outcome = run(&disk).await;
         if disk.seen() <= after {
-            assert!(after > 20, "{after} places where {fault:?} may fail");
+            assert!(after > 20, "only {after} operations of the kind {fault:?}");
             return;
         }
         if outcome.attempted.is_some() {
@@ -73,23 +77,23 @@ async fn every_failure_of(fault: Fault) {
 }
 
 #[tokio::test]
-async fn after_any_failed_write_nothing_is_acknowledged_and_nothing_lost() {
-    every_failure_of(Fault::Write).await;
+async fn after_a_failed_write_nothing_is_acknowledged_or_lost() {
+    fail_each_operation(Fault::Write).await;
 }
 
 #[tokio::test]
-async fn after_any_failed_sync_nothing_is_acknowledged_and_nothing_lost() {
-    every_failure_of(Fault::Sync).await;
+async fn after_a_failed_sync_nothing_is_acknowledged_or_lost() {
+    fail_each_operation(Fault::Sync).await;
 }
 
 #[tokio::test]
-async fn what_waits_when_a_sync_fails_is_told_so() {
+async fn transactions_of_a_group_whose_sync_fails_get_an_error() {
     let disk = FaultyDisk::over(Arc::new(MemoryDisk::new()));
     let mut store = Stepped::open(Arc::new(disk.clone())).unwrap();
     store.write(|tx| tx.insert(&account(1, 1))).await.unwrap();
     disk.fail(Fault::Sync, 0, u64::MAX);
     let (db, cx) = (store.db(), crate::rows::cx(1));
-    // A refusal depends on a row of the same group: it must not be sent before that row is durable.
+    // The refusal depends on a row of the same group, so it must not be sent before that row is durable.
     let (first, refusal, _) = tokio::join!(
         db.write(&cx, |tx| tx.insert(&account(2, 2))),
         db.write(&cx, |tx| match tx.get::<Account>(&2)? {
@@ -99,13 +103,17 @@ async fn what_waits_when_a_sync_fails_is_told_so() {
         async { store.parts.writer.turn(Duration::ZERO) }
     );
     assert_eq!((first, refusal), (Err(StoreError::Stopped), Err(StoreError::Stopped)));
-    assert_eq!(store.balances().await, [(1, 1)], "what was not synced is not read");
+    assert_eq!(store.balances().await, [(1, 1)], "rows that were not synced are not read");
     disk.stop_failing();
-    assert_eq!(store.write(|tx| tx.insert(&account(3, 3))).await, Err(StoreError::Stopped), "not even when it heals");
+    assert_eq!(
+        store.write(|tx| tx.insert(&account(3, 3))).await,
+        Err(StoreError::Stopped),
+        "the engine stays stopped even if the disk recovers"
+    );
 }
 
 #[tokio::test]
-async fn a_nearly_full_disk_stops_writes_and_not_reads() {
+async fn a_nearly_full_disk_stops_writes_but_not_reads() {
     let disk = MemoryDisk::new();
     let mut store = Stepped::open(Arc::new(disk.clone())).unwrap();
     store.write(|tx| tx.insert(&account(1, 1))).await.unwrap();
@@ -121,7 +129,7 @@ async fn a_nearly_full_disk_stops_writes_and_not_reads() {
 }
 
 #[tokio::test]
-async fn no_room_for_a_segment_refuses_the_group_and_forgets_it() {
+async fn a_group_without_space_for_a_segment_is_refused_and_dropped() {
     let disk = FaultyDisk::over(Arc::new(MemoryDisk::new()));
     let mut store = Stepped::open_with(Options { reserve_bytes: 0, ..options(Arc::new(disk.clone())) }).unwrap();
     disk.fail(Fault::Full, 0, u64::MAX);
@@ -146,7 +154,7 @@ async fn no_room_for_a_segment_refuses_the_group_and_forgets_it() {
 }
 
 #[tokio::test]
-async fn a_file_system_that_copies_on_write_may_be_full_anywhere() {
+async fn a_copy_on_write_file_system_may_be_full_at_any_write() {
     for after in 0..30 {
         let memory = MemoryDisk::new();
         let disk = FaultyDisk::over(Arc::new(memory.clone()));
@@ -168,17 +176,17 @@ async fn a_file_system_that_copies_on_write_may_be_full_anywhere() {
 }
 
 #[tokio::test]
-async fn a_failed_read_is_an_error_and_ends_the_process() {
+async fn a_failed_read_is_an_error_and_stops_the_engine() {
     let disk = FaultyDisk::over(Arc::new(MemoryDisk::new()));
     let mut store = Stepped::open(Arc::new(disk.clone())).unwrap();
-    // More than one page, since redb keeps a table's first one.
+    // More than one page, because redb caches the first page of a table.
     store.write(|tx| (1..=500).try_for_each(|id| tx.insert(&account(id, 1)))).await.unwrap();
     store.freeze();
     store.checkpoint();
     drop(store);
     let code = Arc::new(AtomicI32::new(0));
-    let noted = code.clone();
-    let on_stop = Arc::new(move |stop: &promox_embedded::Stop| noted.store(stop.code, Ordering::SeqCst));
+    let recorded = code.clone();
+    let on_stop = Arc::new(move |stop: &promox_embedded::Stop| recorded.store(stop.code, Ordering::SeqCst));
     let mut store = Stepped::open_with(Options { on_stop, page_bytes: 0, ..options(Arc::new(disk.clone())) }).unwrap();
     disk.fail(Fault::Read, 0, u64::MAX);
     let read = store.db().read(|tx| tx.get::<Account>(&1)).await;
@@ -192,31 +200,31 @@ async fn a_failed_read_is_an_error_and_ends_the_process() {
 }
 
 #[tokio::test]
-async fn a_checkpoint_that_meets_a_full_disk_waits_for_room() {
+async fn a_checkpoint_waits_while_the_disk_is_full() {
     let disk = FaultyDisk::over(Arc::new(MemoryDisk::new()));
     let options = Options { reserve_bytes: 0, checkpoint_bytes: 4 << 10, ..options(Arc::new(disk.clone())) };
     let engine = EmbeddedEngine::open(Options { segment_bytes: 1 << 20, ..options }, schema()).unwrap();
     let db = database(&engine);
     write(&db, |tx| tx.insert(&account(0, 0))).await.unwrap();
     disk.fail(Fault::Full, 0, u64::MAX);
-    let mut wanted = vec![(0, 0)];
+    let mut expected = vec![(0, 0)];
     for id in 1..400 {
         match write(&db, move |tx| tx.insert(&account(id, id))).await {
-            Ok(()) => wanted.push((id, id)),
+            Ok(()) => expected.push((id, id)),
             Err(error) => assert_eq!(error, StoreError::Full),
         }
-        assert_eq!(balances(&db).await, wanted, "reads go on");
+        assert_eq!(balances(&db).await, expected, "reads continue");
     }
     disk.stop_failing();
     while write(&db, |tx| tx.put(&account(400, 400))).await.is_err() {
         tokio::task::yield_now().await;
     }
-    wanted.push((400, 400));
-    assert_eq!(balances(&db).await, wanted);
+    expected.push((400, 400));
+    assert_eq!(balances(&db).await, expected);
 }
 
 #[tokio::test]
-async fn work_that_waited_long_is_refused_before_it_runs() {
+async fn a_transaction_that_waited_too_long_is_not_run() {
     let mut store = Stepped::open(Arc::new(MemoryDisk::new())).unwrap();
     let (db, cx) = (store.db(), crate::rows::cx(1));
     let clock = store.clock.clone();
@@ -229,23 +237,23 @@ async fn work_that_waited_long_is_refused_before_it_runs() {
 }
 
 #[tokio::test]
-async fn bulk_work_has_more_time() {
+async fn bulk_work_may_wait_longer() {
     let mut store = Stepped::open(Arc::new(MemoryDisk::new())).unwrap();
     let (db, cx) = (store.db(), crate::rows::cx(1));
     let clock = store.clock.clone();
-    for (id, millis, wanted) in [(1, 19_999, Ok(())), (2, 20_001, Err(StoreError::Busy))] {
+    for (id, millis, expected) in [(1, 19_999, Ok(())), (2, 20_001, Err(StoreError::Busy))] {
         let work = move |tx: &mut Tx<'_>| tx.insert(&account(id, id));
         let (result, _) = tokio::join!(db.write_in(&cx, Lane::Bulk, work), async {
             clock.advance(Duration::from_millis(millis));
             store.parts.writer.turn(Duration::ZERO)
         });
-        assert_eq!(result, wanted);
+        assert_eq!(result, expected);
     }
     assert_eq!(store.balances().await, [(1, 1)]);
 }
 
 #[tokio::test]
-async fn a_full_queue_refuses_at_once() {
+async fn a_full_queue_refuses_immediately() {
     let store = Stepped::open_with(Options { queue: 2, ..options(Arc::new(MemoryDisk::new())) }).unwrap();
     let (db, cx) = (store.db(), crate::rows::cx(1));
     let put = || db.write(&cx, |tx| tx.insert(&account(1, 1)));
@@ -274,6 +282,6 @@ async fn bulk_work_gets_a_quarter_of_a_group() {
     let (normal, _) = tokio::join!(db.write(&cx, |tx| tx.insert(&account(1_000, 0))), async {
         store.parts.writer.turn(Duration::ZERO)
     });
-    assert_eq!(normal, Ok(()), "it does not wait for the bulk");
+    assert_eq!(normal, Ok(()), "it does not wait for the bulk work");
     assert_eq!(store.balances().await.len(), 257);
 }

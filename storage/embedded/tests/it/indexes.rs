@@ -1,4 +1,4 @@
-//! New indexes are built before the store serves, a chunk at a time; an older version refuses what a newer one wrote.
+//! New indexes are built in chunks before the store serves requests. An older version refuses the data of a newer one.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use promox_storage::{Database, Record, Report, Schema, Tx};
 use crate::rows::{account, options, schema};
 use crate::stepped::Stepped;
 
-/// The same table with more indexes, as in a later version.
+/// The same table with more indexes, and another table, as in a later version.
 mod later {
     use promox_storage::record;
 
@@ -25,13 +25,14 @@ mod later {
     }
 
     record! {
-        /// The additions of a new version.
+        /// A table that only the later version has.
         pub(super) struct Note in Ecommerce.notes = 905, key(id: i64) {
             text: String,
         }
     }
 }
 
+/// The same table with a unique index that existing rows violate.
 mod unique {
     use promox_storage::record;
 
@@ -43,7 +44,7 @@ mod unique {
         }
         unique AccountByOwner = 901 (owner);
         index AccountByBalance = 902 (balance);
-        unique AccountByOneBalance = 904 (balance);
+        unique AccountByUniqueBalance = 904 (balance);
     }
 }
 
@@ -75,12 +76,12 @@ fn check(disk: MemoryDisk) -> Result<(), OpenError> {
     let tx = Tx::unbounded(&*reader, Database::Ecommerce);
     let sorted = tx.scan_by::<later::AccountByBalanceAndOwner>().prefix(3_i64).collect(99).unwrap();
     let ids: Vec<i64> = sorted.into_iter().map(|row| row.id).collect();
-    assert_eq!(ids, [13, 18, 3, 8], "by the owner's text");
+    assert_eq!(ids, [13, 18, 3, 8], "in the order of the owner's text");
     Ok(())
 }
 
 #[tokio::test]
-async fn a_new_index_holds_what_was_there() {
+async fn a_new_index_contains_the_existing_rows() {
     let disk = filled().await;
     check(disk.copy()).unwrap();
     let disk = disk.copy();
@@ -89,7 +90,7 @@ async fn a_new_index_holds_what_was_there() {
 }
 
 #[tokio::test]
-async fn a_cut_while_it_is_built_changes_nothing() {
+async fn an_interrupted_build_is_resumed() {
     let before = filled().await;
     let recording = before.copy();
     recording.record();
@@ -102,19 +103,19 @@ async fn a_cut_while_it_is_built_changes_nothing() {
 }
 
 #[tokio::test]
-async fn duplicates_stop_it_and_are_named() {
+async fn duplicates_prevent_a_unique_index_and_are_named() {
     let disk = filled().await;
     let schema = Schema::new([&[unique::Account::TABLE] as &[_]]).unwrap();
     let error = EmbeddedEngine::assemble(options(Arc::new(disk.copy())), &schema).err().unwrap();
     let OpenError::Duplicates { index, rows } = &error else { panic!("{error}") };
-    assert_eq!(index, "AccountByOneBalance of ecommerce.accounts");
+    assert_eq!(index, "AccountByUniqueBalance of ecommerce.accounts");
     assert!(rows.contains("01]") && rows.contains("06]"), "{rows}");
     assert_eq!(error.exit_code(), 65);
-    Stepped::open(Arc::new(disk)).expect("the version before opens it still");
+    Stepped::open(Arc::new(disk)).expect("the earlier version can still open it");
 }
 
 #[tokio::test]
-async fn an_older_version_refuses_a_newer_ones_data_by_name() {
+async fn an_older_version_refuses_the_data_of_a_newer_one() {
     let disk = filled().await;
     check(disk.clone()).unwrap();
     let error = EmbeddedEngine::assemble(options(Arc::new(disk.copy())), &schema()).err().unwrap();

@@ -1,7 +1,7 @@
-//! A real process, killed at random moments while it writes: what it acknowledged is there.
+//! Kills a real process at random moments while it writes. Everything that it acknowledged must still be there.
 //!
-//! A kill leaves the page cache intact, so this cannot detect a store that never syncs; the negative control for that
-//! is in the power cut test. The control here is a child that acknowledges before it writes.
+//! A kill leaves the page cache intact, so these tests cannot detect a store that never syncs. The tests of power cuts
+//! do. The negative control here is a child that acknowledges before it writes.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -12,18 +12,18 @@ use promox_kernel::Entropy;
 
 use crate::rows::{Account, account, balances, database, schema, write};
 
-/// The child's data directory; without it the child does nothing.
+/// The variable with the child's data directory. Without it the child does nothing.
 const DIR: &str = "PROMOX_TEST_KILL_DIR";
-/// Makes the child acknowledge before it writes.
+/// The variable that makes the child acknowledge before it writes.
 const EARLY: &str = "PROMOX_TEST_KILL_EARLY";
 
 fn options(dir: &Path) -> Options {
     Options { checkpoint_bytes: 64 << 10, segment_bytes: 64 << 10, ..Options::new(dir) }
 }
 
-/// The child: moves units between two accounts forever, and prints acknowledgements.
+/// The child process: moves units between two accounts forever, and prints acknowledgements.
 #[tokio::test]
-#[ignore = "run by the tests below"]
+#[ignore = "a child process of the tests below"]
 async fn child() {
     let Some(dir) = std::env::var_os(DIR) else { return };
     let early = std::env::var_os(EARLY).is_some();
@@ -58,7 +58,7 @@ fn spawn(dir: &Path, early: bool) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-/// Kills the child after this many more acknowledgements; the last number that it acknowledged.
+/// Starts a child and kills it after a number of acknowledgements. Returns the last number that it acknowledged.
 fn kill_after(dir: &Path, lines: u64, early: bool) -> i64 {
     let mut child = spawn(dir, early);
     let (mut newest, mut seen) = (0, 0);
@@ -68,7 +68,7 @@ fn kill_after(dir: &Path, lines: u64, early: bool) -> i64 {
         newest = i64::max(newest, moved);
         seen += 1;
         if seen == lines {
-            // Output until its death counts too: it was acknowledged before.
+            // Lines that the child prints before it dies are acknowledged too, so reading continues.
             child.kill().unwrap();
         }
     }
@@ -85,7 +85,7 @@ async fn check(dir: &Path, acknowledged: i64) -> Result<(), String> {
 }
 
 #[tokio::test]
-async fn a_killed_process_loses_nothing_acknowledged() {
+async fn a_killed_process_loses_no_acknowledged_change() {
     let dir = tempfile::tempdir().unwrap();
     let entropy = Entropy::seeded(3);
     for _ in 0..12 {
@@ -95,7 +95,7 @@ async fn a_killed_process_loses_nothing_acknowledged() {
 }
 
 #[tokio::test]
-async fn a_child_that_acknowledges_too_early_is_noticed() {
+async fn a_child_that_acknowledges_too_early_is_detected() {
     let dir = tempfile::tempdir().unwrap();
     let acknowledged = kill_after(dir.path(), 20, true);
     assert!(check(dir.path(), acknowledged).await.is_err());

@@ -1,4 +1,5 @@
-//! A data directory of every layout is kept: this version's own can be opened, all others are refused by name.
+//! `tests/layouts` has a data directory of every layout. That of this version can be opened, all others are refused by
+//! name.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,15 +11,15 @@ use promox_storage::{Engine, Report};
 
 use crate::rows::{Account, account, balances, database, options, schema, write};
 
-fn kept() -> PathBuf {
+fn layouts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/layouts")
 }
 
-fn at(dir: &Path) -> Options {
+fn options_for(dir: &Path) -> Options {
     Options { dir: dir.to_owned(), checkpoint_bytes: 2 << 10, ..options(Arc::new(RealDisk)) }
 }
 
-/// The content of every kept directory: some rows in the checkpoint, the others in the journal.
+/// The content of every directory. Some rows are in the checkpoint, the others in the journal.
 fn content() -> Vec<(i64, i64)> {
     (1..=40).map(|id| (id, id * 11)).collect()
 }
@@ -27,10 +28,10 @@ fn content() -> Vec<(i64, i64)> {
 const LAYOUT: &str = "4";
 
 #[tokio::test]
-async fn this_versions_layout_is_opened() {
+async fn the_layout_of_this_version_is_opened() {
     let dir = tempfile::tempdir().unwrap();
-    copy(&kept().join(LAYOUT), dir.path());
-    let engine = EmbeddedEngine::open(at(dir.path()), schema()).unwrap();
+    copy(&layouts().join(LAYOUT), dir.path());
+    let engine = EmbeddedEngine::open(options_for(dir.path()), schema()).unwrap();
     let db = database(&engine);
     assert_eq!(balances(&db).await, content());
     let mut report = Report::default();
@@ -40,18 +41,18 @@ async fn this_versions_layout_is_opened() {
 }
 
 #[test]
-fn every_other_layout_is_refused_by_name_and_left_as_it_is() {
+fn every_other_layout_is_refused_and_left_unchanged() {
     let mut refused = 0;
-    for layout in fs::read_dir(kept()).unwrap().map(|entry| entry.unwrap().path()) {
+    for layout in fs::read_dir(layouts()).unwrap().map(|entry| entry.unwrap().path()) {
         let name = layout.file_name().unwrap().to_str().unwrap();
         if name == LAYOUT {
             continue;
         }
         let dir = tempfile::tempdir().unwrap();
         copy(&layout, dir.path());
-        let error = EmbeddedEngine::open(at(dir.path()), schema()).unwrap_err();
-        let words = format!("has layout {name}, and this version reads layout {LAYOUT} only: export with");
-        assert!(error.exit_code() == 65 && error.to_string().contains(&words), "{error}");
+        let error = EmbeddedEngine::open(options_for(dir.path()), schema()).unwrap_err();
+        let message = format!("has layout {name}, and this version reads layout {LAYOUT} only: export with");
+        assert!(error.exit_code() == 65 && error.to_string().contains(&message), "{error}");
         for part in ["store", "data.redb"] {
             assert_eq!(fs::read(dir.path().join(part)).unwrap(), fs::read(layout.join(part)).unwrap());
         }
@@ -72,12 +73,12 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Creates the directory of a new layout, as a kill would leave it.
+/// Creates the directory of the current layout, as a kill would leave it.
 #[tokio::test]
-#[ignore = "run by hand when the layout changes"]
-async fn keep_this_layout() {
-    let made = tempfile::tempdir().unwrap();
-    let engine = EmbeddedEngine::open(at(made.path()), schema()).unwrap();
+#[ignore = "run manually when the layout changes"]
+async fn create_the_directory_of_this_layout() {
+    let temporary = tempfile::tempdir().unwrap();
+    let engine = EmbeddedEngine::open(options_for(temporary.path()), schema()).unwrap();
     let db = database(&engine);
     for (id, balance) in content() {
         write(&db, move |tx| tx.insert(&account(id, balance))).await.unwrap();
@@ -85,6 +86,6 @@ async fn keep_this_layout() {
             drop(engine.long_read().unwrap());
         }
     }
-    copy(made.path(), &kept().join(LAYOUT));
-    fs::remove_file(kept().join(LAYOUT).join("lock")).unwrap();
+    copy(temporary.path(), &layouts().join(LAYOUT));
+    fs::remove_file(layouts().join(LAYOUT).join("lock")).unwrap();
 }

@@ -1,4 +1,4 @@
-//! The embedded engine from outside: durability, crashes, faults, damage.
+//! Tests of the embedded engine: durability, crashes, faults and damage.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
@@ -12,9 +12,9 @@ mod faults;
 mod indexes;
 mod kill;
 mod layouts;
+mod memory_limit;
 mod model;
 mod rows;
-mod shortened;
 mod stepped;
+mod truncated;
 mod unfinished;
-mod weight;

@@ -1,4 +1,5 @@
-//! Random runs of transactions, checkpoints and restarts read like a plain map, in both directions, at every step.
+//! Compares the store with a map, in both directions, after every step of random runs of transactions, checkpoints and
+//! restarts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use crate::stepped::Stepped;
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Puts and deletes of one transaction; whether it commits.
+    /// The puts and deletes of one transaction, and whether it commits.
     Write(Vec<(i64, Option<i64>)>, bool),
     Freeze,
     Checkpoint,
@@ -75,10 +76,10 @@ async fn run(steps: Vec<Step>) {
 }
 
 async fn write(store: &mut Stepped, model: &mut Model, changes: Vec<(i64, Option<i64>)>, commits: bool) {
-    let asked = changes.clone();
+    let attempted = changes.clone();
     let result = store
         .write(move |tx| {
-            for (id, balance) in &asked {
+            for (id, balance) in &attempted {
                 match balance {
                     Some(balance) => tx.put(&account(*id, *balance))?,
                     None => drop(tx.delete::<Account>(id)?),
@@ -101,7 +102,7 @@ async fn write(store: &mut Stepped, model: &mut Model, changes: Vec<(i64, Option
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
-    fn every_step_reads_as_a_plain_map(steps in prop::collection::vec(step(), 1..24)) {
+    fn the_store_equals_a_map_after_every_step(steps in prop::collection::vec(step(), 1..24)) {
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(run(steps));
     }
 }

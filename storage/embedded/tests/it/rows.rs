@@ -1,4 +1,4 @@
-//! The tables and helpers that the tests of this crate share.
+//! Tables and helpers that the tests share.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ record! {
     index AccountByBalance = 902 (balance);
 }
 
-/// The tables of these tests.
+/// The tables of the tests.
 pub(crate) const TABLES: &[&TableDef] = &[<Account as promox_storage::Record>::TABLE];
 
 pub(crate) fn schema() -> Schema {
@@ -29,7 +29,8 @@ pub(crate) fn account(id: i64, balance: i64) -> Account {
     Account { id, owner: format!("owner {id}"), balance }
 }
 
-/// Small segments and checkpoints, a manual clock, a seeded identity: the same run each time.
+/// Returns options with small segments and checkpoints, a manual clock and a seeded identity, so that runs are
+/// deterministic.
 pub(crate) fn options(disk: Arc<dyn Disk>) -> Options {
     Options {
         disk,

@@ -1,4 +1,4 @@
-//! A store whose threads are stepped by the test, so that nothing happens unless the test asks for it.
+//! A store without threads, whose writer and checkpointer the test steps, so that each run is deterministic.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ impl Stepped {
         self.parts.engine.database(Database::Ecommerce)
     }
 
-    /// One transaction in a group of its own.
+    /// Runs one transaction in a group of its own.
     pub(crate) async fn write<T: Send + 'static>(
         &mut self,
         work: impl Fn(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
@@ -39,13 +39,13 @@ impl Stepped {
         result
     }
 
-    /// Hands the memory table to the checkpointer, which has not started yet.
+    /// Makes the writer hand its memory table to the checkpointer, which is not stepped.
     pub(crate) fn freeze(&mut self) {
         self.clock.advance(Duration::from_secs(60));
         self.parts.writer.turn(Duration::ZERO);
     }
 
-    /// Writes the frozen table.
+    /// Makes the checkpointer write the frozen table.
     pub(crate) fn checkpoint(&mut self) {
         self.parts.checkpointer.turn(Duration::ZERO);
     }

@@ -1,4 +1,5 @@
-//! Stores whose creation was interrupted: cut at every change, they are refused by name or started over.
+//! Stores whose creation was interrupted, after or within any change on disk. They are refused by name, or created
+//! again.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,14 +10,14 @@ use promox_embedded::{OpenError, Options, restore};
 use crate::rows::{account, database, open, options, schema, write};
 use crate::stepped::Stepped;
 
-fn truth() -> Vec<(i64, i64)> {
+fn expected_rows() -> Vec<(i64, i64)> {
     (1..=60).map(|id| (id, id * 3)).collect()
 }
 
 async fn backup() -> Vec<u8> {
     let engine = open(Arc::new(MemoryDisk::new())).unwrap();
     let db = database(&engine);
-    for (id, balance) in truth() {
+    for (id, balance) in expected_rows() {
         write(&db, move |tx| tx.insert(&account(id, balance))).await.unwrap();
     }
     let mut stream = Vec::new();
@@ -24,75 +25,75 @@ async fn backup() -> Vec<u8> {
     stream
 }
 
-fn at(disk: &MemoryDisk) -> Options {
+fn options_for(disk: &MemoryDisk) -> Options {
     options(Arc::new(disk.clone()))
 }
 
 fn restored(disk: &MemoryDisk, stream: &[u8]) -> Result<(), OpenError> {
-    restore(&at(disk), &schema(), Path::new("the backup"), &mut &*stream, |_| {}).map(drop)
+    restore(&options_for(disk), &schema(), Path::new("the backup"), &mut &*stream, |_| {}).map(drop)
 }
 
-/// Every state that a kill may leave after each of the changes, complete or in the middle of it.
+/// Returns every state that a kill may leave: after each change, and in the middle of each write.
 fn cuts(log: &[DiskOp]) -> impl Iterator<Item = MemoryDisk> + '_ {
-    (0..=log.len()).flat_map(|asked| {
-        let left = MemoryDisk::rebuild(&log[..asked], |_, _| Persisted::Whole);
-        let half = log.get(asked).and_then(|op| {
+    (0..=log.len()).flat_map(|count| {
+        let disk = MemoryDisk::rebuild(&log[..count], |_, _| Persisted::Whole);
+        let with_half_a_write = log.get(count).and_then(|op| {
             let DiskOp::Write(_, _, bytes) = op else { return None };
-            let half = left.copy();
-            half.replay(op, Persisted::First(bytes.len() / 2));
-            Some(half)
+            let disk = disk.copy();
+            disk.replay(op, Persisted::First(bytes.len() / 2));
+            Some(disk)
         });
-        [Some(left), half].into_iter().flatten()
+        [Some(disk), with_half_a_write].into_iter().flatten()
     })
 }
 
 #[tokio::test]
-async fn a_restore_that_was_cut_is_refused_by_name_and_taken_up_by_another() {
+async fn an_interrupted_restore_is_refused_until_it_is_run_again() {
     let stream = backup().await;
     let disk = MemoryDisk::recording();
     restored(&disk, &stream).unwrap();
     let (mut empty, mut refused, mut finished) = (0, 0, 0);
-    for left in cuts(&disk.log()) {
-        let before = left.files();
-        match Stepped::open(Arc::new(left.copy())) {
+    for cut in cuts(&disk.log()) {
+        let before = cut.files();
+        match Stepped::open(Arc::new(cut.copy())) {
             Err(error) => {
                 assert!(matches!(&error, OpenError::NoStore { .. }) && error.exit_code() == 65, "{error}");
                 assert!(error.to_string().contains("run promox restore again"), "{error}");
-                restored(&left, &stream).unwrap();
+                restored(&cut, &stream).unwrap();
                 refused += 1;
             }
             Ok(_) if before.is_empty() => {
-                restored(&left, &stream).unwrap();
+                restored(&cut, &stream).unwrap();
                 empty += 1;
             }
             Ok(_) => finished += 1,
         }
-        let store = Stepped::open(Arc::new(left.clone())).unwrap();
-        assert_eq!(store.balances().await, truth(), "{before:?}");
-        assert!(left.files().iter().all(|(path, _)| !path.ends_with("restoring")), "it says no more that it has begun");
+        let store = Stepped::open(Arc::new(cut.clone())).unwrap();
+        assert_eq!(store.balances().await, expected_rows(), "{before:?}");
+        assert!(cut.files().iter().all(|(path, _)| !path.ends_with("restoring")), "the marker is removed");
     }
     assert!(empty > 0 && refused > 10 && finished > 1, "{empty} {refused} {finished}");
 }
 
 #[tokio::test]
-async fn a_first_start_that_was_cut_begins_again() {
+async fn an_interrupted_first_start_starts_over() {
     let disk = MemoryDisk::recording();
     drop(Stepped::open(Arc::new(disk.clone())).unwrap());
-    let mut begun = 0;
-    for left in cuts(&disk.log()) {
-        let mut store = Stepped::open(Arc::new(left.clone())).unwrap();
+    let mut checked = 0;
+    for cut in cuts(&disk.log()) {
+        let mut store = Stepped::open(Arc::new(cut.clone())).unwrap();
         store.write(|tx| tx.insert(&account(1, 1))).await.unwrap();
         drop(store);
-        let store = Stepped::open(Arc::new(left.copy())).unwrap();
+        let store = Stepped::open(Arc::new(cut.copy())).unwrap();
         assert_eq!(store.balances().await, [(1, 1)]);
-        assert!(left.files().iter().all(|(path, _)| !path.ends_with("starting")));
-        begun += 1;
+        assert!(cut.files().iter().all(|(path, _)| !path.ends_with("starting")));
+        checked += 1;
     }
-    assert!(begun > 10);
+    assert!(checked > 10);
 }
 
 #[tokio::test]
-async fn what_is_no_store_is_named_and_left_alone() {
+async fn other_directories_are_refused_and_left_unchanged() {
     let stream = backup().await;
     for name in ["holiday.jpg", "000000000001.journal", "data.new"] {
         let disk = MemoryDisk::new();
@@ -103,20 +104,20 @@ async fn what_is_no_store_is_named_and_left_alone() {
         }
         assert_eq!(disk.files(), before);
     }
-    // Files that a file system puts into its root do not count.
+    // A directory that file systems create in their root does not count.
     let disk = MemoryDisk::new();
     disk.open(Path::new("/store/lost+found")).unwrap();
     assert_eq!(Stepped::open(Arc::new(disk)).unwrap().balances().await, []);
 }
 
 #[tokio::test]
-async fn a_store_without_one_of_its_files_is_no_empty_store() {
+async fn a_store_that_lacks_a_file_is_not_replaced_by_an_empty_one() {
     for name in ["store", "data.redb"] {
         let disk = MemoryDisk::new();
         restored(&disk, &backup().await).unwrap();
         disk.remove(&Path::new("/store").join(name)).unwrap();
         let error = Stepped::open(Arc::new(disk)).err().unwrap();
-        assert!(error.exit_code() == 65 && error.to_string().contains("it is missing beside"), "{error}");
+        assert!(error.exit_code() == 65 && error.to_string().contains("it is missing, but"), "{error}");
     }
 }
 
@@ -131,12 +132,12 @@ async fn a_backup_of_another_layout_is_refused_by_name() {
         let crc = crc32c(&header).to_le_bytes();
         let other = [&stream[..4], &crc, &header, &stream[8 + length..]].concat();
         let error = restored(&MemoryDisk::new(), &other).unwrap_err();
-        let words = format!("the backup has layout {layout}, and this version reads layout 4 only");
-        assert!(error.exit_code() == 65 && error.to_string().contains(&words), "{error}");
+        let message = format!("the backup has layout {layout}, and this version reads layout 4 only");
+        assert!(error.exit_code() == 65 && error.to_string().contains(&message), "{error}");
     }
 }
 
-/// CRC-32C, bit by bit, independent of the implementation.
+/// Computes CRC-32C bit by bit, independently of the engine's implementation.
 fn crc32c(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0x82F6_3B78 & (crc & 1).wrapping_neg()))

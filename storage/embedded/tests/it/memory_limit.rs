@@ -1,4 +1,4 @@
-//! Rows in memory stay within their share.
+//! The rows in memory stay within their limit.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use promox_embedded::{Options, Turn};
 use crate::rows::{account, options};
 use crate::stepped::Stepped;
 
-const SHARE: usize = 8 << 10;
+const LIMIT: usize = 8 << 10;
 
 #[tokio::test]
-async fn rows_that_weigh_their_share_wait_for_a_checkpoint_however_short_the_journal_is() {
-    let options = Options { table_bytes: SHARE, checkpoint_bytes: 1 << 40, ..options(Arc::new(MemoryDisk::new())) };
+async fn a_full_memory_table_makes_the_writer_wait_for_a_checkpoint() {
+    let options = Options { table_bytes: LIMIT, checkpoint_bytes: 1 << 40, ..options(Arc::new(MemoryDisk::new())) };
     let mut store = Stepped::open_with(options).unwrap();
     let mut waited = 0;
     for id in 1..=200 {
@@ -22,8 +22,8 @@ async fn rows_that_weigh_their_share_wait_for_a_checkpoint_however_short_the_jou
             store.checkpoint();
         }
         store.write(move |tx| tx.insert(&account(id, 1))).await.unwrap();
-        let weight = store.parts.engine.metrics().memory_table_bytes;
-        assert!(weight <= SHARE as u64 + 1_024, "{weight} bytes");
+        let bytes = store.parts.engine.metrics().memory_table_bytes;
+        assert!(bytes <= LIMIT as u64 + 1_024, "{bytes} bytes");
     }
     assert!(waited > 2, "the writer waited {waited} times");
     assert_eq!(store.balances().await.len(), 200);
