@@ -1,7 +1,7 @@
 //! A node's background work: jobs on a schedule, and consumers that follow the event logs.
 //!
-//! Each runs on its own task and stops between two batches, so a shutdown never interrupts one. A failed batch is logged
-//! and retried after a pause; nothing is skipped.
+//! Each runs on its own task and stops between two batches, so a shutdown never interrupts a batch. A failed batch is
+//! logged and retried after a pause; nothing is skipped.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 /// The time limit of one batch of a job.
 const BATCH_LIMIT: Duration = Duration::from_mins(1);
 /// The pause after a batch that failed.
-const PAUSE: Duration = Duration::from_secs(1);
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// The tasks of a node's jobs and consumers.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub struct Background {
 }
 
 impl Background {
-    /// Nothing runs yet.
+    /// The background of `node`, without any tasks yet.
     pub fn new(node: &Arc<Node>) -> Self {
         Self { node: node.clone(), tasks: TaskTracker::new(), closing: CancellationToken::new() }
     }
@@ -37,7 +37,7 @@ impl Background {
         self.tasks.spawn(async move {
             while !closing.is_cancelled() {
                 let more = batch(&job, &node).await;
-                let pause = if more.is_ok() { job.every } else { PAUSE.max(job.every) };
+                let pause = if more.is_ok() { job.every } else { RETRY_PAUSE.max(job.every) };
                 if !matches!(more, Ok(true)) && closing.run_until_cancelled(node.clock.sleep(pause)).await.is_none() {
                     break;
                 }
@@ -56,7 +56,7 @@ impl Background {
                     Ok(false) => closing.run_until_cancelled(consumer.wait(&signals, &node.clock)).await,
                     Err(error) => {
                         tracing::warn!(consumer = consumer.name(), %error, "a batch failed and will be retried");
-                        closing.run_until_cancelled(node.clock.sleep(PAUSE)).await.map(|()| true)
+                        closing.run_until_cancelled(node.clock.sleep(RETRY_PAUSE)).await.map(|()| true)
                     }
                 };
                 if waited != Some(true) {
@@ -66,7 +66,7 @@ impl Background {
         });
     }
 
-    /// Waits for running batches and starts no others.
+    /// Starts no further batches and waits for the running ones.
     pub async fn stop(self) {
         self.closing.cancel();
         self.tasks.close();
@@ -74,11 +74,11 @@ impl Background {
     }
 }
 
-/// Runs one batch of a job; `true` when there is more to do at once.
+/// Runs one batch of a job. Returns whether the next batch should follow at once.
 async fn batch(job: &Job, node: &Arc<Node>) -> Result<bool, Error> {
     let cx = Cx::system(node, job.name, BATCH_LIMIT);
-    let late = |_| Error::unavailable(codes::DEADLINE_EXCEEDED, "the batch took too long", 1);
-    let result = tokio::time::timeout_at(cx.deadline, job.run(cx)).await.map_err(late).and_then(|result| result);
+    let timed_out = |_| Error::unavailable(codes::DEADLINE_EXCEEDED, "the batch took too long", 1);
+    let result = tokio::time::timeout_at(cx.deadline, job.run(cx)).await.map_err(timed_out).and_then(|result| result);
     result.inspect_err(|error| tracing::warn!(job = job.name, %error, "a batch failed and will be retried"))
 }
 
@@ -90,7 +90,7 @@ mod tests {
     use tokio::sync::Semaphore;
 
     #[tokio::test]
-    async fn a_job_runs_by_the_nodes_clock_and_again_at_once_while_there_is_more() {
+    async fn a_job_follows_the_nodes_clock_and_repeats_at_once_while_there_is_more() {
         let clock = Clock::manual(Timestamp::EPOCH);
         let node = Node::new(clock.clone(), Entropy::seeded(1));
         let (ran, runs) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -104,7 +104,7 @@ mod tests {
             }
         }));
         ran.acquire_many(2).await.unwrap().forget();
-        assert_eq!(runs.load(Ordering::Relaxed), 2, "twice at once, then it waits");
+        assert_eq!(runs.load(Ordering::Relaxed), 2, "two batches at once, then a pause");
         while runs.load(Ordering::Relaxed) < 3 {
             clock.advance(Duration::from_mins(1));
             tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! The storage engine that the settings ask for, its clock, its metrics and its health.
+//! The storage engine, configured by the settings, with its clock, metrics and health.
 
 use std::fmt;
 use std::io::Write;
@@ -33,7 +33,7 @@ pub fn options(settings: &Settings) -> Options {
     }
 }
 
-/// An open store. What a node needs of it beside transactions is here, so that only this file names an engine.
+/// An open store. Whatever else a node needs from its engine goes through this type, so that only this file names one.
 #[derive(Clone)]
 pub struct Store(Arc<EmbeddedEngine>);
 
@@ -50,17 +50,17 @@ impl From<Arc<EmbeddedEngine>> for Store {
 }
 
 impl Store {
-    /// One of its databases.
+    /// One of the store's databases.
     pub fn database(&self, database: Database) -> Db {
         self.0.database(database)
     }
 
-    /// Its engine.
+    /// The engine of the store.
     pub fn engine(&self) -> Arc<dyn Engine> {
         self.0.clone()
     }
 
-    /// Writes a backup of the current state to `out`, on the calling thread; reports to `progress`.
+    /// Writes a backup of the current state to `out` on the calling thread, and reports to `progress`.
     pub fn backup(&self, out: &mut dyn Write, progress: impl FnMut(Copied)) -> Result<Copied, BackupError> {
         self.0.backup(out, progress)
     }
@@ -71,12 +71,12 @@ pub fn open(settings: &Settings, schema: Schema) -> Result<Store, Exit> {
     EmbeddedEngine::open(options(settings), schema).map(Store).map_err(Exit::from)
 }
 
-/// Where the counters of gates are kept.
+/// The engine that keeps the counters of gates.
 pub fn gates() -> Arc<dyn GateEngine> {
     Arc::new(MemoryGates::default())
 }
 
-/// The cache beside the store.
+/// The cache in the data directory.
 pub fn cache(settings: &Settings) -> Cache {
     Cache::new(Arc::new(SledCache::new(settings.data.dir.join("cache"), Shares::of(&settings.storage).cache)))
 }
@@ -97,20 +97,22 @@ pub fn clock(settings: &Settings, store: &Store) -> Result<Clock, Exit> {
 
 /// Adds the engine's metrics and health to the server's. Neither keeps the engine open.
 pub fn observe(store: &Store, server: &Server) {
-    let (scraped, asked) = (Arc::downgrade(&store.0), Arc::downgrade(&store.0));
-    server.metrics().collect(Box::new(Numbers(Box::new(move || scraped.upgrade().map(|engine| engine.metrics())))));
+    let (scraped_engine, checked_engine) = (Arc::downgrade(&store.0), Arc::downgrade(&store.0));
+    server
+        .metrics()
+        .collect(Box::new(EngineCollector(Box::new(move || scraped_engine.upgrade().map(|engine| engine.metrics())))));
     let health = move || {
-        let metrics = asked.upgrade().map(|engine| engine.metrics()).ok_or("the store is closed")?;
+        let metrics = checked_engine.upgrade().map(|engine| engine.metrics()).ok_or("the store is closed")?;
         if metrics.read_only {
             Err("the disk is full: reads continue, writes wait for space".to_owned())
         } else {
-            Ok(facts(&metrics))
+            Ok(health_details(&metrics))
         }
     };
     server.health().add("storage", Box::new(health));
 }
 
-fn facts(metrics: &Metrics) -> serde_json::Value {
+fn health_details(metrics: &Metrics) -> serde_json::Value {
     json!({
         "queueDepth": metrics.queue_depth,
         "position": metrics.position,
@@ -120,7 +122,7 @@ fn facts(metrics: &Metrics) -> serde_json::Value {
     })
 }
 
-/// Seconds since the newest checkpoint; none if the store has never needed one.
+/// Seconds since the newest checkpoint, or 0 if the store has had none.
 fn checkpoint_age(metrics: &Metrics) -> u64 {
     if metrics.checkpoints == 0 { 0 } else { metrics.checkpoint_age.as_secs() }
 }
@@ -128,15 +130,15 @@ fn checkpoint_age(metrics: &Metrics) -> u64 {
 type Source = dyn Fn() -> Option<Metrics> + Send + Sync;
 
 /// The engine's metrics for Prometheus.
-struct Numbers(Box<Source>);
+struct EngineCollector(Box<Source>);
 
-impl fmt::Debug for Numbers {
+impl fmt::Debug for EngineCollector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the engine's numbers")
+        f.write_str("the engine's metrics")
     }
 }
 
-impl Collector for Numbers {
+impl Collector for EngineCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let Some(metrics) = (self.0)() else { return Ok(()) };
         for (name, help, value) in counters(&metrics) {
@@ -153,8 +155,8 @@ impl Collector for Numbers {
 fn counters(metrics: &Metrics) -> [(&'static str, &'static str, u64); 7] {
     [
         ("store_groups", "Groups written", metrics.groups),
-        ("store_transactions", "Transactions answered", metrics.transactions),
-        ("store_sync_micros", "Microseconds in writing and syncing the journal", micros(metrics.sync_total)),
+        ("store_transactions", "Transactions completed or refused", metrics.transactions),
+        ("store_sync_micros", "Microseconds spent writing and syncing the journal", micros(metrics.sync_total)),
         ("store_journal_bytes", "Bytes of journal written", metrics.journal_bytes),
         ("store_refused_busy", "Transactions refused because of a timeout or a full queue", metrics.refused_busy),
         ("store_refused_full", "Transactions refused because the disk was full", metrics.refused_full),
@@ -165,10 +167,14 @@ fn counters(metrics: &Metrics) -> [(&'static str, &'static str, u64); 7] {
 fn gauges(metrics: &Metrics) -> [(&'static str, &'static str, u64); 9] {
     [
         ("store_queue_depth", "Transactions waiting", metrics.queue_depth),
-        ("store_last_group", "Transactions of the latest group", metrics.last_group),
-        ("store_last_sync_micros", "Microseconds of the latest group's sync", micros(metrics.last_sync)),
+        ("store_last_group", "Transactions in the latest group", metrics.last_group),
+        ("store_last_sync_micros", "Microseconds spent on the latest group's sync", micros(metrics.last_sync)),
         ("store_memory_table_bytes", "Bytes of committed rows in memory", metrics.memory_table_bytes),
-        ("store_last_checkpoint_micros", "Microseconds of the latest checkpoint", micros(metrics.last_checkpoint)),
+        (
+            "store_last_checkpoint_micros",
+            "Microseconds spent on the latest checkpoint",
+            micros(metrics.last_checkpoint),
+        ),
         ("store_checkpoint_age_seconds", "Seconds since the latest checkpoint", checkpoint_age(metrics)),
         ("store_position", "The latest group's number", metrics.position),
         ("store_applied_position", "The latest group that the checkpoint contains", metrics.applied_position),
@@ -205,24 +211,24 @@ mod tests {
     }
 
     #[test]
-    fn the_engine_is_opened_as_the_settings_say() {
+    fn the_settings_configure_the_engine() {
         let dir = tempfile::tempdir().unwrap();
         let settings = settings(dir.path());
-        let wanted = options(&settings);
-        assert_eq!((wanted.page_bytes, wanted.checkpoint_bytes), (Shares::of(&settings.storage).pages, 8 << 20));
+        let options = super::options(&settings);
+        assert_eq!((options.page_bytes, options.checkpoint_bytes), (Shares::of(&settings.storage).pages, 8 << 20));
         let engine = open(&settings, Schema::new([]).unwrap()).unwrap();
         let clock = clock(&settings, &engine).unwrap();
         assert!(Clock::wall().since(clock.now()) < CLOCK_SLACK);
-        let numbers = Numbers(Box::new(move || Some(engine.0.metrics())));
+        let collector = EngineCollector(Box::new(move || Some(engine.0.metrics())));
         let mut registry = prometheus_client::registry::Registry::default();
-        registry.register_collector(Box::new(numbers));
+        registry.register_collector(Box::new(collector));
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         assert!(text.contains("store_read_only 0") && text.contains("store_checkpoints_total"), "{text}");
     }
 
     #[test]
-    fn what_cannot_be_opened_has_its_exit_code() {
+    fn open_errors_map_to_exit_codes() {
         let damaged = OpenError::Damaged { file: "x".into(), offset: None, table: None, what: "torn".to_owned() };
         for (error, code) in [(OpenError::Locked { holder: "7".to_owned() }, 75), (damaged, 65)] {
             assert_eq!(format!("{:?}", Exit::from(error).code()), format!("{:?}", std::process::ExitCode::from(code)));

@@ -44,7 +44,7 @@ impl Exit {
         Self { code: 78, message: message.to_string() }
     }
 
-    /// The code for the shell.
+    /// The exit code of the process.
     pub fn code(&self) -> ExitCode {
         ExitCode::from(self.code)
     }

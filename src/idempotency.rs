@@ -15,7 +15,7 @@ use crate::http::stored_refusal;
 /// The header that marks a stored reply.
 const REPLAYED: (&str, &str) = ("idempotent-replayed", "true");
 
-/// The keys of the services of one database: decided ones in its rows, running ones in memory.
+/// The idempotency keys of one database's services: decided ones in its rows, running ones in memory.
 #[derive(Clone)]
 struct Keys {
     db: Db,
@@ -24,7 +24,7 @@ struct Keys {
 
 type Running = Mutex<HashSet<(String, String)>>;
 
-/// A key that is marked as running until this is dropped.
+/// Marks a key as running until it is dropped.
 struct Turn {
     running: Arc<Running>,
     key: (String, String),
@@ -46,7 +46,7 @@ pub(crate) fn keeper(db: Db) -> KeyKeeper {
 }
 
 impl Keys {
-    /// Begins a claim, unless a request with the same key is running.
+    /// Marks the claim's key as running, or fails if a request with the same key is running.
     fn begin(&self, claim: &Claim) -> Result<Turn, Error> {
         let key = (claim.caller.clone(), claim.key.clone());
         if self.running.lock().insert(key.clone()) {
@@ -91,8 +91,8 @@ impl Keys {
             Err(error) => return Err(error),
         };
         // A reply that cannot be stored is not sent: a retry with the same key must get the same one.
-        if let Some(kept) = response.copy().filter(|_| response.status != 202) {
-            self.db.settle(cx, claim, kept).await?;
+        if let Some(stored) = response.copy().filter(|_| response.status != 202) {
+            self.db.settle(cx, claim, stored).await?;
         }
         Ok(response)
     }

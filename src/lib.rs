@@ -13,5 +13,4 @@ pub mod node;
 pub mod ops;
 pub mod permissions;
 mod setup;
-
 pub mod verify;

@@ -54,7 +54,8 @@ impl Levels {
         self.0.levels.lock().iter().map(|(target, level)| (target.clone(), level.to_string())).collect()
     }
 
-    /// Sets a target's level, or removes it with `None`; `true` when it took effect.
+    /// Sets a target's level, or removes it with `None`. The level of `root` cannot be removed. Returns whether the change
+    /// took effect.
     pub fn set(&self, target: &str, level: Option<LevelFilter>) -> bool {
         {
             let mut levels = self.0.levels.lock();
@@ -76,7 +77,7 @@ impl Levels {
     }
 }
 
-/// Starts logging for the whole process; only the first call counts.
+/// Starts logging for the whole process. Only the first call has an effect on the output.
 pub fn start(settings: &Log) -> Levels {
     let (filter, handle) = reload::Layer::<Targets, Registry>::new(Targets::new());
     let lines = match settings.format {

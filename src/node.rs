@@ -1,4 +1,4 @@
-//! The wiring of a node: the list of services, the only place that names them, and what runs them.
+//! The wiring of a node: the list of its services, which are named nowhere else, and what runs them.
 
 use std::any::Any;
 use std::fmt;
@@ -40,26 +40,29 @@ const RECOVERY_LIMIT: Duration = Duration::from_secs(60);
 /// Every service, in the order of recovery: a service that is called recovers before its callers.
 fn services() -> Vec<Entry> {
     vec![
-        Entry::of(|with| Ok(Store::new(with.shop(), setup::store(with.settings)))),
-        Entry::of(|with| Ok(Users::new(with.shop(), with.cache.clone(), setup::user(with.settings)))),
-        Entry::of(|with| Ok(Inventory::new(with.shop()))),
-        Entry::of(|with| Ok(Promotions::new(with.promox()))),
-        Entry::of(|with| {
-            Products::new(with.shop(), &setup::index(with.settings), Epochs::of(&with.promox())).map_err(Exit::io)
+        Entry::of(|parts| Ok(Store::new(parts.shop(), setup::initial_store_settings(parts.settings)))),
+        Entry::of(|parts| Ok(Users::new(parts.shop(), parts.cache.clone(), setup::user_settings(parts.settings)))),
+        Entry::of(|parts| Ok(Inventory::new(parts.shop()))),
+        Entry::of(|parts| Ok(Promotions::new(parts.promox()))),
+        Entry::of(|parts| {
+            Products::new(parts.shop(), &setup::search_index(parts.settings), Epochs::of(&parts.promox()))
+                .map_err(Exit::io)
         }),
-        Entry::of(|with| Ok(Carts::new(with.shop()))),
-        Entry::of(|with| Ok(Campaigns::new(with.promox()))),
-        Entry::of(|with| Ok(Coupons::new(with.promox(), with.cache.clone(), with.settings.limits.enabled))),
-        Entry::of(|with| Ok(Payments::new(with.shop(), setup::payment(with.settings)))),
-        Entry::of(|with| Notifications::new(with.shop(), setup::mail(with.settings)?).map_err(Exit::config)),
-        Entry::of(|with| Ok(Orders::new(with.shop(), with.cache.clone(), with.settings.limits.enabled))),
-        Entry::of(|with| Ok(Rewards::new(with.promox()))),
-        Entry::of(|with| Ok(FlashSales::new(with.promox(), with.gates.clone()))),
-        Entry::of(|with| Ok(Analytics::new(with.promox(), EventLog::of(&with.shop())))),
+        Entry::of(|parts| Ok(Carts::new(parts.shop()))),
+        Entry::of(|parts| Ok(Campaigns::new(parts.promox()))),
+        Entry::of(|parts| Ok(Coupons::new(parts.promox(), parts.cache.clone(), parts.settings.limits.enabled))),
+        Entry::of(|parts| Ok(Payments::new(parts.shop(), setup::payment_settings(parts.settings)))),
+        Entry::of(|parts| {
+            Notifications::new(parts.shop(), setup::mail_settings(parts.settings)?).map_err(Exit::config)
+        }),
+        Entry::of(|parts| Ok(Orders::new(parts.shop(), parts.cache.clone(), parts.settings.limits.enabled))),
+        Entry::of(|parts| Ok(Rewards::new(parts.promox()))),
+        Entry::of(|parts| Ok(FlashSales::new(parts.promox(), parts.gates.clone()))),
+        Entry::of(|parts| Ok(Analytics::new(parts.promox(), EventLog::of(&parts.shop())))),
     ]
 }
 
-/// What services are built from.
+/// The parts that services are built from.
 struct Parts<'a> {
     settings: &'a Settings,
     store: &'a engine::Store,
@@ -123,7 +126,7 @@ pub struct Environment {
 }
 
 impl Promox {
-    /// Opens the store, recovers what was interrupted, and lets `server` serve.
+    /// Opens the store, recovers interrupted work, starts jobs and consumers, and opens `server` to requests.
     pub async fn open(loaded: &Loaded, server: &Server) -> Result<Self, Exit> {
         let promox = Self::assemble(loaded, Some(server))?;
         promox.check_currency(loaded).await?;
@@ -133,7 +136,7 @@ impl Promox {
             setup::first_admin(&users, &cx, &loaded.settings).await?;
         }
         engine::observe(&promox.store, server);
-        setup::warn_of_test_money(&loaded.settings, server);
+        setup::warn_of_sandbox(&loaded.settings, server);
         promox.start_background();
         server.open(&promox.node)?;
         Ok(promox)
@@ -170,12 +173,12 @@ impl Promox {
 
     /// A node with all services in the caller's environment. Nothing is recovered, and no job runs.
     pub fn on(settings: &Settings, environment: Environment, server: Option<&Server>) -> Result<Self, Exit> {
-        Self::running(&|_| true, settings, environment, server)
+        Self::with_services(&|_| true, settings, environment, server)
     }
 
     /// A node with the services named in `wanted`. The tables of the others stay in the schema, so that all nodes of a
     /// store agree on it.
-    pub fn running(
+    pub fn with_services(
         wanted: &dyn Fn(&str) -> bool,
         settings: &Settings,
         environment: Environment,
@@ -185,8 +188,8 @@ impl Promox {
         let calls = if settings.server.encode_calls { Calls::Encoded } else { Calls::Direct };
         let node = Node::calling(clock, entropy, calls);
         let parts = Parts { settings, store: &store, cache: &cache, gates: engine::gates() };
-        let made = services().into_iter().filter(|entry| wanted(entry.name)).map(|entry| (entry.make)(&parts));
-        let services = made.collect::<Result<Vec<_>, _>>()?;
+        let selected = services().into_iter().filter(|entry| wanted(entry.name));
+        let services = selected.map(|entry| (entry.make)(&parts)).collect::<Result<Vec<_>, _>>()?;
         let auditor = Auditor::new(store.engine(), schema()?, services.clone());
         let mut registry = Registry::default();
         services.iter().for_each(|service| service.clone().register(&mut registry));
@@ -223,19 +226,19 @@ impl Promox {
 
     /// The consumers of every service.
     pub fn consumers(&self) -> Vec<ConsumerLoop> {
-        let follow = |service: &Arc<dyn DynService>| {
+        let loops = |service: &Arc<dyn DynService>| {
             let target = self.database(service.database());
             let consumers = service.clone().consumers().into_iter();
-            let follow = move |consumer: Arc<dyn promox_storage::Consumer>| {
+            let start = move |consumer: Arc<dyn promox_storage::Consumer>| {
                 let source = self.database(consumer.source());
                 ConsumerLoop::new(consumer, source, target.clone())
             };
-            consumers.map(follow).collect::<Vec<_>>()
+            consumers.map(start).collect::<Vec<_>>()
         };
-        self.services.iter().flat_map(follow).collect()
+        self.services.iter().flat_map(loops).collect()
     }
 
-    /// The jobs of every service and of the store.
+    /// The jobs of every service, and those that prune the event logs.
     pub fn jobs(&self) -> Vec<Job> {
         let (shop, promox) = (self.database(Database::Ecommerce), self.database(Database::Promox));
         let both = vec![shop.clone(), promox.clone()];
@@ -263,17 +266,17 @@ impl Promox {
         &self.node
     }
 
-    /// One of its databases.
+    /// One of the store's databases.
     pub fn database(&self, database: Database) -> Db {
         self.store.database(database)
     }
 
-    /// Checks every invariant.
+    /// The auditor, which checks every invariant.
     pub fn auditor(&self) -> &Arc<Auditor> {
         &self.auditor
     }
 
-    /// Takes backups.
+    /// Backups of this node's store.
     pub fn backups(&self) -> &Arc<Backups> {
         &self.backups
     }
@@ -298,7 +301,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_node_runs_the_services_that_it_is_told_to() {
+    async fn a_node_runs_only_the_selected_services() {
         let dir = tempfile::tempdir().unwrap();
         let mut settings = Settings::default();
         dir.path().clone_into(&mut settings.data.dir);
@@ -306,7 +309,7 @@ mod tests {
         let (clock, entropy) = (Clock::manual(promox_kernel::Timestamp::EPOCH), Entropy::seeded(1));
         let environment = Environment { store, clock, entropy, cache: Cache::in_memory() };
         let wanted = ["inventory", "user"];
-        let promox = Promox::running(&|name| wanted.contains(&name), &settings, environment, None).unwrap();
+        let promox = Promox::with_services(&|name| wanted.contains(&name), &settings, environment, None).unwrap();
         promox.recover().await.unwrap();
         let registered = promox.node().registry().unwrap().entries().iter().map(|entry| entry.service);
         let registered: std::collections::BTreeSet<_> = registered.filter(|name| names().contains(name)).collect();
@@ -317,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_services_are_their_own() {
+    fn service_names_are_unique() {
         let distinct: std::collections::BTreeSet<_> = names().into_iter().collect();
         assert_eq!(distinct.len(), names().len());
     }

@@ -23,7 +23,7 @@ const CHUNK: usize = 256 << 10;
 pub struct Backup {}
 operation! {
     Backup => Download, "ops.backup", Get "/api/ops/backup", Permission("ops:write"), 200,
-    "A consistent backup of the whole store, for `promox restore`. At most two long reads run at a time, else 503."
+    "A consistent backup of the whole store, for `promox restore`. Two long reads can run at once; a third one gets 503."
 }
 
 /// Takes backups of an open store.
@@ -36,17 +36,17 @@ impl fmt::Debug for Backups {
 }
 
 impl Backups {
-    /// Backups of this store.
+    /// Backups of `store`.
     pub fn new(store: Store) -> Arc<Self> {
         Arc::new(Self(store))
     }
 
-    /// Registers its operation.
+    /// Registers the backup operation.
     pub fn register(self: &Arc<Self>, registry: &mut Registry) {
         register!(registry, self; Backup);
     }
 
-    /// Writes a backup of the current state to `out`, on the calling thread; reports to `progress`.
+    /// Writes a backup of the current state to `out` on the calling thread, and reports to `progress`.
     pub fn write(&self, out: &mut dyn Write, progress: impl FnMut(Copied)) -> Result<Copied, BackupError> {
         self.0.backup(out, progress)
     }
@@ -55,11 +55,11 @@ impl Backups {
 impl Handle<Backup> for Backups {
     async fn handle(&self, cx: &Cx, _: Backup) -> Result<Download, Error> {
         let (sender, reader) = BodyReader::pair();
-        let (begun, begins) = oneshot::channel();
+        let (start, started) = oneshot::channel();
         let store = self.0.clone();
-        tokio::task::spawn_blocking(move || send(&store, sender, begun));
+        tokio::task::spawn_blocking(move || send(&store, sender, start));
         // A backup that cannot start is refused; once bytes have been sent, a failure can only break the stream.
-        begins.await.map_err(Error::internal)??;
+        started.await.map_err(Error::internal)??;
         let file_name = Some(file_name(cx.now));
         Ok(Download { file_name, ..Download::stream("application/octet-stream", reader) })
     }
@@ -71,10 +71,10 @@ pub fn file_name(now: promox_kernel::Timestamp) -> String {
     format!("promox-{}Z.backup", time.split('.').next().unwrap_or_default())
 }
 
-type Begun = oneshot::Sender<Result<(), Error>>;
+type StartSignal = oneshot::Sender<Result<(), Error>>;
 
-fn send(store: &Store, sender: BodySender, begun: Begun) {
-    let mut sink = Sink { sender, begun: Some(begun) };
+fn send(store: &Store, sender: BodySender, start: StartSignal) {
+    let mut sink = Sink { sender, start: Some(start) };
     let mut out = BufWriter::with_capacity(CHUNK, &mut sink);
     let written = store.backup(&mut out, |_| {});
     // The buffered rest of a failed backup must not look like its end.
@@ -84,10 +84,10 @@ fn send(store: &Store, sender: BodySender, begun: Begun) {
     }
 }
 
-/// Where the stream goes: to the client, once the response has begun.
+/// Passes a backup on to the client. The first write starts the response.
 struct Sink {
     sender: BodySender,
-    begun: Option<Begun>,
+    start: Option<StartSignal>,
 }
 
 impl Sink {
@@ -96,8 +96,8 @@ impl Sink {
             BackupError::Store(error) => Error::from(error.clone()),
             BackupError::Io(error) => Error::internal(error),
         };
-        match self.begun.take() {
-            Some(begun) => drop(begun.send(Err(refusal))),
+        match self.start.take() {
+            Some(start) => drop(start.send(Err(refusal))),
             None => drop(self.sender.send_blocking(Err(refusal))),
         }
     }
@@ -105,13 +105,13 @@ impl Sink {
 
 impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if let Some(begun) = self.begun.take() {
-            let _ = begun.send(Ok(()));
+        if let Some(start) = self.start.take() {
+            let _ = start.send(Ok(()));
         }
         if self.sender.send_blocking(Ok(Bytes::copy_from_slice(bytes))) {
             return Ok(bytes.len());
         }
-        Err(io::Error::other("nobody reads any more"))
+        Err(io::Error::other("the client has stopped reading"))
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -10,7 +10,7 @@ use promox_kernel::{Cx, Error, Handle, Registry, register};
 pub struct Permissions;
 
 impl Permissions {
-    /// Registers its operation.
+    /// Registers the operation that lists the permissions.
     pub fn register(registry: &mut Registry) {
         let own = Arc::new(Self);
         register!(registry, &own; GetNodePermissions);

@@ -14,26 +14,26 @@ use crate::config::{Loaded, MailMode, MailTls, Origin, Settings, Shares};
 use crate::exit::Exit;
 use crate::http::Server;
 
-/// The warning while the payment sandbox is on.
-const TEST_MONEY: &str = "TEST MONEY IS ON: the sandbox confirms orders that nobody pays for (payment.sandbox)";
+/// The warning while the payment sandbox is enabled.
+const SANDBOX_WARNING: &str = "TEST MONEY IS ON: the sandbox confirms orders that nobody pays for (payment.sandbox)";
 
 /// Refuses a configured currency that differs from the store's.
 pub(crate) async fn check_currency(store: &Store, loaded: &Loaded) -> Result<(), Exit> {
-    let said = loaded.list.iter().find(|setting| setting.key == "store.currency");
-    let Some(said) = said.filter(|setting| setting.origin != Origin::Default) else { return Ok(()) };
+    let configured = loaded.list.iter().find(|setting| setting.key == "store.currency");
+    let Some(configured) = configured.filter(|setting| setting.origin != Origin::Default) else { return Ok(()) };
     let (wanted, own) = (loaded.settings.store.currency, store.currency().await.map_err(Exit::data)?);
     match own.filter(|own| *own != wanted) {
         None => Ok(()),
         Some(own) => Err(Exit::config(format_args!(
             "store.currency ({}): {wanted} is configured, but the currency of this store is {own}. Remove the \
                  setting, or set it to {own}: the currency is only set at the first start",
-            said.origin
+            configured.origin
         ))),
     }
 }
 
 /// The initial settings of a new store.
-pub(crate) fn store(settings: &Settings) -> StoreSettings {
+pub(crate) fn initial_store_settings(settings: &Settings) -> StoreSettings {
     StoreSettings {
         name: settings.store.name.clone(),
         currency: settings.store.currency,
@@ -42,19 +42,21 @@ pub(crate) fn store(settings: &Settings) -> StoreSettings {
     }
 }
 
-pub(crate) fn user(settings: &Settings) -> UserSettings {
+/// The settings of the user service.
+pub(crate) fn user_settings(settings: &Settings) -> UserSettings {
     UserSettings {
         issuer: settings.auth.issuer.clone(),
         access_minutes: settings.auth.access_minutes,
         refresh_days: settings.auth.refresh_days,
         limits_enabled: settings.limits.enabled,
         public_url: settings.server.public_url.clone(),
-        hashing_turns: Shares::of(&settings.storage).hashing_turns,
+        max_concurrent_hashes: Shares::of(&settings.storage).max_concurrent_hashes,
         ..UserSettings::default()
     }
 }
 
-pub(crate) fn payment(settings: &Settings) -> promox_payment::Settings {
+/// The settings of the payment service.
+pub(crate) fn payment_settings(settings: &Settings) -> promox_payment::Settings {
     promox_payment::Settings {
         provider_limit: Duration::from_millis(settings.payment.timeout_ms),
         sandbox: settings.payment.sandbox,
@@ -63,22 +65,24 @@ pub(crate) fn payment(settings: &Settings) -> promox_payment::Settings {
     }
 }
 
-/// Reports in the log and in the health answer whether the payment sandbox is on.
-pub(crate) fn warn_of_test_money(settings: &Settings, server: &Server) {
-    let on = settings.payment.sandbox;
-    if on {
-        tracing::warn!("{TEST_MONEY}");
+/// Adds the state of the payment sandbox to the health reply, and warns in the log if it is enabled.
+pub(crate) fn warn_of_sandbox(settings: &Settings, server: &Server) {
+    let enabled = settings.payment.sandbox;
+    if enabled {
+        tracing::warn!("{SANDBOX_WARNING}");
     }
-    let details = if on { json!({"sandbox": on, "warning": TEST_MONEY}) } else { json!({"sandbox": on}) };
+    let details =
+        if enabled { json!({"sandbox": true, "warning": SANDBOX_WARNING}) } else { json!({"sandbox": false}) };
     server.health().add("payments", Box::new(move || Ok(details.clone())));
 }
 
-/// The search index is a projection: it may be lost, and is then built again.
-pub(crate) fn index(settings: &Settings) -> IndexPlace {
+/// The directory of the search index. The index is a projection: if it is lost, it is built again.
+pub(crate) fn search_index(settings: &Settings) -> IndexPlace {
     IndexPlace::Directory(settings.data.dir.join("search"))
 }
 
-pub(crate) fn mail(settings: &Settings) -> Result<MailSettings, Exit> {
+/// The settings of the notification service; fails if `mail.roots` cannot be read.
+pub(crate) fn mail_settings(settings: &Settings) -> Result<MailSettings, Exit> {
     let mail = &settings.mail;
     let security = match mail.tls {
         MailTls::None => SmtpSecurity::None,
@@ -104,6 +108,7 @@ pub(crate) fn mail(settings: &Settings) -> Result<MailSettings, Exit> {
     })
 }
 
+/// The additional certificates to trust, or none if no file is named.
 fn roots(file: &Path) -> Result<Vec<u8>, Exit> {
     if file.as_os_str().is_empty() {
         return Ok(Vec::new());
@@ -111,7 +116,8 @@ fn roots(file: &Path) -> Result<Vec<u8>, Exit> {
     std::fs::read(file).map_err(|error| Exit::config(format_args!("mail.roots: {}: {error}", file.display())))
 }
 
-/// Creates the configured administrator if the store has none; without a configured one, prints a one-time token.
+/// Creates the configured administrator if the store has none. If none is configured either, prints a one-time token
+/// for creating one.
 pub(crate) async fn first_admin(users: &Users, cx: &Cx, settings: &Settings) -> Result<(), Exit> {
     if users.has_admin().await.map_err(Exit::data)? {
         return Ok(());

@@ -31,7 +31,7 @@ pub struct Verdict {
     pub checks: u64,
     /// The number of violations.
     pub broken: u64,
-    /// The violations; at most the first thousand.
+    /// The violations, at most the first 1,000.
     pub findings: Vec<Violation>,
 }
 json_reply!(Verdict);
@@ -40,7 +40,7 @@ json_reply!(Verdict);
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Violation {
-    /// The invariant.
+    /// The name of the invariant.
     pub invariant: String,
     /// What violates it.
     pub detail: String,
@@ -66,7 +66,7 @@ impl Auditor {
         Arc::new(Self { engine, schema, services })
     }
 
-    /// Registers its operation.
+    /// Registers the audit operation.
     pub fn register(self: &Arc<Self>, registry: &mut Registry) {
         register!(registry, self; Verify);
     }

@@ -16,7 +16,7 @@ use crate::ops;
 /// The path that backups are downloaded from.
 const PATH: &str = "/api/ops/backup";
 
-/// Back up a store that no server has open, or a running one with `--url`.
+/// Back up an offline store, or with `--url` the store of a running server.
 #[derive(Debug, Args)]
 pub(super) struct Backup {
     /// The file to create, or a directory to create it in.
@@ -36,11 +36,11 @@ impl Backup {
     pub(super) fn run(self, common: &Common) -> Result<(), Exit> {
         let loaded = common.load(Vec::new())?;
         log::start(&loaded.settings.log);
-        let file = named(&self.file);
+        let file = target_file(&self.file);
         let length = super::runtime(&loaded.settings)?.block_on(async {
             match (&self.url, self.token) {
-                (Some(url), Some(token)) => live(&Remote::new(url, token, self.ca.as_deref())?, &file).await,
-                _ => closed(&loaded, &file).await,
+                (Some(url), Some(token)) => online(&Remote::new(url, token, self.ca.as_deref())?, &file).await,
+                _ => offline(&loaded, &file).await,
             }
         })?;
         println!("Wrote {length} bytes to {}", file.display());
@@ -48,20 +48,20 @@ impl Backup {
     }
 }
 
-/// The file itself, or a file named after the time if the path is a directory.
-fn named(path: &Path) -> PathBuf {
+/// The backup file to create: `path` itself, or if that is a directory, a file in it named after the current time.
+fn target_file(path: &Path) -> PathBuf {
     if path.is_dir() { path.join(ops::file_name(promox_kernel::Clock::wall())) } else { path.to_owned() }
 }
 
-async fn live(remote: &Remote, file: &Path) -> Result<u64, Exit> {
+async fn online(remote: &Remote, file: &Path) -> Result<u64, Exit> {
     let reader = remote.stream(PATH).await?;
     let file = file.to_owned();
     let saved = tokio::task::spawn_blocking(move || transfer::save(reader, &file));
     saved.await.map_err(Exit::internal)?
 }
 
-async fn closed(loaded: &Loaded, file: &Path) -> Result<u64, Exit> {
-    let promox = super::opened(loaded)?;
+async fn offline(loaded: &Loaded, file: &Path) -> Result<u64, Exit> {
+    let promox = super::open_existing(loaded)?;
     let (backups, file) = (promox.backups().clone(), file.to_owned());
     let written = tokio::task::spawn_blocking(move || {
         let bar = progress::stream();
@@ -110,25 +110,25 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_live_and_a_closed_store_come_back_as_they_were() {
+    async fn online_and_offline_backups_can_be_restored() {
         let dir = tempfile::tempdir().unwrap();
-        let place = |name: &str| dir.path().join(name);
-        let shop = loaded(&place("shop"));
+        let path = |name: &str| dir.path().join(name);
+        let shop = loaded(&path("shop"));
         let server = Server::bind(&shop, Levels::detached()).await.unwrap();
         let promox = Promox::open(&shop, &server).await.unwrap();
         let url = format!("http://{}", server.address());
         let remote = Remote::new(&url, token(&promox).await, None).unwrap();
-        assert!(live(&remote, &place("live.backup")).await.unwrap() > 1_000);
+        assert!(online(&remote, &path("online.backup")).await.unwrap() > 1_000);
         let stranger = Remote::new(&url, "nobody".to_owned(), None).unwrap();
-        assert!(live(&stranger, &place("stolen.backup")).await.unwrap_err().to_string().contains("401"));
+        assert!(online(&stranger, &path("stolen.backup")).await.unwrap_err().to_string().contains("401"));
         server.shutdown().await;
         promox.close().await;
-        closed(&shop, &place("closed.backup")).await.unwrap();
-        for name in ["live", "closed"] {
-            let again = loaded(&place(name));
-            let file = place(&format!("{name}.backup"));
+        offline(&shop, &path("offline.backup")).await.unwrap();
+        for name in ["online", "offline"] {
+            let again = loaded(&path(name));
+            let file = path(&format!("{name}.backup"));
             assert!(restore(&again, &file).unwrap().items > 0);
-            assert!(restore(&again, &file).is_err(), "nothing is restored over a store");
+            assert!(restore(&again, &file).is_err(), "a store is never overwritten");
             let promox = Promox::headless(&again).unwrap();
             assert!(promox.service::<promox_user::Users>().unwrap().has_admin().await.unwrap());
             assert!(promox.auditor().run().unwrap().clean);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backup_that_was_cut_is_refused_and_leaves_nothing() {
+    fn a_truncated_backup_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let cut = dir.path().join("cut.backup");
         std::fs::write(&cut, b"PROMOXB1 and not much more").unwrap();

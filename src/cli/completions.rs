@@ -14,7 +14,7 @@ pub(super) struct Completions {
 }
 
 impl Completions {
-    #[allow(clippy::unnecessary_wraps, reason = "every verb may fail")]
+    #[allow(clippy::unnecessary_wraps, reason = "all commands return a result")]
     pub(super) fn run(self) -> Result<(), Exit> {
         clap_complete::generate(self.shell, &mut Cli::command(), "promox", &mut std::io::stdout());
         Ok(())

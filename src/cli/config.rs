@@ -10,12 +10,12 @@ use crate::exit::Exit;
 #[derive(Debug, Args)]
 pub(super) struct Config {
     #[command(subcommand)]
-    what: What,
+    action: Action,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
-    /// Validate the settings, and warn about files with secrets that other users can read.
+enum Action {
+    /// Validate the settings, and warn of files with secrets that other users can read or change.
     Check,
     /// Print every setting and its origin in the format that `--config` reads. Secrets are masked.
     Print,
@@ -24,13 +24,13 @@ enum What {
 impl Config {
     pub(super) fn run(self, common: &Common) -> Result<(), Exit> {
         let loaded = common.load(Vec::new())?;
-        match self.what {
-            What::Check => {
+        match self.action {
+            Action::Check => {
                 println!("The configuration is valid.");
                 exposed(&loaded).iter().for_each(|line| println!("warning: {line}"));
             }
-            What::Print => {
-                print!("{}", listing(&loaded.list));
+            Action::Print => {
+                print!("{}", to_toml(&loaded.list));
                 println!("\n# storage.memory_mib is divided: {}", Shares::of(&loaded.settings.storage));
             }
         }
@@ -38,8 +38,8 @@ impl Config {
     }
 }
 
-/// The settings as TOML, section by section.
-fn listing(settings: &[Setting]) -> String {
+/// The settings as TOML, with the origin of each as a comment.
+fn to_toml(settings: &[Setting]) -> String {
     let mut text = String::new();
     let mut last = "";
     for Setting { key, value, origin } in settings {
@@ -60,9 +60,9 @@ mod tests {
     use crate::config::load;
 
     #[test]
-    fn what_is_printed_can_be_read_again() {
+    fn printed_settings_can_be_loaded_again() {
         let environment = [("PROMOX_LIMITS__BURST".to_owned(), "7".to_owned())];
-        let text = listing(&load(None, environment, &[]).unwrap().list);
+        let text = to_toml(&load(None, environment, &[]).unwrap().list);
         assert!(
             text.contains("[limits]\nbody_bytes = 1048576  # default\nburst = 7  # environment PROMOX_LIMITS__BURST\n")
         );

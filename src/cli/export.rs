@@ -1,4 +1,4 @@
-//! `promox export`: writes the catalogue or past orders of a store that no server has open, for `promox import`.
+//! `promox export`: writes the catalog or past orders of an offline store to a file that `promox import` reads.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,15 +15,15 @@ use crate::log;
 /// The time limit of an export.
 const LIMIT: Duration = Duration::from_hours(1);
 
-/// Export the catalogue or past orders to a file that `import` reads.
+/// Export the catalog or past orders to a file that `import` reads.
 #[derive(Debug, Args)]
 pub(super) struct Export {
     #[command(subcommand)]
-    what: What,
+    action: Action,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum Action {
     /// Export all products, as CSV if the file name ends in .csv, else as NDJSON.
     Catalog {
         /// The file to create.
@@ -41,7 +41,7 @@ impl Export {
         let loaded = common.load(Vec::new())?;
         log::start(&loaded.settings.log);
         super::runtime(&loaded.settings)?.block_on(async {
-            let promox = super::opened(&loaded)?;
+            let promox = super::open_existing(&loaded)?;
             let cx = Cx::system(promox.node(), "export", LIMIT);
             let done = self.write(&cx).await;
             promox.close().await;
@@ -50,18 +50,18 @@ impl Export {
     }
 
     async fn write(&self, cx: &Cx) -> Result<(), Exit> {
-        let (What::Catalog { file } | What::History { file }) = &self.what;
-        let asked = match &self.what {
-            What::Catalog { file } => {
+        let (Action::Catalog { file } | Action::History { file }) = &self.action;
+        let result = match &self.action {
+            Action::Catalog { file } => {
                 let format = if is_csv(file) { ExportFormat::Csv } else { ExportFormat::Ndjson };
                 cx.run(ExportProducts { format: Some(format) }).await
             }
-            What::History { .. } => {
+            Action::History { .. } => {
                 let format = if is_csv(file) { HistoryFormat::Csv } else { HistoryFormat::Ndjson };
                 cx.run(ExportHistory { format: Some(format) }).await
             }
         };
-        let length = save(asked, file.clone()).await?;
+        let length = save(result, file.clone()).await?;
         println!("Wrote {length} bytes to {}", file.display());
         Ok(())
     }
@@ -71,10 +71,10 @@ fn is_csv(file: &Path) -> bool {
     file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
 }
 
-/// Writes what an operation streams into a new file.
-async fn save(asked: Result<Download, Error>, file: PathBuf) -> Result<u64, Exit> {
-    let Content::Stream(_, reader) = asked.map_err(super::refused)?.content else {
-        return Err(Exit::internal("the export did not answer with a stream"));
+/// Writes the stream that an export operation returned to a new file. Returns the length in bytes.
+async fn save(result: Result<Download, Error>, file: PathBuf) -> Result<u64, Exit> {
+    let Content::Stream(_, reader) = result.map_err(super::refusal_exit)?.content else {
+        return Err(Exit::internal("the export operation did not return a stream"));
     };
     tokio::task::spawn_blocking(move || transfer::save(reader, &file)).await.map_err(Exit::internal)?
 }
@@ -102,28 +102,28 @@ C536379,D,Discount,-1,2010-12-01T09:41:00,27.50,14527
     }
 
     #[test]
-    fn a_shop_goes_out_and_comes_in_again() {
+    fn an_exported_store_can_be_imported_again() {
         let dir = tempfile::tempdir().unwrap();
-        let place = |name: &str| dir.path().join(name);
-        let text = |path: &Path| path.to_str().unwrap().to_owned();
-        let sales = place("sales.csv");
+        let path = |name: &str| dir.path().join(name);
+        let text = |file: &Path| file.to_str().unwrap().to_owned();
+        let sales = path("sales.csv");
         std::fs::write(&sales, SALES).unwrap();
-        let (first, second) = (place("first"), place("second"));
-        for what in ["catalog", "history"] {
-            run("import", &first, &[what, &text(&sales)]).unwrap();
+        let (first, second) = (path("first"), path("second"));
+        for kind in ["catalog", "history"] {
+            run("import", &first, &[kind, &text(&sales)]).unwrap();
         }
-        for (what, file) in [
+        for (kind, file) in [
             ("catalog", "catalog.csv"),
             ("catalog", "catalog.ndjson"),
             ("history", "history.ndjson"),
             ("history", "history.csv"),
         ] {
-            let (out, again) = (place(file), place(&format!("again-{file}")));
-            run("export", &first, &[what, &text(&out)]).unwrap();
-            assert!(run("export", &first, &[what, &text(&out)]).is_err(), "nothing is written over");
-            run("import", &second, &[what, &text(&out)]).unwrap();
-            run("export", &second, &[what, &text(&again)]).unwrap();
-            let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+            let (out, again) = (path(file), path(&format!("again-{file}")));
+            run("export", &first, &[kind, &text(&out)]).unwrap();
+            assert!(run("export", &first, &[kind, &text(&out)]).is_err(), "a file is never overwritten");
+            run("import", &second, &[kind, &text(&out)]).unwrap();
+            run("export", &second, &[kind, &text(&again)]).unwrap();
+            let read = |file: &Path| std::fs::read_to_string(file).unwrap();
             assert_eq!(read(&out), read(&again), "{file}");
             assert!(read(&out).contains("LANTERN"), "{file}");
         }

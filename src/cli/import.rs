@@ -1,4 +1,4 @@
-//! `promox import`: reads a catalogue or past orders from a file into a store that no server has open.
+//! `promox import`: reads a catalog or past orders from a file into an offline store.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -14,33 +14,34 @@ use promox_order::ImportOrders;
 use promox_product::online_retail::{self, CatalogReport, ProductRow};
 use promox_product::{ImportProducts, Products};
 
-use super::{Common, progress, refused, transfer};
+use super::{Common, progress, refusal_exit, transfer};
 use crate::exit::Exit;
 use crate::log;
 use crate::node::Promox;
 
 /// The time limit of an import.
 const LIMIT: Duration = Duration::from_hours(6);
-/// The number of row errors that are printed.
+/// The maximum number of row errors that are printed.
 const MAX_PRINTED: usize = 20;
 /// Products imported between two updates of the progress bar.
 const STEP: usize = 200;
 
-/// Import a catalogue or past orders from a file.
+/// Import a catalog or past orders from a file.
 #[derive(Debug, Args)]
 pub(super) struct Import {
     #[command(subcommand)]
-    what: What,
+    action: Action,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
-    /// Import products from our CSV or NDJSON, or derive a catalogue from the sales of the Online Retail data set.
+enum Action {
+    /// Import products from promox's CSV or NDJSON, or derive a catalog from the sales of the Online Retail data set.
     Catalog {
         /// The file to read.
         file: PathBuf,
     },
-    /// Import past orders and credit notes with their original prices and dates, from CSV with one row per line item or NDJSON.
+    /// Import past orders and credit notes with their original prices and dates, from NDJSON or from CSV with one row
+    /// per line item.
     History {
         /// The file to read.
         file: PathBuf,
@@ -51,14 +52,14 @@ impl Import {
     pub(super) fn run(self, common: &Common) -> Result<(), Exit> {
         let loaded = common.load(Vec::new())?;
         log::start(&loaded.settings.log);
-        let (What::Catalog { file: path } | What::History { file: path }) = &self.what;
+        let (Action::Catalog { file: path } | Action::History { file: path }) = &self.action;
         let file = transfer::open(path)?;
         super::runtime(&loaded.settings)?.block_on(async {
             let promox = Promox::headless_writing(&loaded).await?;
             let cx = Cx::system(promox.node(), "import", LIMIT);
-            let done = match &self.what {
-                What::Catalog { .. } => catalog(&promox, &cx, path, file).await,
-                What::History { .. } => history(&cx, path, file).await,
+            let done = match &self.action {
+                Action::Catalog { .. } => catalog(&promox, &cx, path, file).await,
+                Action::History { .. } => history(&cx, path, file).await,
             };
             promox.close().await;
             done
@@ -72,7 +73,7 @@ async fn catalog(promox: &Promox, cx: &Cx, path: &Path, file: File) -> Result<()
         return online_retail(promox, cx, file).await;
     }
     let body = transfer::body(path, file)?;
-    let report = cx.run(ImportProducts { body }).await.map_err(refused)?;
+    let report = cx.run(ImportProducts { body }).await.map_err(refusal_exit)?;
     print_report(&report);
     if report.failed > 0 && report.created + report.updated + report.skipped == 0 {
         return Err(Exit::data(format_args!("{}: none of its rows could be imported", path.display())));
@@ -92,38 +93,38 @@ async fn online_retail(promox: &Promox, cx: &Cx, file: File) -> Result<(), Exit>
     let bar = progress::bytes(file.metadata().map_err(Exit::io)?.len());
     let reading = tokio::task::spawn_blocking(move || online_retail::catalog(bar.wrap_read(file)));
     let (rows, read) = reading.await.map_err(Exit::internal)?;
-    let report = put_in(promox, cx, &rows).await.map_err(refused)?;
+    let report = import_products(promox, cx, &rows).await.map_err(refusal_exit)?;
     let items = rows.iter().map(|row| StockCount { sku: row.sku.clone(), on_hand: row.stock }).collect();
-    let counted = cx.run(SetStock { items }).await.map_err(refused)?;
-    print_read(&read);
+    let counted = cx.run(SetStock { items }).await.map_err(refusal_exit)?;
+    print_catalog_report(&read);
     print_report(&report);
     let refused = counted.refused.len();
-    let left = refused.saturating_add(usize::try_from(counted.kept).unwrap_or(usize::MAX));
-    let new = rows.len().saturating_sub(left);
-    println!("{new} stock counts set, {} kept, {refused} refused", counted.kept);
+    let unchanged = refused.saturating_add(usize::try_from(counted.kept).unwrap_or(usize::MAX));
+    let set = rows.len().saturating_sub(unchanged);
+    println!("{set} stock counts set, {} kept, {refused} refused", counted.kept);
     Ok(())
 }
 
-async fn put_in(promox: &Promox, cx: &Cx, rows: &[ProductRow]) -> Result<ImportReport, Error> {
+async fn import_products(promox: &Promox, cx: &Cx, rows: &[ProductRow]) -> Result<ImportReport, Error> {
     let bar = progress::items(rows.len() as u64, "products");
-    let mut whole = ImportReport::default();
+    let mut total = ImportReport::default();
     let products = promox.service::<Products>()?;
     for chunk in rows.chunks(STEP) {
         let part = products.import_catalog(cx, chunk).await?;
-        whole.created += part.created;
-        whole.updated += part.updated;
-        whole.skipped += part.skipped;
-        whole.failed += part.failed;
-        whole.errors.extend(part.errors);
+        total.created += part.created;
+        total.updated += part.updated;
+        total.skipped += part.skipped;
+        total.failed += part.failed;
+        total.errors.extend(part.errors);
         bar.inc(chunk.len() as u64);
     }
     bar.finish_and_clear();
-    Ok(whole)
+    Ok(total)
 }
 
 async fn history(cx: &Cx, path: &Path, file: File) -> Result<(), Exit> {
     let body = transfer::body(path, file)?;
-    let report = cx.run(ImportOrders { body }).await.map_err(refused)?;
+    let report = cx.run(ImportOrders { body }).await.map_err(refusal_exit)?;
     let (orders, notes) = (&report.orders, &report.credit_notes);
     println!("{} orders with {} rows, total {}", orders.documents, orders.rows, orders.total);
     println!("{} credit notes with {} rows, total {}", notes.documents, notes.rows, notes.total);
@@ -131,10 +132,10 @@ async fn history(cx: &Cx, path: &Path, file: File) -> Result<(), Exit> {
     Ok(())
 }
 
-fn print_read(read: &CatalogReport) {
+fn print_catalog_report(read: &CatalogReport) {
     println!(
         "{} rows read: {} sales, {} skipped (returns and rows without a price)",
-        read.rows, read.sales, read.passed_over
+        read.rows, read.sales, read.skipped
     );
     if read.failed > 0 {
         println!("{} rows could not be read", read.failed);

@@ -15,15 +15,15 @@ use crate::{engine, log, node};
 #[derive(Debug, Args)]
 pub(super) struct Journal {
     #[command(subcommand)]
-    what: What,
+    action: Action,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum Action {
     /// Print every transaction group and change in the journal.
     Dump,
-    /// Continue from the checkpoint when the journal is damaged. Without `--accept-loss` it only reports the checkpoint's
-    /// position.
+    /// Continue from the checkpoint when the journal is damaged. Without `--accept-loss` only the position of the
+    /// checkpoint is reported.
     Reset {
         /// Start a new journal. Changes acknowledged after the checkpoint are lost; after a clean stop there are none.
         #[arg(long)]
@@ -34,7 +34,7 @@ enum What {
 impl Journal {
     pub(super) fn run(self, common: &Common) -> Result<(), Exit> {
         let loaded = common.load(Vec::new())?;
-        if let What::Reset { accept_loss } = self.what {
+        if let Action::Reset { accept_loss } = self.action {
             return reset(&loaded, accept_loss);
         }
         let mut out = BufWriter::new(std::io::stdout().lock());
@@ -47,7 +47,7 @@ fn reset(loaded: &Loaded, accept_loss: bool) -> Result<(), Exit> {
     log::start(&loaded.settings.log);
     let end = promox_embedded::reset_journal(&engine::options(&loaded.settings), &node::schema()?, accept_loss)?;
     println!(
-        "The checkpoint contains every group up to number {}, of {}; after a clean stop that is all.",
+        "The checkpoint contains every group up to number {}, of {}; after a clean stop there are no later ones.",
         end.group, end.time
     );
     if accept_loss {

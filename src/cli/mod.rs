@@ -1,4 +1,4 @@
-//! The command line: one file and one line of `Command` per command.
+//! The command line: each command has a file and a variant of `Command`.
 
 mod analytics;
 mod backup;
@@ -58,9 +58,9 @@ enum Command {
     Serve(serve::Serve),
     /// Serve a new sample shop.
     Demo(demo::Demo),
-    /// Import a catalogue or past orders from a file.
+    /// Import a catalog or past orders from a file.
     Import(import::Import),
-    /// Export the catalogue or past orders to a file that `import` reads.
+    /// Export the catalog or past orders to a file that `import` reads.
     Export(export::Export),
     /// Back up a store, offline or through a running server.
     Backup(backup::Backup),
@@ -83,24 +83,24 @@ enum Command {
 impl Command {
     fn run(self, common: &Common) -> Result<(), Exit> {
         match self {
-            Self::Serve(verb) => verb.run(common),
-            Self::Demo(verb) => verb.run(common),
-            Self::Import(verb) => verb.run(common),
-            Self::Export(verb) => verb.run(common),
-            Self::Backup(verb) => verb.run(common),
-            Self::Restore(verb) => verb.run(common),
-            Self::Verify(verb) => verb.run(common),
-            Self::Analytics(verb) => verb.run(common),
-            Self::User(verb) => verb.run(common),
-            Self::Config(verb) => verb.run(common),
-            Self::Journal(verb) => verb.run(common),
-            Self::Completions(verb) => verb.run(),
+            Self::Serve(command) => command.run(common),
+            Self::Demo(command) => command.run(common),
+            Self::Import(command) => command.run(common),
+            Self::Export(command) => command.run(common),
+            Self::Backup(command) => command.run(common),
+            Self::Restore(command) => command.run(common),
+            Self::Verify(command) => command.run(common),
+            Self::Analytics(command) => command.run(common),
+            Self::User(command) => command.run(common),
+            Self::Config(command) => command.run(common),
+            Self::Journal(command) => command.run(common),
+            Self::Completions(command) => command.run(),
         }
     }
 }
 
 impl Common {
-    /// The settings of file, environment and flags; `flags` are those of the command.
+    /// Loads the settings from file, environment and flags. `flags` are those of the command itself.
     fn load(&self, flags: Vec<Flag>) -> Result<Loaded, Exit> {
         let own = [
             self.data_dir.clone().map(|value| Flag { name: "--data-dir", key: "data.dir", value }),
@@ -127,9 +127,8 @@ fn runtime(settings: &Settings) -> Result<Runtime, Exit> {
     builder.enable_all().thread_name("promox").thread_keep_alive(THREAD_IDLE).build().map_err(Exit::io)
 }
 
-/// Opens an existing store. A command that inspects a store must not create one, say in a directory whose name was
-/// mistyped.
-fn opened(loaded: &Loaded) -> Result<Promox, Exit> {
+/// Opens an existing store. A command that inspects a store must not create one in a directory whose name was mistyped.
+fn open_existing(loaded: &Loaded) -> Result<Promox, Exit> {
     let dir = &loaded.settings.data.dir;
     match promox_embedded::inspect(dir)? {
         DirectoryState::Empty | DirectoryState::UnfinishedStart => {
@@ -141,12 +140,12 @@ fn opened(loaded: &Loaded) -> Result<Promox, Exit> {
     }
 }
 
-/// A refusal as an exit message.
-fn refused(error: promox_kernel::Error) -> Exit {
-    let said = error.errors().first().map_or(error.message(), |fault| &fault.detail);
+/// Converts a refusal to an exit with its first fault, or else its message.
+fn refusal_exit(error: promox_kernel::Error) -> Exit {
+    let detail = error.errors().first().map_or(error.message(), |fault| &fault.detail);
     match error.cause() {
-        Some(cause) => Exit::data(format_args!("{said} ({cause})")),
-        None => Exit::data(said),
+        Some(cause) => Exit::data(format_args!("{detail} ({cause})")),
+        None => Exit::data(detail),
     }
 }
 
@@ -179,10 +178,10 @@ mod tests {
     }
 
     #[test]
-    fn every_verb_is_documented() {
+    fn every_command_is_documented() {
         let document = include_str!("../../docs/operations.md");
-        for verb in Cli::command().get_subcommands() {
-            assert!(document.contains(&format!("| `promox {}", verb.get_name())), "{}", verb.get_name());
+        for command in Cli::command().get_subcommands() {
+            assert!(document.contains(&format!("| `promox {}", command.get_name())), "{}", command.get_name());
         }
     }
 }

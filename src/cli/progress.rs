@@ -15,8 +15,8 @@ pub(super) fn bytes(length: u64) -> ProgressBar {
 }
 
 /// A bar over a number of items.
-pub(super) fn items(length: u64, what: &'static str) -> ProgressBar {
-    bar(length, "{bar:40} {pos}/{len} {msg} {eta}").with_message(what)
+pub(super) fn items(length: u64, label: &'static str) -> ProgressBar {
+    bar(length, "{bar:40} {pos}/{len} {msg} {eta}").with_message(label)
 }
 
 /// A spinner that counts bytes when their total is unknown.
@@ -25,12 +25,12 @@ pub(super) fn stream() -> ProgressBar {
 }
 
 /// A spinner for work of unknown length.
-pub(super) fn waiting(what: impl Into<Cow<'static, str>>) -> ProgressBar {
-    spinner("{spinner} {msg} {elapsed}", what)
+pub(super) fn waiting(label: impl Into<Cow<'static, str>>) -> ProgressBar {
+    spinner("{spinner} {msg} {elapsed}", label)
 }
 
-fn spinner(template: &str, what: impl Into<Cow<'static, str>>) -> ProgressBar {
-    let bar = styled(ProgressBar::new_spinner(), template).with_message(what);
+fn spinner(template: &str, label: impl Into<Cow<'static, str>>) -> ProgressBar {
+    let bar = styled(ProgressBar::new_spinner(), template).with_message(label);
     if !bar.is_hidden() {
         bar.enable_steady_tick(TURN);
     }

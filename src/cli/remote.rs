@@ -19,8 +19,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::exit::Exit;
 
-/// The most bytes of an error response that are read.
-const LONGEST_REFUSAL: usize = 64 << 10;
+/// The maximum number of bytes that are read of an error response.
+const MAX_ERROR_BYTES: usize = 64 << 10;
 
 /// A server and the access token to use.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub(super) struct Remote {
 }
 
 impl Remote {
-    /// The server at `url`. `authority` is a file of certificates, PEM, that are trusted beside the public ones.
+    /// The server at `url`. `authority` is a PEM file of certificate authorities to trust besides the public ones.
     pub(super) fn new(url: &str, token: String, authority: Option<&Path>) -> Result<Self, Exit> {
         let fault = || Exit::usage(format_args!("--url: \"{url}\" is not an address such as https://shop.example.com"));
         let uri: Uri = url.trim_end_matches('/').parse().map_err(|_| fault())?;
@@ -45,7 +45,7 @@ impl Remote {
         Ok(Self { uri, token, roots, tasks: TaskTracker::new() })
     }
 
-    /// What the server streams at `path`.
+    /// Requests `path` and returns the body of the response as a stream.
     pub(super) async fn stream(&self, path: &str) -> Result<BodyReader, Exit> {
         let host = self.uri.host().unwrap_or_default();
         let port = self.uri.port_u16().unwrap_or(if self.roots.is_some() { 443 } else { 80 });
@@ -53,18 +53,18 @@ impl Remote {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let connection = TcpStream::connect((bare, port)).await.map_err(unreachable)?;
         let response = match &self.roots {
-            None => self.ask(connection, path).await?,
+            None => self.get(connection, path).await?,
             Some(roots) => {
                 let name = ServerName::try_from(bare.to_owned()).map_err(Exit::usage)?;
                 let config = ClientConfig::builder().with_root_certificates(roots.clone()).with_no_client_auth();
                 let secured = TlsConnector::from(Arc::new(config)).connect(name, connection).await;
-                self.ask(secured.map_err(unreachable)?, path).await?
+                self.get(secured.map_err(unreachable)?, path).await?
             }
         };
         self.read(response).await
     }
 
-    async fn ask<C>(&self, connection: C, path: &str) -> Result<Response<Incoming>, Exit>
+    async fn get<C>(&self, connection: C, path: &str) -> Result<Response<Incoming>, Exit>
     where
         C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -83,14 +83,14 @@ impl Remote {
     async fn read(&self, response: Response<Incoming>) -> Result<BodyReader, Exit> {
         let status = response.status();
         if !status.is_success() {
-            let body = Limited::new(response.into_body(), LONGEST_REFUSAL).collect().await.map_err(Exit::io)?;
+            let body = Limited::new(response.into_body(), MAX_ERROR_BYTES).collect().await.map_err(Exit::io)?;
             let problem: serde_json::Value = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
             let detail = problem.get("detail").and_then(|detail| detail.as_str()).unwrap_or_default();
-            let said = format!("the server answered {status}: {detail}");
+            let message = format!("the server responded with {status}: {detail}");
             return Err(match status.as_u16() {
-                503 => Exit::busy(said),
-                400..500 => Exit::usage(said),
-                _ => Exit::io(said),
+                503 => Exit::busy(message),
+                400..500 => Exit::usage(message),
+                _ => Exit::io(message),
             });
         }
         let (sender, reader) = BodyReader::pair();

@@ -1,4 +1,4 @@
-//! `promox restore`: a store from a backup, which is verified whole before the store exists.
+//! `promox restore`: creates a store from a backup. The whole backup is verified before the store exists.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -31,7 +31,7 @@ impl Restore {
         let copied = restore(&loaded, &self.file)?;
         let dir = loaded.settings.data.dir.display();
         println!(
-            "{dir} now has the store of {}: {} rows and index entries, all checked",
+            "{dir} now contains the store from {}: {} rows and index entries, all verified",
             self.file.display(),
             copied.items
         );
@@ -39,14 +39,14 @@ impl Restore {
     }
 }
 
-/// Restores into the data directory of the settings.
+/// Restores the backup at `path` into the data directory of the settings. A failed restore leaves no files behind.
 pub(super) fn restore(loaded: &Loaded, path: &Path) -> Result<Copied, Exit> {
     let file = transfer::open(path)?;
     let dir = &loaded.settings.data.dir;
     if promox_embedded::inspect(dir)? == DirectoryState::Store {
         return Err(Exit::usage(format_args!("{} already has a store; name an empty directory", dir.display())));
     }
-    let before = Before::of(dir);
+    let before = Snapshot::of(dir);
     let bar = progress::bytes(file.metadata().map_err(Exit::io)?.len());
     let (options, schema) = (engine::options(&loaded.settings), node::schema()?);
     let mut input = BufReader::with_capacity(CHUNK, file);
@@ -54,27 +54,27 @@ pub(super) fn restore(loaded: &Loaded, path: &Path) -> Result<Copied, Exit> {
         promox_embedded::restore(&options, &schema, path, &mut input, |copied| bar.set_position(copied.bytes));
     bar.finish_and_clear();
     if restored.is_err() {
-        before.put_back();
+        before.remove_new_files();
     }
     Ok(restored?)
 }
 
-/// The state before the restore, so that a failed one can be undone.
-struct Before<'a> {
+/// The names in the data directory before the restore, so that the files of a failed one can be removed.
+struct Snapshot<'a> {
     dir: &'a Path,
-    /// The outermost directory that did not exist.
+    /// The outermost ancestor of `dir`, or `dir` itself, that did not exist.
     missing: Option<&'a Path>,
     names: HashSet<OsString>,
 }
 
-impl<'a> Before<'a> {
+impl<'a> Snapshot<'a> {
     fn of(dir: &'a Path) -> Self {
         let missing = dir.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).last();
         Self { dir, missing, names: names(dir) }
     }
 
     /// Removes what the restore created. A store that appeared in the meantime belongs to another process.
-    fn put_back(&self) {
+    fn remove_new_files(&self) {
         if !matches!(promox_embedded::inspect(self.dir), Ok(DirectoryState::Empty | DirectoryState::OtherFiles(_))) {
             return;
         }
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_backup_that_is_cut_leaves_nothing_behind() {
+    fn a_truncated_backup_leaves_no_files_behind() {
         let temporary = tempfile::tempdir().unwrap();
         let file = temporary.path().join("backup");
         fs::write(&file, b"promox backup, cut off").unwrap();
@@ -112,7 +112,7 @@ mod tests {
             let loaded = crate::config::load(None, [named], &[]).unwrap();
             assert!(restore(&loaded, &file).is_err());
         }
-        assert!(!temporary.path().join("deep").exists(), "what was made is gone");
-        assert_eq!(names(&empty), HashSet::from(["mine".into()]), "what was there stays");
+        assert!(!temporary.path().join("deep").exists(), "new directories are removed");
+        assert_eq!(names(&empty), HashSet::from(["mine".into()]), "existing files are kept");
     }
 }

@@ -1,4 +1,4 @@
-//! Files as request bodies and response streams as files.
+//! Reads files as request bodies and writes streams to files.
 //!
 //! An output file appears under its name only when it is complete and synced.
 
@@ -22,7 +22,7 @@ pub(super) fn open(path: &Path) -> Result<File, Exit> {
     File::open(path).map_err(|error| Exit::usage(format_args!("{}: {error}", path.display())))
 }
 
-/// The file as a request body, read on its own thread: NDJSON by its extension, else CSV.
+/// The file as a request body, read on a thread of its own. Its media type is NDJSON or CSV, by the file's extension.
 pub(super) fn body(path: &Path, file: File) -> Result<Body, Exit> {
     let length = file.metadata().map_err(Exit::io)?.len();
     let media_type = if is_ndjson(path) { "application/x-ndjson" } else { "text/csv" }.to_owned();
@@ -60,13 +60,13 @@ pub(super) fn save(mut reader: impl Read, path: &Path) -> Result<u64, Exit> {
     saved
 }
 
-/// Creates a file with what `fill` writes.
+/// Creates a file with what `fill` writes, and returns its length in bytes. An existing file is never overwritten.
 pub(super) fn create(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<u64>) -> Result<u64, Exit> {
     if path.exists() {
         return Err(Exit::usage(format_args!("{} already exists: nothing was written", path.display())));
     }
-    let partial = beside(path);
-    let filled = private(&partial).and_then(|file| {
+    let partial = partial_path(path);
+    let filled = create_private(&partial).and_then(|file| {
         let mut out = BufWriter::with_capacity(CHUNK, file);
         let length = fill(&mut out)?;
         out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
@@ -79,15 +79,15 @@ pub(super) fn create(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> io:
     })
 }
 
-/// A file that only this user can read: exports contain addresses, and backups contain password hashes.
-fn private(path: &Path) -> io::Result<File> {
+/// Creates a file that only this user can read: exports contain addresses, and backups contain password hashes.
+fn create_private(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.set_permissions(Permissions::from_mode(0o600))?;
     Ok(file)
 }
 
 /// The name of a file until it is complete.
-fn beside(path: &Path) -> PathBuf {
+fn partial_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".partial");
     name.into()
@@ -104,11 +104,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_whole_or_not_there() {
+    fn an_incomplete_file_is_never_left_behind() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("out.ndjson");
         assert_eq!(save(&b"one\n"[..], &file).unwrap(), 4);
-        assert!(save(&b"two\n"[..], &file).is_err(), "nothing is written over");
+        assert!(save(&b"two\n"[..], &file).is_err(), "a file is never overwritten");
         assert_eq!(fs::read(&file).unwrap(), b"one\n");
         let (sender, reader) = BodyReader::pair();
         assert!(sender.send_blocking(Ok(Bytes::from_static(b"half"))));

@@ -1,4 +1,4 @@
-//! `promox user`: manages accounts of a store that no server has open.
+//! `promox user`: manages the accounts of an offline store.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::time::Duration;
@@ -14,20 +14,20 @@ use crate::exit::Exit;
 use crate::log;
 use crate::node::Promox;
 
-/// The time limit.
+/// The time limit of a command.
 const LIMIT: Duration = Duration::from_secs(60);
-/// The environment variables that the password may come from; each is a setting.
+/// The environment variables that set the password.
 const VARIABLES: [&str; 3] = ["PROMOX_ADMIN_PASSWORD", "PROMOX_ADMIN_PASSWORD_FILE", "PROMOX_ADMIN__PASSWORD"];
 
 /// Manage accounts.
 #[derive(Debug, Args)]
 pub(super) struct User {
     #[command(subcommand)]
-    what: What,
+    action: Action,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum Action {
     /// Make the account with this e-mail address an administrator, creating it if needed. The password is read from
     /// `PROMOX_ADMIN_PASSWORD`, else prompted for.
     AddAdmin {
@@ -38,10 +38,10 @@ enum What {
 
 impl User {
     pub(super) fn run(self, common: &Common) -> Result<(), Exit> {
-        let What::AddAdmin { email } = self.what;
+        let Action::AddAdmin { email } = self.action;
         let mut flags = vec![Flag { name: "EMAIL", key: "admin.email", value: email.clone() }];
         if !VARIABLES.iter().any(|name| std::env::var_os(name).is_some()) {
-            let value = ask().map_err(Exit::io)?;
+            let value = read_password().map_err(Exit::io)?;
             if value.is_empty() {
                 return Err(Exit::usage(
                     "a password is needed: set PROMOX_ADMIN_PASSWORD, or write it to standard input",
@@ -59,7 +59,7 @@ impl User {
             let done = users.ensure_admin(&cx, &admin.email, &admin.password).await;
             drop(users);
             promox.close().await;
-            match done.map_err(|error| Exit::usage(super::refused(error)))? {
+            match done.map_err(|error| Exit::usage(super::refusal_exit(error)))? {
                 EnsuredAdmin::Created => println!("{email} is now an administrator."),
                 EnsuredAdmin::Promoted => {
                     println!("{email} is now an administrator with this password; its sessions have ended.");
@@ -70,8 +70,8 @@ impl User {
     }
 }
 
-/// Reads a password from standard input; a terminal is prompted, without echo.
-fn ask() -> io::Result<String> {
+/// Reads a password from standard input. On a terminal it prompts for it and switches echo off.
+fn read_password() -> io::Result<String> {
     let input = io::stdin();
     let before = if input.is_terminal() { tcgetattr(&input).ok() } else { None };
     if let Some(before) = &before {

@@ -1,4 +1,4 @@
-//! `promox verify`: recomputes every invariant of a store that no server has open and prints violations.
+//! `promox verify`: recomputes every invariant of an offline store and prints the violations.
 
 use clap::Args;
 
@@ -15,7 +15,7 @@ impl Verify {
         let Self {} = self;
         let loaded = common.load(Vec::new())?;
         log::start(&loaded.settings.log);
-        let promox = super::opened(&loaded)?;
+        let promox = super::open_existing(&loaded)?;
         let bar = progress::waiting("checking the books");
         let verdict = promox.auditor().run().map_err(Exit::data)?;
         bar.finish_and_clear();

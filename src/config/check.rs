@@ -1,4 +1,4 @@
-//! Validation beyond types: ranges, and settings that depend on each other.
+//! Validation beyond types: ranges, formats, and settings that depend on each other.
 
 use std::path::Path;
 
@@ -16,13 +16,13 @@ pub(super) fn check(settings: &Settings) -> Vec<(&'static str, String)> {
     broken
 }
 
-/// Numbers outside of their ranges.
+/// Numbers outside their ranges.
 fn ranges(settings: &Settings) -> Vec<(&'static str, String)> {
     let Settings { server, tls, storage, limits, auth, .. } = settings;
-    let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    let to_u64 = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
     let hour = 3_600_000;
     let table: [(&'static str, u64, u64, u64); 23] = [
-        ("server.workers", wide(server.workers), 0, 1024),
+        ("server.workers", to_u64(server.workers), 0, 1024),
         ("server.header_timeout_ms", server.header_timeout_ms, 1, hour),
         ("server.handshake_timeout_ms", server.handshake_timeout_ms, 1, hour),
         ("server.body_timeout_ms", server.body_timeout_ms, 1, hour),
@@ -34,41 +34,40 @@ fn ranges(settings: &Settings) -> Vec<(&'static str, String)> {
         ("storage.memory_mib", storage.memory_mib, 32, 1 << 20),
         ("storage.checkpoint_mib", storage.checkpoint_mib, 1, 1024),
         ("storage.checkpoint_seconds", storage.checkpoint_seconds, 1, 3600),
-        ("limits.connections", wide(limits.connections), 1, 1 << 20),
+        ("limits.connections", to_u64(limits.connections), 1, 1 << 20),
         ("limits.header_bytes", limits.header_bytes.into(), 8192, 1 << 20),
-        ("limits.headers", wide(limits.headers), 16, 1000),
-        ("limits.body_bytes", wide(limits.body_bytes), 1024, 64 << 20),
+        ("limits.headers", to_u64(limits.headers), 16, 1000),
+        ("limits.body_bytes", to_u64(limits.body_bytes), 1024, 64 << 20),
         ("limits.upload_mib", limits.upload_mib, 1, 1 << 20),
         ("limits.streams", limits.streams.into(), 1, 10_000),
-        ("limits.service_requests", wide(limits.service_requests), 256, 1 << 20),
+        ("limits.service_requests", to_u64(limits.service_requests), 256, 1 << 20),
         ("limits.requests_per_minute", limits.requests_per_minute.into(), 1, 100_000_000),
         ("limits.burst", limits.burst.into(), 1, 100_000_000),
         ("auth.access_minutes", auth.access_minutes, 1, 1440),
         ("auth.refresh_days", auth.refresh_days, 1, 3650),
     ];
-    let outside = |(_, value, least, most): &(&str, u64, u64, u64)| value < least || value > most;
-    let sentence = |(key, value, least, most)| (key, format!("must be between {least} and {most}; got {value}"));
-    table.into_iter().filter(outside).map(sentence).collect()
+    let is_outside = |(_, value, min, max): &(&str, u64, u64, u64)| value < min || value > max;
+    let fault = |(key, value, min, max)| (key, format!("must be between {min} and {max}; got {value}"));
+    table.into_iter().filter(is_outside).map(fault).collect()
 }
 
-/// Whether the memory is enough for everything that shares it.
+/// Checks that the memory is enough for everything that shares it.
 fn memory(settings: &Settings) -> Vec<(&'static str, String)> {
     let storage = &settings.storage;
-    let (memory, checkpoint, least) = (storage.memory_mib, storage.checkpoint_mib, Shares::least(storage));
-    if memory >= least {
+    let (memory, checkpoint, minimum) = (storage.memory_mib, storage.checkpoint_mib, Shares::minimum_mib(storage));
+    if memory >= minimum {
         return Vec::new();
     }
-    let needed =
-        format!("{memory} is too little with storage.checkpoint_mib = {checkpoint}: at least {least} is needed");
-    vec![("storage.memory_mib", needed)]
+    let message = format!("must be at least {minimum} with storage.checkpoint_mib = {checkpoint}; got {memory}");
+    vec![("storage.memory_mib", message)]
 }
 
 fn tls(settings: &Settings) -> Vec<(&'static str, String)> {
     let tls = &settings.tls;
-    let named = |path: &Path| !path.as_os_str().is_empty();
-    match (named(&tls.certificate), named(&tls.key)) {
-        (true, false) => vec![("tls.key", "a certificate needs its private key: name the file".to_owned())],
-        (false, true) => vec![("tls.certificate", "a private key needs its certificate: name the file".to_owned())],
+    let is_set = |path: &Path| !path.as_os_str().is_empty();
+    match (is_set(&tls.certificate), is_set(&tls.key)) {
+        (true, false) => vec![("tls.key", "must name the private key's file when tls.certificate is set".to_owned())],
+        (false, true) => vec![("tls.certificate", "must name the certificate's file when tls.key is set".to_owned())],
         _ => Vec::new(),
     }
 }
@@ -76,13 +75,13 @@ fn tls(settings: &Settings) -> Vec<(&'static str, String)> {
 fn mail(settings: &Settings) -> Vec<(&'static str, String)> {
     let mail = &settings.mail;
     if mail.mode == MailMode::Smtp && mail.host.is_empty() {
-        return vec![("mail.host", "mail.mode is smtp: name the mail server".to_owned())];
+        return vec![("mail.host", "must name the mail server when mail.mode is smtp".to_owned())];
     }
     Vec::new()
 }
 
-/// Whether a text is levels, each for everything or for a target. A bare word that is no level would be read as the name of a
-/// target, and silence everything else.
+/// Whether `text` is a comma-separated list of log levels, each a default or for one target. A bare word that is not a
+/// level is refused: it would be read as a target's name and silence everything else.
 fn are_levels(text: &str) -> bool {
     let is_level = |part: &str| part.parse::<tracing::level_filters::LevelFilter>().is_ok();
     let parts = text.split(',').all(|part| is_level(part.rsplit('=').next().unwrap_or_default().trim()));

@@ -7,7 +7,7 @@ use super::Origin;
 /// One invalid setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// `limits.enabled`.
+    /// The key, such as `limits.enabled`.
     pub key: String,
     /// Where the value came from.
     pub origin: Origin,

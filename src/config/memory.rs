@@ -1,4 +1,4 @@
-//! How `storage.memory_mib` is divided. Every cache and table that grows has a share here.
+//! The division of `storage.memory_mib`. Every cache and table that grows has a share here.
 //!
 //! Password hashing and the search index's writer get a fixed amount. Of the rest, rows that wait for a checkpoint get
 //! half, the cache a sixteenth, and the pages of the checkpoint file what remains.
@@ -9,11 +9,11 @@ use std::thread::available_parallelism;
 use super::Storage;
 
 const MIB: usize = 1 << 20;
-/// The memory of hashing one password: argon2id with 19 MiB.
-const HASH: usize = 19 * MIB;
+/// The memory for hashing one password with argon2id.
+const HASH_BYTES: usize = 19 * MIB;
 /// The write buffer of the search index, with its overhead.
-const SEARCH: usize = 16 * MIB;
-/// The waiting rows must have room for this many checkpoints' worth of journal.
+const SEARCH_BYTES: usize = 16 * MIB;
+/// Uncheckpointed rows must have room for this many checkpoints' worth of journal.
 const CHECKPOINTS: usize = 2;
 
 /// The shares, in bytes.
@@ -27,8 +27,8 @@ pub struct Shares {
     pub search: usize,
     /// The cache.
     pub cache: usize,
-    /// Passwords hashed at once.
-    pub hashing_turns: usize,
+    /// The number of passwords that may be hashed at once.
+    pub max_concurrent_hashes: usize,
 }
 
 impl Shares {
@@ -40,21 +40,21 @@ impl Shares {
     /// The shares on a machine with this many cores: one password per core at a time, within a quarter of the memory.
     fn on(storage: &Storage, cores: usize) -> Self {
         let memory = usize::try_from(storage.memory_mib).unwrap_or(usize::MAX).saturating_mul(MIB);
-        let hashing_turns = (memory / 4 / HASH).clamp(1, cores.max(1));
-        let rest = memory.saturating_sub(SEARCH + hashing_turns * HASH);
+        let max_concurrent_hashes = (memory / 4 / HASH_BYTES).clamp(1, cores.max(1));
+        let rest = memory.saturating_sub(SEARCH_BYTES + max_concurrent_hashes * HASH_BYTES);
         let (table, cache) = (rest / 2, rest / 16);
-        Self { pages: rest - table - cache, table, search: SEARCH, cache, hashing_turns }
+        Self { pages: rest - table - cache, table, search: SEARCH_BYTES, cache, max_concurrent_hashes }
     }
 
-    /// The least `storage.memory_mib` for these settings.
-    pub(super) fn least(storage: &Storage) -> u64 {
+    /// The minimum of `storage.memory_mib` for these settings.
+    pub(super) fn minimum_mib(storage: &Storage) -> u64 {
         let table = storage.checkpoint_mib.saturating_mul(CHECKPOINTS as u64);
-        ((SEARCH + HASH) / MIB) as u64 + table.saturating_mul(2)
+        ((SEARCH_BYTES + HASH_BYTES) / MIB) as u64 + table.saturating_mul(2)
     }
 
-    /// Bytes available for hashing.
+    /// Bytes for hashing passwords.
     fn hashing(&self) -> usize {
-        self.hashing_turns * HASH
+        self.max_concurrent_hashes * HASH_BYTES
     }
 }
 
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_come_to_the_whole() {
+    fn shares_add_up_to_the_configured_memory() {
         for (memory, cores, shown) in [
             (256, 2, "pages 88, uncheckpointed rows 101, password hashing 38, search 16, cache 12 MiB"),
             (256, 64, "pages 80, uncheckpointed rows 91, password hashing 57, search 16, cache 11 MiB"),
@@ -88,16 +88,16 @@ mod tests {
         ] {
             let shares = Shares::on(&storage(memory, 8), cores);
             assert_eq!(shares.to_string(), shown);
-            let whole = shares.pages + shares.table + shares.search + shares.cache + shares.hashing();
-            assert_eq!(whole as u64, memory << 20);
+            let total = shares.pages + shares.table + shares.search + shares.cache + shares.hashing();
+            assert_eq!(total as u64, memory << 20);
         }
     }
 
     #[test]
-    fn with_the_least_all_have_what_they_need() {
+    fn the_minimum_is_enough_for_every_share() {
         for checkpoint in [1, 2, 8, 64, 1024] {
-            let least = Shares::least(&storage(0, checkpoint));
-            let shares = Shares::on(&storage(least, checkpoint), 1);
+            let minimum = Shares::minimum_mib(&storage(0, checkpoint));
+            let shares = Shares::on(&storage(minimum, checkpoint), 1);
             assert!(shares.table as u64 >= (2 * checkpoint) << 20, "{shares}");
             assert!(shares.pages >= MIB && shares.cache >= MIB / 8, "{shares}");
         }

@@ -1,7 +1,7 @@
 //! One tree of settings: every value has a default, a type and an origin.
 //!
-//! A [`Settings`] value has always been validated as a whole. Sections and keys are the same in the file (`[limits]
-//! enabled`), in the environment (`PROMOX_LIMITS__ENABLED`) and in messages (`limits.enabled`).
+//! [`load`] validates the settings as a whole. Sections and keys are the same in the file (`[limits] enabled`), in the
+//! environment (`PROMOX_LIMITS__ENABLED`) and in messages (`limits.enabled`).
 
 mod check;
 mod exposed;

@@ -1,4 +1,5 @@
-//! Defaults, then the file, then the environment, then flags: the later wins, key by key, and each key remembers who set it.
+//! Merges defaults, file, environment and flags. For each key the last source that sets it wins and is recorded as its
+//! origin.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -38,20 +39,20 @@ impl fmt::Display for Origin {
 /// A command line flag and the key it sets.
 #[derive(Clone, Debug)]
 pub struct Flag {
-    /// `--listen`.
+    /// The flag, such as `--listen`.
     pub name: &'static str,
-    /// `server.listen`.
+    /// The key, such as `server.listen`.
     pub key: &'static str,
-    /// As typed.
+    /// The value as typed.
     pub value: String,
 }
 
 /// One setting, for display.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
-    /// `limits.enabled`.
+    /// The key, such as `limits.enabled`.
     pub key: String,
-    /// TOML; a secret reads `"********"`.
+    /// The value as TOML. A secret is shown as `"********"`.
     pub value: String,
     /// Where the value came from.
     pub origin: Origin,
@@ -62,7 +63,7 @@ pub struct Setting {
 pub struct Loaded {
     /// The settings.
     pub settings: Settings,
-    /// Every key in order, secrets masked.
+    /// Every setting in the order of keys, secrets masked.
     pub list: Vec<Setting>,
 }
 
@@ -77,8 +78,9 @@ pub(super) fn is_masked(setting: &Setting) -> bool {
     SECRETS.contains(&setting.key.as_str()) && setting.value == MASK
 }
 
-/// Environment variables without `__` that are settings.
-const NAMED: [(&str, &str); 2] = [("PROMOX_ADMIN_EMAIL", "admin.email"), ("PROMOX_ADMIN_PASSWORD", "admin.password")];
+/// Short forms: environment variables without `__` that are settings, with their keys.
+const SHORT_FORMS: [(&str, &str); 2] =
+    [("PROMOX_ADMIN_EMAIL", "admin.email"), ("PROMOX_ADMIN_PASSWORD", "admin.password")];
 
 /// Reads all sources and validates the result. `environment` is the whole environment of the process.
 pub fn load(
@@ -175,7 +177,7 @@ impl Tree {
         self.values.get(key).map_or(Origin::Default, |(_, origin)| origin.clone())
     }
 
-    /// Where clients reach the shop, unless somebody says: this host, at the port that it listens on.
+    /// Unless `server.public_url` is configured, sets it to this host at the port of `server.listen`.
     fn derive_public_url(&mut self) {
         let is_set = |key: &str| self.values.get(key).is_some_and(|(value, _)| value.as_str() != Some(""));
         let scheme = if is_set("tls.certificate") { "https" } else { "http" };
@@ -235,13 +237,13 @@ impl Tree {
     }
 }
 
-/// The key that a variable sets: `LIMITS__ENABLED` is `limits.enabled`.
+/// The key that a variable sets: `limits.enabled` for `PROMOX_LIMITS__ENABLED`. `rest` is the name without its prefix.
 fn key_of(name: &str, rest: &str) -> Option<String> {
-    let named = NAMED.iter().find(|(known, _)| *known == name).map(|(_, key)| (*key).to_owned());
-    named.or_else(|| rest.contains("__").then(|| rest.to_lowercase().replace("__", ".")))
+    let short = SHORT_FORMS.iter().find(|(known, _)| *known == name).map(|(_, key)| (*key).to_owned());
+    short.or_else(|| rest.contains("__").then(|| rest.to_lowercase().replace("__", ".")))
 }
 
-/// `section.key` and value of each leaf; keys outside of a section keep their bare name.
+/// The leaves of a table by key, `section.name`. Leaves outside a section keep their bare name.
 fn leaves(table: Table) -> Vec<(String, Value)> {
     let mut leaves = Vec::new();
     for (section, value) in table {
@@ -268,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn the_later_source_wins_and_is_remembered() {
+    fn the_last_source_wins_and_is_recorded() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("promox.toml");
         std::fs::write(&file, "[server]\nlisten = \"127.0.0.1:1\"\n[limits]\nenabled = false\nburst = 5\n").unwrap();
@@ -347,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_hold_their_addresses() {
+    fn a_subnet_contains_its_addresses_only() {
         let table = [
             ("10.0.0.0/8", "10.1.2.3", true),
             ("10.0.0.0/8", "11.1.2.3", false),

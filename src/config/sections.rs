@@ -1,4 +1,4 @@
-//! The sections and their defaults. Empty text means "not set".
+//! The sections of the settings and their defaults. An empty text means "not set".
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -42,15 +42,16 @@ pub struct Settings {
 pub struct Server {
     /// The address and port to listen on.
     pub listen: SocketAddr,
-    /// Where clients reach the shop; links in messages begin with it. By default this host at the port of `listen`.
+    /// The address at which clients reach the shop, also for links in messages. By default this host at the port of
+    /// `listen`.
     pub public_url: String,
     /// Threads that serve requests; 0 means one per core.
     pub workers: usize,
-    /// Deadline for a request's head.
+    /// Deadline for reading a request's head.
     pub header_timeout_ms: u64,
     /// Deadline for a TLS handshake.
     pub handshake_timeout_ms: u64,
-    /// Deadline for a JSON body, and for each next piece of an upload.
+    /// Deadline for reading a JSON body, and for each next piece of an upload.
     pub body_timeout_ms: u64,
     /// An idle connection is closed after this.
     pub idle_timeout_ms: u64,
@@ -62,7 +63,7 @@ pub struct Server {
     pub drain_timeout_ms: u64,
     /// Whether large responses are compressed for clients that accept it.
     pub compression: bool,
-    /// Whether calls between services of this process are encoded, as between nodes: for tests.
+    /// Whether calls between services in this process are encoded as between nodes. For tests.
     pub encode_calls: bool,
     /// Origins whose pages may call the API from a browser; `*` means any.
     pub cors_origins: Vec<String>,
@@ -97,7 +98,7 @@ impl Default for Server {
 pub struct Tls {
     /// The certificate chain, PEM.
     pub certificate: PathBuf,
-    /// Its private key, PEM.
+    /// The certificate's private key, PEM.
     pub key: PathBuf,
     /// How often the files are checked for a renewed certificate.
     pub reload_ms: u64,
@@ -156,27 +157,27 @@ impl Default for Storage {
 pub struct Limits {
     /// Whether rate limits, lockouts and guess limits are on.
     pub enabled: bool,
-    /// Open connections.
+    /// Maximum number of open connections.
     pub connections: usize,
-    /// Size of a request's head in bytes.
+    /// Maximum size of a request's head in bytes.
     pub header_bytes: u32,
-    /// Number of a request's headers.
+    /// Maximum number of headers in a request.
     pub headers: usize,
-    /// Size of a JSON body in bytes.
+    /// Maximum size of a JSON body in bytes.
     pub body_bytes: usize,
-    /// Size of an upload in MiB.
+    /// Maximum size of an upload in MiB.
     pub upload_mib: u64,
-    /// Streams of one HTTP/2 connection.
+    /// Maximum number of concurrent streams on an HTTP/2 connection.
     pub streams: u32,
-    /// Concurrent requests of one service.
+    /// Maximum number of concurrent requests to one service.
     pub service_requests: usize,
-    /// Requests per minute of one client, by user or else by address.
+    /// Maximum number of requests per minute from one client, a user or else an address.
     pub requests_per_minute: u32,
-    /// Requests that one client may send at once after a pause.
+    /// Maximum number of requests that one client may send at once after a pause.
     pub burst: u32,
-    /// Clients whose rates are remembered.
+    /// Maximum number of clients whose rates are kept in memory.
     pub clients: usize,
-    /// Limits of single operations; `order.look_up=30/60` means 30 in 60 seconds.
+    /// Limits of single operations: `order.look_up=30/60` means 30 requests in 60 seconds.
     pub rates: Vec<Rate>,
 }
 
@@ -202,7 +203,7 @@ impl Default for Limits {
 /// The rate limit of one operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// The operation's name, `order.look_up`.
+    /// The name of the operation, such as `order.look_up`.
     pub operation: String,
     /// The number of requests.
     pub count: u32,
@@ -227,7 +228,7 @@ impl std::fmt::Display for Rate {
     }
 }
 
-/// An address or a network, `10.0.0.0/8`.
+/// An IP address or a network such as `10.0.0.0/8`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subnet {
     base: IpAddr,
@@ -257,9 +258,9 @@ impl FromStr for Subnet {
         let fault = || format!("must be an address or network such as 10.0.0.0/8; got \"{text}\"");
         let (base, bits) = text.split_once('/').map_or((text, None), |(base, bits)| (base, Some(bits)));
         let base: IpAddr = base.trim().parse().map_err(|_| fault())?;
-        let most = if base.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Ok(most), |bits| bits.trim().parse().map_err(|_| fault()))?;
-        if bits > most { Err(fault()) } else { Ok(Self { base, bits }) }
+        let max = if base.is_ipv4() { 32 } else { 128 };
+        let bits = bits.map_or(Ok(max), |bits| bits.trim().parse().map_err(|_| fault()))?;
+        if bits > max { Err(fault()) } else { Ok(Self { base, bits }) }
     }
 }
 
@@ -269,7 +270,7 @@ impl std::fmt::Display for Subnet {
     }
 }
 
-/// Serde for types with a text form.
+/// Implements serialisation for types with a text form.
 macro_rules! as_text {
     ($($name:ty),+) => {$(
         impl Serialize for $name {
@@ -293,9 +294,9 @@ as_text!(Rate, Subnet);
 pub struct Store {
     /// The shop's name.
     pub name: String,
-    /// ISO 4217.
+    /// The currency, an ISO 4217 code.
     pub currency: Currency,
-    /// IANA time zone.
+    /// The time zone, an IANA name.
     pub time_zone: String,
 }
 
@@ -339,21 +340,21 @@ pub enum LogFormat {
 pub struct Mail {
     /// Where mail goes.
     pub mode: MailMode,
-    /// The sender, `Shop <shop@example.com>`.
+    /// The sender, such as `Shop <shop@example.com>`.
     pub from: String,
     /// The SMTP server.
     pub host: String,
-    /// Its port.
+    /// The port of the SMTP server.
     pub port: u16,
     /// How the connection is secured.
     pub tls: MailTls,
-    /// The user name; empty for none.
+    /// The user name for the SMTP server, or empty for none.
     pub user: String,
-    /// Its password.
+    /// The password for the SMTP server.
     pub password: String,
     /// A PEM file of additional certificates to trust, for a server with a private one.
     pub roots: PathBuf,
-    /// Where messages to the shop itself go, such as low stock; empty means the sender's address.
+    /// The address for messages to the shop itself, such as low stock. If empty, the sender's address.
     pub merchant: String,
 }
 
@@ -399,11 +400,11 @@ pub enum MailTls {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Payment {
-    /// How long a provider may take to answer before the order is answered 202 and settled in the background.
+    /// How long a provider may take before the order returns 202 and is settled in the background.
     pub timeout_ms: u64,
-    /// Whether the sandbox accepts its cards: test money, for trying promox out.
+    /// Whether the sandbox accepts its test cards, for trying promox out without real payment.
     pub sandbox: bool,
-    /// The secret that signs the sandbox's webhooks; when empty, webhooks are rejected.
+    /// The secret that signs the sandbox's webhooks. If empty, webhooks are refused.
     pub sandbox_webhook_secret: String,
 }
 
@@ -419,9 +420,9 @@ impl Default for Payment {
 pub struct Auth {
     /// The issuer that access tokens name.
     pub issuer: String,
-    /// How long an access token lives.
+    /// Lifetime of an access token.
     pub access_minutes: u64,
-    /// How long a refresh token lives.
+    /// Lifetime of a refresh token.
     pub refresh_days: u64,
 }
 
@@ -442,7 +443,7 @@ pub struct Admin {
 }
 
 impl Server {
-    /// The deadline of an operation.
+    /// The time limit of an operation.
     pub fn request_timeout(&self) -> Duration {
         Duration::from_millis(self.request_timeout_ms)
     }

@@ -97,7 +97,7 @@ impl Server {
         Ok(Self { address, shared, tasks, closing, drain: Duration::from_millis(settings.server.drain_timeout_ms) })
     }
 
-    /// The address it listens on.
+    /// The address that the server listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -141,7 +141,7 @@ impl Server {
         self.tasks.clone()
     }
 
-    /// Stops accepting and waits for running requests; `true` when all ended within the limit.
+    /// Stops accepting connections and waits for running requests. Returns whether all ended within the time limit.
     pub async fn shutdown(self) -> bool {
         self.closing.cancel();
         self.tasks.close();

@@ -1,4 +1,4 @@
-//! `promox demo`: a new sample shop, and commands to try it that work as printed.
+//! `promox demo`: serves a new sample shop, and prints commands to try it.
 
 mod seed;
 
@@ -15,7 +15,7 @@ use crate::http::Server;
 use crate::log::{self, Levels};
 use crate::node::Promox;
 
-/// Defaults of the sample shop. It listens on loopback only, because its passwords are public.
+/// The defaults of the sample shop. It listens on loopback only, because its passwords are public.
 const SETTINGS: [(&str, &str); 5] = [
     ("server.listen", "127.0.0.1:8080"),
     ("store.name", "Lanterns and Co"),
@@ -38,8 +38,8 @@ impl Demo {
     pub(super) fn run(self, common: &Common) -> Result<(), Exit> {
         let listen = self.listen.map(|value| Flag { name: "--listen", key: "server.listen", value });
         let given = common.load(listen.clone().into_iter().collect())?;
-        let (dir, _gone_afterwards) = directory(&given)?;
-        let own = SETTINGS.into_iter().filter(|(key, _)| is_default(&given, key));
+        let (dir, _temporary) = directory(&given)?;
+        let own = SETTINGS.into_iter().filter(|(key, _)| has_default(&given, key));
         let own = own.map(|(key, value)| Flag { name: "demo", key, value: value.to_owned() });
         let dir = Flag { name: "demo", key: "data.dir", value: dir.display().to_string() };
         let loaded = common.load(own.chain([dir]).chain(listen).collect())?;
@@ -59,13 +59,13 @@ async fn demo(loaded: Loaded, levels: Levels) -> Result<(), Exit> {
 }
 
 /// Whether a setting has its default.
-fn is_default(loaded: &Loaded, key: &str) -> bool {
+fn has_default(loaded: &Loaded, key: &str) -> bool {
     loaded.list.iter().any(|setting| setting.key == key && setting.origin == Origin::Default)
 }
 
 /// The requested directory, which must be empty, or a new temporary one.
 fn directory(loaded: &Loaded) -> Result<(PathBuf, Option<TempDir>), Exit> {
-    if is_default(loaded, "data.dir") {
+    if has_default(loaded, "data.dir") {
         let made = tempfile::Builder::new().prefix("promox-demo-").tempdir().map_err(Exit::io)?;
         return Ok((made.path().to_owned(), Some(made)));
     }
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn the_sample_shop_is_whole_and_its_books_agree() {
+    async fn the_sample_shop_is_complete_and_passes_the_audit() {
         let dir = tempfile::tempdir().unwrap();
         let loaded = loaded(dir.path());
         let promox = Promox::headless_writing(&loaded).await.unwrap();
@@ -114,11 +114,11 @@ mod tests {
         let verdict = promox.auditor().run().unwrap();
         assert!(verdict.clean && verdict.checks > 1_000, "{verdict:?}");
         promox.close().await;
-        assert!(directory(&loaded).is_err(), "a second one does not go into the same place");
+        assert!(directory(&loaded).is_err(), "the directory is not empty");
     }
 
     #[test]
-    fn what_is_printed_names_the_shop() {
+    fn the_hints_name_the_shops_address_and_administrator() {
         let text = hints("127.0.0.1:8080".parse().unwrap(), Path::new("/tmp/x"));
         assert!(text.contains("http://localhost:8080/api/products") && !text.contains('{') || text.contains("{\""));
         assert!(text.contains(seed::ADMIN.0) && text.contains(seed::ADMIN.1) && !text.contains("{url}"));

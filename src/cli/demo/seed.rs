@@ -32,9 +32,9 @@ const ORDERS: &str = include_str!("../../../fixtures/demo/orders.ndjson");
 
 /// The administrator of a sample shop, with a public password.
 pub(super) const ADMIN: (&str, &str) = ("admin@promox.example", "the keys to the shop");
-/// The job that brings the figures up to date.
+/// The job that updates the analytics figures.
 const FIGURES: &str = "analytics.follow";
-/// The time limit.
+/// The time limit of the seeding.
 const LIMIT: Duration = Duration::from_secs(60);
 const DAY: u64 = 24 * 3600;
 
@@ -51,25 +51,25 @@ async fn fill(promox: &Promox, cx: &Cx) -> Result<(), Error> {
     cx.run(bind_json::<PatchTaxes>(TAXES.as_bytes())?).await?;
     categories(cx).await?;
     let report = cx.run(ImportProducts { body: body("text/csv", CATALOG.to_owned()).await }).await?;
-    whole(report.failed, report.errors.first().map(|error| &error.detail))?;
+    check_complete(report.failed, report.errors.first().map(|error| &error.detail))?;
     stock(cx).await?;
-    let report = cx.run(ImportOrders { body: body("application/x-ndjson", dated(cx.now)?).await }).await?.report;
-    whole(report.failed, report.errors.first().map(|error| &error.detail))?;
+    let report = cx.run(ImportOrders { body: body("application/x-ndjson", dated_orders(cx.now)?).await }).await?.report;
+    check_complete(report.failed, report.errors.first().map(|error| &error.detail))?;
     customer(cx).await?;
     promox.service::<Users>()?.ensure_admin(cx, ADMIN.0, ADMIN.1).await?;
     promotions(cx).await?;
     settle(promox, cx).await
 }
 
-/// Runs all consumers and rebuilds the figures, so that figures and points are there when the shop opens.
+/// Runs all consumers and updates the figures, so that figures and points are there when the shop opens.
 async fn settle(promox: &Promox, cx: &Cx) -> Result<(), Error> {
     let (mut consumers, mut busy) = (promox.consumers(), true);
     while busy {
         busy = false;
         for consumer in &mut consumers {
-            let before = consumer.place();
+            let before = consumer.position();
             while consumer.turn(promox.node()).await? {}
-            busy |= consumer.place() > before;
+            busy |= consumer.position() > before;
         }
     }
     for job in promox.jobs().iter().filter(|job| job.name == FIGURES) {
@@ -79,7 +79,7 @@ async fn settle(promox: &Promox, cx: &Cx) -> Result<(), Error> {
 }
 
 /// Fails unless every row of a fixture was imported.
-fn whole(failed: u64, first: Option<&String>) -> Result<(), Error> {
+fn check_complete(failed: u64, first: Option<&String>) -> Result<(), Error> {
     first.map_or(Ok(()), |first| Err(Error::internal(format_args!("{failed} rows were refused: {first}"))))
 }
 
@@ -89,36 +89,36 @@ async fn body(media_type: &str, text: String) -> Body {
     Body { media_type: media_type.to_owned(), reader: Some(reader), headers: Vec::new() }
 }
 
-/// A category of the fixture.
+/// A category of the fixture. `below` is the slug of its parent.
 #[derive(Deserialize)]
-struct Shelf {
+struct CategoryFixture {
     slug: String,
     name: String,
     below: Option<String>,
 }
 
 async fn categories(cx: &Cx) -> Result<(), Error> {
-    let shelves: Vec<Shelf> = serde_json::from_str(CATEGORIES).map_err(Error::internal)?;
-    let mut known: BTreeMap<String, CategoryId> = BTreeMap::new();
-    for (position, Shelf { slug, name, below }) in (0..).zip(shelves) {
-        let parent_id = below.and_then(|below| known.get(&below).copied());
-        let made = cx.run(CreateCategory { name, slug: Some(slug.clone()), parent_id, position }).await?;
-        known.insert(slug, made.id);
+    let fixtures: Vec<CategoryFixture> = serde_json::from_str(CATEGORIES).map_err(Error::internal)?;
+    let mut ids: BTreeMap<String, CategoryId> = BTreeMap::new();
+    for (position, CategoryFixture { slug, name, below }) in (0..).zip(fixtures) {
+        let parent_id = below.and_then(|parent| ids.get(&parent).copied());
+        let category = cx.run(CreateCategory { name, slug: Some(slug.clone()), parent_id, position }).await?;
+        ids.insert(slug, category.id);
     }
     Ok(())
 }
 
 async fn stock(cx: &Cx) -> Result<(), Error> {
-    let pieces: BTreeMap<String, u32> = serde_json::from_str(STOCK).map_err(Error::internal)?;
-    let mut items = Vec::with_capacity(pieces.len());
-    for (sku, on_hand) in pieces {
+    let units: BTreeMap<String, u32> = serde_json::from_str(STOCK).map_err(Error::internal)?;
+    let mut items = Vec::with_capacity(units.len());
+    for (sku, on_hand) in units {
         items.push(StockCount { sku: sku.parse::<Sku>().map_err(Error::internal)?, on_hand });
     }
     cx.run(SetStock { items }).await.map(drop)
 }
 
-/// The past orders with dates of the last days.
-fn dated(now: Timestamp) -> Result<String, Error> {
+/// The past orders as NDJSON, with dates relative to `now`.
+fn dated_orders(now: Timestamp) -> Result<String, Error> {
     let midnight = now - (Duration::from_micros(u64::try_from(now.0).unwrap_or(0)).saturating_sub(days(now)));
     let mut text = String::new();
     for line in ORDERS.lines() {
@@ -132,7 +132,7 @@ fn dated(now: Timestamp) -> Result<String, Error> {
     Ok(text)
 }
 
-/// The whole days from 1970 to `now`.
+/// The time from 1970 to the last midnight, UTC.
 fn days(now: Timestamp) -> Duration {
     Duration::from_secs(u64::try_from(now.seconds()).unwrap_or(0) / DAY * DAY)
 }
@@ -142,33 +142,33 @@ fn time_of_day(text: &str) -> Option<Duration> {
     Some(on_the_first_day.since(Timestamp::EPOCH))
 }
 
-/// Promotions that apply from now on.
+/// Creates the promotions and their coupons, and activates them.
 async fn promotions(cx: &Cx) -> Result<(), Error> {
     let promotions: Vec<Value> = serde_json::from_str(PROMOTIONS).map_err(Error::internal)?;
     for mut promotion in promotions {
         let coupons = promotion.as_object_mut().and_then(|members| members.remove("coupons"));
-        let id = cx.run(read::<CreatePromotion>(&promotion)?).await?.id;
+        let id = cx.run(parse::<CreatePromotion>(&promotion)?).await?.id;
         cx.run(ActivatePromotion { id }).await?;
         let coupons: Vec<Map<String, Value>> =
             serde_json::from_value(coupons.unwrap_or_else(|| Value::Array(Vec::new()))).map_err(Error::internal)?;
         for mut coupon in coupons {
             coupon.insert("promotionId".to_owned(), id.0.into());
-            cx.run(read::<CreateCoupon>(&Value::Object(coupon))?).await?;
+            cx.run(parse::<CreateCoupon>(&Value::Object(coupon))?).await?;
         }
     }
     Ok(())
 }
 
-/// A customer, the store's first user, with an address and two orders: one delivered, one just paid.
+/// Creates a customer, the store's first user, with an address and two orders: one delivered, one just paid.
 async fn customer(cx: &Cx) -> Result<(), Error> {
     let fixture: Customer = serde_json::from_str(CUSTOMER).map_err(Error::internal)?;
     let account = Cx { principal: Principal::Anonymous, ..cx.clone() };
-    let user = account.run(read::<Register>(&fixture.account)?).await?.user.id;
+    let user = account.run(parse::<Register>(&fixture.account)?).await?.user.id;
     let own = Cx { principal: logged_in(user), ..cx.clone() };
-    own.run(read::<CreateAddress>(&fixture.address)?).await?;
+    own.run(parse::<CreateAddress>(&fixture.address)?).await?;
     let mut placed = Vec::new();
     for order in &fixture.orders {
-        placed.push(own.run(read::<PlaceOrder>(order)?).await?.id);
+        placed.push(own.run(parse::<PlaceOrder>(order)?).await?.id);
     }
     if let Some(id) = placed.first().copied() {
         let (carrier, tracking_number) = ("Royal Mail".to_owned(), "RM 1843 2710 9GB".to_owned());
@@ -186,7 +186,7 @@ struct Customer {
     orders: Vec<Value>,
 }
 
-fn read<T: serde::de::DeserializeOwned>(value: &Value) -> Result<T, Error> {
+fn parse<T: serde::de::DeserializeOwned>(value: &Value) -> Result<T, Error> {
     bind_json(value.to_string().as_bytes())
 }
 

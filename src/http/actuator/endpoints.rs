@@ -13,7 +13,7 @@ use crate::http::actuator::health::Health;
 use crate::http::actuator::metrics::{Metrics, OperationReport};
 use crate::log::Levels;
 
-/// The state it reports.
+/// The state that the actuator reports.
 pub(crate) struct Parts {
     pub(crate) metrics: Metrics,
     pub(crate) health: Health,
@@ -21,7 +21,7 @@ pub(crate) struct Parts {
     pub(crate) settings: Vec<Setting>,
 }
 
-/// The liveness path, which responds before anything else works.
+/// The liveness path, which responds even before the node is ready.
 pub(crate) const LIVENESS: &str = "/actuator/health/liveness";
 
 /// The service `ops`.
@@ -30,7 +30,7 @@ pub(crate) struct Actuator {
 }
 
 /// Declares operations without fields.
-macro_rules! questions {
+macro_rules! queries {
     ($($(#[$meta:meta])* $name:ident => $reply:ty, $op:literal, $path:literal, $access:expr, $summary:literal;)+) => {$(
         $(#[$meta])*
         #[derive(Debug, Deserialize, JsonSchema)]
@@ -39,7 +39,7 @@ macro_rules! questions {
     )+};
 }
 
-questions! {
+queries! {
     /// Health of the server and its parts.
     GetHealth => HealthView, "ops.health", "/actuator/health", Anyone, "The server's health and that of its parts.";
     /// Liveness: whether the process must be restarted.
@@ -67,7 +67,7 @@ questions! {
 pub(crate) struct SetLogger {
     /// A target such as `promox::http`, or `root`.
     logger: String,
-    /// The level, or null to follow the root again.
+    /// The level, or null to use the root's again.
     #[serde(default)]
     level: Option<Level>,
 }
@@ -128,7 +128,7 @@ pub(crate) struct MetricsView {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct LoggersView {
     levels: Vec<Level>,
-    /// By target; `root` is everything else.
+    /// The levels by target. `root` applies to all other targets.
     loggers: BTreeMap<String, String>,
 }
 
@@ -234,7 +234,7 @@ impl Handle<SetLogger> for Actuator {
         let name = op.logger.trim();
         let is_target = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | b'-');
         if name.is_empty() || name.len() > 200 || !name.bytes().all(is_target) {
-            return Err(Error::field("/logger", "a target such as promox::http, or root"));
+            return Err(Error::field("/logger", "must be a target such as promox::http, or root"));
         }
         let level = op.level.and_then(|level| level.as_str().to_lowercase().parse().ok());
         if self.parts.levels.set(name, level) {

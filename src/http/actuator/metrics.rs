@@ -1,4 +1,4 @@
-//! The server's metrics: atomics that requests update and readers sum up.
+//! The server's metrics: atomic counters that requests update and reports sum up.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ const BOUNDS: [u64; 16] = [
     5_000_000, 10_000_000,
 ];
 
-/// One operation's counters.
+/// The counters of one operation.
 #[derive(Debug, Default)]
 pub(crate) struct Operation {
     service: &'static str,
@@ -36,7 +36,7 @@ pub(crate) struct Operation {
 
 impl Operation {
     /// Counts a response.
-    pub(crate) fn answered(&self, status: u16, took: Duration) {
+    pub(crate) fn record(&self, status: u16, took: Duration) {
         let status = STATUSES.iter().position(|known| *known == status);
         let status = status.and_then(|at| self.statuses.get(at)).unwrap_or(&self.others);
         status.fetch_add(1, Ordering::Relaxed);
@@ -66,9 +66,11 @@ pub(crate) struct OperationReport {
     pub(crate) requests: u64,
     /// Responses with status 500 and above.
     pub(crate) errors: u64,
-    /// Upper bounds in microseconds; null when slower than all bounds.
+    /// An upper bound of the median latency in microseconds, or null above 10 seconds.
     pub(crate) p50_micros: Option<u64>,
+    /// An upper bound of the 95th percentile of latencies in microseconds, or null above 10 seconds.
     pub(crate) p95_micros: Option<u64>,
+    /// An upper bound of the 99th percentile of latencies in microseconds, or null above 10 seconds.
     pub(crate) p99_micros: Option<u64>,
 }
 
@@ -133,14 +135,14 @@ impl Metrics {
         self.registry.lock().register_collector(collector);
     }
 
-    /// The counters of an operation; call it once for each.
+    /// Adds counters for an operation. Call this once per operation.
     pub(crate) fn operation(&self, service: &'static str, name: &'static str) -> Arc<Operation> {
         let operation = Arc::new(Operation { service, name, ..Operation::default() });
         self.traffic.operations.lock().push(operation.clone());
         operation
     }
 
-    /// The uptime.
+    /// The time since the server was created.
     pub(crate) fn uptime(&self) -> Duration {
         self.started.elapsed()
     }
@@ -228,11 +230,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_are_counted_by_status_and_latency() {
+    fn responses_are_counted_by_status_and_latency() {
         let metrics = Metrics::new();
         let operation = metrics.operation("order", "order.place");
         for (status, micros) in [(201, 90), (201, 100), (503, 3_000), (418, 20_000_000)] {
-            operation.answered(status, Duration::from_micros(micros));
+            operation.record(status, Duration::from_micros(micros));
         }
         let text = metrics.text().unwrap();
         for line in [

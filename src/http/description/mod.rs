@@ -1,4 +1,4 @@
-//! The API described by the operations that are registered: OpenAPI, and a page for people.
+//! The API description, generated from the registered operations: an OpenAPI document, and a page that renders it.
 
 pub(crate) mod docs;
 pub(crate) mod openapi;

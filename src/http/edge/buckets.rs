@@ -19,7 +19,7 @@ const SECOND: u64 = 1_000_000;
 /// How fast a bucket refills and how much it holds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rate {
-    /// The bucket's number: operations with the same number share buckets.
+    /// Operations of the same class share buckets.
     class: usize,
     burst: u32,
     /// Microseconds per token.
@@ -27,7 +27,7 @@ pub(crate) struct Rate {
 }
 
 impl Rate {
-    /// A bucket of `burst` tokens, refilled by `count` in `seconds`.
+    /// Buckets of `burst` tokens, refilled by `count` tokens every `seconds`.
     pub(crate) fn new(class: usize, burst: u32, count: u32, seconds: u32) -> Self {
         let interval = (u64::from(seconds) * SECOND / u64::from(count.max(1))).max(1);
         Self { class, burst, interval }
@@ -45,7 +45,7 @@ pub(crate) struct RateState {
     pub(crate) limit: u32,
     /// The tokens left.
     pub(crate) remaining: u32,
-    /// Seconds until it is full again.
+    /// Seconds until the bucket is full again.
     pub(crate) reset: u64,
 }
 
@@ -60,31 +60,31 @@ enum Client {
 pub(crate) struct Buckets {
     started: Instant,
     hasher: RandomState,
-    most: usize,
+    max_per_shard: usize,
     shards: [Mutex<HashMap<(usize, Client), u64>>; SHARDS],
 }
 
 impl Buckets {
-    /// Buckets for at most this many clients.
+    /// Buckets for at most `clients` clients.
     pub(crate) fn new(clients: usize) -> Self {
-        let most = (clients / SHARDS).max(1);
-        Self { started: Instant::now(), hasher: RandomState::new(), most, shards: Default::default() }
+        let max_per_shard = (clients / SHARDS).max(1);
+        Self { started: Instant::now(), hasher: RandomState::new(), max_per_shard, shards: Default::default() }
     }
 
-    /// Takes a token; the error says when the next one is available.
-    pub(crate) fn take(&self, rate: Rate, who: &Principal, address: IpAddr) -> (RateState, Result<(), Error>) {
+    /// Takes a token from the client's bucket. The error says when the next one is available.
+    pub(crate) fn take(&self, rate: Rate, principal: &Principal, address: IpAddr) -> (RateState, Result<(), Error>) {
         let now = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.take_at(now, rate, who, address)
+        self.take_at(now, rate, principal, address)
     }
 
-    fn take_at(&self, now: u64, rate: Rate, who: &Principal, address: IpAddr) -> (RateState, Result<(), Error>) {
-        let key = (rate.class, client(who, address));
+    fn take_at(&self, now: u64, rate: Rate, principal: &Principal, address: IpAddr) -> (RateState, Result<(), Error>) {
+        let key = (rate.class, client(principal, address));
         let shard = usize::try_from(self.hasher.hash_one(key)).unwrap_or(0) % SHARDS;
         let Some(shard) = self.shards.get(shard) else { return (rate_state(rate, 0), Ok(())) };
         let mut buckets = shard.lock();
-        if buckets.len() >= self.most && !buckets.contains_key(&key) {
+        if buckets.len() >= self.max_per_shard && !buckets.contains_key(&key) {
             buckets.retain(|_, full| *full > now);
-            if buckets.len() >= self.most {
+            if buckets.len() >= self.max_per_shard {
                 buckets.clear();
             }
         }
@@ -111,8 +111,8 @@ fn throttled(seconds: u64) -> Error {
     Error::new(Kind::Throttled, codes::TOO_MANY_REQUESTS, message).retry_after(seconds)
 }
 
-fn client(who: &Principal, address: IpAddr) -> Client {
-    match (who.user(), address) {
+fn client(principal: &Principal, address: IpAddr) -> Client {
+    match (principal.user(), address) {
         (Some(user), _) => Client::User(user.0),
         (None, IpAddr::V4(address)) => Client::Address(address.to_bits().into()),
         (None, IpAddr::V6(address)) => Client::Address(address.to_bits() >> 64 << 64),
@@ -132,8 +132,14 @@ mod tests {
         assert_eq!(left, [2, 1, 0]);
         let refused = buckets.take_at(SECOND, rate, &nobody, address).1.unwrap_err();
         assert_eq!((refused.kind(), refused.retry_after_seconds()), (Kind::Throttled, Some(1)));
-        assert!(buckets.take_at(SECOND, rate, &nobody, [10, 0, 0, 2].into()).1.is_ok(), "others have their own");
-        assert!(buckets.take_at(SECOND, Rate::new(1, 1, 1, 1), &nobody, address).1.is_ok(), "so have other rates");
+        assert!(
+            buckets.take_at(SECOND, rate, &nobody, [10, 0, 0, 2].into()).1.is_ok(),
+            "other clients have buckets of their own"
+        );
+        assert!(
+            buckets.take_at(SECOND, Rate::new(1, 1, 1, 1), &nobody, address).1.is_ok(),
+            "other classes have buckets of their own"
+        );
         let later = buckets.take_at(2 * SECOND, rate, &nobody, address);
         assert!(later.1.is_ok());
         assert_eq!(later.0, RateState { limit: 3, remaining: 0, reset: 3 });

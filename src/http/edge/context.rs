@@ -1,4 +1,4 @@
-//! What the headers of a request say: credentials, the client's address, the request id, conditions.
+//! Reads credentials, tokens, ids, keys and the client's address from a request's head.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,11 +18,11 @@ pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent"
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The maximum length of a secret in a header.
-const LONGEST_TOKEN: usize = 4096;
-const LONGEST_ID: usize = 128;
-const LONGEST_ACCEPT: usize = 1024;
-const LONGEST_KEY: usize = 255;
+// Maximum lengths of header values in bytes.
+const MAX_TOKEN_LEN: usize = 4096;
+const MAX_ID_LEN: usize = 128;
+const MAX_ACCEPT_LEN: usize = 1024;
+const MAX_KEY_LEN: usize = 255;
 
 /// Generates ids for requests that come without one.
 pub(crate) struct Ids {
@@ -35,9 +35,9 @@ impl Ids {
         Self { prefix: entropy.code(8).to_lowercase(), next: AtomicU64::new(1) }
     }
 
-    /// The client's request id, if it is at most 128 printable ASCII characters, else a new one.
+    /// The client's request id if it has 1 to 128 printable ASCII characters, otherwise a new one.
     pub(crate) fn of(&self, headers: &HeaderMap) -> Arc<str> {
-        let given = text(headers, &REQUEST_ID).filter(|id| id.len() <= LONGEST_ID && is_graphic(id));
+        let given = text(headers, &REQUEST_ID).filter(|id| id.len() <= MAX_ID_LEN && is_graphic(id));
         given.map_or_else(
             || format!("{}-{:x}", self.prefix, self.next.fetch_add(1, Ordering::Relaxed)).into(),
             Into::into,
@@ -52,8 +52,8 @@ pub(crate) struct HeadLimits {
 }
 
 impl HeadLimits {
-    /// The overhead that HTTP/2 counts per header, RFC 9113.
-    const EACH: usize = 32;
+    /// The overhead that HTTP/2 counts per header in bytes, RFC 9113.
+    const HEADER_OVERHEAD: usize = 32;
 
     /// Refuses an HTTP/2 head that is too large; for HTTP/1 the connection does so.
     pub(crate) fn check(&self, parts: &Parts) -> Result<(), Error> {
@@ -61,7 +61,7 @@ impl HeadLimits {
             return Ok(());
         }
         let path = parts.uri.path_and_query().map_or(0, |path| path.as_str().len());
-        let sizes = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + Self::EACH);
+        let sizes = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + Self::HEADER_OVERHEAD);
         let size = path + sizes.sum::<usize>();
         let fits = u32::try_from(size).is_ok_and(|size| size <= self.bytes) && parts.headers.len() <= self.headers;
         if fits { Ok(()) } else { Err(head_too_large()) }
@@ -81,18 +81,18 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// A token of a guest's cart or order.
+/// The token of a guest's cart or order in this header, if it is well-formed.
 pub(crate) fn token(headers: &HeaderMap, name: &HeaderName) -> Option<Arc<str>> {
-    text(headers, name).filter(|token| token.len() <= LONGEST_TOKEN && is_graphic(token)).map(Into::into)
+    text(headers, name).filter(|token| token.len() <= MAX_TOKEN_LEN && is_graphic(token)).map(Into::into)
 }
 
 /// The media types that the client accepts, if the header has a reasonable length.
 pub(crate) fn accept(headers: &HeaderMap) -> Option<Arc<str>> {
-    text(headers, &header::ACCEPT).filter(|types| types.len() <= LONGEST_ACCEPT).map(Into::into)
+    text(headers, &header::ACCEPT).filter(|types| types.len() <= MAX_ACCEPT_LEN).map(Into::into)
 }
 
-/// The access token of `Authorization: Bearer`; any other scheme is an error, so that no client wrongly believes to be
-/// logged in.
+/// The access token of `Authorization: Bearer`. Any other scheme is an error, so that no client wrongly assumes that it
+/// is logged in.
 pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
     let fault = || {
@@ -101,11 +101,11 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     };
     let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(fault)?;
     let token = token.trim();
-    let is_bearer = scheme.eq_ignore_ascii_case("bearer") && token.len() <= LONGEST_TOKEN && is_graphic(token);
+    let is_bearer = scheme.eq_ignore_ascii_case("bearer") && token.len() <= MAX_TOKEN_LEN && is_graphic(token);
     if is_bearer { Ok(Some(token)) } else { Err(fault()) }
 }
 
-/// A W3C trace context of version 00.
+/// The W3C trace context of version 00, if it is well-formed.
 pub(crate) fn traceparent(headers: &HeaderMap) -> Option<Arc<str>> {
     let value = text(headers, &TRACEPARENT)?;
     let parts: Vec<&str> = value.split('-').collect();
@@ -118,7 +118,7 @@ pub(crate) fn traceparent(headers: &HeaderMap) -> Option<Arc<str>> {
     }
 }
 
-/// The members of a query, decoded.
+/// The decoded names and values of a query.
 pub(crate) fn query(raw: &str) -> Result<Vec<(String, String)>, Error> {
     let whole = percent_encoding::percent_decode_str(raw).decode_utf8();
     let fault = |_| Error::new(Kind::Malformed, codes::MALFORMED_QUERY, "The query is not percent-encoded UTF-8.");
@@ -143,20 +143,21 @@ pub(crate) fn fingerprint(method: &str, path: &str, body: &[u8]) -> [u8; 32] {
     sha256([method.as_bytes(), b"\n", path.as_bytes(), b"\n", body])
 }
 
-/// The key of `Idempotency-Key`, 1 to 255 printable ASCII characters.
+/// The value of `Idempotency-Key`, if there is one. More than one such header, or a value other than 1 to 255 printable
+/// ASCII characters, is an error.
 pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
     let mut given = headers.get_all(&IDEMPOTENCY_KEY).iter();
     let Some(value) = given.next() else { return Ok(None) };
     // With two keys it would be ambiguous which one the reply is stored under.
     let only = given.next().is_none();
-    let printable = |key: &&str| only && key.len() <= LONGEST_KEY && !key.is_empty();
+    let printable = |key: &&str| only && key.len() <= MAX_KEY_LEN && !key.is_empty();
     let key = value.to_str().ok().filter(printable).filter(|key| key.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
     let message = "The Idempotency-Key header must be 1 to 255 printable ASCII characters.";
     key.map(|key| Some(key.to_owned()))
         .ok_or_else(|| Error::new(Kind::Malformed, codes::MALFORMED_IDEMPOTENCY_KEY, message))
 }
 
-/// The client's address: the peer's, or the one that a trusted proxy reports.
+/// The client's address: the peer's, or the one that trusted proxies report.
 pub(crate) fn client(headers: &HeaderMap, peer: IpAddr, trusted: &[Subnet]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|subnet| subnet.contains(address));
     if !is_trusted(peer) {
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn only_bearer_tokens_are_taken() {
+    fn only_bearer_tokens_are_accepted() {
         let read = |value: &str| bearer(&headers(&[("authorization", value)])).map(|token| token.map(str::to_owned));
         assert_eq!(read("bearer abc.def").unwrap().as_deref(), Some("abc.def"));
         for bad in ["Basic dXNlcg==", "Bearer", "Bearer ", "Bearer a b"] {
@@ -207,14 +208,14 @@ mod tests {
     }
 
     #[test]
-    fn trace_contexts_are_whole_or_ignored() {
+    fn malformed_trace_contexts_are_ignored() {
         let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         assert_eq!(traceparent(&headers(&[("traceparent", good)])).as_deref(), Some(good));
         assert_eq!(traceparent(&headers(&[("traceparent", "00-4bf92f35-00f067aa0ba902b7-01")])), None);
     }
 
     #[test]
-    fn ids_are_taken_when_sane() {
+    fn malformed_request_ids_are_replaced() {
         let ids = Ids::new(&Entropy::seeded(1));
         assert_eq!(&*ids.of(&headers(&[("x-request-id", "abc-1")])), "abc-1");
         let (first, second) = (ids.of(&headers(&[("x-request-id", "a b")])), ids.of(&HeaderMap::new()));
@@ -222,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn proxies_are_believed_only_when_trusted() {
+    fn forwarded_addresses_are_trusted_from_trusted_proxies_only() {
         let trusted: Vec<Subnet> = vec!["10.0.0.0/8".parse().unwrap()];
         let from = |peer: &str, forwarded: &[&str]| {
             let pairs: Vec<_> = forwarded.iter().map(|value| ("x-forwarded-for", *value)).collect();

@@ -6,13 +6,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use crate::http::wire::payload::Payload;
 
 /// Headers that a page may send.
-const HEADERS: &str =
+const ALLOWED: &str =
     "authorization, content-type, idempotency-key, if-match, traceparent, x-cart-token, x-order-token, x-request-id";
 /// Headers that a page may read.
 const EXPOSED: &str = "etag, idempotent-replayed, location, ratelimit-limit, ratelimit-remaining, ratelimit-reset, \
      retry-after, x-request-id";
 /// How long a browser may remember a preflight, in seconds.
-const REMEMBERED: &str = "600";
+const MAX_AGE: &str = "600";
 
 /// The allowed origins.
 pub(crate) struct Cors {
@@ -33,8 +33,8 @@ impl Cors {
         if self.any { Some(HeaderValue::from_static("*")) } else { known().then(|| origin.clone()) }
     }
 
-    /// Marks a response as readable by the requesting page.
-    pub(crate) fn mark(&self, request: &HeaderMap, response: &mut HeaderMap) {
+    /// Lets the requesting page read the response if its origin is allowed.
+    pub(crate) fn allow_origin(&self, request: &HeaderMap, response: &mut HeaderMap) {
         if !self.any && !self.origins.is_empty() {
             response.append(header::VARY, HeaderValue::from_static("origin"));
         }
@@ -52,15 +52,15 @@ impl Cors {
         headers.insert(header::ALLOW, allow.clone());
         if self.allowed(request).is_some() && request.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
             headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, allow.clone());
-            headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(HEADERS));
-            headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(REMEMBERED));
+            headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(ALLOWED));
+            headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(MAX_AGE));
         }
         response
     }
 }
 
-/// Security headers that restrict what a browser does with a response.
-pub(crate) fn guard(headers: &mut HeaderMap, secure: bool) {
+/// Adds headers that restrict what a browser does with a response. `secure` says whether it is sent over TLS.
+pub(crate) fn add_security_headers(headers: &mut HeaderMap, secure: bool) {
     const POLICY: HeaderValue = HeaderValue::from_static(
         "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: https:; frame-ancestors 'none'; \
          base-uri 'none'; form-action 'self'",
@@ -76,7 +76,7 @@ pub(crate) fn guard(headers: &mut HeaderMap, secure: bool) {
         headers.entry(FRAMES).or_insert(HeaderValue::from_static("DENY"));
         headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("same-origin"));
     } else {
-        // A client that keeps an answer asks with If-None-Match; browsers are not to store what only a caller may see.
+        // A browser must not store what only the caller may see. Other clients may keep it and send If-None-Match.
         headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     }
 }

@@ -1,7 +1,7 @@
 //! Entity tags and `If-None-Match`, RFC 9110.
 //!
-//! A reply names its version, which says nothing of the stock, prices and counts that are shown with it. The tag that is sent
-//! therefore adds a digest of the content: `If-Match` compares versions, `If-None-Match` whole tags.
+//! The version of a resource does not change with the stock, prices and counts that its reply contains. So the tag is
+//! the version and a digest of the content: `If-Match` compares the version, `If-None-Match` the whole tag.
 
 use std::hash::{DefaultHasher, Hasher as _};
 
@@ -13,7 +13,7 @@ use crate::http::wire::compress::Coding;
 
 const NAME: &str = "etag";
 
-/// Completes the version in a reply's `ETag` to a tag of its content as it is sent in this coding. Returns the tag.
+/// Adds a digest of the content and the coding to the version in the reply's `ETag`. Returns the completed tag.
 fn complete(reply: &mut Response, coding: Option<Coding>) -> Option<&str> {
     let Content::Json(content) = &reply.content else { return None };
     let (_, tag) = reply.headers.iter_mut().find(|(name, _)| *name == NAME)?;
@@ -28,7 +28,8 @@ fn complete(reply: &mut Response, coding: Option<Coding>) -> Option<&str> {
     Some(tag)
 }
 
-/// The reply to a request, with its tag completed: of a read whose client has this content already, its headers alone (304).
+/// Completes the tag of a reply. If the request is a read and `If-None-Match` has this tag, the reply becomes a 304
+/// without content.
 pub(crate) fn revalidate(
     method: &Method,
     headers: &HeaderMap,
@@ -37,19 +38,19 @@ pub(crate) fn revalidate(
 ) -> Response {
     let is_read = matches!(*method, Method::GET | Method::HEAD) && reply.status == 200;
     let Some(tag) = complete(&mut reply, coding) else { return reply };
-    if !is_read || !names(headers, tag) {
+    if !is_read || !matches_tag(headers, tag) {
         return reply;
     }
     Response { status: 304, content: Content::Empty, ..reply }
 }
 
-/// Whether `If-None-Match` is `*` or a list with this tag, weak or strong. A header that cannot be read names nothing: the client
-/// gets the content.
-fn names(headers: &HeaderMap, tag: &str) -> bool {
+/// Whether `If-None-Match` is `*` or a list with this tag, weak or strong. A malformed header matches nothing, so that
+/// the client gets the content.
+fn matches_tag(headers: &HeaderMap, tag: &str) -> bool {
     let text = tag.trim_matches('"');
     headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|list| {
         let list = list.trim();
-        list == "*" || if_match::tags(list).is_ok_and(|tags| tags.iter().any(|named| named.text == text))
+        list == "*" || if_match::tags(list).is_ok_and(|tags| tags.iter().any(|tag| tag.text == text))
     })
 }
 
@@ -76,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_is_of_the_version_the_content_and_the_coding() {
+    fn a_tag_depends_on_version_content_and_coding() {
         let (_, plain) = sent("{}", None, None);
         assert!(plain.starts_with("\"7-") && plain.len() == 20, "{plain}");
         assert_eq!(sent("{}", None, None).1, plain);
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_the_content_gets_the_headers_alone() {
+    fn a_client_with_the_current_content_gets_304() {
         let (_, tag) = sent("{}", None, None);
         for (known, status) in [
             (tag.clone(), 304),

@@ -53,7 +53,7 @@ pub(crate) struct Edge {
     access_log: bool,
 }
 
-/// What requests need once the node is ready.
+/// The state that requests need besides the edge, set when the node is ready.
 pub(crate) struct Open {
     pub(crate) node: Arc<Node>,
     pub(crate) router: Router,
@@ -66,7 +66,7 @@ pub(crate) struct Peer {
     pub(crate) secure: bool,
 }
 
-/// A request being handled, and what is known of it so far.
+/// A request being handled, with what is known about it so far.
 struct Exchange<'a> {
     edge: &'a Arc<Edge>,
     parts: &'a Parts,
@@ -108,7 +108,7 @@ impl Edge {
             bounds: Bounds {
                 json: limits.body_bytes,
                 upload: limits.upload_mib.saturating_mul(1 << 20),
-                patience: Duration::from_millis(server.body_timeout_ms),
+                read_timeout: Duration::from_millis(server.body_timeout_ms),
             },
             head_limits: HeadLimits { bytes: limits.header_bytes, headers: limits.headers },
             request_timeout: server.request_timeout(),
@@ -118,12 +118,12 @@ impl Edge {
         }
     }
 
-    /// The request id: the one in its headers, or a new one.
+    /// The request id in the headers, or a new one.
     pub(crate) fn request_id_of(&self, headers: &http::HeaderMap) -> Arc<str> {
         self.ids.of(headers)
     }
 
-    /// Responds to a request.
+    /// Handles a request and returns its response.
     pub(crate) async fn respond(
         self: Arc<Self>,
         peer: Peer,
@@ -143,7 +143,7 @@ impl Edge {
         };
         let result = exchange.run(body).await;
         let response = exchange.respond(result, peer);
-        exchange.observe(&response, started.elapsed());
+        exchange.record(&response, started.elapsed());
         response
     }
 }
@@ -200,7 +200,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// The context of the request, once its caller is known, within the rate limit and authorised.
+    /// Authenticates the caller, applies its rate limit and checks its access. Returns the context of the request.
     async fn admit(&mut self, open: &Open, route: &Route) -> Result<Cx, Error> {
         let headers = &self.parts.headers;
         let limit = match route.body {
@@ -249,19 +249,19 @@ impl<'a> Exchange<'a> {
     async fn read(&self, route: &Route, path: Vec<(String, String)>, body: Incoming) -> Result<Request, Error> {
         let query = context::query(self.parts.uri.query().unwrap_or_default())?;
         let headers = &self.parts.headers;
-        let takes_none = matches!(route.method, promox_kernel::Method::Get | promox_kernel::Method::Delete);
+        let takes_no_body = matches!(route.method, promox_kernel::Method::Get | promox_kernel::Method::Delete);
         let (body, raw) = match route.body {
-            BodyKind::Stream(taken) => {
-                let raw = incoming::upload(headers, body, taken, self.edge.bounds, &self.edge.tasks)?;
+            BodyKind::Stream(accepted) => {
+                let raw = incoming::upload(headers, body, accepted, self.edge.bounds, &self.edge.tasks)?;
                 (Bytes::new(), Some(raw))
             }
-            BodyKind::Json if takes_none => (incoming::none(&body).map(|()| Bytes::new())?, None),
+            BodyKind::Json if takes_no_body => (incoming::refuse_body(&body).map(|()| Bytes::new())?, None),
             BodyKind::Json => (incoming::json(headers, body, self.edge.bounds).await?, None),
         };
         Ok(Request { path, query, body, raw })
     }
 
-    /// Reads run on the connection's task and are dropped with it.
+    /// Runs a read on the connection's task, so that it is dropped with the connection.
     async fn run_read(&self, open: &Open, route: &Route, cx: Cx, request: Request) -> Result<Response, Error> {
         let registry = open.node.registry()?;
         let entry = registry.entries().get(route.entry).ok_or_else(starting)?;
@@ -273,7 +273,7 @@ impl<'a> Exchange<'a> {
         Ok(response)
     }
 
-    /// Writes run on the node's task set to their own deadline, whether the client waits or not.
+    /// Runs a write on the node's task set until its own deadline, whether the client waits or not.
     async fn detached(
         &self,
         open: &Open,
@@ -287,12 +287,12 @@ impl<'a> Exchange<'a> {
         let entry = registry.entries().get(route.entry).ok_or_else(starting)?;
         let span = tracing::debug_span!("write", operation = entry.name, request = %self.id);
         let work = entry.run(cx.clone(), request);
-        let kept = async move {
+        let task = async move {
             let _permit = permit;
-            // With a key, the idempotency store applies the deadline: it stores the reply even afterwards.
+            // With a key, the idempotency store applies the deadline and still stores the reply.
             if cx.claim.is_some() { work.await } else { cx.in_time(work).await }
         };
-        self.edge.tasks.spawn(kept.instrument(span)).await.unwrap_or_else(|error| Err(Error::internal(error)))
+        self.edge.tasks.spawn(task.instrument(span)).await.unwrap_or_else(|error| Err(Error::internal(error)))
     }
 
     fn claim(&self, route: &Route, cx: &Cx, request: &Request) -> Result<Option<Arc<Claim>>, Error> {
@@ -322,8 +322,8 @@ impl<'a> Exchange<'a> {
         if let Some(rate_state) = self.rate_state {
             response::rate_headers(response.headers_mut(), rate_state);
         }
-        cors::guard(response.headers_mut(), peer.secure);
-        edge.cors.mark(&parts.headers, response.headers_mut());
+        cors::add_security_headers(response.headers_mut(), peer.secure);
+        edge.cors.allow_origin(&parts.headers, response.headers_mut());
         if let Ok(id) = HeaderValue::from_str(&self.id) {
             response.headers_mut().insert(context::REQUEST_ID, id);
         }
@@ -331,7 +331,7 @@ impl<'a> Exchange<'a> {
         response
     }
 
-    /// Turns a refusal into a response; `OPTIONS` is refused only where no route exists.
+    /// Turns a refusal into a response. `OPTIONS` on a path that exists is not refused: it gets the allowed methods.
     fn refuse(&self, error: &Error) -> http::Response<Payload> {
         if let Some(allow) = self.allow.filter(|_| self.parts.method == Method::OPTIONS) {
             return self.edge.cors.options(&self.parts.headers, allow);
@@ -350,10 +350,11 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    fn observe(&self, response: &http::Response<Payload>, took: Duration) {
+    /// Counts the response, and logs it if the access log is enabled.
+    fn record(&self, response: &http::Response<Payload>, took: Duration) {
         let status = response.status().as_u16();
         if let Some(route) = self.route {
-            route.counters.answered(status, took);
+            route.counters.record(status, took);
         }
         if self.edge.access_log {
             let (request_id, client) = (&*self.id, self.client);
@@ -367,8 +368,8 @@ impl<'a> Exchange<'a> {
 /// The caller: anonymous, or the user who holds the access token.
 async fn authenticate(cx: &Cx, headers: &http::HeaderMap, access: Access) -> Result<Principal, Error> {
     let Some(token) = context::bearer(headers)? else { return Ok(Principal::Anonymous) };
-    let asked = Authenticate { token: token.to_owned(), leaving: access == Access::Account };
-    cx.call(asked).await.map(promox_contract::user::Authenticated::principal)
+    let request = Authenticate { token: token.to_owned(), leaving: access == Access::Account };
+    cx.call(request).await.map(promox_contract::user::Authenticated::principal)
 }
 
 /// Turns a panic of a read into an error of that request, so that its connection survives.

@@ -4,8 +4,8 @@ use http::{HeaderMap, header};
 use promox_contract::codes;
 use promox_kernel::{Error, IfMatch, Kind};
 
-/// The versions that the request requires; `*` only requires that the resource exists, which every change does anyway.
-/// A weak tag never matches, nor does a foreign tag.
+/// The versions that the request requires. `*` only requires that the resource exists, as every change does anyway.
+/// Weak tags and tags of other servers never match.
 pub(crate) fn read(headers: &HeaderMap) -> Result<Option<IfMatch>, Error> {
     if !headers.contains_key(header::IF_MATCH) {
         return Ok(None);
@@ -42,7 +42,7 @@ fn malformed() -> Error {
 
 /// One tag of a list.
 pub(crate) struct Tag<'a> {
-    /// The text between its quotes.
+    /// The text between the quotes.
     pub(crate) text: &'a str,
     pub(crate) strong: bool,
 }
@@ -64,7 +64,7 @@ fn next(list: &str) -> Result<Option<(Tag<'_>, &str)>, Error> {
     }
 }
 
-/// The version in a tag as this server writes it, alone or with a digest of the content; `007` and `+7` are foreign tags.
+/// The version in a tag that this server wrote, alone or with a digest of the content. It never writes `007` or `+7`.
 fn version(tag: &str) -> Option<i64> {
     let tag = tag.split_once('-').map_or(tag, |(version, _)| version);
     tag.parse::<i64>().ok().filter(|version| version.to_string() == tag)
@@ -79,8 +79,8 @@ mod tests {
         for line in lines {
             headers.append(header::IF_MATCH, line.parse().unwrap());
         }
-        let matched = |asked: IfMatch| [7, 8].map(|version| asked.check(version).is_ok()).to_vec();
-        super::read(&headers).map(|asked| asked.map(matched)).map_err(|error| error.kind())
+        let matches = |condition: IfMatch| [7, 8].map(|version| condition.check(version).is_ok()).to_vec();
+        super::read(&headers).map(|condition| condition.map(matches)).map_err(|error| error.kind())
     }
 
     #[test]
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn any_is_alone_and_everything_else_is_malformed() {
+    fn an_asterisk_must_be_alone_and_malformed_lists_are_refused() {
         assert_eq!((read(&["*"]), read(&[])), (Ok(None), Ok(None)));
         for bad in ["7", "\"7", "7\"", "\"7\" \"8\"", "\"7\"; x", "w/\"7\"", "W/7", "*, \"7\"", "\"7\", *", "", ","] {
             assert_eq!(read(&[bad]), Err(Kind::Malformed), "{bad}");

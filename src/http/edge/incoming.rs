@@ -1,4 +1,4 @@
-//! Request bodies: JSON read whole under a limit and a deadline, uploads passed on piece by piece.
+//! Request bodies. JSON is read whole within a size limit and a deadline; uploads are passed on piece by piece.
 
 use std::time::Duration;
 
@@ -12,20 +12,20 @@ use promox_kernel::{Body, BodyReader, BodySender, Error, Kind};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-/// How long a refused body is drained.
+/// The maximum time for which a refused body is drained.
 const LINGER: Duration = Duration::from_secs(1);
-/// Bytes of a refused body that are drained.
+/// The maximum number of bytes of a refused body that are drained.
 const MAX_DRAINED: usize = 8 << 20;
 
 /// The limits of one body.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
-    /// Bytes of a JSON body.
+    /// Maximum size of a JSON body in bytes.
     pub(crate) json: usize,
-    /// Bytes of an upload.
+    /// Maximum size of an upload in bytes.
     pub(crate) upload: u64,
-    /// Time for a JSON body, or for the next piece of an upload.
-    pub(crate) patience: Duration,
+    /// Time limit for a JSON body, and for each next piece of an upload.
+    pub(crate) read_timeout: Duration,
 }
 
 fn too_large(limit: u64) -> Error {
@@ -41,12 +41,12 @@ fn broken(error: &hyper::Error) -> Error {
     Error::new(Kind::Malformed, codes::BODY_CUT, format!("The connection was lost while the body was read: {error}"))
 }
 
-fn wrong_type(taken: &str) -> Error {
-    let message = format!("This media type is not supported here; send {taken}.");
+fn wrong_type(accepted: &str) -> Error {
+    let message = format!("This media type is not supported here; send {accepted}.");
     Error::new(Kind::UnsupportedMedia, codes::UNSUPPORTED_MEDIA_TYPE, message)
 }
 
-/// The media type in lower case, without parameters; empty when none is named.
+/// The media type of the body in lower case, without parameters. Empty if the header is absent or not readable.
 fn media_type(headers: &HeaderMap) -> String {
     let text = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     text.split(';').next().unwrap_or_default().trim().to_lowercase()
@@ -67,23 +67,23 @@ fn announces_more(headers: &HeaderMap, limit: u64) -> bool {
 }
 
 /// Refuses a body on an operation that takes none.
-pub(crate) fn none(body: &Incoming) -> Result<(), Error> {
+pub(crate) fn refuse_body(body: &Incoming) -> Result<(), Error> {
     if body.size_hint().exact() == Some(0) {
         return Ok(());
     }
     Err(Error::new(
         Kind::Malformed,
         codes::BODY_NOT_TAKEN,
-        "This operation takes no body: send its members in the query.",
+        "This operation takes no body: send its parameters in the query.",
     ))
 }
 
-/// A whole JSON body. The rest of a refused body is drained for a moment, so that the client sees the refusal and not a
-/// connection reset.
+/// Reads a whole JSON body. The rest of a refused body is drained for a moment, so that the client sees the refusal and
+/// not a connection reset.
 pub(crate) async fn json(headers: &HeaderMap, mut body: Incoming, bounds: Bounds) -> Result<Bytes, Error> {
-    let read = checked(headers, &mut body, bounds).await;
+    let read = read_json(headers, &mut body, bounds).await;
     if matches!(&read, Err(error) if matches!(error.kind(), Kind::TooLarge | Kind::UnsupportedMedia)) {
-        let _ = timeout(LINGER.min(bounds.patience), drain(&mut body)).await;
+        let _ = timeout(LINGER.min(bounds.read_timeout), drain(&mut body)).await;
     }
     read
 }
@@ -100,7 +100,7 @@ async fn drain(body: &mut Incoming) {
     }
 }
 
-async fn checked(headers: &HeaderMap, body: &mut Incoming, bounds: Bounds) -> Result<Bytes, Error> {
+async fn read_json(headers: &HeaderMap, body: &mut Incoming, bounds: Bounds) -> Result<Bytes, Error> {
     if body.size_hint().exact() == Some(0) {
         return Ok(Bytes::new());
     }
@@ -115,7 +115,7 @@ async fn checked(headers: &HeaderMap, body: &mut Incoming, bounds: Bounds) -> Re
     if announces_more(headers, limit) {
         return Err(too_large(limit));
     }
-    timeout(bounds.patience, collect(body, bounds.json)).await.map_err(|_| too_slow())?
+    timeout(bounds.read_timeout, collect(body, bounds.json)).await.map_err(|_| too_slow())?
 }
 
 async fn collect(body: &mut Incoming, limit: usize) -> Result<Bytes, Error> {
@@ -139,13 +139,13 @@ async fn collect(body: &mut Incoming, limit: usize) -> Result<Bytes, Error> {
 pub(crate) fn upload(
     headers: &HeaderMap,
     body: Incoming,
-    taken: &[&str],
+    accepted: &[&str],
     bounds: Bounds,
     tasks: &TaskTracker,
 ) -> Result<Body, Error> {
     let media_type = media_type(headers);
-    if !taken.contains(&media_type.as_str()) && !taken.contains(&"*/*") {
-        return Err(wrong_type(&taken.join(" or ")));
+    if !accepted.contains(&media_type.as_str()) && !accepted.contains(&"*/*") {
+        return Err(wrong_type(&accepted.join(" or ")));
     }
     refuse_coding(headers)?;
     if announces_more(headers, bounds.upload) {
@@ -159,11 +159,11 @@ pub(crate) fn upload(
     Ok(Body { media_type, reader: Some(reader), headers: headers.iter().filter_map(named).collect() })
 }
 
-/// Ends with the body, at the first fault, or when the reader is dropped.
+/// Passes the body on until it ends, fails, or its reader is dropped.
 async fn forward(mut body: Incoming, sender: BodySender, bounds: Bounds) {
     let mut left = bounds.upload;
     loop {
-        let chunk = match timeout(bounds.patience, body.frame()).await {
+        let chunk = match timeout(bounds.read_timeout, body.frame()).await {
             Ok(None) => return,
             Ok(Some(Ok(frame))) => match frame.into_data() {
                 Ok(chunk) => Ok(chunk),

@@ -1,4 +1,4 @@
-//! An error as a problem document, RFC 9457.
+//! Errors as problem documents, RFC 9457.
 
 use bytes::Bytes;
 use promox_kernel::Error;
@@ -12,7 +12,7 @@ pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 /// Members that an error must not override.
 const STANDARD: [&str; 8] = ["type", "title", "status", "detail", "instance", "code", "requestId", "errors"];
 
-/// The document for an error of request `request_id` at `instance`, which is empty when it could not be read.
+/// The document for an error. `instance` is the path of the request, or empty if its head could not be read.
 pub(crate) fn document(error: &Error, request_id: &str, instance: &str) -> Bytes {
     let problem = Problem { error, request_id, instance };
     serde_json::to_vec(&problem).map(Bytes::from).unwrap_or_default()
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_listed_and_causes_are_not_told() {
+    fn field_errors_are_listed_and_causes_are_not_revealed() {
         let fault = FieldError::new("/items/0/quantity", "at least 1");
         assert_eq!(
             read(&Error::invalid(vec![fault]))["errors"],

@@ -16,8 +16,8 @@ const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 
-/// A reply for the wire, or an error that was stored with its idempotency key. `coding` is the compression that the
-/// client prefers.
+/// Converts a reply, or an error that was stored with its idempotency key, to a response. `coding` is the compression
+/// that the client prefers.
 pub(crate) fn reply(reply: Response, coding: Option<Coding>) -> http::Response<Payload> {
     let Response { status, headers, content } = reply;
     let (media_type, payload, coded) = encode(content, coding);
@@ -46,18 +46,18 @@ fn encode(content: Content, coding: Option<Coding>) -> (Option<&'static str>, Pa
         Content::Json(bytes) => ("application/json", bytes),
         Content::Bytes(media_type, bytes) => (media_type, bytes),
         Content::Stream(media_type, reader) => {
-            let coding = coding.filter(|_| compress::shrinks(media_type));
+            let coding = coding.filter(|_| compress::is_compressible(media_type));
             return (Some(media_type), Payload::stream(reader, coding.map(Compressor::new)), coding);
         }
     };
-    let coding = coding.filter(|_| bytes.len() >= compress::LEAST && compress::shrinks(media_type));
+    let coding = coding.filter(|_| bytes.len() >= compress::MIN_BYTES && compress::is_compressible(media_type));
     match coding.and_then(|coding| Some((coding, compress::whole(coding, &bytes).ok()?))) {
         Some((coding, small)) => (Some(media_type), Payload::whole(small), Some(coding)),
         None => (Some(media_type), Payload::whole(bytes), None),
     }
 }
 
-/// An error for the wire.
+/// Converts an error to a response. `allow` lists the methods of the path.
 pub(crate) fn refusal(
     error: &Error,
     request_id: &str,
@@ -68,8 +68,8 @@ pub(crate) fn refusal(
     *response.status_mut() = status(error.kind());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(problem::MEDIA_TYPE));
-    let in_need = matches!(error.kind(), Kind::Throttled | Kind::Unavailable);
-    if let Some(seconds) = error.retry_after_seconds().or(in_need.then_some(1)) {
+    let is_temporary = matches!(error.kind(), Kind::Throttled | Kind::Unavailable);
+    if let Some(seconds) = error.retry_after_seconds().or(is_temporary.then_some(1)) {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     if error.kind() == Kind::Unauthenticated {

@@ -1,4 +1,4 @@
-//! Routes from the registry: method and path find an operation, with its counters, its service's permits and its rate.
+//! Routes from the registry. Method and path lead to an operation with its counters, rate and service's permits.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -34,27 +34,27 @@ impl std::error::Error for Conflict {}
 
 /// An operation as the edge serves it.
 pub(crate) struct Route {
-    /// Its index in the registry.
+    /// The operation's index in the registry.
     pub(crate) entry: usize,
     pub(crate) access: Access,
     pub(crate) body: BodyKind,
     pub(crate) status: u16,
     pub(crate) method: Method,
-    /// Whether it accepts idempotency keys.
+    /// Whether the operation accepts idempotency keys.
     pub(crate) keyed: bool,
     pub(crate) service: Arc<Service>,
-    /// Its rate limit; none for monitoring operations.
+    /// The rate limit, or none for monitoring operations.
     pub(crate) rate: Option<Rate>,
     pub(crate) counters: Arc<Operation>,
     parameters: Vec<&'static str>,
 }
 
-/// A service's permits: a limit on concurrent requests, the rest is refused with Retry-After.
+/// Counts the running requests of a service. Requests above the limit are refused with Retry-After.
 #[derive(Debug)]
 pub(crate) struct Service {
     name: &'static str,
     running: AtomicUsize,
-    most: usize,
+    max_running: usize,
 }
 
 /// Permission to run one request of a service.
@@ -64,7 +64,7 @@ impl Service {
     /// Acquires a permit, or fails when the service is at its limit.
     pub(crate) fn enter(self: &Arc<Self>) -> Result<Permit, Error> {
         let permit = Permit(self.clone());
-        if self.running.fetch_add(1, Ordering::Relaxed) < self.most {
+        if self.running.fetch_add(1, Ordering::Relaxed) < self.max_running {
             return Ok(permit);
         }
         Err(Error::unavailable(
@@ -97,21 +97,21 @@ pub(crate) struct Router {
 pub(crate) enum Lookup<'a> {
     /// An operation and its path parameters.
     Route(&'a Route, Vec<(String, String)>),
-    /// The path exists with other methods only.
+    /// The methods that the path allows; the requested one is not among them.
     OtherMethods(&'a HeaderValue),
 }
 
 impl Router {
-    /// The routes of all operations.
+    /// Builds the routes of all operations that have a path.
     pub(crate) fn new(registry: &Registry, limits: &Limits, metrics: &Metrics) -> Result<Self, Conflict> {
         let mut services: HashMap<&'static str, Arc<Service>> = HashMap::new();
         let mut shapes: BTreeMap<String, BTreeMap<Method, usize>> = BTreeMap::new();
         let mut routes: Vec<Route> = Vec::new();
         for (index, entry) in registry.entries().iter().enumerate().filter(|(_, entry)| !entry.path.is_empty()) {
             let (shape, parameters) = shape(entry.path);
-            let most = limits.service_requests;
-            let full = || Arc::new(Service { name: entry.service, running: AtomicUsize::new(0), most });
-            let service = services.entry(entry.service).or_insert_with(full).clone();
+            let max_running = limits.service_requests;
+            let new_service = || Arc::new(Service { name: entry.service, running: AtomicUsize::new(0), max_running });
+            let service = services.entry(entry.service).or_insert_with(new_service).clone();
             let methods = shapes.entry(shape).or_default();
             if let Some(first) = methods.insert(entry.method, routes.len()) {
                 let other = routes.get(first).and_then(|route| registry.entries().get(route.entry));
@@ -134,7 +134,7 @@ impl Router {
         Ok(Self { paths: paths(shapes)?, routes })
     }
 
-    /// Finds the route of a raw request path; an unknown method yields the methods that the path allows.
+    /// Finds the route for a method and a raw request path.
     pub(crate) fn find(&self, method: Option<Method>, path: &str) -> Result<Lookup<'_>, Error> {
         let nothing = || Error::new(Kind::NotFound, codes::NO_SUCH_ROUTE, "There is nothing at this address.");
         let found = self.paths.at(path).map_err(|_| nothing())?;
@@ -154,7 +154,7 @@ fn decode(raw: &str) -> Result<String, Error> {
     text.map(std::borrow::Cow::into_owned).map_err(|_| fault())
 }
 
-/// The path with numbered parameters, so that two names for the same place are one route; and the names.
+/// Returns the path with numbered parameters, so that the names of parameters do not distinguish routes, and the names.
 fn shape(path: &'static str) -> (String, Vec<&'static str>) {
     let mut names = Vec::new();
     let parts: Vec<String> = path
@@ -194,8 +194,8 @@ fn is_keyed(entry: &Entry) -> Result<bool, Conflict> {
     Err(Conflict::Operations(format!("{entry:?} takes idempotency keys, but its service has no table for them")))
 }
 
-/// Operations that are expensive or invite guessing, with their default limit per minute; `limits.rates` overrides it.
-const CAREFUL: [(&str, u32); 8] = [
+/// Operations that are expensive or invite guessing, with default limits per minute that `limits.rates` overrides.
+const SENSITIVE: [(&str, u32); 8] = [
     ("user.register", 120),
     ("user.login", 120),
     ("user.refresh", 240),
@@ -206,15 +206,15 @@ const CAREFUL: [(&str, u32); 8] = [
     ("analytics.record", 240),
 ];
 
-/// Monitoring calls these from the same address as clients, and a server that does not respond to them is considered
-/// dead.
+/// Operations without a rate limit: monitoring may share an address with clients, and a server that refuses these would
+/// be taken for dead.
 const PROBES: [&str; 4] = ["ops.health", "ops.liveness", "ops.readiness", "ops.prometheus"];
 
-/// The rate limit of an operation: one of its own with its own buckets, or the common one.
+/// The rate limit of an operation: its own with buckets of its own, the common one, or none for a probe.
 fn rate(name: &str, index: usize, limits: &Limits) -> Option<Rate> {
     let configured = limits.rates.iter().find(|rate| rate.operation == name).map(|own| (own.count, own.seconds));
-    let careful = || CAREFUL.iter().find(|(careful, _)| *careful == name).map(|(_, count)| (*count, 60));
-    match configured.or_else(careful) {
+    let built_in = || SENSITIVE.iter().find(|(sensitive, _)| *sensitive == name).map(|(_, count)| (*count, 60));
+    match configured.or_else(built_in) {
         Some((count, seconds)) => Some(Rate::new(index + 1, count, count, seconds)),
         None if PROBES.contains(&name) => None,
         None => Some(Rate::new(0, limits.burst, limits.requests_per_minute, 60)),

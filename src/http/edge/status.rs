@@ -3,7 +3,7 @@
 use http::StatusCode;
 use promox_kernel::Kind;
 
-/// The status of a kind.
+/// The HTTP status for a kind of error.
 pub(crate) fn status(kind: Kind) -> StatusCode {
     match kind {
         Kind::Malformed => StatusCode::BAD_REQUEST,

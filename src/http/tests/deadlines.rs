@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::{Answer, Rig, request};
+use super::{Reply, Rig, request};
 
 const SHORT: (&str, &str) = ("PROMOX_SERVER__HEADER_TIMEOUT_MS", "40");
 
 #[tokio::test]
-async fn a_head_that_does_not_come_ends_the_connection() {
+async fn a_connection_without_a_complete_head_is_closed() {
     let rig = Rig::start(&[SHORT]).await;
     for start in ["", "GET /things/7 HTTP/1.1\r\nhost:"] {
         let mut stream = rig.connect().await;
@@ -22,14 +22,14 @@ async fn a_head_that_does_not_come_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_ends_and_a_used_one_does_not() {
+async fn a_connection_is_closed_when_it_is_idle() {
     let rig = Rig::start(&[SHORT, ("PROMOX_SERVER__IDLE_TIMEOUT_MS", "60")]).await;
     let mut stream = rig.connect().await;
     for _ in 0..2 {
         stream.write_all(b"GET /things/7 HTTP/1.1\r\nhost: shop\r\n\r\n").await.unwrap();
         let mut buffer = [0; 2048];
         let length = stream.read(&mut buffer).await.unwrap();
-        assert_eq!(Answer::parse(&buffer[..length]).status, 200);
+        assert_eq!(Reply::parse(&buffer[..length]).status, 200);
     }
     let mut rest = Vec::new();
     let ended = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut rest)).await;
@@ -37,17 +37,17 @@ async fn an_idle_connection_ends_and_a_used_one_does_not() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_come_is_refused() {
+async fn a_body_that_does_not_arrive_in_time_is_refused() {
     let rig = Rig::start(&[("PROMOX_SERVER__BODY_TIMEOUT_MS", "40")]).await;
     let headers = [("content-type", "application/json"), ("content-length", "10")];
-    assert_eq!(rig.ask("POST /things", &headers, "").await.code(), "BODY_TIMEOUT");
+    assert_eq!(rig.request("POST /things", &headers, "").await.code(), "BODY_TIMEOUT");
 }
 
 #[tokio::test]
 async fn heads_that_are_too_long_are_refused() {
     let rig = Rig::start(&[("PROMOX_LIMITS__HEADER_BYTES", "8192")]).await;
     let long = "x".repeat(9_000);
-    assert_eq!(rig.ask("GET /things/7", &[("x-long", &long)], "").await.status, 431);
+    assert_eq!(rig.request("GET /things/7", &[("x-long", &long)], "").await.status, 431);
 }
 
 #[tokio::test]
@@ -63,14 +63,14 @@ async fn a_head_that_cannot_be_read_gets_a_problem_document() {
         (format!("GET /things/7 HTTP/1.1\r\nhost: shop\r\n{many}\r\n"), 431, "HEAD_TOO_LARGE"),
         (format!("GET /things/{} HTTP/1.1\r\nhost: shop\r\n\r\n", "7".repeat(60_000)), 431, "HEAD_TOO_LARGE"),
     ] {
-        let what = bad.get(..40).unwrap_or(&bad).to_owned();
+        let start = bad.get(..40).unwrap_or(&bad).to_owned();
         let alone = rig.send(&bad).await;
         // After a valid request, on the same connection and in the same packet.
         let both = rig.send(&format!("{good}{bad}")).await;
-        assert_eq!(both.status, 200, "{what}");
-        let (_, second) = both.body.split_once("HTTP/1.1 ").expect("a second answer");
-        for refused in [alone, Answer::parse(format!("HTTP/1.1 {second}").as_bytes())] {
-            assert_eq!((refused.status, refused.code().as_str()), (status, code), "{what}");
+        assert_eq!(both.status, 200, "{start}");
+        let (_, second) = both.body.split_once("HTTP/1.1 ").expect("a second response");
+        for refused in [alone, Reply::parse(format!("HTTP/1.1 {second}").as_bytes())] {
+            assert_eq!((refused.status, refused.code().as_str()), (status, code), "{start}");
             assert_eq!(refused.header("content-type"), "application/problem+json");
             assert_eq!(refused.header("content-length"), refused.body.len().to_string());
             assert_eq!(refused.header("connection"), "close");
@@ -82,15 +82,15 @@ async fn a_head_that_cannot_be_read_gets_a_problem_document() {
 }
 
 #[tokio::test]
-async fn limits_hold_at_their_value_and_not_one_past_it() {
+async fn limits_accept_their_value_and_refuse_one_more() {
     let rig = Rig::start(&[("PROMOX_LIMITS__BODY_BYTES", "2048")]).await;
     let body = |length: usize| format!("{{\"name\":\"{}\"}}", "x".repeat(length - 11));
     assert_eq!(rig.post("/things", &[], &body(2048)).await.status, 201);
     assert_eq!(rig.post("/things", &[], &body(2049)).await.status, 413);
     // Two of the headers are added by the client.
     let headers = |count: usize| vec![("x-one", "1"); count - 2];
-    assert_eq!(rig.ask("GET /things/7", &headers(100), "").await.status, 200);
-    assert_eq!(rig.ask("GET /things/7", &headers(101), "").await.status, 431);
+    assert_eq!(rig.request("GET /things/7", &headers(100), "").await.status, 200);
+    assert_eq!(rig.request("GET /things/7", &headers(101), "").await.status, 431);
 }
 
 #[tokio::test]
@@ -107,7 +107,7 @@ async fn connections_beyond_the_limit_are_turned_away() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_stops_nothing() {
+async fn a_disconnected_client_does_not_stop_its_write() {
     let rig = Rig::start(&[]).await;
     let mut stream = rig.connect().await;
     stream.write_all(request("POST /slow", &[], "").as_bytes()).await.unwrap();
@@ -115,18 +115,18 @@ async fn a_client_that_leaves_stops_nothing() {
     drop(stream);
     rig.probe.released.add_permits(1);
     let done = tokio::time::timeout(Duration::from_secs(5), rig.probe.done.acquire()).await;
-    assert!(done.is_ok(), "the operation came to its end");
+    assert!(done.is_ok(), "the operation was completed");
 }
 
 #[tokio::test]
-async fn an_operation_that_takes_too_long_is_answered_for() {
+async fn an_operation_that_takes_too_long_gets_503() {
     let rig = Rig::start(&[("PROMOX_SERVER__REQUEST_TIMEOUT_MS", "100")]).await;
-    let answer = rig.post("/slow", &[], "").await;
-    assert_eq!((answer.status, answer.code().as_str()), (503, "DEADLINE_EXCEEDED"));
+    let reply = rig.post("/slow", &[], "").await;
+    assert_eq!((reply.status, reply.code().as_str()), (503, "DEADLINE_EXCEEDED"));
 }
 
 #[tokio::test]
-async fn a_shutdown_lets_what_runs_come_to_its_end() {
+async fn a_shutdown_waits_for_running_requests() {
     let rig = Rig::start(&[]).await;
     let idle = rig.connect().await;
     let mut stream = rig.connect().await;
@@ -137,18 +137,18 @@ async fn a_shutdown_lets_what_runs_come_to_its_end() {
         probe.released.add_permits(1);
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).await.unwrap();
-        Answer::parse(&bytes).status
+        Reply::parse(&bytes).status
     };
     let address = rig.address;
     let (drained, status) = tokio::join!(rig.server.shutdown(), finish);
     assert!(drained);
     assert_eq!(status, 204);
-    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "nobody listens any more");
+    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "the port is closed");
     drop(idle);
 }
 
 #[tokio::test]
-async fn a_shutdown_does_not_wait_for_ever() {
+async fn a_shutdown_stops_waiting_at_its_time_limit() {
     let rig = Rig::start(&[("PROMOX_SERVER__DRAIN_TIMEOUT_MS", "40")]).await;
     let mut stream = rig.connect().await;
     stream.write_all(request("POST /slow", &[], "").as_bytes()).await.unwrap();

@@ -23,14 +23,14 @@ fn references(value: &Value, found: &mut BTreeSet<String>) {
 }
 
 #[tokio::test]
-async fn every_route_is_described_and_every_reference_leads_somewhere() {
+async fn every_route_is_described_and_every_reference_resolves() {
     let rig = Rig::start(&[]).await;
     let document = rig.get("/openapi.json").await.json();
     for entry in rig.node.registry().unwrap().entries().iter().filter(|entry| !entry.path.is_empty()) {
         let operation = &document["paths"][entry.path][entry.method.as_str().to_lowercase()];
         assert_eq!(operation["operationId"], entry.name, "{entry:?}");
         assert!(!operation["responses"][entry.status.to_string()].is_null(), "{entry:?}");
-        assert!(!operation["responses"]["default"].is_null(), "{entry:?} says nothing of errors");
+        assert!(!operation["responses"]["default"].is_null(), "{entry:?} has no default response");
         assert!(operation["summary"].as_str().is_some_and(|summary| summary.ends_with('.')), "{entry:?}");
     }
     let mut found = BTreeSet::new();
@@ -57,7 +57,7 @@ async fn fields_become_parameters_and_bodies() {
 }
 
 #[tokio::test]
-async fn the_pages_are_there() {
+async fn the_page_and_its_files_are_served() {
     let rig = Rig::start(&[]).await;
     let page = rig.get("/docs").await;
     assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
@@ -68,7 +68,7 @@ async fn the_pages_are_there() {
 }
 
 #[tokio::test]
-async fn the_server_tells_how_it_is() {
+async fn health_reports_the_state_of_each_part() {
     let rig = Rig::start(&[]).await;
     rig.server.health().add("storage", Box::new(|| Ok(json!({"rows": 3}))));
     assert_eq!(
@@ -91,10 +91,10 @@ async fn the_server_tells_how_it_is() {
 }
 
 #[tokio::test]
-async fn an_operator_sees_settings_and_changes_levels() {
+async fn an_operator_reads_settings_and_changes_log_levels() {
     let rig = Rig::start(&[("PROMOX_MAIL__PASSWORD", "hush")]).await;
     let operator = ("authorization", "Bearer operator");
-    let settings = rig.ask("GET /actuator/env", &[operator], "").await;
+    let settings = rig.request("GET /actuator/env", &[operator], "").await;
     assert!(!settings.body.contains("hush"));
     let password =
         settings.json()["settings"].as_array().unwrap().iter().find(|item| item["key"] == "mail.password").cloned();
@@ -104,13 +104,13 @@ async fn an_operator_sees_settings_and_changes_levels() {
     for body in [r#"{"logger":"root"}"#, r#"{"logger":"a b","level":"INFO"}"#, r#"{"logger":"root","level":"LOUD"}"#] {
         assert_eq!(rig.post("/actuator/loggers", &[operator], body).await.status, 422, "{body}");
     }
-    assert_eq!(rig.ask("GET /actuator/info", &[operator], "").await.json()["name"], "promox");
-    let metrics = rig.ask("GET /actuator/metrics", &[operator], "").await.json();
+    assert_eq!(rig.request("GET /actuator/info", &[operator], "").await.json()["name"], "promox");
+    let metrics = rig.request("GET /actuator/metrics", &[operator], "").await.json();
     assert_eq!((&metrics["connections"], &metrics["inFlight"]), (&json!(1), &json!(1)));
 }
 
 #[test]
-fn a_route_stands_once() {
+fn a_route_registered_twice_is_refused() {
     let mut registry = Registry::default();
     let probe = Probe::new();
     probe.register(&mut registry);

@@ -1,10 +1,10 @@
 //! The edge over real sockets, with a small test service.
 
-mod answers;
 mod deadlines;
 mod description;
 mod keys;
 mod probe;
+mod responses;
 mod secure;
 
 use std::collections::HashMap;
@@ -33,13 +33,13 @@ struct Rig {
 impl Rig {
     async fn start(settings: &[(&str, &str)]) -> Self {
         let keys = MemoryEngine::new().database(Database::Ecommerce);
-        let rig = Self::closed(settings, Some(keys)).await;
+        let rig = Self::starting(settings, Some(keys)).await;
         rig.server.open(&rig.node).unwrap();
         rig
     }
 
-    /// A server that is listening but not yet open; `keys` is the idempotency store.
-    async fn closed(settings: &[(&str, &str)], keys: Option<Db>) -> Self {
+    /// A server that is listening but not yet open. `keys` is the database for idempotency keys.
+    async fn starting(settings: &[(&str, &str)], keys: Option<Db>) -> Self {
         let listen = ("PROMOX_SERVER__LISTEN", "127.0.0.1:0");
         let environment = settings.iter().chain([&listen]).map(|(name, value)| ((*name).into(), (*value).into()));
         let loaded = load(None, environment, &[]).unwrap();
@@ -60,27 +60,27 @@ impl Rig {
         TcpStream::connect(self.address).await.unwrap()
     }
 
-    /// Sends a head and a body on a new connection and reads the whole response.
-    async fn ask(&self, head: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    /// Sends a request on a new connection and reads the whole response.
+    async fn request(&self, head: &str, headers: &[(&str, &str)], body: &str) -> Reply {
         self.send(&request(head, headers, body)).await
     }
 
-    /// Sends these bytes.
-    async fn send(&self, text: &str) -> Answer {
+    /// Sends `text` on a new connection and reads the whole response.
+    async fn send(&self, text: &str) -> Reply {
         let mut stream = self.connect().await;
         stream.write_all(text.as_bytes()).await.unwrap();
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).await.unwrap();
-        Answer::parse(&bytes)
+        Reply::parse(&bytes)
     }
 
-    async fn get(&self, path: &str) -> Answer {
-        self.ask(&format!("GET {path}"), &[], "").await
+    async fn get(&self, path: &str) -> Reply {
+        self.request(&format!("GET {path}"), &[], "").await
     }
 
-    async fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    async fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
         let json = ("content-type", "application/json");
-        self.ask(&format!("POST {path}"), &[&[json], headers].concat(), body).await
+        self.request(&format!("POST {path}"), &[&[json], headers].concat(), body).await
     }
 }
 
@@ -92,13 +92,13 @@ fn request(head: &str, headers: &[(&str, &str)], body: &str) -> String {
 
 /// A response as received.
 #[derive(Debug)]
-struct Answer {
+struct Reply {
     status: u16,
     headers: HashMap<String, String>,
     body: String,
 }
 
-impl Answer {
+impl Reply {
     fn parse(bytes: &[u8]) -> Self {
         let text = String::from_utf8_lossy(bytes);
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));

@@ -11,9 +11,11 @@ use tokio::sync::Semaphore;
 
 pub(crate) struct Probe {
     pub(crate) made: AtomicU64,
-    /// Signals when a slow operation begins, waits for permission to continue, and signals when it is done.
+    /// Gets a permit when a slow operation begins.
     pub(crate) entered: Semaphore,
+    /// A slow operation waits for a permit of this one.
     pub(crate) released: Semaphore,
+    /// Gets a permit when a slow operation is done.
     pub(crate) done: Semaphore,
 }
 
@@ -137,7 +139,7 @@ impl Handle<GetSecret> for Probe {
 impl Handle<MakeThing> for Probe {
     async fn handle(&self, _: &Cx, op: MakeThing) -> Result<Thing, Error> {
         match op.name.as_str() {
-            "taken" => Err(Error::conflict("NAME_TAKEN", "There is such a thing already.")),
+            "taken" => Err(Error::conflict("NAME_TAKEN", "There is already a thing with this name.")),
             "broken" => Err(Error::internal("the secret cause")),
             _ => Ok(thing(self.made.fetch_add(1, Ordering::Relaxed) + 1, op.name)),
         }
@@ -162,7 +164,7 @@ impl Handle<SlowThing> for Probe {
 
 impl Handle<Fail> for Probe {
     async fn handle(&self, _: &Cx, _: Fail) -> Result<(), Error> {
-        panic!("as it should");
+        panic!("a deliberate panic");
     }
 }
 

@@ -1,4 +1,4 @@
-//! TLS with a certificate made for the test, its renewal, and HTTP/2 with and without TLS.
+//! TLS with generated certificates, their renewal, and HTTP/2 with and without TLS.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use tokio_rustls::client::TlsStream;
 use super::Rig;
 
 /// Writes a new self-signed certificate and its key.
-fn certify(dir: &Path) -> CertificateDer<'static> {
-    let made = rcgen::generate_simple_self_signed(vec!["shop.test".to_owned()]).unwrap();
-    std::fs::write(dir.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
-    std::fs::write(dir.join("cert.pem"), made.cert.pem()).unwrap();
-    made.cert.der().clone()
+fn write_certificate(dir: &Path) -> CertificateDer<'static> {
+    let generated = rcgen::generate_simple_self_signed(vec!["shop.test".to_owned()]).unwrap();
+    std::fs::write(dir.join("key.pem"), generated.signing_key.serialize_pem()).unwrap();
+    std::fs::write(dir.join("cert.pem"), generated.cert.pem()).unwrap();
+    generated.cert.der().clone()
 }
 
-async fn shake_hands(rig: &Rig, root: &CertificateDer<'static>) -> std::io::Result<TlsStream<tokio::net::TcpStream>> {
+async fn connect_tls(rig: &Rig, root: &CertificateDer<'static>) -> std::io::Result<TlsStream<tokio::net::TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(root.clone()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -40,12 +40,12 @@ async fn status_over_h2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stre
     let tasks = tokio_util::task::TaskTracker::new();
     tasks.spawn(connection);
     let request = http::Request::get(format!("{scheme}://shop.test/things/7")).body(Full::<Bytes>::default()).unwrap();
-    let answer = sender.send_request(request).await.unwrap();
-    (answer.status().as_u16(), answer.into_body().collect().await.unwrap().to_bytes())
+    let reply = sender.send_request(request).await.unwrap();
+    (reply.status().as_u16(), reply.into_body().collect().await.unwrap().to_bytes())
 }
 
 #[tokio::test]
-async fn http2_is_spoken_to_who_knows() {
+async fn http2_works_without_tls() {
     let rig = Rig::start(&[]).await;
     let (status, body) = status_over_h2(rig.connect().await, "http").await;
     assert_eq!(status, 200);
@@ -53,9 +53,9 @@ async fn http2_is_spoken_to_who_knows() {
 }
 
 #[tokio::test]
-async fn a_renewed_certificate_is_taken_while_the_server_runs() {
+async fn a_renewed_certificate_is_loaded_while_the_server_runs() {
     let dir = tempfile::tempdir().unwrap();
-    let first = certify(dir.path());
+    let first = write_certificate(dir.path());
     let (certificate, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
     let rig = Rig::start(&[
         ("PROMOX_TLS__CERTIFICATE", certificate.to_str().unwrap()),
@@ -63,22 +63,22 @@ async fn a_renewed_certificate_is_taken_while_the_server_runs() {
         ("PROMOX_TLS__RELOAD_MS", "10"),
     ])
     .await;
-    let stream = shake_hands(&rig, &first).await.unwrap();
+    let stream = connect_tls(&rig, &first).await.unwrap();
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
     assert_eq!(status_over_h2(stream, "https").await.0, 200);
     std::fs::write(&certificate, "rubbish").unwrap();
-    let second = certify(dir.path());
+    let second = write_certificate(dir.path());
     let renewed = async {
-        while shake_hands(&rig, &second).await.is_err() {
+        while connect_tls(&rig, &second).await.is_err() {
             tokio::task::yield_now().await;
         }
     };
     assert!(tokio::time::timeout(Duration::from_secs(10), renewed).await.is_ok());
-    assert!(shake_hands(&rig, &first).await.is_err(), "the old one is gone");
+    assert!(connect_tls(&rig, &first).await.is_err(), "the old certificate is no longer used");
 }
 
 #[tokio::test]
-async fn a_certificate_that_cannot_be_used_names_its_file() {
+async fn an_unusable_certificate_is_reported_with_its_file() {
     let loaded = crate::config::load(
         None,
         [

@@ -1,7 +1,8 @@
-//! Tracks the activity of a connection, so that an idle one can be closed.
+//! Tracks the activity of a connection, so that an idle or slow one can be closed.
 //!
-//! The stream counts reads and writes; the service says when a request's head is whole and when it is answered. A watcher
-//! looks a few times per deadline, so a deadline may pass by a quarter before it is noticed, and requests pay no timer.
+//! The stream counts reads and writes; the service reports when a request's head is complete and when its response is
+//! ready. A watcher checks four times per deadline. So a deadline may be exceeded by a quarter, but requests need no
+//! timer.
 
 use std::io;
 use std::pin::Pin;
@@ -16,10 +17,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 #[derive(Debug)]
 pub(crate) struct Activity {
     opened: Instant,
+    /// The number of reads and writes.
     moved: AtomicU64,
-    /// When the current head began, in milliseconds after `opened`, plus one; 0 for none.
+    /// When the current head began, in milliseconds after `opened` plus one, or 0 if none has begun.
     head_since: AtomicU64,
     running: AtomicU32,
+    /// Whether any request used HTTP/2.
     multiplexed: AtomicBool,
     /// Whether all responses are flushed and no request has begun since.
     settled: AtomicBool,
@@ -28,7 +31,7 @@ pub(crate) struct Activity {
 }
 
 impl Activity {
-    /// A connection that was just opened: its first head is due.
+    /// The activity of a new connection, whose first head is due.
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             opened: Instant::now(),
@@ -45,7 +48,7 @@ impl Activity {
         u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// A head is complete; its request runs until the guard is dropped.
+    /// Records a complete head. Its request counts as running until the returned guard is dropped.
     pub(crate) fn request(self: &Arc<Self>, version: http::Version) -> RunningRequest {
         if version == http::Version::HTTP_2 {
             self.multiplexed.store(true, Ordering::Relaxed);
@@ -59,14 +62,14 @@ impl Activity {
         RunningRequest(self.clone())
     }
 
-    /// hyper has written everything.
+    /// Records that hyper has written all its output.
     pub(crate) fn flushed(&self) {
         if self.running.load(Ordering::Relaxed) == 0 {
             self.settled.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Whether a response head that is written now answers no request that was read.
+    /// Whether a response head that is written now belongs to no request: hyper could not read the request's head.
     pub(crate) fn is_settled(&self) -> bool {
         self.settled.load(Ordering::Relaxed) && !self.other_version.load(Ordering::Relaxed)
     }
@@ -84,7 +87,7 @@ impl Activity {
     }
 }
 
-/// A running request.
+/// Counts a request as running until it is dropped.
 pub(crate) struct RunningRequest(Arc<Activity>);
 
 impl Drop for RunningRequest {
@@ -99,12 +102,12 @@ pub(crate) struct Watch {
     header: Duration,
     idle: Duration,
     moved: u64,
-    still_since: Instant,
+    idle_since: Instant,
 }
 
 impl Watch {
     pub(crate) fn new(activity: Arc<Activity>, header: Duration, idle: Duration) -> Self {
-        Self { activity, header, idle, moved: 0, still_since: Instant::now() }
+        Self { activity, header, idle, moved: 0, idle_since: Instant::now() }
     }
 
     /// The interval between checks.
@@ -112,17 +115,17 @@ impl Watch {
         (self.header.min(self.idle) / 4).max(Duration::from_millis(5))
     }
 
-    /// Whether a head takes too long, or the connection has been idle for too long.
+    /// Whether a head is taking too long, or the connection has been idle for too long.
     pub(crate) fn is_overdue(&mut self) -> bool {
         let activity = &self.activity;
         let moved = activity.moved.load(Ordering::Relaxed);
         if moved != self.moved || activity.running.load(Ordering::Relaxed) > 0 {
             self.moved = moved;
-            self.still_since = Instant::now();
+            self.idle_since = Instant::now();
         }
         let since = activity.head_since.load(Ordering::Relaxed);
         let head = Duration::from_millis(activity.age().saturating_sub(since.saturating_sub(1)));
-        (since > 0 && head > self.header) || self.still_since.elapsed() > self.idle
+        (since > 0 && head > self.header) || self.idle_since.elapsed() > self.idle
     }
 }
 

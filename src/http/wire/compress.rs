@@ -8,9 +8,9 @@ use flate2::write::{GzEncoder, ZlibEncoder};
 use http::{HeaderMap, header};
 use promox_kernel::Error;
 
-/// Responses below this many bytes are not compressed: they fit into a packet or two anyway.
-pub(crate) const LEAST: usize = 1_400;
-/// The effort: fast levels, because responses are compressed once and sent once.
+/// Responses of fewer bytes are not compressed, because they fit into one packet anyway.
+pub(crate) const MIN_BYTES: usize = 1_400;
+// Fast levels, because responses are compressed once and sent once.
 const DEFLATE_LEVEL: u32 = 4;
 const BROTLI_LEVEL: u32 = 3;
 const BROTLI_WINDOW: u32 = 20;
@@ -24,7 +24,7 @@ pub(crate) enum Coding {
 }
 
 impl Coding {
-    /// Its name in `Content-Encoding`.
+    /// The name of the coding in `Content-Encoding`.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Brotli => "br",
@@ -33,7 +33,7 @@ impl Coding {
         }
     }
 
-    /// The coding that `Accept-Encoding` prefers; among equals br, then gzip.
+    /// The coding that `Accept-Encoding` prefers, if any. Of equal preferences br is chosen first, then gzip.
     pub(crate) fn wanted(headers: &HeaderMap) -> Option<Self> {
         let text = headers.get(header::ACCEPT_ENCODING)?.to_str().ok()?;
         let known = [Self::Deflate, Self::Gzip, Self::Brotli];
@@ -42,7 +42,7 @@ impl Coding {
     }
 }
 
-/// The weight of a coding in thousandths: its own, else that of `*`, else 0.
+/// The weight of a coding in thousandths: its own, otherwise that of `*`, otherwise 0.
 fn weight(accepted: &str, name: &str) -> u32 {
     let mut any = 0;
     for item in accepted.split(',') {
@@ -57,7 +57,7 @@ fn weight(accepted: &str, name: &str) -> u32 {
     any
 }
 
-/// `0.5` as 500; an invalid weight counts as 0.
+/// Parses a weight: 500 for `0.5`, and 0 if it is invalid.
 fn thousandths(text: &str) -> u32 {
     let (whole, fraction) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
     let fraction = fraction.get(..fraction.len().min(3)).unwrap_or_default();
@@ -65,9 +65,9 @@ fn thousandths(text: &str) -> u32 {
     digits.parse().unwrap_or(0)
 }
 
-/// Whether a media type benefits from compression; pictures and archives are compressed already, and events must not
-/// wait in a buffer.
-pub(crate) fn shrinks(media_type: &str) -> bool {
+/// Whether a media type benefits from compression. Pictures and archives are already compressed, and event streams must
+/// not wait in a buffer.
+pub(crate) fn is_compressible(media_type: &str) -> bool {
     let bare = media_type.split(';').next().unwrap_or_default().trim();
     bare != "text/event-stream"
         && (bare.starts_with("text/")
@@ -98,7 +98,7 @@ impl Compressor {
         }
     }
 
-    /// Takes a chunk; returns the compressed bytes that are ready, which may be none.
+    /// Compresses a chunk. Returns the compressed bytes that are ready, which may be none.
     pub(crate) fn push(&mut self, chunk: &[u8]) -> Result<Bytes, Error> {
         let ready = match self {
             Self::Brotli(writer) => writer.write_all(chunk).map(|()| std::mem::take(writer.get_mut())),
@@ -108,7 +108,7 @@ impl Compressor {
         ready.map(Bytes::from).map_err(Error::internal)
     }
 
-    /// The remaining bytes.
+    /// Ends the stream and returns the remaining bytes.
     pub(crate) fn finish(self) -> Result<Bytes, Error> {
         let rest = match self {
             Self::Brotli(writer) => Ok(writer.into_inner()),
@@ -133,7 +133,7 @@ mod tests {
     use std::io::Read as _;
 
     #[test]
-    fn the_client_chooses() {
+    fn accept_encoding_selects_the_coding() {
         let table = [
             ("gzip, deflate, br", Some(Coding::Brotli)),
             ("gzip, deflate", Some(Coding::Gzip)),
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_compressed_comes_back() {
+    fn compressed_bytes_decompress_to_the_original() {
         let text = "an assorted hen ".repeat(5_000);
         for coding in [Coding::Brotli, Coding::Gzip, Coding::Deflate] {
             let small = whole(coding, text.as_bytes()).unwrap();

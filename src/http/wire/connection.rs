@@ -1,4 +1,4 @@
-//! One connection: handshake, requests, and its end when it is overdue or the server shuts down.
+//! One connection: the handshake, requests, and closing when it is overdue or the server shuts down.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -22,12 +22,12 @@ use crate::http::wire::activity::{Activity, Tracked, Watch};
 use crate::http::wire::tls::Certificate;
 use crate::http::wire::unread::Completed;
 
-/// Streams that a client may have reset before we answered.
+/// The maximum number of streams that a client may have reset before they are accepted.
 const RESET_STREAMS: usize = 64;
 /// The number of headers that hyper allows by default.
-const USUAL_HEADERS: usize = 100;
+const HYPER_MAX_HEADERS: usize = 100;
 
-/// hyper's tasks on the node's task set, so that shutdown waits for them.
+/// Runs hyper's tasks on the node's task set, so that shutdown waits for them.
 #[derive(Clone)]
 struct Tasks(TaskTracker);
 
@@ -85,11 +85,11 @@ impl Connections {
     }
 
     /// A slot for one more connection, if the limit allows it.
-    pub(crate) fn slot(&self, most: usize) -> Option<ConnectionSlot> {
+    pub(crate) fn slot(&self, max: usize) -> Option<ConnectionSlot> {
         let traffic = &self.edge.metrics.traffic;
         let open = traffic.connections.fetch_add(1, Ordering::Relaxed);
         let slot = ConnectionSlot(self.edge.clone());
-        if usize::try_from(open).unwrap_or(0) < most {
+        if usize::try_from(open).unwrap_or(0) < max {
             traffic.accepted.fetch_add(1, Ordering::Relaxed);
             return Some(slot);
         }
@@ -97,16 +97,17 @@ impl Connections {
         None
     }
 
-    /// Serves a connection until its client leaves, it is overdue, or `closing` and its last response is sent.
+    /// Serves a connection until the client disconnects, the connection is overdue, or `closing` is cancelled and the
+    /// last response is sent.
     pub(crate) async fn serve(self: Arc<Self>, stream: TcpStream, slot: ConnectionSlot, closing: CancellationToken) {
         let Ok(address) = stream.peer_addr() else { return };
         // Responses are written whole; waiting for more data would only delay them.
         let _ = stream.set_nodelay(true);
         let peer = Peer { address: address.ip().to_canonical(), secure: self.certificate.is_some() };
         match &self.certificate {
-            None => self.converse(stream, peer, &closing).await,
+            None => self.serve_stream(stream, peer, &closing).await,
             Some(certificate) => match timeout(self.handshake, certificate.acceptor().accept(stream)).await {
-                Ok(Ok(stream)) => self.converse(stream, peer, &closing).await,
+                Ok(Ok(stream)) => self.serve_stream(stream, peer, &closing).await,
                 Ok(Err(error)) => tracing::debug!(client = %peer.address, %error, "the TLS handshake failed"),
                 Err(_) => tracing::debug!(client = %peer.address, "the TLS handshake timed out"),
             },
@@ -114,7 +115,7 @@ impl Connections {
         drop(slot);
     }
 
-    async fn converse<S>(&self, stream: S, peer: Peer, closing: &CancellationToken)
+    async fn serve_stream<S>(&self, stream: S, peer: Peer, closing: &CancellationToken)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -154,7 +155,7 @@ impl Connections {
                         return;
                     }
                     if end.is_none() && watch.is_overdue() {
-                        // An idle connection ends here; an HTTP/2 client is notified, so that it can retry elsewhere.
+                        // This closes an idle connection. An HTTP/2 client is notified, so that it can retry elsewhere.
                         connection.as_mut().graceful_shutdown();
                         end = Some(now + watch.pause());
                     }
@@ -170,14 +171,14 @@ fn builder(tasks: &TaskTracker, limits: &Limits) -> Builder<Tasks> {
     let head = usize::try_from(limits.header_bytes).unwrap_or(usize::MAX);
     // The watcher enforces HTTP/1 deadlines, which costs requests no timer.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(head);
-    if limits.headers != USUAL_HEADERS {
+    if limits.headers != HYPER_MAX_HEADERS {
         builder.http1().max_headers(limits.headers);
     }
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)
-        // HeadLimits slightly over the limit are refused by the edge with a message; h2 would send none.
+        // Heads slightly over the limit are refused by the edge with a problem document; h2 would send none.
         .max_header_list_size(limits.header_bytes.saturating_mul(2))
         .max_pending_accept_reset_streams(RESET_STREAMS);
     builder

@@ -1,4 +1,4 @@
-//! The body of a response: whole bytes, or a stream that may be compressed on its way.
+//! The body of a response: whole bytes, or a stream that is compressed as it is sent.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use promox_kernel::{BodyReader, Error};
 
 use crate::http::wire::compress::Compressor;
 
-/// The content.
+/// The body of a response.
 pub(crate) enum Payload {
     /// Whole bytes.
     Whole(Full<Bytes>),

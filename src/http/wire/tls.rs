@@ -29,7 +29,7 @@ impl Certificate {
         TlsAcceptor::from(self.current.load_full())
     }
 
-    /// Checks the files regularly and loads changes; never ends.
+    /// Checks the files regularly and loads changed ones. Never returns.
     pub(crate) async fn follow(&self) {
         let mut seen = self.file_state();
         loop {
@@ -49,7 +49,7 @@ impl Certificate {
         }
     }
 
-    /// The times and lengths that reveal a changed file.
+    /// The modification times and lengths of both files, which reveal a change.
     fn file_state(&self) -> [Option<(SystemTime, u64)>; 2] {
         let file_state = |path: &Path| {
             let metadata = std::fs::metadata(path).ok()?;

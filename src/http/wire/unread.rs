@@ -1,5 +1,5 @@
-//! The response to a head that hyper could not read. hyper writes a bare status without asking; it is completed here on
-//! its way out, so that the client gets the same document as for any other error.
+//! Responses to heads that hyper could not read. hyper writes a bare status by itself. It is completed here before it
+//! is sent, so that the client gets a problem document as for any other error.
 //!
 //! hyper's own response is recognised by the order of events: all responses are flushed, no request has begun since,
 //! and the written bytes start like a head. A chunk of a streamed response starts with its size. HTTP/1.0 has no
@@ -26,7 +26,8 @@ use crate::http::wire::activity::Activity;
 
 /// The start of an HTTP/1 head.
 const HEAD: &[u8] = b"HTTP/1.";
-/// Bytes of a refused request that are drained, so that its client sees the response and not a connection reset.
+/// The maximum number of bytes of a refused request that are drained, so that its client sees the response and not a
+/// connection reset.
 const MAX_DRAINED: usize = 1 << 20;
 
 /// The error behind hyper's bare response.
@@ -42,7 +43,7 @@ fn error_behind(bare: &[u8]) -> Error {
     context::head_too_large()
 }
 
-/// The bare response with the document and the headers that every error has.
+/// The bare response, completed by the problem document and the headers that every error has.
 fn completed(edge: &Edge, peer: Peer, bare: &[u8]) -> Bytes {
     let (error, id) = (error_behind(bare), edge.request_id_of(&HeaderMap::new()));
     tracing::debug!(client = %peer.address, request_id = &*id, %error, "the head of a request could not be read");
@@ -50,7 +51,7 @@ fn completed(edge: &Edge, peer: Peer, bare: &[u8]) -> Bytes {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(problem::MEDIA_TYPE));
     headers.insert(CONTENT_LENGTH, HeaderValue::from(document.len()));
-    cors::guard(&mut headers, peer.secure);
+    cors::add_security_headers(&mut headers, peer.secure);
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(context::REQUEST_ID, id);
     }
@@ -90,8 +91,8 @@ impl<S> Completed<S> {
         Self { stream, activity, edge, peer, refusal: None }
     }
 
-    /// Detects hyper's own response in what is written.
-    fn takes(&mut self, bytes: &[u8]) -> bool {
+    /// Replaces `bytes` by a completed response if they are hyper's own response. Returns whether they are.
+    fn intercepts(&mut self, bytes: &[u8]) -> bool {
         let is_bare = self.refusal.is_none() && self.activity.is_settled() && bytes.starts_with(HEAD);
         if is_bare {
             let left = completed(&self.edge, self.peer, bytes);
@@ -140,7 +141,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Completed<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Completed<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.takes(bytes) {
+        if self.intercepts(bytes) {
             return Poll::Ready(Ok(bytes.len()));
         }
         Pin::new(&mut self.stream).poll_write(cx, bytes)
@@ -151,7 +152,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Completed<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if let [bytes] = slices
-            && self.takes(bytes)
+            && self.intercepts(bytes)
         {
             return Poll::Ready(Ok(bytes.len()));
         }

@@ -1,4 +1,5 @@
-//! The API description and a page that renders it. The page is self-contained: no script, style or font from elsewhere.
+//! The API description and a page that renders it. The page is self-contained: it loads no script, style or font from
+//! elsewhere.
 
 use std::sync::{Arc, OnceLock};
 

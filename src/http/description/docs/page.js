@@ -1,4 +1,4 @@
-// Shows /openapi.json: services, their operations, and for each what goes in and what comes out.
+// Shows /openapi.json: services, their operations, and the requests and responses of each.
 "use strict";
 
 function make(tag, text, attributes) {
@@ -12,7 +12,7 @@ function resolve(description, ref) {
   return ref.split("/").slice(1).reduce((at, part) => at && at[part], description);
 }
 
-// An example-like outline of a schema; `open` holds the references on the way, so that a circle ends.
+// An example-like outline of a schema. `open` holds the enclosing references, so that a recursive schema ends.
 function outline(description, schema, open) {
   if (!schema || schema === true) return "any";
   if (schema.$ref) {
@@ -40,7 +40,7 @@ function outline(description, schema, open) {
   return schema.format ? type + " (" + schema.format + ")" : type || "any";
 }
 
-function who(operation) {
+function access(operation) {
   if (operation["x-permission"]) return operation["x-permission"];
   const schemes = (operation.security || []).flatMap((item) => Object.keys(item));
   if (schemes.length === 0) return "anyone";
@@ -78,11 +78,11 @@ function details(description, operation) {
   if (operation.requestBody) bodies(description, inside, "Body", operation.requestBody.content);
   for (const [status, response] of Object.entries(operation.responses)) {
     if (response.$ref) continue;
-    bodies(description, inside, "Answer " + status, response.content);
-    if (!response.content) inside.append(make("h3", "Answer " + status));
+    bodies(description, inside, "Response " + status, response.content);
+    if (!response.content) inside.append(make("h3", "Response " + status));
   }
-  const refusals = Object.keys(operation.responses).filter((status) => operation.responses[status].$ref);
-  inside.append(make("p", "Refusals: " + refusals.join(", ")));
+  const errors = Object.keys(operation.responses).filter((status) => operation.responses[status].$ref);
+  inside.append(make("p", "Errors: " + errors.join(", ")));
   return inside;
 }
 
@@ -90,7 +90,7 @@ function row(description, path, method, operation) {
   const element = make("details");
   const summary = make("summary");
   summary.append(make("span", method.toUpperCase(), { class: "method" }), make("code", path));
-  summary.append(make("span", operation.summary), make("span", who(operation), { class: "who" }));
+  summary.append(make("span", operation.summary), make("span", access(operation), { class: "access" }));
   element.append(summary);
   element.dataset.words = [path, operation.operationId, operation.summary].join(" ").toLowerCase();
   element.addEventListener("toggle", () => {
@@ -127,6 +127,6 @@ function filter(words) {
 
 document.getElementById("find").addEventListener("input", (event) => filter(event.target.value));
 fetch("/openapi.json")
-  .then((answer) => answer.json())
+  .then((response) => response.json())
   .then(show)
-  .catch((error) => { document.getElementById("operations").textContent = "The description did not load: " + error; });
+  .catch((error) => { document.getElementById("operations").textContent = "The description could not be loaded: " + error; });

@@ -1,9 +1,9 @@
-//! Example bodies for operations whose fields alone do not show what a request looks like. They are in a file of their
-//! own, which a test sends to a shop.
+//! Example bodies for operations whose fields alone do not show what a request looks like. A test sends those in
+//! `examples.json` to a shop.
 
 use serde_json::{Map, Value};
 
-/// The bodies by operation.
+/// A JSON object with the example bodies by operation.
 const EXAMPLES: &str = include_str!("examples.json");
 
 /// All examples; parsed once per document.

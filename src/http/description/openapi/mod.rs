@@ -1,6 +1,6 @@
 //! The API description, OpenAPI 3.1, generated from the registry, so that it always matches the router.
 
-#![allow(clippy::indexing_slicing, reason = "an index into a JSON object that is written makes the member")]
+#![allow(clippy::indexing_slicing, reason = "assigning to an index of a JSON object creates the member")]
 
 mod examples;
 mod operation;
@@ -117,7 +117,8 @@ fn parameters() -> Value {
         },
         "IfNoneMatch": {
             "name": "If-None-Match", "in": "header", "schema": {"type": "string"}, "example": "\"7-8d3b0f6a2c5e9174\"",
-            "description": "ETags of answers that the client has; 304 without content when the resource still is one of them.",
+            "description": "ETags of responses that the client has, or *; 304 without content when one of them is \
+                 current.",
         },
         "RequestId": {
             "name": "X-Request-Id", "in": "header", "schema": {"type": "string", "maxLength": 128},
@@ -130,13 +131,14 @@ fn headers() -> Value {
     json!({
         "RequestId": {"description": "The request's id.", "schema": {"type": "string"}},
         "ETag": {
-            "description": "The resource's version and a digest of this answer. If-Match compares the version, If-None-Match all of it.",
+            "description": "The resource's version and a digest of the response. If-Match compares the version, \
+                 If-None-Match the whole tag.",
             "schema": {"type": "string"},
         },
         "RetryAfter": {"description": "Seconds to wait before a retry.", "schema": {"type": "integer"}},
         "Warning": {
-            "description": "`299 promox \"…\"` for each table with damaged rows that were left out, as \
-                 `warnings` says too; otherwise absent.",
+            "description": "`299 promox \"…\"` for each table with damaged rows that were left out, which \
+                 `warnings` also lists; otherwise absent.",
             "schema": {"type": "string"},
         },
         "IdempotentReplayed": {"description": "`true` when this is a stored response.", "schema": {"type": "string"}},
@@ -158,7 +160,7 @@ fn responses() -> Value {
     };
     json!({
         "NotModified": {
-            "description": "The client has this answer already.",
+            "description": "The client already has the current response.",
             "headers": {
                 "X-Request-Id": {"$ref": "#/components/headers/RequestId"},
                 "ETag": {"$ref": "#/components/headers/ETag"},
@@ -167,13 +169,13 @@ fn responses() -> Value {
         "Malformed": problem("The request cannot be read."),
         "Unauthenticated": problem("Missing or invalid credentials."),
         "Forbidden": problem("Not allowed."),
-        "NotFound": problem("Absent, or not the caller's."),
+        "NotFound": problem("The resource does not exist or is not the caller's."),
         "NotAcceptable": problem("The Accept header allows none of the available media types."),
-        "Conflict": problem("In conflict with the current state."),
+        "Conflict": problem("The request conflicts with the current state."),
         "Precondition": problem("The resource does not match If-Match."),
         "TooLarge": problem("The body is too large."),
         "UnsupportedMedia": problem("The media type of the body is not supported."),
-        "Invalid": problem("Well-formed, but violates the schema or a business rule."),
+        "Invalid": problem("The request is well-formed, but violates the schema or a business rule."),
         "Throttled": later("Too many requests."),
         "Unavailable": later("Temporarily unavailable."),
         "Problem": problem("Any other error; 500 `DATA_DAMAGED` names the `table` whose stored data cannot be read."),

@@ -1,12 +1,12 @@
 //! One registered operation as an OpenAPI operation: its fields become parameters of path and query, or the body.
 
-#![allow(clippy::indexing_slicing, reason = "an index into a JSON object that is written makes the member")]
+#![allow(clippy::indexing_slicing, reason = "assigning to an index of a JSON object creates the member")]
 
 use promox_kernel::{Access, BodyKind, Entry, Method, Replay};
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-/// The operation object of an entry; `example` is a body as it could be sent.
+/// The operation object of an entry. `example` is an example of its request body.
 pub(crate) fn describe(entry: &Entry, generator: &mut SchemaGenerator, example: Option<&Value>) -> Value {
     let (request, reply) = (entry.schemas)(generator);
     let mut fields = Fields::of(resolve(&request, generator));
@@ -35,7 +35,7 @@ pub(crate) fn describe(entry: &Entry, generator: &mut SchemaGenerator, example: 
     operation
 }
 
-/// The schema itself: an operation that is the body of another one refers to that one's schema.
+/// The schema itself. The schema of an operation that is also the body of another one is a reference.
 fn resolve<'a>(request: &'a Schema, generator: &'a SchemaGenerator) -> &'a Value {
     let name = request.get("$ref").and_then(Value::as_str).and_then(|path| path.rsplit('/').next());
     name.and_then(|name| generator.definitions().get(name)).unwrap_or(request.as_value())
@@ -173,28 +173,28 @@ fn security(access: Access) -> Value {
     }
 }
 
-/// `is_list`: the response may leave out damaged rows and then says so.
+/// The responses of an operation. If it `is_list`, damaged rows may be left out, which a header then reports.
 fn responses(entry: &Entry, reply: Option<Schema>, is_list: bool) -> Value {
-    let mut good = json!({
+    let mut success = json!({
         "description": entry.summary,
         "headers": {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}},
     });
     let is_json = reply.is_some();
     match reply {
-        Some(schema) => good["content"] = json!({"application/json": {"schema": schema}}),
-        None if entry.status != 204 => good["content"] = json!({"*/*": binary()}),
+        Some(schema) => success["content"] = json!({"application/json": {"schema": schema}}),
+        None if entry.status != 204 => success["content"] = json!({"*/*": binary()}),
         None => {}
     }
     if entry.replay == Replay::Keyed {
-        good["headers"]["Idempotent-Replayed"] = json!({"$ref": "#/components/headers/IdempotentReplayed"});
+        success["headers"]["Idempotent-Replayed"] = json!({"$ref": "#/components/headers/IdempotentReplayed"});
     }
     if entry.versioned {
-        good["headers"]["ETag"] = json!({"$ref": "#/components/headers/ETag"});
+        success["headers"]["ETag"] = json!({"$ref": "#/components/headers/ETag"});
     }
     if is_list {
-        good["headers"]["Warning"] = json!({"$ref": "#/components/headers/Warning"});
+        success["headers"]["Warning"] = json!({"$ref": "#/components/headers/Warning"});
     }
-    let mut responses = json!({ entry.status.to_string(): good });
+    let mut responses = json!({ entry.status.to_string(): success });
     if entry.versioned && entry.method.is_safe() {
         responses["304"] = json!({"$ref": "#/components/responses/NotModified"});
     }

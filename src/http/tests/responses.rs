@@ -9,46 +9,46 @@ use crate::http::Conflict;
 #[tokio::test]
 async fn a_route_binds_path_and_query() {
     let rig = Rig::start(&[]).await;
-    let answer = rig.get("/things/7?tag=a%20b").await;
-    assert_eq!((answer.status, answer.json()), (200, json!({"id": 7, "name": "a b", "version": 3})));
-    let tag = answer.header("etag").to_owned();
+    let reply = rig.get("/things/7?tag=a%20b").await;
+    assert_eq!((reply.status, reply.json()), (200, json!({"id": 7, "name": "a b", "version": 3})));
+    let tag = reply.header("etag").to_owned();
     assert!(tag.starts_with("\"3-"), "{tag}");
-    let known = rig.ask("GET /things/7?tag=a%20b", &[("if-none-match", &tag)], "").await;
+    let known = rig.request("GET /things/7?tag=a%20b", &[("if-none-match", &tag)], "").await;
     assert_eq!((known.status, known.body.as_str(), known.header("etag")), (304, "", &*tag));
-    assert_eq!(rig.ask("GET /things/7?tag=c", &[("if-none-match", &tag)], "").await.json()["name"], "c");
-    assert_eq!(answer.header("content-type"), "application/json");
-    assert_eq!(answer.header("x-content-type-options"), "nosniff");
-    assert!(!answer.header("x-request-id").is_empty() && !answer.header("ratelimit-remaining").is_empty());
+    assert_eq!(rig.request("GET /things/7?tag=c", &[("if-none-match", &tag)], "").await.json()["name"], "c");
+    assert_eq!(reply.header("content-type"), "application/json");
+    assert_eq!(reply.header("x-content-type-options"), "nosniff");
+    assert!(!reply.header("x-request-id").is_empty() && !reply.header("ratelimit-remaining").is_empty());
     assert_eq!(rig.get("/things/named/a%2Fb%20%C3%A9").await.json()["name"], "a/b é");
     assert_eq!(rig.get("/things/named/%FF").await.code(), "MALFORMED_PATH");
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_said_so() {
+async fn unknown_paths_and_methods_are_refused() {
     let rig = Rig::start(&[]).await;
-    let nothing = rig.ask("GET /nope", &[("x-request-id", "mine")], "").await;
+    let nothing = rig.request("GET /nope", &[("x-request-id", "mine")], "").await;
     assert_eq!((nothing.status, nothing.header("content-type")), (404, "application/problem+json"));
     let problem = nothing.json();
     assert_eq!(
         (&problem["requestId"], &problem["instance"], &problem["status"]),
         (&json!("mine"), &json!("/nope"), &json!(404))
     );
-    let other = rig.ask("DELETE /things/7", &[], "").await;
+    let other = rig.request("DELETE /things/7", &[], "").await;
     assert_eq!((other.status, other.header("allow")), (405, "GET, PATCH, HEAD, OPTIONS"));
-    assert_eq!(rig.ask("OPTIONS /things/7", &[], "").await.status, 204);
-    assert_eq!(rig.ask("BREW /things/7", &[], "").await.status, 405);
+    assert_eq!(rig.request("OPTIONS /things/7", &[], "").await.status, 204);
+    assert_eq!(rig.request("BREW /things/7", &[], "").await.status, 405);
 }
 
 #[tokio::test]
 async fn head_is_get_without_the_body() {
     let rig = Rig::start(&[]).await;
-    let (whole, head) = (rig.get("/things/7").await, rig.ask("HEAD /things/7", &[], "").await);
+    let (whole, head) = (rig.get("/things/7").await, rig.request("HEAD /things/7", &[], "").await);
     assert_eq!((head.status, head.body.as_str()), (200, ""));
     assert_eq!(head.header("content-length"), whole.header("content-length"));
 }
 
 #[tokio::test]
-async fn bad_requests_are_pointed_at() {
+async fn refusals_point_at_the_faulty_member() {
     let rig = Rig::start(&[("PROMOX_LIMITS__BODY_BYTES", "2048")]).await;
     let table = [
         ("{", 400, "MALFORMED_JSON", ""),
@@ -58,10 +58,10 @@ async fn bad_requests_are_pointed_at() {
         ("[]", 422, "VALIDATION_FAILED", ""),
     ];
     for (body, status, code, pointer) in table {
-        let answer = rig.post("/things", &[], body).await;
-        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{body}");
+        let reply = rig.post("/things", &[], body).await;
+        assert_eq!((reply.status, reply.code().as_str()), (status, code), "{body}");
         if !pointer.is_empty() {
-            assert_eq!(answer.json()["errors"][0]["pointer"], pointer, "{body}");
+            assert_eq!(reply.json()["errors"][0]["pointer"], pointer, "{body}");
         }
     }
     assert_eq!(rig.get("/things/x").await.json()["errors"][0]["pointer"], "?id");
@@ -70,27 +70,30 @@ async fn bad_requests_are_pointed_at() {
     assert_eq!(rig.post("/things", &[], &long).await.code(), "BODY_TOO_LARGE");
     let chunked = format!("{:x}\r\n{long}\r\n0\r\n\r\n", long.len());
     let headers = [("content-type", "application/json"), ("transfer-encoding", "chunked")];
-    let answer = rig.send(&(request("POST /things", &headers, "") + &chunked)).await;
-    assert_eq!(answer.code(), "BODY_TOO_LARGE", "a body without an announced length is counted as it comes");
-    assert_eq!(rig.ask("POST /things", &[("content-type", "text/plain")], "{}").await.status, 415);
-    assert_eq!(rig.ask("POST /things", &[], "{}").await.status, 415);
+    let reply = rig.send(&(request("POST /things", &headers, "") + &chunked)).await;
+    assert_eq!(reply.code(), "BODY_TOO_LARGE", "a body without an announced length is counted as it arrives");
+    assert_eq!(rig.request("POST /things", &[("content-type", "text/plain")], "{}").await.status, 415);
+    assert_eq!(rig.request("POST /things", &[], "{}").await.status, 415);
     assert_eq!(rig.post("/things", &[("content-encoding", "gzip")], "{}").await.status, 415);
-    assert_eq!(rig.ask("GET /things/7", &[("content-type", "application/json")], "{}").await.code(), "BODY_NOT_TAKEN");
-    assert_eq!(rig.probe.made.load(std::sync::atomic::Ordering::Relaxed), 0, "nothing was made");
+    assert_eq!(
+        rig.request("GET /things/7", &[("content-type", "application/json")], "{}").await.code(),
+        "BODY_NOT_TAKEN"
+    );
+    assert_eq!(rig.probe.made.load(std::sync::atomic::Ordering::Relaxed), 0, "nothing was created");
 }
 
 #[tokio::test]
-async fn conditions_and_callers_are_checked() {
+async fn preconditions_and_permissions_are_checked() {
     let rig = Rig::start(&[]).await;
     for (tag, status) in
         [("\"3\"", 200), ("\"2\", \"3\"", 200), ("*", 200), ("\"2\"", 412), ("W/\"3\"", 412), ("3", 400)]
     {
         let headers = [("content-type", "application/merge-patch+json"), ("if-match", tag)];
-        assert_eq!(rig.ask("PATCH /things/7", &headers, "{}").await.status, status, "{tag}");
+        assert_eq!(rig.request("PATCH /things/7", &headers, "{}").await.status, status, "{tag}");
     }
     let secret = async |token: &str| {
         let headers = [("authorization", token)];
-        rig.ask("GET /secret", if token.is_empty() { &[] } else { &headers }, "").await
+        rig.request("GET /secret", if token.is_empty() { &[] } else { &headers }, "").await
     };
     for (token, status) in
         [("", 401), ("Bearer reader", 200), ("Bearer nobody", 403), ("Bearer forged", 401), ("Basic x", 401)]
@@ -99,80 +102,80 @@ async fn conditions_and_callers_are_checked() {
     }
     assert_eq!(secret("Bearer reader").await.json()["name"], "user:7");
     assert_eq!(secret("").await.header("www-authenticate"), "Bearer");
-    assert_eq!(rig.ask("GET /things/7", &[("authorization", "Bearer forged")], "").await.status, 401);
+    assert_eq!(rig.request("GET /things/7", &[("authorization", "Bearer forged")], "").await.status, 401);
 }
 
 #[tokio::test]
-async fn our_own_faults_tell_nothing() {
+async fn internal_errors_reveal_nothing() {
     let rig = Rig::start(&[]).await;
     let broken = rig.post("/things", &[], "{\"name\":\"broken\"}").await;
     assert_eq!((broken.status, broken.code().as_str()), (500, "INTERNAL"));
     assert!(!broken.body.contains("secret cause"));
     let panicked = rig.get("/fail").await;
     assert_eq!((panicked.status, panicked.code().as_str()), (500, "INTERNAL"));
-    assert_eq!(rig.get("/things/7").await.status, 200, "and the server goes on");
+    assert_eq!(rig.get("/things/7").await.status, 200, "the server continues");
 }
 
 #[tokio::test]
-async fn uploads_stream_in_and_large_answers_are_compressed() {
+async fn uploads_are_streamed_and_large_responses_are_compressed() {
     let rig = Rig::start(&[("PROMOX_SERVER__CORS_ORIGINS", "https://shop.example")]).await;
     let csv = "a,b\n".repeat(1_000);
-    let answer = rig.ask("POST /upload", &[("content-type", "text/CSV; charset=utf-8")], &csv).await;
-    assert_eq!(answer.json(), json!({"bytes": 4000, "mediaType": "text/csv"}));
-    assert_eq!(rig.ask("POST /upload", &[("content-type", "text/html")], &csv).await.status, 415);
-    let small = rig.ask("GET /long", &[("accept-encoding", "gzip")], "").await;
+    let reply = rig.request("POST /upload", &[("content-type", "text/CSV; charset=utf-8")], &csv).await;
+    assert_eq!(reply.json(), json!({"bytes": 4000, "mediaType": "text/csv"}));
+    assert_eq!(rig.request("POST /upload", &[("content-type", "text/html")], &csv).await.status, 415);
+    let small = rig.request("GET /long", &[("accept-encoding", "gzip")], "").await;
     assert_eq!((small.header("content-encoding"), small.header("vary")), ("gzip", "accept-encoding, origin"));
     assert!(small.header("content-length").parse::<usize>().unwrap() < 1_000);
     assert_eq!(rig.get("/long").await.body.len(), 12_000);
-    let near = rig.ask("GET /things/7", &[("accept-encoding", "br"), ("origin", "https://shop.example")], "").await;
-    assert_eq!(near.header("content-encoding"), "", "small answers go as they are");
+    let near = rig.request("GET /things/7", &[("accept-encoding", "br"), ("origin", "https://shop.example")], "").await;
+    assert_eq!(near.header("content-encoding"), "", "small responses are not compressed");
     assert_eq!(near.header("access-control-allow-origin"), "https://shop.example");
-    let far = rig.ask("GET /things/7", &[("origin", "https://evil.example")], "").await;
+    let far = rig.request("GET /things/7", &[("origin", "https://evil.example")], "").await;
     assert_eq!(far.header("access-control-allow-origin"), "");
     let preflight = [("origin", "https://shop.example"), ("access-control-request-method", "PATCH")];
     assert!(
-        rig.ask("OPTIONS /things/7", &preflight, "").await.header("access-control-allow-methods").contains("PATCH")
+        rig.request("OPTIONS /things/7", &preflight, "").await.header("access-control-allow-methods").contains("PATCH")
     );
 }
 
 #[tokio::test]
-async fn a_client_has_its_rate_and_a_switch_turns_rates_off() {
+async fn rates_limit_a_client_unless_they_are_switched_off() {
     let settings = [("PROMOX_LIMITS__BURST", "5"), ("PROMOX_LIMITS__RATES", "probe.named=1/60")];
     let rig = Rig::start(&settings).await;
     assert_eq!(rig.get("/things/named/a").await.header("ratelimit-limit"), "1");
     let refused = rig.get("/things/named/a").await;
     assert_eq!((refused.status, refused.code().as_str()), (429, "TOO_MANY_REQUESTS"));
     assert_eq!((refused.header("ratelimit-remaining"), refused.header("retry-after")), ("0", "60"));
-    assert_eq!(rig.get("/things/7").await.status, 200, "other operations have another bucket");
+    assert_eq!(rig.get("/things/7").await.status, 200, "other operations have buckets of their own");
     let free = Rig::start(&[&settings[..], &[("PROMOX_LIMITS__ENABLED", "false")]].concat()).await;
     for _ in 0..3 {
-        let answer = free.get("/things/named/a").await;
-        assert_eq!((answer.status, answer.header("ratelimit-limit")), (200, ""));
+        let reply = free.get("/things/named/a").await;
+        assert_eq!((reply.status, reply.header("ratelimit-limit")), (200, ""));
     }
 }
 
 #[tokio::test]
-async fn until_it_is_open_the_server_says_that_it_starts() {
-    let rig = Rig::closed(&[], None).await;
-    let answer = rig.get("/actuator/health").await;
-    assert_eq!((answer.status, answer.code().as_str(), answer.header("retry-after")), (503, "STARTING", "1"));
+async fn a_server_that_is_not_open_responds_that_it_is_starting() {
+    let rig = Rig::starting(&[], None).await;
+    let reply = rig.get("/actuator/health").await;
+    assert_eq!((reply.status, reply.code().as_str(), reply.header("retry-after")), (503, "STARTING", "1"));
     assert_eq!(rig.get("/actuator/health/liveness").await.body, r#"{"status":"UP"}"#);
-    let Err(Conflict::Operations(fault)) = rig.server.open(&rig.node) else { panic!("it is not refused") };
-    assert!(fault.contains("probe.make"), "a keyed operation without a place for keys: {fault}");
+    let Err(Conflict::Operations(fault)) = rig.server.open(&rig.node) else { panic!("the registry was accepted") };
+    assert!(fault.contains("probe.make"), "a keyed operation without a table for keys: {fault}");
 }
 
 #[tokio::test]
-async fn streams_go_out_in_pieces_compressed_when_asked() {
+async fn streams_are_sent_in_chunks_and_compressed_on_request() {
     let rig = Rig::start(&[]).await;
     let plain = rig.get("/trickle").await;
     assert_eq!((plain.header("transfer-encoding"), plain.header("content-type")), ("chunked", "text/csv"));
     assert_eq!(plain.body, "4\r\none \r\n4\r\ntwo \r\n5\r\nthree\r\n0\r\n\r\n");
-    let small = rig.ask("GET /trickle", &[("accept-encoding", "gzip")], "").await;
+    let small = rig.request("GET /trickle", &[("accept-encoding", "gzip")], "").await;
     assert_eq!((small.status, small.header("content-encoding")), (200, "gzip"));
 }
 
 #[tokio::test]
-async fn a_full_service_is_refused_and_the_others_are_spared() {
+async fn a_service_at_its_limit_refuses_requests_and_others_do_not() {
     let rig = Rig::start(&[("PROMOX_LIMITS__SERVICE_REQUESTS", "256")]).await;
     let mut slow = Vec::new();
     for _ in 0..256 {
