@@ -1,6 +1,6 @@
-//! The schema as review sees it: a change of a table is a change of `fixtures/schema.sql`, in the same commit.
+//! The SQL schema: `fixtures/schema.sql` is generated from the tables, so that reviews see every change of them.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by failing")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test reports what is wrong by panicking")]
 
 #[path = "schema/postgres.rs"]
 mod postgres;
@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use postgres::Postgres;
 
-/// The tables of both databases that clients of the databases know by name.
-const NAMED: [(&str, &[&str]); 2] = [
+/// The tables of each database whose names are part of the contract.
+const NAMED_TABLES: [(&str, &[&str]); 2] = [
     (
         "ecommerce",
         &[
@@ -50,10 +50,11 @@ const NAMED: [(&str, &[&str]); 2] = [
 ];
 
 #[test]
-fn the_named_tables_are_in_their_databases() {
+fn the_named_tables_exist_in_their_databases() {
     let schema = promox::node::schema().unwrap();
     let tables: Vec<String> = schema.tables().iter().map(|table| table.full_name()).collect();
-    let named = NAMED.iter().flat_map(|(database, names)| names.iter().map(move |name| format!("{database}.{name}")));
+    let named =
+        NAMED_TABLES.iter().flat_map(|(database, names)| names.iter().map(move |name| format!("{database}.{name}")));
     let named: Vec<String> = named.collect();
     assert_eq!(named.len(), 26);
     for name in named {
@@ -66,10 +67,10 @@ fn fixture() -> PathBuf {
 }
 
 #[test]
-fn postgres_takes_the_schema() {
+fn postgres_accepts_the_schema() {
     let server = Postgres::start();
     server.psql("postgres", &["-f", fixture().to_str().unwrap()]);
-    for (database, names) in NAMED {
+    for (database, names) in NAMED_TABLES {
         let database = format!("{database}_db");
         let listed = server.psql(&database, &["-c", "select tablename from pg_tables where schemaname = 'public'"]);
         let tables: Vec<&str> = listed.lines().collect();
@@ -80,11 +81,12 @@ fn postgres_takes_the_schema() {
     }
     let described = server.psql("ecommerce_db", &["-c", "\\d products"]);
     assert!(described.contains("created_at|timestamp with time zone"), "{described}");
-    keys_are_compared_as_ours_are(&server);
+    check_key_comparison(&server);
 }
 
-/// Folded texts are one key whatever their case, and nulls stand first or in no index at all.
-fn keys_are_compared_as_ours_are(server: &Postgres) {
+/// Checks that PostgreSQL compares keys as the store does: folded texts ignore case, and nulls sort first or are not
+/// indexed.
+fn check_key_comparison(server: &Postgres) {
     let variant = |sku: &str| {
         format!(
             "insert into variants (sku, sku_folded, product_id, former) values ('{sku}', '{}', 1, false)",
@@ -107,17 +109,18 @@ fn keys_are_compared_as_ours_are(server: &Postgres) {
 }
 
 #[test]
-fn the_schema_is_the_one_that_was_reviewed() {
+fn the_schema_fixture_is_up_to_date() {
     let file = fixture();
     let ddl = promox::node::schema().unwrap().sql_script();
     if std::env::var_os("PROMOX_WRITE_SCHEMA").is_some() {
         std::fs::write(&file, &ddl).unwrap();
     }
     let reviewed = std::fs::read_to_string(&file).unwrap_or_default();
-    let changed = ddl.lines().zip(reviewed.lines()).find(|(now, then)| now != then);
+    let difference = ddl.lines().zip(reviewed.lines()).find(|(actual, expected)| actual != expected);
     assert!(
         ddl == reviewed,
-        "the tables are not those of fixtures/schema.sql, first at {changed:?}. Columns may only be added, at the end of \
-         their table and with a default; numbers are given once. If that is kept: PROMOX_WRITE_SCHEMA=1 cargo test --test schema"
+        "the tables differ from fixtures/schema.sql, first at {difference:?}. Columns may only be added, at the end of their \
+         table and with a default, and numbers may not be reused. To update the file, run \
+         PROMOX_WRITE_SCHEMA=1 cargo test --test schema"
     );
 }

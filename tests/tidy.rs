@@ -1,7 +1,12 @@
-//! The house rules that no compiler checks: small files and functions, one direction of dependencies, no loose ends, and
-//! documents that name only what there is. It reads the sources as text, so it needs nothing built.
+//! House rules that no compiler checks: small files and functions, one direction of dependencies, no unfinished
+//! work, and documents that name only existing files. Reads the sources as text, so nothing needs to be built.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test says what is wrong by failing")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test reports what is wrong by panicking"
+)]
 
 #[path = "tidy/circles.rs"]
 mod circles;
@@ -10,28 +15,28 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where sources are.
+/// Directories with sources.
 const ROOTS: [&str; 4] = ["src", "services", "storage", "tests"];
-/// Lines of a file.
-const LONGEST_FILE: usize = 600;
-/// Lines of a function, from its name to its brace.
-const LONGEST_FUNCTION: usize = 70;
-/// Crates that a service may name.
+/// Maximum lines of a file.
+const MAX_FILE_LINES: usize = 600;
+/// Maximum lines of a function, from its signature to its closing brace.
+const MAX_FUNCTION_LINES: usize = 70;
+/// Crates that a service may depend on.
 const SHARED: [&str; 3] = ["promox-kernel", "promox-contract", "promox-storage"];
-/// The crate that the services' tests stand on: a service names it among its dev-dependencies only.
+/// The crate with the harness of the services' tests, which services may have as a dev-dependency only.
 const TESTKIT: &str = "promox-testkit";
-/// Names that say nothing.
+/// File names without meaning.
 const EMPTY_NAMES: [&str; 6] = ["util", "utils", "helper", "helpers", "manager", "common"];
-/// The files that list the codes of refusals.
+/// The files that define the refusal codes.
 const CODES: [&str; 2] = ["services/kernel/src/codes.rs", "services/contract/src/codes.rs"];
-/// Files that people make, which documents may name without there being one here.
-const MADE_BY_PEOPLE: [&str; 1] = ["promox.toml"];
+/// Files of users, which documents may name although they do not exist here.
+const USER_FILES: [&str; 1] = ["promox.toml"];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every file below `dir`, by its path from the root; what is built, hidden or data is left out.
+/// Collects every file below `dir` with its path from the root, except build output, Git's files and data directories.
 fn files(dir: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
@@ -54,7 +59,7 @@ fn every_file() -> Vec<PathBuf> {
     found
 }
 
-/// A source file, with its text as written and with strings and comments blanked out.
+/// A source file: its path, its text, and its code with strings and comments blanked out.
 struct Source {
     path: PathBuf,
     text: String,
@@ -62,7 +67,7 @@ struct Source {
 }
 
 fn sources() -> Vec<Source> {
-    let wanted = |path: &PathBuf| {
+    let is_source = |path: &PathBuf| {
         path.extension().is_some_and(|extension| extension == "rs") && ROOTS.iter().any(|root| path.starts_with(root))
     };
     let read = |path: PathBuf| {
@@ -70,16 +75,16 @@ fn sources() -> Vec<Source> {
         let code = blank(&text);
         Source { path, text, code }
     };
-    every_file().into_iter().filter(wanted).map(read).collect()
+    every_file().into_iter().filter(is_source).map(read).collect()
 }
 
 impl Source {
-    /// Whether the file holds nothing but tests. Benchmarks are programs.
+    /// Whether the file contains only tests. Benchmarks are programs.
     fn is_test(&self) -> bool {
         !self.path.starts_with("tests/bench") && self.path.components().any(|part| part.as_os_str() == "tests")
     }
 
-    /// The code of its tests: all of it, or what follows `#[cfg(test)]` on a module.
+    /// The code of the file's tests: all of it, or its `#[cfg(test)]` module.
     fn tests(&self) -> &str {
         if self.is_test() {
             return &self.code;
@@ -88,13 +93,14 @@ impl Source {
     }
 }
 
-/// The same text, line for line, with the insides of strings, characters and comments replaced by blanks.
+/// The text with the characters of strings, character literals and comments replaced by blanks. Line numbers stay the
+/// same.
 fn blank(text: &str) -> String {
     let bytes: Vec<char> = text.chars().collect();
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
     while at < bytes.len() {
-        let end = skipped(&bytes, at);
+        let end = literal_end(&bytes, at);
         if end == at {
             out.push(bytes[at]);
             at += 1;
@@ -106,8 +112,8 @@ fn blank(text: &str) -> String {
     out
 }
 
-/// Where the comment or literal that begins at `at` ends; `at` itself when none begins there.
-fn skipped(text: &[char], at: usize) -> usize {
+/// The end of the comment or literal that begins at `at`, or `at` when none begins there.
+fn literal_end(text: &[char], at: usize) -> usize {
     let starts = |prefix: &str| text[at..].iter().copied().take(prefix.len()).eq(prefix.chars());
     let to = |end: &str, from: usize| {
         let length = end.chars().count();
@@ -126,21 +132,21 @@ fn skipped(text: &[char], at: usize) -> usize {
         return to(&format!("\"{}", "#".repeat(hashes)), at + 2 + hashes);
     }
     if starts("\"") {
-        return quoted(text, at + 1);
+        return string_end(text, at + 1);
     }
     let is_character = starts("'") && (text.get(at + 1) == Some(&'\\') || text.get(at + 2) == Some(&'\''));
     if is_character { to("'", at + if text[at + 1] == '\\' { 3 } else { 2 }) } else { at }
 }
 
-/// Where a string that has begun ends.
-fn quoted(text: &[char], mut at: usize) -> usize {
+/// The end of the string whose content begins at `at`.
+fn string_end(text: &[char], mut at: usize) -> usize {
     while at < text.len() && text[at] != '"' {
         at += if text[at] == '\\' { 2 } else { 1 };
     }
     (at + 1).min(text.len())
 }
 
-/// Every function of blanked code: the line it begins on, and how many it has.
+/// All functions in blanked code, each as its first line and its number of lines.
 fn functions(code: &str) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
     for (at, _) in code.match_indices("fn ") {
@@ -166,49 +172,49 @@ fn functions(code: &str) -> Vec<(usize, usize)> {
     found
 }
 
-/// Fails with everything that is wrong, not only the first.
+/// Asserts that there are no violations of a rule, and lists all of them otherwise.
 #[track_caller]
-fn none(wrong: &[String], rule: &str) {
-    assert!(wrong.is_empty(), "{rule}\n  {}", wrong.join("\n  "));
+fn assert_none(violations: &[String], rule: &str) {
+    assert!(violations.is_empty(), "{rule}\n  {}", violations.join("\n  "));
 }
 
 #[test]
-fn files_are_short_and_say_what_they_are() {
-    let mut wrong = Vec::new();
+fn files_are_short_and_open_with_their_purpose() {
+    let mut violations = Vec::new();
     for source in sources() {
         let (path, lines) = (source.path.display(), source.text.lines().count());
-        if lines > LONGEST_FILE {
-            wrong.push(format!("{path} has {lines} lines"));
+        if lines > MAX_FILE_LINES {
+            violations.push(format!("{path} has {lines} lines"));
         }
         if !source.text.starts_with("//!") {
-            wrong.push(format!("{path} does not open with what it is for"));
+            violations.push(format!("{path} does not open with a //! comment"));
         }
         let stem = source.path.file_stem().unwrap().to_string_lossy().into_owned();
         if EMPTY_NAMES.contains(&stem.as_str()) {
-            wrong.push(format!("{path} has a name that says nothing"));
+            violations.push(format!("{path} has a meaningless name"));
         }
     }
-    none(&wrong, "files have at most 600 lines, open with //! and have names that mean something");
+    assert_none(&violations, "files have at most 600 lines, open with //! and have meaningful names");
 }
 
 #[test]
 fn functions_are_short() {
-    let mut wrong = Vec::new();
+    let mut violations = Vec::new();
     for source in sources() {
         for (line, lines) in functions(&source.code) {
-            if lines > LONGEST_FUNCTION {
-                wrong.push(format!("{}:{line} has {lines} lines", source.path.display()));
+            if lines > MAX_FUNCTION_LINES {
+                violations.push(format!("{}:{line} has {lines} lines", source.path.display()));
             }
         }
     }
-    none(&wrong, "functions have at most 70 lines");
+    assert_none(&violations, "functions have at most 70 lines");
 }
 
 #[test]
-fn nothing_is_left_for_later() {
+fn no_work_is_left_unfinished() {
     let marks =
         [["TO", "DO"], ["FIX", "ME"], ["X", "XX"], ["todo", "!("], ["unimpl", "emented!("]].map(|parts| parts.concat());
-    let mut wrong = Vec::new();
+    let mut violations = Vec::new();
     for source in sources() {
         for (number, line) in (1..).zip(source.text.lines()) {
             let words: Vec<&str> = line.split(|c: char| !c.is_alphanumeric() && c != '!' && c != '(').collect();
@@ -216,23 +222,23 @@ fn nothing_is_left_for_later() {
                 .iter()
                 .any(|mark| words.iter().any(|word| word == mark || word.starts_with(mark) && mark.ends_with('(')))
             {
-                wrong.push(format!("{}:{number}", source.path.display()));
+                violations.push(format!("{}:{number}", source.path.display()));
             }
         }
     }
-    none(&wrong, "what is committed is done");
+    assert_none(&violations, "committed work has no marks of unfinished work");
 }
 
 #[test]
-fn tests_wait_for_what_happens_and_never_for_time() {
+fn tests_wait_for_conditions_and_never_for_time() {
     let calls = [["thread::", "sleep("], ["time::", "sleep("]].map(|parts| parts.concat());
-    let late = |source: &Source| calls.iter().any(|call| source.tests().contains(call.as_str()));
-    let wrong: Vec<String> =
-        sources().iter().filter(|source| late(source)).map(|source| source.path.display().to_string()).collect();
-    none(&wrong, "a test waits for a thing to happen, it does not sleep");
+    let sleeps = |source: &Source| calls.iter().any(|call| source.tests().contains(call.as_str()));
+    let violations: Vec<String> =
+        sources().iter().filter(|source| sleeps(source)).map(|source| source.path.display().to_string()).collect();
+    assert_none(&violations, "a test waits for a condition; it does not sleep");
 }
 
-/// The crates of the workspace: folder, name, names of what each depends on; the test kit counts where more than tests need it.
+/// The crates of the workspace: directory, name and dependencies. The test kit does not count as a dev-dependency.
 fn crates() -> Vec<(PathBuf, String, BTreeSet<String>)> {
     let manifest = |path: PathBuf| {
         let table: toml::Table = fs::read_to_string(root().join(&path)).unwrap().parse().unwrap();
@@ -250,7 +256,7 @@ fn crates() -> Vec<(PathBuf, String, BTreeSet<String>)> {
 
 #[test]
 fn dependencies_point_one_way() {
-    let mut wrong = Vec::new();
+    let mut violations = Vec::new();
     for (folder, name, depends) in crates() {
         let allowed: &[&str] = match name.as_str() {
             "promox-kernel" => &[],
@@ -260,38 +266,39 @@ fn dependencies_point_one_way() {
             _ => continue,
         };
         let own = depends.iter().filter(|crate_name| crate_name.starts_with("promox"));
-        wrong.extend(own.filter(|own| !allowed.contains(&own.as_str())).map(|own| format!("{name} depends on {own}")));
+        violations
+            .extend(own.filter(|own| !allowed.contains(&own.as_str())).map(|own| format!("{name} depends on {own}")));
     }
-    none(&wrong, "no service depends on a service, nothing below depends on what is above");
+    assert_none(&violations, "no service depends on a service, and no lower layer on a higher one");
 }
 
 #[test]
-fn files_do_not_name_each_other_in_a_circle() {
-    let (sources, mut wrong) = (sources(), Vec::new());
+fn files_have_no_circular_dependencies() {
+    let (sources, mut violations) = (sources(), Vec::new());
     for (folder, ..) in crates() {
         let circles = circles::circles(&folder.join("src"), &sources);
-        wrong.extend(circles.iter().map(|circle| format!("{}: {circle}", folder.display())));
+        violations.extend(circles.iter().map(|circle| format!("{}: {circle}", folder.display())));
     }
-    none(&wrong, "no file needs a file that needs it");
+    assert_none(&violations, "no file depends on a file that depends on it");
 }
 
-/// The texts of a line in quotation marks, each with what is before it.
+/// The quoted texts of a line, each with the text before it.
 fn quoted_texts(line: &str) -> Vec<(&str, &str)> {
     let parts: Vec<&str> = line.split('"').collect();
     parts.chunks_exact(2).filter_map(|pair| Some((*pair.first()?, *pair.get(1)?))).collect()
 }
 
 #[test]
-fn codes_of_refusals_are_constants() {
+fn refusal_codes_are_constants() {
     let sources = sources();
     let listing = |source: &&Source| CODES.iter().any(|file| source.path.ends_with(file));
     let listed = sources.iter().filter(listing).flat_map(|source| source.code.rsplit('{').next().unwrap().split(','));
     let mut names = BTreeSet::new();
     let names_of = listed.map(|name| name.trim().trim_end_matches('}').trim()).filter(|name| !name.is_empty());
-    let mut wrong: Vec<String> =
+    let mut violations: Vec<String> =
         names_of.filter(|name| !names.insert(*name)).map(|name| format!("{name} is listed twice")).collect();
-    assert!(names.contains("INSUFFICIENT_STOCK") && names.contains("NOT_FOUND"), "the lists are not read");
-    let made = ["Error::conflict(\"", "Error::refused(\"", "Error::unavailable(\"", " code: \""];
+    assert!(names.contains("INSUFFICIENT_STOCK") && names.contains("NOT_FOUND"), "the lists of codes were not found");
+    let constructors = ["Error::conflict(\"", "Error::refused(\"", "Error::unavailable(\"", " code: \""];
     let own = |source: &&Source| {
         let test = ["testkit", "conformance", "tests"].iter().any(|part| source.path.iter().any(|it| it == *part));
         !test && !source.is_test()
@@ -299,58 +306,58 @@ fn codes_of_refusals_are_constants() {
     for source in sources.iter().filter(own).filter(|source| !listing(source)) {
         let program = source.text.split("#[cfg(test)]\nmod tests {").next().unwrap();
         for (number, line) in (1..).zip(program.lines()).filter(|(_, line)| !line.trim_start().starts_with("//")) {
-            // What stands after "=" is the value of an enum or the name of an event, which may be spelled alike.
+            // A text after "=" is the value of an enum or the name of an event, which may have the same spelling.
             let listed =
                 quoted_texts(line).iter().any(|(before, text)| names.contains(text) && !before.ends_with(" = "));
-            if listed || made.iter().any(|call| line.contains(call)) {
-                wrong.push(format!("{}:{number}", source.path.display()));
+            if listed || constructors.iter().any(|call| line.contains(call)) {
+                violations.push(format!("{}:{number}", source.path.display()));
             }
         }
     }
-    none(&wrong, "the code of a refusal stands once, as a constant");
+    assert_none(&violations, "a refusal code is written once, as a constant");
 }
 
 #[test]
 fn only_the_program_and_tests_name_an_engine() {
     let engines = ["promox_embedded", "EmbeddedEngine", "redb::", "sled::"];
-    let mut wrong = Vec::new();
+    let mut violations = Vec::new();
     let services =
         |source: &&Source| source.path.starts_with("services") && !source.path.starts_with("services/testkit");
     for source in sources().iter().filter(services) {
         let program = source.code.strip_suffix(source.tests()).unwrap_or(&source.code);
         let program = if source.is_test() { "" } else { program };
         if engines.iter().any(|engine| source.code.contains(engine)) || program.contains("MemoryEngine") {
-            wrong.push(source.path.display().to_string());
+            violations.push(source.path.display().to_string());
         }
     }
-    none(&wrong, "a service knows storage by its contract only");
+    assert_none(&violations, "a service uses storage only by its contract");
 }
 
 #[test]
-fn every_crate_says_what_it_is() {
-    let mut wrong = Vec::new();
+fn every_crate_opens_with_its_purpose() {
+    let mut violations = Vec::new();
     for (folder, name, _) in crates() {
         let starts = ["src/lib.rs", "src/main.rs"].map(|file| root().join(&folder).join(file));
         let documented = |file: &PathBuf| fs::read_to_string(file).is_ok_and(|text| text.starts_with("//! "));
         if !starts.iter().filter(|file| file.exists()).all(documented) || !starts.iter().any(|file| file.exists()) {
-            wrong.push(name);
+            violations.push(name);
         }
     }
-    none(&wrong, "a crate opens with what it is for and what always holds");
+    assert_none(&violations, "a crate opens with a //! comment on its purpose");
 }
 
-/// What stands between backticks in a text, outside blocks of code.
+/// The texts between backticks, outside of code blocks.
 fn quoted_names(text: &str) -> impl Iterator<Item = &str> {
     text.split("```").step_by(2).flat_map(|prose| prose.lines().flat_map(|line| line.split('`').skip(1).step_by(2)))
 }
 
-/// What a document links to in this project, by its path from the document.
+/// The link targets within this project, as paths relative to the document.
 fn links(text: &str) -> impl Iterator<Item = &str> {
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')').map(|(target, _)| target));
     targets.filter(|target| !target.contains("://") && !target.starts_with('#'))
 }
 
-/// Whether it reads like a file or folder of this project.
+/// Whether a name looks like a file or directory of this project.
 fn is_path(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
     let ending = [".rs", ".md", ".csv", ".html", ".ndjson", ".json"].iter().any(|ending| name.ends_with(ending));
@@ -361,7 +368,7 @@ fn is_path(name: &str) -> bool {
         && (ending || below || name == ".ci/run")
 }
 
-/// The crates that a manifest depends on, by their names in code; those of the workspace too.
+/// The names in code of the crates that a manifest depends on, including those of the workspace's dependencies.
 fn dependencies(manifest: &str) -> Vec<String> {
     let manifest: toml::Table = manifest.parse().unwrap();
     let names = |table: &toml::Table, key: &str| {
@@ -378,45 +385,45 @@ fn every_dependency_is_used() {
     let sources = sources();
     let mut unused = Vec::new();
     for manifest in every_file().iter().filter(|path| path.ends_with("Cargo.toml")) {
-        let room = manifest.parent().unwrap();
-        // The workspace's manifest names what all rooms share.
-        let own = |source: &&Source| source.path.starts_with(room);
+        let directory = manifest.parent().unwrap();
+        // The workspace's manifest is in the root, so it covers the sources of all crates.
+        let own = |source: &&Source| source.path.starts_with(directory);
         let code: String = sources.iter().filter(own).map(|source| source.code.as_str()).collect();
         let words: BTreeSet<&str> = code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
         let text = fs::read_to_string(root().join(manifest)).unwrap();
         let missing = dependencies(&text).into_iter().filter(|name| !words.contains(name.as_str()));
         unused.extend(missing.map(|name| format!("{}: {name}", manifest.display())));
     }
-    none(&unused, "what a crate depends on, it uses");
+    assert_none(&unused, "a crate uses all its dependencies");
 }
 
 #[test]
-fn documents_name_only_what_there_is() {
+fn documents_name_only_existing_files() {
     let all = every_file();
     let exists = |name: &str| {
         let name = name.trim_end_matches('/');
-        MADE_BY_PEOPLE.contains(&name) || root().join(name).exists() || all.iter().any(|path| path.ends_with(name))
+        USER_FILES.contains(&name) || root().join(name).exists() || all.iter().any(|path| path.ends_with(name))
     };
-    let mut wrong = Vec::new();
+    let mut violations = Vec::new();
     let is_document = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "md");
     for document in all.iter().filter(is_document) {
         let text = fs::read_to_string(root().join(document)).unwrap();
         let missing = quoted_names(&text).filter(|name| is_path(name) && !exists(name));
-        wrong.extend(missing.map(|name| format!("{}: {name}", document.display())));
+        violations.extend(missing.map(|name| format!("{}: {name}", document.display())));
         let broken = links(&text).filter(|target| !root().join(document).with_file_name(target).exists());
-        wrong.extend(broken.map(|target| format!("{}: {target}", document.display())));
+        violations.extend(broken.map(|target| format!("{}: {target}", document.display())));
     }
     for source in sources() {
         let comments = source.text.lines().filter_map(|line| Some(line.trim_start().split_once("//")?.1));
         let named =
             comments.flat_map(quoted_names).filter(|name| is_path(name) && Path::new(name).extension().is_some());
-        wrong.extend(named.filter(|name| !exists(name)).map(|name| format!("{}: {name}", source.path.display())));
+        violations.extend(named.filter(|name| !exists(name)).map(|name| format!("{}: {name}", source.path.display())));
     }
-    none(&wrong, "what a document names exists");
+    assert_none(&violations, "the files that a document names exist");
 }
 
 #[test]
-fn the_checks_see_what_they_look_for() {
+fn the_checks_detect_violations() {
     let code = blank("fn a() {\n let s = \"}\"; // }\n let c = '{';\n let r = r#\"}\"#;\n}\nfn b<'a>(x: &'a str);\n");
     assert_eq!(functions(&code), [(1, 5)]);
     assert!(!code.contains('"') && code.lines().count() == 6);

@@ -1,4 +1,5 @@
-//! Every operation of the API description by every kind of caller: what is not declared to be theirs is refused.
+//! Calls every operation of the API description as every kind of caller and checks that each is admitted exactly where
+//! the description says.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 use crate::client::{Answer, Client};
 use crate::shop::{PASSWORD, Shop, log_in, order_of};
 
-/// What the contract gives the roles that are neither ADMIN (all) nor CUSTOMER (own things only).
+/// Permissions that the contract grants MANAGER. ADMIN has all of them, CUSTOMER has none and reaches own data only.
 const MANAGER: &[&str] = &[
     "product:read",
     "product:write",
@@ -33,10 +34,11 @@ const MANAGER: &[&str] = &[
     "payment:read",
     "user:read",
 ];
+/// Permissions that the contract grants SUPPORT.
 const SUPPORT: &[&str] =
     &["order:read", "payment:read", "user:read", "order:cancel", "order:fulfil", "order:return", "payment:refund"];
 
-/// Who asks.
+/// A kind of caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Caller {
     Anonymous,
@@ -75,7 +77,7 @@ impl Caller {
     }
 }
 
-/// An operation as it is described.
+/// An operation of the API description.
 struct Operation {
     id: String,
     method: String,
@@ -101,47 +103,47 @@ fn operations(document: &Value) -> Vec<Operation> {
     operations
 }
 
-/// Whether a caller gets past the door.
+/// The outcome of the access check for a caller.
 #[derive(Debug, PartialEq, Eq)]
-enum Door {
-    /// Neither 401 nor 403, and not somebody else's 404.
+enum Access {
+    /// Neither 401 nor 403, nor the 404 that hides another caller's data.
     Open,
     Unauthenticated,
     Forbidden,
-    /// To them it is not there.
+    /// Answered with 404, as if it did not exist.
     Absent,
 }
 
 impl Operation {
-    fn takes(&self, scheme: &str) -> bool {
-        self.security.iter().any(|taken| taken == scheme)
+    fn accepts(&self, scheme: &str) -> bool {
+        self.security.iter().any(|accepted| accepted == scheme)
     }
 
-    /// What the description says of this caller.
-    fn door(&self, caller: Caller) -> Door {
+    /// The outcome that the description declares for this caller.
+    fn expected_access(&self, caller: Caller) -> Access {
         let granted = self.permission.as_ref().is_some_and(|permission| caller.has(permission));
         let by_token = match caller {
-            Caller::Cart => self.takes("cartToken"),
-            Caller::OrderToken | Caller::Owner => self.takes("orderToken"),
+            Caller::Cart => self.accepts("cartToken"),
+            Caller::OrderToken | Caller::Owner => self.accepts("orderToken"),
             _ => false,
         };
         match (caller.is_user(), &self.permission) {
-            _ if self.security.is_empty() || granted || by_token => Door::Open,
-            (false, _) => Door::Unauthenticated,
-            (true, None) => Door::Open,
-            (true, Some(_)) if self.takes("orderToken") => Door::Absent,
-            (true, Some(_)) => Door::Forbidden,
+            _ if self.security.is_empty() || granted || by_token => Access::Open,
+            (false, _) => Access::Unauthenticated,
+            (true, None) => Access::Open,
+            (true, Some(_)) if self.accepts("orderToken") => Access::Absent,
+            (true, Some(_)) => Access::Forbidden,
         }
     }
 
-    /// A path to what the shop has, and a body that would be taken.
-    fn request(&self, things: &Things) -> (String, Value) {
+    /// A path to a resource of the shop, and a body that would be accepted.
+    fn request(&self, resources: &Resources) -> (String, Value) {
         let mut path = self.path.clone();
-        for (name, value) in things.parameters(&self.path) {
+        for (name, value) in resources.parameters(&self.path) {
             path = path.replace(&format!("{{{name}}}"), &value);
         }
         if self.id == "payment.list" {
-            path = format!("{path}?orderId={}", things.order);
+            path = format!("{path}?orderId={}", resources.order);
         }
         let body = match self.id.as_str() {
             "order.cancel" => json!({"reason": "x"}),
@@ -152,14 +154,15 @@ impl Operation {
     }
 }
 
-/// What the shop has.
-struct Things {
+/// Resources of the shop that requests refer to.
+struct Resources {
     order: Value,
     payment: Value,
     product: Value,
 }
 
-impl Things {
+impl Resources {
+    /// Values of the path parameters; those that no resource of the shop fits are unknown ids and names.
     fn parameters(&self, path: &str) -> Vec<(&'static str, String)> {
         let id = match path {
             _ if path.starts_with("/api/orders/") => self.order.to_string(),
@@ -167,12 +170,9 @@ impl Things {
             _ if path.starts_with("/api/products/") => self.product.to_string(),
             _ => "999999".to_owned(),
         };
-        let others = ["fid", "rid", "slug", "key", "name", "provider"].map(|name| (name, "none".to_owned()));
         let mut all = vec![("id", id), ("sku", "A".to_owned())];
-        all.extend(others);
-        all.iter_mut()
-            .filter(|(name, _)| matches!(*name, "fid" | "rid"))
-            .for_each(|(_, value)| *value = "999999".into());
+        all.extend(["fid", "rid"].map(|name| (name, "999999".to_owned())));
+        all.extend(["slug", "key", "name", "provider"].map(|name| (name, "none".to_owned())));
         all
     }
 }
@@ -187,15 +187,19 @@ async fn register(shop: &Shop, email: &str, role: Option<&str>) -> Client {
     log_in(&shop.anyone, email).await
 }
 
-/// A shop with an order of a customer's, and a client of each kind. The guest of `OrderToken` owns that order's payment too.
-async fn stage() -> (Shop, Things, BTreeMap<Caller, Client>) {
+/// A shop with a customer's order, and a client of each kind except `OrderToken`, whose test places an order of its
+/// own.
+async fn shop_with_callers() -> (Shop, Resources, BTreeMap<Caller, Client>) {
     let shop = Shop::start().await;
     let product = shop.product("A", "1.00", 100).await;
     let owner = register(&shop, "owner@example.com", None).await;
     let order = owner.post("/api/orders", &order_of(&[("A", 1)], "tok_visa")).await.expect(201);
     let cart = shop.anyone.post("/api/carts", &json!({})).await.expect(201);
-    let things =
-        Things { order: order["id"].clone(), payment: order["payment"]["id"].clone(), product: product["id"].clone() };
+    let resources = Resources {
+        order: order["id"].clone(),
+        payment: order["payment"]["id"].clone(),
+        product: product["id"].clone(),
+    };
     let clients = BTreeMap::from([
         (Caller::Anonymous, shop.anyone.clone()),
         (Caller::Cart, shop.anyone.with("x-cart-token", cart["token"].as_str().unwrap())),
@@ -205,11 +209,11 @@ async fn stage() -> (Shop, Things, BTreeMap<Caller, Client>) {
         (Caller::Manager, register(&shop, "manager@example.com", Some("MANAGER")).await),
         (Caller::Admin, shop.admin.clone()),
     ]);
-    (shop, things, clients)
+    (shop, resources, clients)
 }
 
-/// Operations after which their caller is nobody any more.
-fn ends_its_caller(id: &str) -> bool {
+/// Whether the operation ends the access of its caller.
+fn ends_callers_access(id: &str) -> bool {
     matches!(id, "user.logout" | "user.logout_all" | "user.erase_me" | "cart.delete")
 }
 
@@ -221,49 +225,50 @@ fn media_type(operation: &Operation) -> &'static str {
     }
 }
 
-async fn send(client: &Client, operation: &Operation, things: &Things) -> Answer {
-    let (path, body) = operation.request(things);
+async fn send(client: &Client, operation: &Operation, resources: &Resources) -> Answer {
+    let (path, body) = operation.request(resources);
     let body = if operation.method == "GET" { String::new() } else { body.to_string() };
     client.send(&operation.method, &path, media_type(operation), body.into()).await.unwrap()
 }
 
 fn check(operation: &Operation, caller: Caller, answer: &Answer) {
-    let what = format!("{caller:?}: {} {} → {answer:?}", operation.method, operation.path);
-    assert!(answer.status < 500, "{what}");
-    let door = operation.door(caller);
-    // These open the door by what is in their body.
+    let context = format!("{caller:?}: {} {} → {answer:?}", operation.method, operation.path);
+    assert!(answer.status < 500, "{context}");
+    let expected = operation.expected_access(caller);
+    // A webhook is authenticated by the signature of its body.
     if operation.security.is_empty() && answer.status == 401 {
-        assert!(matches!(operation.id.as_str(), "payment.webhook"), "{what}");
+        assert!(matches!(operation.id.as_str(), "payment.webhook"), "{context}");
         return;
     }
-    let met = match answer.status {
-        401 => Door::Unauthenticated,
-        403 => Door::Forbidden,
-        404 if door == Door::Absent => Door::Absent,
-        _ => Door::Open,
+    let actual = match answer.status {
+        401 => Access::Unauthenticated,
+        403 => Access::Forbidden,
+        404 if expected == Access::Absent => Access::Absent,
+        _ => Access::Open,
     };
-    assert_eq!(met, door, "{what}");
-    if operation.takes("orderToken") && door == Door::Open && !operation.path.contains("{rid}") {
-        assert_ne!(answer.status, 404, "{what}");
+    assert_eq!(actual, expected, "{context}");
+    if operation.accepts("orderToken") && expected == Access::Open && !operation.path.contains("{rid}") {
+        assert_ne!(answer.status, 404, "{context}");
     }
     if answer.status >= 400 {
-        assert_eq!(answer.headers["content-type"], "application/problem+json", "{what}");
-        assert_eq!(answer.json()["status"], answer.status, "{what}");
+        assert_eq!(answer.headers["content-type"], "application/problem+json", "{context}");
+        assert_eq!(answer.json()["status"], answer.status, "{context}");
     }
-    assert!(answer.headers.contains_key("x-request-id"), "{what}");
+    assert!(answer.headers.contains_key("x-request-id"), "{context}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_operation_by_every_caller() {
-    let (shop, things, clients) = stage().await;
+async fn every_operation_admits_only_its_declared_callers() {
+    let (shop, resources, clients) = shop_with_callers().await;
     let document = shop.anyone.get("/openapi.json").await.expect(200);
     let operations = operations(&document);
     assert!(operations.len() > 90, "{}", operations.len());
     for caller in Caller::ALL {
         let Some(client) = clients.get(&caller) else { continue };
-        // What changes the most is asked last: a cancelled order can still be looked at, a refunded payment too.
-        for operation in operations.iter().filter(|operation| !(caller.is_user() && ends_its_caller(&operation.id))) {
-            let answer = send(client, operation, &things).await;
+        // Callers with more access come later; cancelled orders and refunded payments can still be read.
+        for operation in operations.iter().filter(|operation| !(caller.is_user() && ends_callers_access(&operation.id)))
+        {
+            let answer = send(client, operation, &resources).await;
             check(operation, caller, &answer);
         }
     }
@@ -272,16 +277,16 @@ async fn every_operation_by_every_caller() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_token_opens_its_own_order_and_nothing_else() {
-    let (shop, things, _) = stage().await;
+    let (shop, resources, _) = shop_with_callers().await;
     let mine = shop.anyone.post("/api/orders", &order_of(&[("A", 1)], "tok_visa")).await.expect(201);
-    let own = Things { order: mine["id"].clone(), payment: mine["payment"]["id"].clone(), product: json!(1) };
+    let own = Resources { order: mine["id"].clone(), payment: mine["payment"]["id"].clone(), product: json!(1) };
     let guest = shop.anyone.with("x-order-token", mine["orderToken"].as_str().unwrap());
     let document = shop.anyone.get("/openapi.json").await.expect(200);
     for operation in operations(&document).iter().filter(|operation| !operation.security.is_empty()) {
         check(operation, Caller::OrderToken, &send(&guest, operation, &own).await);
-        let foreign = send(&guest, operation, &things).await;
-        let wanted = if operation.takes("orderToken") { 404 } else { 401 };
-        assert_eq!(foreign.status, wanted, "{} {} → {foreign:?}", operation.method, operation.path);
+        let foreign = send(&guest, operation, &resources).await;
+        let expected = if operation.accepts("orderToken") { 404 } else { 401 };
+        assert_eq!(foreign.status, expected, "{} {} → {foreign:?}", operation.method, operation.path);
     }
     let wrong = shop.anyone.with("x-order-token", "not-a-token");
     assert_eq!(wrong.get(&format!("/api/orders/{}", mine["id"])).await.status, 404);
@@ -289,7 +294,7 @@ async fn an_order_token_opens_its_own_order_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_ends_its_caller_ends_it_and_nobody_else() {
+async fn logout_and_erasure_end_only_the_callers_access() {
     let shop = Shop::start().await;
     let first = register(&shop, "a@example.com", None).await;
     let second = log_in(&shop.anyone, "a@example.com").await;
@@ -305,23 +310,24 @@ async fn what_ends_its_caller_ends_it_and_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn roles_are_what_the_contract_says() {
+async fn built_in_roles_have_the_documented_permissions() {
     let shop = Shop::start().await;
     let document = shop.anyone.get("/openapi.json").await.expect(200);
-    let named: Vec<String> = operations(&document).into_iter().filter_map(|operation| operation.permission).collect();
+    let permissions: Vec<String> =
+        operations(&document).into_iter().filter_map(|operation| operation.permission).collect();
     for (role, declared) in [("MANAGER", MANAGER), ("SUPPORT", SUPPORT), ("CUSTOMER", &[])] {
         let role = shop.admin.get(&format!("/api/roles/{role}")).await.expect(200);
-        let given: Vec<&str> =
+        let granted: Vec<&str> =
             role["permissions"].as_array().unwrap().iter().map(|item| item.as_str().unwrap()).collect();
-        for permission in &named {
+        for permission in &permissions {
             assert_eq!(
-                given.contains(&permission.as_str()),
+                granted.contains(&permission.as_str()),
                 declared.contains(&permission.as_str()),
                 "{role} {permission}"
             );
         }
-        let beside: Vec<&&str> = given.iter().filter(|permission| !declared.contains(permission)).collect();
-        assert!(beside.is_empty(), "{role}: {beside:?}");
+        let undeclared: Vec<&&str> = granted.iter().filter(|permission| !declared.contains(permission)).collect();
+        assert!(undeclared.is_empty(), "{role}: {undeclared:?}");
     }
     shop.close().await;
 }

@@ -1,4 +1,4 @@
-//! People: accounts, logins, what they may do, and what is left of them.
+//! Accounts: registration, logins, roles and permissions, erasure, the audit trail.
 
 use std::path::Path;
 
@@ -23,30 +23,31 @@ fn bearer(shop: &Shop, login: &Value) -> Client {
     shop.anyone.bearer(login["accessToken"].as_str().unwrap())
 }
 
-/// Waits for a message to an address whose text has a word in it, and gives its text back.
-async fn mail(dir: &Path, to: &str, word: &str) -> String {
+/// Waits for a message to an address that contains a word, and returns its text.
+async fn wait_for_mail(dir: &Path, to: &str, word: &str) -> String {
     loop {
-        if let Some(text) = found(&dir.join("mail"), to, word) {
+        if let Some(text) = find_mail(&dir.join("mail"), to, word) {
             return text;
         }
         tokio::task::yield_now().await;
     }
 }
 
-fn found(dir: &Path, to: &str, word: &str) -> Option<String> {
+/// The text of a message to an address that contains a word, if there is one below `dir`.
+fn find_mail(dir: &Path, to: &str, word: &str) -> Option<String> {
     for entry in std::fs::read_dir(dir).ok()? {
         let path = entry.ok()?.path();
-        let text = if path.is_dir() { found(&path, to, word) } else { std::fs::read_to_string(&path).ok() };
-        let whole =
+        let text = if path.is_dir() { find_mail(&path, to, word) } else { std::fs::read_to_string(&path).ok() };
+        let matches =
             |text: &String| path.extension().is_none_or(|end| end == "eml") && text.contains(to) && text.contains(word);
-        if let Some(text) = text.filter(whole) {
+        if let Some(text) = text.filter(matches) {
             return Some(text);
         }
     }
     None
 }
 
-/// The token in a message's link, whose lines may be folded.
+/// The token in a message's link to `page`. Undoes the line folding of quoted-printable text first.
 fn token(mail: &str, page: &str) -> String {
     let text = mail.replace("=\r\n", "").replace("=\n", "").replace("=3D", "=");
     let after = text.split(&format!("{page}?token=")).nth(1).unwrap_or_else(|| panic!("no {page} link: {text}"));
@@ -54,7 +55,7 @@ fn token(mail: &str, page: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_is_made_once_and_logged_into() {
+async fn an_account_is_registered_once_and_can_log_in() {
     let shop = Shop::start().await;
     let ada = register(&shop, "Ada@Example.com").await;
     assert!(ada["expiresIn"].as_u64().is_some_and(|seconds| seconds == 900));
@@ -69,7 +70,7 @@ async fn an_account_is_made_once_and_logged_into() {
     let wrong = shop.anyone.post("/api/auth/login", &credentials("ada@example.com", OTHER)).await;
     let unknown = shop.anyone.post("/api/auth/login", &credentials("nobody@example.com", OTHER)).await;
     let (wrong, unknown) = (wrong.refused(401, "INVALID_CREDENTIALS"), unknown.refused(401, "INVALID_CREDENTIALS"));
-    assert_eq!(wrong["detail"], unknown["detail"], "one answer for both");
+    assert_eq!(wrong["detail"], unknown["detail"], "the response does not reveal whether the account exists");
     let me = log_in(&shop.anyone, "ADA@example.com").await.get("/api/users/me").await.expect(200);
     assert_eq!((me["id"].clone(), &me["roles"]), (ada["user"]["id"].clone(), &json!(["CUSTOMER"])));
     shop.close().await;
@@ -91,7 +92,7 @@ async fn a_refresh_token_used_twice_at_once_gives_one_successor() {
     bearer(&shop, &again).get("/api/users/me").await.expect(200);
     let third = refresh(&second["refreshToken"]).await.expect(200);
     let again = refresh(&first["refreshToken"]).await.expect(200);
-    assert_eq!(again["refreshToken"], second["refreshToken"], "also once the successor was used");
+    assert_eq!(again["refreshToken"], second["refreshToken"], "also after the successor was used");
     let again = refresh(&second["refreshToken"]).await.expect(200);
     assert_eq!(again["refreshToken"], third["refreshToken"]);
     bearer(&shop, &third).get("/api/users/me").await.expect(200);
@@ -108,7 +109,7 @@ async fn a_refresh_token_used_twice_at_once_gives_one_successor() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_logins_end_together() {
+async fn logging_out_everywhere_and_changing_the_password_end_other_logins() {
     let shop = Shop::start().await;
     let first = bearer(&shop, &register(&shop, "ada@example.com").await);
     let second = log_in(&shop.anyone, "ada@example.com").await;
@@ -131,14 +132,14 @@ async fn all_logins_end_together() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_forgotten_password_is_set_anew_by_mail() {
+async fn a_forgotten_password_is_reset_by_mail() {
     let shop = Shop::start().await;
     let ada = bearer(&shop, &register(&shop, "ada@example.com").await);
     for email in ["ada@example.com", "nobody@example.com"] {
         let answer = shop.anyone.post("/api/auth/password/forgot", &json!({"email": email})).await.expect(202);
         assert!(answer["message"].is_string());
     }
-    let token = token(&mail(shop.dir(), "ada@example.com", "reset-password").await, "reset-password");
+    let token = token(&wait_for_mail(shop.dir(), "ada@example.com", "reset-password").await, "reset-password");
     let reset = |token: &str, password: &str| {
         let (client, body) = (shop.anyone.clone(), json!({"token": token, "password": password}));
         async move { client.post("/api/auth/password/reset", &body).await }
@@ -150,17 +151,17 @@ async fn a_forgotten_password_is_set_anew_by_mail() {
     assert_eq!(ada.get("/api/users/me").await.status, 401, "all logins end");
     shop.anyone.post("/api/auth/login", &credentials("ada@example.com", PASSWORD)).await.expect(401);
     let login = shop.anyone.post("/api/auth/login", &credentials("ada@example.com", OTHER)).await.expect(200);
-    assert_eq!(login["user"]["emailVerified"], true, "who read the message holds the address");
-    assert_eq!(found(&shop.dir().join("mail"), "nobody@example.com", "reset"), None);
+    assert_eq!(login["user"]["emailVerified"], true, "reading the message proves the address");
+    assert_eq!(find_mail(&shop.dir().join("mail"), "nobody@example.com", "reset"), None);
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_is_confirmed_by_mail() {
+async fn an_email_address_is_verified_by_mail() {
     let shop = Shop::start().await;
     let login = register(&shop, "ada@example.com").await;
     assert_eq!(login["user"]["emailVerified"], false);
-    let token = token(&mail(shop.dir(), "ada@example.com", "verify-email").await, "verify-email");
+    let token = token(&wait_for_mail(shop.dir(), "ada@example.com", "verify-email").await, "verify-email");
     let verify = json!({"token": token});
     assert_eq!(shop.anyone.post("/api/auth/email/verify", &verify).await.status, 204);
     shop.anyone.post("/api/auth/email/verify", &verify).await.refused(422, "TOKEN_INVALID");
@@ -169,7 +170,7 @@ async fn an_address_is_confirmed_by_mail() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_book_has_one_default() {
+async fn an_address_book_has_exactly_one_default() {
     let shop = Shop::start().await;
     let ada = bearer(&shop, &register(&shop, "ada@example.com").await);
     let bob = bearer(&shop, &register(&shop, "bob@example.com").await);
@@ -191,12 +192,12 @@ async fn an_address_book_has_one_default() {
         ada.post(book, &json!({"name": "Ada", "line1": "", "city": "London", "country": "XX1"})).await.expect(422);
     assert_eq!(wrong["errors"].as_array().unwrap().len(), 2, "{wrong}");
     assert_eq!(ada.delete(&path).await.status, 204);
-    assert_eq!(crate::shop::all(&ada, book).await[0]["isDefault"], true, "the one that is left becomes it");
+    assert_eq!(crate::shop::all(&ada, book).await[0]["isDefault"], true, "the remaining address becomes the default");
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn roles_change_what_may_be_done_at_once_and_the_last_admin_stays() {
+async fn role_changes_apply_at_once_and_the_last_admin_is_kept() {
     let shop = Shop::start().await;
     let login = register(&shop, "ada@example.com").await;
     let (ada, path) = (bearer(&shop, &login), format!("/api/users/{}", login["user"]["id"]));
@@ -207,7 +208,7 @@ async fn roles_change_what_may_be_done_at_once_and_the_last_admin_stays() {
     shop.admin.patch(&path, &json!({"roles": ["CUSTOMER", "CLERK"]})).await.expect(200);
     ada.get("/api/users").await.expect(200);
     shop.admin.patch("/api/roles/CLERK", &json!({"permissions": ["order:read"]})).await.expect(200);
-    assert_eq!(ada.get("/api/users").await.status, 403, "at once");
+    assert_eq!(ada.get("/api/users").await.status, 403, "a change of a role applies at once");
     shop.admin.delete("/api/roles/CLERK").await.refused(409, "ROLE_IN_USE");
     shop.admin.delete("/api/roles/ADMIN").await.refused(409, "ROLE_BUILT_IN");
     shop.admin.patch(&path, &json!({"roles": ["NOPE"]})).await.expect(422);
@@ -225,7 +226,7 @@ async fn roles_change_what_may_be_done_at_once_and_the_last_admin_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_gives_what_he_has_not() {
+async fn permissions_beyond_ones_own_cannot_be_granted() {
     let shop = Shop::start().await;
     let login = register(&shop, "clerk@example.com").await;
     let (clerk, own) = (bearer(&shop, &login), format!("/api/users/{}", login["user"]["id"]));
@@ -241,7 +242,7 @@ async fn nobody_gives_what_he_has_not() {
     shop.close().await;
 }
 
-/// What staff can see anywhere of a person, by a word of their address or name.
+/// The number of places visible to staff in which a word of a person's name or address still occurs.
 async fn traces(shop: &Shop, order: &Value, word: &str) -> usize {
     let everywhere = [
         shop.admin.get(&format!("/api/orders/{}", order["id"])).await.expect(200),
@@ -253,7 +254,7 @@ async fn traces(shop: &Shop, order: &Value, word: &str) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_leaves_gets_what_was_paid_and_the_books_stay() {
+async fn erasure_waits_for_open_orders_and_keeps_the_books() {
     let shop = Shop::start().await;
     shop.admin.patch("/api/settings/store", &json!({"returnDays": 0})).await.expect(200);
     shop.product("A", "10.00", 10).await;
@@ -283,24 +284,24 @@ async fn who_leaves_gets_what_was_paid_and_the_books_stay() {
     let path = format!("/api/users/{}", login["user"]["id"]);
     let seen = shop.admin.get(&path).await.expect(200);
     assert_eq!((&seen["status"], &seen["erasure"]["openOrders"]), (&json!("ERASING"), &json!(1)));
-    // The parcel still knows where it goes, also after a restart.
+    // The order keeps its delivery address until it is fulfilled, also after a restart.
     let shop = shop.restart().await;
-    let kept = shop.admin.get(&format!("/api/orders/{}", order["id"])).await.expect(200);
-    assert_eq!(kept["shippingAddress"]["line1"], "12 St James Sq");
+    let during_erasure = shop.admin.get(&format!("/api/orders/{}", order["id"])).await.expect(200);
+    assert_eq!(during_erasure["shippingAddress"]["line1"], "12 St James Sq");
     let parcel = json!({"carrier": "Post", "trackingNumber": "1"});
     shop.admin.post(&format!("/api/orders/{}/fulfilments", order["id"]), &parcel).await.expect(201);
     while traces(&shop, &order, "lovelace").await > 0 {
         tokio::task::yield_now().await;
     }
-    let left = shop.admin.get(&format!("/api/orders/{}", order["id"])).await.expect(200);
-    assert_eq!(left["totals"]["total"], "10.00", "the books stay");
+    let erased = shop.admin.get(&format!("/api/orders/{}", order["id"])).await.expect(200);
+    assert_eq!(erased["totals"]["total"], "10.00", "the totals of the order are kept");
     assert_eq!(shop.admin.get(&path).await.expect(200)["status"], "ERASED");
     register(&shop, "ada.lovelace@example.com").await;
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_for_nothing_is_erased_at_once() {
+async fn an_account_with_no_pending_orders_is_erased_immediately() {
     let shop = Shop::start().await;
     shop.product("A", "10.00", 10).await;
     let login = register(&shop, "ada.lovelace@example.com").await;
@@ -320,7 +321,7 @@ async fn who_waits_for_nothing_is_erased_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_audit_says_who_changed_what() {
+async fn the_audit_trail_records_who_changed_what() {
     let shop = Shop::start().await;
     let product = shop.product("A", "10.00", 1).await;
     shop.admin.patch(&format!("/api/products/{}", product["id"]), &json!({"price": "12.00"})).await.expect(200);
@@ -339,12 +340,15 @@ async fn the_audit_says_who_changed_what() {
     assert!(entry["before"].to_string().contains("10.00") && entry["after"].to_string().contains("12.00"), "{entry}");
     assert_eq!(shop.all("/api/audit?actor=user:999").await, Vec::<Value>::new());
     let text = json!(shop.all("/api/audit").await).to_string();
-    assert!(!text.contains(PASSWORD) && !text.contains(EMAIL), "no secret, no address");
+    assert!(
+        !text.contains(PASSWORD) && !text.contains(EMAIL),
+        "the audit trail contains no password and no email address"
+    );
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_our_own_unchanged_tokens_count() {
+async fn forged_and_altered_tokens_are_refused() {
     let shop = Shop::start().await;
     let login = register(&shop, "ada@example.com").await;
     let token = login["accessToken"].as_str().unwrap();
@@ -379,7 +383,7 @@ async fn only_our_own_unchanged_tokens_count() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn guessing_slows_down_and_locks_and_restarts_let_nobody_be_kept_out_by_it() {
+async fn guessing_passwords_locks_only_the_guessed_account() {
     let shop = Shop::start_with(&[("PROMOX_LIMITS__ENABLED", "true")]).await;
     register(&shop, "ada@example.com").await;
     let guess = || async { shop.anyone.post("/api/auth/login", &credentials("ada@example.com", OTHER)).await };
@@ -391,8 +395,8 @@ async fn guessing_slows_down_and_locks_and_restarts_let_nobody_be_kept_out_by_it
     locked.refused(429, "ACCOUNT_LOCKED");
     assert!(locked.headers["retry-after"].to_str().unwrap().parse::<u32>().unwrap() > 0);
     assert!(answers.iter().all(|answer| matches!(answer.status, 401 | 429)), "{answers:?}");
-    let right = shop.anyone.post("/api/auth/login", &credentials("ada@example.com", PASSWORD)).await;
-    right.refused(429, "ACCOUNT_LOCKED");
+    let correct = shop.anyone.post("/api/auth/login", &credentials("ada@example.com", PASSWORD)).await;
+    correct.refused(429, "ACCOUNT_LOCKED");
     log_in(&shop.anyone, EMAIL).await.get("/api/users/me").await.expect(200);
     shop.close().await;
 }

@@ -1,5 +1,5 @@
-//! Figures from outside: the real month by plain arithmetic, orders followed through their lives, visits, tables as CSV, the
-//! running day as events, and a rebuild that changes nothing.
+//! Analytics over HTTP: a real month compared with plain arithmetic, figures of orders over their lives, visits, CSV
+//! exports, live figures, and rebuilds that change nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,11 +13,11 @@ use crate::shop::{Shop, order_of};
 
 const SUMMARY: &str = "/api/analytics/dashboard/summary";
 
-/// Waits until the figures have followed both logs to where they are now, and no rebuild runs.
-pub(crate) async fn followed(shop: &Shop) -> Value {
-    let wanted = shop.admin.get("/api/analytics/state").await.expect(200);
+/// Waits until analytics has processed both event logs up to their current ends and no rebuild runs. Returns its state.
+pub(crate) async fn wait_until_current(shop: &Shop) -> Value {
+    let target = shop.admin.get("/api/analytics/state").await.expect(200);
     let reached = |state: &Value, log: &str| {
-        let last = wanted["current"][log]["last"].as_i64();
+        let last = target["current"][log]["last"].as_i64();
         last.is_some() && state["current"][log]["position"].as_i64() >= last
     };
     loop {
@@ -25,8 +25,8 @@ pub(crate) async fn followed(shop: &Shop) -> Value {
         if state["rebuild"].is_null() && reached(&state, "shop") && reached(&state, "promotion") {
             return state;
         }
-        if wanted["current"].is_null() && !state["current"].is_null() {
-            return Box::pin(followed(shop)).await;
+        if target["current"].is_null() && !state["current"].is_null() {
+            return Box::pin(wait_until_current(shop)).await;
         }
         tokio::task::yield_now().await;
     }
@@ -44,14 +44,14 @@ fn money(value: Decimal) -> String {
     format!("{value:.2}")
 }
 
-/// A document of the file: when, by whom, and its rows as folded SKU, quantity and price.
+/// A document of the file: its date, its customer, and its rows as folded SKU, quantity and price.
 struct Document {
     date: String,
     customer: String,
     rows: Vec<(String, i64, Decimal)>,
 }
 
-/// The file's documents by plain arithmetic: sales and credit notes.
+/// The valid documents of the file: sales and credit notes.
 fn documents(month: &Month) -> (Vec<Document>, Vec<Document>) {
     let (mut sales, mut notes) = (Vec::new(), Vec::new());
     let mut last = String::new();
@@ -74,7 +74,7 @@ fn documents(month: &Month) -> (Vec<Document>, Vec<Document>) {
     (sales, notes)
 }
 
-/// What a period of the file comes to.
+/// The figures of a period, computed from the file by plain arithmetic.
 struct Expected {
     orders: usize,
     items: i64,
@@ -113,20 +113,23 @@ impl Expected {
         }
     }
 
-    fn check(&self, told: &Value) {
-        assert_eq!(told["orders"], self.orders, "{told}");
-        assert_eq!(told["itemsSold"], self.items);
-        assert_eq!(told["revenue"], money(self.revenue), "{told}");
-        assert_eq!(told["refunds"], money(self.refunds), "{told}");
-        // Credit notes of another system are of no order here, so nothing of the revenue came back.
-        assert_eq!((&told["returned"], &told["netRevenue"]), (&json!("0.00"), &json!(money(self.revenue))));
-        assert_eq!((&told["newCustomers"], &told["returningCustomers"]), (&json!(self.new), &json!(self.returning)));
-        assert_eq!(told["conversionRate"], Value::Null);
+    fn check(&self, summary: &Value) {
+        assert_eq!(summary["orders"], self.orders, "{summary}");
+        assert_eq!(summary["itemsSold"], self.items);
+        assert_eq!(summary["revenue"], money(self.revenue), "{summary}");
+        assert_eq!(summary["refunds"], money(self.refunds), "{summary}");
+        // Imported credit notes belong to no order here, so they do not count as returned revenue.
+        assert_eq!((&summary["returned"], &summary["netRevenue"]), (&json!("0.00"), &json!(money(self.revenue))));
+        assert_eq!(
+            (&summary["newCustomers"], &summary["returningCustomers"]),
+            (&json!(self.new), &json!(self.returning))
+        );
+        assert_eq!(summary["conversionRate"], Value::Null);
         let mut best: Vec<(&String, &Decimal)> = self.products.iter().collect();
         best.sort_by(|a, b| b.1.cmp(a.1));
-        let wanted: Vec<String> = best.iter().take(10).map(|(_, sum)| money(**sum)).collect();
-        let shown = told["topProducts"].as_array().unwrap();
-        assert_eq!(shown.iter().map(|item| item["revenue"].as_str().unwrap().to_owned()).collect::<Vec<_>>(), wanted);
+        let expected: Vec<String> = best.iter().take(10).map(|(_, sum)| money(**sum)).collect();
+        let shown = summary["topProducts"].as_array().unwrap();
+        assert_eq!(shown.iter().map(|item| item["revenue"].as_str().unwrap().to_owned()).collect::<Vec<_>>(), expected);
         for product in shown {
             let fold = product["sku"].as_str().unwrap().parse::<promox_kernel::Sku>().unwrap().fold();
             assert_eq!(product["revenue"], money(self.products[&fold]));
@@ -135,18 +138,18 @@ impl Expected {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_months_figures_are_the_files() {
+async fn figures_of_a_month_match_plain_arithmetic() {
     let month = Month::read();
     let (sales, notes) = documents(&month);
     println!("{}: {} sales, {} credit notes", month.path.display(), sales.len(), notes.len());
     let shop = Shop::start().await;
     let file = std::fs::read(&month.path).unwrap();
     shop.admin.send("POST", "/api/orders/import", "text/csv", file.clone().into()).await.unwrap().expect(200);
-    followed(&shop).await;
+    wait_until_current(&shop).await;
     let december = "?from=2010-12-01&to=2011-01-01";
-    let told = figures(&shop, december).await;
+    let summary = figures(&shop, december).await;
     if sales.len() > 1_000 {
-        let sums = (&told["orders"], &told["revenue"], &told["refunds"]);
+        let sums = (&summary["orders"], &summary["revenue"], &summary["refunds"]);
         assert_eq!(sums, (&json!(1_559), &json!("823746.14"), &json!("74789.12")));
     }
     for (from, to) in [
@@ -157,17 +160,17 @@ async fn the_months_figures_are_the_files() {
         ("2010-12-10", "2010-12-18T12:34:56"),
         ("2011-01-01", "2011-02-01"),
     ] {
-        let told = figures(&shop, &format!("?from={from}&to={to}")).await;
-        // Dates compare as text, and a day begins before its first minute.
-        Expected::of(&sales, &notes, from, to).check(&told);
+        let summary = figures(&shop, &format!("?from={from}&to={to}")).await;
+        // ISO dates compare as text; a date without a time sorts before all times of its day.
+        Expected::of(&sales, &notes, from, to).check(&summary);
     }
-    charts_add_up(&shop, december, &told).await;
-    again_and_anew(&shop, &file, december, &told).await;
+    check_time_series(&shop, december, &summary).await;
+    check_reimport_and_rebuild(&shop, &file, december, &summary).await;
     shop.close().await;
 }
 
-/// Parts of every length add up to the whole.
-async fn charts_add_up(shop: &Shop, period: &str, told: &Value) {
+/// Checks that the points of a time series of every granularity add up to the summary's figure.
+async fn check_time_series(shop: &Shop, period: &str, summary: &Value) {
     for (metric, whole) in [("revenue", "revenue"), ("refunds", "refunds"), ("netRevenue", "netRevenue")] {
         for (granularity, parts) in [("hour", 31 * 24), ("day", 31), ("week", 5), ("month", 1)] {
             let path = format!("/api/analytics/timeseries{period}&metric={metric}&granularity={granularity}");
@@ -176,7 +179,7 @@ async fn charts_add_up(shop: &Shop, period: &str, told: &Value) {
             assert_eq!(items.len(), parts, "{granularity}");
             assert_eq!(
                 items.iter().map(|item| decimal(&item["value"])).sum::<Decimal>(),
-                decimal(&told[whole]),
+                decimal(&summary[whole]),
                 "{metric}"
             );
         }
@@ -184,7 +187,7 @@ async fn charts_add_up(shop: &Shop, period: &str, told: &Value) {
     let path = format!("/api/analytics/timeseries{period}&metric=newCustomers&granularity=day");
     let series = shop.admin.get(&path).await.expect(200);
     let sum: i64 = series["items"].as_array().unwrap().iter().map(|point| point["value"].as_i64().unwrap()).sum();
-    assert_eq!(told["newCustomers"], sum);
+    assert_eq!(summary["newCustomers"], sum);
     let rfm = shop.admin.get(&format!("/api/analytics/customers/rfm{period}&limit=5")).await.expect(200);
     assert_eq!(rfm["customers"], sum);
     let customers: i64 =
@@ -192,21 +195,21 @@ async fn charts_add_up(shop: &Shop, period: &str, told: &Value) {
     assert_eq!((customers, rfm["items"].as_array().unwrap().len()), (sum, 5));
 }
 
-/// The file taken in again changes nothing, nor does a rebuild, nor a restart in its midst.
-async fn again_and_anew(shop: &Shop, file: &[u8], period: &str, told: &Value) {
+/// Checks that neither importing the file again nor a rebuild changes any figure.
+async fn check_reimport_and_rebuild(shop: &Shop, file: &[u8], period: &str, summary: &Value) {
     shop.admin.send("POST", "/api/orders/import", "text/csv", file.to_vec().into()).await.unwrap().expect(200);
-    followed(shop).await;
-    assert_eq!(&figures(shop, period).await, told);
-    let begun = shop.admin.post("/api/analytics/rebuild", &json!({})).await.expect(202);
-    assert_ne!(begun["rebuild"]["generation"], begun["current"]["generation"]);
-    assert_eq!(&figures(shop, period).await, told, "meanwhile the old figures are shown");
-    let state = followed(shop).await;
-    assert_eq!(state["current"]["generation"], begun["rebuild"]["generation"]);
-    assert_eq!(&figures(shop, period).await, told);
+    wait_until_current(shop).await;
+    assert_eq!(&figures(shop, period).await, summary);
+    let started = shop.admin.post("/api/analytics/rebuild", &json!({})).await.expect(202);
+    assert_ne!(started["rebuild"]["generation"], started["current"]["generation"]);
+    assert_eq!(&figures(shop, period).await, summary, "the old figures are shown during the rebuild");
+    let state = wait_until_current(shop).await;
+    assert_eq!(state["current"]["generation"], started["rebuild"]["generation"]);
+    assert_eq!(&figures(shop, period).await, summary);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn orders_are_followed_through_their_lives() {
+async fn figures_follow_cancels_returns_and_refunds() {
     let shop = Shop::start().await;
     shop.product("A", "10.00", 100).await;
     shop.product("B", "2.50", 100).await;
@@ -215,63 +218,62 @@ async fn orders_are_followed_through_their_lives() {
         body["email"] = json!(email);
         shop.anyone.post("/api/orders", &body).await
     };
-    let kept = buy(&[("A", 2), ("B", 4)], "tok_visa", "a@example.com").await.expect(201);
-    let undone = buy(&[("A", 5)], "tok_visa", "b@example.com").await.expect(201);
+    let returned_order = buy(&[("A", 2), ("B", 4)], "tok_visa", "a@example.com").await.expect(201);
+    let cancelled = buy(&[("A", 5)], "tok_visa", "b@example.com").await.expect(201);
     buy(&[("A", 1)], "tok_declined", "c@example.com").await.expect(402);
     buy(&[("B", 1)], "tok_visa", "A@example.com").await.expect(201);
-    followed(&shop).await;
-    let told = figures(&shop, "").await;
-    assert_eq!((&told["orders"], &told["revenue"], &told["itemsSold"]), (&json!(3), &json!("82.50"), &json!(12)));
-    assert_eq!((&told["newCustomers"], &told["returningCustomers"]), (&json!(2), &json!(0)));
-    assert_eq!((&told["averageOrderValue"], &told["currency"]), (&json!("27.50"), &json!("GBP")));
-    assert_eq!(told["topProducts"][0]["sku"], "A");
-    assert!(told["topProducts"][0]["productId"].is_i64() && told["previous"]["orders"] == 0);
-    let cancel = format!("/api/orders/{}/cancel", undone["id"]);
-    shop.admin.post(&cancel, &json!({"reason": "changed"})).await.expect(200);
-    ship_and_return(&shop, &kept).await;
-    let by_hand = format!("/api/payments/{}/refunds", kept["payment"]["id"]);
-    shop.admin.post(&by_hand, &json!({"amount": "0.75", "reason": "sorry"})).await.expect(201);
-    let told = settled(&shop, |told| told["orders"] == 2 && told["refunds"] == "63.25").await;
-    let sums = (&told["revenue"], &told["returned"], &told["netRevenue"]);
+    wait_until_current(&shop).await;
+    let summary = figures(&shop, "").await;
     assert_eq!(
-        sums,
-        (&json!("32.50"), &json!("13.25"), &json!("19.25")),
-        "the order that was cancelled is not among it"
+        (&summary["orders"], &summary["revenue"], &summary["itemsSold"]),
+        (&json!(3), &json!("82.50"), &json!(12))
     );
-    assert_eq!((&told["newCustomers"], &told["itemsSold"]), (&json!(1), &json!(7)));
+    assert_eq!((&summary["newCustomers"], &summary["returningCustomers"]), (&json!(2), &json!(0)));
+    assert_eq!((&summary["averageOrderValue"], &summary["currency"]), (&json!("27.50"), &json!("GBP")));
+    assert_eq!(summary["topProducts"][0]["sku"], "A");
+    assert!(summary["topProducts"][0]["productId"].is_i64() && summary["previous"]["orders"] == 0);
+    let cancel = format!("/api/orders/{}/cancel", cancelled["id"]);
+    shop.admin.post(&cancel, &json!({"reason": "changed"})).await.expect(200);
+    ship_and_return(&shop, &returned_order).await;
+    let refunds = format!("/api/payments/{}/refunds", returned_order["payment"]["id"]);
+    shop.admin.post(&refunds, &json!({"amount": "0.75", "reason": "sorry"})).await.expect(201);
+    let summary = wait_for_summary(&shop, |summary| summary["orders"] == 2 && summary["refunds"] == "63.25").await;
+    let sums = (&summary["revenue"], &summary["returned"], &summary["netRevenue"]);
+    assert_eq!(sums, (&json!("32.50"), &json!("13.25"), &json!("19.25")), "revenue excludes the cancelled order");
+    assert_eq!((&summary["newCustomers"], &summary["itemsSold"]), (&json!(1), &json!(7)));
     shop.close().await;
 }
 
-/// One A and one B come back.
+/// Ships an order and returns one A and one B of it.
 async fn ship_and_return(shop: &Shop, order: &Value) {
     let path = |rest: &str| format!("/api/orders/{}/{rest}", order["id"]);
     let parcel = json!({"carrier": "Post", "trackingNumber": "1"});
     shop.admin.post(&path("fulfilments"), &parcel).await.expect(201);
     let items = json!({"items": [{"sku": "A", "quantity": 1}, {"sku": "B", "quantity": 1}], "reason": "too big"});
-    let asked = shop.admin.post(&path("returns"), &items).await.expect(201);
-    shop.admin.post(&path(&format!("returns/{}/approve", asked["id"])), &json!({})).await.expect(200);
+    let requested = shop.admin.post(&path("returns"), &items).await.expect(201);
+    shop.admin.post(&path(&format!("returns/{}/approve", requested["id"])), &json!({})).await.expect(200);
 }
 
-/// The figures once they are as is waited for: what follows from events follows in its own time.
-async fn settled(shop: &Shop, wanted: impl Fn(&Value) -> bool) -> Value {
+/// Waits until the summary satisfies a condition and returns it.
+async fn wait_for_summary(shop: &Shop, condition: impl Fn(&Value) -> bool) -> Value {
     loop {
-        followed(shop).await;
-        let told = figures(shop, "").await;
-        if wanted(&told) {
-            return told;
+        wait_until_current(shop).await;
+        let summary = figures(shop, "").await;
+        if condition(&summary) {
+            return summary;
         }
         tokio::task::yield_now().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn promotions_coupons_and_points_show_what_they_cost_and_brought() {
+async fn promotions_coupons_and_points_report_cost_and_revenue() {
     let shop = Shop::start().await;
     shop.product("A", "10.00", 100).await;
     let campaign = json!({"name": "Spring", "startsAt": "2020-01-01T00:00:00Z", "endsAt": "2100-01-01T00:00:00Z", "timezone": "UTC"});
     let campaign = shop.admin.post("/api/campaigns", &campaign).await.expect(201);
-    let moved = format!("/api/campaigns/{}/transitions", campaign["id"]);
-    shop.admin.post(&moved, &json!({"to": "ACTIVE"})).await.expect(200);
+    let transitions = format!("/api/campaigns/{}/transitions", campaign["id"]);
+    shop.admin.post(&transitions, &json!({"to": "ACTIVE"})).await.expect(200);
     let promotion = json!({
         "name": "Tenth", "couponOnly": true, "campaignId": campaign["id"],
         "actions": [{"type": "PERCENT_OFF", "value": "10", "scope": "ORDER"}],
@@ -287,9 +289,9 @@ async fn promotions_coupons_and_points_show_what_they_cost_and_brought() {
     assert_eq!(order["totals"]["total"], "27.00", "{order}");
     let path = format!("/api/analytics/campaigns/{}", campaign["id"]);
     let cost = loop {
-        let told = shop.admin.get(&path).await;
-        if told.status == 200 && told.json()["redemptions"] == 1 {
-            break told.json();
+        let answer = shop.admin.get(&path).await;
+        if answer.status == 200 && answer.json()["redemptions"] == 1 {
+            break answer.json();
         }
         tokio::task::yield_now().await;
     };
@@ -299,22 +301,25 @@ async fn promotions_coupons_and_points_show_what_they_cost_and_brought() {
     );
     assert_eq!((&cost["roi"], &cost["newCustomers"]), (&json!("8.0000"), &json!(1)));
     assert!(cost["roiDefinition"].as_str().unwrap().contains('÷'));
-    let told = settled(&shop, |told| told["points"]["awarded"] == 27 && told["coupons"]["redeemed"] == 1).await;
-    assert_eq!((&told["coupons"]["issued"], &told["points"]["liability"]), (&json!(1), &json!(27)));
-    assert_eq!((&told["topPromotions"][0]["name"], &told["discounts"]), (&json!("Tenth"), &json!("3.00")));
+    let summary =
+        wait_for_summary(&shop, |summary| summary["points"]["awarded"] == 27 && summary["coupons"]["redeemed"] == 1)
+            .await;
+    assert_eq!((&summary["coupons"]["issued"], &summary["points"]["liability"]), (&json!(1), &json!(27)));
+    assert_eq!((&summary["topPromotions"][0]["name"], &summary["discounts"]), (&json!("Tenth"), &json!("3.00")));
     let one = shop.admin.get(&format!("/api/analytics/promotions/{}", promotion["id"])).await.expect(200);
     assert_eq!((&one["orders"], &one["roi"]), (&json!(1), &json!("8.0000")));
     let cancel = format!("/api/orders/{}/cancel", order["id"]);
     user.post(&cancel, &json!({"reason": "changed"})).await.expect(200);
-    let gone = |told: &Value| {
-        let no_more = told["orders"] == 0 && told["coupons"]["redeemed"] == 0 && told["points"]["liability"] == 0;
-        no_more && told["refunds"] == "27.00"
+    let reversed = |summary: &Value| {
+        let counts =
+            summary["orders"] == 0 && summary["coupons"]["redeemed"] == 0 && summary["points"]["liability"] == 0;
+        counts && summary["refunds"] == "27.00"
     };
-    let told = settled(&shop, gone).await;
+    let summary = wait_for_summary(&shop, reversed).await;
     assert_eq!(
-        (&told["returned"], &told["netRevenue"]),
+        (&summary["returned"], &summary["netRevenue"]),
         (&json!("0.00"), &json!("0.00")),
-        "its revenue is gone already"
+        "a cancelled order has no revenue to return"
     );
     let cost = shop.admin.get(&path).await.expect(200);
     assert_eq!((&cost["orders"], &cost["roi"]), (&json!(0), &Value::Null));
@@ -324,12 +329,12 @@ async fn promotions_coupons_and_points_show_what_they_cost_and_brought() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn visits_make_a_funnel_tables_are_csv_and_the_day_is_heard() {
+async fn visits_form_a_funnel_figures_stream_and_reports_export_as_csv() {
     let shop = Shop::start().await;
     let product = shop.product("A", "10.00", 100).await;
     let mut live = shop.admin.follow("/api/analytics/live").await;
-    let heard = heard(&mut live).await;
-    assert!(heard.starts_with("event: figures\ndata: {") && heard.contains("\"orders\":0"), "{heard}");
+    let event = next_event(&mut live).await;
+    assert!(event.starts_with("event: figures\ndata: {") && event.contains("\"orders\":0"), "{event}");
     for (session, kind) in [
         ("session-1", "PRODUCT_VIEWED"),
         ("session-1", "PRODUCT_VIEWED"),
@@ -342,31 +347,32 @@ async fn visits_make_a_funnel_tables_are_csv_and_the_day_is_heard() {
         shop.anyone.post("/api/analytics/events", &body).await.expect(204);
     }
     shop.anyone.post("/api/orders", &order_of(&[("A", 1)], "tok_visa")).await.expect(201);
-    followed(&shop).await;
+    wait_until_current(&shop).await;
     let funnel = shop.admin.get("/api/analytics/funnel").await.expect(200);
     let counts: Vec<i64> =
         funnel["items"].as_array().unwrap().iter().map(|item| item["count"].as_i64().unwrap()).collect();
     assert_eq!(counts, [4, 3, 1, 1, 1, 1]);
     assert_eq!(figures(&shop, "").await["conversionRate"], "0.3333");
     loop {
-        let heard = self::heard(&mut live).await;
-        if heard.contains("\"orders\":1") && heard.contains("\"visits\":4") {
-            assert!(heard.contains("\"revenue\":\"10.00\""), "{heard}");
+        let event = next_event(&mut live).await;
+        if event.contains("\"orders\":1") && event.contains("\"visits\":4") {
+            assert!(event.contains("\"revenue\":\"10.00\""), "{event}");
             break;
         }
     }
     drop(live);
-    tables(&shop).await;
+    check_csv_reports(&shop).await;
     shop.close().await;
 }
 
-/// The next event.
-async fn heard(live: &mut hyper::body::Incoming) -> String {
+/// The text of the next event of the stream.
+async fn next_event(live: &mut hyper::body::Incoming) -> String {
     let frame = live.frame().await.unwrap().unwrap();
     String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap()
 }
 
-async fn tables(shop: &Shop) {
+/// Checks header and rows of every report as CSV.
+async fn check_csv_reports(shop: &Shop) {
     let csv = shop.admin.with("accept", "text/csv");
     for (path, header, rows) in [
         (SUMMARY, "figure,value,previous", 20),
@@ -389,7 +395,7 @@ async fn tables(shop: &Shop) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bad_questions_are_refused_where_they_are_bad() {
+async fn invalid_queries_and_events_are_refused_with_a_pointer() {
     let shop = Shop::start().await;
     for (path, pointer) in [
         ("/api/analytics/timeseries?metric=profit", "?metric"),
@@ -421,20 +427,20 @@ async fn bad_questions_are_refused_where_they_are_bad() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_goes_on_where_the_figures_were() {
+async fn figures_continue_after_a_restart() {
     let shop = Shop::start().await;
     shop.product("A", "10.00", 100).await;
     shop.anyone.post("/api/orders", &order_of(&[("A", 1)], "tok_visa")).await.expect(201);
     shop.admin.post("/api/analytics/rebuild", &json!({})).await.expect(202);
     let shop = shop.restart().await;
     shop.anyone.post("/api/orders", &order_of(&[("A", 2)], "tok_visa")).await.expect(201);
-    let told = settled(&shop, |told| told["orders"] == 2).await;
-    assert_eq!(told["revenue"], "30.00");
+    let summary = wait_for_summary(&shop, |summary| summary["orders"] == 2).await;
+    assert_eq!(summary["revenue"], "30.00");
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kills_while_the_figures_follow_lose_and_double_nothing() {
+async fn kills_during_event_processing_lose_and_double_nothing() {
     let month = Month::read();
     let (sales, notes) = documents(&month);
     let dir = tempfile::tempdir().unwrap();
@@ -450,7 +456,7 @@ async fn kills_while_the_figures_follow_lose_and_double_nothing() {
             admin.post("/api/analytics/rebuild", &json!({})).await.expect(202);
         }
         let before = admin.get("/api/analytics/state").await.expect(200);
-        // Each life follows a little further than the one before.
+        // Each process runs a little longer than the one before, so that it processes more events.
         for _ in 0..round * 3 {
             admin.get(SUMMARY).await.expect(200);
         }
@@ -462,14 +468,14 @@ async fn kills_while_the_figures_follow_lose_and_double_nothing() {
     assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
     let process = Process::start(dir.path()).await;
     let admin = process.admin().await;
-    let told = admin.get(&format!("{SUMMARY}?from=2010-12-01&to=2011-01-01")).await.expect(200);
-    Expected::of(&sales, &notes, "2010-12-01", "2011-01-01").check(&told);
+    let summary = admin.get(&format!("{SUMMARY}?from=2010-12-01&to=2011-01-01")).await.expect(200);
+    Expected::of(&sales, &notes, "2010-12-01", "2011-01-01").check(&summary);
     process.kill().await;
     crate::process::verify(dir.path());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_campaign_has_the_orders_of_its_flash_sales() {
+async fn a_campaigns_figures_include_its_flash_sales() {
     let shop = Shop::start().await;
     let taxes =
         json!({"pricesIncludeTax": true, "rates": [{"country": "GB", "taxClass": "STANDARD", "percent": "25"}]});
@@ -478,8 +484,8 @@ async fn a_campaign_has_the_orders_of_its_flash_sales() {
     shop.product("B", "5.00", 10).await;
     let campaign = json!({"name": "Spring", "startsAt": "2020-01-01T00:00:00Z", "endsAt": "2100-01-01T00:00:00Z", "timezone": "UTC"});
     let campaign = shop.admin.post("/api/campaigns", &campaign).await.expect(201);
-    let moved = format!("/api/campaigns/{}/transitions", campaign["id"]);
-    shop.admin.post(&moved, &json!({"to": "ACTIVE"})).await.expect(200);
+    let transitions = format!("/api/campaigns/{}/transitions", campaign["id"]);
+    shop.admin.post(&transitions, &json!({"to": "ACTIVE"})).await.expect(200);
     let at = |seconds: i64| promox_kernel::Timestamp::from_seconds(shop.seconds() + seconds).to_string();
     let items = json!([{"sku": "A", "salePrice": "4.00", "stock": 5}]);
     let sale =
@@ -490,8 +496,8 @@ async fn a_campaign_has_the_orders_of_its_flash_sales() {
     let (ada, bob) = (shop.customer("a@example.com").await, shop.customer("b@example.com").await);
     let reserve = format!("/api/flash-sales/{}/reservations", sale["id"]);
     let mut orders = Vec::new();
-    for (buyer, pieces) in [(&ada, 2), (&bob, 1), (&ada, 1)] {
-        let held = buyer.post(&reserve, &json!({"sku": "A", "quantity": pieces})).await.expect(201);
+    for (buyer, units) in [(&ada, 2), (&bob, 1), (&ada, 1)] {
+        let held = buyer.post(&reserve, &json!({"sku": "A", "quantity": units})).await.expect(201);
         let mut body = order_of(&[("B", 1)], "tok_visa");
         body.as_object_mut().unwrap().remove("email");
         body["flashSaleReservationIds"] = json!([held["reservationId"]]);
@@ -499,23 +505,23 @@ async fn a_campaign_has_the_orders_of_its_flash_sales() {
         orders.push(buyer.post("/api/orders", &body).await.expect(201));
     }
     shop.admin.post(&format!("/api/orders/{}/cancel", orders[1]["id"]), &json!({"reason": "no"})).await.expect(200);
-    settled(&shop, |told| told["orders"] == 2).await;
-    let told = shop.admin.get(&path).await.expect(200);
-    // Two orders of 8.00 + 5.00 and 4.00 + 5.00, a fifth of it tax; three pieces 6.00 below their list price.
-    assert_eq!((&told["orders"], &told["redemptions"], &told["newCustomers"]), (&json!(2), &json!(2), &json!(1)));
-    assert_eq!((&told["revenue"], &told["discountCost"]), (&json!("17.60"), &json!("18.00")), "{told}");
-    assert_eq!(told["roi"], "-0.0222");
-    assert!(told["roiDefinition"].as_str().unwrap().contains("flash sales"));
+    wait_for_summary(&shop, |summary| summary["orders"] == 2).await;
+    let report = shop.admin.get(&path).await.expect(200);
+    // Two orders of 8.00 + 5.00 and 4.00 + 5.00, a fifth of which is tax; three units, each 6.00 below its list price.
+    assert_eq!((&report["orders"], &report["redemptions"], &report["newCustomers"]), (&json!(2), &json!(2), &json!(1)));
+    assert_eq!((&report["revenue"], &report["discountCost"]), (&json!("17.60"), &json!("18.00")), "{report}");
+    assert_eq!(report["roi"], "-0.0222");
+    assert!(report["roiDefinition"].as_str().unwrap().contains("flash sales"));
     shop.admin.post("/api/analytics/rebuild", &json!({})).await.expect(202);
-    followed(&shop).await;
-    let (from, to) = (told["from"].as_str().unwrap(), told["to"].as_str().unwrap());
+    wait_until_current(&shop).await;
+    let (from, to) = (report["from"].as_str().unwrap(), report["to"].as_str().unwrap());
     let again = shop.admin.get(&format!("{path}?from={from}&to={to}")).await.expect(200);
-    assert_eq!(again, told, "a rebuild tells the same");
+    assert_eq!(again, report, "a rebuild gives the same figures");
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flash_sale_shows_what_it_sold_and_points_are_no_discount() {
+async fn flash_sales_report_their_revenue_and_points_are_not_a_discount() {
     let shop = Shop::start().await;
     shop.product("A", "10.00", 10).await;
     shop.product("B", "5.00", 10).await;
@@ -526,8 +532,8 @@ async fn a_flash_sale_shows_what_it_sold_and_points_are_no_discount() {
     let sale = shop.admin.post("/api/flash-sales", &body).await.expect(201);
     let buyer = shop.customer("a@example.com").await;
     let id = buyer.get("/api/users/me").await.expect(200)["id"].clone();
-    let given = json!({"points": 300, "reason": "a present"});
-    shop.admin.post(&format!("/api/rewards/account/{id}/adjust"), &given).await.expect(200);
+    let grant = json!({"points": 300, "reason": "a present"});
+    shop.admin.post(&format!("/api/rewards/account/{id}/adjust"), &grant).await.expect(200);
     let reserve = format!("/api/flash-sales/{}/reservations", sale["id"]);
     let held = buyer.post(&reserve, &json!({"sku": "A", "quantity": 2})).await.expect(201);
     let mut body = order_of(&[("B", 1)], "tok_visa");
@@ -535,12 +541,13 @@ async fn a_flash_sale_shows_what_it_sold_and_points_are_no_discount() {
     body["pointsToRedeem"] = json!(200);
     let order = buyer.post("/api/orders", &body).await.expect(201);
     assert_eq!(order["totals"]["total"], "11.00", "{order}");
-    let told = settled(&shop, |told| told["orders"] == 1 && told["points"]["redeemed"] == 200).await;
-    assert_eq!(told["revenue"], "13.00", "points are a tender: {told}");
+    let summary =
+        wait_for_summary(&shop, |summary| summary["orders"] == 1 && summary["points"]["redeemed"] == 200).await;
+    assert_eq!(summary["revenue"], "13.00", "points are a means of payment, not a discount: {summary}");
     let sold = json!([{"flashSaleId": sale["id"], "name": "Flash", "orders": 1, "quantity": 2, "revenue": "8.00"}]);
-    assert_eq!((&told["flashSales"], &told["itemsSold"]), (&sold, &json!(3)));
-    let held = buyer.get(&format!("/api/rewards/account/{id}")).await.expect(200);
-    let held = held["balance"].as_i64().unwrap() + held["pending"].as_i64().unwrap();
-    assert_eq!(told["points"]["liability"], held, "{told}");
+    assert_eq!((&summary["flashSales"], &summary["itemsSold"]), (&sold, &json!(3)));
+    let account = buyer.get(&format!("/api/rewards/account/{id}")).await.expect(200);
+    let points = account["balance"].as_i64().unwrap() + account["pending"].as_i64().unwrap();
+    assert_eq!(summary["points"]["liability"], points, "{summary}");
     shop.close().await;
 }

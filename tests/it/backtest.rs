@@ -1,4 +1,4 @@
-//! Drafts run over the real month: what they would have given is what plain decimal arithmetic says, to the penny.
+//! Backtests of draft promotions over a real month of trade, compared to the penny with plain decimal arithmetic.
 
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde_json::{Value, json};
@@ -16,13 +16,14 @@ async fn backtest(shop: &Shop, promotion: Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_percent_over_the_month_is_what_arithmetic_says() {
+async fn a_backtest_over_a_month_matches_plain_arithmetic() {
     let month = Month::read();
     let shop = Shop::start().await;
     let file = std::fs::read(&month.path).unwrap();
     shop.admin.send("POST", "/api/orders/import", "text/csv", file.into()).await.unwrap().expect(200);
     let tenth = Decimal::new(1, 1);
-    // Of each order: its goods, a tenth of their sum, the sum of its lines' tenths, and a tenth while they reach 100.00.
+    // Summed over all orders: the goods, a tenth of each order, a tenth of each line, and a tenth of orders from 100.00
+    // on.
     let (mut goods, mut on_order, mut on_items, mut on_large) =
         (Decimal::ZERO, Decimal::ZERO, Decimal::ZERO, Decimal::ZERO);
     let mut large = 0;
@@ -41,20 +42,20 @@ async fn ten_percent_over_the_month_is_what_arithmetic_says() {
     let scoped =
         |scope: &str| json!({"name": "Ten", "actions": [{"type": "PERCENT_OFF", "value": "10", "scope": scope}]});
     let when = json!({"field": "cart.subtotal", "op": "GTE", "value": "100.00"});
-    let largest =
+    let from_100 =
         json!({"name": "Ten", "code": "TEN", "when": when, "actions": [{"type": "PERCENT_OFF", "value": "10"}]});
-    for (promotion, given, touched) in
-        [(scoped("ORDER"), on_order, orders), (scoped("ITEMS"), on_items, orders), (largest, on_large, large)]
+    for (promotion, discount, touched) in
+        [(scoped("ORDER"), on_order, orders), (scoped("ITEMS"), on_items, orders), (from_100, on_large, large)]
     {
         let result = backtest(&shop, promotion.clone()).await;
         let average = |sum: Decimal| format!("{:.2}", round(sum / Decimal::from(orders)));
-        let wanted = json!({
+        let expected = json!({
             "from": "2010-12-01T00:00:00.000Z", "to": "2011-01-01T00:00:00.000Z", "currency": "GBP", "orders": orders,
-            "ordersTouched": touched, "discountGiven": format!("{given:.2}"), "shippingDiscount": "0.00",
-            "revenueBefore": format!("{goods:.2}"), "revenueAfter": format!("{:.2}", goods - given),
-            "averageOrderBefore": average(goods), "averageOrderAfter": average(goods - given),
+            "ordersTouched": touched, "discountGiven": format!("{discount:.2}"), "shippingDiscount": "0.00",
+            "revenueBefore": format!("{goods:.2}"), "revenueAfter": format!("{:.2}", goods - discount),
+            "averageOrderBefore": average(goods), "averageOrderAfter": average(goods - discount),
         });
-        assert_eq!(result, wanted, "{promotion}");
+        assert_eq!(result, expected, "{promotion}");
     }
     let none = json!({"promotion": scoped("ORDER"), "from": "2011-01-01T00:00:00Z", "to": "2011-01-01T00:00:00Z"});
     let problem = shop.admin.post("/api/promotions/backtest", &none).await.expect(422);
@@ -63,6 +64,10 @@ async fn ten_percent_over_the_month_is_what_arithmetic_says() {
     let problem = shop.admin.post("/api/promotions/backtest", &bad).await.expect(422);
     assert_eq!(problem["errors"][0]["pointer"], "/promotion/actions");
     shop.anyone.post("/api/promotions/backtest", &bad).await.refused(401, "UNAUTHENTICATED");
-    assert_eq!(shop.admin.get("/api/promotions").await.expect(200)["items"], json!([]), "a draft is kept nowhere");
+    assert_eq!(
+        shop.admin.get("/api/promotions").await.expect(200)["items"],
+        json!([]),
+        "a backtest stores no promotion"
+    );
     shop.close().await;
 }

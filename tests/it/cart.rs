@@ -1,4 +1,4 @@
-//! Carts: a guest's and a user's, what they cost, how they become one, and how they become an order.
+//! Carts of guests and users: their contents and prices, merging, and ordering.
 
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ async fn shop() -> Shop {
     shop
 }
 
-/// A guest with a cart, and its token.
+/// A guest with a cart, and the cart's token.
 async fn guest(shop: &Shop) -> (Client, String) {
     let cart = shop.anyone.post("/api/carts", &json!({})).await.expect(201);
     let token = cart["token"].as_str().unwrap().to_owned();
@@ -28,7 +28,7 @@ async fn add(client: &Client, sku: &str, quantity: u32) -> Value {
     client.post(ITEMS, &json!({"sku": sku, "quantity": quantity})).await.expect(200)
 }
 
-/// SKUs and quantities of a cart.
+/// SKUs and quantities of the client's cart.
 async fn contents(client: &Client) -> Vec<(String, u64)> {
     let cart = client.get(CURRENT).await.expect(200);
     let line = |line: &Value| (line["sku"].as_str().unwrap().to_owned(), line["quantity"].as_u64().unwrap());
@@ -46,11 +46,7 @@ async fn a_guest_fills_changes_and_empties_a_cart() {
     add(&guest, "a", 2).await;
     let cart = add(&guest, "A", 1).await;
     assert_eq!(cart.get("token"), None, "the token is shown once");
-    assert_eq!(
-        (&cart["items"][0]["sku"], &cart["items"][0]["quantity"]),
-        (&json!("A"), &json!(3)),
-        "one sku, one line"
-    );
+    assert_eq!((&cart["items"][0]["sku"], &cart["items"][0]["quantity"]), (&json!("A"), &json!(3)), "one line per SKU");
     assert_eq!((&cart["items"][0]["lineTotal"], &cart["items"][0]["available"]), (&json!("7.50"), &json!(10)));
     add(&guest, "B-2", 10).await;
     let cart = guest.patch(&format!("{ITEMS}/b-2"), &json!({"quantity": 4})).await.expect(200);
@@ -74,7 +70,7 @@ async fn a_guest_fills_changes_and_empties_a_cart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cart_costs_what_its_quote_and_its_order_cost() {
+async fn a_cart_its_quote_and_its_order_have_the_same_totals() {
     let shop = shop().await;
     let taxes =
         json!({"pricesIncludeTax": false, "rates": [{"country": "GB", "taxClass": "STANDARD", "percent": "20"}]});
@@ -96,7 +92,7 @@ async fn a_cart_costs_what_its_quote_and_its_order_cost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn carts_become_one_at_login_and_by_call_once_and_capped() {
+async fn carts_merge_once_at_login_and_on_request_within_stock() {
     let shop = shop().await;
     let ada = shop.customer("ada@example.com").await;
     add(&ada, "A", 4).await;
@@ -110,9 +106,13 @@ async fn carts_become_one_at_login_and_by_call_once_and_capped() {
         ada.post(MERGE, &json!({"cartToken": token})).await.expect(200);
         assert_eq!(contents(&ada).await, lines(&[("A", 10), ("C", 2)]), "merging twice changes nothing");
     }
-    assert_eq!(visitor.get(CURRENT).await.status, 404, "the guest's cart has ended");
+    assert_eq!(visitor.get(CURRENT).await.status, 404, "the guest's cart no longer exists");
     let bob = shop.customer("bob@example.com").await;
-    assert_eq!(bob.post(MERGE, &json!({"cartToken": token})).await.status, 404, "it went to somebody else");
+    assert_eq!(
+        bob.post(MERGE, &json!({"cartToken": token})).await.status,
+        404,
+        "the cart was merged into another user's"
+    );
     assert_eq!(ada.post(MERGE, &json!({"cartToken": "nonsense"})).await.status, 404);
     let (visitor, token) = guest(&shop).await;
     add(&visitor, "B-2", 5).await;
@@ -126,7 +126,7 @@ async fn carts_become_one_at_login_and_by_call_once_and_capped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn merges_that_race_conserve_quantities() {
+async fn concurrent_merges_conserve_quantities() {
     let shop = shop().await;
     let ada = shop.customer("ada@example.com").await;
     let mut tokens = Vec::new();
@@ -147,7 +147,7 @@ async fn merges_that_race_conserve_quantities() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_cart_is_one_order_however_often_it_is_ordered_at_once() {
+async fn concurrent_checkouts_of_a_cart_place_one_order() {
     let shop = shop().await;
     for round in 0..5 {
         let ada = shop.customer(&format!("ada{round}@example.com")).await;
@@ -166,13 +166,13 @@ async fn one_cart_is_one_order_however_often_it_is_ordered_at_once() {
         assert_eq!(placed, 1);
         assert_eq!(contents(&ada).await, lines(&[]));
     }
-    assert_eq!(shop.posted("B-2").await, 90);
+    assert_eq!(shop.settled_stock("B-2").await, 90);
     assert_eq!(shop.all("/api/orders").await.len(), 5);
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_declined_card_leaves_the_cart_as_it_was() {
+async fn a_declined_card_leaves_the_cart_unchanged() {
     let shop = shop().await;
     let (visitor, _) = guest(&shop).await;
     add(&visitor, "A", 2).await;
@@ -181,14 +181,14 @@ async fn a_declined_card_leaves_the_cart_as_it_was() {
     assert_eq!(contents(&visitor).await, lines(&[("A", 2)]));
     visitor.post("/api/orders", &body("tok_visa")).await.expect(201);
     assert_eq!(contents(&visitor).await, lines(&[]));
-    let nobody = json!({"payment": {"method": "CARD", "token": "tok_visa"}, "email": "guest@example.com"});
-    let answer = shop.anyone.post("/api/orders", &nobody).await;
+    let without_cart = json!({"payment": {"method": "CARD", "token": "tok_visa"}, "email": "guest@example.com"});
+    let answer = shop.anyone.post("/api/orders", &without_cart).await;
     assert!(matches!(answer.status, 401 | 404 | 422), "{answer:?}");
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn warnings_say_what_stands_in_the_way() {
+async fn warnings_name_what_prevents_the_order() {
     let shop = shop().await;
     let ada = shop.customer("ada@example.com").await;
     add(&ada, "A", 4).await;
@@ -196,15 +196,15 @@ async fn warnings_say_what_stands_in_the_way() {
     let codes = json!({"promotionCode": "NOPE", "couponCodes": ["GONE"]});
     let cart = ada.put("/api/carts/current/codes", &codes).await.expect(200);
     assert_eq!(cart["codes"]["couponCodes"], json!(["GONE"]), "codes are kept while they do not apply");
-    shop.stock("A", 3).await;
-    let gone = shop.anyone.get("/api/products/sku/C").await.expect(200);
-    assert_eq!(shop.admin.delete(&format!("/api/products/{}", gone["id"])).await.status, 204);
+    shop.set_stock("A", 3).await;
+    let deleted = shop.anyone.get("/api/products/sku/C").await.expect(200);
+    assert_eq!(shop.admin.delete(&format!("/api/products/{}", deleted["id"])).await.status, 204);
     let cart = ada.get(CURRENT).await.expect(200);
     let mut warnings: Vec<&str> =
         cart["warnings"].as_array().unwrap().iter().map(|warning| warning["code"].as_str().unwrap()).collect();
     warnings.sort_unstable();
     assert_eq!(warnings, ["CODE_NOT_APPLIED", "CODE_NOT_APPLIED", "INSUFFICIENT_STOCK", "PRODUCT_UNAVAILABLE"]);
-    assert_eq!(cart["totals"]["total"], "10.00", "what is not sold any more costs nothing");
+    assert_eq!(cart["totals"]["total"], "10.00", "an unavailable product does not count towards the total");
     let body = json!({"payment": {"method": "CARD", "token": "tok_visa"}});
     let answer = ada.post("/api/orders", &body).await;
     assert!(matches!(answer.status, 409 | 422), "{answer:?}");
@@ -217,7 +217,7 @@ async fn warnings_say_what_stands_in_the_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_may_name_the_version_it_is_of() {
+async fn a_change_of_a_stale_version_is_refused() {
     let shop = shop().await;
     let ada = shop.customer("ada@example.com").await;
     let version = add(&ada, "A", 1).await["version"].clone();
@@ -230,7 +230,7 @@ async fn a_change_may_name_the_version_it_is_of() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gift_of_what_is_bought_leaves_its_price_alone() {
+async fn a_gift_of_an_ordered_sku_does_not_change_its_price() {
     let shop = Shop::start().await;
     shop.product("A", "10.00", 9).await;
     let gift = json!({"name": "one more", "actions": [{"type": "GIFT", "sku": "A", "quantity": 1}]});
@@ -245,10 +245,10 @@ async fn a_gift_of_what_is_bought_leaves_its_price_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_to_a_cart_without_a_price_changes_nothing() {
+async fn a_change_that_overflows_the_total_is_refused_and_changes_nothing() {
     let shop = Shop::start().await;
     shop.product("A", "1.00", 10).await;
-    let dear = shop.product("B", "2000000000000.00", 20_000).await;
+    let expensive = shop.product("B", "2000000000000.00", 20_000).await;
     let (visitor, token) = guest(&shop).await;
     add(&visitor, "A", 1).await;
     add(&visitor, "B", 4_000).await;
@@ -268,7 +268,7 @@ async fn a_change_to_a_cart_without_a_price_changes_nothing() {
     assert_eq!((visitor.get(CURRENT).await.expect(200), ada.get(CURRENT).await.expect(200)), (before, own));
 
     let raised = json!({"price": "9000000000000.00"});
-    shop.admin.patch(&format!("/api/products/{}", dear["id"]), &raised).await.expect(200);
+    shop.admin.patch(&format!("/api/products/{}", expensive["id"]), &raised).await.expect(200);
     let cart = visitor.get(CURRENT).await.expect(200);
     assert_eq!((&cart["warnings"][0]["code"], &cart["warnings"][1]), (&json!("AMOUNT_TOO_LARGE"), &json!(null)));
     assert_eq!((&cart["totals"]["total"], &cart["items"][1]["lineTotal"]), (&json!("0.00"), &json!(null)));
@@ -282,7 +282,7 @@ async fn a_change_to_a_cart_without_a_price_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn additions_that_race_are_all_made() {
+async fn concurrent_additions_are_all_applied() {
     let shop = shop().await;
     let (visitor, _) = guest(&shop).await;
     let additions = (0..12).map(|_| {

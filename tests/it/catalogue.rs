@@ -9,14 +9,14 @@ async fn category(shop: &Shop, name: &str, parent: Option<&Value>) -> Value {
     shop.admin.post("/api/categories", &body).await.expect(201)
 }
 
-/// A product with these members beside sku and name.
+/// Creates a product with additional members.
 async fn product(shop: &Shop, sku: &str, name: &str, price: &str, more: Value) -> Value {
     let mut body = json!({"sku": sku, "name": name, "price": price});
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     shop.admin.post("/api/products", &body).await.expect(201)
 }
 
-/// SKUs of a list once it holds so many; search may lag a moment.
+/// Waits until a list has `count` items, as the search index follows changes with a delay, and returns their SKUs.
 async fn skus(shop: &Shop, query: &str, count: usize) -> Vec<String> {
     loop {
         let list = shop.anyone.get(&format!("/api/products?{query}")).await.expect(200);
@@ -29,40 +29,40 @@ async fn skus(shop: &Shop, query: &str, count: usize) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_product_is_made_changed_and_archived() {
+async fn a_product_is_created_changed_and_archived() {
     let shop = Shop::start().await;
     let body =
         json!({"sku": "Tea-1", "name": "Green Tea", "price": "4.5", "cost": "1.00", "attributes": {"origin": "Uji"}});
     let answer = shop.admin.post("/api/products", &body).await;
-    let made = answer.expect(201);
+    let created = answer.expect(201);
     assert_eq!(
-        (&made["price"], &made["slug"], &made["status"]),
+        (&created["price"], &created["slug"], &created["status"]),
         (&json!("4.50"), &json!("green-tea"), &json!("ACTIVE"))
     );
     let tag = answer.headers["etag"].to_str().unwrap().to_owned();
-    assert!(tag.starts_with(&format!("\"{}-", made["version"])), "{tag}");
-    assert_eq!(made["variants"][0]["sku"], "Tea-1", "a simple product is one variant");
-    let path = format!("/api/products/{}", made["id"]);
+    assert!(tag.starts_with(&format!("\"{}-", created["version"])), "{tag}");
+    assert_eq!(created["variants"][0]["sku"], "Tea-1", "a simple product is one variant");
+    let path = format!("/api/products/{}", created["id"]);
     shop.admin
         .post("/api/products", &json!({"sku": "TEA-1", "name": "x", "price": "1"}))
         .await
         .refused(409, "SKU_TAKEN");
-    let twin = product(&shop, "Tea-2", "Green Tea", "1.00", json!({})).await;
-    assert_ne!(twin["slug"], made["slug"], "a slug that is made is made unique");
-    let given = json!({"sku": "Tea-3", "name": "x", "price": "1", "slug": "green-tea"});
-    shop.admin.post("/api/products", &given).await.refused(409, "SLUG_TAKEN");
+    let namesake = product(&shop, "Tea-2", "Green Tea", "1.00", json!({})).await;
+    assert_ne!(namesake["slug"], created["slug"], "a generated slug is unique");
+    let explicit = json!({"sku": "Tea-3", "name": "x", "price": "1", "slug": "green-tea"});
+    shop.admin.post("/api/products", &explicit).await.refused(409, "SLUG_TAKEN");
     let stale = shop.admin.with("if-match", "\"999\"");
     stale.patch(&path, &json!({"price": "5.00"})).await.refused(412, "VERSION_MISMATCH");
-    let fresh = shop.admin.with("if-match", format!("\"{}\"", made["version"]));
+    let fresh = shop.admin.with("if-match", format!("\"{}\"", created["version"]));
     let patch = json!({"price": "5.00", "attributes": {"origin": null, "grade": "A"}, "compareAtPrice": "6.00"});
     let changed = fresh.patch(&path, &patch).await.expect(200);
     assert_eq!((&changed["price"], &changed["attributes"]), (&json!("5.00"), &json!({"grade": "A"})));
-    assert_eq!(changed["name"], "Green Tea", "what a patch does not name stays");
+    assert_eq!(changed["name"], "Green Tea", "a patch keeps members that it does not name");
     let cleared = shop.admin.patch(&path, &json!({"compareAtPrice": null})).await.expect(200);
     assert_eq!(cleared.get("compareAtPrice"), None);
-    for (client, sees) in [(&shop.anyone, false), (&shop.admin, true)] {
+    for (client, sees_cost) in [(&shop.anyone, false), (&shop.admin, true)] {
         let seen = client.get(&path).await.expect(200);
-        assert_eq!(seen["variants"][0].get("cost").is_some(), sees);
+        assert_eq!(seen["variants"][0].get("cost").is_some(), sees_cost);
     }
     assert_eq!(shop.admin.delete(&path).await.status, 204);
     for path in [path.as_str(), "/api/products/sku/tea-1", "/api/products/slug/green-tea"] {
@@ -104,10 +104,10 @@ async fn variants_are_sold_by_their_own_skus() {
         {"sku": "SHIRT-S", "name": "Small", "options": {"size": "S"}, "price": "9.00", "cost": "2.00"},
         {"sku": "SHIRT-L", "name": "Large", "options": {"size": "L"}, "price": "11.00"}]});
     let shirt = product(&shop, "SHIRT", "Shirt", "10.00", variants).await;
-    assert_eq!(shirt["price"], "9.00", "the cheapest stands for it");
+    assert_eq!(shirt["price"], "9.00", "the price of a product is that of its cheapest variant");
     for sku in ["shirt-s", "SHIRT-L"] {
         assert_eq!(shop.anyone.get(&format!("/api/products/sku/{sku}")).await.expect(200)["id"], shirt["id"]);
-        shop.stock(sku, 5).await;
+        shop.set_stock(sku, 5).await;
     }
     let body = crate::shop::order_of(&[("SHIRT-L", 2), ("SHIRT-S", 1)], "tok_visa");
     assert_eq!(shop.anyone.post("/api/orders", &body).await.expect(201)["totals"]["total"], "31.00");
@@ -124,7 +124,7 @@ async fn variants_are_sold_by_their_own_skus() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn categories_are_a_tree_without_circles() {
+async fn categories_form_a_tree_without_cycles() {
     let shop = Shop::start().await;
     let home = category(&shop, "Home", None).await;
     let kitchen = category(&shop, "Kitchen", Some(&home)).await;
@@ -136,7 +136,7 @@ async fn categories_are_a_tree_without_circles() {
     product(&shop, "M-1", "Blue Mug", "3.00", json!({"categoryIds": [mugs["id"]]})).await;
     let tree = shop.anyone.get("/api/categories").await.expect(200);
     assert_eq!(tree["items"][0]["children"][0]["children"][0]["name"], "Mugs");
-    assert_eq!(tree["items"][0]["productCount"], 1, "those below count");
+    assert_eq!(tree["items"][0]["productCount"], 1, "products of subcategories count");
     shop.admin.delete(&path(&kitchen)).await.refused(409, "CATEGORY_NOT_EMPTY");
     shop.admin.delete(&path(&mugs)).await.refused(409, "CATEGORY_NOT_EMPTY");
     let attic = category(&shop, "Attic", None).await;
@@ -153,17 +153,18 @@ async fn categories_are_a_tree_without_circles() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_category_that_a_promotion_names_is_deleted_only_when_another_takes_its_place() {
+async fn a_category_that_promotions_name_is_deleted_only_with_move_to() {
     let shop = Shop::start().await;
     let (lamps, attic) = (category(&shop, "Lamps", None).await, category(&shop, "Attic", None).await);
-    let of = |named: &Value| json!({"categories": [named["id"]]});
-    let documents = |named: &Value| {
-        let condition = json!({"field": "items.quantity", "op": "GTE", "value": 2, "items": of(named)});
+    let filter = |category: &Value| json!({"categories": [category["id"]]});
+    let documents = |category: &Value| {
+        let condition = json!({"field": "items.quantity", "op": "GTE", "value": 2, "items": filter(category)});
         let percent = |items: Value| json!({"type": "PERCENT_OFF", "value": "5", "scope": "ITEMS", "items": items});
-        let bundle = json!({"type": "BUNDLE_PRICE", "parts": [{"items": of(named), "quantity": 2}], "price": "5.00"});
+        let bundle =
+            json!({"type": "BUNDLE_PRICE", "parts": [{"items": filter(category), "quantity": 2}], "price": "5.00"});
         [
-            json!({"name": "By a filter", "actions": [percent(of(named))]}),
-            json!({"name": "By an exclusion", "actions": [percent(json!({"exclude": of(named)}))]}),
+            json!({"name": "By a filter", "actions": [percent(filter(category))]}),
+            json!({"name": "By an exclusion", "actions": [percent(json!({"exclude": filter(category)}))]}),
             json!({"name": "By a part", "actions": [bundle]}),
             json!({"name": "By a condition", "when": {"not": condition}, "actions": [percent(json!({}))]}),
         ]
@@ -186,8 +187,8 @@ async fn a_category_that_a_promotion_names_is_deleted_only_when_another_takes_it
     assert_eq!(shop.admin.delete(&format!("{lamps_path}?moveTo={}", attic["id"])).await.status, 204);
     for (before, document) in promotions.iter().zip(documents(&attic)) {
         let after = shop.admin.get(&path(before)).await.expect(200);
-        let alike = shop.admin.post("/api/promotions", &document).await.expect(201);
-        assert_eq!((&after["actions"], after.get("when")), (&alike["actions"], alike.get("when")));
+        let expected = shop.admin.post("/api/promotions", &document).await.expect(201);
+        assert_eq!((&after["actions"], after.get("when")), (&expected["actions"], expected.get("when")));
         assert_eq!(after["version"].as_i64(), before["version"].as_i64().map(|version| version + 1));
         assert_eq!(after["status"], before["status"]);
     }
@@ -196,8 +197,8 @@ async fn a_category_that_a_promotion_names_is_deleted_only_when_another_takes_it
     shop.close().await;
 }
 
-/// A small shop that can be searched.
-async fn searchable() -> Shop {
+/// A shop with products to search for.
+async fn searchable_shop() -> Shop {
     let shop = Shop::start().await;
     let lamps = category(&shop, "Lamps", None).await;
     let members = |color: &str| json!({"categoryIds": [lamps["id"]], "attributes": {"color": color}});
@@ -206,13 +207,13 @@ async fn searchable() -> Shop {
     product(&shop, "L-3", "Oil Lamp", "7.50", members("red")).await;
     product(&shop, "H-1", "Hanging Heart Holder", "2.55", json!({"attributes": {"color": "white"}})).await;
     product(&shop, "D-1", "Hidden Lantern", "1.00", json!({"status": "DRAFT"})).await;
-    shop.stock("L-1", 5).await;
+    shop.set_stock("L-1", 5).await;
     shop
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn search_forgives_filters_sorts_and_counts() {
-    let shop = searchable().await;
+async fn search_tolerates_typos_filters_sorts_and_counts() {
+    let shop = searchable_shop().await;
     let mut found = skus(&shop, "q=lantern", 2).await;
     found.sort();
     assert_eq!(found, ["L-1", "L-2"]);
@@ -220,7 +221,7 @@ async fn search_forgives_filters_sorts_and_counts() {
         assert_eq!(skus(&shop, &format!("q={typo}"), 2).await.len(), 2, "{typo}");
     }
     assert_eq!(skus(&shop, "q=red%20lantern", 1).await.first().map(String::as_str), Some("L-2"));
-    for (query, wanted) in [
+    for (query, expected) in [
         ("sort=price", &["H-1", "L-1", "L-3", "L-2"][..]),
         ("sort=-price", &["L-2", "L-3", "L-1", "H-1"]),
         ("sort=name", &["H-1", "L-3", "L-2", "L-1"]),
@@ -231,7 +232,7 @@ async fn search_forgives_filters_sorts_and_counts() {
         ("sort=price&inStock=true", &["L-1"]),
         ("sort=price&inStock=false&category=lamps", &["L-3", "L-2"]),
     ] {
-        assert_eq!(skus(&shop, query, wanted.len()).await, wanted, "{query}");
+        assert_eq!(skus(&shop, query, expected.len()).await, expected, "{query}");
     }
     let list = shop.anyone.get("/api/products?limit=1").await.expect(200);
     assert_eq!(list["total"], 4);
@@ -257,8 +258,8 @@ async fn search_forgives_filters_sorts_and_counts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn queries_of_any_kind_are_answered() {
-    let shop = searchable().await;
+async fn unusual_search_queries_do_not_fail() {
+    let shop = searchable_shop().await;
     for q in [
         "%22",
         "AND+OR",
@@ -283,7 +284,7 @@ async fn queries_of_any_kind_are_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cursor_stays_good_while_rows_come_in() {
+async fn pagination_is_complete_while_products_are_added() {
     let shop = Shop::start().await;
     for number in 0..30 {
         product(
@@ -311,16 +312,16 @@ async fn a_cursor_stays_good_while_rows_come_in() {
             }
         }
         seen.retain(|sku| sku.starts_with("P-"));
-        let mut whole = seen.clone();
-        whole.sort();
-        whole.dedup();
-        assert_eq!((seen.len(), whole.len()), (30, 30), "{sort}: each once, none left out: {seen:?}");
+        let mut distinct = seen.clone();
+        distinct.sort();
+        distinct.dedup();
+        assert_eq!((seen.len(), distinct.len()), (30, 30), "{sort}: every product appears exactly once: {seen:?}");
     }
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_import_takes_what_is_good_and_reports_the_rest() {
+async fn an_import_applies_valid_rows_and_reports_the_others() {
     let shop = Shop::start().await;
     let import = |media: &'static str, body: &str| {
         let (admin, body) = (shop.admin.clone(), body.to_owned());
@@ -341,7 +342,7 @@ async fn an_import_takes_what_is_good_and_reports_the_rest() {
     let lines = "{\"sku\":\"N-1\",\"name\":\"N\",\"price\":\"1.00\"}\n{bad\n\n{\"sku\":\"N-2\",\"name\":\"N\",\"price\":\"1.00\",\"typo\":1}\n{\"sku\":\"I-4\",\"price\":4}\n";
     let report = import("application/x-ndjson", lines).await.expect(200);
     assert_eq!((&report["created"], &report["failed"]), (&json!(1), &json!(2)), "{report}");
-    assert_eq!(report["skipped"], 1, "what says nothing new changes nothing: {report}");
+    assert_eq!(report["skipped"], 1, "a row without changes is skipped: {report}");
     assert_eq!(import("application/json", "[]").await.status, 415);
     let nameless = import("text/csv", "name,price\nx,1\n").await;
     assert!(nameless.status >= 400 || nameless.json()["failed"] == 1, "{nameless:?}");
@@ -349,8 +350,8 @@ async fn an_import_takes_what_is_good_and_reports_the_rest() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_export_makes_the_same_catalogue_again() {
-    let shop = searchable().await;
+async fn importing_an_export_reproduces_the_catalogue() {
+    let shop = searchable_shop().await;
     let variants = json!({"variants": [
         {"sku": "S-S", "name": "Small", "options": {"size": "S"}, "price": "9.00", "cost": "2.00", "barcode": "123"},
         {"sku": "S-L", "name": "Large", "options": {"size": "L"}, "price": "11.00"}]});
@@ -359,12 +360,12 @@ async fn an_export_makes_the_same_catalogue_again() {
         let path = format!("/api/products/export?format={format}");
         let export = shop.admin.get(&path).await;
         assert_eq!(export.status, 200);
-        let back =
+        let reimport =
             shop.admin.send("POST", "/api/products/import", media, export.bytes.clone()).await.unwrap().expect(200);
         assert_eq!(
-            (&back["failed"], &back["updated"], &back["created"]),
+            (&reimport["failed"], &reimport["updated"], &reimport["created"]),
             (&json!(0), &json!(0), &json!(0)),
-            "{format}: {back}"
+            "{format}: {reimport}"
         );
         let other = Shop::start().await;
         category(&other, "Lamps", None).await;
@@ -379,7 +380,7 @@ async fn an_export_makes_the_same_catalogue_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_has_an_answer_gets_it_again_only_when_it_has_changed() {
+async fn a_conditional_get_returns_304_until_the_product_changes() {
     let shop = Shop::start().await;
     let tea = product(&shop, "TEA", "Tea", "4.50", json!({})).await;
     let path = format!("/api/products/{}", tea["id"]);
@@ -392,9 +393,9 @@ async fn a_client_that_has_an_answer_gets_it_again_only_when_it_has_changed() {
     let known = shop.anyone.with("if-none-match", &first);
     let same = known.get(&path).await;
     assert_eq!((same.status, same.headers["etag"].to_str().unwrap(), same.bytes.len()), (304, first.as_str(), 0));
-    shop.stock("TEA", 5).await;
-    let sold_again = known.get(&path).await;
-    assert_eq!(sold_again.expect(200)["version"], tea["version"], "stock is no new version, and a new answer");
+    shop.set_stock("TEA", 5).await;
+    let restocked = known.get(&path).await;
+    assert_eq!(restocked.expect(200)["version"], tea["version"], "stock changes the ETag but not the version");
     let second = tag_of().await;
     assert_ne!(first, second);
     shop.admin.with("if-match", &first).patch(&path, &json!({"name": "Green Tea"})).await.expect(200);

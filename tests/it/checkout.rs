@@ -1,4 +1,4 @@
-//! The checkout of section 4: what it answers, what it moves, what it undoes.
+//! Checkout: its responses, its effects on stock and payments, and the compensation of failed or cancelled orders.
 
 use serde_json::{Value, json};
 
@@ -14,11 +14,11 @@ async fn a_guest_buys_two_lines() {
         shop.anyone.post("/api/orders", &order_of(&[("a-1", 2), ("B-2", 3), ("A-1", 1)], "tok_visa")).await.expect(201);
     assert_eq!(order["status"], "CONFIRMED");
     assert_eq!(order["totals"]["total"], "59.85");
-    assert_eq!(order["lines"].as_array().unwrap().len(), 2, "lines of one sku are one: {order}");
+    assert_eq!(order["lines"].as_array().unwrap().len(), 2, "lines of one SKU are merged: {order}");
     assert_eq!(order["lines"][0]["quantity"], 3);
     assert_eq!(order["payment"]["status"], "CAPTURED");
-    assert_eq!(shop.posted("A-1").await, 7);
-    assert_eq!(shop.posted("B-2").await, 97);
+    assert_eq!(shop.settled_stock("A-1").await, 7);
+    assert_eq!(shop.settled_stock("B-2").await, 97);
     let path = format!("/api/orders/{}", order["id"]);
     assert_eq!(shop.anyone.get(&path).await.status, 401);
     let guest = shop.anyone.with("x-order-token", order["orderToken"].as_str().unwrap());
@@ -52,7 +52,7 @@ async fn a_company_is_named_on_its_order_and_invoice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_short_is_refused_and_leaves_no_order() {
+async fn an_order_with_insufficient_stock_is_refused_and_not_stored() {
     let shop = Shop::start().await;
     shop.product("A", "1.00", 2).await;
     shop.product("B", "1.00", 9).await;
@@ -65,7 +65,7 @@ async fn what_is_short_is_refused_and_leaves_no_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_token_of_the_sandbox_does_what_it_says() {
+async fn every_sandbox_token_has_its_documented_effect() {
     let shop = Shop::start_with(&[("PROMOX_PAYMENT__TIMEOUT_MS", "200")]).await;
     shop.product("A", "10.00", 100).await;
     let place = |token: &'static str| {
@@ -80,7 +80,7 @@ async fn every_token_of_the_sandbox_does_what_it_says() {
         let invoice = shop.admin.get(&format!("/api/orders/{}/invoice", declined["orderId"])).await;
         invoice.refused(409, "ORDER_NOT_CONFIRMED");
     }
-    assert_eq!(shop.stock_of("A").await, (100, 0), "a decline holds nothing");
+    assert_eq!(shop.stock_of("A").await, (100, 0), "a declined order holds no stock");
     assert_eq!(place("tok_flaky").await.expect(201)["status"], "CONFIRMED");
     let waiting = place("tok_requires_action").await.expect(201);
     assert_eq!(
@@ -90,20 +90,20 @@ async fn every_token_of_the_sandbox_does_what_it_says() {
     assert!(waiting["payment"]["action"].is_object(), "{waiting}");
     let guest = shop.anyone.with("x-order-token", waiting["orderToken"].as_str().unwrap());
     guest.post(&format!("/api/payments/{}/confirm", waiting["payment"]["id"]), &json!({})).await.expect(200);
-    assert_eq!(shop.decided(&waiting["id"]).await["status"], "CONFIRMED");
+    assert_eq!(shop.wait_until_decided(&waiting["id"]).await["status"], "CONFIRMED");
     let slow = place("tok_timeout").await;
     if slow.status == 202 {
         assert_eq!(slow.json()["status"], "PENDING");
-        assert_eq!(shop.decided(&slow.json()["id"]).await["status"], "CONFIRMED");
+        assert_eq!(shop.wait_until_decided(&slow.json()["id"]).await["status"], "CONFIRMED");
     } else {
         assert_eq!(slow.expect(201)["status"], "CONFIRMED");
     }
-    assert_eq!(shop.posted("A").await, 97);
+    assert_eq!(shop.settled_stock("A").await, 97);
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_key_gives_the_same_answer_byte_for_byte() {
+async fn a_repeated_key_replays_the_response_byte_for_byte() {
     let shop = Shop::start().await;
     shop.product("A", "10.00", 10).await;
     let keyed = shop.anyone.key("one");
@@ -116,12 +116,12 @@ async fn the_same_key_gives_the_same_answer_byte_for_byte() {
     assert!(!first.headers.contains_key("idempotent-replayed"));
     keyed.post("/api/orders", &order_of(&[("A", 2)], "tok_visa")).await.refused(422, "IDEMPOTENCY_KEY_REUSED");
     let short = shop.anyone.key("short");
-    let want = order_of(&[("A", 99)], "tok_visa");
-    let refused = short.post("/api/orders", &want).await;
+    let too_many = order_of(&[("A", 99)], "tok_visa");
+    let refused = short.post("/api/orders", &too_many).await;
     refused.refused(409, "INSUFFICIENT_STOCK");
-    shop.stock("A", 500).await;
-    let kept = short.post("/api/orders", &want).await;
-    assert_eq!((kept.status, &kept.bytes), (409, &refused.bytes), "a decided refusal is kept");
+    shop.set_stock("A", 500).await;
+    let replayed = short.post("/api/orders", &too_many).await;
+    assert_eq!((replayed.status, &replayed.bytes), (409, &refused.bytes), "a stored refusal is replayed");
     let shop = shop.restart().await;
     let after = shop.anyone.key("one").post("/api/orders", &body).await;
     assert_eq!((after.status, &after.bytes), (201, &first.bytes), "also after a restart");
@@ -129,7 +129,7 @@ async fn the_same_key_gives_the_same_answer_byte_for_byte() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancelled_order_gives_everything_back_once() {
+async fn cancelling_an_order_restocks_and_refunds_it_once() {
     let shop = Shop::start().await;
     shop.product("A", "10.00", 5).await;
     let ada = shop.customer("ada@example.com").await;
@@ -140,14 +140,14 @@ async fn a_cancelled_order_gives_everything_back_once() {
     for _ in 0..3 {
         assert_eq!(ada.post(&path, &json!({"reason": "changed my mind"})).await.expect(200)["status"], "CANCELLED");
     }
-    assert_eq!(shop.posted("A").await, 5);
+    assert_eq!(shop.settled_stock("A").await, 5);
     let payment = shop.admin.get(&format!("/api/payments/{}", order["payment"]["id"])).await.expect(200);
     assert_eq!((payment["status"].as_str(), payment["refunded"].as_str()), (Some("REFUNDED"), Some("20.00")));
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn parcels_and_returns_follow_their_units() {
+async fn shipments_and_returns_are_tracked_by_unit() {
     let shop = Shop::start().await;
     shop.product("A", "3.33", 10).await;
     let order = shop.anyone.post("/api/orders", &order_of(&[("A", 3)], "tok_visa")).await.expect(201);
@@ -164,35 +164,35 @@ async fn parcels_and_returns_follow_their_units() {
         shop.admin.post(&format!("{path}/fulfilments/{}/deliver", parcel["id"]), &json!({})).await.expect(200);
     }
     assert_eq!(shop.admin.get(&path).await.expect(200)["status"], "DELIVERED");
-    let ask = |quantity: u32| json!({"items": [{"sku": "A", "quantity": quantity}], "reason": "too small"});
-    shop.admin.post(&format!("{path}/returns"), &ask(4)).await.refused(409, "NOTHING_LEFT_TO_RETURN");
+    let return_of = |quantity: u32| json!({"items": [{"sku": "A", "quantity": quantity}], "reason": "too small"});
+    shop.admin.post(&format!("{path}/returns"), &return_of(4)).await.refused(409, "NOTHING_LEFT_TO_RETURN");
     let mut refunds = Vec::new();
     for quantity in [1, 2] {
-        let asked = shop.admin.post(&format!("{path}/returns"), &ask(quantity)).await.expect(201);
-        let approve = format!("{path}/returns/{}/approve", asked["id"]);
+        let requested = shop.admin.post(&format!("{path}/returns"), &return_of(quantity)).await.expect(201);
+        let approve = format!("{path}/returns/{}/approve", requested["id"]);
         for _ in 0..2 {
             let done = shop.admin.post(&approve, &json!({})).await.expect(200);
             assert_eq!(done["status"], "APPROVED");
         }
-        refunds.push(asked["refund"].as_str().unwrap().to_owned());
+        refunds.push(requested["refund"].as_str().unwrap().to_owned());
     }
     assert_eq!(refunds, ["3.33", "6.66"]);
     assert_eq!(shop.admin.get(&path).await.expect(200)["status"], "REFUNDED");
-    assert_eq!(shop.posted("A").await, 10);
+    assert_eq!(shop.settled_stock("A").await, 10);
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_came_back_before_it_was_shipped_is_not_shipped() {
+async fn units_returned_before_shipping_are_not_shipped() {
     let shop = Shop::start().await;
     shop.product("A", "3.00", 10).await;
     shop.product("B", "1.00", 10).await;
     let order = shop.anyone.post("/api/orders", &order_of(&[("A", 5), ("B", 1)], "tok_visa")).await.expect(201);
     let path = format!("/api/orders/{}", order["id"]);
-    let give_back = async |sku: &str, quantity: u32| {
+    let return_units = async |sku: &str, quantity: u32| {
         let body = json!({"items": [{"sku": sku, "quantity": quantity}], "reason": "too many"});
-        let asked = shop.admin.post(&format!("{path}/returns"), &body).await.expect(201);
-        shop.admin.post(&format!("{path}/returns/{}/approve", asked["id"]), &json!({})).await.expect(200)
+        let requested = shop.admin.post(&format!("{path}/returns"), &body).await.expect(201);
+        shop.admin.post(&format!("{path}/returns/{}/approve", requested["id"]), &json!({})).await.expect(200)
     };
     let ship = async |sku: &str, quantity: u32| {
         let items = json!([{"sku": sku, "quantity": quantity}]);
@@ -200,26 +200,26 @@ async fn what_came_back_before_it_was_shipped_is_not_shipped() {
         shop.admin.post(&format!("{path}/fulfilments"), &parcel).await
     };
     let status = async || shop.admin.get(&path).await.expect(200)["status"].clone();
-    let back = give_back("a", 2).await;
-    assert_eq!(back["items"][0]["sku"], "A", "a SKU is written as it was sold");
+    let returned = return_units("a", 2).await;
+    assert_eq!(returned["items"][0]["sku"], "A", "a return names the SKU as it was sold");
     ship("A", 4).await.refused(409, "NOTHING_LEFT_TO_SHIP");
     let parcel = ship("a", 3).await.expect(201);
     assert_eq!(parcel["items"][0]["sku"], "A");
     assert_eq!(status().await, "PROCESSING");
-    give_back("A", 2).await;
+    return_units("A", 2).await;
     ship("A", 1).await.refused(409, "NOTHING_LEFT_TO_SHIP");
     shop.admin.post(&format!("{path}/fulfilments/{}/deliver", parcel["id"]), &json!({})).await.expect(200);
-    assert_eq!(status().await, "PROCESSING", "B is still to come");
-    give_back("B", 1).await;
-    assert_eq!(status().await, "DELIVERED", "nothing is still to come");
-    give_back("A", 1).await;
+    assert_eq!(status().await, "PROCESSING", "B has not been delivered");
+    return_units("B", 1).await;
+    assert_eq!(status().await, "DELIVERED", "nothing remains to be delivered");
+    return_units("A", 1).await;
     assert_eq!(status().await, "REFUNDED");
-    assert_eq!((shop.posted("A").await, shop.posted("B").await), (10, 10));
+    assert_eq!((shop.settled_stock("A").await, shop.settled_stock("B").await), (10, 10));
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_more_buyers_than_pieces_get_exactly_the_pieces() {
+async fn concurrent_buyers_get_exactly_the_units_in_stock() {
     let shop = Shop::start().await;
     shop.product("A", "1.00", 50).await;
     let buyers = (0..64).map(|_| {
@@ -239,12 +239,12 @@ async fn many_more_buyers_than_pieces_get_exactly_the_pieces() {
         bought += buyer.await.unwrap();
     }
     assert_eq!(bought, 50);
-    assert_eq!(shop.posted("A").await, 0);
+    assert_eq!(shop.settled_stock("A").await, 0);
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bad_requests_are_pointed_at_and_change_nothing() {
+async fn invalid_orders_are_refused_with_a_pointer_and_change_nothing() {
     let shop = Shop::start().await;
     shop.product("A", "1.00", 50).await;
     let cases = [
@@ -277,7 +277,7 @@ async fn bad_requests_are_pointed_at_and_change_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn quotes_are_paid_as_they_were_given() {
+async fn an_order_with_a_quote_pays_the_quoted_price() {
     let shop = Shop::start().await;
     let product = shop.product("A", "10.00", 50).await;
     let mut body = order_of(&[("A", 2)], "tok_visa");
@@ -295,7 +295,7 @@ async fn quotes_are_paid_as_they_were_given() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_quote_is_for_who_asked_and_as_he_asked() {
+async fn a_quote_is_bound_to_its_caller_and_request() {
     let shop = Shop::start().await;
     shop.product("A", "10.00", 20).await;
     let (ada, eve) = (shop.customer("ada@example.com").await, shop.customer("eve@example.com").await);
@@ -338,7 +338,7 @@ async fn a_quote_is_for_who_asked_and_as_he_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_code_is_named_as_what_it_was_sent_as() {
+async fn a_refused_code_is_reported_in_the_member_it_was_sent_in() {
     let shop = Shop::start().await;
     shop.product("A", "10.00", 5).await;
     for (member, code) in [("promotionCode", "PROMOTION_INVALID"), ("couponCode", "COUPON_INVALID")] {
@@ -351,7 +351,7 @@ async fn a_refused_code_is_named_as_what_it_was_sent_as() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn zones_and_taxes_decide_what_is_paid() {
+async fn shipping_zones_and_taxes_determine_the_total() {
     let shop = Shop::start().await;
     shop.product("A", "100.00", 50).await;
     let zones = json!({"zones": [{"name": "UK", "countries": ["GB"], "methods": [
@@ -364,7 +364,7 @@ async fn zones_and_taxes_decide_what_is_paid() {
     let missing = shop.anyone.post("/api/orders", &body).await.expect(422);
     assert_eq!(missing["errors"][0]["pointer"], "/shippingAddress");
     let quote = shop.anyone.post("/api/orders/quote", &body).await.expect(200);
-    assert_eq!(quote["shippingOptions"], json!([]), "it depends on the address");
+    assert_eq!(quote["shippingOptions"], json!([]), "shipping options depend on the address");
     let address = |country: &str| json!({"name": "A", "line1": "1 Road", "city": "Town", "country": country});
     body["shippingAddress"] = address("FR");
     for path in ["/api/orders", "/api/orders/quote"] {
@@ -384,7 +384,7 @@ async fn zones_and_taxes_decide_what_is_paid() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_refused_for_the_moment_is_done_a_moment_later() {
+async fn a_cancel_refused_during_checkout_succeeds_afterwards() {
     let shop = Shop::start_with(&[("PROMOX_PAYMENT__TIMEOUT_MS", "1500")]).await;
     shop.product("A", "10.00", 5).await;
     let buyer = shop.anyone.key("order-1");
@@ -400,16 +400,16 @@ async fn what_is_refused_for_the_moment_is_done_a_moment_later() {
     let early = canceller.post(&path, &json!({"reason": "too slow"})).await;
     early.refused(409, "CHECKOUT_IN_PROGRESS");
     assert_eq!(early.headers["retry-after"], "1");
-    assert_eq!(shop.decided(&pending).await["status"], "CONFIRMED");
+    assert_eq!(shop.wait_until_decided(&pending).await["status"], "CONFIRMED");
     let later = canceller.post(&path, &json!({"reason": "too slow"})).await;
-    assert_eq!(later.expect(200)["status"], "CANCELLED", "the same key, as it was told to");
+    assert_eq!(later.expect(200)["status"], "CANCELLED", "a retry with the same key succeeds after the checkout");
     assert!([201, 202].contains(&placed.await.unwrap().status));
-    assert_eq!(shop.posted("A").await, 5);
+    assert_eq!(shop.settled_stock("A").await, 5);
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_have_been_sold_is_no_history() {
+async fn invalid_past_orders_are_not_imported() {
     let shop = Shop::start().await;
     let line = json!({"sku": "A", "quantity": 2, "unitPrice": "1.50"});
     let rows = [
@@ -424,10 +424,10 @@ async fn what_cannot_have_been_sold_is_no_history() {
     let faults: Vec<(&Value, &Value)> =
         report["errors"].as_array().unwrap().iter().map(|fault| (&fault["row"], &fault["code"])).collect();
     assert_eq!(faults, [(&json!(2), &json!("NO_LINES")), (&json!(3), &json!("DATE_TO_COME"))]);
-    let taken = shop.all("/api/orders").await;
-    assert_eq!((&taken[0]["number"], taken.len()), (&json!("OLD-1"), 1));
+    let imported = shop.all("/api/orders").await;
+    assert_eq!((&imported[0]["number"], imported.len()), (&json!("OLD-1"), 1));
     let totals = json!({"subtotal": "3.00", "discount": "0.00", "shipping": "0.00", "shippingDiscount": "0.00",
         "tax": "0.00", "pointsRedeemed": 0, "pointsValue": "0.00", "total": "3.00"});
-    assert_eq!(taken[0]["totals"], totals, "an amount has the currency's digits");
+    assert_eq!(imported[0]["totals"], totals, "amounts have the currency's digits");
     shop.close().await;
 }

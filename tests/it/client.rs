@@ -1,4 +1,4 @@
-//! A small HTTP client for tests: one kept connection at a time, JSON in and out.
+//! A small HTTP client for tests, with pooled connections and JSON bodies.
 
 use std::net::SocketAddr;
 
@@ -17,7 +17,7 @@ pub(crate) struct Client {
     headers: Vec<(&'static str, String)>,
 }
 
-/// An answer.
+/// A response, read to its end.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -26,19 +26,19 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// The body as JSON; null when it is none.
+    /// The body as JSON, or null when it is not JSON.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.bytes).unwrap_or(Value::Null)
     }
 
-    /// The body as JSON of an answer that must have this status.
+    /// Asserts the status and returns the body as JSON.
     #[track_caller]
     pub(crate) fn expect(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.bytes));
         self.json()
     }
 
-    /// A refusal with this status and code.
+    /// Asserts that the request was refused with this status and code, and returns the problem document.
     #[track_caller]
     pub(crate) fn refused(&self, status: u16, code: &str) -> Value {
         let body = self.expect(status);
@@ -52,7 +52,7 @@ impl Client {
         Self { pool: Pool::builder(TokioExecutor::new()).build_http(), address, headers: Vec::new() }
     }
 
-    /// The same client with one more header.
+    /// A copy of the client that sends one more header.
     #[must_use]
     pub(crate) fn with(&self, name: &'static str, value: impl Into<String>) -> Self {
         let mut client = self.clone();
@@ -61,19 +61,19 @@ impl Client {
         client
     }
 
-    /// The same client, logged in.
+    /// A copy of the client with an access token.
     #[must_use]
     pub(crate) fn bearer(&self, token: &str) -> Self {
         self.with("authorization", format!("Bearer {token}"))
     }
 
-    /// The same client with an idempotency key.
+    /// A copy of the client with an idempotency key.
     #[must_use]
     pub(crate) fn key(&self, key: &str) -> Self {
         self.with("idempotency-key", key)
     }
 
-    /// The same client on a connection that it shares with nobody.
+    /// A copy of the client with a connection pool of its own.
     #[must_use]
     pub(crate) fn own_connection(&self) -> Self {
         Self { pool: Pool::builder(TokioExecutor::new()).build_http(), ..self.clone() }
@@ -99,7 +99,7 @@ impl Client {
         self.send("PATCH", path, "application/merge-patch+json", body.to_string().into()).await.unwrap()
     }
 
-    /// Sends whatever is wanted; an error is a connection that was cut.
+    /// Sends any request. Fails when the connection is broken before the response has arrived.
     pub(crate) async fn send(&self, method: &str, path: &str, media_type: &str, body: Bytes) -> Result<Answer, String> {
         let mut request = hyper::Request::builder().method(method).uri(format!("http://{}{path}", self.address));
         if !body.is_empty() {
@@ -112,14 +112,14 @@ impl Client {
         let response = self.pool.request(request).await.map_err(|error| error.to_string())?;
         let (parts, body) = response.into_parts();
         if parts.headers.get("content-type").is_some_and(|kind| kind == "text/event-stream") {
-            // It goes on for ever: who wants its events reads them as they come.
+            // A stream of events does not end; `follow` reads it.
             return Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, bytes: Bytes::new() });
         }
         let bytes = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
         Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, bytes })
     }
 
-    /// Follows server-sent events: what comes, as it comes.
+    /// Requests a stream of server-sent events and returns its body.
     pub(crate) async fn follow(&self, path: &str) -> hyper::body::Incoming {
         let mut request = hyper::Request::get(format!("http://{}{path}", self.address));
         for (name, value) in &self.headers {

@@ -1,4 +1,4 @@
-//! Codes over HTTP: whose they are, why they give nothing, how often they do.
+//! Codes of promotions and coupons over HTTP: uniqueness, reasons for refusal, limits, budgets, and guessing.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::promotions::{activate, order, pause, percent, reason, with};
 use crate::shop::{Shop, order_of};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_code_is_one_promotions_or_one_coupons_also_at_the_same_instant() {
+async fn a_code_belongs_to_one_promotion_or_coupon_even_under_concurrency() {
     let shop = Shop::start().await;
     let key = activate(&shop, percent("5", json!({"couponOnly": true}))).await;
     let bulk = json!({"count": 30_000, "promotionId": key, "pattern": "RACE-######"});
@@ -23,12 +23,12 @@ async fn one_code_is_one_promotions_or_one_coupons_also_at_the_same_instant() {
             shop.admin.send("POST", "/api/coupons/import", "application/x-ndjson", row.into()),
         );
         let imported = imported.unwrap().expect(200)["created"].as_i64().unwrap();
-        let got = [promotion.status == 201, coupon.status == 201, imported == 1];
-        assert!(got.iter().filter(|got| **got).count() <= 1, "{code}: {got:?}");
+        let created = [promotion.status == 201, coupon.status == 201, imported == 1];
+        assert!(created.iter().filter(|created| **created).count() <= 1, "{code}: {created:?}");
         for refused in [promotion, coupon].iter().filter(|item| item.status != 201) {
             refused.refused(409, "CODE_TAKEN");
         }
-        if !got.contains(&true) {
+        if !created.contains(&true) {
             shop.admin.post("/api/coupons", &json!({"code": code, "promotionId": key})).await.expect(201);
         }
     }
@@ -36,13 +36,13 @@ async fn one_code_is_one_promotions_or_one_coupons_also_at_the_same_instant() {
         shop.admin.post("/api/promotions", &percent("1", json!({"code": taken}))).await.refused(409, "CODE_TAKEN");
         shop.admin.post("/api/coupons", &json!({"code": taken, "promotionId": key})).await.refused(409, "CODE_TAKEN");
     }
-    // A code that a batch's codes may be like is a promotion's too, once the batch is past it.
+    // A promotion may take a code that fits a batch's pattern, unless the batch has generated that code.
     activate(&shop, percent("1", json!({"code": "RACEZZZZZZ"}))).await;
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn codes_and_their_reasons() {
+async fn refused_codes_give_a_reason_that_depends_on_the_caller() {
     let shop = Shop::start().await;
     shop.product("A", "10.00", 100).await;
     let member = shop.customer("member@example.com").await;
@@ -58,7 +58,7 @@ async fn codes_and_their_reasons() {
     activate(&shop, percent("10", json!({"code": "STAFF", "when": staff}))).await;
     let b = json!([{"type": "PERCENT_OFF", "value": "5", "scope": "ITEMS", "items": {"skus": ["B"]}}]);
     activate(&shop, percent("5", json!({"code": "ONLY-B", "actions": b}))).await;
-    for (code, anonymous, known) in [
+    for (code, anonymous_reason, member_reason) in [
         ("NOPE", "UNKNOWN", "UNKNOWN"),
         ("DRAFT", "UNKNOWN", "UNKNOWN"),
         ("PAUSED", "UNKNOWN", "PAUSED"),
@@ -68,16 +68,16 @@ async fn codes_and_their_reasons() {
         ("B I-G", "CONDITIONS_NOT_MET", "CONDITIONS_NOT_MET"),
         ("only_b", "NO_MATCHING_ITEMS", "NO_MATCHING_ITEMS"),
     ] {
-        for (client, wanted) in [(&shop.anyone, anonymous), (&member, known)] {
+        for (client, expected) in [(&shop.anyone, anonymous_reason), (&member, member_reason)] {
             for field in ["promotionCode", "couponCode"] {
                 let mut body = order_of(&[("A", 1)], "tok_visa");
                 body[field] = json!(code);
                 let quote = client.post("/api/orders/quote", &body).await.expect(200);
                 let (reason, rejected) = reason(&quote);
-                assert_eq!((reason, &rejected["code"]), (wanted, &json!(code)), "{quote}");
-                assert!(wanted != "UNKNOWN" || rejected.get("promotionId").is_none(), "{rejected}");
+                assert_eq!((reason, &rejected["code"]), (expected, &json!(code)), "{quote}");
+                assert!(expected != "UNKNOWN" || rejected.get("promotionId").is_none(), "{rejected}");
                 let refused = client.post("/api/orders", &body).await.expect(422);
-                assert_eq!(refused["reason"], wanted, "{refused}");
+                assert_eq!(refused["reason"], expected, "{refused}");
                 assert!(["PROMOTION_INVALID", "COUPON_INVALID"].contains(&refused["code"].as_str().unwrap()));
             }
         }
@@ -97,67 +97,75 @@ async fn codes_and_their_reasons() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn limits_count_orders_and_come_back_once() {
+async fn usage_limits_count_orders_and_are_released_once() {
     let shop = Shop::start().await;
     shop.product("A", "10.00", 100).await;
     let member = shop.customer("member@example.com").await;
     let coded = |code: &str, limits: Value| percent("10", json!({"code": code, "limits": limits}));
     let one = activate(&shop, coded("ONE", json!({"perUser": 1}))).await;
-    let use_it = |client: Client, code: &'static str, more: Value| async move {
+    let order_with_code = |client: Client, code: &'static str, more: Value| async move {
         order(&client, "A", 1, with(json!({"promotionCode": code}), more)).await
     };
-    let first = use_it(member.clone(), "ONE", json!({"email": "member@example.com"})).await.expect(201);
-    let again = use_it(member.clone(), "ONE", json!({})).await.refused(422, "PROMOTION_INVALID");
+    let first = order_with_code(member.clone(), "ONE", json!({"email": "member@example.com"})).await.expect(201);
+    let again = order_with_code(member.clone(), "ONE", json!({})).await.refused(422, "PROMOTION_INVALID");
     assert_eq!(again["reason"], "USER_LIMIT_REACHED");
     for guest in ["member@example.com", "Member@Example.com"] {
-        let refused = use_it(shop.anyone.clone(), "ONE", json!({"email": guest})).await;
-        assert_eq!(refused.refused(422, "PROMOTION_INVALID")["reason"], "USER_LIMIT_REACHED", "a guest is his address");
+        let refused = order_with_code(shop.anyone.clone(), "ONE", json!({"email": guest})).await;
+        assert_eq!(
+            refused.refused(422, "PROMOTION_INVALID")["reason"],
+            "USER_LIMIT_REACHED",
+            "a guest is identified by the email address"
+        );
     }
-    use_it(shop.anyone.clone(), "ONE", json!({"email": "other@example.com"})).await.expect(201);
+    order_with_code(shop.anyone.clone(), "ONE", json!({"email": "other@example.com"})).await.expect(201);
     let mut quote = with(order_of(&[("A", 1)], "tok_visa"), json!({"promotionCode": "ONE"}));
     quote.as_object_mut().unwrap().remove("email");
     let quote = shop.anyone.post("/api/orders/quote", &quote).await.expect(200);
     assert_eq!(quote["totals"]["total"], "9.00");
-    assert_eq!(quote["warnings"].as_array().unwrap().len(), 1, "it says that limits were left unchecked: {quote}");
+    assert_eq!(
+        quote["warnings"].as_array().unwrap().len(),
+        1,
+        "a warning says that limits per user were not checked: {quote}"
+    );
     let cancel = format!("/api/orders/{}/cancel", first["id"]);
     for _ in 0..3 {
         member.post(&cancel, &json!({"reason": "changed my mind"})).await.expect(200);
     }
     assert_eq!(shop.admin.get(&format!("/api/promotions/{one}")).await.expect(200)["uses"], 1);
-    use_it(member.clone(), "ONE", json!({})).await.expect(201);
-    use_it(member.clone(), "ONE", json!({})).await.refused(422, "PROMOTION_INVALID");
+    order_with_code(member.clone(), "ONE", json!({})).await.expect(201);
+    order_with_code(member.clone(), "ONE", json!({})).await.refused(422, "PROMOTION_INVALID");
 
     activate(&shop, coded("TWICE", json!({"total": 2}))).await;
-    for wanted in [201, 201, 422, 422] {
-        let answer = use_it(shop.anyone.clone(), "TWICE", json!({})).await;
-        assert_eq!(answer.status, wanted);
-        assert!(wanted == 201 || answer.json()["reason"] == "LIMIT_REACHED");
+    for status in [201, 201, 422, 422] {
+        let answer = order_with_code(shop.anyone.clone(), "TWICE", json!({})).await;
+        assert_eq!(answer.status, status);
+        assert!(status == 201 || answer.json()["reason"] == "LIMIT_REACHED");
     }
-    let day = json!({"periods": [{"per": "TOTAL", "period": "MONTH", "count": 1}]});
-    activate(&shop, coded("MONTHLY", day)).await;
-    use_it(shop.anyone.clone(), "MONTHLY", json!({})).await.expect(201);
-    let full = use_it(member.clone(), "MONTHLY", json!({})).await.refused(422, "PROMOTION_INVALID");
+    let monthly = json!({"periods": [{"per": "TOTAL", "period": "MONTH", "count": 1}]});
+    activate(&shop, coded("MONTHLY", monthly)).await;
+    order_with_code(shop.anyone.clone(), "MONTHLY", json!({})).await.expect(201);
+    let full = order_with_code(member.clone(), "MONTHLY", json!({})).await.refused(422, "PROMOTION_INVALID");
     assert_eq!(full["reason"], "LIMIT_REACHED");
     let address = |line: &str| json!({"shippingAddress": {"name": "N", "line1": line, "city": "London", "postalCode": "N1", "country": "GB"}});
     activate(&shop, coded("HOUSE", json!({"periods": [{"per": "ADDRESS", "period": "DAY", "count": 1}]}))).await;
-    use_it(shop.anyone.clone(), "HOUSE", address("1 High St.")).await.expect(201);
-    use_it(member.clone(), "HOUSE", address("1  HIGH ST")).await.refused(422, "PROMOTION_INVALID");
-    use_it(member.clone(), "HOUSE", address("2 High St.")).await.expect(201);
+    order_with_code(shop.anyone.clone(), "HOUSE", address("1 High St.")).await.expect(201);
+    order_with_code(member.clone(), "HOUSE", address("1  HIGH ST")).await.refused(422, "PROMOTION_INVALID");
+    order_with_code(member.clone(), "HOUSE", address("2 High St.")).await.expect(201);
     let declined =
         with(order_of(&[("A", 1)], "tok_declined"), json!({"promotionCode": "ONE", "email": "third@example.com"}));
     shop.anyone.post("/api/orders", &declined).await.refused(402, "PAYMENT_DECLINED");
-    use_it(shop.anyone.clone(), "ONE", json!({"email": "third@example.com"})).await.expect(201);
-    // A free order has no effect to give: what gave 0.00 counts as no use.
+    order_with_code(shop.anyone.clone(), "ONE", json!({"email": "third@example.com"})).await.expect(201);
+    // A promotion that discounts 0.00 is not applied and does not count as a use.
     shop.product("FREE", "0.00", 10).await;
-    let none = activate(&shop, percent("7", json!({}))).await;
+    let unused = activate(&shop, percent("7", json!({}))).await;
     let free = order(&shop.anyone, "FREE", 1, json!({})).await.expect(201);
     assert_eq!(free["appliedPromotions"], json!([]));
-    assert_eq!(shop.admin.get(&format!("/api/promotions/{none}")).await.expect(200)["uses"], 0);
+    assert_eq!(shop.admin.get(&format!("/api/promotions/{unused}")).await.expect(200)["uses"], 0);
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn budgets_refuse_or_give_the_rest_and_the_store_caps_all() {
+async fn budgets_refuse_or_grant_the_rest_and_the_store_caps_discounts() {
     let shop = Shop::start().await;
     shop.product("A", "10.00", 100).await;
     let budget = |code: &str, short: &str| {
@@ -166,16 +174,16 @@ async fn budgets_refuse_or_give_the_rest_and_the_store_caps_all() {
     let refuse = activate(&shop, budget("REFUSE", "REFUSE")).await;
     let rest = activate(&shop, budget("REST", "GIVE_REST")).await;
     for (code, discounts) in [("REFUSE", ["2.00", "2.00", "none"]), ("REST", ["2.00", "2.00", "1.00"])] {
-        for wanted in discounts {
+        for expected in discounts {
             let answer = order(&shop.anyone, "A", 1, json!({"promotionCode": code})).await;
-            if wanted == "none" {
+            if expected == "none" {
                 assert_eq!(answer.refused(422, "PROMOTION_INVALID")["reason"], "BUDGET_EXHAUSTED");
             } else {
-                assert_eq!(answer.expect(201)["totals"]["discount"], wanted, "{code}");
+                assert_eq!(answer.expect(201)["totals"]["discount"], expected, "{code}");
             }
         }
-        let over = order(&shop.anyone, "A", 2, json!({"promotionCode": code})).await;
-        assert_eq!(over.refused(422, "PROMOTION_INVALID")["reason"], "BUDGET_EXHAUSTED");
+        let exceeding = order(&shop.anyone, "A", 2, json!({"promotionCode": code})).await;
+        assert_eq!(exceeding.refused(422, "PROMOTION_INVALID")["reason"], "BUDGET_EXHAUSTED");
     }
     for (id, spent) in [(refuse, "4.00"), (rest, "5.00")] {
         let seen = shop.admin.get(&format!("/api/promotions/{id}")).await.expect(200);
@@ -187,17 +195,17 @@ async fn budgets_refuse_or_give_the_rest_and_the_store_caps_all() {
     let first = activate(&shop, percent("25", json!({"priority": 1}))).await;
     let last = activate(&shop, percent("20", json!({}))).await;
     let placed = order(&shop.anyone, "A", 1, json!({})).await.expect(201);
-    let given = json!([[first, "2.50"], [last, "0.50"]]);
+    let expected = json!([[first, "2.50"], [last, "0.50"]]);
     let applied = placed["appliedPromotions"].as_array().unwrap();
     let applied: Vec<_> = applied.iter().map(|item| json!([item["promotionId"], item["amount"]])).collect();
-    assert_eq!(json!(applied), given, "the excess comes off the last");
+    assert_eq!(json!(applied), expected, "the cap reduces the last promotion");
     let seen = shop.admin.get(&format!("/api/promotions/{last}")).await.expect(200);
-    assert_eq!(seen["spent"], "0.50", "before budget is taken");
+    assert_eq!(seen["spent"], "0.50", "the budget is charged after the cap");
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn guessing_is_limited_wherever_codes_are_tried() {
+async fn guessing_codes_is_limited_on_every_endpoint() {
     let shop = Shop::start_with(&[("PROMOX_LIMITS__ENABLED", "true")]).await;
     shop.product("A", "10.00", 100).await;
     let key = activate(&shop, percent("5", json!({"couponOnly": true}))).await;
@@ -234,7 +242,7 @@ async fn guessing_is_limited_wherever_codes_are_tried() {
         assert!(refused.headers.contains_key("retry-after"));
     }
     let seen = guest.get("/api/carts/current").await.expect(200);
-    assert_eq!(seen["totals"]["total"], "9.50", "the cart goes on with what it has: {seen}");
+    assert_eq!(seen["totals"]["total"], "9.50", "the cart keeps the codes that it has: {seen}");
     let member = shop.customer("member@example.com").await;
     assert_eq!(member.post("/api/orders/quote", &coded("PRIZE")).await.expect(200)["totals"]["total"], "9.50");
     shop.close().await;

@@ -1,4 +1,5 @@
-//! What holds for every request alike: `Accept`, queries, media types, keys of guests, limits and who watches over the server.
+//! Rules for every request: `Accept`, queries, media types, idempotency keys of guests, rate limits, patches, cursors
+//! and text normalization.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -12,30 +13,30 @@ fn pointer(answer: &Answer) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_client_does_not_take_is_not_done_for_it() {
+async fn an_unacceptable_media_type_is_refused_before_any_effect() {
     let shop = Shop::start().await;
     shop.product("A", "1.00", 5).await;
     let order = order_of(&[("A", 1)], "tok_visa");
     for accept in ["text/html", "image/png, text/*", "application/json;q=0, */*"] {
-        let picky = shop.anyone.with("accept", accept);
-        picky.get("/api/products/sku/A").await.refused(406, "NOT_ACCEPTABLE");
-        let refused = picky.post("/api/orders", &order).await;
+        let client = shop.anyone.with("accept", accept);
+        client.get("/api/products/sku/A").await.refused(406, "NOT_ACCEPTABLE");
+        let refused = client.post("/api/orders", &order).await;
         refused.refused(406, "NOT_ACCEPTABLE");
-        assert_eq!(refused.headers["content-type"], "application/problem+json", "a refusal is one whatever is taken");
-        picky.get("/api/products/sku/B").await.refused(404, "NOT_FOUND");
+        assert_eq!(refused.headers["content-type"], "application/problem+json", "refusals ignore Accept");
+        client.get("/api/products/sku/B").await.refused(404, "NOT_FOUND");
     }
-    assert_eq!(shop.stock_of("A").await, (5, 0), "nothing was sold to who could not read the answer");
+    assert_eq!(shop.stock_of("A").await, (5, 0), "the refused order has no effect");
     for accept in ["application/json", "text/html, */*;q=0.1", "application/*", "*", ""] {
         shop.anyone.with("accept", accept).get("/api/products/sku/A").await.expect(200);
     }
     let browser = shop.admin.with("accept", "text/html");
-    let made = browser.with("accept", "*/*").post("/api/orders", &order).await.expect(201);
-    assert_eq!(browser.get(&format!("/api/orders/{}/invoice", made["id"])).await.status, 200);
+    let placed = browser.with("accept", "*/*").post("/api/orders", &order).await.expect(201);
+    assert_eq!(browser.get(&format!("/api/orders/{}/invoice", placed["id"])).await.status, 200);
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_query_says_each_thing_once_and_in_utf_8() {
+async fn duplicate_or_non_utf8_query_parameters_are_refused() {
     let shop = Shop::start().await;
     for (path, at) in [
         ("/api/products?limit=1&limit=2", "?limit"),
@@ -53,7 +54,7 @@ async fn a_query_says_each_thing_once_and_in_utf_8() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_json_patch_is_not_taken_for_a_merge_patch() {
+async fn a_json_patch_is_refused() {
     let shop = Shop::start().await;
     let product = shop.product("A", "1.00", 0).await;
     let path = format!("/api/products/{}", product["id"]);
@@ -64,7 +65,7 @@ async fn a_json_patch_is_not_taken_for_a_merge_patch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_order_token_opened_is_told_again_to_its_holder_only() {
+async fn a_replay_requires_the_same_order_token() {
     let shop = Shop::start().await;
     shop.product("A", "1.00", 5).await;
     let order = shop.anyone.post("/api/orders", &order_of(&[("A", 1)], "tok_visa")).await.expect(201);
@@ -81,7 +82,7 @@ async fn what_an_order_token_opened_is_told_again_to_its_holder_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_watches_over_the_server_is_answered_when_its_address_is_over_the_limit() {
+async fn monitoring_requests_bypass_the_rate_limit() {
     let limits = [
         ("PROMOX_LIMITS__ENABLED", "true"),
         ("PROMOX_LIMITS__BURST", "20"),
@@ -91,7 +92,7 @@ async fn who_watches_over_the_server_is_answered_when_its_address_is_over_the_li
     let first = shop.anyone.get("/api/categories").await;
     first.expect(200);
     assert_eq!(first.headers["ratelimit-limit"], "20");
-    let exhausted = async |client: &Client| {
+    let send_until_limited = async |client: &Client| {
         for _ in 0..30 {
             let answer = client.get("/api/categories").await;
             if answer.status == 429 {
@@ -100,7 +101,7 @@ async fn who_watches_over_the_server_is_answered_when_its_address_is_over_the_li
         }
         panic!("there is no limit");
     };
-    let refused = exhausted(&shop.anyone).await;
+    let refused = send_until_limited(&shop.anyone).await;
     refused.refused(429, "TOO_MANY_REQUESTS");
     assert_eq!(refused.headers["ratelimit-remaining"], "0");
     assert!(refused.headers["retry-after"].to_str().unwrap().parse::<u64>().unwrap() > 0);
@@ -113,31 +114,31 @@ async fn who_watches_over_the_server_is_answered_when_its_address_is_over_the_li
 }
 
 #[test]
-fn what_looks_into_a_store_makes_none() {
+fn read_only_commands_do_not_create_a_store() {
     let dir = tempfile::tempdir().unwrap();
     let (mistyped, file) = (dir.path().join("shpo"), dir.path().join("out"));
     for verb in [&["verify"][..], &["backup", file.to_str().unwrap()], &["export", "catalog", file.to_str().unwrap()]] {
-        let done = promox(&mistyped, verb);
-        let told = String::from_utf8_lossy(&done.stderr).into_owned();
-        assert_eq!(done.status.code(), Some(65), "{verb:?} {told}");
-        assert!(told.contains("there is no store in") && told.contains("shpo"), "{verb:?} {told}");
+        let output = promox(&mistyped, verb);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(65), "{verb:?} {message}");
+        assert!(message.contains("there is no store in") && message.contains("shpo"), "{verb:?} {message}");
         assert!(!mistyped.exists() && !file.exists(), "{verb:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn null_clears_what_can_be_cleared_and_nothing_else() {
+async fn null_clears_optional_members_and_is_refused_for_others() {
     let shop = Shop::start().await;
     let product = shop.product("A", "1.00", 5).await;
-    let made = async |path: &str, body: Value| shop.admin.post(path, &body).await.expect(201)["id"].clone();
-    let category = made("/api/categories", json!({"name": "C"})).await;
-    let campaign = made("/api/campaigns", json!({"name": "C", "endsAt": "2100-01-01T00:00:00Z"})).await;
+    let create = async |path: &str, body: Value| shop.admin.post(path, &body).await.expect(201)["id"].clone();
+    let category = create("/api/categories", json!({"name": "C"})).await;
+    let campaign = create("/api/campaigns", json!({"name": "C", "endsAt": "2100-01-01T00:00:00Z"})).await;
     let lines = json!({"name": "N", "line1": "1", "city": "C", "region": "R", "country": "GB"});
-    let address = made("/api/users/me/addresses", lines).await;
+    let address = create("/api/users/me/addresses", lines).await;
     let item = json!({"sku": "A", "salePrice": "0.50", "stock": 1});
     let (from, to) = ("2100-01-01T00:00:00Z", "2100-01-02T00:00:00Z");
     let sale = json!({"name": "F", "campaignId": campaign, "startsAt": from, "endsAt": to, "items": [item]});
-    let sale = made("/api/flash-sales", sale).await;
+    let sale = create("/api/flash-sales", sale).await;
     shop.admin.post("/api/roles", &json!({"name": "PACKER", "permissions": ["order:read"]})).await.expect(201);
     for (path, fixed, clearable) in [
         (format!("/api/flash-sales/{sale}"), &["name", "startsAt", "items"][..], &["campaignId"][..]),
@@ -164,25 +165,25 @@ async fn null_clears_what_can_be_cleared_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_patch_that_changes_nothing_leaves_the_version() {
+async fn a_patch_that_changes_nothing_keeps_the_version() {
     let shop = Shop::start().await;
     let product = shop.product("A", "1.00", 5).await;
-    let made = async |path: &str, body: Value| shop.admin.post(path, &body).await.expect(201)["id"].clone();
-    let category = made("/api/categories", json!({"name": "C"})).await;
-    let campaign = made("/api/campaigns", json!({"name": "C"})).await;
-    let segment = made("/api/segments", json!({"name": "S", "userIds": [1]})).await;
+    let create = async |path: &str, body: Value| shop.admin.post(path, &body).await.expect(201)["id"].clone();
+    let category = create("/api/categories", json!({"name": "C"})).await;
+    let campaign = create("/api/campaigns", json!({"name": "C"})).await;
+    let segment = create("/api/segments", json!({"name": "S", "userIds": [1]})).await;
     let off = json!([{"type": "PERCENT_OFF", "value": "10"}]);
-    let promotion = made("/api/promotions", json!({"name": "P", "couponOnly": true, "actions": off})).await;
-    made("/api/coupons", json!({"code": "TEN", "promotionId": promotion})).await;
+    let promotion = create("/api/promotions", json!({"name": "P", "couponOnly": true, "actions": off})).await;
+    create("/api/coupons", json!({"code": "TEN", "promotionId": promotion})).await;
     let item = json!({"sku": "A", "salePrice": "0.50", "stock": 1});
     let (from, to) = ("2100-01-01T00:00:00Z", "2100-01-02T00:00:00Z");
-    let sale = made("/api/flash-sales", json!({"name": "F", "startsAt": from, "endsAt": to, "items": [item]})).await;
+    let sale = create("/api/flash-sales", json!({"name": "F", "startsAt": from, "endsAt": to, "items": [item]})).await;
     let rule = json!({"event": "ORDER_CONFIRMED", "count": 3});
     let achievement =
-        made("/api/rewards/achievements", json!({"code": "THREE", "name": "T", "rule": rule, "points": 5})).await;
-    let offer = made("/api/rewards/catalogue", json!({"name": "O", "points": 5, "promotionId": promotion})).await;
+        create("/api/rewards/achievements", json!({"code": "THREE", "name": "T", "rule": rule, "points": 5})).await;
+    let offer = create("/api/rewards/catalogue", json!({"name": "O", "points": 5, "promotionId": promotion})).await;
     let lines = json!({"name": "N", "line1": "1", "city": "C", "country": "GB"});
-    let address = made("/api/users/me/addresses", lines).await;
+    let address = create("/api/users/me/addresses", lines).await;
     shop.admin.post("/api/roles", &json!({"name": "PACKER", "permissions": ["order:read"]})).await.expect(201);
     for (path, same) in [
         (format!("/api/products/{}", product["id"]), "name"),
@@ -210,7 +211,7 @@ async fn a_patch_that_changes_nothing_leaves_the_version() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cursor_is_good_for_the_list_that_gave_it() {
+async fn a_cursor_is_valid_only_for_the_list_that_returned_it() {
     let shop = Shop::start().await;
     for sku in ["A", "B", "C"] {
         shop.product(sku, "1.00", 5).await;
@@ -219,8 +220,8 @@ async fn a_cursor_is_good_for_the_list_that_gave_it() {
     }
     let lists = ["/api/orders", "/api/orders?status=CONFIRMED", "/api/users", "/api/inventory", "/api/payments"];
     let page = async |path: &str, more: &str| {
-        let glue = if path.contains('?') { '&' } else { '?' };
-        shop.admin.get(&format!("{path}{glue}limit=1{more}")).await
+        let separator = if path.contains('?') { '&' } else { '?' };
+        shop.admin.get(&format!("{path}{separator}limit=1{more}")).await
     };
     for list in lists {
         let first = page(list, "").await.expect(200);
@@ -236,25 +237,24 @@ async fn a_cursor_is_good_for_the_list_that_gave_it() {
     shop.close().await;
 }
 
-/// What looks the same is the same, however it was typed, and lines end in one way.
 #[tokio::test(flavor = "multi_thread")]
-async fn texts_are_kept_in_one_form() {
+async fn texts_are_stored_in_composed_form_with_unix_line_ends() {
     let shop = Shop::start().await;
-    let made = json!({"sku": "CAFE\u{301}", "name": "Cafe\u{301}", "description": "one\r\ntwo\n", "price": "1.00",
+    let body = json!({"sku": "CAFE\u{301}", "name": "Cafe\u{301}", "description": "one\r\ntwo\n", "price": "1.00",
         "status": "ACTIVE", "attributes": {"origine\u{301}": "Bre\u{301}sil"}});
-    let product = shop.admin.post("/api/products", &made).await.expect(201);
+    let product = shop.admin.post("/api/products", &body).await.expect(201);
     assert_eq!((&product["sku"], &product["name"]), (&json!("CAF\u{c9}"), &json!("Caf\u{e9}")));
     assert_eq!(product["description"], "one\ntwo");
     assert_eq!(product["attributes"], json!({"origin\u{e9}": "Br\u{e9}sil"}));
     shop.anyone.get("/api/products/sku/cafe%CC%81").await.expect(200);
-    shop.stock("Cafe\u{301}", 5).await;
+    shop.set_stock("Cafe\u{301}", 5).await;
     let ada = shop.customer("ada@example.com").await;
     for line in ["a\nb", "a\r\nb", "a\rb", "a\u{2028}b"] {
         let renamed = ada.patch("/api/users/me", &json!({"name": line})).await;
         renamed.refused(422, "VALIDATION_FAILED");
         let street = json!({"name": "Ada", "line1": line, "city": "Paris", "country": "FR"});
-        let kept = ada.post("/api/users/me/addresses", &street).await;
-        assert_eq!((kept.status, pointer(&kept)), (422, json!("/line1")), "{line:?}");
+        let saved = ada.post("/api/users/me/addresses", &street).await;
+        assert_eq!((saved.status, pointer(&saved)), (422, json!("/line1")), "{line:?}");
         let mut order = order_of(&[("CAF\u{c9}", 1)], "tok_visa");
         order["shippingAddress"] = street;
         let placed = shop.anyone.post("/api/orders", &order).await;
@@ -267,9 +267,8 @@ async fn texts_are_kept_in_one_form() {
     shop.close().await;
 }
 
-/// An address is what the mailer takes; one in two scripts is one.
 #[tokio::test(flavor = "multi_thread")]
-async fn addresses_that_cannot_be_mailed_are_refused() {
+async fn email_addresses_are_validated_and_compared_in_ascii_form() {
     let shop = Shop::start().await;
     shop.product("A", "1.00", 5).await;
     let long = format!("a@{}.com", "x".repeat(64));
@@ -298,27 +297,27 @@ async fn addresses_that_cannot_be_mailed_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_array_is_no_object() {
+async fn an_array_is_refused_where_an_object_is_expected() {
     let shop = Shop::start().await;
     shop.product("A", "1.00", 5).await;
     let mut order = order_of(&[("A", 1)], "tok_visa");
-    for (member, wrong, at) in [
+    for (member, invalid, at) in [
         ("items", json!([["A", 1]]), "/items/0"),
         ("payment", json!(["CARD", "sandbox", "tok_visa"]), "/payment"),
         ("shippingAddress", json!(["N", "1", "", "C", "", "", "GB", ""]), "/shippingAddress"),
     ] {
-        let right = order[member].take();
-        order[member] = wrong;
+        let valid = order[member].take();
+        order[member] = invalid;
         let answer = shop.anyone.post("/api/orders", &order).await;
         answer.refused(422, "VALIDATION_FAILED");
         assert_eq!(pointer(&answer), at);
-        order[member] = right;
+        order[member] = valid;
     }
     shop.anyone.post("/api/orders", &order).await.expect(201);
     shop.close().await;
 }
 
-/// An operation of the description with an example of its body: method, path, name and the example.
+/// The operations whose description has an example of the body: method, path, name and example.
 fn examples(document: &Value) -> Vec<(String, String, String, Bytes)> {
     let paths = document["paths"].as_object().unwrap().iter();
     let operations =
@@ -333,17 +332,17 @@ fn examples(document: &Value) -> Vec<(String, String, String, Bytes)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_examples_of_the_description_can_be_sent() {
+async fn the_examples_of_the_api_description_are_valid_requests() {
     let shop = Shop::start().await;
     let mut examples = examples(&shop.anyone.get("/openapi.json").await.expect(200));
     assert!(examples.len() > 25, "{examples:?}");
-    // What others speak of comes first.
+    // Resources that other examples refer to are created first.
     let first = ["product.create", "inventory.count", "promotion.create", "campaign.create", "coupon.create"];
     examples.sort_by_key(|(_, _, name, _)| first.iter().position(|item| item == name).unwrap_or(first.len()));
     for (method, path, name, body) in examples {
         let media_type = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
         let answer = shop.admin.send(&method, &path, media_type, body).await.unwrap();
-        // An order that there is not, a draft that takes nothing off: but nothing is wrong with how it is said.
+        // An example may name an order that does not exist, but the request itself is well-formed.
         assert!(![400, 415, 500].contains(&answer.status), "{name}: {answer:?}");
         assert_ne!(answer.json()["code"], "VALIDATION_FAILED", "{name}: {answer:?}");
         assert!(!first.contains(&name.as_str()) || matches!(answer.status, 200 | 201), "{name}: {answer:?}");

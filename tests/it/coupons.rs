@@ -1,4 +1,4 @@
-//! Coupons over HTTP: one and many, from elsewhere and for one person, redeemed by orders and by references.
+//! Coupons over HTTP: single coupons, batches, imports, personal coupons, and redemption by orders and by references.
 
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ async fn coupon(shop: &Shop, code: &str, promotion: i64, more: Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_coupon_is_a_key_to_its_promotion() {
+async fn a_coupon_unlocks_its_promotion_within_its_limits() {
     let shop = Shop::start().await;
     shop.product("A", "10.00", 100).await;
     let (me, you) = (shop.customer("me@example.com").await, shop.customer("you@example.com").await);
@@ -21,24 +21,24 @@ async fn a_coupon_is_a_key_to_its_promotion() {
     let one =
         activate(&shop, json!({"name": "One", "couponOnly": true, "actions": [{"type": "AMOUNT_OFF", "value": "1"}]}))
             .await;
-    let made = coupon(&shop, "Wel-Come 100", ten, json!({"maxRedemptions": 2})).await;
+    let created = coupon(&shop, "Wel-Come 100", ten, json!({"maxRedemptions": 2})).await;
     assert_eq!(
-        (&made["code"], &made["status"], &made["redeemed"]),
+        (&created["code"], &created["status"], &created["redeemed"]),
         (&json!("Wel-Come 100"), &json!("ACTIVE"), &json!(0))
     );
     coupon(&shop, "SECOND", ten, json!({})).await;
     coupon(&shop, "OTHER", one, json!({"perUserLimit": 1})).await;
     coupon(&shop, "MINE", one, json!({"userId": my_id})).await;
     let plain = order(&me, "A", 1, json!({})).await.expect(201);
-    assert_eq!(plain["totals"]["total"], "10.00", "it applies through its coupons alone");
+    assert_eq!(plain["totals"]["total"], "10.00", "a coupon-only promotion does not apply without a coupon");
     let codes = json!({"couponCodes": ["WELCOME100", "second", "o-ther"]});
     let placed = order(&me, "A", 1, codes).await.expect(201);
     assert_eq!((&placed["totals"]["discount"], reason(&placed).0), (&json!("2.00"), "NOT_COMBINABLE"), "{placed}");
-    assert_eq!(reason(&placed).1["code"], "second", "a promotion applies once an order");
+    assert_eq!(reason(&placed).1["code"], "second", "a promotion applies once per order");
     let discounts = placed["lines"][0]["discounts"].as_array().unwrap();
     assert_eq!((&discounts[0]["couponCode"], &discounts[0]["amount"]), (&json!("WELCOME100"), &json!("1.00")));
     let seen = shop.admin.get("/api/coupons/SECOND").await.expect(200);
-    assert_eq!(seen["redeemed"], 0, "what gave nothing is not redeemed");
+    assert_eq!(seen["redeemed"], 0, "a coupon without effect is not redeemed");
     assert_eq!(
         order(&me, "A", 1, json!({"promotionCode": "OTHER"})).await.refused(422, "PROMOTION_INVALID")["reason"],
         "USER_LIMIT_REACHED"
@@ -60,11 +60,14 @@ async fn a_coupon_is_a_key_to_its_promotion() {
     );
     let path = "/api/coupons/WELCOME100";
     assert_eq!(shop.admin.get(path).await.expect(200)["status"], "EXHAUSTED");
-    let live = |status: &str| format!("{path}/redemptions{status}");
-    assert_eq!(shop.all(&live("")).await.len(), 2);
+    let redemptions = |status: &str| format!("{path}/redemptions{status}");
+    assert_eq!(shop.all(&redemptions("")).await.len(), 2);
     me.post(&format!("/api/orders/{}/cancel", placed["id"]), &json!({"reason": "x"})).await.expect(200);
-    assert_eq!((shop.all(&live("")).await.len(), shop.all(&live("?status=RELEASED")).await.len()), (1, 1));
-    assert_eq!(shop.all(&live("?status=ALL")).await.len(), 2);
+    assert_eq!(
+        (shop.all(&redemptions("")).await.len(), shop.all(&redemptions("?status=RELEASED")).await.len()),
+        (1, 1)
+    );
+    assert_eq!(shop.all(&redemptions("?status=ALL")).await.len(), 2);
     assert_eq!(shop.admin.get(path).await.expect(200)["status"], "ACTIVE");
     shop.admin.patch(path, &json!({"maxRedemptions": 0})).await.expect(422);
     shop.admin.patch(path, &json!({"status": "DISABLED"})).await.expect(200);
@@ -74,7 +77,7 @@ async fn a_coupon_is_a_key_to_its_promotion() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_code_is_judged_and_what_is_not_good_looks_unknown_to_strangers() {
+async fn validation_hides_unusable_codes_from_anonymous_callers() {
     let shop = Shop::start().await;
     shop.product("A", "10.00", 100).await;
     let me = shop.customer("me@example.com").await;
@@ -82,7 +85,7 @@ async fn a_code_is_judged_and_what_is_not_good_looks_unknown_to_strangers() {
     coupon(&shop, "SECOND", ten, json!({})).await;
     coupon(&shop, "WELCOME100", ten, json!({})).await;
     shop.admin.patch("/api/coupons/welcome_100", &json!({"status": "DISABLED"})).await.expect(200);
-    let judge = |code: &'static str, client: &crate::client::Client| {
+    let validate = |code: &'static str, client: &crate::client::Client| {
         let client = client.clone();
         async move {
             client
@@ -91,15 +94,15 @@ async fn a_code_is_judged_and_what_is_not_good_looks_unknown_to_strangers() {
                 .expect(200)
         }
     };
-    let good = judge("Second", &shop.anyone).await;
+    let good = validate("Second", &shop.anyone).await;
     assert_eq!((&good["valid"], &good["discount"]), (&json!(true), &json!("3.00")));
-    assert_eq!(judge("WELCOME100", &shop.anyone).await["reason"], "UNKNOWN");
-    assert_eq!(judge("WELCOME100", &me).await["reason"], "PAUSED");
+    assert_eq!(validate("WELCOME100", &shop.anyone).await["reason"], "UNKNOWN");
+    assert_eq!(validate("WELCOME100", &me).await["reason"], "PAUSED");
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_code_is_judged_however_it_is_written_and_with_its_promotion() {
+async fn validation_ignores_spelling_and_respects_the_promotion() {
     let shop = Shop::start().await;
     shop.product("A", "10.00", 100).await;
     let me = shop.customer("me@example.com").await;
@@ -107,8 +110,8 @@ async fn a_code_is_judged_however_it_is_written_and_with_its_promotion() {
     let ten = activate(&shop, percent("10", json!({"couponOnly": true}))).await;
     coupon(&shop, "Key-1", ten, json!({})).await;
     let bodies = |code: &str| {
-        let whole = json!({"code": code, "items": [{"sku": "A", "quantity": 1}]});
-        [(whole, "1.00"), (json!({"code": code}), "0.00")]
+        let with_items = json!({"code": code, "items": [{"sku": "A", "quantity": 1}]});
+        [(with_items, "1.00"), (json!({"code": code}), "0.00")]
     };
     for code in ["Promo-1", "PROMO1", "pro mo_1", "Key-1", "key1"] {
         for (body, discount) in bodies(code) {
@@ -129,16 +132,16 @@ async fn a_code_is_judged_however_it_is_written_and_with_its_promotion() {
         }
     }
     redeem("till:1").await.expect(200);
-    assert_eq!(redeem("till:2").await.refused(422, "COUPON_INVALID")["reason"], "PAUSED", "it is no key any more");
+    assert_eq!(redeem("till:2").await.refused(422, "COUPON_INVALID")["reason"], "PAUSED", "the promotion is paused");
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_personal_coupon_is_somebodys() {
+async fn a_personal_coupon_requires_an_existing_user() {
     let shop = Shop::start().await;
     let ten = activate(&shop, percent("10", json!({"couponOnly": true}))).await;
-    let nobodys = json!({"code": "MINE", "promotionId": ten, "userId": 99});
-    let refused = shop.admin.post("/api/coupons", &nobodys).await.refused(422, "VALIDATION_FAILED");
+    let of_unknown_user = json!({"code": "MINE", "promotionId": ten, "userId": 99});
+    let refused = shop.admin.post("/api/coupons", &of_unknown_user).await.refused(422, "VALIDATION_FAILED");
     assert_eq!(
         (&refused["errors"][0]["pointer"], &refused["errors"][0]["code"]),
         (&json!("/userId"), &json!("UNKNOWN_USER"))
@@ -154,7 +157,7 @@ async fn a_personal_coupon_is_somebodys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn references_redeem_once_and_release_once() {
+async fn a_reference_redeems_and_releases_a_coupon_once() {
     let shop = Shop::start().await;
     let ten = activate(&shop, percent("10", json!({"couponOnly": true}))).await;
     coupon(&shop, "TILL", ten, json!({"maxRedemptions": 1})).await;
@@ -180,7 +183,7 @@ async fn references_redeem_once_and_release_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_is_made_exported_disabled_and_codes_from_elsewhere_are_taken() {
+async fn batches_are_generated_exported_and_disabled_and_codes_are_imported() {
     let shop = Shop::start().await;
     shop.product("A", "10.00", 100).await;
     let ten = activate(&shop, percent("10", json!({"couponOnly": true}))).await;
@@ -210,7 +213,7 @@ async fn a_batch_is_made_exported_disabled_and_codes_from_elsewhere_are_taken() 
     let text = String::from_utf8(export.bytes.to_vec()).unwrap();
     let codes: std::collections::BTreeSet<&str> =
         text.lines().skip(1).map(|line| line.split(',').next().unwrap()).collect();
-    assert_eq!(codes.len(), 2_000, "all different");
+    assert_eq!(codes.len(), 2_000, "all codes are different");
     let code = *codes.iter().nth(77).unwrap();
     assert!(code.starts_with("SAVE-") && code.len() == 14, "{code}");
     let placed =
@@ -232,7 +235,7 @@ async fn a_batch_is_made_exported_disabled_and_codes_from_elsewhere_are_taken() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flash_sale_is_followed_as_it_sells() {
+async fn a_flash_sale_streams_its_stock_and_status() {
     let shop = Shop::start().await;
     shop.product("A", "10.00", 10).await;
     let at = |seconds: i64| promox_kernel::Timestamp::from_seconds(shop.seconds() + seconds).to_string();
@@ -240,22 +243,22 @@ async fn a_flash_sale_is_followed_as_it_sells() {
     let sale = shop.admin.post("/api/flash-sales", &body).await.expect(201);
     let path = format!("/api/flash-sales/{}", sale["id"]);
     let mut stream = shop.anyone.follow(&format!("{path}/stream")).await;
-    let mut told = String::new();
+    let mut received = String::new();
     let buyer = shop.customer("c@example.com").await;
     let held = buyer.post(&format!("{path}/reservations"), &json!({"sku": "A", "quantity": 1})).await.expect(201);
-    let until = async |stream: &mut hyper::body::Incoming, told: &mut String, wanted: &str| {
-        while !told.contains(wanted) {
-            let frame = stream.frame().await.expect("it goes on").unwrap();
-            told.push_str(&String::from_utf8_lossy(frame.data_ref().expect("text")));
+    let read_until = async |stream: &mut hyper::body::Incoming, received: &mut String, expected: &str| {
+        while !received.contains(expected) {
+            let frame = stream.frame().await.expect("the stream continues").unwrap();
+            received.push_str(&String::from_utf8_lossy(frame.data_ref().expect("text")));
         }
     };
-    until(&mut stream, &mut told, "\"remaining\":0").await;
+    read_until(&mut stream, &mut received, "\"remaining\":0").await;
     let mut bought = order_of(&[], "tok_visa");
     bought["items"] = json!([]);
     bought["flashSaleReservationIds"] = json!([held["reservationId"]]);
     assert_eq!(buyer.post("/api/orders", &bought).await.expect(201)["totals"]["total"], "4.00");
     shop.admin.post(&format!("{path}/cancel"), &json!({})).await.expect(200);
-    until(&mut stream, &mut told, "CANCELLED").await;
+    read_until(&mut stream, &mut received, "CANCELLED").await;
     drop(stream);
     shop.close().await;
 }

@@ -1,4 +1,4 @@
-//! Rows whose bytes were changed: they cost themselves, and are named.
+//! Rows with changed bytes: a damaged row is left out of lists, reported, and refused when requested itself.
 
 use std::fs;
 use std::path::Path;
@@ -8,8 +8,8 @@ use serde_json::json;
 use crate::process::{Process, promox};
 use crate::shop::order_of;
 
-/// Flips a bit wherever a text stands in the checkpoint; how often that is.
-fn flip(dir: &Path, text: &str) -> usize {
+/// Flips a bit at every occurrence of a text in the checkpoint and returns the number of occurrences.
+fn flip_bits(dir: &Path, text: &str) -> usize {
     let path = dir.join("data.redb");
     let mut bytes = fs::read(&path).unwrap();
     let found: Vec<usize> =
@@ -20,7 +20,7 @@ fn flip(dir: &Path, text: &str) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_row_costs_itself_and_not_its_list() {
+async fn a_damaged_row_is_left_out_of_its_list_and_reported() {
     let dir = tempfile::tempdir().unwrap();
     let process = Process::start(dir.path()).await;
     let admin = process.admin().await;
@@ -30,7 +30,7 @@ async fn a_damaged_row_costs_itself_and_not_its_list() {
         ids.push(admin.post("/api/campaigns", &body).await.expect(201)["id"].as_i64().unwrap());
     }
     process.stop().await;
-    assert!(flip(dir.path(), "the Quokka campaign") > 0);
+    assert!(flip_bits(dir.path(), "the Quokka campaign") > 0);
     let process = Process::start(dir.path()).await;
     let admin = process.admin().await;
     let page = admin.get("/api/campaigns").await;
@@ -43,34 +43,34 @@ async fn a_damaged_row_costs_itself_and_not_its_list() {
     assert_eq!(warning["table"], "promox.campaigns");
     let header = page.headers["warning"].to_str().unwrap();
     assert!(header.starts_with("299 promox \"1 row is left out") && header.contains("promox.campaigns"), "{header}");
-    let whole = admin.get("/api/segments").await.expect(200);
-    assert_eq!(whole.get("warnings"), None, "nothing is left out of this list");
-    // Whoever asks for it itself, or would decide by it, is told.
+    let undamaged = admin.get("/api/segments").await.expect(200);
+    assert_eq!(undamaged.get("warnings"), None, "an undamaged list has no warning");
+    // Requests for the damaged row itself are refused.
     let one = format!("/api/campaigns/{}", ids[1]);
     let refusal = admin.get(&one).await.refused(500, "DATA_DAMAGED");
     assert_eq!(refusal["table"], "promox.campaigns");
     admin.patch(&one, &json!({"name": "Wombat"})).await.refused(500, "DATA_DAMAGED");
     admin.get(&format!("/api/campaigns/{}", ids[2])).await.expect(200);
     let verdict = admin.get("/api/ops/verify").await.expect(200);
-    let named = verdict["findings"].as_array().unwrap().iter();
+    let mut findings = verdict["findings"].as_array().unwrap().iter();
     assert!(
-        named.clone().any(|item| item["detail"].as_str().unwrap().contains("data.redb, table promox.campaigns")),
+        findings.any(|item| item["detail"].as_str().unwrap().contains("data.redb, table promox.campaigns")),
         "{verdict}"
     );
     process.stop().await;
-    is_refused(dir.path());
+    assert_verify_fails(dir.path());
 }
 
 #[track_caller]
-fn is_refused(dir: &Path) {
+fn assert_verify_fails(dir: &Path) {
     let output = promox(dir, &["verify"]);
-    let words = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(65), "{words}");
-    assert!(words.contains("all stored data can be read: data.redb, table "), "{words}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(65), "{text}");
+    assert!(text.contains("all stored data can be read: data.redb, table "), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_product_is_not_listed_and_not_sold() {
+async fn a_damaged_product_is_neither_listed_nor_sold() {
     let dir = tempfile::tempdir().unwrap();
     let process = Process::start(dir.path()).await;
     let admin = process.admin().await;
@@ -80,7 +80,7 @@ async fn a_damaged_product_is_not_listed_and_not_sold() {
         admin.put(&format!("/api/inventory/{sku}"), &json!({"onHand": 9})).await.expect(200);
     }
     process.stop().await;
-    assert!(flip(dir.path(), "a box named D-2") > 0);
+    assert!(flip_bits(dir.path(), "a box named D-2") > 0);
     let process = Process::start(dir.path()).await;
     let body = process.anyone.get("/api/products?sort=newest").await.expect(200);
     let skus: Vec<&str> = body["items"].as_array().unwrap().iter().map(|item| item["sku"].as_str().unwrap()).collect();
@@ -90,5 +90,5 @@ async fn a_damaged_product_is_not_listed_and_not_sold() {
     process.anyone.post("/api/orders", &order_of(&[("D-2", 1)], "tok_visa")).await.refused(500, "DATA_DAMAGED");
     process.anyone.post("/api/orders", &order_of(&[("D-1", 1)], "tok_visa")).await.expect(201);
     process.stop().await;
-    is_refused(dir.path());
+    assert_verify_fails(dir.path());
 }

@@ -1,4 +1,4 @@
-//! `promox demo` as users meet it: the lines that it prints are run as they are printed.
+//! `promox demo`: runs the command lines of the tour as they are printed.
 
 use std::process::Stdio;
 
@@ -8,10 +8,10 @@ use tokio::process::{Child, Command};
 
 /// The line before the four calls of the tour.
 const TOUR: &str = "An order with a promotion code and a coupon, the points it earned, and the dashboard:";
-/// What parts the answers of a script's lines.
-const PART: &str = "--8<--";
+/// Separates the responses of a script's lines.
+const SEPARATOR: &str = "--8<--";
 
-/// A running sample shop, and what it printed.
+/// A running sample shop and the lines that it printed.
 struct Demo {
     child: Child,
     printed: Vec<String>,
@@ -31,29 +31,29 @@ impl Demo {
                 return Self { child, printed };
             }
         }
-        panic!("the sample shop did not open: {printed:?}");
+        panic!("the sample shop did not start: {printed:?}");
     }
 
-    /// The lines to be run of the tour.
+    /// The command lines of the tour.
     fn tour(&self) -> Vec<&str> {
         let after = self.printed.iter().skip_while(|line| *line != TOUR).skip(2);
         after.take_while(|line| !line.is_empty()).map(|line| line.trim()).collect()
     }
 
-    /// Runs lines in one shell with some variables set, and gives the answer of each that prints one.
+    /// Runs lines in one shell with environment variables, and returns the JSON of each line that prints a response.
     async fn run(&self, lines: &[&str], variables: &[(&str, String)]) -> Vec<Value> {
-        let each: Vec<String> = lines.iter().map(|line| format!("{line}\necho; echo '{PART}'\n")).collect();
+        let each: Vec<String> = lines.iter().map(|line| format!("{line}\necho; echo '{SEPARATOR}'\n")).collect();
         let script = each.concat();
         let mut shell = Command::new("bash");
         shell.args(["-euo", "pipefail", "-c", &script]).envs(variables.iter().cloned());
-        let done = shell.output().await.unwrap();
-        let (told, wrong) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-        assert!(done.status.success(), "{told} {wrong}");
-        let answers = told.split(PART).map(str::trim).filter(|answer| !answer.is_empty());
+        let output = shell.output().await.unwrap();
+        let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{stdout} {stderr}");
+        let answers = stdout.split(SEPARATOR).map(str::trim).filter(|answer| !answer.is_empty());
         answers.map(|answer| serde_json::from_str(answer).unwrap_or_else(|_| panic!("{answer}"))).collect()
     }
 
-    /// Runs a line until what follows from the order is in its answer.
+    /// Runs a line repeatedly until its response satisfies `done`, as effects of an order arrive with a delay.
     async fn run_until(&self, line: &str, variables: &[(&str, String)], done: impl Fn(&Value) -> bool) -> Value {
         loop {
             let answer = self.run(&[line], variables).await.pop().unwrap();
@@ -71,10 +71,10 @@ async fn the_four_calls_of_the_tour_run_as_they_are_printed() {
     let tour = demo.tour();
     let calls: Vec<&str> = tour.iter().copied().filter(|line| line.starts_with("curl")).collect();
     let logins: Vec<&str> = tour.iter().copied().filter(|line| !line.starts_with("curl")).collect();
-    for (call, wanted) in
+    for (call, expected) in
         calls.iter().zip(["/api/products'", "/api/orders ", "/rewards/account/1 ", "/dashboard/summary "])
     {
-        assert!(call.contains(wanted), "{call}");
+        assert!(call.contains(expected), "{call}");
     }
     assert_eq!((calls.len(), logins.len()), (4, 2), "{tour:?}");
     let tokens = [r#"echo "\"$BUYER\"""#, r#"echo "\"$TOKEN\"""#];
@@ -89,21 +89,21 @@ async fn the_four_calls_of_the_tour_run_as_they_are_printed() {
     assert_eq!((answers[0]["items"].as_array().unwrap().len(), &answers[0]["total"]), (20, &json!(68)));
     check_order(&answers[1]);
 
-    // 13.16 for the goods, of which 2.19 are tax: 10.97, a point for each whole unit.
+    // The goods cost 13.16 including 2.19 of tax, so 10.97 without: one point for each whole pound.
     let account = demo.run_until(calls[2], &held, |item| item["balance"] != points).await;
     assert_eq!((&account["userId"], &account["tier"]), (&json!(1), &json!("BRONZE")));
     assert_eq!(account["balance"], points + 10);
     let orders = before[1]["orders"].as_i64().unwrap();
     let redeemed = before[1]["coupons"]["redeemed"].as_i64().unwrap();
-    let followed = |it: &Value| it["orders"] != orders && it["coupons"]["redeemed"] != redeemed;
-    let summary = demo.run_until(calls[3], &held, followed).await;
+    let counted = |it: &Value| it["orders"] != orders && it["coupons"]["redeemed"] != redeemed;
+    let summary = demo.run_until(calls[3], &held, counted).await;
     assert_eq!((&summary["orders"], &summary["currency"]), (&json!(orders + 1), &json!("GBP")));
     let cents = |it: &Value| it.as_str().unwrap().replace('.', "").parse::<i64>().unwrap();
     for (member, more) in [("revenue", 1_097), ("discounts", 454)] {
         assert_eq!(cents(&summary[member]), cents(&before[1][member]) + more, "{member}");
     }
     assert_eq!(summary["coupons"]["redeemed"], redeemed + 1);
-    // The same line again is the same order.
+    // The lines send an idempotency key, so running them again places no second order.
     let again = demo.run(&tour, &[]).await;
     assert_eq!(again[1], answers[1]);
     let verify = demo.printed.iter().find(|line| line.contains("/api/ops/verify")).unwrap().trim();
@@ -111,7 +111,7 @@ async fn the_four_calls_of_the_tour_run_as_they_are_printed() {
     demo.child.kill().await.unwrap();
 }
 
-/// Six hearts at 2.95, a fifth off, a pound off, 3.95 for the way; a sixth of each is tax.
+/// Checks the order: six hearts at 2.95, 20 % and 1.00 off, shipping at 3.95; a sixth of each amount is tax.
 fn check_order(order: &Value) {
     assert_eq!((&order["status"], &order["userId"]), (&json!("CONFIRMED"), &json!(1)), "{order}");
     let totals = json!({"subtotal": "17.70", "discount": "4.54", "shipping": "3.95", "shippingDiscount": "0.00",

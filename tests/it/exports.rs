@@ -1,15 +1,15 @@
-//! What left a shop can be taken back in: orders of every kind out of one shop and into an empty one, with the same figures
-//! and the same export; and what the figures say of orders that were given back.
+//! Exports of orders: importing an export into an empty shop reproduces the orders, the figures and the export. Also
+//! the figures of returned and refunded orders.
 
 use serde_json::{Value, json};
 
-use crate::analytics::followed;
+use crate::analytics::wait_until_current;
 use crate::shop::{Shop, order_of};
 
 const SUMMARY: &str = "/api/analytics/dashboard/summary";
 
-/// A shop whose prices have 19 % tax on top, with shipping at 4.90 without.
-async fn taxed() -> Shop {
+/// A shop whose prices exclude 19 % tax, with untaxed shipping at 4.90.
+async fn taxed_shop() -> Shop {
     let shop = Shop::start().await;
     let method = json!({"method": "STANDARD", "name": "Standard", "amount": "4.90"});
     let zones = json!({"zones": [{"name": "Germany", "countries": ["DE"], "methods": [method]}]});
@@ -43,63 +43,67 @@ async fn ship(shop: &Shop, order: &Value) {
     shop.admin.post(&path, &parcel).await.expect(201);
 }
 
-async fn give_back(shop: &Shop, order: &Value, sku: &str, quantity: u32) {
+async fn return_units(shop: &Shop, order: &Value, sku: &str, quantity: u32) {
     let path = format!("/api/orders/{}/returns", order["id"]);
     let items = json!({"items": [{"sku": sku, "quantity": quantity}], "reason": "too \"blue\", sorry"});
-    let asked = shop.admin.post(&path, &items).await.expect(201);
-    shop.admin.post(&format!("{path}/{}/approve", asked["id"]), &json!({})).await.expect(200);
+    let requested = shop.admin.post(&path, &items).await.expect(201);
+    shop.admin.post(&format!("{path}/{}/approve", requested["id"]), &json!({})).await.expect(200);
 }
 
-/// The summary once it has these refunds: money goes back in its own time.
-async fn refunded(shop: &Shop, refunds: &str) -> Value {
+/// Waits until the summary reports this amount of refunds, which arrive with a delay, and returns it.
+async fn wait_for_refunds(shop: &Shop, refunds: &str) -> Value {
     loop {
-        followed(shop).await;
-        let told = shop.admin.get(SUMMARY).await.expect(200);
-        if told["refunds"] == refunds {
-            return told;
+        wait_until_current(shop).await;
+        let summary = shop.admin.get(SUMMARY).await.expect(200);
+        if summary["refunds"] == refunds {
+            return summary;
         }
         tokio::task::yield_now().await;
     }
 }
 
-fn sums(told: &Value) -> [&str; 3] {
-    ["revenue", "returned", "netRevenue"].map(|name| told[name].as_str().unwrap())
+fn revenue_sums(summary: &Value) -> [&str; 3] {
+    ["revenue", "returned", "netRevenue"].map(|name| summary[name].as_str().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_that_was_given_back_whole_comes_to_nothing() {
-    let shop = taxed().await;
+async fn a_fully_returned_order_has_no_net_revenue() {
+    let shop = taxed_shop().await;
     shop.product("A", "100.00", 100).await;
     let (first, second) =
         (buy(&shop, &[("A", 1)], "a@example.com").await, buy(&shop, &[("A", 1)], "b@example.com").await);
     assert_eq!(first["totals"]["total"], "123.90");
     refund(&shop, &first, "123.90").await;
     ship(&shop, &second).await;
-    give_back(&shop, &second, "A", 1).await;
-    let told = refunded(&shop, "242.90").await;
-    assert_eq!(sums(&told), ["200.00", "200.00", "0.00"], "the shipping that was kept is no revenue");
+    return_units(&shop, &second, "A", 1).await;
+    let summary = wait_for_refunds(&shop, "242.90").await;
+    assert_eq!(revenue_sums(&summary), ["200.00", "200.00", "0.00"], "shipping that was not refunded is not revenue");
     refund(&shop, &second, "4.90").await;
-    let told = refunded(&shop, "247.80").await;
-    assert_eq!(sums(&told), ["200.00", "200.00", "0.00"]);
+    let summary = wait_for_refunds(&shop, "247.80").await;
+    assert_eq!(revenue_sums(&summary), ["200.00", "200.00", "0.00"]);
     let half = buy(&shop, &[("A", 2)], "c@example.com").await;
     assert_eq!(half["totals"]["total"], "242.90");
     refund(&shop, &half, "121.45").await;
-    let told = refunded(&shop, "369.25").await;
-    assert_eq!(sums(&told), ["400.00", "300.00", "100.00"], "half of the money is half of the revenue");
+    let summary = wait_for_refunds(&shop, "369.25").await;
+    assert_eq!(
+        revenue_sums(&summary),
+        ["400.00", "300.00", "100.00"],
+        "refunding half of the money returns half of the revenue"
+    );
     ship(&shop, &half).await;
-    give_back(&shop, &half, "A", 1).await;
-    followed(&shop).await;
-    let told = shop.admin.get(SUMMARY).await.expect(200);
-    assert_eq!(sums(&told), ["400.00", "400.00", "0.00"], "never more than the revenue");
+    return_units(&shop, &half, "A", 1).await;
+    wait_until_current(&shop).await;
+    let summary = shop.admin.get(SUMMARY).await.expect(200);
+    assert_eq!(revenue_sums(&summary), ["400.00", "400.00", "0.00"], "returned revenue never exceeds revenue");
     let chart = shop.admin.get("/api/analytics/timeseries?metric=returned&granularity=day").await.expect(200);
     let parts: Vec<&str> =
         chart["items"].as_array().unwrap().iter().map(|item| item["value"].as_str().unwrap()).collect();
     assert!(parts.contains(&"400.00"), "{parts:?}");
-    let path = format!("{SUMMARY}?from={}&to={}", told["from"].as_str().unwrap(), told["to"].as_str().unwrap());
+    let path = format!("{SUMMARY}?from={}&to={}", summary["from"].as_str().unwrap(), summary["to"].as_str().unwrap());
     let before = shop.admin.get(&path).await.expect(200);
     shop.admin.post("/api/analytics/rebuild", &json!({})).await.expect(202);
-    followed(&shop).await;
-    assert_eq!(shop.admin.get(&path).await.expect(200), before, "a rebuild tells the same");
+    wait_until_current(&shop).await;
+    assert_eq!(shop.admin.get(&path).await.expect(200), before, "a rebuild gives the same figures");
     shop.close().await;
 }
 
@@ -114,19 +118,19 @@ async fn import(shop: &Shop, media_type: &str, text: &str) -> Value {
     sent.unwrap().expect(200)
 }
 
-/// All figures of orders, in words that do not tell the shops apart: promotions have no names where there are none.
+/// All figures about orders, without those of coupons, points and promotion names, which an export does not contain.
 async fn figures(shop: &Shop, period: &str) -> Vec<Value> {
-    followed(shop).await;
-    let mut told = Vec::new();
+    wait_until_current(shop).await;
+    let mut figures = Vec::new();
     for path in ["dashboard/summary?", "customers/rfm?limit=50&", "products/top?limit=50&", "products/top?by=quantity&"]
     {
-        told.push(shop.admin.get(&format!("/api/analytics/{path}{period}")).await.expect(200));
+        figures.push(shop.admin.get(&format!("/api/analytics/{path}{period}")).await.expect(200));
     }
     for metric in ["orders", "revenue", "refunds", "returned", "netRevenue", "newCustomers", "returningCustomers"] {
         let path = format!("/api/analytics/timeseries?metric={metric}&granularity=minute&{period}");
-        told.push(shop.admin.get(&path).await.expect(200));
+        figures.push(shop.admin.get(&path).await.expect(200));
     }
-    for summary in &mut told {
+    for summary in &mut figures {
         let Some(summary) = summary.as_object_mut() else { continue };
         summary.remove("coupons");
         summary.remove("points");
@@ -135,12 +139,12 @@ async fn figures(shop: &Shop, period: &str) -> Vec<Value> {
             promotion["name"] = Value::Null;
         }
     }
-    told
+    figures
 }
 
-/// A shop that has sold everything that can be sold, and got some of it back.
-async fn busy() -> Shop {
-    let shop = taxed().await;
+/// A shop with orders of every kind: with gifts, codes, refunds, returns, cancelled, declined and imported.
+async fn busy_shop() -> Shop {
+    let shop = taxed_shop().await;
     for (sku, price) in [("A", "6.00"), ("B", "3.33"), ("GIFT", "2.50")] {
         shop.product(sku, price, 100).await;
     }
@@ -148,19 +152,19 @@ async fn busy() -> Shop {
     let gift = json!({"name": "Gift", "when": from, "actions": [{"type": "GIFT", "sku": "GIFT", "quantity": 1}]});
     let tenth = json!({"name": "Tenth", "code": "TENTH", "actions": [{"type": "PERCENT_OFF", "value": "10"}, {"type": "FREE_SHIPPING"}]});
     for promotion in [gift, tenth] {
-        let made = shop.admin.post("/api/promotions", &promotion).await.expect(201);
-        shop.admin.post(&format!("/api/promotions/{}/activate", made["id"]), &json!({})).await.expect(200);
+        let created = shop.admin.post("/api/promotions", &promotion).await.expect(201);
+        shop.admin.post(&format!("/api/promotions/{}/activate", created["id"]), &json!({})).await.expect(200);
     }
     let with_gift = buy(&shop, &[("A", 3), ("B", 2)], "a@example.com").await;
     assert_eq!(with_gift["lines"].as_array().unwrap().len(), 3, "{with_gift}");
     ship(&shop, &with_gift).await;
     refund(&shop, &with_gift, "2.00").await;
-    give_back(&shop, &with_gift, "B", 1).await;
-    let whole = buy(&shop, &[("A", 1)], "b@example.com").await;
-    ship(&shop, &whole).await;
-    give_back(&shop, &whole, "A", 1).await;
-    let undone = buy(&shop, &[("B", 3)], "c@example.com").await;
-    shop.admin.post(&format!("/api/orders/{}/cancel", undone["id"]), &json!({"reason": "no"})).await.expect(200);
+    return_units(&shop, &with_gift, "B", 1).await;
+    let fully_returned = buy(&shop, &[("A", 1)], "b@example.com").await;
+    ship(&shop, &fully_returned).await;
+    return_units(&shop, &fully_returned, "A", 1).await;
+    let cancelled = buy(&shop, &[("B", 3)], "c@example.com").await;
+    shop.admin.post(&format!("/api/orders/{}/cancel", cancelled["id"]), &json!({"reason": "no"})).await.expect(200);
     let mut declined = order(&[("A", 1)], "d@example.com");
     declined["payment"]["token"] = json!("tok_declined");
     shop.anyone.post("/api/orders", &declined).await.expect(402);
@@ -171,12 +175,12 @@ async fn busy() -> Shop {
     import(&shop, "application/x-ndjson", r#"{"type":"CREDIT_NOTE","number":"77","date":"2026-01-02T03:04:05Z","lines":[{"sku":"A","quantity":-1,"unitPrice":"5.00"}]}
 {"type":"ORDER","number":"C12345","date":"2026-01-02T03:04:05Z","customer":"9","lines":[{"sku":"A","quantity":1,"unitPrice":"5.00"},{"sku":"FREE","quantity":2,"unitPrice":"0.00"}]}
 "#).await;
-    refunded_by(&shop, &[&with_gift, &whole, &undone]).await;
+    wait_for_refund_entries(&shop, &[&with_gift, &fully_returned, &cancelled]).await;
     shop
 }
 
-/// Waits until the orders have heard of the money that goes back for what came back.
-async fn refunded_by(shop: &Shop, orders: &[&Value]) {
+/// Waits until the timelines of the orders have all their refunds: two of the first order, one of each other.
+async fn wait_for_refund_entries(shop: &Shop, orders: &[&Value]) {
     for (order, refunds) in orders.iter().zip([2, 1, 1]) {
         loop {
             let timeline = shop.admin.get(&format!("/api/orders/{}/timeline", order["id"])).await.expect(200);
@@ -190,21 +194,21 @@ async fn refunded_by(shop: &Shop, orders: &[&Value]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shop_goes_out_and_comes_in_again_with_its_figures() {
-    let shop = busy().await;
+async fn importing_an_export_reproduces_orders_and_figures() {
+    let shop = busy_shop().await;
     let lines = export(&shop, "").await;
     assert_eq!(lines, export(&shop, "?format=ndjson").await);
     let table = export(&shop, "?format=csv").await;
     let accepted = shop.admin.with("accept", "text/csv").get("/api/orders/export").await;
     assert_eq!(accepted.headers["content-type"].to_str().unwrap(), "text/csv");
     assert_eq!(accepted.bytes, table.as_bytes());
-    assert_eq!(lines.lines().count(), 7, "five orders of ours, one of another system and a credit note: {lines}");
+    assert_eq!(lines.lines().count(), 7, "five own orders, an imported one and a credit note: {lines}");
     let at = |seconds: i64| promox_kernel::Timestamp::from_seconds(shop.seconds() + seconds).to_string();
     let periods = [format!("from={}&to={}", at(-3_600), at(60)), "from=2026-01-02&to=2026-01-03".to_owned()];
     for (media_type, file, query) in [("application/x-ndjson", &lines, ""), ("text/csv", &table, "?format=csv")] {
         let other = Shop::start().await;
-        let done = import(&other, media_type, file).await;
-        assert_eq!((&done["created"], &done["failed"]), (&json!(7), &json!(0)), "{done}");
+        let report = import(&other, media_type, file).await;
+        assert_eq!((&report["created"], &report["failed"]), (&json!(7), &json!(0)), "{report}");
         assert_eq!(&export(&other, query).await, file);
         assert_eq!(export(&other, "").await, lines);
         for period in &periods {
@@ -222,7 +226,7 @@ async fn a_shop_goes_out_and_comes_in_again_with_its_figures() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_imported_order_is_as_the_other_system_has_it() {
+async fn an_imported_order_changes_only_by_import() {
     let shop = Shop::start().await;
     let document = r#"{"type":"ORDER","number":"OLD-1","date":"2025-01-02T03:04:05Z","status":"SHIPPED","email":"a@example.com","lines":[{"sku":"A","quantity":2,"unitPrice":"6.00","delivered":0}],"fulfilments":[{"carrier":"Post","trackingNumber":"1","items":[{"sku":"A","quantity":2}],"shippedAt":"2025-01-03T00:00:00Z"}],"shippingAddress":{"name":"Ada","line1":"1 Road","city":"Leeds","country":"GB"}}"#;
     assert_eq!(import(&shop, "application/x-ndjson", document).await["created"], 1);

@@ -1,11 +1,11 @@
-//! Flash reservations in orders: named twice, lapsed, of a sale that is paused.
+//! Flash sale reservations in orders: listed twice, expired, or of a paused sale.
 
 use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::shop::{Shop, order_of};
 
-/// A running sale of ten of A at 4.00.
+/// Creates the products A and B and a running sale of five A at 4.00. Returns the path of its reservations.
 async fn sale(shop: &Shop, more: Value) -> String {
     shop.product("A", "10.00", 10).await;
     shop.product("B", "10.00", 10).await;
@@ -17,67 +17,73 @@ async fn sale(shop: &Shop, more: Value) -> String {
 }
 
 async fn reserve(client: &Client, path: &str) -> Value {
-    let made = client.post(path, &json!({"sku": "A", "quantity": 1})).await.expect(201);
-    made["reservationId"].clone()
+    let created = client.post(path, &json!({"sku": "A", "quantity": 1})).await.expect(201);
+    created["reservationId"].clone()
 }
 
-fn naming(ids: &[&Value]) -> Value {
+/// An order of one B and of these reservations.
+fn order_with_reservations(ids: &[&Value]) -> Value {
     let mut order = order_of(&[("B", 1)], "tok_visa");
     order["flashSaleReservationIds"] = json!(ids);
     order
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reservation_named_twice_is_sold_once() {
+async fn a_reservation_listed_twice_in_an_order_is_refused() {
     let shop = Shop::start().await;
     let path = sale(&shop, json!({})).await;
     let ada = shop.customer("ada@example.com").await;
     let (one, two) = (reserve(&ada, &path).await, reserve(&ada, &path).await);
     for to in ["/api/orders", "/api/orders/quote"] {
-        let refused = ada.post(to, &naming(&[&one, &two, &one])).await.refused(422, "VALIDATION_FAILED");
+        let refused =
+            ada.post(to, &order_with_reservations(&[&one, &two, &one])).await.refused(422, "VALIDATION_FAILED");
         assert_eq!(refused["errors"][0]["pointer"], "/flashSaleReservationIds/2", "{refused}");
     }
-    let order = ada.post("/api/orders", &naming(&[&one, &two])).await.expect(201);
+    let order = ada.post("/api/orders", &order_with_reservations(&[&one, &two])).await.expect(201);
     assert_eq!(order["lines"].as_array().unwrap().len(), 3, "each reservation adds its own line: {order}");
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reservation_that_is_not_good_says_why() {
+async fn an_unusable_reservation_is_refused_with_a_reason() {
     let shop = Shop::start().await;
     let campaign = shop.admin.post("/api/campaigns", &json!({"name": "C"})).await.expect(201);
     let moves = format!("/api/campaigns/{}/transitions", campaign["id"]);
     shop.admin.post(&moves, &json!({"to": "ACTIVE"})).await.expect(200);
     let path = sale(&shop, json!({"campaignId": campaign["id"]})).await;
     let (ada, bob) = (shop.customer("ada@example.com").await, shop.customer("bob@example.com").await);
-    let (kept, back, foreign) = (reserve(&ada, &path).await, reserve(&ada, &path).await, reserve(&bob, &path).await);
-    assert_eq!(ada.delete(&format!("{path}/{back}")).await.status, 204);
-    let paused = [(&kept, "PAUSED"), (&back, "EXPIRED"), (&foreign, "UNKNOWN")];
+    let (kept, released, foreign) =
+        (reserve(&ada, &path).await, reserve(&ada, &path).await, reserve(&bob, &path).await);
+    assert_eq!(ada.delete(&format!("{path}/{released}")).await.status, 204);
+    let paused = [(&kept, "PAUSED"), (&released, "EXPIRED"), (&foreign, "UNKNOWN")];
     shop.admin.post(&moves, &json!({"to": "PAUSED"})).await.expect(200);
     for (id, reason) in paused {
-        let refused = ada.post("/api/orders", &naming(&[id])).await.refused(422, "FLASH_RESERVATION_INVALID");
+        let refused =
+            ada.post("/api/orders", &order_with_reservations(&[id])).await.refused(422, "FLASH_RESERVATION_INVALID");
         assert_eq!((&refused["reason"], &refused["reservationId"]), (&json!(reason), id), "{refused}");
-        let quote = ada.post("/api/orders/quote", &naming(&[id])).await.expect(200);
+        let quote = ada.post("/api/orders/quote", &order_with_reservations(&[id])).await.expect(200);
         assert_eq!((&quote["totals"]["total"], quote["lines"].as_array().unwrap().len()), (&json!("10.00"), 1));
         assert!(quote["warnings"][0].as_str().unwrap().contains(&id.to_string()), "a quote warns: {quote}");
     }
     shop.admin.post(&moves, &json!({"to": "ACTIVE"})).await.expect(200);
-    ada.post("/api/orders", &naming(&[&kept])).await.expect(201);
+    ada.post("/api/orders", &order_with_reservations(&[&kept])).await.expect(201);
     shop.admin.post(&moves, &json!({"to": "ENDED"})).await.expect(200);
-    let over = bob.post("/api/orders", &naming(&[&foreign])).await.refused(422, "FLASH_RESERVATION_INVALID");
-    assert_eq!(over["reason"], "EXPIRED", "a campaign's sale ends with it");
+    let ended =
+        bob.post("/api/orders", &order_with_reservations(&[&foreign])).await.refused(422, "FLASH_RESERVATION_INVALID");
+    assert_eq!(ended["reason"], "EXPIRED", "a campaign's sale ends with the campaign");
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reservation_of_what_is_not_sold_any_more_is_not_ordered() {
+async fn a_reservation_of_an_archived_product_cannot_be_ordered() {
     let shop = Shop::start().await;
     let path = sale(&shop, json!({})).await;
     let ada = shop.customer("ada@example.com").await;
     let id = reserve(&ada, &path).await;
     let product = shop.admin.get("/api/products/sku/A").await.expect(200);
     assert_eq!(shop.admin.delete(&format!("/api/products/{}", product["id"])).await.status, 204);
-    let refused = ada.post("/api/orders", &naming(&[&id])).await.refused(422, "FLASH_RESERVATION_INVALID");
+    let refused =
+        ada.post("/api/orders", &order_with_reservations(&[&id])).await.refused(422, "FLASH_RESERVATION_INVALID");
     assert_eq!((&refused["reason"], &refused["reservationId"]), (&json!("NO_MATCHING_ITEMS"), &id), "{refused}");
     shop.close().await;
 }

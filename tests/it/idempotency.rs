@@ -1,4 +1,5 @@
-//! Idempotency keys: which answers are decided and kept, which are not, and what twins are told meanwhile.
+//! Idempotency keys: which responses are stored and replayed, which are not, and how concurrent requests with one key
+//! are answered.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -6,7 +7,7 @@ use serde_json::{Value, json};
 use crate::client::{Answer, Client};
 use crate::shop::{Shop, order_of};
 
-/// Sends an order under a key as raw bytes.
+/// Sends an order as raw bytes.
 async fn send(client: &Client, media_type: &str, body: Bytes) -> Answer {
     client.send("POST", "/api/orders", media_type, body).await.unwrap()
 }
@@ -16,25 +17,25 @@ fn is_replayed(answer: &Answer) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_not_decided_is_not_kept() {
+async fn invalid_requests_are_not_stored_under_their_key() {
     let shop = Shop::start().await;
     shop.product("A", "10.00", 50).await;
-    let good = order_of(&[("A", 1)], "tok_visa");
-    let wrong: [(&str, u16, &str, Bytes); 4] = [
+    let valid = order_of(&[("A", 1)], "tok_visa");
+    let invalid: [(&str, u16, &str, Bytes); 4] = [
         ("malformed", 400, "application/json", "{\"items\":".into()),
         ("large", 413, "application/json", format!("{{\"note\":\"{}\"}}", "x".repeat(2 << 20)).into()),
-        ("media", 415, "text/plain", good.to_string().into()),
+        ("media", 415, "text/plain", valid.to_string().into()),
         ("schema", 422, "application/json", "{\"itmes\":[]}".into()),
     ];
-    for (key, status, media_type, body) in wrong {
+    for (key, status, media_type, body) in invalid {
         let keyed = shop.anyone.key(key);
         assert_eq!(send(&keyed, media_type, body).await.status, status, "{key}");
-        let placed = keyed.post("/api/orders", &good).await;
+        let placed = keyed.post("/api/orders", &valid).await;
         assert_eq!((placed.status, is_replayed(&placed)), (201, false), "{key}: {placed:?}");
     }
     let keyed = shop.anyone.key("credentials");
-    keyed.bearer("nobody").post("/api/orders", &good).await.refused(401, "TOKEN_INVALID");
-    keyed.post("/api/orders", &good).await.expect(201);
+    keyed.bearer("nobody").post("/api/orders", &valid).await.refused(401, "TOKEN_INVALID");
+    keyed.post("/api/orders", &valid).await.expect(201);
     let customer = shop.customer("ann@example.com").await.key("rights");
     let adjust = json!({"delta": 1, "reason": "found"});
     customer.post("/api/inventory/A/adjustments", &adjust).await.refused(403, "FORBIDDEN");
@@ -45,7 +46,7 @@ async fn what_was_not_decided_is_not_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_business_decided_is_kept() {
+async fn decided_orders_are_replayed_also_after_a_restart() {
     let shop = Shop::start().await;
     shop.product("A", "10.00", 5).await;
     let coupon = |code: &str| {
@@ -65,8 +66,8 @@ async fn what_the_business_decided_is_kept() {
         assert_eq!(answer.expect(*status)["code"].as_str().unwrap_or_default(), *code, "{key}");
         first.push(answer);
     }
-    // What was in the way is not any more; what was decided stays decided.
-    shop.stock("A", 100).await;
+    // The orders would now succeed, but their keys replay the stored refusals.
+    shop.set_stock("A", 100).await;
     let off = json!([{"type": "PERCENT_OFF", "value": "10"}]);
     let promotion = json!({"name": "P", "couponOnly": true, "actions": off});
     let id = shop.admin.post("/api/promotions", &promotion).await.expect(201)["id"].clone();
@@ -78,7 +79,7 @@ async fn what_the_business_decided_is_kept() {
         assert_eq!((again.status, &again.bytes, is_replayed(&again)), (*status, &first.bytes, true), "{key}");
         let other = order_of(&[("A", 2)], "tok_visa");
         shop.anyone.key(key).post("/api/orders", &other).await.refused(422, "IDEMPOTENCY_KEY_REUSED");
-        // Another caller's key is another key.
+        // The same key of another caller is independent.
         let own = shop.customer(&format!("{key}@example.com")).await.key(key).post("/api/orders", &other).await;
         assert_eq!(own.expect(201)["status"], "CONFIRMED");
     }
@@ -86,7 +87,7 @@ async fn what_the_business_decided_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn twins_of_an_order_whose_provider_is_silent_are_told_at_once_where_it_stands() {
+async fn a_repeated_request_reports_the_pending_order_until_it_is_decided() {
     let shop = Shop::start_with(&[("PROMOX_PAYMENT__TIMEOUT_MS", "1500")]).await;
     shop.product("A", "10.00", 5).await;
     let (buyer, body) = (shop.anyone.key("one"), order_of(&[("A", 1)], "tok_timeout"));
@@ -96,9 +97,9 @@ async fn twins_of_an_order_whose_provider_is_silent_are_told_at_once_where_it_st
         tokio::task::yield_now().await;
     }
     for _ in 0..2 {
-        let twin = buyer.own_connection().post("/api/orders", &body).await;
-        twin.refused(409, "IDEMPOTENCY_IN_PROGRESS");
-        assert_eq!(twin.headers["retry-after"], "1");
+        let repeated = buyer.own_connection().post("/api/orders", &body).await;
+        repeated.refused(409, "IDEMPOTENCY_IN_PROGRESS");
+        assert_eq!(repeated.headers["retry-after"], "1");
     }
     let first = first.await.unwrap();
     let pending = first.expect(202);
@@ -114,6 +115,6 @@ async fn twins_of_an_order_whose_provider_is_silent_are_told_at_once_where_it_st
     assert_eq!(decided.expect(201)["status"], "CONFIRMED");
     let again = buyer.post("/api/orders", &body).await;
     assert_eq!((again.status, &again.bytes, is_replayed(&again)), (201, &decided.bytes, true));
-    assert_eq!(shop.posted("A").await, 4);
+    assert_eq!(shop.settled_stock("A").await, 4);
     shop.close().await;
 }

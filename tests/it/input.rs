@@ -1,4 +1,5 @@
-//! Bad input to every operation of the API description: a clear problem that points at the fault, and nothing changed.
+//! Invalid input to every operation of the API description: each is refused with a problem that points at the fault,
+//! and nothing changes.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -6,7 +7,7 @@ use serde_json::{Value, json};
 use crate::client::{Answer, Client};
 use crate::shop::{Shop, order_of};
 
-/// An operation with what its body and query are described as.
+/// An operation of the API description.
 struct Operation {
     method: String,
     path: String,
@@ -23,13 +24,13 @@ impl Operation {
         required.map(|names| names.iter().filter_map(Value::as_str).collect()).unwrap_or_default()
     }
 
-    fn takes_stream(&self) -> bool {
+    fn accepts_stream(&self) -> bool {
         self.body().is_none() && self.described.get("requestBody").is_some_and(|body| !body["content"].is_null())
             || self.path.contains("webhooks")
     }
 
-    /// The path with an id that nothing has.
-    fn filled(&self) -> String {
+    /// The path with parameters filled in; the id belongs to no resource.
+    fn example_path(&self) -> String {
         let mut path = self.path.clone();
         for (name, value) in [
             ("id", "987654"),
@@ -51,7 +52,7 @@ impl Operation {
     }
 
     async fn send(&self, client: &Client, body: impl Into<Bytes>) -> Answer {
-        client.send(&self.method, &self.filled(), self.media_type(), body.into()).await.unwrap()
+        client.send(&self.method, &self.example_path(), self.media_type(), body.into()).await.unwrap()
     }
 
     fn has_query(&self, name: &str) -> bool {
@@ -78,22 +79,22 @@ async fn operations(shop: &Shop) -> Vec<Operation> {
     operations
 }
 
-/// A refusal in the shape that every refusal has.
+/// Asserts that the answer is a problem document with one of these statuses, and returns it.
 #[track_caller]
-fn problem(answer: &Answer, statuses: &[u16], what: &str) -> Value {
+fn problem(answer: &Answer, statuses: &[u16], context: &str) -> Value {
     let text = String::from_utf8_lossy(&answer.bytes);
-    assert!(statuses.contains(&answer.status), "{what}: {} {text}", answer.status);
-    assert_eq!(answer.headers["content-type"], "application/problem+json", "{what}");
+    assert!(statuses.contains(&answer.status), "{context}: {} {text}", answer.status);
+    assert_eq!(answer.headers["content-type"], "application/problem+json", "{context}");
     let body = answer.json();
     for member in ["type", "title", "detail", "instance", "code", "requestId"] {
-        assert!(body[member].as_str().is_some_and(|text| !text.is_empty()), "{what}: no {member}: {body}");
+        assert!(body[member].as_str().is_some_and(|text| !text.is_empty()), "{context}: no {member}: {body}");
     }
-    assert_eq!(body["status"], answer.status, "{what}");
-    assert_eq!(answer.headers["x-request-id"], body["requestId"].as_str().unwrap(), "{what}");
+    assert_eq!(body["status"], answer.status, "{context}");
+    assert_eq!(answer.headers["x-request-id"], body["requestId"].as_str().unwrap(), "{context}");
     let code = body["code"].as_str().unwrap();
     assert!(
         code.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_' || byte.is_ascii_digit()),
-        "{what}: {code}"
+        "{context}: {code}"
     );
     body
 }
@@ -107,14 +108,14 @@ fn pointers(problem: &Value) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_body_is_checked_member_by_member() {
+async fn every_member_of_every_body_is_validated() {
     let shop = Shop::start().await;
     let mut checked = 0;
     for operation in operations(&shop).await.iter().filter(|item| item.method != "GET" && item.method != "DELETE") {
-        if operation.takes_stream() {
+        if operation.accepts_stream() {
             continue;
         }
-        let what = format!("{} {}", operation.method, operation.path);
+        let context = format!("{} {}", operation.method, operation.path);
         for (body, statuses) in [
             ("{\"a\":", &[400][..]),
             ("[1]", &[400, 422]),
@@ -123,33 +124,33 @@ async fn every_body_is_checked_member_by_member() {
             ("{\"a\":1}{}", &[400]),
             ("\u{7f}", &[400]),
         ] {
-            problem(&operation.send(&shop.admin, body).await, statuses, &format!("{what} {body}"));
+            problem(&operation.send(&shop.admin, body).await, statuses, &format!("{context} {body}"));
         }
         let deep = format!("{{\"a\":{}1{}}}", "[".repeat(40), "]".repeat(40));
-        assert_eq!(problem(&operation.send(&shop.admin, deep).await, &[400], &what)["code"], "JSON_TOO_DEEP");
-        let unknown = problem(&operation.send(&shop.admin, "{\"noSuchMember\":1}").await, &[422], &what);
+        assert_eq!(problem(&operation.send(&shop.admin, deep).await, &[400], &context)["code"], "JSON_TOO_DEEP");
+        let unknown = problem(&operation.send(&shop.admin, "{\"noSuchMember\":1}").await, &[422], &context);
         let members = operation.body().and_then(|schema| schema["properties"].as_object());
         let known = |pointer: &str| members.is_some_and(|member| member.contains_key(pointer.trim_start_matches('/')));
-        let pointed = pointers(&unknown);
-        assert!(pointed.contains(&"/noSuchMember"), "{what}: {unknown}");
-        assert!(pointed.iter().all(|item| *item == "/noSuchMember" || known(item)), "{what}: {unknown}");
+        let faults = pointers(&unknown);
+        assert!(faults.contains(&"/noSuchMember"), "{context}: {unknown}");
+        assert!(faults.iter().all(|item| *item == "/noSuchMember" || known(item)), "{context}: {unknown}");
         if !operation.required().is_empty() {
-            let empty = problem(&operation.send(&shop.admin, "{}").await, &[422], &what);
+            let empty = problem(&operation.send(&shop.admin, "{}").await, &[422], &context);
             for name in operation.required() {
-                assert!(pointers(&empty).contains(&format!("/{name}").as_str()), "{what}: {name} in {empty}");
+                assert!(pointers(&empty).contains(&format!("/{name}").as_str()), "{context}: {name} in {empty}");
             }
         }
-        checked += wrong_types(&shop, operation, &what).await;
+        checked += check_wrong_types(&shop, operation, &context).await;
     }
     assert!(checked > 150, "{checked}");
     shop.close().await;
 }
 
-/// Sends each member with values that it cannot have; how many members were tried.
-async fn wrong_types(shop: &Shop, operation: &Operation, what: &str) -> usize {
+/// Sends each member with values of wrong types, and returns the number of members.
+async fn check_wrong_types(shop: &Shop, operation: &Operation, context: &str) -> usize {
     let Some(members) = operation.body().and_then(|schema| schema["properties"].as_object()) else { return 0 };
     for (name, schema) in members {
-        // Members of an object that are not known are told of last, when all else is right.
+        // Unknown members of a nested object are reported only when everything else is valid.
         let scalar = !schema["type"].is_null() && !schema["type"].to_string().contains("object");
         for wrong in [json!([[[1]]]), json!({"nope": {"nope": 1}}), json!(1e300)] {
             if wrong.is_object() && !scalar {
@@ -157,53 +158,56 @@ async fn wrong_types(shop: &Shop, operation: &Operation, what: &str) -> usize {
             }
             let body = json!({ name: wrong }).to_string();
             let answer = operation.send(&shop.admin, body.clone()).await;
-            let what = format!("{what} {body}");
+            let context = format!("{context} {body}");
             if answer.status == 404 && operation.path.contains('{') {
-                // What is to be changed is looked for before what is said of it is read.
-                problem(&answer, &[404], &what);
+                // The resource is looked up before the body is validated.
+                problem(&answer, &[404], &context);
                 continue;
             }
-            let (refused, pointer) = (problem(&answer, &[422], &what), format!("/{name}"));
-            assert!(pointers(&refused).iter().any(|item| item.starts_with(&pointer)), "{what}: {refused}");
+            let (refused, pointer) = (problem(&answer, &[422], &context), format!("/{name}"));
+            assert!(pointers(&refused).iter().any(|item| item.starts_with(&pointer)), "{context}: {refused}");
         }
     }
     let all_wrong: serde_json::Map<String, Value> = members.keys().map(|name| (name.clone(), json!([[[1]]]))).collect();
     let answer = operation.send(&shop.admin, Value::Object(all_wrong).to_string()).await;
     if answer.status != 404 || !operation.path.contains('{') {
-        let refused = problem(&answer, &[422], what);
+        let refused = problem(&answer, &[422], context);
         for name in members.keys() {
             let pointer = format!("/{name}");
-            assert!(pointers(&refused).iter().any(|item| item.starts_with(&pointer)), "{what}: no {name} in {refused}");
+            assert!(
+                pointers(&refused).iter().any(|item| item.starts_with(&pointer)),
+                "{context}: no {name} in {refused}"
+            );
         }
     }
     members.len()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operations_answer_with_the_status_of_their_kind() {
+async fn operations_declare_the_success_statuses_of_their_method() {
     let shop = Shop::start().await;
     for operation in operations(&shop).await {
-        let good: Vec<&str> = operation.described["responses"]
+        let declared: Vec<&str> = operation.described["responses"]
             .as_object()
             .unwrap()
             .keys()
             .map(String::as_str)
             .filter(|status| status.starts_with('2'))
             .collect();
-        let fits: &[&str] = match operation.method.as_str() {
+        let allowed: &[&str] = match operation.method.as_str() {
             "GET" => &["200"],
             "POST" => &["200", "201", "202", "204"],
             "DELETE" => &["204", "202"],
             _ => &["200", "204"],
         };
-        let what = format!("{} {}: {good:?}", operation.method, operation.path);
-        assert!(!good.is_empty() && good.iter().all(|status| fits.contains(status)), "{what}");
+        let context = format!("{} {}: {declared:?}", operation.method, operation.path);
+        assert!(!declared.is_empty() && declared.iter().all(|status| allowed.contains(status)), "{context}");
     }
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_is_anothers_is_described_too() {
+async fn bodies_shared_by_operations_are_described_in_full() {
     let shop = Shop::start().await;
     let operations = operations(&shop).await;
     let members = |method: &str, path: &str| {
@@ -222,29 +226,32 @@ async fn a_body_that_is_anothers_is_described_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lists_take_one_to_two_hundred_and_their_own_cursors() {
+async fn lists_validate_limits_and_cursors() {
     let shop = Shop::start().await;
     shop.product("A", "1.00", 1).await;
     let mut lists = 0;
     for operation in operations(&shop).await.iter().filter(|item| item.method == "GET") {
-        let (path, what) = (operation.filled(), format!("GET {}", operation.path));
+        let (path, context) = (operation.example_path(), format!("GET {}", operation.path));
         let unknown = shop.admin.get(&format!("{path}?noSuchMember=1")).await;
-        problem(&unknown, &[422, 404], &what);
+        problem(&unknown, &[422, 404], &context);
         if !operation.has_query("limit") {
             continue;
         }
         lists += 1;
         for limit in ["0", "201", "-1", "x", "1.5", "99999999999999999999", ""] {
-            let refused = problem(&shop.admin.get(&format!("{path}?limit={limit}")).await, &[422], &what);
-            assert_eq!(pointers(&refused), ["?limit"], "{what} {limit}");
+            let refused = problem(&shop.admin.get(&format!("{path}?limit={limit}")).await, &[422], &context);
+            assert_eq!(pointers(&refused), ["?limit"], "{context} {limit}");
         }
         for limit in [1, 200] {
             let answer = shop.admin.get(&format!("{path}?limit={limit}")).await;
-            assert!(answer.status == 200 || answer.status == 404 && operation.path.contains('{'), "{what}: {answer:?}");
+            assert!(
+                answer.status == 200 || answer.status == 404 && operation.path.contains('{'),
+                "{context}: {answer:?}"
+            );
         }
         for cursor in ["", "x", "%00", "AAAAAAAAAAAAAAAAAAAAAAAAAAAA", "////", "%F0%9F%90%8C", &"A".repeat(3_000)] {
             let answer = shop.admin.get(&format!("{path}?cursor={cursor}")).await;
-            assert!(answer.status < 500, "{what} cursor {cursor}: {answer:?}");
+            assert!(answer.status < 500, "{context} cursor {cursor}: {answer:?}");
         }
     }
     assert!(lists >= 12, "{lists}");
@@ -252,23 +259,24 @@ async fn lists_take_one_to_two_hundred_and_their_own_cursors() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn paths_ids_and_methods_are_what_they_are() {
+async fn malformed_ids_paths_and_methods_are_refused() {
     let shop = Shop::start().await;
     for operation in operations(&shop).await {
-        let what = format!("{} {}", operation.method, operation.path);
+        let context = format!("{} {}", operation.method, operation.path);
         if operation.path.contains("{id}") {
             for id in ["x", "-1", "0", "1.5", "99999999999999999999", "%00", "1%2F2", "%F0%9F"] {
                 let path = operation.path.replace("{id}", id);
                 let path = path.replace("{fid}", "1").replace("{rid}", "1");
                 let answer =
                     shop.admin.send(&operation.method, &path, operation.media_type(), "{}".into()).await.unwrap();
-                problem(&answer, &[400, 404, 422], &format!("{what} {id}"));
+                problem(&answer, &[400, 404, 422], &format!("{context} {id}"));
             }
         }
         if operation.method == "GET" {
-            let get = shop.admin.get(&operation.filled()).await;
-            let head = shop.admin.send("HEAD", &operation.filled(), "application/json", Bytes::new()).await.unwrap();
-            assert_eq!((head.status, head.bytes.len()), (get.status, 0), "{what}");
+            let get = shop.admin.get(&operation.example_path()).await;
+            let head =
+                shop.admin.send("HEAD", &operation.example_path(), "application/json", Bytes::new()).await.unwrap();
+            assert_eq!((head.status, head.bytes.len()), (get.status, 0), "{context}");
         }
     }
     for (method, path) in
@@ -281,8 +289,8 @@ async fn paths_ids_and_methods_are_what_they_are() {
     for path in ["/api/nothing", "/api", "/nope", "/api/orders/", "/api//orders", "/api/orders/1/nope"] {
         problem(&shop.admin.get(path).await, &[404], path);
     }
-    let strange = shop.admin.send("BREW", "/api/orders", "application/json", Bytes::new()).await.unwrap();
-    problem(&strange, &[405, 501], "BREW");
+    let unknown_method = shop.admin.send("BREW", "/api/orders", "application/json", Bytes::new()).await.unwrap();
+    problem(&unknown_method, &[405, 501], "BREW");
     shop.close().await;
 }
 
@@ -315,7 +323,7 @@ async fn money_is_exact_or_refused() {
         assert_eq!(pointers(&refused), ["/price"], "{price}");
     }
     assert_eq!(shop.all("/api/products").await, Vec::<Value>::new());
-    for (sent, kept) in [
+    for (sent, stored) in [
         ("19.90", "19.90"),
         ("\"19.9\"", "19.90"),
         ("0.1", "0.10"),
@@ -324,7 +332,7 @@ async fn money_is_exact_or_refused() {
         ("12345678901234.56", "12345678901234.56"),
     ] {
         let answer = shop.admin.send("POST", "/api/products", "application/json", product(sent).into()).await.unwrap();
-        assert_eq!(answer.expect(201)["price"], kept, "{sent}");
+        assert_eq!(answer.expect(201)["price"], stored, "{sent}");
     }
     shop.close().await;
 }
@@ -346,7 +354,7 @@ async fn totals_that_overflow_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bodies_have_a_type_a_length_and_no_encoding() {
+async fn type_length_and_encoding_of_bodies_are_checked() {
     let shop = Shop::start().await;
     let body = json!({"sku": "T", "name": "T", "price": "1.00"}).to_string();
     let send = |media: &'static str, body: String| {
@@ -371,7 +379,7 @@ async fn bodies_have_a_type_a_length_and_no_encoding() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn headers_are_sane_or_refused() {
+async fn malformed_headers_are_refused_or_ignored() {
     let shop = Shop::start().await;
     shop.product("A", "1.00", 10).await;
     let body = order_of(&[("A", 1)], "tok_visa");
@@ -393,20 +401,20 @@ async fn headers_are_sane_or_refused() {
     }
     let traced = shop.anyone.with("x-request-id", "mine-42").get("/api/products/999").await;
     assert_eq!(problem(&traced, &[404], "id")["requestId"], "mine-42");
-    let insane = shop.anyone.with("x-request-id", "a b\tc").get("/api/products/999").await;
-    assert_ne!(problem(&insane, &[404], "id")["requestId"], "a b\tc");
+    let malformed = shop.anyone.with("x-request-id", "a b\tc").get("/api/products/999").await;
+    assert_ne!(problem(&malformed, &[404], "id")["requestId"], "a b\tc");
     let html = shop.anyone.with("accept", "text/html").get("/api/products/999").await;
-    problem(&html, &[404], "whatever Accept says");
+    problem(&html, &[404], "problems ignore Accept");
     let either = shop.admin.with("if-match", "\"99\", W/\"1\", \"2\"");
     either.patch("/api/products/1", &json!({"name": "A"})).await.expect(200);
     let huge = shop.anyone.with("x-huge", "x".repeat(200_000)).send("GET", "/api/products", "", Bytes::new()).await;
     assert!(huge.as_ref().map_or(true, |answer| answer.status == 431), "{huge:?}");
-    assert_eq!(shop.posted("A").await, 9);
+    assert_eq!(shop.settled_stock("A").await, 9);
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bounds_countries_and_referral_codes_are_refused_where_they_cannot_be_meant() {
+async fn invalid_price_bounds_countries_and_referral_codes_are_refused() {
     let shop = Shop::start().await;
     shop.product("A", "1.00", 10).await;
     for (query, pointer) in [("minPrice=1.001", "?minPrice"), ("maxPrice=0.999", "?maxPrice")] {
@@ -443,14 +451,14 @@ async fn bounds_countries_and_referral_codes_are_refused_where_they_cannot_be_me
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_export_comes_in_the_form_that_accept_asks_for() {
+async fn an_export_has_the_format_that_accept_or_the_query_names() {
     let shop = Shop::start().await;
     shop.product("A", "1.00", 10).await;
-    let ask = async |accept: &str, query: &str| {
+    let export = async |accept: &str, query: &str| {
         let client = if accept.is_empty() { shop.admin.clone() } else { shop.admin.with("accept", accept) };
         client.get(&format!("/api/products/export{query}")).await
     };
-    for (accept, query, want) in [
+    for (accept, query, media_type) in [
         ("", "", "text/csv"),
         ("*/*", "", "text/csv"),
         ("text/csv", "", "text/csv"),
@@ -458,11 +466,11 @@ async fn an_export_comes_in_the_form_that_accept_asks_for() {
         ("text/csv;q=0.5, application/*", "", "application/x-ndjson"),
         ("*/*", "?format=ndjson", "application/x-ndjson"),
     ] {
-        let answer = ask(accept, query).await;
+        let answer = export(accept, query).await;
         answer.expect(200);
-        assert_eq!(answer.headers["content-type"], want, "{accept} {query}");
+        assert_eq!(answer.headers["content-type"], media_type, "{accept} {query}");
     }
-    ask("text/html", "").await.refused(406, "NOT_ACCEPTABLE");
-    ask("text/csv", "?format=ndjson").await.refused(406, "NOT_ACCEPTABLE");
+    export("text/html", "").await.refused(406, "NOT_ACCEPTABLE");
+    export("text/csv", "?format=ndjson").await.refused(406, "NOT_ACCEPTABLE");
     shop.close().await;
 }

@@ -1,25 +1,27 @@
-//! The journal of a store as its files say it, so that a test can cut the power between any two commits.
+//! Reads and truncates the journal of a store, so that a test can simulate a power cut between any two commits.
 //!
-//! One journal is the only commit point, so a store whose journal ends after its n-th group is a store whose power was cut
-//! there: every step of every saga can be interrupted, before and after its effect, without a seam in the program.
+//! The journal is the only commit point: a store whose journal ends after its n-th group is in the state of a power cut
+//! at that point. So a test can interrupt every step of every saga, before and after its effect, without hooks in the
+//! program.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-/// Bytes of a segment before its first frame, and of a frame before its changes.
-const SEGMENT: usize = 64;
-const FRAME: usize = 44;
+/// Bytes of a segment's header.
+const SEGMENT_HEADER: usize = 64;
+/// Bytes of a frame's header, before its changes.
+const FRAME_HEADER: usize = 44;
 
-/// Where a group ends.
+/// The end of a commit group: a segment and an offset in it.
 #[derive(Clone, Debug)]
 pub(crate) struct Group {
     segment: PathBuf,
     end: usize,
 }
 
-/// Every group of a store that was not checkpointed, in order.
+/// All commit groups of a store without checkpoints, in order.
 pub(crate) fn groups(dir: &Path) -> Vec<Group> {
     segments(dir).into_iter().flat_map(groups_of).collect()
 }
@@ -34,16 +36,16 @@ fn segments(dir: &Path) -> Vec<PathBuf> {
 
 fn groups_of(segment: PathBuf) -> Vec<Group> {
     let bytes = fs::read(&segment).unwrap();
-    let (mut groups, mut end) = (Vec::new(), SEGMENT);
+    let (mut groups, mut end) = (Vec::new(), SEGMENT_HEADER);
     while bytes.starts_with(b"PROMOXJ2") && bytes.get(end..end + 4) == Some(b"PMXF") {
         let length = u32::from_le_bytes(bytes[end + 8..end + 12].try_into().unwrap());
-        end += FRAME + usize::try_from(length).unwrap();
+        end += FRAME_HEADER + usize::try_from(length).unwrap();
         groups.push(Group { segment: segment.clone(), end });
     }
     groups
 }
 
-/// A copy of a store as a power cut right after its first `kept` groups would have left it.
+/// A copy of a store in the state of a power cut right after its first `kept` commit groups.
 pub(crate) fn cut(dir: &Path, kept: usize) -> TempDir {
     let groups = groups(dir);
     let last = &groups[kept - 1];
@@ -54,7 +56,7 @@ pub(crate) fn cut(dir: &Path, kept: usize) -> TempDir {
         let from = match name.cmp(last.segment.file_name().unwrap()) {
             std::cmp::Ordering::Less => continue,
             std::cmp::Ordering::Equal => last.end,
-            std::cmp::Ordering::Greater => SEGMENT,
+            std::cmp::Ordering::Greater => SEGMENT_HEADER,
         };
         let mut bytes = fs::read(&segment).unwrap();
         bytes[from..].fill(0);
@@ -71,7 +73,7 @@ fn copy_all(from: &Path, to: &Path) {
         if entry.file_type().unwrap().is_dir() {
             copy_all(&entry.path(), &target);
         } else if let Err(error) = fs::copy(entry.path(), target) {
-            // The server is alive: mail is written under another name first, which is gone a moment later.
+            // The server is running and may rename the temporary files of its mail meanwhile.
             assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{}: {error}", entry.path().display());
         }
     }

@@ -1,14 +1,14 @@
-//! One person counts as one: by the account, its address and the address of the order, however they are written.
+//! Limits per user cover a person: the account, its email address and the address of the order, in any spelling.
 
 use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::shop::{Shop, order_of};
 
-/// A buyer: with a login or without, and with an address or without.
+/// A buyer: a client, logged in or not, and the email address of the order, which may be empty.
 struct Buyer<'a>(&'a Client, &'a str);
 
-fn body(Buyer(_, email): &Buyer<'_>, with: &Value) -> Value {
+fn order_body(Buyer(_, email): &Buyer<'_>, with: &Value) -> Value {
     let mut body = order_of(&[("A", 1)], "tok_visa");
     body.as_object_mut().unwrap().remove("email");
     if !email.is_empty() {
@@ -18,9 +18,9 @@ fn body(Buyer(_, email): &Buyer<'_>, with: &Value) -> Value {
     body
 }
 
-/// Orders, and says whether a promotion had an effect.
-async fn buys(buyer: Buyer<'_>) -> (Value, bool) {
-    let order = buyer.0.post("/api/orders", &body(&buyer, &json!({}))).await.expect(201);
+/// Places an order and returns it, and whether a promotion discounted it.
+async fn place_order(buyer: Buyer<'_>) -> (Value, bool) {
+    let order = buyer.0.post("/api/orders", &order_body(&buyer, &json!({}))).await.expect(201);
     let discounted = order["totals"]["discount"] != "0.00";
     (order, discounted)
 }
@@ -28,19 +28,19 @@ async fn buys(buyer: Buyer<'_>) -> (Value, bool) {
 async fn promotion(shop: &Shop, with: Value) -> Value {
     let mut body = json!({"name": "Promo", "actions": [{"type": "PERCENT_OFF", "value": "10"}]});
     body.as_object_mut().unwrap().extend(with.as_object().unwrap().clone());
-    let made = shop.admin.post("/api/promotions", &body).await.expect(201);
-    let path = format!("/api/promotions/{}/activate", made["id"]);
+    let created = shop.admin.post("/api/promotions", &body).await.expect(201);
+    let path = format!("/api/promotions/{}/activate", created["id"]);
     shop.admin.post(&path, &json!({})).await.expect(200)["id"].clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_limit_per_user_counts_a_person_once_whatever_address_an_order_names() {
+async fn a_limit_per_user_covers_all_addresses_of_a_person() {
     let shop = Shop::start().await;
     shop.product("A", "10.00", 1_000).await;
     let ada = shop.customer("Ada@M\u{fc}nchen.example").await;
     for limits in [json!({"perUser": 1}), json!({"periods": [{"per": "USER", "period": "MONTH", "count": 1}]})] {
         let id = promotion(&shop, json!({"limits": limits})).await;
-        let (first, discounted) = buys(Buyer(&ada, "other@example.com")).await;
+        let (first, discounted) = place_order(Buyer(&ada, "other@example.com")).await;
         assert!(discounted, "{limits}");
         for again in [
             Buyer(&ada, ""),
@@ -49,26 +49,32 @@ async fn a_limit_per_user_counts_a_person_once_whatever_address_an_order_names()
             Buyer(&shop.anyone, "ada@mu\u{308}nchen.example"),
             Buyer(&shop.anyone, "OTHER@Example.com"),
         ] {
-            let named = again.1.to_owned();
-            assert!(!buys(again).await.1, "{limits}: {named}");
+            let email = again.1.to_owned();
+            assert!(!place_order(again).await.1, "{limits}: {email}");
         }
-        assert!(buys(Buyer(&shop.anyone, &format!("eve{id}@example.com"))).await.1, "somebody else");
+        assert!(
+            place_order(Buyer(&shop.anyone, &format!("eve{id}@example.com"))).await.1,
+            "another person is not limited"
+        );
         let cancel = format!("/api/orders/{}/cancel", first["id"]);
         ada.post(&cancel, &json!({"reason": "no"})).await.expect(200);
-        assert!(buys(Buyer(&shop.anyone, "ada@m\u{fc}nchen.example")).await.1, "it was given back");
-        assert!(!buys(Buyer(&ada, "")).await.1, "once");
+        assert!(
+            place_order(Buyer(&shop.anyone, "ada@m\u{fc}nchen.example")).await.1,
+            "the use of the cancelled order is available again"
+        );
+        assert!(!place_order(Buyer(&ada, "")).await.1, "the released use is available once");
         shop.admin.post(&format!("/api/promotions/{id}/archive"), &json!({})).await.expect(200);
     }
-    // A guest who registers is the person that the guest was.
+    // A guest's uses count for the account that the guest registers later.
     promotion(&shop, json!({"limits": {"perUser": 1}})).await;
-    assert!(buys(Buyer(&shop.anyone, "late@example.com")).await.1);
+    assert!(place_order(Buyer(&shop.anyone, "late@example.com")).await.1);
     let late = shop.customer("LATE@example.com").await;
-    assert!(!buys(Buyer(&late, "")).await.1 && !buys(Buyer(&late, "new@example.com")).await.1);
+    assert!(!place_order(Buyer(&late, "")).await.1 && !place_order(Buyer(&late, "new@example.com")).await.1);
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn coupons_and_earlier_orders_are_a_persons_too() {
+async fn coupon_limits_and_order_counts_cover_all_addresses_of_a_person() {
     let shop = Shop::start().await;
     shop.product("A", "10.00", 1_000).await;
     let id = promotion(&shop, json!({"couponOnly": true})).await;
@@ -76,7 +82,7 @@ async fn coupons_and_earlier_orders_are_a_persons_too() {
     let first = json!({"field": "customer.orderCount", "op": "EQ", "value": 0});
     promotion(&shop, json!({"code": "FIRST", "when": first})).await;
     let ada = shop.customer("ada@example.com").await;
-    let with = async |buyer: Buyer<'_>, codes: Value| buyer.0.post("/api/orders", &body(&buyer, &codes)).await;
+    let with = async |buyer: Buyer<'_>, codes: Value| buyer.0.post("/api/orders", &order_body(&buyer, &codes)).await;
     let (once, first) = (json!({"couponCode": "ONCE"}), json!({"promotionCode": "FIRST"}));
     with(Buyer(&ada, "other@example.com"), once.clone()).await.expect(201);
     for again in [Buyer(&ada, ""), Buyer(&shop.anyone, "ADA@example.com"), Buyer(&shop.anyone, "other@example.com")] {
@@ -92,7 +98,8 @@ async fn coupons_and_earlier_orders_are_a_persons_too() {
     }
     with(Buyer(&shop.anyone, "eve@example.com"), first.clone()).await.expect(201);
     with(Buyer(&shop.anyone, "ada+shop@example.com"), once.clone()).await.expect(201);
-    // Tags tell persons apart until the store says that they do not, of what was counted before too.
+    // Addresses with plus tags are different persons unless the store ignores tags, which then applies to past uses
+    // too.
     shop.admin.patch("/api/settings/store", &json!({"ignorePlusTags": true})).await.expect(200);
     with(Buyer(&shop.anyone, "ada+more@example.com"), once.clone()).await.refused(422, "COUPON_INVALID");
     with(Buyer(&shop.anyone, "eve+more@example.com"), first.clone()).await.refused(422, "PROMOTION_INVALID");
@@ -101,14 +108,14 @@ async fn coupons_and_earlier_orders_are_a_persons_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_last_use_of_a_person_is_taken_once_by_all_that_it_is_known_by() {
+async fn concurrent_orders_of_a_person_take_the_last_use_once() {
     const CONNECTIONS: usize = 64;
     let shop = Shop::start().await;
     shop.product("A", "10.00", 1_000).await;
     let id = promotion(&shop, json!({"code": "LAST", "limits": {"perUser": 1}})).await;
     let ada = shop.customer("ada@example.com").await;
     let race = (0..CONNECTIONS).map(|n| {
-        // All share the account's address, and no two of them need name the same.
+        // All requests share the account or its email address, in different spellings.
         let (client, email) = match n % 3 {
             0 => (ada.own_connection(), format!("other{n}@example.com")),
             1 => (ada.own_connection(), String::new()),
@@ -118,20 +125,20 @@ async fn the_last_use_of_a_person_is_taken_once_by_all_that_it_is_known_by() {
             ),
         };
         tokio::spawn(async move {
-            let body = body(&Buyer(&client, &email), &json!({"promotionCode": "LAST"}));
+            let body = order_body(&Buyer(&client, &email), &json!({"promotionCode": "LAST"}));
             client.post("/api/orders", &body).await
         })
     });
-    let mut taken = 0;
+    let mut placed = 0;
     for answer in futures_util::future::join_all(race).await {
         let answer = answer.unwrap();
         if answer.status == 201 {
-            taken += 1;
+            placed += 1;
         } else {
             assert_eq!(answer.refused(422, "PROMOTION_INVALID")["reason"], "USER_LIMIT_REACHED");
         }
     }
-    assert_eq!(taken, 1);
+    assert_eq!(placed, 1);
     let seen = shop.admin.get(&format!("/api/promotions/{id}")).await.expect(200);
     assert_eq!(seen["uses"], 1);
     shop.close().await;

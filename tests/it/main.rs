@@ -1,6 +1,6 @@
-//! Black-box tests: a whole node behind a real socket, each scenario closing with the auditor.
+//! Black-box tests of a whole node behind a real socket. Each scenario ends with a run of the auditor.
 //!
-//! Where the test of a route or a promise is:
+//! Where to find the test of a route or a guarantee:
 //!
 //! | about | modules |
 //! | --- | --- |
@@ -12,12 +12,12 @@
 //! | the store's settings | `settings` |
 //! | promotions | `promotions`, `codes`, `limits_per_person`, `promotion_units`, `backtest` |
 //! | campaigns, coupons, flash sales, rewards | `campaigns`, `coupons`, `flash`, `rewards` |
-//! | figures | `analytics` |
-//! | every route alike | `access`, `conventions`, `input` |
-//! | crashes and races | `kill` (a process), `saga` (every commit), `races`, `damage`, `data_directory` |
+//! | analytics | `analytics` |
+//! | rules for every route | `access`, `conventions`, `input` |
+//! | crashes and races | `kill` (a killed process), `saga` (a crash at every commit), `races`, `damage`, `data_directory` |
 //! | a real month of trade, the sample shop | `online_retail`, `demo` |
 //!
-//! `shop`, `client`, `process` and `journal` are what the tests stand on.
+//! `shop`, `client`, `process` and `journal` are shared by the tests.
 
 #![allow(
     clippy::disallowed_methods,
@@ -25,7 +25,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test that finds something else than it expects has failed"
+    reason = "a test reports an unexpected value by panicking"
 )]
 
 mod access;

@@ -1,7 +1,8 @@
-//! A real month of trade: taken in as history, and sold again through the checkout, to the cent and to the piece.
+//! A real month of trade: imported as history, and ordered again through the checkout, exact to the penny and the unit.
 //!
-//! The file is where `PROMOX_MONTH` says, or beside the checkout; on a machine that has neither, it is the month's first 150
-//! invoices in `fixtures/`. What is expected is worked out here from the file's rows by plain decimal arithmetic.
+//! The file is the one that `PROMOX_MONTH` names, or one next to the source tree. Where there is neither, it is the
+//! month's first 150 invoices in `fixtures/`. Expected values are computed here from the file's rows by plain decimal
+//! arithmetic.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,19 +19,21 @@ use crate::process::promox;
 use crate::shop::{Shop, order_of};
 
 const CONNECTIONS: usize = 16;
-/// What the whole month comes to, as its README says: documents, rows, goods.
+/// Documents, rows and total of the sales of the whole month, as documented with the data.
 const SALES: (usize, usize, &str) = (1_559, 41_480, "823746.14");
+/// Documents, rows and total of the credit notes of the whole month.
 const CREDIT_NOTES: (usize, usize, &str) = (326, 728, "-74789.12");
+/// Rows of the whole month that are neither a sale nor a credit.
 const BAD_ROWS: usize = 273;
 
-/// A row that sells something or takes it back.
+/// A row of a sale or of a credit note.
 pub(crate) struct Row {
     sku: String,
     pub(crate) quantity: i64,
     pub(crate) price: Decimal,
 }
 
-/// The file by plain arithmetic: documents by number in the order of the file, and how many rows are neither.
+/// The file: its documents in order with their numbers and rows, and the numbers of its invalid rows.
 pub(crate) struct Month {
     pub(crate) path: PathBuf,
     pub(crate) sales: Vec<(String, Vec<Row>)>,
@@ -42,19 +45,19 @@ pub(crate) struct Month {
 impl Month {
     pub(crate) fn read() -> Self {
         let own = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(PathBuf::new, PathBuf::from);
-        let beside = own.join("../shared/data/online-retail/december-2010.csv");
+        let adjacent = own.join("../shared/data/online-retail/december-2010.csv");
         let named = std::env::var_os("PROMOX_MONTH").map(PathBuf::from);
-        let path = named.unwrap_or(if beside.exists() { beside } else { own.join("fixtures/online-retail.csv") });
+        let path = named.unwrap_or(if adjacent.exists() { adjacent } else { own.join("fixtures/online-retail.csv") });
         let mut month = Self { path, sales: Vec::new(), credit_notes: Vec::new(), bad: Vec::new(), whole: false };
         let mut reader = csv::Reader::from_path(&month.path).unwrap();
         for (number, record) in reader.records().enumerate() {
-            month.take(number + 1, &record.unwrap());
+            month.add_row(number + 1, &record.unwrap());
         }
         month.whole = month.sales.len() > 1_000;
         month
     }
 
-    fn take(&mut self, number: usize, record: &csv::StringRecord) {
+    fn add_row(&mut self, number: usize, record: &csv::StringRecord) {
         let (document, sku) = (record[0].to_owned(), record[1].trim().to_owned());
         let (quantity, price): (i64, Decimal) = (record[3].parse().unwrap(), record[5].parse().unwrap());
         let is_credit = document.starts_with('C');
@@ -69,19 +72,19 @@ impl Month {
     }
 }
 
-/// Documents, rows, goods.
+/// The number of documents, the number of rows and the total of the goods.
 fn sums(part: &[(String, Vec<Row>)]) -> (usize, usize, String) {
     let rows = part.iter().flat_map(|(_, rows)| rows);
     let total: Decimal = rows.clone().map(|row| row.price * Decimal::from(row.quantity)).sum();
     (part.len(), rows.count(), format!("{total:.2}"))
 }
 
-fn part(sums: &(usize, usize, String)) -> Value {
+fn report_part(sums: &(usize, usize, String)) -> Value {
     json!({"documents": sums.0, "rows": sums.1, "total": sums.2})
 }
 
 #[test]
-fn plain_arithmetic_agrees_with_what_the_month_is_known_to_be() {
+fn plain_arithmetic_matches_the_documented_totals() {
     let month = Month::read();
     let (sales, notes) = (sums(&month.sales), sums(&month.credit_notes));
     if month.whole {
@@ -96,7 +99,7 @@ fn plain_arithmetic_agrees_with_what_the_month_is_known_to_be() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_month_is_taken_as_history_by_the_api() {
+async fn a_month_is_imported_as_history_over_the_api() {
     let month = Month::read();
     let (sales, notes) = (sums(&month.sales), sums(&month.credit_notes));
     let shop = Shop::start().await;
@@ -106,7 +109,7 @@ async fn a_month_is_taken_as_history_by_the_api() {
         sent.unwrap().expect(200)
     };
     let report = import().await;
-    assert_eq!((&report["orders"], &report["creditNotes"]), (&part(&sales), &part(&notes)));
+    assert_eq!((&report["orders"], &report["creditNotes"]), (&report_part(&sales), &report_part(&notes)));
     assert_eq!(report["created"], sales.0 + notes.0);
     let refused: Vec<usize> = report["errors"].as_array().unwrap().iter().map(row_of).collect();
     assert_eq!((report["failed"].as_u64(), refused), (Some(month.bad.len() as u64), month.bad.clone()));
@@ -120,7 +123,7 @@ fn row_of(error: &Value) -> usize {
     usize::try_from(error["row"].as_u64().unwrap()).unwrap()
 }
 
-/// Every past order is listed with the total it had, and moved neither stock nor money.
+/// Checks that every past order is listed with its total and has changed neither stock nor payments.
 async fn check_history(shop: &Shop, month: &Month) {
     let orders = shop.all("/api/orders").await;
     let found: BTreeMap<&str, &str> = orders
@@ -135,21 +138,21 @@ async fn check_history(shop: &Shop, month: &Month) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_month_is_taken_as_history_by_the_command_line() {
+async fn a_month_is_imported_as_history_from_the_command_line() {
     let month = Month::read();
     let (sales, notes) = (sums(&month.sales), sums(&month.credit_notes));
     let dir = Shop::start().await.close_and_keep().await;
-    let done = promox(dir.path(), &["import", "history", month.path.to_str().unwrap()]);
-    let told = String::from_utf8(done.stdout).unwrap();
-    assert_eq!(done.status.code(), Some(0), "{told}");
-    assert!(told.contains(&format!("{} orders with {} rows, total {}", sales.0, sales.1, sales.2)), "{told}");
-    assert!(told.contains(&format!("{} credit notes with {} rows, total {}", notes.0, notes.1, notes.2)), "{told}");
-    assert!(told.contains(&format!("{} refused", month.bad.len())), "{told}");
+    let output = promox(dir.path(), &["import", "history", month.path.to_str().unwrap()]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains(&format!("{} orders with {} rows, total {}", sales.0, sales.1, sales.2)), "{text}");
+    assert!(text.contains(&format!("{} credit notes with {} rows, total {}", notes.0, notes.1, notes.2)), "{text}");
+    assert!(text.contains(&format!("{} refused", month.bad.len())), "{text}");
     crate::process::verify(dir.path());
 }
 
-/// The catalogue of the month in the shop, with stock for all of it; prices by folded SKU.
-async fn stocked(shop: &Shop, month: &Month) -> (Vec<ProductRow>, BTreeMap<String, Decimal>) {
+/// Imports the catalogue of the month with five units more than are sold, and returns it and the prices by folded SKU.
+async fn import_catalogue(shop: &Shop, month: &Month) -> (Vec<ProductRow>, BTreeMap<String, Decimal>) {
     let (rows, report) = catalog(std::fs::File::open(&month.path).unwrap());
     assert_eq!(report.failed, 0, "{report:?}");
     let lines: Vec<String> = rows.iter().map(|row| serde_json::to_string(row).unwrap()).collect();
@@ -165,7 +168,7 @@ async fn stocked(shop: &Shop, month: &Month) -> (Vec<ProductRow>, BTreeMap<Strin
     (rows, prices)
 }
 
-/// A SKU as it stands in a path.
+/// A SKU, percent-encoded for a path.
 fn path_part(sku: &str) -> String {
     sku.bytes().fold(String::new(), |path, byte| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => path + &char::from(byte).to_string(),
@@ -173,7 +176,7 @@ fn path_part(sku: &str) -> String {
     })
 }
 
-/// Does a piece of work for each item, over so many connections at once.
+/// Runs `work` for each item, on `CONNECTIONS` connections at once.
 async fn in_parallel<T, W>(client: &Client, items: Vec<T>, work: impl Fn(Client, T) -> W)
 where
     T: Clone + Send + Sync + 'static,
@@ -181,7 +184,7 @@ where
 {
     let (items, next) = (Arc::new(items), Arc::new(AtomicUsize::new(0)));
     let work = Arc::new(work);
-    let lanes = (0..CONNECTIONS).map(|_| {
+    let workers = (0..CONNECTIONS).map(|_| {
         let (client, items, next, work) = (client.clone(), items.clone(), next.clone(), work.clone());
         async move {
             while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -189,10 +192,10 @@ where
             }
         }
     });
-    futures_util::future::join_all(lanes).await;
+    futures_util::future::join_all(workers).await;
 }
 
-/// An invoice as an order: what is bought, and what it must come to.
+/// An invoice as an order: the body of the request and the expected total.
 #[derive(Clone)]
 struct Invoice {
     number: String,
@@ -214,10 +217,10 @@ fn fold(sku: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_invoice_of_a_month_is_sold_again() {
+async fn every_invoice_of_a_month_can_be_ordered_again() {
     let month = Month::read();
     let shop = Shop::start().await;
-    let (rows, prices) = stocked(&shop, &month).await;
+    let (rows, prices) = import_catalogue(&shop, &month).await;
     let invoices: Vec<Invoice> = month.sales.iter().map(|(number, rows)| Invoice::of(number, rows, &prices)).collect();
     let sum: Decimal = invoices.iter().map(|invoice| invoice.total).sum();
     in_parallel(&shop.anyone, invoices.clone(), |anyone, invoice| async move {
@@ -227,7 +230,7 @@ async fn every_invoice_of_a_month_is_sold_again() {
         check_lines(&order);
     })
     .await;
-    closing_stock(&shop, &rows).await;
+    check_closing_stock(&shop, &rows).await;
     let orders = shop.all("/api/orders").await;
     let total: Decimal = orders.iter().map(|order| decimal(&order["totals"]["total"])).sum();
     assert_eq!((orders.len(), total), (invoices.len(), sum));
@@ -236,7 +239,7 @@ async fn every_invoice_of_a_month_is_sold_again() {
     shop.close().await;
 }
 
-/// The lines of an order add up to what it says.
+/// Checks that the lines of an order add up to its total.
 fn check_lines(order: &Value) {
     let mut sum = Decimal::ZERO;
     for line in order["lines"].as_array().unwrap() {
@@ -251,8 +254,8 @@ fn decimal(value: &Value) -> Decimal {
     value.as_str().unwrap().parse().unwrap()
 }
 
-/// Everything was sold: of each SKU only the five are left that were put on top.
-async fn closing_stock(shop: &Shop, rows: &[ProductRow]) {
+/// Checks that everything was sold and that only the five additional units of each SKU are left.
+async fn check_closing_stock(shop: &Shop, rows: &[ProductRow]) {
     loop {
         let stock = shop.all("/api/inventory").await;
         assert_eq!(stock.len(), rows.len());

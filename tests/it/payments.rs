@@ -1,4 +1,4 @@
-//! Payments: refunds that race, payment by hand, webhooks in any order, and what comes too late.
+//! Payments: concurrent refunds, manual payments, webhooks in any order, and late captures.
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
@@ -24,8 +24,8 @@ async fn payment(shop: &Shop, order: &Value) -> Value {
     shop.admin.get(&format!("/api/payments/{}", order["payment"]["id"])).await.expect(200)
 }
 
-/// Waits until an order's payment stands so.
-async fn payment_is(shop: &Shop, order: &Value, status: &str) -> Value {
+/// Waits until an order's payment has a status and returns the payment.
+async fn wait_for_payment(shop: &Shop, order: &Value, status: &str) -> Value {
     loop {
         let payment = payment(shop, order).await;
         if payment["status"] == status {
@@ -36,43 +36,43 @@ async fn payment_is(shop: &Shop, order: &Value, status: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refunds_never_exceed_what_was_captured_however_many_race() {
+async fn concurrent_refunds_never_exceed_the_captured_amount() {
     let shop = shop().await;
     let placed = order(&shop.anyone, "tok_visa").await;
     let path = format!("/api/payments/{}/refunds", placed["payment"]["id"]);
     let racers = (0..32).map(|_| {
         let (admin, path) = (shop.admin.clone(), path.clone());
         tokio::spawn(async move {
-            let mut given = 0_u32;
+            let mut refunded = 0_u32;
             for _ in 0..3 {
                 let answer = admin.post(&path, &json!({"amount": "0.70", "reason": "race"})).await;
                 match answer.status {
-                    201 => given += 1,
+                    201 => refunded += 1,
                     422 => drop(answer.refused(422, "REFUND_EXCEEDS_CAPTURED")),
                     _ => panic!("{answer:?}"),
                 }
             }
-            given
+            refunded
         })
     });
-    let mut given = 0;
+    let mut refunded = 0;
     for racer in racers.collect::<Vec<_>>() {
-        given += racer.await.unwrap();
+        refunded += racer.await.unwrap();
     }
-    // 30.00 is 42 times 0.70 and 0.60 are left.
-    assert_eq!(given, 42);
-    let now = payment_is(&shop, &placed, "PARTIALLY_REFUNDED").await;
+    // 30.00 is 42 times 0.70, with 0.60 left.
+    assert_eq!(refunded, 42);
+    let now = wait_for_payment(&shop, &placed, "PARTIALLY_REFUNDED").await;
     assert_eq!((now["refunded"].as_str(), now["refunds"].as_array().unwrap().len()), (Some("29.40"), 42));
-    let over = shop.admin.post(&path, &json!({"amount": "0.61", "reason": "one too much"})).await;
-    assert_eq!(over.refused(422, "REFUND_EXCEEDS_CAPTURED")["left"], "0.60");
+    let excess = shop.admin.post(&path, &json!({"amount": "0.61", "reason": "one too much"})).await;
+    assert_eq!(excess.refused(422, "REFUND_EXCEEDS_CAPTURED")["left"], "0.60");
     shop.admin.post(&path, &json!({"reason": "the rest"})).await.expect(201);
     assert_eq!(payment(&shop, &placed).await["status"], "REFUNDED");
     shop.admin.post(&path, &json!({"reason": "nothing left"})).await.refused(422, "REFUND_EXCEEDS_CAPTURED");
-    let of_order = shop.decided(&placed["id"]).await;
+    let decided = shop.wait_until_decided(&placed["id"]).await;
     loop {
-        let order = shop.admin.get(&format!("/api/orders/{}", of_order["id"])).await.expect(200);
+        let order = shop.admin.get(&format!("/api/orders/{}", decided["id"])).await.expect(200);
         if order["payment"]["status"] == "REFUNDED" {
-            assert_eq!(order["status"], "CONFIRMED", "the goods are still to be shipped or cancelled");
+            assert_eq!(order["status"], "CONFIRMED", "a refund without a return leaves the order confirmed");
             break;
         }
         tokio::task::yield_now().await;
@@ -81,16 +81,16 @@ async fn refunds_never_exceed_what_was_captured_however_many_race() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refund_with_a_key_is_one_refund() {
+async fn concurrent_refunds_with_one_key_refund_once() {
     let shop = shop().await;
     let placed = order(&shop.anyone, "tok_visa").await;
     let path = format!("/api/payments/{}/refunds", placed["payment"]["id"]);
-    let twins = (0..32).map(|_| {
+    let requests = (0..32).map(|_| {
         let (admin, path) = (shop.admin.key("once"), path.clone());
         tokio::spawn(async move { admin.post(&path, &json!({"amount": "5.00", "reason": "once"})).await })
     });
-    for twin in twins.collect::<Vec<_>>() {
-        let answer = twin.await.unwrap();
+    for request in requests.collect::<Vec<_>>() {
+        let answer = request.await.unwrap();
         if answer.status != 201 {
             answer.refused(409, "IDEMPOTENCY_IN_PROGRESS");
         }
@@ -115,13 +115,14 @@ async fn a_refund_with_a_key_is_one_refund() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn money_by_hand_is_captured_whole_or_voided_and_cancelled() {
+async fn manual_payments_are_captured_in_full_voided_or_cancelled() {
     let shop = shop().await;
     let mut body = order_of(&[("A", 3)], "");
     body["payment"] = json!({"method": "CASH_ON_DELIVERY", "provider": "manual"});
-    let [taken, voided, cancelled] = [0; 3].map(|_| shop.anyone.post("/api/orders", &body));
-    let (taken, voided, cancelled) = (taken.await.expect(201), voided.await.expect(201), cancelled.await.expect(201));
-    for order in [&taken, &voided, &cancelled] {
+    let [captured, voided, cancelled] = [0; 3].map(|_| shop.anyone.post("/api/orders", &body));
+    let (captured, voided, cancelled) =
+        (captured.await.expect(201), voided.await.expect(201), cancelled.await.expect(201));
+    for order in [&captured, &voided, &cancelled] {
         assert_eq!(
             (order["status"].as_str(), order["payment"]["status"].as_str()),
             (Some("CONFIRMED"), Some("PENDING"))
@@ -129,21 +130,21 @@ async fn money_by_hand_is_captured_whole_or_voided_and_cancelled() {
     }
     let path = |order: &Value, verb: &str| format!("/api/payments/{}/{verb}", order["payment"]["id"]);
     let nothing = json!({});
-    assert_eq!(shop.admin.post(&path(&taken, "capture"), &nothing).await.expect(200)["captured"], "30.00");
-    shop.admin.post(&path(&taken, "capture"), &nothing).await.refused(409, "INVALID_TRANSITION");
-    shop.admin.post(&path(&taken, "void"), &nothing).await.refused(409, "INVALID_TRANSITION");
-    shop.admin.post(&path(&taken, "capture"), &json!({"amount": "1.00"})).await.expect(422);
+    assert_eq!(shop.admin.post(&path(&captured, "capture"), &nothing).await.expect(200)["captured"], "30.00");
+    shop.admin.post(&path(&captured, "capture"), &nothing).await.refused(409, "INVALID_TRANSITION");
+    shop.admin.post(&path(&captured, "void"), &nothing).await.refused(409, "INVALID_TRANSITION");
+    shop.admin.post(&path(&captured, "capture"), &json!({"amount": "1.00"})).await.expect(422);
     assert_eq!(shop.admin.post(&path(&voided, "void"), &nothing).await.expect(200)["status"], "VOIDED");
     shop.admin.post(&path(&voided, "capture"), &nothing).await.refused(409, "INVALID_TRANSITION");
     let cancel = format!("/api/orders/{}/cancel", cancelled["id"]);
     shop.admin.post(&cancel, &json!({"reason": "no cash"})).await.expect(200);
-    assert_eq!(payment_is(&shop, &cancelled, "VOIDED").await["captured"], "0.00");
+    assert_eq!(wait_for_payment(&shop, &cancelled, "VOIDED").await["captured"], "0.00");
     shop.admin.post(&path(&cancelled, "capture"), &nothing).await.refused(409, "INVALID_TRANSITION");
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_peoples_payments_are_not_there() {
+async fn payments_of_other_users_are_not_visible() {
     let shop = shop().await;
     let (ada, bob) = (shop.customer("ada@example.com").await, shop.customer("bob@example.com").await);
     let waiting = order(&ada, "tok_requires_action").await;
@@ -159,7 +160,7 @@ async fn other_peoples_payments_are_not_there() {
     let confirmed = ada.post(&format!("{path}/confirm"), &json!({})).await.expect(200);
     assert_eq!(confirmed["status"], "CAPTURED");
     assert_eq!(ada.post(&format!("{path}/confirm"), &json!({})).await.expect(200)["status"], "CAPTURED");
-    assert_eq!(shop.decided(&waiting["id"]).await["status"], "CONFIRMED");
+    assert_eq!(shop.wait_until_decided(&waiting["id"]).await["status"], "CONFIRMED");
     assert!(!String::from_utf8_lossy(&ada.get(&path).await.bytes).contains("tok_"), "tokens are not shown");
     shop.close().await;
 }
@@ -200,7 +201,7 @@ impl Webhook {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn webhooks_count_once_in_any_order_and_only_when_signed() {
+async fn webhooks_apply_once_in_any_order_and_only_when_signed() {
     let shop = shop().await;
     let waiting = order(&shop.anyone, "tok_requires_action").await;
     let captured = Webhook::of(&shop, "evt_1", "payment.captured", &waiting);
@@ -211,9 +212,9 @@ async fn webhooks_count_once_in_any_order_and_only_when_signed() {
         Webhook { body: json!({"type": "payment.captured", "data": {}}), ..Webhook::of(&shop, "e", "x", &waiting) };
     forged.send_signed(&shop, &captured.signature()).await.refused(401, "BAD_SIGNATURE");
     assert_eq!(payment(&shop, &waiting).await["status"], "REQUIRES_ACTION");
-    let twins = futures_util::future::join_all((0..8).map(|_| captured.send(&shop))).await;
-    assert!(twins.iter().all(|answer| answer.status == 204), "{twins:?}");
-    assert_eq!(shop.decided(&waiting["id"]).await["status"], "CONFIRMED");
+    let requests = futures_util::future::join_all((0..8).map(|_| captured.send(&shop))).await;
+    assert!(requests.iter().all(|answer| answer.status == 204), "{requests:?}");
+    assert_eq!(shop.wait_until_decided(&waiting["id"]).await["status"], "CONFIRMED");
     for (id, kind) in [
         ("evt_2", "payment.declined"),
         ("evt_3", "payment.requires_action"),
@@ -224,27 +225,27 @@ async fn webhooks_count_once_in_any_order_and_only_when_signed() {
     }
     let now = payment(&shop, &waiting).await;
     assert_eq!((now["status"].as_str(), now["captured"].as_str()), (Some("CAPTURED"), Some("30.00")));
-    assert_eq!(shop.posted("A").await, 997);
+    assert_eq!(shop.settled_stock("A").await, 997);
     let unknown = shop.anyone.post("/api/payments/webhooks/nobody", &json!({})).await;
     assert_eq!(unknown.status, 404, "{unknown:?}");
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_capture_that_comes_after_the_end_goes_back_once() {
+async fn a_capture_after_the_cancel_is_refunded_once() {
     let shop = shop().await;
     let waiting = order(&shop.anyone, "tok_requires_action").await;
     let cancel = format!("/api/orders/{}/cancel", waiting["id"]);
     shop.admin.post(&cancel, &json!({"reason": "too slow"})).await.expect(200);
-    assert_eq!(payment_is(&shop, &waiting, "VOIDED").await["captured"], "0.00");
+    assert_eq!(wait_for_payment(&shop, &waiting, "VOIDED").await["captured"], "0.00");
     for id in ["evt_1", "evt_2"] {
         assert_eq!(Webhook::of(&shop, id, "payment.captured", &waiting).send(&shop).await.status, 204);
     }
-    let back = payment_is(&shop, &waiting, "REFUNDED").await;
-    assert_eq!((back["captured"].as_str(), back["refunded"].as_str()), (Some("30.00"), Some("30.00")));
-    assert_eq!(back["refunds"].as_array().unwrap().len(), 1, "{back}");
-    assert_eq!(shop.decided(&waiting["id"]).await["status"], "CANCELLED");
-    assert_eq!(shop.posted("A").await, 1_000);
+    let refunded = wait_for_payment(&shop, &waiting, "REFUNDED").await;
+    assert_eq!((refunded["captured"].as_str(), refunded["refunded"].as_str()), (Some("30.00"), Some("30.00")));
+    assert_eq!(refunded["refunds"].as_array().unwrap().len(), 1, "{refunded}");
+    assert_eq!(shop.wait_until_decided(&waiting["id"]).await["status"], "CANCELLED");
+    assert_eq!(shop.settled_stock("A").await, 1_000);
     shop.close().await;
 }
 

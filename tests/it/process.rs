@@ -7,7 +7,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Child;
 
 use crate::client::Client;
-use crate::shop::{EMAIL, log_in, own_settings};
+use crate::shop::{EMAIL, common_settings, log_in};
 
 /// A running `promox serve`; dropping it kills it.
 pub(crate) struct Process {
@@ -22,7 +22,7 @@ impl Process {
         Self::spawn(tokio::process::Command::new(env!("CARGO_BIN_EXE_promox")), dir).await
     }
 
-    /// The same under another file mode creation mask, as a shell would hand it on.
+    /// Starts it as [`Self::start`] does, under the file mode creation mask `umask`.
     pub(crate) async fn start_under(umask: &str, dir: &Path) -> Self {
         let mut command = tokio::process::Command::new("sh");
         command.args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_promox")]);
@@ -32,18 +32,18 @@ impl Process {
     async fn spawn(mut command: tokio::process::Command, dir: &Path) -> Self {
         command
             .args(["serve", "--log-level", "info"])
-            .envs(own_settings(dir))
+            .envs(common_settings(dir))
             .stderr(Stdio::piped())
             .kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut told = String::new();
+        let mut output = String::new();
         let address = loop {
-            let Some(line) = lines.next_line().await.unwrap() else { panic!("it did not start:\n{told}") };
+            let Some(line) = lines.next_line().await.unwrap() else { panic!("it did not start:\n{output}") };
             if let Some((_, address)) = line.split_once("ready address=") {
                 break address.trim().parse().unwrap();
             }
-            told = told + &line + "\n";
+            output = output + &line + "\n";
         };
         tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
@@ -60,7 +60,7 @@ impl Process {
         log_in(&self.anyone, EMAIL).await
     }
 
-    /// Asks it to end, as a service manager does, and waits until it has.
+    /// Ends it with SIGTERM, as a service manager does, and waits until it has exited with success.
     pub(crate) async fn stop(mut self) {
         let id = i32::try_from(self.child.id().unwrap()).unwrap();
         rustix::process::kill_process(rustix::process::Pid::from_raw(id).unwrap(), rustix::process::Signal::TERM)
@@ -68,34 +68,34 @@ impl Process {
         assert!(self.child.wait().await.unwrap().success());
     }
 
-    /// kill -9.
+    /// Kills it with SIGKILL.
     pub(crate) async fn kill(mut self) {
         self.child.kill().await.unwrap();
     }
 }
 
-/// Runs another verb, under another file mode creation mask.
+/// Runs a command of the program under the file mode creation mask `umask`.
 pub(crate) fn promox_under(umask: &str, dir: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_promox")]);
-    command.args(arguments).envs(own_settings(dir)).output().unwrap()
+    command.args(arguments).envs(common_settings(dir)).output().unwrap()
 }
 
-/// Runs another verb on a closed store.
+/// Runs a command of the program on an offline store.
 pub(crate) fn promox(dir: &Path, arguments: &[&str]) -> Output {
     promox_with(dir, arguments, &[])
 }
 
-/// Runs a verb with some settings of its own.
+/// Runs a command of the program with additional settings.
 pub(crate) fn promox_with(dir: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_promox"));
-    command.args(arguments).envs(own_settings(dir)).envs(settings.iter().copied()).output().unwrap()
+    command.args(arguments).envs(common_settings(dir)).envs(settings.iter().copied()).output().unwrap()
 }
 
-/// `promox verify` on a closed store: every invariant of the books holds.
+/// Checks every invariant of an offline store with `promox verify`.
 pub(crate) fn verify(dir: &Path) {
-    let done = promox(dir, &["verify"]);
-    let told = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
-    assert_eq!(done.status.code(), Some(0), "{told}");
-    assert!(told.contains(" 0 violations"), "{told}");
+    let finished = promox(dir, &["verify"]);
+    let output = String::from_utf8_lossy(&finished.stdout).into_owned() + &String::from_utf8_lossy(&finished.stderr);
+    assert_eq!(finished.status.code(), Some(0), "{output}");
+    assert!(output.contains(" 0 violations"), "{output}");
 }

@@ -1,4 +1,4 @@
-//! Units keep prices of their own: promotions that count them come to the same however they stand in lines.
+//! Promotions price single units: the result does not depend on how units are spread over lines.
 
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ fn amounts(answer: &Value) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn packs_of_one_line_and_of_several_come_to_the_same() {
+async fn packs_cost_the_same_in_one_line_and_in_several() {
     let shop = Shop::start().await;
     shop.product("A", "60.00", 40).await;
     let sale = json!({"name": "Flash", "startsAt": "2020-01-01T00:00:00Z", "endsAt": "2099-01-01T00:00:00Z",
@@ -33,8 +33,8 @@ async fn packs_of_one_line_and_of_several_come_to_the_same() {
     for parts in [&[5][..], &[2, 3], &[1, 1, 3], &[1, 1, 1, 1, 1]] {
         let mut ids = Vec::new();
         for units in parts {
-            let made = buyer.post(&path, &json!({"sku": "A", "quantity": units})).await.expect(201);
-            ids.push(made["reservationId"].clone());
+            let created = buyer.post(&path, &json!({"sku": "A", "quantity": units})).await.expect(201);
+            ids.push(created["reservationId"].clone());
         }
         let mut order = order_of(&[], "tok_visa");
         order["flashSaleReservationIds"] = json!(ids);
@@ -46,14 +46,15 @@ async fn packs_of_one_line_and_of_several_come_to_the_same() {
     shop.close().await;
 }
 
-async fn off(client: &Client, items: Value, promotions: Value) -> String {
+/// The discount of a calculated cart.
+async fn discount_of(client: &Client, items: Value, promotions: Value) -> String {
     let body = json!({"items": items, "promotions": promotions});
     let answer = client.post("/api/promotions/calculate", &body).await.expect(200);
     answer["totals"]["discount"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_comes_off_a_unit_is_seen_by_the_next_promotion() {
+async fn a_promotion_sees_the_unit_prices_left_by_the_previous_one() {
     let shop = Shop::start().await;
     let second_free = |priority: i64| {
         let get = json!({"items": {}, "quantity": 1, "percentOff": "100"});
@@ -63,11 +64,11 @@ async fn what_comes_off_a_unit_is_seen_by_the_next_promotion() {
     };
     let then = |action: Value| json!([second_free(10), {"name": "Then", "actions": [action]}]);
     let four = |more: Value| json!([with(json!({"sku": "X", "quantity": 4, "unitPrice": "10.00"}), more)]);
-    for (name, items, promotions, want) in [
+    for (name, items, promotions, expected) in [
         ("five in packs", json!([{"sku": "A", "quantity": 5, "unitPrice": "50.00"}]), json!(packs()), "34.00"),
         ("another free", four(json!({})), json!([second_free(10), second_free(5)]), "20.00"),
         (
-            "the dearest three",
+            "the three most expensive units",
             four(json!({})),
             then(json!({"type": "PERCENT_OFF", "value": "10", "scope": "ITEMS", "maxUnitsPerLine": 3})),
             "13.00",
@@ -79,14 +80,14 @@ async fn what_comes_off_a_unit_is_seen_by_the_next_promotion() {
             "10.00",
         ),
         (
-            "a price for the others",
+            "a fixed price for the others",
             four(json!({})),
             then(json!({"type": "FIXED_PRICE", "value": "9.00", "scope": "ITEMS"})),
             "13.00",
         ),
         ("a floor holds for each unit", four(json!({"floorPrice": "4.00"})), json!([second_free(10)]), "6.00"),
     ] {
-        assert_eq!(off(&shop.admin, items, promotions).await, want, "{name}");
+        assert_eq!(discount_of(&shop.admin, items, promotions).await, expected, "{name}");
     }
     shop.close().await;
 }

@@ -1,4 +1,4 @@
-//! Races over real sockets: 64 connections at once for the last of something. Exact, every time.
+//! Races over real sockets: 64 connections compete for the last of something, with an exact outcome every time.
 
 use serde_json::{Value, json};
 
@@ -23,12 +23,12 @@ async fn race(requests: Vec<(Client, String, Value)>) -> Vec<Answer> {
     answers
 }
 
-/// The same request from every connection, with small differences.
-async fn everybody(client: &Client, path: &str, body: impl Fn(usize) -> Value) -> Vec<Answer> {
+/// Sends a request to `path` from every connection at once, with a body made for each.
+async fn race_all(client: &Client, path: &str, body: impl Fn(usize) -> Value) -> Vec<Answer> {
     race((0..CONNECTIONS).map(|n| (client.clone(), path.to_owned(), body(n))).collect()).await
 }
 
-/// The winners; the others must have been refused so, for this reason.
+/// The bodies of the successful answers. Asserts that all others were refused with this status, code and reason.
 fn winners(answers: &[Answer], status: u16, code: &str, reason: Option<&str>) -> Vec<Value> {
     let (won, lost): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 201);
     for answer in lost {
@@ -38,7 +38,7 @@ fn winners(answers: &[Answer], status: u16, code: &str, reason: Option<&str>) ->
     won.into_iter().map(Answer::json).collect()
 }
 
-/// An active promotion.
+/// Creates and activates a promotion and returns its id.
 async fn promotion(shop: &Shop, body: &Value) -> i64 {
     let id = shop.admin.post("/api/promotions", body).await.expect(201)["id"].as_i64().unwrap();
     shop.admin.post(&format!("/api/promotions/{id}/activate"), &json!({})).await.expect(200);
@@ -49,7 +49,7 @@ fn percent_off(value: &str) -> Value {
     json!([{"type": "PERCENT_OFF", "value": value}])
 }
 
-/// One piece of `A` for a guest, with more members.
+/// An order of one `A` by a guest, with additional members.
 fn order(guest: usize, more: &Value) -> Value {
     let mut body = order_of(&[("A", 1)], "tok_visa");
     body["email"] = json!(format!("guest-{guest}@example.com"));
@@ -59,14 +59,14 @@ fn order(guest: usize, more: &Value) -> Value {
     body
 }
 
-/// What promotions took off, in hundredths.
-fn discounted(orders: &[Value]) -> i64 {
+/// The sum of the discounts of orders, in hundredths.
+fn total_discount(orders: &[Value]) -> i64 {
     let cents = |order: &Value| order["totals"]["discount"].as_str().unwrap().replace('.', "").parse::<i64>().unwrap();
     orders.iter().map(cents).sum()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_last_coupon_goes_to_one_and_comes_back_once() {
+async fn the_last_coupon_uses_are_redeemed_and_released_once() {
     let shop = Shop::start().await;
     shop.product("A", "10.00", 1_000).await;
     let promotion =
@@ -75,31 +75,32 @@ async fn the_last_coupon_goes_to_one_and_comes_back_once() {
     shop.admin.post("/api/coupons", &coupon).await.expect(201);
     let with_code = |n: usize| order(n, &json!({"couponCode": "last 5"}));
 
-    let answers = everybody(&shop.anyone, "/api/orders", with_code).await;
+    let answers = race_all(&shop.anyone, "/api/orders", with_code).await;
     let won = winners(&answers, 422, "COUPON_INVALID", Some("LIMIT_REACHED"));
     assert_eq!(won.len(), 5);
-    assert_eq!(discounted(&won), 5 * 500);
+    assert_eq!(total_discount(&won), 5 * 500);
     assert_eq!(shop.all("/api/coupons/LAST5/redemptions").await.len(), 5);
 
     let cancel = format!("/api/orders/{}/cancel", won[0]["id"]);
-    for answer in everybody(&shop.admin, &cancel, |_| json!({"reason": "changed my mind"})).await {
+    for answer in race_all(&shop.admin, &cancel, |_| json!({"reason": "changed my mind"})).await {
         assert!(matches!(answer.status, 200 | 409), "{answer:?}");
     }
     assert_eq!(shop.all("/api/coupons/LAST5/redemptions").await.len(), 4);
-    let answers = everybody(&shop.anyone, "/api/orders", |n| with_code(100 + n)).await;
+    let answers = race_all(&shop.anyone, "/api/orders", |n| with_code(100 + n)).await;
     assert_eq!(winners(&answers, 422, "COUPON_INVALID", Some("LIMIT_REACHED")).len(), 1);
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_gets_what_a_user_may_have() {
+async fn a_per_user_limit_holds_across_guest_and_account() {
     let shop = Shop::start().await;
     shop.product("A", "10.00", 1_000).await;
     let limits = json!({"perUser": 2});
     promotion(&shop, &json!({"name": "Twice", "code": "TWICE", "actions": percent_off("10"), "limits": limits})).await;
     let user = shop.customer("ann@example.com").await;
     let guest = shop.anyone.clone();
-    // Half of them log in; the other half are guests with her address, written otherwise. She is one person.
+    // Half of the requests are logged in, the others are a guest's with the same email address in other case: one
+    // person.
     let requests = (0..CONNECTIONS).map(|n| {
         let body = order(n, &json!({"promotionCode": "TWICE", "email": "Ann@Example.com"}));
         (if n % 2 == 0 { user.clone() } else { guest.clone() }, "/api/orders".to_owned(), body)
@@ -110,38 +111,38 @@ async fn a_user_gets_what_a_user_may_have() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_budget_is_spent_to_the_cent_and_no_further() {
-    for (when_short, spent, touched) in [("REFUSE", 930, 6), ("GIVE_REST", 1_000, 7)] {
+async fn a_budget_is_never_exceeded_under_concurrency() {
+    for (when_short, spent, discounted_orders) in [("REFUSE", 930, 6), ("GIVE_REST", 1_000, 7)] {
         let shop = Shop::start().await;
         shop.product("A", "15.50", 1_000).await;
         let limits = json!({"budget": "10.00", "whenShort": when_short});
         let ten = json!({"name": "A tenth off", "actions": percent_off("10"), "limits": limits});
         let id = promotion(&shop, &ten).await;
-        let answers = everybody(&shop.anyone, "/api/orders", |n| order(n, &json!({}))).await;
+        let answers = race_all(&shop.anyone, "/api/orders", |n| order(n, &json!({}))).await;
         let orders = winners(&answers, 201, "", None);
         assert_eq!(orders.len(), CONNECTIONS, "an automatic promotion never refuses an order");
-        assert_eq!(discounted(&orders), spent, "{when_short}");
+        assert_eq!(total_discount(&orders), spent, "{when_short}");
         let uses = shop.all(&format!("/api/promotions/{id}/usage")).await;
-        assert_eq!(uses.len(), touched, "{when_short}: what gave nothing is no use");
+        assert_eq!(uses.len(), discounted_orders, "{when_short}: an order without discount is not a use");
         shop.close().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_named_promotion_gives_the_rest_of_its_budget_in_a_race_too() {
+async fn a_promotion_with_a_code_grants_the_rest_of_its_budget_under_concurrency() {
     let shop = Shop::start().await;
     shop.product("A", "10.00", 1_000).await;
     let limits = json!({"budget": "12.00", "whenShort": "GIVE_REST"});
     let half = json!({"name": "Half", "code": "HALF", "actions": percent_off("50"), "limits": limits});
     promotion(&shop, &half).await;
-    let answers = everybody(&shop.anyone, "/api/orders", |n| order(n, &json!({"promotionCode": "HALF"}))).await;
+    let answers = race_all(&shop.anyone, "/api/orders", |n| order(n, &json!({"promotionCode": "HALF"}))).await;
     let orders = winners(&answers, 422, "PROMOTION_INVALID", Some("BUDGET_EXHAUSTED"));
-    assert_eq!((orders.len(), discounted(&orders)), (3, 1_200), "5.00, 5.00 and the rest");
+    assert_eq!((orders.len(), total_discount(&orders)), (3, 1_200), "5.00, 5.00 and the rest");
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_campaign_pays_no_more_than_it_has() {
+async fn a_campaign_never_exceeds_its_budget() {
     let shop = Shop::start().await;
     shop.product("A", "20.00", 1_000).await;
     let campaign = json!({"name": "Autumn", "budget": "25.00"});
@@ -149,14 +150,14 @@ async fn a_campaign_pays_no_more_than_it_has() {
     let start = format!("/api/campaigns/{campaign}/transitions");
     shop.admin.post(&start, &json!({"to": "ACTIVE"})).await.expect(200);
     promotion(&shop, &json!({"name": "Fifth", "campaignId": campaign, "actions": percent_off("20")})).await;
-    let answers = everybody(&shop.anyone, "/api/orders", |n| order(n, &json!({}))).await;
+    let answers = race_all(&shop.anyone, "/api/orders", |n| order(n, &json!({}))).await;
     let orders = winners(&answers, 201, "", None);
-    assert_eq!(discounted(&orders), 6 * 400);
+    assert_eq!(total_discount(&orders), 6 * 400);
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_last_flash_piece_is_reserved_and_sold_once() {
+async fn the_last_flash_sale_units_are_reserved_and_sold_once() {
     let shop = Shop::start().await;
     shop.product("A", "10.00", 1_000).await;
     let items = json!([{"sku": "A", "salePrice": "1.00", "stock": 12, "perUserLimit": 2}]);
@@ -169,25 +170,25 @@ async fn the_last_flash_piece_is_reserved_and_sold_once() {
         users.push(shop.customer(&format!("user-{n}@example.com")).await);
     }
 
-    // One greedy user meets the limit; then all of them the end of the stock.
-    let greedy = everybody(&users[0], &path, |_| json!({"sku": "A", "quantity": 1})).await;
-    let hers = winners(&greedy, 409, "LIMIT_REACHED", None);
-    assert_eq!(hers.len(), 2);
+    // First a single user reaches the limit per user, then all users compete for the remaining stock.
+    let answers = race_all(&users[0], &path, |_| json!({"sku": "A", "quantity": 1})).await;
+    let first_reservations = winners(&answers, 409, "LIMIT_REACHED", None);
+    assert_eq!(first_reservations.len(), 2);
     let requests = (0..CONNECTIONS).map(|n| (users[n % 8].clone(), path.clone(), json!({"sku": "A", "quantity": 1})));
     let answers = race(requests.collect()).await;
     let won = answers.iter().filter(|answer| answer.status == 201).count();
-    assert_eq!(won, 10, "12 were set aside and 2 are taken");
+    assert_eq!(won, 10, "12 units were allocated and 2 are reserved");
     for answer in answers.iter().filter(|answer| answer.status != 201) {
         let code = answer.expect(409)["code"].clone();
         assert!(code == "SOLD_OUT" || code == "LIMIT_REACHED", "{answer:?}");
     }
 
-    // One reservation in 64 orders makes one line of one order.
+    // Of 64 orders with the same reservation one succeeds.
     let body = json!({
-        "flashSaleReservationIds": [hers[0]["reservationId"]],
+        "flashSaleReservationIds": [first_reservations[0]["reservationId"]],
         "payment": {"method": "CARD", "provider": "sandbox", "token": "tok_visa"},
     });
-    let answers = everybody(&users[0], "/api/orders", |_| body.clone()).await;
+    let answers = race_all(&users[0], "/api/orders", |_| body.clone()).await;
     let sold = winners(&answers, 422, "FLASH_RESERVATION_INVALID", None);
     assert_eq!(sold.len(), 1);
     assert_eq!(sold[0]["totals"]["total"], "1.00");

@@ -1,4 +1,4 @@
-//! What something else refers to does not go away under it.
+//! Records that other records refer to cannot be deleted or renamed.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ fn percent(more: Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_campaign_with_something_under_it_is_not_deleted() {
+async fn a_campaign_in_use_is_not_deleted() {
     let shop = Shop::start().await;
     shop.product("A", "10.00", 10).await;
     let campaign = shop.admin.post("/api/campaigns", &json!({"name": "C"})).await.expect(201);
@@ -21,8 +21,8 @@ async fn a_campaign_with_something_under_it_is_not_deleted() {
     let refused = shop.admin.delete(&path).await.refused(409, "CAMPAIGN_IN_USE");
     assert_eq!(refused["promotionId"], promotion["id"], "{refused}");
     shop.admin.with("if-match", "\"7\"").delete(&path).await.refused(412, "VERSION_MISMATCH");
-    let out = json!({"campaignId": null});
-    shop.admin.patch(&format!("/api/promotions/{}", promotion["id"]), &out).await.expect(200);
+    let detach = json!({"campaignId": null});
+    shop.admin.patch(&format!("/api/promotions/{}", promotion["id"]), &detach).await.expect(200);
     let sale = json!({"name": "F", "campaignId": campaign["id"], "startsAt": "2098-01-01T00:00:00Z",
         "endsAt": "2099-01-01T00:00:00Z", "items": [{"sku": "A", "salePrice": "4.00", "stock": 5}]});
     let sale = shop.admin.post("/api/flash-sales", &sale).await.expect(201);
@@ -35,7 +35,7 @@ async fn a_campaign_with_something_under_it_is_not_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_segment_that_a_promotion_names_keeps_its_name() {
+async fn a_segment_in_use_is_not_deleted_or_renamed() {
     let shop = Shop::start().await;
     let segment = shop.admin.post("/api/segments", &json!({"name": "VIP", "userIds": [1]})).await.expect(201);
     let path = format!("/api/segments/{}", segment["id"]);
@@ -51,11 +51,11 @@ async fn a_segment_that_a_promotion_names_keeps_its_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_draft_is_removed_unless_somebody_has_a_coupon_for_it() {
+async fn a_draft_with_coupons_or_offers_is_archived_instead_of_deleted() {
     let shop = Shop::start().await;
     let draft = async || {
-        let made = shop.admin.post("/api/promotions", &percent(json!({"couponOnly": true}))).await.expect(201);
-        (made["id"].clone(), format!("/api/promotions/{}", made["id"]))
+        let created = shop.admin.post("/api/promotions", &percent(json!({"couponOnly": true}))).await.expect(201);
+        (created["id"].clone(), format!("/api/promotions/{}", created["id"]))
     };
     let (plain, key, batch, offer) = (draft().await, draft().await, draft().await, draft().await);
     shop.admin.post("/api/coupons", &json!({"code": "KEY1", "promotionId": key.0})).await.expect(201);

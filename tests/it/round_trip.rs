@@ -1,6 +1,6 @@
-//! Any shop: what its real services sold, took back and refunded goes out as an export and into an empty shop, which then tells
-//! the same figures and writes the same export. In process, on the memory engine, with all services that a checkout asks.
-//! `PROPTEST_CASES=2000` tries more shops than a build does.
+//! Property test of export and import: a shop with random orders, returns and refunds is exported and imported into an
+//! empty shop, which then has the same figures and the same export. Runs in process, on the memory engine, with all
+//! services that a checkout needs. `PROPTEST_CASES=2000` tries more shops than a build does.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,11 +30,11 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 const SKUS: [&str; 4] = ["A", "B", "FREE", "PENNY"];
-/// Services whose work by the clock is stepped.
-const STEPPED: [&str; 5] = ["order.", "payment.", "inventory.", "promotion.", "analytics."];
+/// Prefixes of the scheduled jobs that the test runs.
+const STEPPED_JOBS: [&str; 5] = ["order.", "payment.", "inventory.", "promotion.", "analytics."];
 const PRICES: [&str; 4] = ["6.00", "3.33", "0.00", "0.01"];
 
-/// All services on one engine, with what they do by events and by the clock stepped by hand.
+/// All services on one engine; the test runs their event consumers and scheduled jobs step by step.
 struct Shop {
     engine: Arc<MemoryEngine>,
     node: Arc<Node>,
@@ -87,9 +87,9 @@ impl Shop {
         let cx = Cx::system(&node, "test", Duration::from_secs(60));
         store.begin(&cx).await.unwrap();
         Service::recover(&*users, &cx).await.unwrap();
-        let consumers = services.iter().flat_map(|service| followers(&engine, service)).collect();
+        let consumers = services.iter().flat_map(|service| consumer_loops(&engine, service)).collect();
         let jobs = services.iter().flat_map(|service| service.clone().jobs());
-        let jobs = jobs.filter(|job| STEPPED.iter().any(|service| job.name.starts_with(service))).collect();
+        let jobs = jobs.filter(|job| STEPPED_JOBS.iter().any(|service| job.name.starts_with(service))).collect();
         Self { engine, node, clock, consumers, jobs, services }
     }
 
@@ -97,28 +97,35 @@ impl Shop {
         Cx::system(&self.node, "test", Duration::from_secs(60))
     }
 
-    /// Asks an operation as the edge does.
-    async fn ask(&self, who: Principal, operation: &str, path: &[(&str, &Value)], body: Value) -> Result<Value, Error> {
+    /// Runs an operation as the HTTP server does.
+    async fn request(
+        &self,
+        caller: Principal,
+        operation: &str,
+        path: &[(&str, &Value)],
+        body: Value,
+    ) -> Result<Value, Error> {
         let registry = self.node.registry()?;
         let entry = registry.entries().iter().find(|entry| entry.name == operation).expect("an operation");
         let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let path = path.iter().map(|(name, value)| ((*name).to_owned(), plain(value))).collect();
         let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
         let request = Request { path, query: Vec::new(), body, raw: None };
-        let response = entry.run(Cx { principal: who, ..self.cx() }, request).await?;
+        let response = entry.run(Cx { principal: caller, ..self.cx() }, request).await?;
         match &response.content {
             Content::Json(text) | Content::Bytes(_, text) => Ok(serde_json::from_slice(text).unwrap()),
             _ => Ok(Value::Null),
         }
     }
 
-    async fn make(&self, operation: &str, path: &[(&str, &Value)], body: Value) -> Value {
-        self.ask(Principal::System, operation, path, body)
+    /// Runs an operation as the system, and panics when it fails.
+    async fn run_as_system(&self, operation: &str, path: &[(&str, &Value)], body: Value) -> Value {
+        self.request(Principal::System, operation, path, body)
             .await
             .unwrap_or_else(|error| panic!("{operation}: {error:?}"))
     }
 
-    /// Lets everything follow that follows.
+    /// Runs all consumers and jobs until nothing is left to do.
     async fn settle(&mut self) {
         for _ in 0..3 {
             self.clock.advance(Duration::from_millis(1_337));
@@ -147,57 +154,57 @@ impl Shop {
         report
     }
 
-    /// Everything that analytics tells of orders in a period, but for names that only the shop itself has.
+    /// All figures of analytics about orders in a period, without promotion names, which an export does not contain.
     async fn figures(&self, from: &str, to: &str) -> Vec<Value> {
         let period = |more: Value| {
-            let mut asked = json!({"from": from, "to": to});
-            asked.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
-            asked
+            let mut query = json!({"from": from, "to": to});
+            query.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
+            query
         };
-        let mut told = Vec::new();
+        let mut all = Vec::new();
         for operation in ["analytics.summary", "analytics.rfm", "analytics.top_products"] {
-            told.push(self.asked(operation, period(json!({}))).await);
+            all.push(self.query(operation, period(json!({}))).await);
         }
         for by in ["quantity", "orders"] {
-            told.push(self.asked("analytics.top_products", period(json!({"by": by}))).await);
+            all.push(self.query("analytics.top_products", period(json!({"by": by}))).await);
         }
         for metric in
             ["revenue", "discounts", "refunds", "returned", "netRevenue", "newCustomers", "returningCustomers"]
         {
-            told.push(self.asked("analytics.timeseries", period(json!({"metric": metric}))).await);
+            all.push(self.query("analytics.timeseries", period(json!({"metric": metric}))).await);
         }
         for (operation, ids) in [("analytics.promotion", 1..=3), ("analytics.campaign", 1..=1)] {
             for id in ids {
-                let mut figures = self.asked(operation, period(json!({"id": id}))).await;
+                let mut figures = self.query(operation, period(json!({"id": id}))).await;
                 if figures.get("orders") == Some(&json!(0)) {
                     figures = Value::Null;
                 }
-                told.push(figures);
+                all.push(figures);
             }
         }
-        for of in &mut told {
-            let Some(of) = of.as_object_mut() else { continue };
-            ["coupons", "points"].into_iter().for_each(|other| drop(of.remove(other)));
-            if let Some(previous) = of.get_mut("previous").and_then(Value::as_object_mut) {
+        for figures in &mut all {
+            let Some(figures) = figures.as_object_mut() else { continue };
+            ["coupons", "points"].into_iter().for_each(|other| drop(figures.remove(other)));
+            if let Some(previous) = figures.get_mut("previous").and_then(Value::as_object_mut) {
                 ["coupons", "points"].into_iter().for_each(|other| drop(previous.remove(other)));
             }
-            for promotion in of.get_mut("topPromotions").and_then(Value::as_array_mut).into_iter().flatten() {
+            for promotion in figures.get_mut("topPromotions").and_then(Value::as_array_mut).into_iter().flatten() {
                 promotion["name"] = Value::Null;
             }
         }
-        told
+        all
     }
 
-    /// An answer, or null where there is nothing of the kind.
-    async fn asked(&self, operation: &str, query: Value) -> Value {
+    /// The answer to a query, or null when it is NOT_FOUND.
+    async fn query(&self, operation: &str, query: Value) -> Value {
         let registry = self.node.registry().unwrap();
         let entry = registry.entries().iter().find(|entry| entry.name == operation).expect("an operation");
-        let (mut path, mut named) = (Vec::new(), Vec::new());
+        let (mut path, mut parameters) = (Vec::new(), Vec::new());
         for (name, value) in query.as_object().unwrap() {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            if name == "id" { path.push((name.clone(), text)) } else { named.push((name.clone(), text)) }
+            if name == "id" { path.push((name.clone(), text)) } else { parameters.push((name.clone(), text)) }
         }
-        let request = Request { path: path.into_iter().collect(), query: named, body: Bytes::new(), raw: None };
+        let request = Request { path: path.into_iter().collect(), query: parameters, body: Bytes::new(), raw: None };
         match entry.run(self.cx(), request).await {
             Ok(response) => match response.content {
                 Content::Json(text) => serde_json::from_slice(&text).unwrap(),
@@ -208,7 +215,7 @@ impl Shop {
         }
     }
 
-    /// The auditor finds nothing.
+    /// Asserts that the auditor finds nothing.
     fn verify(&self) {
         let reader = self.engine.long_read().unwrap();
         let mut report = Report::default();
@@ -219,7 +226,7 @@ impl Shop {
     }
 }
 
-fn followers(engine: &Arc<MemoryEngine>, service: &Arc<dyn DynService>) -> Vec<ConsumerLoop> {
+fn consumer_loops(engine: &Arc<MemoryEngine>, service: &Arc<dyn DynService>) -> Vec<ConsumerLoop> {
     let target = engine.database(service.database());
     let consumers = service.clone().consumers().into_iter();
     consumers
@@ -227,7 +234,7 @@ fn followers(engine: &Arc<MemoryEngine>, service: &Arc<dyn DynService>) -> Vec<C
         .collect()
 }
 
-/// What is done to an order after it was placed.
+/// An operation on a placed order.
 #[derive(Clone, Copy, Debug)]
 enum After {
     Ship,
@@ -237,7 +244,8 @@ enum After {
     Cancel,
 }
 
-/// An order: lines, who buys, whether by a code, with a good card, and what is done to it.
+/// An order: its lines, its buyer, with a promotion code (`true`) or coupon code (`false`) or none, the token of its
+/// card, and the operations that follow.
 #[derive(Clone, Debug)]
 struct Sale {
     lines: Vec<(usize, u32)>,
@@ -261,20 +269,21 @@ fn sale() -> impl Strategy<Value = Sale> {
         .prop_map(|(lines, buyer, code, token, after)| Sale { lines, buyer, code, token, after })
 }
 
-/// The goods, the taxes and the promotions of a shop.
-async fn fill(shop: &Shop, tax_inside: bool) {
+/// Creates the products, taxes, shipping and promotions of a shop.
+async fn fill(shop: &Shop, tax_included: bool) {
     for (sku, price) in SKUS.iter().zip(PRICES).chain([(&"GIFT", "2.50")]) {
-        shop.make("product.create", &[], json!({"sku": sku, "name": sku, "price": price, "status": "ACTIVE"})).await;
-        shop.make("inventory.count", &[("sku", &json!(sku))], json!({"onHand": 1_000})).await;
+        shop.run_as_system("product.create", &[], json!({"sku": sku, "name": sku, "price": price, "status": "ACTIVE"}))
+            .await;
+        shop.run_as_system("inventory.count", &[("sku", &json!(sku))], json!({"onHand": 1_000})).await;
     }
     let method = json!({"method": "STANDARD", "name": "Standard", "amount": "4.96"});
     let zones = json!({"zones": [{"name": "All", "countries": ["*"], "methods": [method]}]});
-    shop.make("store.patch_shipping", &[], zones).await;
+    shop.run_as_system("store.patch_shipping", &[], zones).await;
     let rates = json!([{"country": "DE", "taxClass": "STANDARD", "percent": "19"}]);
-    shop.make("store.patch_taxes", &[], json!({"pricesIncludeTax": tax_inside, "rates": rates})).await;
-    shop.make("reward.patch_settings", &[], json!({"pointsPerUnit": "3", "pointValue": "0.01"})).await;
-    let campaign = shop.make("campaign.create", &[], json!({"name": "Spring", "budget": "1000.00"})).await;
-    shop.make("campaign.move", &[("id", &campaign["id"])], json!({"to": "ACTIVE"})).await;
+    shop.run_as_system("store.patch_taxes", &[], json!({"pricesIncludeTax": tax_included, "rates": rates})).await;
+    shop.run_as_system("reward.patch_settings", &[], json!({"pointsPerUnit": "3", "pointValue": "0.01"})).await;
+    let campaign = shop.run_as_system("campaign.create", &[], json!({"name": "Spring", "budget": "1000.00"})).await;
+    shop.run_as_system("campaign.move", &[("id", &campaign["id"])], json!({"to": "ACTIVE"})).await;
     let from = json!({"field": "cart.quantity", "op": "GTE", "value": 4});
     for promotion in [
         json!({"name": "Tenth", "code": "TENTH", "campaignId": campaign["id"], "actions": [
@@ -282,16 +291,17 @@ async fn fill(shop: &Shop, tax_inside: bool) {
         json!({"name": "Gift", "when": from, "actions": [{"type": "GIFT", "sku": "GIFT", "quantity": 1}]}),
         json!({"name": "Off", "couponOnly": true, "actions": [{"type": "AMOUNT_OFF", "value": "2.50", "scope": "ORDER"}]}),
     ] {
-        let made = shop.make("promotion.create", &[], promotion).await;
-        shop.make("promotion.activate", &[("id", &made["id"])], Value::Null).await;
-        if made["couponOnly"] == true {
-            shop.make("coupon.create", &[], json!({"code": "OFF", "promotionId": made["id"]})).await;
+        let created = shop.run_as_system("promotion.create", &[], promotion).await;
+        shop.run_as_system("promotion.activate", &[("id", &created["id"])], Value::Null).await;
+        if created["couponOnly"] == true {
+            shop.run_as_system("coupon.create", &[], json!({"code": "OFF", "promotionId": created["id"]})).await;
         }
     }
 }
 
 impl Sale {
-    async fn happen(&self, shop: &mut Shop, user: UserId) {
+    /// Places the order, if it is accepted, and runs its operations.
+    async fn run(&self, shop: &mut Shop, user: UserId) {
         let items: Vec<Value> =
             self.lines.iter().map(|(sku, units)| json!({"sku": SKUS[*sku], "quantity": units})).collect();
         let mut body = json!({
@@ -306,75 +316,79 @@ impl Sale {
             Some(false) => body["couponCode"] = json!("OFF"),
             None => {}
         }
-        let who = match self.buyer {
+        let caller = match self.buyer {
             0 => {
                 body["pointsToRedeem"] = json!(100);
                 Principal::User { id: user, session: 0, permissions: Arc::default() }
             }
             _ => Principal::Anonymous,
         };
-        let placed = shop.ask(who, "order.place", &[], body).await;
+        let placed = shop.request(caller, "order.place", &[], body).await;
         shop.settle().await;
-        // Codes that give nothing, points beyond the share, declined cards: there is nothing to go on with.
+        // The order was refused: a code without effect, too many points, or a declined card.
         let Ok(order) = placed else { return };
         for after in &self.after {
-            after.happen(shop, &order).await;
+            after.run(shop, &order).await;
             shop.settle().await;
         }
     }
 }
 
 impl After {
-    /// Does it, as far as the order is where it can be done.
-    async fn happen(self, shop: &Shop, order: &Value) {
+    /// Runs the operation; the order may refuse it.
+    async fn run(self, shop: &Shop, order: &Value) {
         let id = ("id", &order["id"]);
         match self {
             Self::Ship => {
                 let parcel = json!({"carrier": "Post", "trackingNumber": "1", "confirm": true});
-                let _ = shop.ask(Principal::System, "order.ship", &[id], parcel).await;
+                let _ = shop.request(Principal::System, "order.ship", &[id], parcel).await;
             }
             Self::Deliver => {
-                let now = shop.make("order.get", &[id], Value::Null).await;
+                let now = shop.run_as_system("order.get", &[id], Value::Null).await;
                 if let Some(parcel) = now["fulfilments"].get(0) {
                     let path = [id, ("fid", &parcel["id"])];
-                    let _ = shop.ask(Principal::System, "order.deliver", &path, Value::Null).await;
+                    let _ = shop.request(Principal::System, "order.deliver", &path, Value::Null).await;
                 }
             }
             Self::Return(sku, quantity) => {
                 let items = json!({"items": [{"sku": SKUS[sku], "quantity": quantity}], "reason": "too blue"});
-                let Ok(asked) = shop.ask(Principal::System, "order.request_return", &[id], items).await else { return };
-                let path = [id, ("rid", &asked["id"])];
-                let _ = shop.ask(Principal::System, "order.approve_return", &path, json!({})).await;
+                let Ok(requested) = shop.request(Principal::System, "order.request_return", &[id], items).await else {
+                    return;
+                };
+                let path = [id, ("rid", &requested["id"])];
+                let _ = shop.request(Principal::System, "order.approve_return", &path, json!({})).await;
             }
             Self::Refund(parts) => {
                 let total: rust_decimal::Decimal = order["totals"]["total"].as_str().unwrap().parse().unwrap();
                 let amount = (total * rust_decimal::Decimal::from(parts) / rust_decimal::Decimal::from(5)).round_dp(2);
                 let body = json!({"amount": amount.to_string(), "reason": "sorry"});
-                let _ = shop.ask(Principal::System, "payment.refund", &[("id", &order["payment"]["id"])], body).await;
+                let _ =
+                    shop.request(Principal::System, "payment.refund", &[("id", &order["payment"]["id"])], body).await;
             }
             Self::Cancel => {
-                let _ = shop.ask(Principal::System, "order.cancel", &[id], json!({"reason": "no"})).await;
+                let _ = shop.request(Principal::System, "order.cancel", &[id], json!({"reason": "no"})).await;
             }
         }
     }
 }
 
-/// What another system knew: a sale whose number looks like a credit note's, and a credit note whose number does not.
+/// Imported documents of another system: an order whose number looks like a credit note's, and a credit note whose
+/// number does not.
 const FOREIGN: &str = r#"{"type":"ORDER","number":"C100","date":"2026-12-31T23:59:59Z","customer":"9","lines":[{"sku":"A","quantity":2,"unitPrice":"5.00"},{"sku":"FREE","quantity":2,"unitPrice":"0.00"}]}
 {"type":"CREDIT_NOTE","number":"77","date":"2027-01-15T08:00:00Z","lines":[{"sku":"A","quantity":-1,"unitPrice":"5.00"}]}
 "#;
 
-async fn check(sales: &[Sale], tax_inside: bool, format: HistoryFormat, foreign: bool) {
+async fn check(sales: &[Sale], tax_included: bool, format: HistoryFormat, foreign: bool) {
     let (mut first, mut second) = (Shop::open().await, Shop::open().await);
-    fill(&first, tax_inside).await;
+    fill(&first, tax_included).await;
     let body = json!({"email": "buyer-0@example.com", "password": "a long and quiet harbour", "name": "A Buyer"});
-    let user = first.ask(Principal::Anonymous, "user.register", &[], body).await.unwrap()["user"]["id"].clone();
+    let user = first.request(Principal::Anonymous, "user.register", &[], body).await.unwrap()["user"]["id"].clone();
     let points = json!({"points": 400, "reason": "welcome"});
-    first.make("reward.adjust", &[("id", &user)], points).await;
+    first.run_as_system("reward.adjust", &[("id", &user)], points).await;
     first.settle().await;
     let user = UserId(user.to_string().parse().unwrap());
     for sale in sales {
-        sale.happen(&mut first, user).await;
+        sale.run(&mut first, user).await;
     }
     if foreign {
         assert_eq!(first.import(HistoryFormat::Ndjson, FOREIGN.into()).await.report.created, 2);
@@ -402,19 +416,19 @@ async fn check(sales: &[Sale], tax_inside: bool, format: HistoryFormat, foreign:
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(cases()))]
     #[test]
-    fn any_shop_goes_out_and_comes_in_again(
+    fn importing_the_export_of_any_shop_reproduces_it(
         sales in prop::collection::vec(sale(), 0..8),
-        tax_inside in any::<bool>(),
+        tax_included in any::<bool>(),
         is_table in any::<bool>(),
         foreign in any::<bool>(),
     ) {
         let format = if is_table { HistoryFormat::Csv } else { HistoryFormat::Ndjson };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(check(&sales, tax_inside, format, foreign));
+        runtime.block_on(check(&sales, tax_included, format, foreign));
     }
 }
 
-/// Shops that a build tries.
+/// The number of shops to try.
 fn cases() -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(24)
 }

@@ -1,4 +1,4 @@
-//! The store's settings: what is taken, what is refused, and what comes of them at the till.
+//! The store's settings: validation, replacement and patches, and their effects on orders.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ fn zone(countries: &[&str], methods: &Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_would_leave_it_open_what_counts_is_pointed_at() {
+async fn ambiguous_settings_are_rejected_with_a_pointer() {
     let shop = Shop::start().await;
     let flat = |method: &str, amount: &str| json!({"method": method, "name": method, "amount": amount});
     let twice = json!([flat("STANDARD", "1"), flat("STANDARD", "2")]);
@@ -50,7 +50,7 @@ fn without(object: &Value, member: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replacement_names_every_member_and_a_patch_keeps_what_it_does_not_name() {
+async fn put_requires_every_member_and_patch_keeps_the_others() {
     let shop = Shop::start().await;
     for group in ["store", "shipping", "taxes", "payments"] {
         let path = format!("/api/settings/{group}");
@@ -73,8 +73,8 @@ async fn a_replacement_names_every_member_and_a_patch_keeps_what_it_does_not_nam
     let patch = async |body: Value| shop.admin.patch("/api/settings/store", &body).await;
     let capped = patch(json!({"maxDiscountPercent": "25", "name": "Kiosk"})).await.expect(200);
     assert_eq!((&capped["maxDiscountPercent"], &capped["name"]), (&json!("25"), &json!("Kiosk")));
-    let open = patch(json!({"maxDiscountPercent": null})).await.expect(200);
-    assert_eq!((&open["maxDiscountPercent"], &open["name"]), (&Value::Null, &json!("Kiosk")));
+    let cleared = patch(json!({"maxDiscountPercent": null})).await.expect(200);
+    assert_eq!((&cleared["maxDiscountPercent"], &cleared["name"]), (&Value::Null, &json!("Kiosk")));
     let refused = patch(json!({"name": null})).await.refused(422, "VALIDATION_FAILED");
     assert_eq!(refused["errors"][0]["pointer"], "/name");
     let etag = shop.admin.get("/api/settings/store").await.headers["etag"].to_str().unwrap().to_owned();
@@ -85,7 +85,7 @@ async fn a_replacement_names_every_member_and_a_patch_keeps_what_it_does_not_nam
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_start_decides_the_currency_for_good() {
+async fn a_start_with_another_currency_than_the_stores_is_refused() {
     let euro = [("PROMOX_STORE__CURRENCY", "EUR")];
     let shop = Shop::start_with(&euro).await;
     shop.product("A", "10.00", 5).await;
@@ -100,10 +100,10 @@ async fn the_first_start_decides_the_currency_for_good() {
     for place in [dir.path(), restored.path()] {
         for verb in [&["serve"][..], &["import", "catalog", backup.to_str().unwrap()]] {
             let refused = promox_with(place, verb, &[("PROMOX_STORE__CURRENCY", "GBP")]);
-            let told = String::from_utf8_lossy(&refused.stderr).into_owned();
-            assert_eq!(refused.status.code(), Some(78), "{told}");
-            for said in ["store.currency", "PROMOX_STORE__CURRENCY", "GBP", "EUR"] {
-                assert!(told.contains(said), "{said} in {told}");
+            let message = String::from_utf8_lossy(&refused.stderr).into_owned();
+            assert_eq!(refused.status.code(), Some(78), "{message}");
+            for part in ["store.currency", "PROMOX_STORE__CURRENCY", "GBP", "EUR"] {
+                assert!(message.contains(part), "{part} in {message}");
             }
         }
     }
@@ -117,7 +117,7 @@ async fn the_first_start_decides_the_currency_for_good() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_switched_off_takes_no_order_and_lets_those_it_took_end() {
+async fn a_disabled_payment_method_takes_no_new_orders_but_finishes_existing_ones() {
     let dir = tempfile::tempdir().unwrap();
     let shop = Shop::open(dir, vec![("PROMOX_PAYMENT__SANDBOX".into(), "false".into())]).await;
     shop.product("A", "10.00", 50).await;
@@ -146,15 +146,15 @@ async fn what_is_switched_off_takes_no_order_and_lets_those_it_took_end() {
         assert!(fault["detail"].as_str().unwrap().contains(method), "{refused}");
     }
     assert_eq!((shop.stock_of("A").await, shop.all("/api/orders").await.len()), ((50, 0), 0));
-    let switch = async |methods: Value| {
+    let enable = async |methods: Value| {
         shop.admin.patch("/api/settings/payments", &json!({ "methods": methods })).await.expect(200);
     };
-    switch(json!(["BANK_TRANSFER", "CASH_ON_DELIVERY"])).await;
+    enable(json!(["BANK_TRANSFER", "CASH_ON_DELIVERY"])).await;
     assert_eq!(listed(&shop).await, ["CASH_ON_DELIVERY manual", "BANK_TRANSFER manual"]);
     let transfer = pay("BANK_TRANSFER");
     let paid = shop.anyone.post("/api/orders", &transfer).await.expect(201);
     let dropped = shop.anyone.post("/api/orders", &transfer).await.expect(201);
-    switch(json!([])).await;
+    enable(json!([])).await;
     shop.anyone.post("/api/orders", &pay("BANK_TRANSFER")).await.refused(422, "VALIDATION_FAILED");
     let path = |order: &Value, verb: &str| format!("/api/payments/{}/{verb}", order["payment"]["id"]);
     shop.admin.post(&path(&paid, "capture"), &json!({})).await.expect(200);
@@ -164,12 +164,12 @@ async fn what_is_switched_off_takes_no_order_and_lets_those_it_took_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pretend_money_confirms_nothing_once_it_is_switched_off() {
+async fn a_disabled_sandbox_confirms_no_payments() {
     let shop = Shop::start().await;
     shop.product("A", "10.00", 50).await;
     let health = shop.anyone.get("/actuator/health").await.expect(200);
-    let said = health["components"]["payments"]["details"].clone();
-    assert!(said["sandbox"] == true && said["warning"].as_str().unwrap().contains("TEST MONEY"), "{health}");
+    let details = health["components"]["payments"]["details"].clone();
+    assert!(details["sandbox"] == true && details["warning"].as_str().unwrap().contains("TEST MONEY"), "{health}");
     let paid = shop.anyone.post("/api/orders", &order_of(&[("A", 1)], "tok_visa")).await.expect(201);
     let waiting = shop.anyone.post("/api/orders", &order_of(&[("A", 1)], "tok_requires_action")).await.expect(201);
     let dir = shop.close_and_keep().await;
@@ -183,7 +183,7 @@ async fn pretend_money_confirms_nothing_once_it_is_switched_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_read_can_be_sent_back_and_names_its_version() {
+async fn settings_can_be_put_as_read_and_stale_versions_are_refused() {
     let shop = Shop::start().await;
     let tiers = shop.admin.get("/api/rewards/tiers").await.expect(200)["tiers"].clone();
     for (path, body) in [
@@ -212,7 +212,7 @@ async fn what_was_read_can_be_sent_back_and_names_its_version() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_currency_changes_only_when_it_is_named() {
+async fn a_patch_without_currency_keeps_it() {
     let shop = Shop::start_with(&[("PROMOX_STORE__CURRENCY", "JPY")]).await;
     let renamed = shop.admin.patch("/api/settings/store", &json!({"name": "Kiosk"})).await.expect(200);
     assert_eq!((&renamed["name"], &renamed["currency"]), (&json!("Kiosk"), &json!("JPY")));
@@ -226,7 +226,7 @@ async fn the_currency_changes_only_when_it_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn amounts_have_the_currencys_digits_and_regions_no_case() {
+async fn amounts_have_the_currencys_digits_and_regions_ignore_case() {
     let shop = Shop::start().await;
     shop.product("A", "10.00", 5).await;
     let methods = json!([{"method": "AIR", "name": "Air", "amount": 4}]);
@@ -236,13 +236,13 @@ async fn amounts_have_the_currencys_digits_and_regions_no_case() {
     let rate = |region: Value, percent: &str| json!({"country": "US", "region": region, "taxClass": "STANDARD", "percent": percent});
     let taxes = json!({"pricesIncludeTax": false, "rates": [rate(Value::Null, "1"), rate(json!("CA"), "7.25")]});
     shop.admin.patch("/api/settings/taxes", &taxes).await.expect(200);
-    let blind = shop.anyone.post("/api/orders/quote", &order_of(&[("A", 1)], "tok_visa")).await.expect(200);
-    let warned = blind["warnings"]
+    let without_address = shop.anyone.post("/api/orders/quote", &order_of(&[("A", 1)], "tok_visa")).await.expect(200);
+    let warned = without_address["warnings"]
         .as_array()
         .unwrap()
         .iter()
         .any(|item| item.as_str().unwrap().contains("depend on the shipping address"));
-    assert!(warned, "a price without tax and shipping says so: {blind}");
+    assert!(warned, "a quote without tax and shipping has a warning: {without_address}");
     for (region, tax) in [("CA", "1.02"), ("ca", "1.02"), (" Ca ", "1.02"), ("NY", "0.14")] {
         let mut order = order_of(&[("A", 1)], "tok_visa");
         order["shippingAddress"] = json!({"name": "N", "line1": "1", "city": "C", "region": region, "country": "US"});
@@ -253,7 +253,7 @@ async fn amounts_have_the_currencys_digits_and_regions_no_case() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_quote_knows_no_price_of_what_is_not_sold() {
+async fn a_quote_with_an_unknown_sku_is_refused() {
     let shop = Shop::start().await;
     shop.product("A", "10.00", 5).await;
     for lines in [&[("A", 1), ("NOPE", 1)][..], &[("NOPE", 1)]] {
@@ -275,7 +275,7 @@ async fn a_quote_knows_no_price_of_what_is_not_sold() {
     shop.close().await;
 }
 
-/// Something that has an amount: the path, a body that is refused, and one that is taken.
+/// Requests with an amount: method, path, a body that is refused, and one that is accepted.
 fn amounts() -> Vec<(&'static str, &'static str, Value, Value)> {
     let product = |price: &str| json!({"sku": "A", "name": "A", "price": price});
     let off = |value: &str| json!({"name": "Off", "actions": [{"type": "AMOUNT_OFF", "value": value}]});
@@ -300,26 +300,26 @@ async fn the_first_amount_fixes_the_currency_and_a_refused_one_does_not() {
     let send = async |shop: &Shop, method: &str, path: &str, body: &Value| {
         shop.admin.send(method, path, "application/json", body.to_string().into()).await.unwrap()
     };
-    let become_ =
+    let set_currency =
         async |shop: &Shop, code: &str| shop.admin.patch("/api/settings/store", &json!({"currency": code})).await;
-    for (method, path, refused, taken) in amounts() {
+    for (method, path, refused, accepted) in amounts() {
         let shop = Shop::start().await;
         assert_eq!(send(&shop, method, path, &refused).await.status, 422, "{path}");
-        become_(&shop, "JPY").await.expect(200);
-        become_(&shop, "GBP").await.expect(200);
-        assert!(matches!(send(&shop, method, path, &taken).await.status, 200 | 201), "{path}");
-        let fixed = become_(&shop, "JPY").await.refused(409, "CURRENCY_FIXED");
+        set_currency(&shop, "JPY").await.expect(200);
+        set_currency(&shop, "GBP").await.expect(200);
+        assert!(matches!(send(&shop, method, path, &accepted).await.status, 200 | 201), "{path}");
+        let fixed = set_currency(&shop, "JPY").await.refused(409, "CURRENCY_FIXED");
         assert_eq!(fixed["currency"], "GBP");
-        become_(&shop, "GBP").await.expect(200);
+        set_currency(&shop, "GBP").await.expect(200);
         shop.admin.patch("/api/settings/store", &json!({"name": "Kiosk"})).await.expect(200);
         let shop = shop.restart().await;
-        become_(&shop, "JPY").await.refused(409, "CURRENCY_FIXED");
+        set_currency(&shop, "JPY").await.refused(409, "CURRENCY_FIXED");
         shop.close().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn imports_fix_the_currency_when_they_leave_something() {
+async fn an_import_fixes_the_currency_only_when_it_stores_a_row() {
     for (path, bad, good) in [
         ("/api/products/import", "sku,name,price\nA,A,1.234\n", "sku,name,price\nA,A,1.23\n"),
         (
@@ -340,10 +340,10 @@ async fn imports_fix_the_currency_when_they_leave_something() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_amount_slips_in_while_the_currency_changes() {
+async fn no_amount_is_stored_in_the_old_currency_while_it_changes() {
     for round in 0..6 {
         let shop = Shop::start().await;
-        let makers: Vec<_> = amounts()
+        let writes: Vec<_> = amounts()
             .into_iter()
             .skip(round)
             .chain(amounts())
@@ -351,29 +351,29 @@ async fn no_amount_slips_in_while_the_currency_changes() {
             .map(|(method, path, _, body)| {
                 let client = shop.admin.own_connection();
                 async move {
-                    let made = client.send(method, path, "application/json", body.to_string().into()).await.unwrap();
-                    (matches!(made.status, 200 | 201), path)
+                    let answer = client.send(method, path, "application/json", body.to_string().into()).await.unwrap();
+                    (matches!(answer.status, 200 | 201), path)
                 }
             })
             .collect();
         let changer = shop.admin.own_connection();
         let yen = json!({"currency": "JPY"});
-        let (changed, made) =
-            tokio::join!(changer.patch("/api/settings/store", &yen), futures_util::future::join_all(makers));
+        let (changed, written) =
+            tokio::join!(changer.patch("/api/settings/store", &yen), futures_util::future::join_all(writes));
         let currency = shop.admin.get("/api/settings/store").await.expect(200)["currency"].clone();
-        // Of these amounts only a point's value, which has digits of its own, can be one of yen.
-        let in_pence = made.iter().any(|(made, path)| *made && *path != "/api/rewards/settings");
+        // Only the value of a point, which may have more digits than the currency, is valid in yen.
+        let in_pence = written.iter().any(|(stored, path)| *stored && *path != "/api/rewards/settings");
         match changed.status {
-            200 => assert!(currency == "JPY" && !in_pence, "{made:?}"),
-            409 => assert_eq!(currency, "GBP", "{made:?}"),
-            other => panic!("{other}: {made:?}"),
+            200 => assert!(currency == "JPY" && !in_pence, "{written:?}"),
+            409 => assert_eq!(currency, "GBP", "{written:?}"),
+            other => panic!("{other}: {written:?}"),
         }
         shop.close().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn goods_have_a_tax_class_that_the_store_has() {
+async fn products_require_a_tax_class_of_the_store() {
     let shop = Shop::start().await;
     let rate = |class: &str, percent: &str| json!({"country": "DE", "taxClass": class, "percent": percent});
     let taxes = async |body: Value| shop.admin.patch("/api/settings/taxes", &body).await;
@@ -384,15 +384,15 @@ async fn goods_have_a_tax_class_that_the_store_has() {
         let fault = &refused["errors"][0];
         assert_eq!((&fault["pointer"], &fault["code"]), (&json!("/taxClass"), &json!("UNKNOWN_TAX_CLASS")), "{class}");
     }
-    let made = shop.admin.post("/api/products", &product("A", "REDUCED")).await.expect(201);
-    let path = format!("/api/products/{}", made["id"]);
+    let created = shop.admin.post("/api/products", &product("A", "REDUCED")).await.expect(201);
+    let path = format!("/api/products/{}", created["id"]);
     shop.admin.patch(&path, &json!({"taxClass": "reduced"})).await.refused(422, "VALIDATION_FAILED");
     assert_eq!(shop.admin.get(&path).await.expect(200)["taxClass"], "REDUCED");
     let csv = "sku,name,price,taxClass\nB,B,1.00,STANDRAD\nC,C,1.00,REDUCED\nD,D,1.00,\n";
     let report = shop.admin.send("POST", "/api/products/import", "text/csv", csv.into()).await.unwrap().expect(200);
     assert_eq!((&report["created"], &report["failed"], &report["errors"][0]["row"]), (&json!(2), &json!(1), &json!(1)));
-    let kept = taxes(json!({"rates": [rate("STANDARD", "19")]})).await.refused(409, "TAX_CLASS_IN_USE");
-    assert_eq!((&kept["uses"][0]["taxClass"], kept["uses"].as_array().unwrap().len()), (&json!("REDUCED"), 1));
+    let refused = taxes(json!({"rates": [rate("STANDARD", "19")]})).await.refused(409, "TAX_CLASS_IN_USE");
+    assert_eq!((&refused["uses"][0]["taxClass"], refused["uses"].as_array().unwrap().len()), (&json!("REDUCED"), 1));
     taxes(json!({"classes": ["ZERO"]})).await.refused(422, "VALIDATION_FAILED");
     let listed = taxes(json!({"classes": ["REDUCED", "ZERO"]})).await.expect(200);
     assert_eq!(listed["classes"], json!(["REDUCED", "ZERO"]));
@@ -400,12 +400,12 @@ async fn goods_have_a_tax_class_that_the_store_has() {
     let refused = taxes(json!({"shippingTaxClass": "SHIPPING"})).await.refused(422, "VALIDATION_FAILED");
     assert_eq!(refused["errors"][0]["pointer"], "/shippingTaxClass");
     for sku in ["A", "Z"] {
-        shop.stock(sku, 5).await;
+        shop.set_stock(sku, 5).await;
     }
     let mut order = order_of(&[("A", 1), ("Z", 1)], "tok_visa");
     order["shippingAddress"] = json!({"name": "N", "line1": "1", "city": "C", "country": "DE"});
     let placed = shop.anyone.post("/api/orders", &order).await.expect(201);
-    assert_eq!(placed["totals"]["tax"], "0.65", "7 of 107 in one line, nothing in the other");
+    assert_eq!(placed["totals"]["tax"], "0.65", "7 of 107 parts of one line, nothing of the other");
     order["shippingAddress"] = Value::Null;
     let refused = shop.anyone.post("/api/orders", &order).await.refused(422, "VALIDATION_FAILED");
     assert_eq!(refused["errors"][0]["pointer"], "/shippingAddress");
@@ -413,7 +413,7 @@ async fn goods_have_a_tax_class_that_the_store_has() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_region_is_understood_or_refused_where_it_decides_the_tax() {
+async fn regions_are_normalized_or_refused_where_they_determine_the_tax() {
     let shop = Shop::start().await;
     shop.product("A", "100.00", 50).await;
     let rate = |country: &str, region: Value, percent: &str| json!({"country": country, "region": region, "taxClass": "STANDARD", "percent": percent});
@@ -440,7 +440,7 @@ async fn a_region_is_understood_or_refused_where_it_decides_the_tax() {
             json!({"name": "N", "line1": "1", "city": "C", "region": region, "country": country});
         order
     };
-    for (country, region, kept, tax) in [
+    for (country, region, stored, tax) in [
         ("US", "CA", "CA", "7.25"),
         ("US", " ca ", "CA", "7.25"),
         ("US", "California", "CA", "7.25"),
@@ -456,7 +456,7 @@ async fn a_region_is_understood_or_refused_where_it_decides_the_tax() {
         let quote = shop.anyone.post("/api/orders/quote", &order).await.expect(200);
         assert_eq!(quote["totals"]["tax"], tax, "{country} {region}");
         let placed = shop.anyone.post("/api/orders", &order).await.expect(201);
-        assert_eq!((&placed["totals"]["tax"], &placed["shippingAddress"]["region"]), (&json!(tax), &json!(kept)));
+        assert_eq!((&placed["totals"]["tax"], &placed["shippingAddress"]["region"]), (&json!(tax), &json!(stored)));
     }
     let before = shop.all("/api/orders").await.len();
     for (country, region, code) in [
@@ -481,7 +481,7 @@ async fn a_region_is_understood_or_refused_where_it_decides_the_tax() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_book_keeps_regions_as_rates_name_them() {
+async fn an_address_book_normalizes_regions_that_have_tax_rates() {
     let shop = Shop::start().await;
     let rates = json!([{"country": "US", "region": "CA", "taxClass": "STANDARD", "percent": "7.25"}]);
     shop.admin.patch("/api/settings/taxes", &json!({ "rates": rates })).await.expect(200);
@@ -500,7 +500,7 @@ async fn an_address_book_keeps_regions_as_rates_name_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_point_is_worth_its_value_rounded_down() {
+async fn the_value_of_points_is_rounded_down() {
     for (currency, value, points, total, worth) in [
         ("GBP", "0.005", 1, "10.00", None),
         ("GBP", "0.005", 3, "10.00", Some("0.01")),

@@ -1,4 +1,5 @@
-//! A shop for a test: a fresh data directory, a node on port 0, an admin, and the auditor at the end.
+//! The shop that a test runs against: a fresh data directory, a node on any free port, an admin, and the auditor at the
+//! end.
 
 use std::path::{Path, PathBuf};
 
@@ -18,21 +19,21 @@ pub(crate) const PASSWORD: &str = "a long and quiet harbour";
 pub(crate) struct Shop {
     server: Server,
     node: Promox,
-    /// Anybody.
+    /// A client without credentials.
     pub(crate) anyone: Client,
-    /// The admin.
+    /// The admin, logged in.
     pub(crate) admin: Client,
     dir: TempDir,
     settings: Vec<(String, String)>,
 }
 
 impl Shop {
-    /// A fresh shop with limits off.
+    /// A fresh shop without rate limits, in which every payment method is enabled.
     pub(crate) async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
-    /// A fresh shop with some settings of its own, in which every way to pay is switched on.
+    /// A fresh shop with additional settings, in which every payment method is enabled.
     pub(crate) async fn start_with(settings: &[(&str, &str)]) -> Self {
         let owned = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let shop = Self::open(tempfile::tempdir().unwrap(), owned.collect()).await;
@@ -41,9 +42,9 @@ impl Shop {
         shop
     }
 
-    /// A shop on the data in a directory.
+    /// A shop on the data in `dir`.
     pub(crate) async fn open(dir: TempDir, settings: Vec<(String, String)>) -> Self {
-        let loaded = loaded(dir.path().to_owned(), &settings);
+        let loaded = load_settings(dir.path().to_owned(), &settings);
         let server = Server::bind(&loaded, Levels::detached()).await.unwrap();
         let node = Promox::open(&loaded, &server).await.unwrap();
         let anyone = Client::new(server.address());
@@ -51,7 +52,7 @@ impl Shop {
         Self { server, node, anyone, admin, dir, settings }
     }
 
-    /// Ends the node and starts it again on the same data.
+    /// Shuts the node down and starts it again on the same data.
     pub(crate) async fn restart(self) -> Self {
         let Self { server, node, dir, settings, .. } = self;
         server.shutdown().await;
@@ -59,22 +60,22 @@ impl Shop {
         Self::open(dir, settings).await
     }
 
-    /// Where its data is.
+    /// The data directory.
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }
 
-    /// Its settings, for another shop alike.
+    /// The additional settings, for starting another shop like this one.
     pub(crate) fn settings(&self) -> Vec<(String, String)> {
         self.settings.clone()
     }
 
-    /// Closes with the auditor: every invariant of the books holds.
+    /// Checks every invariant of the data with the auditor, shuts the node down and deletes the data.
     pub(crate) async fn close(self) {
         drop(self.close_and_keep().await);
     }
 
-    /// Closes with the auditor and leaves the data.
+    /// Checks every invariant of the data with the auditor, shuts the node down and returns the data directory.
     pub(crate) async fn close_and_keep(self) -> TempDir {
         let verdict = self.admin.get("/api/ops/verify").await.expect(200);
         assert_eq!(verdict["findings"], json!([]), "{verdict}");
@@ -84,14 +85,15 @@ impl Shop {
         self.dir
     }
 
-    /// What of a SKU is there, and what of it is reserved.
+    /// The on-hand and the reserved quantity of a SKU.
     pub(crate) async fn stock_of(&self, sku: &str) -> (i64, i64) {
         let row = self.admin.get(&format!("/api/inventory/{sku}")).await.expect(200);
         (row["onHand"].as_i64().unwrap(), row["reserved"].as_i64().unwrap())
     }
 
-    /// Waits until the holds of confirmed orders are posted, so that nothing is reserved any more; what is left.
-    pub(crate) async fn posted(&self, sku: &str) -> i64 {
+    /// Waits until the stock holds of confirmed orders are posted, so that nothing is reserved any more, and returns
+    /// the quantity on hand.
+    pub(crate) async fn settled_stock(&self, sku: &str) -> i64 {
         loop {
             let (on_hand, reserved) = self.stock_of(sku).await;
             if reserved == 0 {
@@ -101,8 +103,8 @@ impl Shop {
         }
     }
 
-    /// Waits until an order is no longer PENDING.
-    pub(crate) async fn decided(&self, order: &Value) -> Value {
+    /// Waits until an order is no longer PENDING and returns it.
+    pub(crate) async fn wait_until_decided(&self, order: &Value) -> Value {
         loop {
             let order = self.admin.get(&format!("/api/orders/{order}")).await.expect(200);
             if order["status"] != "PENDING" {
@@ -112,30 +114,30 @@ impl Shop {
         }
     }
 
-    /// The node's time, in seconds since 1970.
+    /// The node's time in seconds since the Unix epoch.
     pub(crate) fn seconds(&self) -> i64 {
         self.node.node().clock.now().0 / 1_000_000
     }
 
-    /// All items of a list, page by page.
+    /// All items of a list as the admin sees it, fetched page by page.
     pub(crate) async fn all(&self, path: &str) -> Vec<Value> {
         all(&self.admin, path).await
     }
 
-    /// Makes a product with so much of it in stock.
+    /// Creates a product with `stock` units on hand.
     pub(crate) async fn product(&self, sku: &str, price: &str, stock: u32) -> Value {
         let product = json!({"sku": sku, "name": format!("Product {sku}"), "price": price, "status": "ACTIVE"});
-        let made = self.admin.post("/api/products", &product).await.expect(201);
-        self.stock(sku, stock).await;
-        made
+        let created = self.admin.post("/api/products", &product).await.expect(201);
+        self.set_stock(sku, stock).await;
+        created
     }
 
-    /// Counts the stock of a SKU.
-    pub(crate) async fn stock(&self, sku: &str, on_hand: u32) {
+    /// Sets the on-hand quantity of a SKU.
+    pub(crate) async fn set_stock(&self, sku: &str, on_hand: u32) {
         self.admin.put(&format!("/api/inventory/{sku}"), &json!({"onHand": on_hand})).await.expect(200);
     }
 
-    /// Registers a customer; logged in.
+    /// Registers a customer and returns their client, logged in.
     pub(crate) async fn customer(&self, email: &str) -> Client {
         let body = json!({"email": email, "password": PASSWORD, "name": "A Customer"});
         let answer = self.anyone.post("/api/auth/register", &body).await.expect(201);
@@ -143,24 +145,25 @@ impl Shop {
     }
 }
 
-/// Every invariant of the books holds in a closed store as it lies there, before anything is recovered.
-pub(crate) async fn audit_closed(dir: &Path, settings: &[(String, String)]) {
-    let promox = Promox::headless(&loaded(dir.to_owned(), settings)).unwrap();
+/// Checks every invariant of an offline store as it is on disk, before any recovery.
+pub(crate) async fn audit_offline(dir: &Path, settings: &[(String, String)]) {
+    let promox = Promox::headless(&load_settings(dir.to_owned(), settings)).unwrap();
     let verdict = promox.auditor().run().unwrap();
     assert!(verdict.clean, "{verdict:?}");
     promox.close().await;
 }
 
-/// Settings for a test: the data directory, any port, no limits, the admin.
-fn loaded(dir: PathBuf, settings: &[(String, String)]) -> Loaded {
-    let own = own_settings(&dir);
-    let all = own.into_iter().chain(settings.iter().cloned());
+/// The configuration of a test: the common settings for `dir` and additional ones.
+fn load_settings(dir: PathBuf, settings: &[(String, String)]) -> Loaded {
+    let common = common_settings(&dir);
+    let all = common.into_iter().chain(settings.iter().cloned());
     load(None, all, &[]).unwrap()
 }
 
-/// What every shop of the tests is set to. `PROMOX_TEST_CALLS=encoded` has its services call each other as between nodes.
-pub(crate) fn own_settings(dir: &Path) -> Vec<(String, String)> {
-    let own = [
+/// Settings common to all shops of the tests: the data directory, any free port, no rate limits, the admin. With
+/// `PROMOX_TEST_CALLS=encoded` the services encode their calls to each other as they would between nodes.
+pub(crate) fn common_settings(dir: &Path) -> Vec<(String, String)> {
+    let common = [
         ("PROMOX_SERVER__LISTEN", "127.0.0.1:0"),
         ("PROMOX_DATA__DIR", dir.to_str().unwrap()),
         ("PROMOX_LIMITS__ENABLED", "false"),
@@ -170,28 +173,28 @@ pub(crate) fn own_settings(dir: &Path) -> Vec<(String, String)> {
     ];
     let encoded = std::env::var("PROMOX_TEST_CALLS").is_ok_and(|calls| calls == "encoded");
     let calls = encoded.then_some(("PROMOX_SERVER__ENCODE_CALLS", "true"));
-    own.iter().chain(&calls).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    common.iter().chain(&calls).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-/// Everybody's first login: the admin's.
+/// Logs in with the password that all accounts of the tests have.
 pub(crate) async fn log_in(anyone: &Client, email: &str) -> Client {
     let login = anyone.post("/api/auth/login", &json!({"email": email, "password": PASSWORD})).await;
     anyone.bearer(login.expect(200)["accessToken"].as_str().unwrap())
 }
 
-/// All items of a list that a client sees, page by page.
+/// All items of a list that a client sees, fetched page by page.
 pub(crate) async fn all(client: &Client, path: &str) -> Vec<Value> {
     let (mut items, mut cursor) = (Vec::new(), String::new());
     loop {
-        let glue = if path.contains('?') { '&' } else { '?' };
-        let mut page = client.get(&format!("{path}{glue}limit=200{cursor}")).await.expect(200);
+        let separator = if path.contains('?') { '&' } else { '?' };
+        let mut page = client.get(&format!("{path}{separator}limit=200{cursor}")).await.expect(200);
         items.append(page["items"].as_array_mut().unwrap());
         let Some(next) = page["nextCursor"].as_str() else { return items };
         cursor = format!("&cursor={next}");
     }
 }
 
-/// An order of these lines by a guest's card.
+/// The body of an order of these SKUs and quantities, paid by a guest's card.
 pub(crate) fn order_of(lines: &[(&str, u32)], token: &str) -> Value {
     let items: Vec<Value> = lines.iter().map(|(sku, quantity)| json!({"sku": sku, "quantity": quantity})).collect();
     json!({

@@ -1,22 +1,24 @@
-//! A SKU that changes moves nothing: stock, carts, sales and orders hang on the variant, which every SKU that it had still finds.
+//! Changes of a SKU: stock, carts, sales and orders refer to the variant, which is found by its current and former
+//! SKUs.
 
 use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::shop::{Shop, order_of};
 
-/// Gives a product another SKU.
+/// Changes the SKU of a product.
 async fn rename(shop: &Shop, product: &Value, sku: &str) -> Value {
     shop.admin.patch(&format!("/api/products/{}", product["id"]), &json!({"sku": sku})).await.expect(200)
 }
 
+/// A guest with a cart.
 async fn guest(shop: &Shop) -> Client {
     let cart = shop.anyone.post("/api/carts", &json!({})).await.expect(201);
     shop.anyone.with("x-cart-token", cart["token"].as_str().unwrap())
 }
 
-/// Waits until the list of the stock shows just these SKUs for what is asked.
-async fn listed(shop: &Shop, query: &str, skus: &[&str]) {
+/// Waits until the stock list shows exactly these SKUs for a query.
+async fn wait_for_list(shop: &Shop, query: &str, skus: &[&str]) {
     loop {
         let page = shop.admin.get(&format!("/api/inventory{query}")).await.expect(200);
         let shown: Vec<&str> =
@@ -34,7 +36,7 @@ async fn import(shop: &Shop, csv: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stock_and_its_ledger_stay_under_every_sku() {
+async fn stock_and_its_ledger_are_found_by_every_sku() {
     let shop = Shop::start().await;
     let product = shop.product("OLD", "10.00", 10).await;
     let variant = product["variants"][0]["id"].clone();
@@ -51,10 +53,10 @@ async fn stock_and_its_ledger_stay_under_every_sku() {
         assert_eq!(shop.admin.get(&format!("/api/inventory/{sku}/movements")).await.expect(200), before);
         assert_eq!(shop.anyone.get(&format!("/api/products/sku/{sku}")).await.expect(200)["id"], product["id"]);
     }
-    listed(&shop, "?q=NE", &["NEW"]).await;
-    listed(&shop, "?q=OL", &[]).await;
+    wait_for_list(&shop, "?q=NE", &["NEW"]).await;
+    wait_for_list(&shop, "?q=OL", &[]).await;
     shop.admin.put("/api/inventory/OLD", &json!({"onHand": 5, "lowStockThreshold": 3})).await.expect(200);
-    listed(&shop, "?lowStock=true", &["NEW"]).await;
+    wait_for_list(&shop, "?lowStock=true", &["NEW"]).await;
     let confirm = format!("/api/inventory/reservations/{}/confirm", held["id"]);
     let confirmed = shop.admin.post(&confirm, &json!({})).await.expect(200);
     assert_eq!(confirmed["items"], json!([{"sku": "NEW", "quantity": 2}]));
@@ -75,29 +77,33 @@ async fn stock_and_its_ledger_stay_under_every_sku() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sku_is_given_once() {
+async fn a_former_sku_cannot_be_taken_by_another_product() {
     let shop = Shop::start().await;
     let one = shop.product("A", "10.00", 5).await;
     rename(&shop, &one, "B").await;
     rename(&shop, &one, "C").await;
     let other = shop.product("X", "1.00", 1).await;
     for taken in ["A", "a", "B", "C"] {
-        let made = shop.admin.post("/api/products", &json!({"sku": taken, "name": "N", "price": "1.00"})).await;
-        assert_eq!(made.refused(409, "SKU_TAKEN")["productId"], one["id"], "{taken}");
+        let answer = shop.admin.post("/api/products", &json!({"sku": taken, "name": "N", "price": "1.00"})).await;
+        assert_eq!(answer.refused(409, "SKU_TAKEN")["productId"], one["id"], "{taken}");
         let path = format!("/api/products/{}", other["id"]);
         shop.admin.patch(&path, &json!({"sku": taken})).await.refused(409, "SKU_TAKEN");
         let variants = json!({"variants": [{"sku": "X"}, {"sku": taken, "price": "1.00"}], "price": "1.00"});
         shop.admin.patch(&path, &variants).await.refused(409, "SKU_TAKEN");
     }
-    let back = rename(&shop, &one, "a").await;
-    assert_eq!((&back["sku"], &back["variants"][0]["formerSkus"]), (&json!("a"), &json!(["B", "C"])), "{back}");
+    let reverted = rename(&shop, &one, "a").await;
+    assert_eq!(
+        (&reverted["sku"], &reverted["variants"][0]["formerSkus"]),
+        (&json!("a"), &json!(["B", "C"])),
+        "{reverted}"
+    );
     assert_eq!(shop.stock_of("C").await, (5, 0));
     assert_eq!(shop.stock_of("X").await, (1, 0));
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn carts_keep_their_lines() {
+async fn carts_keep_their_lines_when_a_sku_changes() {
     let shop = Shop::start().await;
     let product = shop.product("A", "10.00", 9).await;
     let cart = guest(&shop).await;
@@ -110,9 +116,9 @@ async fn carts_keep_their_lines() {
     };
     let shown = cart.get("/api/carts/current").await.expect(200);
     assert_eq!(line(&shown), (json!("B"), json!(2), json!("20.00")));
-    for (sku, sum) in [("A", 3), ("B", 4)] {
+    for (sku, quantity) in [("A", 3), ("B", 4)] {
         let more = cart.post("/api/carts/current/items", &json!({"sku": sku, "quantity": 1})).await.expect(200);
-        assert_eq!(line(&more).1, json!(sum), "one line under every SKU");
+        assert_eq!(line(&more).1, json!(quantity), "all SKUs of a variant share one line");
     }
     for (sku, quantity) in [("A", 6), ("b", 2)] {
         let path = format!("/api/carts/current/items/{sku}");
@@ -134,12 +140,12 @@ async fn carts_keep_their_lines() {
         shop.anyone.post("/api/orders", &order_of(&[("A", 1), ("B", 1), ("C", 1)], "tok_visa")).await.expect(201);
     assert_eq!(mixed["lines"].as_array().unwrap().len(), 1, "{mixed}");
     assert_eq!((&mixed["lines"][0]["sku"], &mixed["lines"][0]["quantity"]), (&json!("C"), &json!(3)));
-    assert_eq!(shop.posted("A").await, 4);
+    assert_eq!(shop.settled_stock("A").await, 4);
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flash_sale_sells_under_every_sku() {
+async fn a_flash_sale_sells_by_every_sku() {
     let shop = Shop::start().await;
     let product = shop.product("A", "10.00", 10).await;
     let sale = json!({"name": "Flash", "startsAt": "2020-01-01T00:00:00Z", "endsAt": "2099-01-01T00:00:00Z",
@@ -160,9 +166,9 @@ async fn a_flash_sale_sells_under_every_sku() {
         order["lines"].as_array().unwrap().iter().map(|line| (&line["sku"], &line["unitPrice"])).collect();
     assert_eq!(units, [(&json!("B"), &json!("4.00")); 2], "{order}");
     let renamed = shop.admin.patch(&path, &json!({"name": "Still"})).await.expect(200);
-    assert_eq!(renamed["name"], "Still", "another SKU of an item makes no other terms");
+    assert_eq!(renamed["name"], "Still", "a changed SKU does not change the terms of the sale");
     shop.admin.post(&format!("{path}/cancel"), &json!({})).await.expect(200);
-    assert_eq!(shop.posted("B").await, 7);
+    assert_eq!(shop.settled_stock("B").await, 7);
     shop.close().await;
 }
 
@@ -174,7 +180,11 @@ async fn an_order_is_shipped_and_returned_by_the_sku_it_was_sold_under() {
     assert_eq!(order["lines"][0]["variantId"], product["variants"][0]["id"]);
     let path = format!("/api/orders/{}", order["id"]);
     rename(&shop, &product, "B").await;
-    assert_eq!(shop.admin.get(&path).await.expect(200)["lines"][0]["sku"], "A", "as it was sold");
+    assert_eq!(
+        shop.admin.get(&path).await.expect(200)["lines"][0]["sku"],
+        "A",
+        "an order keeps the SKU that it was sold under"
+    );
     let parcel = |sku: &str| json!({"carrier": "DHL", "trackingNumber": "1", "items": [{"sku": sku, "quantity": 1}]});
     for sku in ["A", "B"] {
         let shipped = shop.admin.post(&format!("{path}/fulfilments"), &parcel(sku)).await.expect(201);
@@ -185,12 +195,12 @@ async fn an_order_is_shipped_and_returned_by_the_sku_it_was_sold_under() {
         .post(&format!("{path}/fulfilments"), &json!({"carrier": "DHL", "trackingNumber": "2"}))
         .await
         .expect(201);
-    assert_eq!(shop.posted("C").await, 6);
+    assert_eq!(shop.settled_stock("C").await, 6);
     for (sku, left) in [("A", 7), ("B", 8), ("c", 9)] {
         let body = json!({"items": [{"sku": sku, "quantity": 1}], "reason": "too many"});
-        let asked = shop.admin.post(&format!("{path}/returns"), &body).await.expect(201);
-        assert_eq!((&asked["items"][0]["sku"], &asked["refund"]), (&json!("A"), &json!("10.00")));
-        let approve = format!("{path}/returns/{}/approve", asked["id"]);
+        let requested = shop.admin.post(&format!("{path}/returns"), &body).await.expect(201);
+        assert_eq!((&requested["items"][0]["sku"], &requested["refund"]), (&json!("A"), &json!("10.00")));
+        let approve = format!("{path}/returns/{}/approve", requested["id"]);
         shop.admin.post(&approve, &json!({})).await.expect(200);
         while shop.stock_of("B").await.0 != left {
             tokio::task::yield_now().await;
@@ -204,7 +214,7 @@ async fn an_order_is_shipped_and_returned_by_the_sku_it_was_sold_under() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancelled_order_gives_back_what_is_called_otherwise_now() {
+async fn cancelling_an_order_restocks_a_renamed_sku() {
     let shop = Shop::start().await;
     let product = shop.product("A", "10.00", 3).await;
     let order = shop.anyone.post("/api/orders", &order_of(&[("A", 3)], "tok_visa")).await.expect(201);
@@ -221,7 +231,7 @@ async fn a_cancelled_order_gives_back_what_is_called_otherwise_now() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rules_and_quotes_go_on_under_another_sku() {
+async fn promotions_and_quotes_stay_valid_when_a_sku_changes() {
     let shop = Shop::start().await;
     let product = shop.product("A", "10.00", 10).await;
     shop.product("GIFT", "2.00", 5).await;
@@ -232,8 +242,8 @@ async fn rules_and_quotes_go_on_under_another_sku() {
             "actions": [{"type": "GIFT", "sku": "GIFT", "quantity": 1}]}),
     ];
     for rule in rules {
-        let made = shop.admin.post("/api/promotions", &rule).await.expect(201);
-        shop.admin.post(&format!("/api/promotions/{}/activate", made["id"]), &json!({})).await.expect(200);
+        let created = shop.admin.post("/api/promotions", &rule).await.expect(201);
+        shop.admin.post(&format!("/api/promotions/{}/activate", created["id"]), &json!({})).await.expect(200);
     }
     let quote = shop.anyone.post("/api/orders/quote", &order_of(&[("A", 2)], "tok_visa")).await.expect(200);
     rename(&shop, &product, "B").await;
@@ -248,20 +258,20 @@ async fn rules_and_quotes_go_on_under_another_sku() {
     let bought = shop.anyone.post("/api/orders", &order_of(&[("A", 1)], "tok_visa")).await.expect(201);
     let lines: Vec<&Value> = bought["lines"].as_array().unwrap().iter().map(|line| &line["sku"]).collect();
     assert_eq!((lines, &bought["totals"]["total"]), (vec![&json!("B"), &json!("PRESENT")], &json!("9.00")));
-    assert_eq!((shop.posted("A").await, shop.posted("GIFT").await), (7, 3));
+    assert_eq!((shop.settled_stock("A").await, shop.settled_stock("GIFT").await), (7, 3));
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn variants_keep_their_stock_however_a_list_names_them() {
+async fn variants_keep_their_stock_whether_listed_by_id_or_by_sku() {
     let shop = Shop::start().await;
     let shirt = json!({"sku": "SHIRT", "name": "Shirt", "price": "20.00", "variants": [
         {"sku": "S", "options": {"size": "S"}}, {"sku": "L", "options": {"size": "L"}}]});
     let shirt = shop.admin.post("/api/products", &shirt).await.expect(201);
     let path = format!("/api/products/{}", shirt["id"]);
     let ids: Vec<&Value> = shirt["variants"].as_array().unwrap().iter().map(|variant| &variant["id"]).collect();
-    shop.stock("S", 1).await;
-    shop.stock("L", 2).await;
+    shop.set_stock("S", 1).await;
+    shop.set_stock("L", 2).await;
     let patch = async |variants: Value| shop.admin.patch(&path, &json!({"price": "20.00", "variants": variants})).await;
     patch(json!([{"id": ids[0], "sku": "S2"}, {"sku": "L2", "options": {"size": "L"}}])).await.expect(200);
     assert_eq!((shop.stock_of("S").await, shop.stock_of("L2").await), ((1, 0), (2, 0)));
@@ -280,9 +290,9 @@ async fn variants_keep_their_stock_however_a_list_names_them() {
     patch(json!([{"sku": "XL"}])).await.expect(200);
     let taken = json!({"sku": "L2", "name": "N", "price": "1.00"});
     shop.admin.post("/api/products", &taken).await.refused(409, "SKU_TAKEN");
-    assert_eq!(shop.stock_of("L2").await, (2, 0), "what was removed keeps its stock");
-    let back = patch(json!([{"sku": "XL"}, {"sku": "L2"}])).await.expect(200);
-    assert_eq!(&back["variants"][1]["id"], ids[1], "and is itself when it comes back");
+    assert_eq!(shop.stock_of("L2").await, (2, 0), "a removed variant keeps its stock");
+    let readded = patch(json!([{"sku": "XL"}, {"sku": "L2"}])).await.expect(200);
+    assert_eq!(&readded["variants"][1]["id"], ids[1], "a variant that is added again keeps its id");
     shop.admin.patch(&path, &json!({"sku": "TEE"})).await.expect(200);
     assert_eq!(shop.anyone.get("/api/products/sku/shirt").await.expect(200)["sku"], "TEE");
     shop.admin
@@ -304,7 +314,7 @@ async fn an_import_by_a_former_sku_updates_the_same_product() {
     assert_eq!(shown, (&product["id"], &json!("B"), &json!("Renamed"), &json!("11.00"), &json!(4)), "{after}");
     let rows = "sku,productSku,name,price,option.size\nT-S,TEE,Tee,5.00,S\nT-L,TEE,Tee,6.00,L\n";
     assert_eq!(import(&shop, rows).await["created"], 1);
-    shop.stock("T-S", 3).await;
+    shop.set_stock("T-S", 3).await;
     let tee = shop.anyone.get("/api/products/sku/TEE").await.expect(200);
     let small = &tee["variants"][0]["id"];
     let variants = json!([{"id": small, "sku": "T-SMALL", "price": "5.00"}, {"sku": "T-L", "price": "6.00"}]);
@@ -324,7 +334,7 @@ async fn an_import_by_a_former_sku_updates_the_same_product() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_has_no_bound_is_shown_as_null() {
+async fn availability_with_backorder_is_null() {
     let shop = Shop::start().await;
     let product = shop.product("A", "10.00", 1).await;
     shop.admin.put("/api/inventory/A", &json!({"onHand": 1, "backorder": true})).await.expect(200);

@@ -1,4 +1,5 @@
-//! A PostgreSQL 15 server of a test's own: Debian's package, in a temporary directory, on a Unix socket, gone with the test.
+//! A PostgreSQL 15 server for a test: Debian's package, with a temporary data directory and a Unix socket. It ends with
+//! the test.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::{MetadataExt as _, chown};
@@ -7,8 +8,8 @@ use std::process::{Child, Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-/// Where Debian puts version 15; `PROMOX_POSTGRES_BIN` names another directory.
-const DEBIAN: &str = "/usr/lib/postgresql/15/bin";
+/// The directory of Debian's version 15; `PROMOX_POSTGRES_BIN` names another one.
+const DEBIAN_BIN: &str = "/usr/lib/postgresql/15/bin";
 
 pub(super) struct Postgres {
     dir: TempDir,
@@ -17,9 +18,9 @@ pub(super) struct Postgres {
 }
 
 impl Postgres {
-    /// Starts an empty server. Fails, with what to install, where there is none.
+    /// Starts an empty server. Panics with instructions when PostgreSQL is not installed.
     pub(super) fn start() -> Self {
-        let bin = std::env::var_os("PROMOX_POSTGRES_BIN").map_or_else(|| PathBuf::from(DEBIAN), PathBuf::from);
+        let bin = std::env::var_os("PROMOX_POSTGRES_BIN").map_or_else(|| PathBuf::from(DEBIAN_BIN), PathBuf::from);
         assert!(
             bin.join("initdb").exists(),
             "PostgreSQL 15 is not installed in {}: apt-get install postgresql-15, or name its directory in PROMOX_POSTGRES_BIN",
@@ -37,15 +38,15 @@ impl Postgres {
         Self { dir, bin, server }
     }
 
-    /// What `psql` prints, in `database`: rows a line, columns separated by bars. Fails with what it says of an error.
+    /// Runs `psql` on a database and returns its output: a line per row, columns separated by bars. Panics on an error.
     pub(super) fn psql(&self, database: &str, args: &[&str]) -> String {
         output(&mut self.client(database, args))
     }
 
-    /// What `psql` says of a statement that fails.
+    /// Runs a statement that must fail, and returns the error message of `psql`.
     pub(super) fn refused(&self, database: &str, statement: &str) -> String {
         let Output { status, stderr, .. } = self.client(database, &["-c", statement]).output().unwrap();
-        assert!(!status.success(), "{statement} was taken");
+        assert!(!status.success(), "{statement} succeeded");
         String::from_utf8(stderr).unwrap()
     }
 
@@ -53,7 +54,7 @@ impl Postgres {
         let mut psql = Command::new(self.bin.join("psql"));
         psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"]);
         psql.args(["--username=postgres", "--dbname", database]).args(args);
-        // Nothing of the environment says which server or options.
+        // The environment must not select another server or other options.
         psql.env_clear().env("PGHOST", self.dir.path());
         psql
     }
@@ -72,7 +73,8 @@ fn is_root() -> bool {
     Path::new("/proc/self").metadata().unwrap().uid() == 0
 }
 
-/// A command as the user that a server may run as, which root is not. It ends with the test, also with one that is killed.
+/// A command that runs as the user `postgres` if the test runs as root, as the server refuses to run as root. It ends
+/// with the test, also when that is killed.
 fn as_server(program: &Path, dir: &Path) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "QUIT"]);
@@ -83,22 +85,23 @@ fn as_server(program: &Path, dir: &Path) -> Command {
     command
 }
 
-/// Starts the server and waits until it says that it takes connections.
+/// Starts the server and waits until it accepts connections.
 fn serve(bin: &Path, dir: &Path, data: &Path) -> Child {
     let mut command = as_server(&bin.join("postgres"), dir);
     command.arg("-D").arg(data).arg("-k").arg(dir);
     command.args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "log_destination=stderr"]);
     let mut server = command.stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(server.stderr.take().unwrap());
-    let mut said = String::new();
-    while !said.contains("ready to accept connections") {
-        let read = log.read_line(&mut said).unwrap();
-        assert!(read > 0, "the server did not start: {said}");
+    let mut messages = String::new();
+    while !messages.contains("ready to accept connections") {
+        let read = log.read_line(&mut messages).unwrap();
+        assert!(read > 0, "the server did not start: {messages}");
     }
     std::thread::spawn(move || log.read_to_end(&mut Vec::new()));
     server
 }
 
+/// Runs a command that must succeed, and returns its standard output.
 fn output(command: &mut Command) -> String {
     let Output { status, stdout, stderr } = command.output().unwrap();
     assert!(status.success(), "{command:?}: {}", String::from_utf8_lossy(&stderr));

@@ -1,4 +1,5 @@
-//! The disk of a life: it works in memory, fails on demand, and a power cut leaves any part of what was not synced.
+//! The simulated disk of a node: it is in memory, fails on demand, and a power cut keeps an arbitrary part of unsynced
+//! data.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,17 +8,17 @@ use aws_lc_rs::digest::{Context, SHA256};
 use promox_embedded::disk::{Disk, DiskOp, FaultyDisk, MemoryDisk, Persisted};
 use promox_kernel::Entropy;
 
-/// The disk of one life.
+/// The disk of one start of the node.
 pub(crate) struct SimDisk {
-    /// As it was when the life began.
+    /// The state when the node started.
     before: MemoryDisk,
-    /// As the node sees it, with all that it was asked since.
+    /// The state as the node sees it, with a log of all operations since the start.
     now: MemoryDisk,
     faulty: FaultyDisk,
 }
 
 impl SimDisk {
-    /// A disk that holds what a life before has left.
+    /// A disk with the contents that the previous start of the node has left.
     pub(crate) fn on(before: MemoryDisk) -> Self {
         let now = before.copy();
         now.record();
@@ -25,23 +26,24 @@ impl SimDisk {
         Self { before, now, faulty }
     }
 
-    /// What the engine is given.
+    /// The disk to give to the engine.
     pub(crate) fn engine(&self) -> Arc<dyn Disk> {
         Arc::new(self.faulty.clone())
     }
 
-    /// Where it is told to fail.
+    /// The handle that makes the disk fail.
     pub(crate) fn faulty(&self) -> &FaultyDisk {
         &self.faulty
     }
 
-    /// All of it, as after an orderly end.
+    /// The full contents, as after an orderly stop.
     pub(crate) fn whole(&self) -> MemoryDisk {
         self.now.copy()
     }
 
-    /// What a power cut at this moment leaves: of what no sync has made safe anything, names in their order.
-    pub(crate) fn cut(&self, entropy: &Entropy) -> MemoryDisk {
+    /// The contents after a power cut at this moment: any part of unsynced writes is kept, and unsynced changes of
+    /// names are kept up to one of them.
+    pub(crate) fn after_power_cut(&self, entropy: &Entropy) -> MemoryDisk {
         let log = self.now.log();
         let (mut synced, mut names_synced) = (HashMap::new(), 0);
         for (number, op) in log.iter().enumerate() {

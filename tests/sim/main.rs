@@ -1,10 +1,11 @@
-//! The simulator: a whole node on a disk in memory, with a clock that is moved by hand, one stream of randomness and one
-//! thread, so that a seed is a story that can be told again. Shoppers shop, the power fails, writes and syncs fail, the disk
-//! fills up, providers are silent; after each start and at the end the books are right and all that was acknowledged is there.
+//! The simulator: a whole node on a disk in memory, with a simulated clock, one stream of randomness and one thread, so
+//! that a seed determines a run and can be repeated. Shoppers place orders while the power fails, writes and syncs
+//! fail, the disk fills up and payment providers time out. After each start and at the end all invariants hold, and
+//! everything that was acknowledged is stored.
 //!
-//! `PROMOX_SIM_SEEDS=1000` tells more stories than the few of every build, `PROMOX_SIM_SEED=7` one of them. Deliberately
-//! absent: the HTTP edge, whose sockets no seed governs (`tests/it` has it), and two jobs that work on threads of their own
-//! and leave no row behind, the search index's and the sending of mail.
+//! `PROMOX_SIM_SEEDS=1000` runs more seeds than the few of every build, `PROMOX_SIM_SEED=7` a single one. Not covered
+//! are the HTTP server, whose sockets a seed cannot control (`tests/it` covers it), and two jobs that use threads of
+//! their own and write no rows: the search index and the sending of mail.
 
 #![allow(
     clippy::disallowed_methods,
@@ -12,73 +13,76 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test that finds something else than it expects has failed"
+    reason = "a test reports an unexpected value by panicking"
 )]
 
-mod ask;
 mod check;
+mod client;
 mod disk;
 mod groups;
-mod life;
-mod opening;
+mod node;
+mod run;
 mod sequences;
+mod setup;
 mod shopper;
-mod story;
 
-use story::{Beginning, Story};
+use run::{InitialState, Run};
 
-/// Stories that every build tells.
-const FEW: u64 = 3;
+/// The number of seeds that every build runs.
+const DEFAULT_SEEDS: u64 = 3;
 
-/// A number from the environment.
-pub(crate) fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")))
+/// A number in an environment variable, if it is set.
+pub(crate) fn env_number(name: &str) -> Option<u64> {
+    std::env::var(name)
+        .ok()
+        .map(|text| text.parse().unwrap_or_else(|_| panic!("{name} must be a number; got {text:?}")))
 }
 
 #[test]
-fn whatever_happens_the_books_are_right_and_nothing_acknowledged_is_missing() {
-    let beginning = Beginning::new();
-    let seeds = match number("PROMOX_SIM_SEED") {
+fn invariants_hold_and_acknowledged_work_is_kept_in_every_run() {
+    let initial = InitialState::new();
+    let seeds = match env_number("PROMOX_SIM_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("PROMOX_SIM_SEEDS").unwrap_or(FEW),
+        None => 0..env_number("PROMOX_SIM_SEEDS").unwrap_or(DEFAULT_SEEDS),
     };
-    let (mut lives, mut orders) = (0, 0);
+    let (mut starts, mut orders) = (0, 0);
     for seed in seeds.clone() {
         println!("seed {seed}");
-        let told = Story::new(seed, &beginning).tell();
-        lives += told.lives;
-        orders += told.orders;
+        let outcome = Run::new(seed, &initial).execute();
+        starts += outcome.starts;
+        orders += outcome.orders;
     }
-    println!("{} stories, {lives} starts, {orders} orders", seeds.end - seeds.start);
-    assert!(orders > 0, "nobody bought anything");
+    println!("{} runs, {starts} starts, {orders} orders", seeds.end - seeds.start);
+    assert!(orders > 0, "no order was placed");
 }
 
 #[test]
-fn the_same_seed_is_the_same_story() {
-    let beginning = Beginning::new();
-    let [first, again, other] = [3, 3, 4].map(|seed| Story::new(seed, &beginning).tell().digest);
-    assert_eq!(first, again, "told again, the story differs");
-    assert_ne!(first, other, "another seed, the same story");
+fn a_seed_determines_the_run() {
+    let initial = InitialState::new();
+    let [first, again, other] = [3, 3, 4].map(|seed| Run::new(seed, &initial).execute().digest);
+    assert_eq!(first, again, "the same seed gave different runs");
+    assert_ne!(first, other, "different seeds gave the same run");
 }
 
-/// What services that share a process share beside it is a group for the links of a chain. Without that both end in the same bytes.
+/// Calls within a process let the transactions of a chain share a commit group, which changes the bytes on disk. With
+/// chains committed in turn, direct and encoded calls end in the same bytes.
 #[test]
-fn a_story_does_not_tell_whether_services_share_a_process() {
-    let beginning = Beginning::new();
+fn encoded_calls_end_in_the_same_bytes_as_direct_ones() {
+    let initial = InitialState::new();
     for seed in [3, 5] {
-        let direct = Story::new(seed, &beginning).with_chains_in_turn().tell().digest;
-        let encoded = Story::new(seed, &beginning).with_chains_in_turn().with_encoded_calls().tell().digest;
-        assert_eq!(direct, encoded, "seed {seed} ends in other bytes when calls are encoded");
+        let direct = Run::new(seed, &initial).with_chains_in_turn().execute().digest;
+        let encoded = Run::new(seed, &initial).with_chains_in_turn().with_encoded_calls().execute().digest;
+        assert_eq!(direct, encoded, "seed {seed}: encoded calls end in other bytes");
     }
 }
 
-/// The negative control: a store that does not sync must not come through.
+/// The negative control: runs on a disk that loses synced data must fail.
 #[test]
-fn a_disk_that_never_syncs_is_noticed() {
-    let beginning = Beginning::new();
-    let comes_through = |seed| {
-        let story = Story::new(seed, &beginning).on_a_disk_that_never_syncs();
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| story.tell())).is_ok()
+fn a_disk_that_never_syncs_is_detected() {
+    let initial = InitialState::new();
+    let passes = |seed| {
+        let run = Run::new(seed, &initial).on_a_disk_that_never_syncs();
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run.execute())).is_ok()
     };
-    assert!((0..10).any(|seed| !comes_through(seed)), "the simulator cannot tell a store that never syncs");
+    assert!((0..10).any(|seed| !passes(seed)), "the simulator does not detect a disk that never syncs");
 }

@@ -1,15 +1,15 @@
-//! Which file of a crate names which, read from `use` and paths, and the circles among them.
+//! Finds circular dependencies among the files of a crate, by their `use` declarations and paths.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::Source;
 
-/// A file by its place among the crate's modules; the crate's own file is the empty one.
+/// The module path of a file; that of the crate root is empty.
 type Module = Vec<String>;
 type Graph = BTreeMap<Module, BTreeSet<Module>>;
 
-/// The circles among the files of the crate whose sources lie in `root`, each by its files in order.
+/// The circles among the files of the crate with sources in `root`, each as a sorted list of its files.
 pub(crate) fn circles(root: &Path, sources: &[Source]) -> Vec<String> {
     let graph = graph(root, sources);
     let reach: BTreeMap<&Module, BTreeSet<&Module>> = graph.keys().map(|from| (from, reached(&graph, from))).collect();
@@ -23,6 +23,7 @@ pub(crate) fn circles(root: &Path, sources: &[Source]) -> Vec<String> {
     found.into_iter().collect()
 }
 
+/// All modules that a module depends on, directly or not.
 fn reached<'a>(graph: &'a Graph, from: &'a Module) -> BTreeSet<&'a Module> {
     let (mut seen, mut next) = (BTreeSet::new(), vec![from]);
     while let Some(module) = next.pop() {
@@ -31,6 +32,7 @@ fn reached<'a>(graph: &'a Graph, from: &'a Module) -> BTreeSet<&'a Module> {
     seen
 }
 
+/// The modules that each module of the crate names.
 fn graph(root: &Path, sources: &[Source]) -> Graph {
     let own = sources.iter().filter(|source| source.path.starts_with(root) && !source.is_test());
     let files: BTreeMap<Module, &Source> = own.map(|source| (module(root, &source.path), source)).collect();
@@ -38,13 +40,14 @@ fn graph(root: &Path, sources: &[Source]) -> Graph {
         let program = source.code.strip_suffix(source.tests()).unwrap_or(&source.code);
         let files = &files;
         let found =
-            paths(program).into_iter().filter_map(|path| place(module, &path, |place| files.contains_key(place)));
-        // A module's own file and the crate's are the rooms that files stand in.
+            paths(program).into_iter().filter_map(|path| resolve(module, &path, |module| files.contains_key(module)));
+        // A file may name its own module and the crate root.
         found.filter(|found| found != module && !found.is_empty()).collect()
     };
     files.iter().map(|(module, source)| (module.clone(), named(module, source))).collect()
 }
 
+/// The module path of a source file.
 fn module(root: &Path, path: &Path) -> Module {
     let below = path.strip_prefix(root).unwrap().with_extension("");
     let mut parts: Module = below.iter().map(|part| part.to_string_lossy().into_owned()).collect();
@@ -54,8 +57,8 @@ fn module(root: &Path, path: &Path) -> Module {
     parts
 }
 
-/// The file that a path names, seen from a module.
-fn place(from: &Module, path: &[String], is_file: impl Fn(&Module) -> bool) -> Option<Module> {
+/// The module that a path names, as seen from a module, or `None` when it is not one of the crate's.
+fn resolve(from: &Module, path: &[String], is_file: impl Fn(&Module) -> bool) -> Option<Module> {
     let mut at = from.clone();
     let mut rest = path;
     while let Some((first, others)) = rest.split_first() {
@@ -74,7 +77,7 @@ fn place(from: &Module, path: &[String], is_file: impl Fn(&Module) -> bool) -> O
     is_file(&at).then_some(at)
 }
 
-/// Every path of the code that begins at the crate, the module or the one above; those of a `use` tree one by one.
+/// All paths in the code that begin with `crate`, `self` or `super`, with `use` trees expanded.
 fn paths(code: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     for start in ["crate::", "super::", "self::"] {
@@ -88,7 +91,7 @@ fn paths(code: &str) -> Vec<Vec<String>> {
     found
 }
 
-/// Reads one path, and each branch of the tree that it may end in; what follows it.
+/// Reads a path with all branches of its `use` tree into `found`, and returns the code after it.
 fn branches<'a>(mut code: &'a str, stem: &mut Vec<String>, found: &mut Vec<Vec<String>>) -> &'a str {
     let length = stem.len();
     loop {

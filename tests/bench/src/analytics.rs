@@ -1,7 +1,7 @@
-//! Analytics over many orders: how fast the figures follow the event log, and what the dashboard costs then.
+//! Analytics over many orders: the rate of event processing, and the latencies of the dashboard afterwards.
 //!
-//! The orders are played: their figures follow from their numbers, so that what is measured is analytics alone, with its
-//! store. They are spread over three years, customers and products by chance.
+//! A simulated order service computes each order from its number, so that only analytics and its store are measured.
+//! The orders are spread evenly over three years, and pseudo-randomly over customers and products.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,55 +24,55 @@ use crate::latency::Latencies;
 
 type Failure = Box<dyn std::error::Error>;
 
-/// When the first order is placed.
+/// Time of the first order, in seconds since the Unix epoch.
 const START: i64 = 1_577_836_800;
-/// Over how many seconds the orders are spread: three years.
+/// Seconds over which the orders are spread: three years.
 const SPAN: i64 = 3 * 365 * 86_400;
-/// Events that one transaction tells.
-const TOLD: i64 = 5_000;
+/// Events that one transaction emits.
+const EVENTS_PER_TRANSACTION: i64 = 5_000;
 
-/// What to measure.
+/// Options of the benchmark.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Orders.
+    /// Number of orders.
     #[arg(long, default_value_t = 1_000_000)]
     orders: i64,
-    /// Lines of each.
+    /// Lines of each order.
     #[arg(long, default_value_t = 3)]
     lines: u64,
-    /// Products they are of.
+    /// Number of products.
     #[arg(long, default_value_t = 4_000)]
     products: u64,
-    /// Customers they are by.
+    /// Number of customers.
     #[arg(long, default_value_t = 200_000)]
     customers: u64,
-    /// How often each question is asked.
-    #[arg(long, default_value_t = 200)]
-    asks: usize,
-    /// Where to put the files; a directory below it is made and removed.
+    /// Number of times each query is sent.
+    #[arg(long = "asks", value_name = "ASKS", default_value_t = 200)]
+    repetitions: usize,
+    /// Where to put the files; a directory below it is created and removed.
     #[arg(long, default_value = "target")]
     dir: PathBuf,
 }
 
-/// An order service whose orders follow from their numbers.
-struct Played {
+/// A simulated order service that computes each order from its number.
+struct SimulatedOrders {
     orders: i64,
     lines: u64,
     products: u64,
     customers: u64,
 }
 
-impl Played {
+impl SimulatedOrders {
     fn order(&self, id: OrderId) -> Result<OrderFigure, Error> {
-        let chance = |salt: u64, below: u64| {
+        let random = |salt: u64, below: u64| {
             let mixed = (id.0.cast_unsigned() ^ (salt << 40)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
             (mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9) % below
         };
-        let price = |salt| Currency::GBP.exact(format!("{}.99", 1 + chance(salt, 90)).parse()?);
+        let price = |salt| Currency::GBP.exact(format!("{}.99", 1 + random(salt, 90)).parse()?);
         let line = |n: u64| {
             let price = price(100 + n)?;
             let line = OrderLine {
-                sku: format!("SKU-{}", chance(n, self.products)).parse()?,
+                sku: format!("SKU-{}", random(n, self.products)).parse()?,
                 variant_id: None,
                 product_id: None,
                 name: String::from("A product"),
@@ -95,7 +95,7 @@ impl Played {
             id,
             status: OrderStatus::Delivered,
             user_id: None,
-            customer: format!("customer:{}", chance(7, self.customers)),
+            customer: format!("customer:{}", random(7, self.customers)),
             currency: Currency::GBP,
             prices_include_tax: true,
             lines,
@@ -118,21 +118,21 @@ impl Played {
     }
 }
 
-impl Handle<ListOrderFigures> for Played {
-    async fn handle(&self, _: &Cx, asked: ListOrderFigures) -> Result<OrderFigureList, Error> {
-        let items = asked.ids.into_iter().map(|id| self.order(id)).collect::<Result<_, _>>()?;
+impl Handle<ListOrderFigures> for SimulatedOrders {
+    async fn handle(&self, _: &Cx, op: ListOrderFigures) -> Result<OrderFigureList, Error> {
+        let items = op.ids.into_iter().map(|id| self.order(id)).collect::<Result<_, _>>()?;
         Ok(OrderFigureList { items })
     }
 }
 
-impl Handle<GetStoreProfile> for Played {
+impl Handle<GetStoreProfile> for SimulatedOrders {
     async fn handle(&self, _: &Cx, _: GetStoreProfile) -> Result<StoreProfile, Error> {
         let (name, timezone, locale) = (String::new(), "Europe/London".to_owned(), "en".to_owned());
         Ok(StoreProfile { name, currency: Currency::GBP, timezone, locale, ignore_plus_tags: false })
     }
 }
 
-/// Measures and prints.
+/// Runs the benchmark and prints its table.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let dir = tempfile::tempdir_in(&options.dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -145,19 +145,23 @@ async fn measure(options: &Options, path: &std::path::Path) -> Result<(), Failur
     let node = Node::new(Clock::real(Timestamp::EPOCH), Entropy::system());
     let analytics = Analytics::new(promox, EventLog::of(&shop));
     let Options { orders, lines, products, customers, .. } = *options;
-    let played = Arc::new(Played { orders, lines, products, customers });
+    let simulated = Arc::new(SimulatedOrders { orders, lines, products, customers });
     let mut registry = Registry::default();
     analytics.register(&mut registry);
-    registry.register::<ListOrderFigures, _>(&played);
-    registry.register::<GetStoreProfile, _>(&played);
+    registry.register::<ListOrderFigures, _>(&simulated);
+    registry.register::<GetStoreProfile, _>(&simulated);
     node.install(registry);
-    tell(&node, &shop, orders).await?;
-    let follow = analytics.jobs().into_iter().find(|job| job.name == "analytics.follow").ok_or("no job follows")?;
+    emit_orders(&node, &shop, orders).await?;
+    let job = analytics
+        .jobs()
+        .into_iter()
+        .find(|job| job.name == "analytics.follow")
+        .ok_or("there is no job analytics.follow")?;
     let started = Instant::now();
-    while follow.run(cx(&node)).await? {}
+    while job.run(cx(&node)).await? {}
     let took = started.elapsed();
     let rate = u128::try_from(orders)? * 1_000_000 / took.as_micros().max(1);
-    println!("{orders} orders of {lines} lines followed in {} ms, {rate} a second", took.as_millis());
+    println!("{orders} orders of {lines} lines processed in {} ms, {rate} a second", took.as_millis());
     println!("{}", Latencies::heading());
     for (name, query) in [
         ("summary of all three years", r#"{"from":"2020-01-01","to":"2023-01-01"}"#),
@@ -165,37 +169,38 @@ async fn measure(options: &Options, path: &std::path::Path) -> Result<(), Failur
         ("summary of 30 days", r#"{"from":"2021-06-01","to":"2021-07-01"}"#),
         ("summary of 30 days from minute to minute", r#"{"from":"2021-06-01T10:17","to":"2021-07-01T15:43"}"#),
     ] {
-        ask::<GetSummary>(&node, options.asks, name, query).await?;
+        measure_query::<GetSummary>(&node, options.repetitions, name, query).await?;
     }
     let days = r#"{"metric":"revenue","granularity":"day","from":"2021-01-01","to":"2022-01-01"}"#;
-    ask::<ListSeries>(&node, options.asks, "revenue by day over a year", days).await?;
+    measure_query::<ListSeries>(&node, options.repetitions, "revenue by day over a year", days).await?;
     let top = r#"{"from":"2020-01-01","to":"2023-01-01","limit":50}"#;
-    ask::<ListTopProducts>(&node, options.asks, "50 top products of three years", top).await
+    measure_query::<ListTopProducts>(&node, options.repetitions, "50 top products of three years", top).await
 }
 
 fn cx(node: &Arc<Node>) -> Cx {
     Cx::system(node, "bench", Duration::from_secs(3600))
 }
 
-/// Tells that every order was imported.
-async fn tell(node: &Arc<Node>, shop: &Db, orders: i64) -> Result<(), Failure> {
-    for first in (1..=orders).step_by(usize::try_from(TOLD)?) {
-        let last = (first + TOLD - 1).min(orders);
-        let told = move |tx: &mut promox_storage::Tx<'_>| {
+/// Emits an event for every order.
+async fn emit_orders(node: &Arc<Node>, shop: &Db, orders: i64) -> Result<(), Failure> {
+    for first in (1..=orders).step_by(usize::try_from(EVENTS_PER_TRANSACTION)?) {
+        let last = (first + EVENTS_PER_TRANSACTION - 1).min(orders);
+        let emit = move |tx: &mut promox_storage::Tx<'_>| {
             (first..=last).try_for_each(|id| tx.emit(id, &OrderImported { order_id: OrderId(id) }))
         };
-        shop.write(&cx(node), told).await?;
+        shop.write(&cx(node), emit).await?;
     }
     Ok(())
 }
 
-async fn ask<O: Op>(node: &Arc<Node>, asks: usize, name: &str, json: &str) -> Result<(), Failure> {
+/// Measures a query and prints its line.
+async fn measure_query<O: Op>(node: &Arc<Node>, repetitions: usize, name: &str, json: &str) -> Result<(), Failure> {
     let mut latencies = Latencies::default();
     let started = Instant::now();
-    for _ in 0..asks {
-        let begun = Instant::now();
+    for _ in 0..repetitions {
+        let sent = Instant::now();
         cx(node).call(bind_json::<O>(json.as_bytes())?).await?;
-        latencies.add(begun.elapsed());
+        latencies.add(sent.elapsed());
     }
     println!("{}", latencies.line(name, started.elapsed()));
     Ok(())

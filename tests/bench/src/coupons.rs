@@ -1,4 +1,5 @@
-//! Coupons in bulk: how long they take alone and beside checkouts, what checkouts feel of it, and what a look-up costs.
+//! Generation of coupons: its duration alone and during checkouts, its effect on checkouts, and the latency of a
+//! look-up.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,27 +24,27 @@ use crate::storage::checkout;
 
 type Failure = Box<dyn std::error::Error>;
 
-/// What to measure.
+/// Options of the benchmark.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Coupons of a batch.
+    /// Number of coupons in a batch.
     #[arg(long, default_value_t = 1_000_000)]
     count: i64,
-    /// Checkouts at once beside them.
+    /// Concurrent checkouts.
     #[arg(long, default_value_t = 16)]
     submitters: usize,
-    /// Seconds of the checkouts alone.
+    /// Seconds of the measurement of checkouts alone.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
-    /// Codes that are looked up.
+    /// Number of codes to look up.
     #[arg(long, default_value_t = 200_000)]
     lookups: usize,
-    /// Where to put the files; a directory below it is made and removed.
+    /// Where to put the files; a directory below it is created and removed.
     #[arg(long, default_value = "target")]
     dir: PathBuf,
 }
 
-/// The promotions as far as coupons ask: every one is there, none has a code.
+/// A simulated promotion service, in which every promotion exists and none has a code.
 struct Promotions;
 
 impl Handle<FindPromotionCodes> for Promotions {
@@ -65,9 +66,9 @@ impl Handle<ReleaseCodes> for Promotions {
 }
 
 impl Handle<DescribePromotions> for Promotions {
-    async fn handle(&self, _: &Cx, asked: DescribePromotions) -> Result<PromotionDescriptions, Error> {
+    async fn handle(&self, _: &Cx, op: DescribePromotions) -> Result<PromotionDescriptions, Error> {
         let describe = |id| PromotionDescription { id, name: String::new(), campaign_id: None };
-        Ok(PromotionDescriptions { items: asked.ids.into_iter().map(describe).collect() })
+        Ok(PromotionDescriptions { items: op.ids.into_iter().map(describe).collect() })
     }
 }
 
@@ -79,7 +80,7 @@ struct Bench {
     next: Arc<AtomicI64>,
 }
 
-/// Measures and prints.
+/// Runs the benchmark and prints its table.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let dir = tempfile::tempdir_in(&options.dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -93,10 +94,10 @@ async fn measure(options: &Options, path: &std::path::Path) -> Result<(), Failur
     tokio::time::sleep(Duration::from_secs(options.seconds)).await;
     let (mut latencies, took) = load.end().await?;
     println!("{}", latencies.line(&format!("checkouts alone, {} at once", options.submitters), took));
-    let took = bench.make(options.count).await?;
+    let took = bench.generate(options.count).await?;
     println!("{} coupons alone: {} ms", options.count, took.as_millis());
     let load = bench.checkouts(options.submitters);
-    let took = bench.make(options.count).await?;
+    let took = bench.generate(options.count).await?;
     let (mut latencies, span) = load.end().await?;
     println!("{}", latencies.line(&format!("checkouts beside bulk, {} at once", options.submitters), span));
     println!("{} coupons beside checkouts: {} ms", options.count, took.as_millis());
@@ -129,25 +130,25 @@ impl Bench {
         Cx::system(&self.node, "bench", Duration::from_secs(3600))
     }
 
-    async fn ask<O: Op>(&self, json: &str) -> Result<O::Reply, Error> {
+    async fn request<O: Op>(&self, json: &str) -> Result<O::Reply, Error> {
         self.cx().call(bind_json::<O>(json.as_bytes())?).await
     }
 
-    /// Makes a batch as the node's job does.
-    async fn make(&self, count: i64) -> Result<Duration, Failure> {
+    /// Creates a batch and generates its coupons with the service's jobs. Returns the duration.
+    async fn generate(&self, count: i64) -> Result<Duration, Failure> {
         let body = format!(r#"{{"count":{count},"promotionId":1,"pattern":"SAVE-####-####"}}"#);
-        let (batch, started) = (self.ask::<CreateBatch>(&body).await?, Instant::now());
+        let (batch, started) = (self.request::<CreateBatch>(&body).await?, Instant::now());
         for job in self.coupons.jobs() {
             while job.run(self.cx()).await? {}
         }
-        let made = self.ask::<GetBatch>(&format!(r#"{{"id":{}}}"#, batch.id)).await?;
-        if made.status != BatchStatus::Completed {
-            return Err(format!("the batch is {} at {}", made.status, made.generated).into());
+        let batch = self.request::<GetBatch>(&format!(r#"{{"id":{}}}"#, batch.id)).await?;
+        if batch.status != BatchStatus::Completed {
+            return Err(format!("the batch is {} at {}", batch.status, batch.generated).into());
         }
         Ok(started.elapsed())
     }
 
-    /// Places orders until it is told to end.
+    /// Starts concurrent checkouts, which run until [`Load::end`].
     fn checkouts(&self, submitters: usize) -> Load {
         let mut load = Load { started: Instant::now(), stop: Arc::default(), tasks: JoinSet::new() };
         for _ in 0..submitters {
@@ -157,12 +158,12 @@ impl Bench {
         load
     }
 
-    /// Looks codes up that are there, spread over all of them.
+    /// Measures look-ups of existing codes.
     async fn look_up(&self, lookups: usize) -> Result<(), Failure> {
         let mut codes = Vec::new();
         let mut cursor = String::from("null");
         while codes.len() < 10_000 {
-            let page = self.ask::<ListCoupons>(&format!(r#"{{"limit":200,"cursor":{cursor}}}"#)).await?;
+            let page = self.request::<ListCoupons>(&format!(r#"{{"limit":200,"cursor":{cursor}}}"#)).await?;
             codes.extend(page.items.into_iter().map(|coupon| coupon.code));
             let Some(next) = page.next_cursor else { break };
             cursor = serde_json::to_string(&next)?;
@@ -170,19 +171,19 @@ impl Bench {
         let mut latencies = Latencies::default();
         let started = Instant::now();
         for code in codes.iter().cycle().take(lookups) {
-            let begun = Instant::now();
-            let asked = ResolveCodes { codes: vec![code.clone()], buyer: Buyer::default() };
-            if self.cx().call(asked).await?.coupons.is_empty() {
-                return Err("a code that is there was not found".into());
+            let sent = Instant::now();
+            let op = ResolveCodes { codes: vec![code.clone()], buyer: Buyer::default() };
+            if self.cx().call(op).await?.coupons.is_empty() {
+                return Err("an existing code was not found".into());
             }
-            latencies.add(begun.elapsed());
+            latencies.add(sent.elapsed());
         }
         println!("{}", latencies.line("a code looked up", started.elapsed()));
         Ok(())
     }
 }
 
-/// Checkouts that go on.
+/// Running checkouts.
 struct Load {
     started: Instant,
     stop: Arc<AtomicBool>,
@@ -190,6 +191,7 @@ struct Load {
 }
 
 impl Load {
+    /// Stops the checkouts, and returns their latencies and the duration.
     async fn end(mut self) -> Result<(Latencies, Duration), Failure> {
         self.stop.store(true, Ordering::Relaxed);
         let mut all = Latencies::default();
@@ -200,13 +202,14 @@ impl Load {
     }
 }
 
+/// Places orders one after another until `stop` is set.
 async fn shopper(db: Db, cx: Cx, next: Arc<AtomicI64>, stop: Arc<AtomicBool>) -> Result<Latencies, StoreError> {
     let mut latencies = Latencies::default();
     while !stop.load(Ordering::Relaxed) {
         let id = next.fetch_add(1, Ordering::Relaxed);
-        let begun = Instant::now();
+        let started = Instant::now();
         db.write(&cx, move |tx| checkout::place(tx, id)).await?;
-        latencies.add(begun.elapsed());
+        latencies.add(started.elapsed());
     }
     Ok(latencies)
 }

@@ -1,9 +1,9 @@
-//! CPU time of this process's threads by name: unlike rates, it hardly depends on who else uses the machine.
+//! CPU time of this process's threads by name. Unlike rates, it hardly depends on other load of the machine.
 
 use std::collections::BTreeMap;
 use std::fs;
 
-/// Nanoseconds on a CPU, by thread name.
+/// CPU time in nanoseconds, by thread name.
 pub(crate) fn by_thread() -> BTreeMap<String, u64> {
     let mut times = BTreeMap::new();
     let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
@@ -15,7 +15,8 @@ pub(crate) fn by_thread() -> BTreeMap<String, u64> {
     times
 }
 
-/// What the threads have spent since `before`, over `count` pieces of work, as text.
+/// The CPU time that the threads have spent since `before`, in microseconds per piece of `count` pieces of work, as
+/// text.
 pub(crate) fn spent_since(before: &BTreeMap<String, u64>, count: usize) -> String {
     let each = |(name, spent): (String, u64)| {
         let spent = spent.saturating_sub(before.get(&name).copied().unwrap_or(0)) / 100 / count.max(1) as u64;

@@ -1,7 +1,7 @@
 //! The rules engine alone: carts of 10 and 100 lines against 10, 1,000 and 10,000 active promotions.
 //!
-//! The promotions are of every kind of key that the engine finds them by: a SKU, a category, a segment, a code, and none.
-//! The buyer is in one of the segments and names two codes, so that each kind has candidates.
+//! The promotions have every kind of key that the engine indexes them by: a SKU, a category, a segment, a code, and
+//! none. The buyer is in one of the segments and names two codes, so that each kind has candidates.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -20,14 +20,16 @@ use serde_json::{Value, json};
 
 use crate::latency::Latencies;
 
-/// SKUs, categories and segments that promotions are spread over.
+/// SKUs that promotions are spread over.
 const SKUS: usize = 20_000;
+/// Categories that promotions are spread over.
 const CATEGORIES: usize = 400;
+/// Segments that promotions are spread over.
 const SEGMENTS: usize = 500;
-/// Codes that the buyer names: of promotions 3 and 8.
-const NAMED: [&str; 2] = ["CODE3", "CODE8"];
+/// Codes that the buyer names, of promotions 3 and 8.
+const BUYER_CODES: [&str; 2] = ["CODE3", "CODE8"];
 
-/// How long to measure.
+/// Options of the benchmark.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Seconds for each line of the table.
@@ -41,10 +43,10 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         let (set, cart) = (promotions_of(promotions)?, cart_of(lines)?);
         let segments = vec!["segment-7".to_owned()];
         let customer = Customer { segments, ..Customer::default() };
-        let it = EvaluationContext { customer, ..EvaluationContext::default() };
-        let named = NAMED.map(|code| named(code, &set));
-        let ask = || evaluate(&set, &cart, &it, &named, Detail::Named);
-        let measured = measure(Duration::from_secs(options.seconds), ask);
+        let context = EvaluationContext { customer, ..EvaluationContext::default() };
+        let named = BUYER_CODES.map(|code| named(code, &set));
+        let evaluate = || evaluate(&set, &cart, &context, &named, Detail::Named);
+        let measured = measure(Duration::from_secs(options.seconds), evaluate);
         print(&format!("{lines} lines against {promotions} promotions"), measured);
     }
     Ok(())
@@ -54,26 +56,26 @@ fn named(code: &str, set: &RuleSet) -> NamedCode {
     NamedCode { code: code.to_owned(), promotion: set.by_code(&normal_code(code)), coupon: false, refused: None }
 }
 
-/// Evaluations one after the other, each timed; the first tenth of the time warms up.
-fn measure(span: Duration, ask: impl Fn() -> Evaluation) -> (Latencies, Duration, usize) {
+/// Runs evaluations one after another for `span` and times each, after a tenth of it to warm up. Returns the latencies,
+/// the duration, and the number of applied promotions.
+fn measure(span: Duration, evaluate: impl Fn() -> Evaluation) -> (Latencies, Duration, usize) {
     let warm = Instant::now();
     while warm.elapsed() < span / 10 {
-        black_box(ask());
+        black_box(evaluate());
     }
     let (start, mut latencies) = (Instant::now(), Latencies::default());
     while start.elapsed() < span {
         let one = Instant::now();
-        black_box(ask());
+        black_box(evaluate());
         latencies.add(one.elapsed());
     }
-    (latencies, start.elapsed(), ask().applied.len())
+    (latencies, start.elapsed(), evaluate().applied.len())
 }
 
 fn print(name: &str, (mut latencies, span, applied): (Latencies, Duration, usize)) {
     let mean = span.as_nanos() / latencies.count().max(1) as u128;
-    let [mean, half, most] =
-        [mean, latencies.per_mille(500).as_nanos(), latencies.per_mille(990).as_nanos()].map(micros);
-    println!("{name:<44} {mean:>10} {half:>10} {most:>10} {applied:>9}");
+    let [mean, p50, p99] = [mean, latencies.per_mille(500).as_nanos(), latencies.per_mille(990).as_nanos()].map(micros);
+    println!("{name:<44} {mean:>10} {p50:>10} {p99:>10} {applied:>9}");
 }
 
 fn micros(nanos: u128) -> String {
@@ -97,7 +99,7 @@ fn cart_of(lines: usize) -> Result<Cart, Box<dyn Error>> {
             discountable: true,
             flash_sale_id: None,
         };
-        built.push(Line::new(input, Currency::GBP).ok_or("a line that cannot be counted")?);
+        built.push(Line::new(input, Currency::GBP).ok_or("the total of a line is too large")?);
     }
     Ok(Cart::new(Currency::GBP, built, "4.99".parse()?)?)
 }
@@ -113,7 +115,8 @@ fn promotions_of(count: usize) -> Result<RuleSet, Box<dyn Error>> {
     Ok(RuleSet::new(rules))
 }
 
-/// The `i`th promotion: of SKUs, of a category, of a segment, of a code, or, of a hundred of the fifth kind one, of the cart.
+/// The `i`-th promotion, of one of five kinds: for SKUs, for a category, for a segment, with a code, or a BUY_X_GET_Y.
+/// One in a hundred depends on the subtotal of the cart instead.
 fn document(i: usize) -> Value {
     let value = (1 + i % 9).to_string();
     let percent = json!({"type": "PERCENT_OFF", "value": value, "scope": "ITEMS"});
@@ -133,8 +136,8 @@ fn document(i: usize) -> Value {
             json!({"name": format!("P{i}"), "code": format!("CODE{i}"), "actions": [{"type": "AMOUNT_OFF", "value": "1.00"}]})
         }
         _ if i % 100 == 4 => {
-            let least = json!({"field": "cart.subtotal", "op": "GTE", "value": format!("{}.00", 20 + i % 500)});
-            json!({"name": format!("P{i}"), "when": least, "actions": [{"type": "PERCENT_OFF", "value": "1"}]})
+            let condition = json!({"field": "cart.subtotal", "op": "GTE", "value": format!("{}.00", 20 + i % 500)});
+            json!({"name": format!("P{i}"), "when": condition, "actions": [{"type": "PERCENT_OFF", "value": "1"}]})
         }
         _ => {
             let sku = |sku: usize| json!({"skus": [format!("SKU-{}", sku % SKUS)]});

@@ -1,4 +1,4 @@
-//! Kills while orders are cancelled, refunded and shipped: what came back came back once, whatever was interrupted.
+//! Kills while orders are cancelled, refunded and shipped: each effect happens exactly once, whatever was interrupted.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,7 +19,7 @@ const CONNECTIONS: u64 = 16;
 const ROUNDS: u64 = 4;
 const STOCK: i64 = 50_000;
 
-/// A request that was sent with a key, and its answer, once there was one.
+/// A request that was sent with a key, and its final answer once it is known.
 #[derive(Clone)]
 struct Sent {
     path: String,
@@ -27,10 +27,11 @@ struct Sent {
     answer: Option<(u16, Bytes)>,
 }
 
-/// Everything sent, by idempotency key.
+/// All requests sent, by idempotency key.
 type Log = Arc<Mutex<BTreeMap<String, Sent>>>;
 
-/// Sends with a key, notes the answer, and gives it back; nothing when the connection broke.
+/// Sends a request with a key, records a final answer and returns it: null while undecided, `None` when the connection
+/// broke.
 async fn send(client: &Client, log: &Log, key: &str, path: &str, body: &Value) -> Option<Value> {
     log.lock().entry(key.to_owned()).or_insert(Sent { path: path.to_owned(), body: body.clone(), answer: None });
     let sent = client.key(key).send("POST", path, "application/json", body.to_string().into()).await;
@@ -41,11 +42,11 @@ async fn send(client: &Client, log: &Log, key: &str, path: &str, body: &Value) -
     assert!(matches!(answer.status, 200 | 201), "{path}: {answer:?}");
     let known = (answer.status, answer.bytes.clone());
     let before = log.lock().get_mut(key).and_then(|sent| sent.answer.replace(known.clone()));
-    assert!(before.is_none_or(|before| before == known), "{key} had another answer before the kill");
+    assert!(before.is_none_or(|before| before == known), "{key}: the answer differs from the one before the kill");
     Some(answer.json())
 }
 
-/// What may follow an order: its path and body.
+/// The path and body of a random operation on an order, or none.
 fn after_sale(order: &Value, kind: u64) -> Option<(String, Value)> {
     match kind {
         0 => Some((format!("/api/orders/{}/cancel", order["id"]), json!({"reason": "changed"}))),
@@ -61,7 +62,8 @@ fn after_sale(order: &Value, kind: u64) -> Option<(String, Value)> {
     }
 }
 
-/// Places orders and does something to each, until the connection breaks.
+/// Places orders, each followed by a random operation, until the connection breaks. Counts `left` down with each order
+/// and notifies when it reaches zero.
 async fn load(client: Client, name: String, entropy: Entropy, log: Log, left: Arc<(AtomicUsize, Notify)>) {
     for number in 0.. {
         let body = order_of(&[("A", 1 + u32::try_from(entropy.below(3)).unwrap())], "tok_visa");
@@ -81,20 +83,20 @@ async fn load(client: Client, name: String, entropy: Entropy, log: Log, left: Ar
     }
 }
 
-/// Asks again for everything until all answers are known, and the known ones are the same.
+/// Repeats all requests until every answer is final, and checks that final answers stay the same.
 async fn settle(admin: &Client, log: &Log) {
     let sent: Vec<(String, Sent)> = log.lock().iter().map(|(key, sent)| (key.clone(), sent.clone())).collect();
     for (key, sent) in sent {
-        while send(admin, log, &key, &sent.path, &sent.body).await.expect("it runs").is_null() {
+        while send(admin, log, &key, &sent.path, &sent.body).await.expect("the server runs").is_null() {
             tokio::task::yield_now().await;
         }
     }
 }
 
-/// What must have become of an order, by what was sent about it.
+/// The expected status of an order and refunded amount of its payment, by the requests that were sent.
 fn expected(log: &Log, key: &str) -> (&'static str, &'static str) {
-    let was = |kind: u64| log.lock().contains_key(&format!("{key}-{kind}"));
-    match (was(0), was(1), was(2)) {
+    let was_sent = |kind: u64| log.lock().contains_key(&format!("{key}-{kind}"));
+    match (was_sent(0), was_sent(1), was_sent(2)) {
         (true, ..) => ("CANCELLED", "all"),
         (_, true, _) => ("CONFIRMED", "0.50"),
         (.., true) => ("SHIPPED", "0.00"),
@@ -102,7 +104,8 @@ fn expected(log: &Log, key: &str) -> (&'static str, &'static str) {
     }
 }
 
-/// Every order stands as it should, gave back what it should, and the stock is less by what stayed sold.
+/// Checks the status and refunds of every order, and that the stock is reduced by exactly the units of uncancelled
+/// orders.
 async fn check(admin: &Client, log: &Log) {
     let keys: Vec<(String, Value)> = log
         .lock()
@@ -113,20 +116,20 @@ async fn check(admin: &Client, log: &Log) {
     let by_id = |rows: Vec<Value>| rows.into_iter().map(|row| (row["id"].to_string(), row)).collect::<BTreeMap<_, _>>();
     let orders = by_id(all(admin, "/api/orders").await);
     let payments = by_id(all(admin, "/api/payments").await);
-    assert_eq!((orders.len(), payments.len()), (keys.len(), keys.len()), "one order and one payment a key");
+    assert_eq!((orders.len(), payments.len()), (keys.len(), keys.len()), "one order and one payment per key");
     let mut sold = 0;
     for (key, placed) in &keys {
-        let (status, back) = expected(log, key);
+        let (status, refunded) = expected(log, key);
         let payment = &payments[&placed["payment"]["id"].to_string()];
         assert_eq!(orders[&placed["id"].to_string()]["status"], status, "{key}");
-        let back = if back == "all" { payment["captured"].as_str().unwrap() } else { back };
-        assert_eq!(payment["refunded"], back, "{key}: {payment}");
+        let refunded = if refunded == "all" { payment["captured"].as_str().unwrap() } else { refunded };
+        assert_eq!(payment["refunded"], refunded, "{key}: {payment}");
         sold += if status == "CANCELLED" { 0 } else { placed["lines"][0]["quantity"].as_i64().unwrap() };
     }
     loop {
         let stock = admin.get("/api/inventory/A").await.expect(200);
         if stock["reserved"] == 0 {
-            return assert_eq!(stock["onHand"], STOCK - sold, "the stock is what stayed");
+            return assert_eq!(stock["onHand"], STOCK - sold, "the stock is reduced by exactly what was sold");
         }
         tokio::task::yield_now().await;
     }
@@ -150,7 +153,7 @@ async fn round(dir: &Path, number: u64, log: &Log, entropy: &Entropy) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_comes_back_comes_back_once_whatever_was_killed() {
+async fn kills_neither_lose_nor_repeat_cancels_refunds_and_shipments() {
     let dir = tempfile::tempdir().unwrap();
     let (log, entropy) = (Log::default(), Entropy::seeded(20_101_209));
     let process = Process::start(dir.path()).await;

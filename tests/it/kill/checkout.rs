@@ -1,4 +1,5 @@
-//! Kills: a real process is killed at any moment under load, started again, and asked again for all it had not answered.
+//! Kills during checkout: a process is killed at any moment under load and started again, and all requests are
+//! repeated.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -17,33 +18,33 @@ use crate::process::{Process, verify};
 use crate::shop::{all, order_of};
 
 const CONNECTIONS: usize = 16;
-/// Products, and how much of each there is.
 const SKUS: [&str; 4] = ["K-1", "K-2", "K-3", "K-4"];
+/// Units of each SKU in stock.
 const STOCK: i64 = 200_000;
 
-/// What is known of one request: its body, and the answer, once there was one.
+/// A request that was sent: its body, and its final answer once it is known.
 #[derive(Clone)]
-struct Asked {
+struct Sent {
     body: Value,
     answer: Option<(u16, Bytes)>,
 }
 
-/// Everything that was ever asked, by idempotency key.
-type Asks = Arc<Mutex<BTreeMap<String, Asked>>>;
+/// All requests sent, by idempotency key.
+type Requests = Arc<Mutex<BTreeMap<String, Sent>>>;
 
 /// Places orders one after another until the connection breaks.
-async fn load(client: Client, name: String, entropy: Entropy, asks: Asks, answered: Arc<Turnstile>) {
+async fn load(client: Client, name: String, entropy: Entropy, requests: Requests, answered: Arc<Countdown>) {
     for number in 0.. {
         let key = format!("{name}-{number}");
         let body = random_order(&entropy);
-        asks.lock().insert(key.clone(), Asked { body: body.clone(), answer: None });
-        let Some(answer) = ask(&client, &key, &body).await else { return };
-        asks.lock().get_mut(&key).unwrap().answer = decided(&answer);
-        answered.pass();
+        requests.lock().insert(key.clone(), Sent { body: body.clone(), answer: None });
+        let Some(answer) = place(&client, &key, &body).await else { return };
+        requests.lock().get_mut(&key).unwrap().answer = final_answer(&answer);
+        answered.count_down();
     }
 }
 
-/// One or two lines, mostly with a good card.
+/// An order of one or two lines, mostly with a valid card.
 fn random_order(entropy: &Entropy) -> Value {
     let first = below(entropy, SKUS.len());
     let lines = [(SKUS[first], 1 + below(entropy, 3)), (SKUS[(first + 1) % SKUS.len()], 1)];
@@ -58,16 +59,18 @@ fn random_order(entropy: &Entropy) -> Value {
     order_of(&lines[..=below(entropy, 2)], token)
 }
 
-fn below(entropy: &Entropy, most: usize) -> usize {
-    usize::try_from(entropy.below(most as u64)).unwrap()
+/// A random number below `bound`.
+fn below(entropy: &Entropy, bound: usize) -> usize {
+    usize::try_from(entropy.below(bound as u64)).unwrap()
 }
 
-async fn ask(client: &Client, key: &str, body: &Value) -> Option<Answer> {
+/// Sends an order under a key; `None` when the connection broke.
+async fn place(client: &Client, key: &str, body: &Value) -> Option<Answer> {
     client.key(key).send("POST", "/api/orders", "application/json", body.to_string().into()).await.ok()
 }
 
-/// An answer, if it is final.
-fn decided(answer: &Answer) -> Option<(u16, Bytes)> {
+/// Status and body of an answer if it is final.
+fn final_answer(answer: &Answer) -> Option<(u16, Bytes)> {
     match answer.status {
         201 | 402 => Some((answer.status, answer.bytes.clone())),
         202 | 503 => None,
@@ -76,25 +79,26 @@ fn decided(answer: &Answer) -> Option<(u16, Bytes)> {
     }
 }
 
-/// Lets somebody wait until so many have passed.
-struct Turnstile {
+/// Lets a task wait until a number of answers have arrived.
+struct Countdown {
     left: AtomicUsize,
-    empty: Notify,
+    reached: Notify,
 }
 
-impl Turnstile {
-    fn of(passes: usize) -> Arc<Self> {
-        Arc::new(Self { left: AtomicUsize::new(passes), empty: Notify::new() })
+impl Countdown {
+    fn new(count: usize) -> Arc<Self> {
+        Arc::new(Self { left: AtomicUsize::new(count), reached: Notify::new() })
     }
 
-    fn pass(&self) {
+    fn count_down(&self) {
         if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.empty.notify_one();
+            self.reached.notify_one();
         }
     }
 }
 
-async fn stock_up(admin: &Client) {
+/// Creates the products, with stock.
+async fn create_products(admin: &Client) {
     for sku in SKUS {
         let product = json!({"sku": sku, "name": sku, "price": "1.25"});
         admin.post("/api/products", &product).await.expect(201);
@@ -102,37 +106,38 @@ async fn stock_up(admin: &Client) {
     }
 }
 
-/// Asks again for every key whose answer is not known, and, of those known, whether it is still the same.
-async fn ask_again(client: &Client, asks: &Asks) {
-    let all: Vec<(String, Asked)> = asks.lock().iter().map(|(key, asked)| (key.clone(), asked.clone())).collect();
-    for (key, asked) in all {
+/// Repeats all requests until every answer is final, and checks that final answers stay the same.
+async fn settle(client: &Client, requests: &Requests) {
+    let all: Vec<(String, Sent)> = requests.lock().iter().map(|(key, sent)| (key.clone(), sent.clone())).collect();
+    for (key, sent) in all {
         let answer = loop {
-            let answer = ask(client, &key, &asked.body).await.expect("it runs");
-            if let Some(answer) = decided(&answer) {
+            let answer = place(client, &key, &sent.body).await.expect("the server runs");
+            if let Some(answer) = final_answer(&answer) {
                 break answer;
             }
             tokio::task::yield_now().await;
         };
-        match &asked.answer {
-            Some(before) => assert_eq!(before, &answer, "{key} had another answer before the kill"),
-            None => asks.lock().get_mut(&key).unwrap().answer = Some(answer),
+        match &sent.answer {
+            Some(before) => assert_eq!(before, &answer, "{key}: the answer differs from the one before the kill"),
+            None => requests.lock().get_mut(&key).unwrap().answer = Some(answer),
         }
     }
 }
 
-/// One order a key, none without one, every acknowledged one there, and the stock exactly less by what was sold.
-async fn check(admin: &Client, asks: &Asks) {
+/// Checks that there is exactly one order per key, that no acknowledged order is lost, and that the stock is reduced by
+/// exactly what was sold.
+async fn check(admin: &Client, requests: &Requests) {
     let orders: BTreeMap<i64, Value> =
         all(admin, "/api/orders").await.into_iter().map(|order| (order["id"].as_i64().unwrap(), order)).collect();
-    let mut named = BTreeSet::new();
+    let mut known = BTreeSet::new();
     let mut reserved = 0;
     let mut sold: BTreeMap<&str, i64> = SKUS.into_iter().map(|sku| (sku, 0)).collect();
-    for (key, asked) in asks.lock().iter() {
-        let (status, bytes) = asked.answer.as_ref().unwrap();
+    for (key, sent) in requests.lock().iter() {
+        let (status, bytes) = sent.answer.as_ref().unwrap();
         let body: Value = serde_json::from_slice(bytes).unwrap();
         let id = if *status == 201 { body["id"].as_i64() } else { body["orderId"].as_i64() }.unwrap();
-        assert!(named.insert(id), "{key}: order {id} has another key too");
-        let order = orders.get(&id).unwrap_or_else(|| panic!("{key}: order {id} was acknowledged and is lost"));
+        assert!(known.insert(id), "{key}: order {id} also has another key");
+        let order = orders.get(&id).unwrap_or_else(|| panic!("{key}: order {id} was acknowledged but is lost"));
         let expected = if *status == 201 { &body["status"] } else { &json!("FAILED") };
         assert_eq!(&order["status"], expected, "{key}");
         for line in order["lines"].as_array().unwrap().iter().filter(|_| *status == 201) {
@@ -141,37 +146,37 @@ async fn check(admin: &Client, asks: &Asks) {
             reserved += if order["status"] == "PENDING" { units } else { 0 };
         }
     }
-    assert_eq!(orders.keys().copied().collect::<BTreeSet<_>>(), named, "an order that nobody asked for");
-    stock_is(admin, &sold, reserved).await;
+    assert_eq!(orders.keys().copied().collect::<BTreeSet<_>>(), known, "there is an order that no request placed");
+    wait_for_stock(admin, &sold, reserved).await;
 }
 
-/// Waits until only what waits for its buyer is reserved, then all that can be sold is what there was less what was.
-async fn stock_is(admin: &Client, sold: &BTreeMap<&str, i64>, reserved: i64) {
+/// Waits until only `reserved` units, of pending orders, are reserved, and checks the available stock.
+async fn wait_for_stock(admin: &Client, sold: &BTreeMap<&str, i64>, reserved: i64) {
     loop {
-        let mut sums = (0, true);
+        let (mut total_reserved, mut available_matches) = (0, true);
         for (sku, sold) in sold {
             let row = admin.get(&format!("/api/inventory/{sku}")).await.expect(200);
-            sums.0 += row["reserved"].as_i64().unwrap();
-            sums.1 &= row["available"].as_i64() == Some(STOCK - sold);
+            total_reserved += row["reserved"].as_i64().unwrap();
+            available_matches &= row["available"].as_i64() == Some(STOCK - sold);
         }
-        if sums.0 == reserved {
-            assert!(sums.1, "stock differs from what was sold: {sold:?}");
+        if total_reserved == reserved {
+            assert!(available_matches, "the stock does not match what was sold: {sold:?}");
             return;
         }
         tokio::task::yield_now().await;
     }
 }
 
-async fn round(dir: &Path, number: u64, asks: &Asks, entropy: &Entropy) {
+async fn round(dir: &Path, number: u64, requests: &Requests, entropy: &Entropy) {
     let process = Process::start(dir).await;
-    let answered = Turnstile::of(1 + below(entropy, 120));
+    let answered = Countdown::new(1 + below(entropy, 120));
     let mut workers = Vec::new();
     for worker in 0..CONNECTIONS {
         let client = Client::new(process.address);
         let (name, seed) = (format!("r{number}-{worker}"), number * 1_000 + worker as u64);
-        workers.push(tokio::spawn(load(client, name, Entropy::seeded(seed), asks.clone(), answered.clone())));
+        workers.push(tokio::spawn(load(client, name, Entropy::seeded(seed), requests.clone(), answered.clone())));
     }
-    answered.empty.notified().await;
+    answered.reached.notified().await;
     process.kill().await;
     for worker in workers {
         worker.await.unwrap();
@@ -182,22 +187,22 @@ async fn round(dir: &Path, number: u64, asks: &Asks, entropy: &Entropy) {
 async fn no_kill_loses_or_doubles_an_order() {
     let rounds = std::env::var("PROMOX_KILL_ROUNDS").map_or(10, |rounds| rounds.parse().unwrap());
     let dir = tempfile::tempdir().unwrap();
-    let (asks, entropy) = (Asks::default(), Entropy::seeded(20_101_201));
+    let (requests, entropy) = (Requests::default(), Entropy::seeded(20_101_201));
     let process = Process::start(dir.path()).await;
-    stock_up(&process.admin().await).await;
+    create_products(&process.admin().await).await;
     process.kill().await;
     for number in 0..rounds {
-        round(dir.path(), number, &asks, &entropy).await;
+        round(dir.path(), number, &requests, &entropy).await;
         if number % 2 == 0 {
             verify(dir.path());
         }
         let process = Process::start(dir.path()).await;
-        ask_again(&process.anyone, &asks).await;
-        check(&process.admin().await, &asks).await;
+        settle(&process.anyone, &requests).await;
+        check(&process.admin().await, &requests).await;
         process.kill().await;
     }
     verify(dir.path());
-    assert!(asks.lock().len() > CONNECTIONS * usize::try_from(rounds).unwrap());
+    assert!(requests.lock().len() > CONNECTIONS * usize::try_from(rounds).unwrap());
 }
 
 /// The bytes of a request as they go over the wire.
@@ -211,55 +216,55 @@ fn wire(address: &str, key: &str, body: &str) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cut_connection_means_unknown_and_a_retry_tells() {
+async fn a_retry_after_a_cut_connection_learns_the_outcome() {
     let dir = tempfile::tempdir().unwrap();
     let process = Process::start(dir.path()).await;
     let admin = process.admin().await;
-    stock_up(&admin).await;
-    let (asks, entropy) = (Asks::default(), Entropy::seeded(7));
+    create_products(&admin).await;
+    let (requests, entropy) = (Requests::default(), Entropy::seeded(7));
     for number in 0..60 {
         let (key, body) = (format!("cut-{number}"), order_of(&[("K-1", 1)], "tok_visa"));
         let request = wire(&process.address.to_string(), &key, &body.to_string());
         let mut connection = tokio::net::TcpStream::connect(process.address).await.unwrap();
-        // Every third request arrives whole, and the connection is cut while its answer is on the way.
+        // Every third request arrives whole, and its connection is cut during the response.
         let sent = if number % 3 == 0 { request.len() } else { below(&entropy, request.len()) };
         connection.write_all(&request[..sent]).await.unwrap();
         if sent == request.len() {
-            let mut begun = vec![0; below(&entropy, 200)];
-            let _ = connection.read(&mut begun).await.unwrap();
+            let mut partial = vec![0; below(&entropy, 200)];
+            let _ = connection.read(&mut partial).await.unwrap();
         }
         drop(connection);
-        asks.lock().insert(key, Asked { body, answer: None });
+        requests.lock().insert(key, Sent { body, answer: None });
     }
-    ask_again(&process.anyone, &asks).await;
-    check(&admin, &asks).await;
+    settle(&process.anyone, &requests).await;
+    check(&admin, &requests).await;
     process.kill().await;
     verify(dir.path());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn silent_providers_do_not_keep_a_killed_shop_closed() {
+async fn silent_payment_providers_do_not_delay_the_start_after_a_kill() {
     let dir = tempfile::tempdir().unwrap();
     let process = Process::start(dir.path()).await;
     let admin = process.admin().await;
-    stock_up(&admin).await;
+    create_products(&admin).await;
     let body = order_of(&[("K-1", 1)], "tok_timeout");
-    let silent: Vec<_> = (0..24)
+    let requests: Vec<_> = (0..24)
         .map(|number| {
             let (client, body) = (Client::new(process.address), body.clone());
-            tokio::spawn(async move { ask(&client, &format!("silent-{number}"), &body).await.is_none() })
+            tokio::spawn(async move { place(&client, &format!("silent-{number}"), &body).await.is_none() })
         })
         .collect();
     while admin.get("/api/orders?status=PENDING&limit=200").await.expect(200)["items"].as_array().unwrap().len() < 24 {
         tokio::task::yield_now().await;
     }
     process.kill().await;
-    for silent in silent {
-        assert!(silent.await.unwrap(), "the provider was not silent");
+    for request in requests {
+        assert!(request.await.unwrap(), "the provider answered");
     }
-    let began = std::time::Instant::now();
+    let started = std::time::Instant::now();
     let process = Process::start(dir.path()).await;
-    assert!(began.elapsed().as_secs() < 10, "ready only after {:?}", began.elapsed());
+    assert!(started.elapsed().as_secs() < 10, "ready only after {:?}", started.elapsed());
     process.kill().await;
     verify(dir.path());
 }

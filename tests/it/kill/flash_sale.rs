@@ -1,4 +1,5 @@
-//! Kills in a rush: while a flash sale sells out, a coupon runs out and a batch of coupons is made. The books agree after it.
+//! Kills while a flash sale sells out, a coupon is used up and a batch of coupons is generated: stock, sale and coupons
+//! agree with the answers afterwards.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -16,53 +17,55 @@ use crate::shop::{EMAIL, all, log_in, order_of};
 
 const CONNECTIONS: u64 = 16;
 const ROUNDS: u64 = 4;
-const SET_ASIDE: usize = 300;
+const ALLOCATED: usize = 300;
 const COUPON_USES: usize = 120;
 const BATCH: usize = 40_000;
 
-/// A request that was sent with a key: its path, its body, and its status and answer once it was decided.
+/// A request that was sent with a key: its path, its body, and status and body of its final answer once it is known.
 type Sent = (String, Value, Option<(u16, Value)>);
 
-/// Everything sent, by idempotency key, and how many answers there are to be before the kill.
+/// All requests sent, by idempotency key.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<BTreeMap<String, Sent>>>);
 
 impl Log {
-    /// Sends with a key and notes the answer: `None` when the connection broke, null while it is undecided.
+    /// Sends a request with a key, records a final answer and returns it: null while undecided, `None` when the
+    /// connection broke.
     async fn send(&self, client: &Client, key: &str, path: &str, body: &Value) -> Option<(u16, Value)> {
         self.0.lock().entry(key.to_owned()).or_insert_with(|| (path.to_owned(), body.clone(), None));
         let sent = client.key(key).send("POST", path, "application/json", body.to_string().into()).await;
         let answer = sent.ok()?;
-        let known = (answer.status, answer.json());
-        if matches!(known.0, 202 | 503) || known.1["code"] == "IDEMPOTENCY_IN_PROGRESS" {
-            return Some((known.0, Value::Null));
+        let answered = (answer.status, answer.json());
+        if matches!(answered.0, 202 | 503) || answered.1["code"] == "IDEMPOTENCY_IN_PROGRESS" {
+            return Some((answered.0, Value::Null));
         }
-        assert!(matches!(known.0, 201 | 409 | 422), "{path}: {answer:?}");
-        let before = self.0.lock().get_mut(key).and_then(|sent| sent.2.replace(known.clone()));
-        let same = before.as_ref().is_none_or(|before| before.0 == known.0 && (known.0 != 201 || *before == known));
-        assert!(same, "{key} was answered {before:?} before the kill and {known:?} after it");
-        Some(known)
+        assert!(matches!(answered.0, 201 | 409 | 422), "{path}: {answer:?}");
+        let before = self.0.lock().get_mut(key).and_then(|sent| sent.2.replace(answered.clone()));
+        let same =
+            before.as_ref().is_none_or(|before| before.0 == answered.0 && (answered.0 != 201 || *before == answered));
+        assert!(same, "{key} was answered {before:?} before the kill and {answered:?} after it");
+        Some(answered)
     }
 
-    /// Asks again for everything until all answers are known.
+    /// Repeats all requests until every answer is final.
     async fn settle(&self, client: &Client) {
         let sent: Vec<(String, Sent)> = self.0.lock().iter().map(|(key, sent)| (key.clone(), sent.clone())).collect();
         for (key, (path, body, _)) in sent {
-            while self.send(client, &key, &path, &body).await.expect("it runs").1.is_null() {
+            while self.send(client, &key, &path, &body).await.expect("the server runs").1.is_null() {
                 tokio::task::yield_now().await;
             }
         }
     }
 
-    /// The 201 answers to requests on paths that end so.
-    fn made(&self, path: &str) -> Vec<Value> {
+    /// The bodies of 201 answers to requests whose path ends with `path`.
+    fn created(&self, path: &str) -> Vec<Value> {
         let log = self.0.lock();
         let of_path = log.values().filter(|sent| sent.0.ends_with(path));
         of_path.filter_map(|sent| sent.2.clone()).filter(|(status, _)| *status == 201).map(|(_, body)| body).collect()
     }
 }
 
-/// An order of a reservation and one piece at its full price, with the coupon or without.
+/// An order of a reservation and one unit at the full price, with or without the coupon.
 fn order(reservation: &Value, coupon: bool) -> Value {
     let mut body = order_of(&[("A", 1)], "tok_visa");
     body["flashSaleReservationIds"] = json!([reservation]);
@@ -72,7 +75,8 @@ fn order(reservation: &Value, coupon: bool) -> Value {
     body
 }
 
-/// Reserves and buys until the connection breaks or the sale is over. Without the coupon when that has run out.
+/// Reserves and orders until the connection breaks. Orders without the coupon when it is used up. Counts `left` down
+/// with each reservation and notifies when it reaches zero.
 async fn load(client: Client, name: String, sale: String, entropy: Entropy, log: Log, left: Arc<(AtomicI64, Notify)>) {
     for number in 0.. {
         let key = format!("{name}-{number}");
@@ -94,7 +98,7 @@ async fn load(client: Client, name: String, sale: String, entropy: Entropy, log:
     }
 }
 
-/// A product, a sale of it, and a coupon; the path to reserve at.
+/// Creates a product, a flash sale of it, and a coupon. Returns the path of the sale's reservations.
 async fn prepare(admin: &Client) -> String {
     admin.post("/api/products", &json!({"sku": "A", "name": "A", "price": "5.00"})).await.expect(201);
     admin.put("/api/inventory/A", &json!({"onHand": 50_000})).await.expect(200);
@@ -111,23 +115,23 @@ async fn prepare(admin: &Client) -> String {
         "name": "Rush",
         "startsAt": "2020-01-01T00:00:00Z",
         "endsAt": "2999-01-01T00:00:00Z",
-        "items": [{"sku": "A", "salePrice": "1.00", "stock": SET_ASIDE}],
+        "items": [{"sku": "A", "salePrice": "1.00", "stock": ALLOCATED}],
         "reservationTtlSeconds": 3600,
     });
     let sale = admin.post("/api/flash-sales", &sale).await.expect(201);
     format!("/api/flash-sales/{}/reservations", sale["id"])
 }
 
-/// What the sale and the coupon say is what was answered.
+/// Checks that the figures of the sale and of the coupon agree with the answers.
 async fn check(admin: &Client, sale: &str, log: &Log) {
-    let orders = log.made("/api/orders");
-    let reserved = log.made("/reservations").len();
+    let orders = log.created("/api/orders");
+    let reserved = log.created("/reservations").len();
     let flash = |order: &&Value| order["lines"].as_array().unwrap().iter().any(|line| !line["flashSaleId"].is_null());
     assert_eq!(orders.iter().filter(flash).count(), orders.len(), "each order has its flash line");
     let view = sale.trim_end_matches("/reservations");
     loop {
         let item = admin.get(view).await.expect(200)["items"][0].clone();
-        assert_eq!(item["remaining"], SET_ASIDE - reserved, "what is left is what nobody was promised");
+        assert_eq!(item["remaining"], ALLOCATED - reserved, "the remaining stock excludes exactly the reserved units");
         if item["sold"] == orders.len() {
             break;
         }
@@ -156,7 +160,7 @@ async fn round(dir: &Path, number: u64, sale: &str, log: &Log, entropy: &Entropy
     }
 }
 
-/// Waits until the batch is made; its codes.
+/// Waits until the batch is generated and returns its codes.
 async fn codes(admin: &Client) -> BTreeSet<String> {
     let batches = all(admin, "/api/coupons/batches").await;
     assert_eq!(batches.len(), 1, "{batches:?}");
@@ -170,7 +174,7 @@ async fn codes(admin: &Client) -> BTreeSet<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rush_may_be_killed_at_any_moment() {
+async fn kills_during_a_flash_sale_leave_consistent_figures() {
     let dir = tempfile::tempdir().unwrap();
     let (log, entropy) = (Log::default(), Entropy::seeded(20_101_224));
     let process = Process::start(dir.path()).await;
@@ -188,7 +192,7 @@ async fn a_rush_may_be_killed_at_any_moment() {
     }
     let process = Process::start(dir.path()).await;
     let admin = log_in(&process.anyone, EMAIL).await;
-    assert_eq!(codes(&admin).await.len(), BATCH, "every code of the batch, each once");
+    assert_eq!(codes(&admin).await.len(), BATCH, "the batch has every code exactly once");
     process.kill().await;
     verify(dir.path());
 }

@@ -1,4 +1,4 @@
-//! Kills: a process is killed at any moment under load and started again; nothing is lost or done twice.
+//! A process is killed at any moment under load and started again: nothing is lost or done twice.
 
 mod after_sale;
 mod checkout;

@@ -1,4 +1,4 @@
-//! Kills while points are spent, given back and traded for coupons: every point is where the answers say it is.
+//! Kills while points are spent, restored and exchanged for coupons: balances agree with the answers afterwards.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,11 +17,12 @@ use crate::shop::{PASSWORD, all, log_in, order_of};
 const WORKERS: u64 = 16;
 const ROUNDS: u64 = 4;
 const USERS: usize = 4;
-/// What each user is given, and what a coupon costs.
-const GIVEN: i64 = 100_000;
-const COUPON: i64 = 100;
+/// Points granted to each user.
+const GRANTED: i64 = 100_000;
+/// Price of a coupon in points.
+const COUPON_PRICE: i64 = 100;
 
-/// A request that was sent with a key: by which user, its path, its body, and its answer once that was decided.
+/// A request that was sent with a key: the user's number, path and body, and the final answer once it is known.
 #[derive(Clone)]
 struct Sent {
     user: usize,
@@ -30,12 +31,13 @@ struct Sent {
     answer: Option<(u16, Value)>,
 }
 
-/// Everything sent, by idempotency key.
+/// All requests sent, by idempotency key.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<BTreeMap<String, Sent>>>);
 
 impl Log {
-    /// Sends and notes the answer: `None` when the connection broke, null while it is undecided.
+    /// Sends a request with a key, records a final answer and returns it: null while undecided, `None` when the
+    /// connection broke.
     async fn send(&self, client: &Client, key: &str, sent: Sent) -> Option<Value> {
         let Sent { path, body, .. } = self.0.lock().entry(key.to_owned()).or_insert(sent).clone();
         let answer = client.key(key).send("POST", &path, "application/json", body.to_string().into()).await.ok()?;
@@ -48,31 +50,31 @@ impl Log {
         Some(known.1)
     }
 
-    /// Asks again for everything whose answer is not known.
+    /// Repeats the requests without a final answer until they have one.
     async fn settle(&self, users: &[Client]) {
         let open: Vec<(String, Sent)> = self.0.lock().iter().map(|(key, sent)| (key.clone(), sent.clone())).collect();
         for (key, sent) in open.into_iter().filter(|(_, sent)| sent.answer.is_none()) {
-            while self.send(&users[sent.user], &key, sent.clone()).await.expect("it runs").is_null() {
+            while self.send(&users[sent.user], &key, sent.clone()).await.expect("the server runs").is_null() {
                 tokio::task::yield_now().await;
             }
         }
     }
 
-    /// What a user must have: what was given, less what good orders and coupons took. Cancelled orders took nothing.
-    fn expected(&self, user: usize) -> i64 {
+    /// The balance that a user must have: the points granted, less those spent on coupons and uncancelled orders.
+    fn expected_balance(&self, user: usize) -> i64 {
         let log = self.0.lock();
-        let good = |path: &'static str, status: u16| {
+        let successful = |path: &'static str, status: u16| {
             let of_path = log.values().filter(move |sent| sent.user == user && sent.path.ends_with(path));
             of_path
                 .filter_map(|sent| sent.answer.clone())
                 .filter(move |answer| answer.0 == status)
                 .map(|answer| answer.1)
         };
-        let cancelled: Vec<Value> = good("/cancel", 200).map(|order| order["id"].clone()).collect();
-        let live = good("/api/orders", 201).filter(|order| !cancelled.contains(&order["id"]));
+        let cancelled: Vec<Value> = successful("/cancel", 200).map(|order| order["id"].clone()).collect();
+        let live = successful("/api/orders", 201).filter(|order| !cancelled.contains(&order["id"]));
         let spent: i64 = live.map(|order| order["totals"]["pointsRedeemed"].as_i64().unwrap()).sum();
-        let coupons = i64::try_from(good("/redeem", 201).count()).unwrap();
-        GIVEN - spent - coupons * COUPON
+        let coupons = i64::try_from(successful("/redeem", 201).count()).unwrap();
+        GRANTED - spent - coupons * COUPON_PRICE
     }
 }
 
@@ -80,7 +82,8 @@ fn email(user: usize) -> String {
     format!("user{user}@example.com")
 }
 
-/// Buys, cancels and trades until the connection breaks.
+/// Orders, cancels and redeems points for coupons until the connection breaks. Counts `left` down with each order and
+/// notifies when it reaches zero.
 async fn load(client: Client, user: usize, name: String, entropy: Entropy, log: Log, left: Arc<(AtomicI64, Notify)>) {
     for number in 0.. {
         let key = format!("{name}-{number}");
@@ -103,7 +106,8 @@ async fn load(client: Client, user: usize, name: String, entropy: Entropy, log: 
     }
 }
 
-/// A product, an offer of the catalogue, and users with points that are worth a penny and earn nothing.
+/// Creates a product, an offer of the rewards catalogue, and users with points. A point is worth a penny; orders earn
+/// none.
 async fn prepare(process: &Process) {
     let admin = process.admin().await;
     admin.patch("/api/rewards/settings", &json!({"pointValue": "0.01", "pointsPerUnit": "0"})).await.expect(200);
@@ -111,13 +115,13 @@ async fn prepare(process: &Process) {
     admin.put("/api/inventory/P", &json!({"onHand": 100_000})).await.expect(200);
     let promotion = json!({"name": "Trade", "couponOnly": true, "actions": [{"type": "FREE_SHIPPING"}]});
     let promotion = admin.post("/api/promotions", &promotion).await.expect(201)["id"].clone();
-    let offer = json!({"name": "Trade", "points": COUPON, "promotionId": promotion});
+    let offer = json!({"name": "Trade", "points": COUPON_PRICE, "promotionId": promotion});
     assert_eq!(admin.post("/api/rewards/catalogue", &offer).await.expect(201)["id"], 1);
     for user in 0..USERS {
         let body = json!({"email": email(user), "password": PASSWORD});
-        let made = process.anyone.post("/api/auth/register", &body).await.expect(201);
-        let path = format!("/api/rewards/account/{}/adjust", made["user"]["id"]);
-        admin.post(&path, &json!({"points": GIVEN, "reason": "a start"})).await.expect(200);
+        let registered = process.anyone.post("/api/auth/register", &body).await.expect(201);
+        let path = format!("/api/rewards/account/{}/adjust", registered["user"]["id"]);
+        admin.post(&path, &json!({"points": GRANTED, "reason": "a start"})).await.expect(200);
     }
 }
 
@@ -146,12 +150,12 @@ async fn round(dir: &Path, number: u64, log: &Log, entropy: &Entropy) {
     }
 }
 
-/// Every user has what the answers say; a declined order's undo may still be on its way.
+/// Waits until every user has the expected balance, as points of declined orders are restored with a delay.
 async fn check(users: &[Client], log: &Log) {
     for (n, user) in users.iter().enumerate() {
         let id = user.get("/api/users/me").await.expect(200)["id"].clone();
         let path = format!("/api/rewards/account/{id}");
-        while user.get(&path).await.expect(200)["balance"] != log.expected(n) {
+        while user.get(&path).await.expect(200)["balance"] != log.expected_balance(n) {
             tokio::task::yield_now().await;
         }
         let coupons = all(user, &format!("{path}/redemptions")).await;
@@ -163,7 +167,7 @@ async fn check(users: &[Client], log: &Log) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_point_is_lost_or_made_whatever_was_killed() {
+async fn kills_neither_lose_nor_create_points() {
     let dir = tempfile::tempdir().unwrap();
     let (log, entropy) = (Log::default(), Entropy::seeded(500));
     let process = Process::start(dir.path()).await;

@@ -1,41 +1,47 @@
-//! What an order, its payment, its goods and its points must be after any sequence, in whole minor units and without a store.
+//! A plain model of an order, its payment, goods and points after any sequence of operations, in minor units of the
+//! currency.
 
-/// How an order is paid.
+/// The payment method of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum Method {
     Card,
-    /// A card whose buyer has to confirm first.
-    Action,
+    /// A card that requires an action of the buyer.
+    CardWithAction,
     OnDelivery,
     Transfer,
-    /// By points alone: there is no payment.
+    /// Points alone, without a payment.
     Points,
 }
 
-impl Way {
-    pub(crate) const ALL: [Self; 5] = [Self::Card, Self::Action, Self::OnDelivery, Self::Transfer, Self::Points];
+impl Method {
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Card, Self::CardWithAction, Self::OnDelivery, Self::Transfer, Self::Points];
 }
 
-/// A line: what it costs, what of that is revenue, and where its units are.
+/// A line of the order.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
     pub(crate) sku: String,
     pub(crate) quantity: i64,
     pub(crate) total: i64,
+    /// Revenue: the total without tax.
     pub(crate) net: i64,
     pub(crate) shipped: i64,
     pub(crate) delivered: i64,
     pub(crate) returned: i64,
+    /// Units that were returned before they were shipped.
     pub(crate) withdrawn: i64,
-    /// Units that were returned and not put back.
-    pub(crate) lost: i64,
+    /// Units that were returned but written off.
+    pub(crate) written_off: i64,
 }
 
 impl Line {
+    /// Units that can still be shipped.
     pub(crate) fn shippable(&self) -> i64 {
         self.quantity - self.shipped - self.withdrawn
     }
 
+    /// Units that can still be returned.
     pub(crate) fn returnable(&self) -> i64 {
         self.quantity - self.returned
     }
@@ -44,63 +50,75 @@ impl Line {
 /// Units by line.
 pub(crate) type Units = Vec<i64>;
 
-/// A return that was asked for.
+/// A requested return.
 #[derive(Clone, Debug)]
-pub(crate) struct Asked {
+pub(crate) struct Return {
     pub(crate) id: i64,
     pub(crate) units: Units,
     pub(crate) open: bool,
 }
 
-/// What a return gives.
+/// The effect of an approved return on money and points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Gives {
+pub(crate) struct ReturnEffect {
     pub(crate) refund: i64,
     pub(crate) voided: i64,
     pub(crate) points: i64,
 }
 
-/// An order with all that hangs on it.
+/// An order with its payment, returns and fulfilments.
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
-    pub(crate) way: Way,
+    pub(crate) method: Method,
     pub(crate) status: &'static str,
     pub(crate) lines: Vec<Line>,
     pub(crate) total: i64,
     pub(crate) shipping: i64,
+    /// Points spent on the order.
     pub(crate) points: i64,
     pub(crate) points_value: i64,
+    /// Points that the order earns.
     pub(crate) earned: i64,
     pub(crate) captured: i64,
     pub(crate) refunded: i64,
     pub(crate) voided: i64,
+    /// Value of the returned goods.
     returned: i64,
+    /// Points restored by returns.
     returned_points: i64,
-    /// Those of them that shipping was paid with.
+    /// The part of the restored points that had paid for shipping.
     pub(crate) shipping_points: i64,
+    /// Returned revenue.
     pub(crate) returned_net: i64,
-    shipping_given: i64,
-    pub(crate) asked: Vec<Asked>,
+    /// Shipping refunded by returns.
+    shipping_refunded: i64,
+    pub(crate) returns: Vec<Return>,
+    /// Id, units, and whether the parcel was delivered.
     pub(crate) parcels: Vec<(i64, Units, bool)>,
 }
 
-/// A quotient of nothing negative, rounded half up.
+/// A quotient of non-negative numbers, rounded half up.
 fn rounded(dividend: i128, divisor: i128) -> i64 {
     i64::try_from((2 * dividend + divisor) / (2 * divisor)).unwrap()
 }
 
-/// What units `before..before + now` of `quantity` have of `whole`.
+/// The share of `whole` that belongs to units `before..before + now` of `quantity`.
 fn share(whole: i64, quantity: i64, before: i64, now: i64) -> i64 {
     let running = |units: i64| rounded(i128::from(whole) * i128::from(units), i128::from(quantity));
     running(before + now) - running(before)
 }
 
 impl Model {
-    pub(crate) fn new(way: Way, lines: Vec<Line>, (total, shipping): (i64, i64), points: (i64, i64, i64)) -> Self {
-        let captured = if way == Way::Card { total } else { 0 };
+    pub(crate) fn new(
+        method: Method,
+        lines: Vec<Line>,
+        (total, shipping): (i64, i64),
+        points: (i64, i64, i64),
+    ) -> Self {
+        let captured = if method == Method::Card { total } else { 0 };
         Self {
-            way,
-            status: if way == Way::Action { "PENDING" } else { "CONFIRMED" },
+            method,
+            status: if method == Method::CardWithAction { "PENDING" } else { "CONFIRMED" },
             lines,
             total,
             shipping,
@@ -114,43 +132,50 @@ impl Model {
             returned_points: 0,
             shipping_points: 0,
             returned_net: 0,
-            shipping_given: 0,
-            asked: Vec::new(),
+            shipping_refunded: 0,
+            returns: Vec::new(),
             parcels: Vec::new(),
         }
     }
 
+    /// The total of the goods.
     fn goods(&self) -> i64 {
         self.lines.iter().map(|line| line.total).sum()
     }
 
+    /// The revenue of the goods.
     fn revenue(&self) -> i64 {
         self.lines.iter().map(|line| line.net).sum()
     }
 
-    /// Captured and not given back.
+    /// Money captured and not refunded.
     pub(crate) fn left(&self) -> i64 {
         self.captured - self.refunded
     }
 
+    /// Money to be paid for the order, less what was voided.
     pub(crate) fn due(&self) -> i64 {
         self.total - self.voided
     }
 
-    /// Whether the money is still to come.
-    pub(crate) fn waits(&self) -> bool {
-        self.captured == 0 && self.due() > 0 && !self.is_over() && matches!(self.way, Way::OnDelivery | Way::Transfer)
+    /// Whether a manual payment is still to be captured.
+    pub(crate) fn awaits_payment(&self) -> bool {
+        self.captured == 0
+            && self.due() > 0
+            && !self.is_over()
+            && matches!(self.method, Method::OnDelivery | Method::Transfer)
     }
 
+    /// Whether the order has reached its end.
     pub(crate) fn is_over(&self) -> bool {
         matches!(self.status, "CANCELLED" | "REFUNDED" | "FAILED")
     }
 
-    pub(crate) fn all_back(&self) -> bool {
+    pub(crate) fn all_returned(&self) -> bool {
         self.lines.iter().all(|line| line.returned == line.quantity)
     }
 
-    /// How goods worth `now` more are paid back: money and points.
+    /// Splits the next `now` of returned goods into money and points.
     fn split(&self, before: i64, now: i64) -> (i64, i64) {
         let whole = i128::from(self.goods());
         if whole == 0 || self.points == 0 {
@@ -164,116 +189,118 @@ impl Model {
         (now - (value(before + now) - value(before)), points(before + now) - points(before))
     }
 
-    /// What the units are worth and what of it is revenue; nothing when there are not so many.
-    fn worth(&self, units: &Units) -> Option<(i64, i64)> {
-        let mut sums = (0, 0);
+    /// The value of units and the revenue in it, or `None` when fewer units can be returned.
+    fn value_of(&self, units: &Units) -> Option<(i64, i64)> {
+        let (mut value, mut net) = (0, 0);
         for (line, units) in self.lines.iter().zip(units) {
             if *units > line.returnable() {
                 return None;
             }
-            sums.0 += share(line.total, line.quantity, line.returned, *units);
-            sums.1 += share(line.net, line.quantity, line.returned, *units);
+            value += share(line.total, line.quantity, line.returned, *units);
+            net += share(line.net, line.quantity, line.returned, *units);
         }
-        Some(sums)
+        Some((value, net))
     }
 
-    /// Units that others have asked to return already.
-    fn waiting(&self) -> Units {
-        let of_line = |at: usize| self.asked.iter().filter(|asked| asked.open).map(|asked| asked.units[at]).sum();
+    /// Units in open returns, by line.
+    fn in_open_returns(&self) -> Units {
+        let of_line = |at: usize| self.returns.iter().filter(|item| item.open).map(|item| item.units[at]).sum();
         (0..self.lines.len()).map(of_line).collect()
     }
 
-    fn returnable(&self) -> bool {
+    fn is_returnable(&self) -> bool {
         matches!(self.status, "CONFIRMED" | "PROCESSING" | "SHIPPED" | "DELIVERED" | "REFUNDED")
     }
 
-    pub(crate) fn ask(&mut self, units: &Units) -> Result<(), &'static str> {
-        if !self.returnable() {
+    pub(crate) fn request_return(&mut self, units: &Units) -> Result<(), &'static str> {
+        if !self.is_returnable() {
             return Err("NOT_RETURNABLE");
         }
-        let waiting = self.waiting();
-        let fits = self.lines.iter().zip(units).zip(waiting).all(|((line, now), w)| now + w <= line.returnable());
+        let open = self.in_open_returns();
+        let fits = self.lines.iter().zip(units).zip(open).all(|((line, now), open)| now + open <= line.returnable());
         if fits { Ok(()) } else { Err("NOTHING_LEFT_TO_RETURN") }
     }
 
-    /// What a return may give back of the shipping, and keep as a fee, at most.
+    /// The maximum shipping refund and the maximum fee of a return that refunds `shipping`.
     pub(crate) fn limits(&self, units: &Units, shipping: i64) -> (i64, i64) {
-        let worth = self.worth(units).map_or(0, |(worth, _)| self.split(self.returned, worth).0);
-        (self.shipping - self.shipping_given, worth + self.split_shipping(shipping).0)
+        let money = self.value_of(units).map_or(0, |(value, _)| self.split(self.returned, value).0);
+        (self.shipping - self.shipping_refunded, money + self.split_shipping(shipping).0)
     }
 
-    /// How shipping worth `now` more is paid back: money and points.
+    /// Splits the next `now` of refunded shipping into money and points.
     fn split_shipping(&self, now: i64) -> (i64, i64) {
         let by_points = (self.points_value - self.goods()).max(0);
         if by_points == 0 {
             return (now, 0);
         }
         let for_goods = if self.goods() == 0 { 0 } else { self.split(0, self.goods()).1 };
-        let (before, whole) = (self.shipping_given, i128::from(self.shipping));
+        let (before, whole) = (self.shipping_refunded, i128::from(self.shipping));
         let part = |all: i64, of: i64| rounded(i128::from(all) * i128::from(of), whole);
         let running = |all: i64| part(all, before + now) - part(all, before);
         (now - running(by_points), running(self.points - for_goods))
     }
 
+    /// Approves a return with a shipping refund and a fee, or gives the code of the refusal.
     pub(crate) fn approve(
         &mut self,
         at: usize,
         (shipping, fee): (i64, i64),
         restock: bool,
-    ) -> Result<Gives, &'static str> {
-        let asked = self.asked[at].clone();
-        if !asked.open {
+    ) -> Result<ReturnEffect, &'static str> {
+        let requested = self.returns[at].clone();
+        if !requested.open {
             return Err("RETURN_DECIDED");
         }
-        let Some((worth, net)) = self.worth(&asked.units) else { return Err("NOTHING_LEFT_TO_RETURN") };
-        let (most_shipping, most_fee) = self.limits(&asked.units, shipping);
-        if shipping > most_shipping {
+        let Some((value, net)) = self.value_of(&requested.units) else { return Err("NOTHING_LEFT_TO_RETURN") };
+        let (max_shipping, max_fee) = self.limits(&requested.units, shipping);
+        if shipping > max_shipping {
             return Err("SHIPPING_REFUND_EXCEEDS_PAID");
         }
-        if fee > most_fee {
+        if fee > max_fee {
             return Err("FEE_EXCEEDS_REFUND");
         }
-        let (money, points) = self.split(self.returned, worth);
-        for (line, units) in self.lines.iter_mut().zip(&asked.units) {
+        let (money, points) = self.split(self.returned, value);
+        for (line, units) in self.lines.iter_mut().zip(&requested.units) {
             let with_buyer = line.shipped - (line.returned - line.withdrawn);
             line.withdrawn += (units - with_buyer).max(0);
             line.returned += units;
-            line.lost += if restock { 0 } else { *units };
+            line.written_off += if restock { 0 } else { *units };
         }
         let (shipping_money, shipping_points) = self.split_shipping(shipping);
         let points = points + shipping_points;
-        let gives = self.gives(money + shipping_money, fee, points);
-        self.shipping_given += shipping;
+        let effect = self.return_effect(money + shipping_money, fee, points);
+        self.shipping_refunded += shipping;
         self.shipping_points += shipping_points;
-        self.returned += worth;
+        self.returned += value;
         self.returned_points += points;
-        self.refunded += gives.refund;
-        self.voided += gives.voided;
+        self.refunded += effect.refund;
+        self.voided += effect.voided;
         self.returned_net = (self.returned_net + net).min(self.revenue());
-        self.asked[at].open = false;
-        self.settle();
-        Ok(gives)
+        self.returns[at].open = false;
+        self.update_status();
+        Ok(effect)
     }
 
-    fn gives(&self, amount: i64, fee: i64, points: i64) -> Gives {
-        if self.waits() {
-            let off = if self.all_back() { self.due() } else { amount.min(self.due()) };
-            return Gives { refund: 0, voided: off - fee.min(off), points };
+    /// The effect of a return of `amount` less `fee`: a refund, or a reduction of what is due.
+    fn return_effect(&self, amount: i64, fee: i64, points: i64) -> ReturnEffect {
+        if self.awaits_payment() {
+            let reduction = if self.all_returned() { self.due() } else { amount.min(self.due()) };
+            return ReturnEffect { refund: 0, voided: reduction - fee.min(reduction), points };
         }
-        let back = amount.min(self.left());
-        Gives { refund: back - fee.min(back), voided: 0, points }
+        let refund = amount.min(self.left());
+        ReturnEffect { refund: refund - fee.min(refund), voided: 0, points }
     }
 
     pub(crate) fn reject(&mut self, at: usize) -> Result<(), &'static str> {
-        let asked = &mut self.asked[at];
-        if !asked.open {
+        let requested = &mut self.returns[at];
+        if !requested.open {
             return Err("RETURN_DECIDED");
         }
-        asked.open = false;
+        requested.open = false;
         Ok(())
     }
 
-    /// A refund of money alone.
+    /// A refund without a return.
     pub(crate) fn refund(&mut self, amount: i64) -> Result<(), &'static str> {
         if amount > self.left() || amount == 0 {
             return Err("REFUND_EXCEEDS_CAPTURED");
@@ -281,12 +308,12 @@ impl Model {
         let points = i128::from(self.points.max(1));
         let left_of_points = i128::from(self.points_value) * i128::from(self.points - self.returned_points);
         let paid = i128::from(self.total - self.voided - self.refunded) * points + left_of_points;
-        let rest = self.revenue() - self.returned_net;
-        let all = i128::from(amount) * points >= paid;
-        let part = || rounded(i128::from(rest) * i128::from(amount) * points, paid);
-        self.returned_net += if all { rest } else { part() };
+        let revenue_left = self.revenue() - self.returned_net;
+        let is_everything = i128::from(amount) * points >= paid;
+        let part = || rounded(i128::from(revenue_left) * i128::from(amount) * points, paid);
+        self.returned_net += if is_everything { revenue_left } else { part() };
         self.refunded += amount;
-        self.settle();
+        self.update_status();
         Ok(())
     }
 
@@ -296,7 +323,7 @@ impl Model {
             "PENDING" | "CONFIRMED" => {
                 self.status = "CANCELLED";
                 self.refunded = self.captured;
-                self.asked.iter_mut().for_each(|asked| asked.open = false);
+                self.returns.iter_mut().for_each(|item| item.open = false);
                 Ok(())
             }
             _ => Err("NOT_CANCELLABLE"),
@@ -308,11 +335,11 @@ impl Model {
             return Err("INVALID_TRANSITION");
         }
         match self.status {
-            // What is void already stays so, whatever the order has become.
+            // Voiding again has no effect, whatever the status of the order.
             _ if self.is_over() => Ok(()),
-            "PROCESSING" | "SHIPPED" | "DELIVERED" if self.all_back() => {
+            "PROCESSING" | "SHIPPED" | "DELIVERED" if self.all_returned() => {
                 self.voided = self.total;
-                self.settle();
+                self.update_status();
                 Ok(())
             }
             _ => self.cancel(),
@@ -320,17 +347,17 @@ impl Model {
     }
 
     pub(crate) fn capture(&mut self) -> Result<(), &'static str> {
-        if !self.waits() {
+        if !self.awaits_payment() {
             return Err("INVALID_TRANSITION");
         }
         self.captured = self.due();
         Ok(())
     }
 
-    /// The buyer does what the provider asks.
+    /// The buyer confirms the payment with the provider.
     pub(crate) fn confirm(&mut self) -> Result<(), &'static str> {
-        match (self.way, self.status) {
-            (Way::Action, "PENDING") => {
+        match (self.method, self.status) {
+            (Method::CardWithAction, "PENDING") => {
                 self.captured = self.total;
                 self.status = "CONFIRMED";
                 Ok(())
@@ -348,16 +375,18 @@ impl Model {
         {
             return Err("NOTHING_LEFT_TO_SHIP");
         }
-        let kept = |line: &Line, now: i64| line.shipped + now - (line.returned - line.withdrawn);
-        let worth = |(line, now): (&Line, &i64)| share(line.total, line.quantity, line.returned, kept(line, *now));
-        let (needed, _) = self.split(self.returned, self.lines.iter().zip(units).map(worth).sum());
-        let on_delivery = self.way == Way::OnDelivery && self.waits();
+        // Units with the buyer after this shipment.
+        let with_buyer = |line: &Line, now: i64| line.shipped + now - (line.returned - line.withdrawn);
+        let value =
+            |(line, now): (&Line, &i64)| share(line.total, line.quantity, line.returned, with_buyer(line, *now));
+        let (needed, _) = self.split(self.returned, self.lines.iter().zip(units).map(value).sum());
+        let on_delivery = self.method == Method::OnDelivery && self.awaits_payment();
         let secured = if on_delivery { self.due() } else { self.left() };
         if needed > secured && !confirm {
             return Err("UNPAID");
         }
         self.lines.iter_mut().zip(units).for_each(|(line, units)| line.shipped += units);
-        self.settle();
+        self.update_status();
         Ok(())
     }
 
@@ -365,54 +394,54 @@ impl Model {
         let (_, units, arrived) = &mut self.parcels[at];
         if !std::mem::replace(arrived, true) {
             self.lines.iter_mut().zip(units.iter()).for_each(|(line, units)| line.delivered += units);
-            self.settle();
+            self.update_status();
         }
     }
 
-    /// Where the order stands by its units and money.
-    fn settle(&mut self) {
+    /// Updates the status by units and money. It never goes back to an earlier one.
+    fn update_status(&mut self) {
         if self.is_over() || self.status == "PENDING" {
             return;
         }
-        let money_back = self.left() == 0 && !self.waits();
-        if self.all_back() && money_back {
+        let is_refunded = self.left() == 0 && !self.awaits_payment();
+        if self.all_returned() && is_refunded {
             self.status = "REFUNDED";
             return;
         }
         let sum = |part: fn(&Line) -> i64| self.lines.iter().map(part).sum::<i64>();
         let (to_ship, shipped, delivered) =
             (sum(|line| line.quantity - line.withdrawn), sum(|line| line.shipped), sum(|line| line.delivered));
-        let stands = match (shipped, delivered) {
+        let status = match (shipped, delivered) {
             (0, _) => "CONFIRMED",
-            (_, done) if done == to_ship => "DELIVERED",
-            (sent, _) if sent == to_ship => "SHIPPED",
+            (_, delivered) if delivered == to_ship => "DELIVERED",
+            (shipped, _) if shipped == to_ship => "SHIPPED",
             _ => "PROCESSING",
         };
         let rank =
             |status: &str| ["CONFIRMED", "PROCESSING", "SHIPPED", "DELIVERED"].iter().position(|item| *item == status);
-        if rank(stands) > rank(self.status) {
-            self.status = stands;
+        if rank(status) > rank(self.status) {
+            self.status = status;
         }
     }
 
-    /// Pieces of a line that are not in stock.
-    pub(crate) fn out(&self, line: &Line) -> i64 {
-        if self.status == "CANCELLED" { line.lost } else { line.quantity - line.returned + line.lost }
+    /// Units of a line that are missing from the stock.
+    pub(crate) fn out_of_stock(&self, line: &Line) -> i64 {
+        if self.status == "CANCELLED" { line.written_off } else { line.quantity - line.returned + line.written_off }
     }
 
-    /// What the order has done to its buyer's points.
-    pub(crate) fn points_moved(&self) -> i64 {
+    /// The change of the buyer's points by the order.
+    pub(crate) fn points_change(&self) -> i64 {
         match self.status {
             "CANCELLED" | "FAILED" => 0,
             "PENDING" => -self.points,
             _ => {
                 let (earned, goods) = (i128::from(self.earned), self.goods());
-                let gone = if self.returned >= goods {
+                let revoked = if self.returned >= goods {
                     self.earned
                 } else {
                     rounded(earned * i128::from(self.returned), i128::from(goods))
                 };
-                -self.points + self.returned_points + self.earned - gone
+                -self.points + self.returned_points + self.earned - revoked
             }
         }
     }

@@ -1,5 +1,5 @@
-//! Flash reservations: one hot item, a limit a buyer, each answered when it is durable; and the same check as a Lua script
-//! in Redis on the same disk in the same run, where `redis-server` is installed.
+//! Flash sale reservations of a single item with a limit per buyer, each answered when it is durable. The same check as
+//! a Lua script in Redis, on the same disk in the same run, if `redis-server` is installed.
 
 mod redis;
 mod service;
@@ -11,21 +11,22 @@ use clap::Args;
 
 use crate::latency::Latencies;
 
-/// What one buyer may have.
+/// Maximum units per buyer.
 const LIMIT: u32 = 2;
-/// What to measure.
+
+/// Options of the benchmark.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     /// Seconds of each measurement.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
-    /// How many reserve at once, one measurement each.
+    /// Numbers of concurrent buyers, one measurement each.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 64, 512])]
     buyers: Vec<usize>,
-    /// Pieces of each measurement; a sale has a million at most. When they are gone before the time is up it ends.
+    /// Units of each measurement, at most a million. The measurement ends early when they are sold out.
     #[arg(long, default_value_t = 1_000_000)]
     stock: u32,
-    /// Where to put the files; a directory below it is made and removed.
+    /// Where to put the files; a directory below it is created and removed.
     #[arg(long, default_value = "target")]
     dir: PathBuf,
 }
@@ -36,14 +37,14 @@ impl Options {
     }
 }
 
-/// A line of the table; it says so when all was sold before the time was up.
+/// A line of the table, with a note when everything was sold before the time was up.
 fn line(options: &Options, all: &mut Latencies, name: &str, took: Duration) -> String {
     let sold_out = all.count() >= options.stock as usize;
     let line = all.line(name, took);
     if sold_out { format!("{line}   all sold after {} ms", took.as_millis()) } else { line }
 }
 
-/// Measures and prints.
+/// Runs the benchmark and prints its table.
 pub(crate) fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir_in(&options.dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -62,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sale_that_is_sold_out_before_its_time_ends_the_measurement() {
+    fn a_measurement_ends_when_the_sale_is_sold_out() {
         let dir = tempfile::tempdir().unwrap();
         let options = Options { seconds: 3_600, buyers: vec![1, 8], stock: 100, dir: dir.path().to_owned() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -1,4 +1,5 @@
-//! The same check as a Lua script in Redis, over plain sockets: stock, the buyer's count, the reservation and when it lapses.
+//! The check of a reservation as a Lua script in Redis, over plain sockets: stock, units of the buyer, the reservation
+//! and its expiry.
 
 use std::fmt::Write as _;
 use std::io;
@@ -16,6 +17,7 @@ use crate::latency::Latencies;
 
 type Failure = Box<dyn std::error::Error>;
 
+/// Reserves units: returns the reservation's id, -1 when too few are left, and -2 when the buyer's limit is reached.
 const SCRIPT: &str = "\
 local left = tonumber(redis.call('GET', KEYS[1]))
 if left < tonumber(ARGV[2]) then return -1 end
@@ -28,10 +30,10 @@ redis.call('HSET', 'hold:' .. id, 'user', ARGV[1], 'quantity', ARGV[2], 'expires
 redis.call('ZADD', KEYS[4], ARGV[4], id)
 return id";
 
-/// What the script answers when too little is left.
+/// The result of the script when too few units are left.
 const SOLD_OUT: &str = "-1";
 
-/// A server of our own; it ends with this.
+/// A Redis server, which is killed on drop.
 struct Server {
     child: Child,
     port: u16,
@@ -44,7 +46,7 @@ impl Drop for Server {
     }
 }
 
-/// Measures and prints the lines of Redis with this `appendfsync`.
+/// Measures Redis with an `appendfsync` policy and prints its lines.
 pub(super) async fn run(options: &Options, dir: &Path, policy: &str) -> Result<(), Failure> {
     let dir = dir.join(format!("redis-{policy}"));
     std::fs::create_dir(&dir)?;
@@ -59,7 +61,7 @@ pub(super) async fn run(options: &Options, dir: &Path, policy: &str) -> Result<(
     let script = first.load().await?;
     let users = Arc::new(AtomicI64::new(1));
     for buyers in &options.buyers {
-        first.ask(&["SET", "stock", &options.stock.to_string()]).await?;
+        first.command(&["SET", "stock", &options.stock.to_string()]).await?;
         let started = Instant::now();
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..*buyers {
@@ -87,27 +89,27 @@ fn start(dir: &Path, policy: &str) -> io::Result<Server> {
     Ok(Server { child, port })
 }
 
-/// One buyer after the other, until the time is up or all is sold.
+/// Reserves a unit for one buyer after another, until the time is up or everything is sold.
 async fn buyer(mut client: Client, script: String, users: Arc<AtomicI64>, until: Instant) -> io::Result<Latencies> {
     let mut latencies = Latencies::default();
     let limit = LIMIT.to_string();
     while Instant::now() < until {
         let user = users.fetch_add(1, Ordering::Relaxed).to_string();
-        let begun = Instant::now();
-        let keys = ["EVALSHA", &script, "4", "stock", "users", "ids", "lapses"];
-        let answer = client.ask(&[&keys[..], &[&user, "1", &limit, "1800000600"]].concat()).await?;
+        let started = Instant::now();
+        let keys = ["EVALSHA", &script, "4", "stock", "users", "ids", "expiries"];
+        let answer = client.command(&[&keys[..], &[&user, "1", &limit, "1800000600"]].concat()).await?;
         if answer == SOLD_OUT {
             break;
         }
         if answer.parse().map_or(true, |id: i64| id < 1) {
             return Err(io::Error::other(format!("redis refused a reservation: {answer}")));
         }
-        latencies.add(begun.elapsed());
+        latencies.add(started.elapsed());
     }
     Ok(latencies)
 }
 
-/// A connection that speaks as much RESP as is needed here.
+/// A connection with the part of the RESP protocol that is needed here.
 struct Client(BufReader<TcpStream>);
 
 impl Client {
@@ -127,11 +129,11 @@ impl Client {
     }
 
     async fn load(&mut self) -> io::Result<String> {
-        self.ask(&["SCRIPT", "LOAD", SCRIPT]).await
+        self.command(&["SCRIPT", "LOAD", SCRIPT]).await
     }
 
-    /// A command and its answer: a status, an integer or one text.
-    async fn ask(&mut self, words: &[&str]) -> io::Result<String> {
+    /// Sends a command and returns its answer: a status, an integer or a text.
+    async fn command(&mut self, words: &[&str]) -> io::Result<String> {
         let mut command = format!("*{}\r\n", words.len());
         for word in words {
             write!(command, "${}\r\n{word}\r\n", word.len()).map_err(io::Error::other)?;

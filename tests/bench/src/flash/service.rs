@@ -1,4 +1,4 @@
-//! The service in process, on the embedded store, with the inventory that it sets stock aside in.
+//! The flash sale service in process, on the embedded store, with the inventory that allocates its stock.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -25,7 +25,7 @@ use crate::latency::Latencies;
 
 type Failure = Box<dyn std::error::Error>;
 
-/// A catalogue that has everything.
+/// A simulated catalogue in which every SKU exists.
 struct Catalogue;
 
 impl Handle<DescribeSkus> for Catalogue {
@@ -48,7 +48,7 @@ impl Handle<ResolveSkus> for Catalogue {
     }
 }
 
-/// Each SKU is its number of buyers' variant.
+/// The variant of a SKU: its id is the number in the SKU.
 fn variant(sku: &Sku) -> VariantId {
     VariantId(sku.as_str().trim_start_matches("HOT-").parse().unwrap_or(1))
 }
@@ -73,7 +73,7 @@ fn describe(sku: Sku) -> SkuDescription {
     }
 }
 
-/// Measures and prints the service's lines.
+/// Measures the service and prints its lines.
 pub(super) async fn run(options: &Options, dir: &Path) -> Result<(), Failure> {
     let schema = Schema::new([Inventory::TABLES, FlashSales::TABLES])?;
     let engine = EmbeddedEngine::open(StoreOptions::new(dir.join("store")), schema)?;
@@ -91,7 +91,7 @@ pub(super) async fn run(options: &Options, dir: &Path) -> Result<(), Failure> {
     let users = Arc::new(AtomicI64::new(1));
     for buyers in &options.buyers {
         let sku: Sku = format!("HOT-{buyers}").parse()?;
-        let id = sale(&node, &sku, options.stock).await?;
+        let id = create_sale(&node, &sku, options.stock).await?;
         let (before, started) = (cpu::by_thread(), Instant::now());
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..*buyers {
@@ -107,8 +107,8 @@ pub(super) async fn run(options: &Options, dir: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A sale that has started.
-async fn sale(node: &Arc<Node>, sku: &Sku, stock: u32) -> Result<FlashSaleId, Failure> {
+/// Creates a running sale of a SKU.
+async fn create_sale(node: &Arc<Node>, sku: &Sku, stock: u32) -> Result<FlashSaleId, Failure> {
     let cx = Cx::system(node, "bench", Duration::from_secs(60));
     let on_hand = i64::from(stock);
     let count = CountStock { sku: sku.clone(), on_hand, location: None, low_stock_threshold: None, backorder: None };
@@ -125,7 +125,7 @@ async fn sale(node: &Arc<Node>, sku: &Sku, stock: u32) -> Result<FlashSaleId, Fa
     Ok(cx.call(sale).await?.id)
 }
 
-/// One buyer after the other, until the time is up or all is sold.
+/// Reserves a unit for one buyer after another, until the time is up or everything is sold.
 async fn buyer(
     node: Arc<Node>,
     id: FlashSaleId,
@@ -138,9 +138,9 @@ async fn buyer(
         let user = UserId(users.fetch_add(1, Ordering::Relaxed));
         let principal = Principal::User { id: user, session: 1, permissions: permissions.clone() };
         let cx = Cx { principal, ..Cx::system(&node, "bench", Duration::from_secs(60)) };
-        let begun = Instant::now();
+        let started = Instant::now();
         match node.registry()?.call(cx, CreateReservation { id, sku: sku.clone(), quantity: 1 }).await {
-            Ok(_) => latencies.add(begun.elapsed()),
+            Ok(_) => latencies.add(started.elapsed()),
             Err(error) if error.code() == "SOLD_OUT" => break,
             Err(error) => return Err(error),
         }

@@ -1,4 +1,5 @@
-//! A load generator that leaves the processors to the server: requests as bytes, answers read no further than their length.
+//! A load generator that uses little CPU: requests are prepared bytes, and of answers only status and length are
+//! parsed.
 
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -13,7 +14,7 @@ use tokio::task::LocalSet;
 
 use crate::latency::Latencies;
 
-/// A request, ready for the wire.
+/// The bytes of a request.
 pub(crate) struct Request(Vec<u8>);
 
 impl Request {
@@ -28,7 +29,7 @@ impl Request {
         Self((head + body).into_bytes())
     }
 
-    /// A guest's order of these products, paid by card, with a key of its own.
+    /// A guest's order of these products and quantities, paid by card, with an idempotency key made from `number`.
     pub(crate) fn order(number: u64, lines: &[(u64, u32)]) -> Self {
         let items: Vec<String> =
             lines.iter().map(|(sku, quantity)| format!(r#"{{"sku":"SKU-{sku}","quantity":{quantity}}}"#)).collect();
@@ -41,7 +42,7 @@ impl Request {
     }
 }
 
-/// A kept connection.
+/// A keep-alive connection.
 pub(crate) struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
@@ -54,7 +55,7 @@ impl Connection {
         Ok(Self { stream, buffer: Vec::with_capacity(64 << 10) })
     }
 
-    /// Sends a request and reads its answer whole; the status.
+    /// Sends a request, reads the whole answer and returns its status.
     pub(crate) async fn send(&mut self, request: &Request) -> io::Result<u16> {
         self.stream.write_all(&request.0).await?;
         self.buffer.clear();
@@ -73,7 +74,7 @@ impl Connection {
         }
     }
 
-    /// The body of the answer that was read last.
+    /// The body of the last answer.
     pub(crate) fn body(&self) -> &[u8] {
         end_of_head(&self.buffer).and_then(|end| self.buffer.get(end..)).unwrap_or_default()
     }
@@ -83,7 +84,7 @@ fn end_of_head(bytes: &[u8]) -> Option<usize> {
     bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4)
 }
 
-/// Status and whole length of an answer whose head is complete.
+/// Status and total length of an answer, or `None` while its head is incomplete.
 fn head(bytes: &[u8]) -> Option<(u16, usize)> {
     let end = end_of_head(bytes)?;
     let text = std::str::from_utf8(bytes.get(..end)?).ok()?;
@@ -95,7 +96,7 @@ fn head(bytes: &[u8]) -> Option<(u16, usize)> {
     Some((status, end + length.unwrap_or(0)))
 }
 
-/// What a load came to.
+/// The result of a load.
 #[derive(Default)]
 pub(crate) struct Load {
     pub(crate) latencies: Latencies,
@@ -103,12 +104,12 @@ pub(crate) struct Load {
     pub(crate) failed: u64,
 }
 
-/// Sends requests on so many connections until the time is over or so many are sent.
+/// Sends requests on a number of connections for `span`, or until `max` requests are sent.
 pub(crate) async fn load(
     address: SocketAddr,
     connections: usize,
     span: Duration,
-    most: u64,
+    max: u64,
     request: &(impl Fn(u64) -> Request + Clone + 'static),
 ) -> io::Result<Load> {
     let next = Rc::new(Cell::new(0));
@@ -120,7 +121,7 @@ pub(crate) async fn load(
         tasks.push(local.spawn_local(async move {
             let mut connection = Connection::open(address).await?;
             let mut load = Load::default();
-            while started.elapsed() < span && next.get() < most {
+            while started.elapsed() < span && next.get() < max {
                 let number = next.replace(next.get() + 1);
                 let request = request(number);
                 let sent = Instant::now();
@@ -132,11 +133,11 @@ pub(crate) async fn load(
         }));
     }
     local.await;
-    let mut whole = Load::default();
+    let mut total = Load::default();
     for task in tasks {
         let part = task.await.map_err(io::Error::other)??;
-        whole.latencies.merge(part.latencies);
-        whole.failed += part.failed;
+        total.latencies.merge(part.latencies);
+        total.failed += part.failed;
     }
-    Ok(whole)
+    Ok(total)
 }

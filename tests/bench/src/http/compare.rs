@@ -1,5 +1,5 @@
-//! What a change costs: the server built here beside an older binary. Both shops are alike and alive for the whole run, and
-//! take turns under the same load, so that a machine that slows down slows both.
+//! The cost of a change: compares the server built here with another binary. Both servers have the same data, run the
+//! whole time, and take turns under the same load, so that a slower machine slows both.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -10,25 +10,25 @@ use clap::Args;
 use super::server::Program;
 use super::shop::{Kind, Shop, Turn};
 
-/// Requests of a turn are numbered apart from those of every other turn.
+/// Distance between the request numbers of two turns, so that no number is used twice.
 const TURN_STRIDE: u64 = 1 << 32;
 
-/// The comparison's table.
+/// Options of the benchmark.
 #[derive(Args)]
 pub(crate) struct Options {
     /// The binary to compare with, such as one built from the commit before a change.
     #[arg(long, value_name = "OLD_BINARY")]
     compare: PathBuf,
-    /// Pairs of turns of each line; with an odd number the median is one of them.
+    /// Pairs of turns of each line; use an odd number, so that the median is one of them.
     #[arg(long, default_value_t = 21, value_parser = clap::value_parser!(u64).range(1..))]
     pairs: u64,
-    /// Seconds of a turn.
+    /// Seconds of each turn.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
     /// Only lines whose name contains this.
     #[arg(long, default_value = "", hide_default_value = true)]
     only: String,
-    /// A setting of the new server, such as storage.memory_mib=512; an empty value leaves out what benchmarks set.
+    /// A setting of the new server, such as storage.memory_mib=512; an empty value removes one that benchmarks set.
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     set: Vec<(String, String)>,
     /// A setting of the old server.
@@ -45,30 +45,30 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(table(options))
 }
 
-/// A load, and what is printed of it.
+/// A line of the comparison: a kind of request, the number of connections, and the figures to print.
 struct Line {
     kind: Kind,
     connections: usize,
     figures: &'static [Figure],
 }
 
-/// Reads come first, because orders leave mail to be sent in the background.
+/// Reads come first, because orders cause mail to be sent in the background.
 const LINES: [Line; 6] = [
     Line { kind: Kind::Product, connections: 64, figures: &[Figure::Rate, Figure::Cpu] },
     Line { kind: Kind::List, connections: 64, figures: &[Figure::Rate, Figure::Cpu] },
     Line { kind: Kind::Cart, connections: 64, figures: &[Figure::Rate, Figure::Cpu] },
-    Line { kind: Kind::NewCart, connections: 1, figures: &[Figure::Half, Figure::Cpu] },
-    Line { kind: Kind::Checkout, connections: 1, figures: &[Figure::Half, Figure::Cpu] },
-    Line { kind: Kind::Checkout, connections: 64, figures: &[Figure::Rate, Figure::Half, Figure::Most, Figure::Cpu] },
+    Line { kind: Kind::NewCart, connections: 1, figures: &[Figure::P50, Figure::Cpu] },
+    Line { kind: Kind::Checkout, connections: 1, figures: &[Figure::P50, Figure::Cpu] },
+    Line { kind: Kind::Checkout, connections: 64, figures: &[Figure::Rate, Figure::P50, Figure::P99, Figure::Cpu] },
 ];
 
 #[derive(Clone, Copy)]
 enum Figure {
-    /// Requests a second; more is better, unlike the others.
+    /// Requests per second; the only figure of which more is better.
     Rate,
-    Half,
-    Most,
-    /// The server's CPU time a request.
+    P50,
+    P99,
+    /// The server's CPU time per request.
     Cpu,
 }
 
@@ -76,19 +76,19 @@ impl Figure {
     fn name(self) -> &'static str {
         match self {
             Self::Rate => "requests/s",
-            Self::Half => "p50 µs",
-            Self::Most => "p99 µs",
+            Self::P50 => "p50 µs",
+            Self::P99 => "p99 µs",
             Self::Cpu => "CPU µs",
         }
     }
 
-    /// In tenths of its unit.
+    /// The figure of a turn, in tenths of its unit.
     fn of(self, turn: &mut Turn) -> u64 {
         let count = turn.latencies.count() as u128;
         let tenths = match self {
             Self::Rate => count * 10_000_000_000 / turn.took.as_nanos().max(1),
-            Self::Half => turn.latencies.per_mille(500).as_nanos() / 100,
-            Self::Most => turn.latencies.per_mille(990).as_nanos() / 100,
+            Self::P50 => turn.latencies.per_mille(500).as_nanos() / 100,
+            Self::P99 => turn.latencies.per_mille(990).as_nanos() / 100,
             Self::Cpu => turn.cpu.as_nanos() / 100 / count.max(1),
         };
         u64::try_from(tenths).unwrap_or(u64::MAX)
@@ -120,7 +120,7 @@ async fn shop(mut program: Program, settings: &[(String, String)]) -> Result<Sho
     Shop::open(program).await
 }
 
-/// What a figure was in the old shop and in the new one, a turn each.
+/// A figure of a pair of turns: of the old server and of the new one.
 type Pair = (u64, u64);
 
 struct Shops {
@@ -129,10 +129,10 @@ struct Shops {
 }
 
 impl Shops {
-    /// Measures a line: for each of its figures, the pairs.
+    /// Measures a line and returns the pairs of each of its figures.
     async fn compare(&self, line: &Line, options: &Options, from: &mut u64) -> Result<Vec<Vec<Pair>>, Box<dyn Error>> {
         let mut measured: Vec<Vec<Pair>> = line.figures.iter().map(|_| Vec::new()).collect();
-        // The first pair warms up.
+        // The first pair is a warm-up.
         for number in 0..=options.pairs {
             *from += TURN_STRIDE;
             let turn = |shop| turn(shop, line, options, *from);
@@ -158,25 +158,25 @@ async fn turn(shop: &Shop, line: &Line, options: &Options, from: u64) -> Result<
     shop.turn(line.kind, line.connections, Duration::from_secs(options.seconds), from).await
 }
 
-/// A row of the table: the medians of both sides, the median of the pairs' ratios, their quartiles, the least and most.
+/// A row of the table: the medians of both sides; the median, the quartiles, the minimum and the maximum of the pairs'
+/// ratios.
 fn row(name: &str, figure: Figure, pairs: &[Pair]) -> String {
     let [_, _, old, _, _] = quartiles(pairs.iter().map(|(old, _)| *old).collect());
     let [_, _, new, _, _] = quartiles(pairs.iter().map(|(_, new)| *new).collect());
-    let [least, low, half, high, most] =
-        quartiles(pairs.iter().map(|(old, new)| new * 1_000 / (*old).max(1)).collect());
+    let [min, low, median, high, max] = quartiles(pairs.iter().map(|(old, new)| new * 1_000 / (*old).max(1)).collect());
     let tenths = |value: u64| format!("{}.{}", value / 10, value % 10);
     let ratio = |thousandths: u64| format!("{}.{:03}", thousandths / 1_000, thousandths % 1_000);
-    let [quartiles, all] = [(low, high), (least, most)].map(|(low, high)| format!("{} – {}", ratio(low), ratio(high)));
+    let [quartiles, all] = [(low, high), (min, max)].map(|(low, high)| format!("{} – {}", ratio(low), ratio(high)));
     format!(
         "{name:<38} {:<10} {:>10} {:>10} {:>8} {quartiles:>15} {all:>15}",
         figure.name(),
         tenths(old),
         tenths(new),
-        ratio(half)
+        ratio(median)
     )
 }
 
-/// The least, the quartiles with the median between them, and the most.
+/// Minimum, first quartile, median, third quartile and maximum.
 fn quartiles(mut values: Vec<u64>) -> [u64; 5] {
     values.sort_unstable();
     let last = values.len().saturating_sub(1);

@@ -1,4 +1,4 @@
-//! A bare hyper server that says hello, on two threads as the program's: what the machine can do at all.
+//! A bare hyper server that answers "hello" on two threads, which shows the limit of the machine.
 
 use std::convert::Infallible;
 use std::io;
@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-/// A running hello.
+/// A running server.
 pub(crate) struct Hello {
     address: SocketAddr,
     runtime: Option<Runtime>,

@@ -1,4 +1,5 @@
-//! Checkout with everything the promotion engine has, beside the plain one in the same shop; flash reservations; backtest.
+//! Checkouts with everything that the promotion engine offers, compared with plain ones in the same shop; flash sale
+//! reservations; a backtest.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -17,18 +18,18 @@ const CONNECTIONS: usize = 64;
 const PRODUCTS: u64 = 5_000;
 /// Accounts that the connections share.
 const BUYERS: usize = 16;
-/// Turns that plain checkouts and those with everything take, so that both meet the same shop and the same machine.
+/// Turns of plain checkouts and of those with everything, which alternate so that both have the same conditions.
 const ROUNDS: u32 = 4;
-/// The pause after each turn, in which the shop follows up what the turn left.
+/// The pause before each turn, in which the shop finishes the background work of the last one.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The promotions' table.
+/// Options of the benchmark.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Seconds a row.
+    /// Seconds of each row.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
-    /// Past orders to run a draft over.
+    /// Number of past orders of the backtest.
     #[arg(long, default_value_t = 100_000)]
     orders: u64,
 }
@@ -54,14 +55,14 @@ async fn table(options: &Options) -> Result<(), Box<dyn Error>> {
     backtest(&server, &admin, options.orders).await
 }
 
-/// Plain checkouts and those with everything, by turns.
+/// Measures plain checkouts and those with everything alternately, and prints their lines.
 async fn compare(
     address: SocketAddr,
     span: Duration,
     buyers: &[Bearer],
     reserved: Vec<Reserved>,
 ) -> Result<(), Box<dyn Error>> {
-    let (mut plain, mut whole) = (Turns::default(), Turns::default());
+    let (mut plain, mut full) = (Turns::default(), Turns::default());
     let warm = client::load(address, CONNECTIONS, span / 5, u64::MAX, &plain_order).await?;
     let mut sent = u64::try_from(warm.latencies.count())? + warm.failed;
     for _ in 0..ROUNDS {
@@ -72,15 +73,15 @@ async fn compare(
         sent += u64::try_from(load.latencies.count())? + load.failed;
         plain.add(load, started.elapsed());
         tokio::time::sleep(PAUSE).await;
-        let (load, took) = each(address, span / ROUNDS, order_reserved(buyers, &reserved)).await?;
-        whole.add(load, took);
+        let (load, took) = load_each(address, span / ROUNDS, order_reserved(buyers, &reserved)).await?;
+        full.add(load, took);
     }
-    println!("{}", told("POST /api/orders, 2 lines", (plain.load, plain.took)));
-    println!("{}", told("… 3 promotions, coupon, points, flash", (whole.load, whole.took)));
+    println!("{}", line_of("POST /api/orders, 2 lines", (plain.load, plain.took)));
+    println!("{}", line_of("… 3 promotions, coupon, points, flash", (full.load, full.took)));
     Ok(())
 }
 
-/// What several turns came to.
+/// The combined result of several turns.
 #[derive(Default)]
 struct Turns {
     load: Load,
@@ -99,7 +100,7 @@ fn plain_order(n: u64) -> Request {
     Request::order(n, &[(n * 31 % PRODUCTS, 1), (n * 17 % PRODUCTS, 2)])
 }
 
-/// Sends as the admin or a buyer; the body of a 2xx.
+/// Sends a request with a bearer token and returns the body of its answer, which must be 2xx.
 async fn send(
     connection: &mut Connection,
     bearer: &Bearer,
@@ -113,13 +114,14 @@ async fn send(
     if (200..300).contains(&status) { Ok(text) } else { Err(format!("{path} was answered {status}: {text}").into()) }
 }
 
-/// A number member of a flat JSON text.
+/// The value of the first integer member with a name in a JSON text.
 fn number(text: &str, name: &str) -> Result<i64, Box<dyn Error>> {
     let after = text.split(&format!("\"{name}\":")).nth(1).ok_or_else(|| format!("no {name} in {text}"))?;
     Ok(after.chars().take_while(char::is_ascii_digit).collect::<String>().parse()?)
 }
 
-/// Three automatic promotions for whoever has an account, a coupon without an end, points worth a cent, and a sale of a million pieces; the sale's id.
+/// Creates three automatic promotions for users, an unlimited coupon, points worth a penny, and a flash sale of a
+/// million units. Returns the id of the sale.
 async fn prepare(address: SocketAddr, admin: &Bearer) -> Result<i64, Box<dyn Error>> {
     let mut connection = Connection::open(address).await?;
     let promotions = [
@@ -142,12 +144,12 @@ async fn prepare(address: SocketAddr, admin: &Bearer) -> Result<i64, Box<dyn Err
     number(&send(&mut connection, admin, "POST", "/api/flash-sales", sale).await?, "id")
 }
 
-/// An account with points to spend.
+/// Registers an account with points to spend.
 async fn buyer(address: SocketAddr, admin: &Bearer, n: usize) -> Result<Bearer, Box<dyn Error>> {
     let mut connection = Connection::open(address).await?;
     let body = format!(r#"{{"email":"buyer-{n}@example.com","password":"a long and quiet harbour"}}"#);
-    let nobody = Bearer(String::new());
-    let answer = send(&mut connection, &nobody, "POST", "/api/auth/register", &body).await?;
+    let anonymous = Bearer(String::new());
+    let answer = send(&mut connection, &anonymous, "POST", "/api/auth/register", &body).await?;
     let token = answer.split(r#""accessToken":""#).nth(1).and_then(|rest| rest.split('"').next());
     let bearer = Bearer(format!("authorization: Bearer {}\r\n", token.ok_or("no token")?));
     let user = number(&answer, "id")?;
@@ -156,11 +158,11 @@ async fn buyer(address: SocketAddr, admin: &Bearer, n: usize) -> Result<Bearer, 
     Ok(bearer)
 }
 
-/// The next request of a connection, after the answer to the last.
+/// Makes the next request of a connection from the body of the last answer, or `None` to stop.
 type Next = Box<dyn FnMut(&[u8]) -> Option<Request>>;
 
-/// Sends on every connection until the time is over or `next` has nothing more for it; what it came to.
-async fn each(address: SocketAddr, span: Duration, work: Vec<Next>) -> Result<(Load, Duration), Box<dyn Error>> {
+/// Sends the requests of each connection until the time is up or it has no more. Returns the result and the duration.
+async fn load_each(address: SocketAddr, span: Duration, work: Vec<Next>) -> Result<(Load, Duration), Box<dyn Error>> {
     let (local, started) = (LocalSet::new(), Instant::now());
     let tasks: Vec<_> = work
         .into_iter()
@@ -180,49 +182,51 @@ async fn each(address: SocketAddr, span: Duration, work: Vec<Next>) -> Result<(L
         })
         .collect();
     local.await;
-    let (took, mut whole) = (started.elapsed(), Load::default());
+    let (took, mut total) = (started.elapsed(), Load::default());
     for task in tasks {
         let part = task.await??;
-        whole.latencies.merge(part.latencies);
-        whole.failed += part.failed;
+        total.latencies.merge(part.latencies);
+        total.failed += part.failed;
     }
-    Ok((whole, took))
+    Ok((total, took))
 }
 
-fn told(name: &str, (mut load, took): (Load, Duration)) -> String {
+/// The line of a load.
+fn line_of(name: &str, (mut load, took): (Load, Duration)) -> String {
     let line = load.latencies.line(&format!("{name} × {CONNECTIONS}"), took);
     if load.failed == 0 { line } else { format!("{line}   {} not 2xx", load.failed) }
 }
 
-/// Reservations that a connection made and has not ordered yet.
+/// Reservations of a connection that are not ordered yet.
 type Reserved = Rc<RefCell<Vec<i64>>>;
 
-/// Reserves a piece after another on every connection until the time is up or all is sold; the reservations of each.
+/// Reserves units one by one on every connection, until the time is up or everything is sold. Returns the reservations
+/// of each connection and the line of the table.
 async fn reserve(
     address: SocketAddr,
     span: Duration,
     sale: i64,
     buyers: &[Bearer],
 ) -> Result<(Vec<Reserved>, String), Box<dyn Error>> {
-    let kept: Vec<_> = (0..CONNECTIONS).map(|_| Reserved::default()).collect();
-    let work = kept.iter().zip(buyers.iter().cycle()).map(|(kept, bearer)| {
+    let reserved: Vec<_> = (0..CONNECTIONS).map(|_| Reserved::default()).collect();
+    let work = reserved.iter().zip(buyers.iter().cycle()).map(|(reserved, bearer)| {
         let headers = format!("{}content-type: application/json\r\n", bearer.0);
         let path = format!("/api/flash-sales/{sale}/reservations");
-        let kept = kept.clone();
+        let reserved = reserved.clone();
         Box::new(move |answer: &[u8]| {
             let answer = String::from_utf8_lossy(answer);
             if answer.contains("SOLD_OUT") {
                 return None;
             }
-            kept.borrow_mut().extend(number(&answer, "reservationId").ok());
+            reserved.borrow_mut().extend(number(&answer, "reservationId").ok());
             Some(Request::with_body("POST", &path, &headers, r#"{"sku":"SKU-7","quantity":1}"#))
         }) as Next
     });
-    let line = told("POST flash reservations", each(address, span, work.collect()).await?);
-    Ok((kept, line))
+    let line = line_of("POST flash reservations", load_each(address, span, work.collect()).await?);
+    Ok((reserved, line))
 }
 
-/// Orders two lines, a reserved piece, a coupon and points, with three automatic promotions on top.
+/// Orders of two lines, a reserved unit, a coupon and points, to which three automatic promotions apply.
 fn order_reserved(buyers: &[Bearer], reserved: &[Reserved]) -> Vec<Next> {
     let of = |(reserved, bearer): (&Reserved, &Bearer)| {
         let headers = format!("{}content-type: application/json\r\n", bearer.0);
@@ -242,7 +246,7 @@ fn order_reserved(buyers: &[Bearer], reserved: &[Reserved]) -> Vec<Next> {
     reserved.iter().zip(buyers.iter().cycle()).map(of).collect()
 }
 
-/// A draft over past orders.
+/// Imports past orders and measures a backtest over them.
 async fn backtest(server: &Server, admin: &Bearer, orders: u64) -> Result<(), Box<dyn Error>> {
     server.import_orders(orders, PRODUCTS).await?;
     let mut connection = Connection::open(server.address).await?;

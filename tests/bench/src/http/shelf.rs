@@ -1,4 +1,4 @@
-//! What price rules of the catalogue cost: a shop with none and one with thousands, by turns in one run.
+//! The cost of price rules: a shop without any and one with thousands, measured alternately in one run.
 
 use std::error::Error;
 use std::time::Duration;
@@ -10,16 +10,16 @@ use super::server::Program;
 use super::shop::{Kind, PRODUCTS, Shop, member, post};
 
 const CONNECTIONS: usize = 16;
-/// Turns that the two shops take.
+/// Turns of each shop.
 const ROUNDS: u32 = 4;
 
-/// The shelf's table.
+/// Options of the benchmark.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Seconds of each measurement.
     #[arg(long, default_value_t = 4)]
     seconds: u64,
-    /// Price rules of the one shop.
+    /// Number of price rules of the second shop.
     #[arg(long, default_value_t = 10_000)]
     rules: u64,
 }
@@ -30,16 +30,16 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
 
 async fn table(options: &Options) -> Result<(), Box<dyn Error>> {
     let program = Program::built_here()?;
-    let (plain, ruled) = (Shop::open(program.clone()).await?, Shop::open(program).await?);
-    add_rules(&ruled, options.rules).await?;
+    let (plain, with_rules) = (Shop::open(program.clone()).await?, Shop::open(program).await?);
+    add_rules(&with_rules, options.rules).await?;
     let (span, mut sent) = (Duration::from_secs(options.seconds) / ROUNDS, 0);
     let heading = format!("with {}", options.rules);
     println!("{:<36} {:>14} {heading:>14} {:>8}", "server's CPU µs a request", "without rules", "ratio");
     for kind in [Kind::Product, Kind::List, Kind::Cart, Kind::Checkout] {
         let mut costs = [(Duration::ZERO, 0); 2];
-        // The first round warms up.
+        // The first round is a warm-up.
         for round in 0..=ROUNDS {
-            for (shop, (cost, count)) in [&plain, &ruled].into_iter().zip(&mut costs) {
+            for (shop, (cost, count)) in [&plain, &with_rules].into_iter().zip(&mut costs) {
                 let turn = shop.turn(kind, CONNECTIONS, span, sent).await?;
                 sent += 1 << 30;
                 if round > 0 {
@@ -67,7 +67,8 @@ async fn add_rules(shop: &Shop, rules: u64) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The `n`th price rule: of a SKU, of an attribute that no product has, or of prices that none has; some have hours.
+/// The `n`-th price rule: for a SKU, for an attribute that no product has, or for a price range that no product is in.
+/// Some have dates or a schedule.
 fn rule(n: u64) -> String {
     let items = match n % 4 {
         0 | 1 => format!(r#"{{"skus":["SKU-{}"]}}"#, n % PRODUCTS),

@@ -1,4 +1,4 @@
-//! A shop under load: a server with a catalogue and a cart, and turns of one kind of request.
+//! A shop under load: a server with products and a cart, and turns of one kind of request.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -7,18 +7,19 @@ use super::client::{self, Connection, Request};
 use super::server::{Program, Server};
 use crate::latency::Latencies;
 
-/// Products of the catalogue.
+/// Number of products.
 pub(super) const PRODUCTS: u64 = 5_000;
-/// The pause before a turn, in which the shop follows up what the last one left.
+/// The pause before a turn, in which the shop finishes the background work of the last one.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// A shop on a fresh directory, and a guest's cart of five lines in it.
+/// A shop on a fresh directory with a guest's cart of five lines.
 pub(super) struct Shop {
     pub(super) server: Server,
     cart: String,
 }
 
 impl Shop {
+    /// Starts the server and creates products and the cart.
     pub(super) async fn open(program: Program) -> Result<Self, Box<dyn Error>> {
         let server = Server::start_program(program).await?;
         server.fill(PRODUCTS).await?;
@@ -32,7 +33,8 @@ impl Shop {
         Ok(Self { server, cart })
     }
 
-    /// Sends requests of one kind on so many connections for `span`, numbered from `from`; all must be answered 2xx.
+    /// Sends requests of one kind, numbered from `from`, on a number of connections for `span`. All must be answered
+    /// 2xx.
     pub(super) async fn turn(
         &self,
         kind: Kind,
@@ -54,21 +56,21 @@ impl Shop {
     }
 }
 
-/// What a turn came to.
+/// The result of a turn.
 pub(super) struct Turn {
     pub(super) latencies: Latencies,
     pub(super) took: Duration,
-    /// The server's CPU time, with whatever it did in the background meanwhile.
+    /// The server's CPU time, including background work.
     pub(super) cpu: Duration,
 }
 
-/// What is asked.
+/// A kind of request.
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
     Product,
     List,
     Cart,
-    /// A transaction of one row: a guest's new cart.
+    /// A new cart of a guest, which is a transaction of one row.
     NewCart,
     Checkout,
 }
@@ -95,7 +97,7 @@ impl Kind {
     }
 }
 
-/// The body of the answer, which must be 2xx.
+/// Posts a body and returns the body of the answer, which must be 2xx.
 pub(super) async fn post(
     connection: &mut Connection,
     headers: &str,
@@ -108,7 +110,7 @@ pub(super) async fn post(
     if (200..300).contains(&status) { Ok(text) } else { Err(format!("{path} was answered {status}: {text}").into()) }
 }
 
-/// What stands in a JSON text after a member's name, up to the next sign.
+/// The word in a JSON text that follows the first occurrence of `name`.
 pub(super) fn member(text: &str, name: &str) -> Result<String, Box<dyn Error>> {
     let after = text.split(name).nth(1).ok_or_else(|| format!("no {name} in {text}"))?;
     Ok(after.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect())

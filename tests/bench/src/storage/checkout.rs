@@ -3,7 +3,7 @@
 use promox_storage::{Database, Schema, StoreError, TableDef, Tx, record};
 
 record! {
-    /// An order: three index entries.
+    /// An order, with three index entries.
     pub(crate) struct Order in Ecommerce.orders = 900, key(id: i64) {
         user: i64,
         number: String,
@@ -56,7 +56,7 @@ record! {
     }
 }
 record! {
-    /// A key.
+    /// An idempotency key.
     pub(crate) struct Key in Ecommerce.keys = 912, key(id: i64) {
         hour: i64,
         body: Vec<u8>,
@@ -71,7 +71,7 @@ record! {
     }
 }
 
-/// The tables.
+/// The tables of the benchmark.
 pub(crate) const TABLES: &[&TableDef] = &[
     <Order as promox_storage::Record>::TABLE,
     <Line as promox_storage::Record>::TABLE,
@@ -84,23 +84,24 @@ pub(crate) const TABLES: &[&TableDef] = &[
     <User as promox_storage::Record>::TABLE,
 ];
 
-/// Of them all, with the system's.
+/// The schema of these tables and the system tables.
 pub(crate) fn schema() -> Result<Schema, String> {
     Schema::new([TABLES])
 }
 
-/// The database they are in.
+/// The database of the tables.
 pub(crate) const DATABASE: Database = Database::Ecommerce;
 
-/// SKUs and users that orders are spread over.
+/// Number of SKUs that orders are spread over.
 pub(crate) const SKUS: i64 = 5_000;
+/// Number of users that orders are spread over.
 pub(crate) const USERS: i64 = 20_000;
 
 fn body(bytes: usize) -> Vec<u8> {
     vec![b'x'; bytes]
 }
 
-/// Puts the rows there that orders read.
+/// Inserts the users and stock that orders read, for the ids `from..until`.
 pub(crate) fn seed(tx: &mut Tx<'_>, from: i64, until: i64) -> Result<(), StoreError> {
     for id in from..until {
         if id < SKUS {
@@ -111,10 +112,10 @@ pub(crate) fn seed(tx: &mut Tx<'_>, from: i64, until: i64) -> Result<(), StoreEr
     Ok(())
 }
 
-/// Places order `id`.
+/// Places order `id`; does nothing when it exists.
 pub(crate) fn place(tx: &mut Tx<'_>, id: i64) -> Result<(), StoreError> {
     let (user, first, second) = ((id * 7919) % USERS, (id * 31) % SKUS, (id * 31 + 17) % SKUS);
-    let absent = || StoreError::Damaged { place: "the benchmark's rows are not there".to_owned() };
+    let absent = || StoreError::Damaged { place: "the benchmark's rows are missing".to_owned() };
     let mut buyer = tx.get::<User>(&user)?.ok_or_else(absent)?;
     let mut stock = tx.get::<Stock>(&first)?.ok_or_else(absent)?;
     let mut other = tx.get::<Stock>(&second)?.ok_or_else(absent)?;

@@ -1,4 +1,4 @@
-//! What the disk itself takes.
+//! The latency of the disk itself.
 
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use crate::latency::Latencies;
 
-/// A preallocated file's length.
+/// Length of the preallocated file.
 const LENGTH: u64 = 64 << 20;
 const BLOCK: u64 = 4096;
 
-/// Appends blocks of 4 KiB to a file that was filled with zeros, with a sync each.
+/// Writes blocks of 4 KiB one after another to a preallocated file, with a sync each.
 pub(crate) fn append_and_sync(dir: &Path, span: Duration) -> io::Result<Latencies> {
     let path = dir.join("raw");
     std::fs::write(&path, vec![0; usize::try_from(LENGTH).map_err(io::Error::other)?])?;
@@ -19,10 +19,10 @@ pub(crate) fn append_and_sync(dir: &Path, span: Duration) -> io::Result<Latencie
     file.sync_all()?;
     let (mut latencies, started, block, mut at) = (Latencies::default(), Instant::now(), [7; 4096], 0);
     while started.elapsed() < span {
-        let begun = Instant::now();
+        let write_started = Instant::now();
         file.write_all_at(&block, at)?;
         file.sync_data()?;
-        latencies.add(begun.elapsed());
+        latencies.add(write_started.elapsed());
         at = (at + BLOCK) % LENGTH;
     }
     std::fs::remove_file(&path)?;

@@ -1,4 +1,4 @@
-//! Reads through snapshots: gets, rows by an index, short scans.
+//! Reads from snapshots: gets, short scans, and scans of an index.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use promox_storage::{Engine, Stamp, StoreError, Tx};
 
 use super::checkout::{DATABASE, Line, Order, OrderByUser, USERS};
 
-/// Measures one thread's reads, each through a snapshot of its own, and prints their rates.
+/// Measures reads of one thread, each from a snapshot of its own, and prints their rates.
 pub(crate) fn run(engine: &Arc<EmbeddedEngine>, orders: i64, span: Duration) -> Result<(), StoreError> {
     let orders = orders.max(2);
     let rate = |name: &str, read: &dyn Fn(&Tx<'_>, i64) -> Result<usize, StoreError>| {

@@ -1,4 +1,4 @@
-//! The same transactions through redb's own group commit: one thread, one durable commit for all that wait.
+//! Checkout-shaped transactions on redb alone: one thread commits all waiting transactions in one durable commit.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -17,8 +17,8 @@ use crate::latency::Latencies;
 type Failure = Box<dyn std::error::Error>;
 type Job = (i64, oneshot::Sender<()>);
 
-/// Reads of a transaction go to redb's open write transaction, so that jobs of a group see each other.
-struct Through<'a>(&'a Mutex<WriteTransaction>);
+/// Reads from redb's open write transaction, so that the jobs of a group see each other's writes.
+struct TransactionReader<'a>(&'a Mutex<WriteTransaction>);
 
 fn name(space: Space) -> String {
     format!("t{}", space.0)
@@ -28,7 +28,7 @@ fn io(error: impl std::fmt::Display) -> StoreError {
     StoreError::Io(error.to_string())
 }
 
-impl Reader for Through<'_> {
+impl Reader for TransactionReader<'_> {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         let transaction = self.0.lock().map_err(io)?;
         let name = name(space);
@@ -42,12 +42,12 @@ impl Reader for Through<'_> {
     }
 }
 
-/// Runs jobs on an open transaction and writes what they change.
+/// Runs work on an open transaction and writes its changes.
 fn apply(
     transaction: &Mutex<WriteTransaction>,
     work: impl Fn(&mut Tx<'_>) -> Result<(), StoreError>,
 ) -> Result<(), Failure> {
-    let reader = Through(transaction);
+    let reader = TransactionReader(transaction);
     let mut tx = Tx::new(&reader, DATABASE, Stamp::default());
     work(&mut tx)?;
     let batch = tx.finish()?;
@@ -63,6 +63,7 @@ fn apply(
     Ok(())
 }
 
+/// Runs work in a write transaction and commits it.
 fn group(
     database: &Database,
     run: impl FnOnce(&Mutex<WriteTransaction>) -> Result<(), Failure>,
@@ -98,6 +99,7 @@ pub(crate) fn run(options: &Options, dir: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Executes jobs in groups until all senders are gone.
 fn serve(database: &Database, jobs: &flume::Receiver<Job>) -> Result<(), Failure> {
     while let Ok(first) = jobs.recv() {
         let waiting: Vec<Job> = std::iter::once(first).chain(jobs.try_iter().take(1_023)).collect();
@@ -109,6 +111,7 @@ fn serve(database: &Database, jobs: &flume::Receiver<Job>) -> Result<(), Failure
     Ok(())
 }
 
+/// Submits orders from concurrent tasks, and returns their latencies and the duration.
 async fn load(
     submitters: usize,
     options: &Options,
@@ -122,12 +125,12 @@ async fn load(
         tasks.spawn(async move {
             let mut latencies = Latencies::default();
             while started.elapsed() < span {
-                let begun = Instant::now();
+                let submitted = Instant::now();
                 let (answer, answered) = oneshot::channel();
                 if queue.try_send((next.fetch_add(1, Ordering::Relaxed), answer)).is_err() || answered.await.is_err() {
                     break;
                 }
-                latencies.add(begun.elapsed());
+                latencies.add(submitted.elapsed());
             }
             latencies
         });

@@ -1,4 +1,4 @@
-//! The embedded store under load, through `Db` as a service would use it.
+//! The embedded store under load, through `Db` as services use it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ pub(crate) fn run(options: &Options, dir: &Path, raw: Duration) -> Result<(), Fa
 async fn open(options: &Options, path: &Path) -> Result<Bench, Failure> {
     let started = Instant::now();
     let engine = EmbeddedEngine::open(store_options(options, path), schema()?)?;
-    println!("store: made in {} ms, {} MiB resident", started.elapsed().as_millis(), resident_mib());
+    println!("store: created in {} ms, {} MiB resident", started.elapsed().as_millis(), resident_mib());
     let node = Node::new(Clock::real(Timestamp::EPOCH), Entropy::system());
     let cx = Cx::system(&node, "bench", Duration::from_secs(3600));
     let db = engine.database(DATABASE);
@@ -70,7 +70,7 @@ async fn open(options: &Options, path: &Path) -> Result<Bench, Failure> {
     }
     if options.orders > 0 {
         let (took, length) = (started.elapsed().as_millis(), std::fs::metadata(path.join("data.redb"))?.len() >> 20);
-        println!("store: {} orders made in {took} ms, data.redb of {length} MiB", options.orders);
+        println!("store: {} orders placed in {took} ms, data.redb of {length} MiB", options.orders);
     }
     Ok(bench)
 }
@@ -79,7 +79,7 @@ fn store_options(options: &Options, path: &Path) -> StoreOptions {
     StoreOptions::new(path).checkpoint_after(options.checkpoint_mib << 20)
 }
 
-/// Leaves as a killed process would, and opens again.
+/// Drops the store without an orderly stop, as a killed process would, and measures opening it again.
 fn reopen(options: &Options, path: &Path, bench: Bench) -> Result<(), Failure> {
     drop(bench);
     let started = Instant::now();
@@ -90,6 +90,7 @@ fn reopen(options: &Options, path: &Path, bench: Bench) -> Result<(), Failure> {
 }
 
 impl Bench {
+    /// Writes in the bulk lane, and retries while the store is busy.
     async fn bulk(
         &self,
         work: impl Fn(&mut promox_storage::Tx<'_>) -> Result<(), StoreError> + Send + Clone + 'static,
@@ -102,18 +103,20 @@ impl Bench {
         Ok(())
     }
 
+    /// Measures transactions of one row, one after another.
     async fn one_row(&mut self, span: Duration) -> Result<Latencies, StoreError> {
         let (mut latencies, started, mut number) = (Latencies::default(), Instant::now(), 0);
         while started.elapsed() < span {
-            let begun = Instant::now();
+            let submitted = Instant::now();
             let sku = number % 5_000;
             self.db.write(&self.cx, move |tx| tx.put(&Stock { sku, on_hand: 1_000_000, body: vec![b'x'; 80] })).await?;
-            latencies.add(begun.elapsed());
+            latencies.add(submitted.elapsed());
             number += 1;
         }
         Ok(latencies)
     }
 
+    /// Places orders from concurrent tasks, and returns their latencies and the duration.
     async fn load(&mut self, submitters: usize, span: Duration) -> Result<(Latencies, Duration), Failure> {
         let started = Instant::now();
         let mut tasks = tokio::task::JoinSet::new();
@@ -123,9 +126,9 @@ impl Bench {
                 let mut latencies = Latencies::default();
                 while started.elapsed() < span {
                     let id = next.fetch_add(1, Ordering::Relaxed);
-                    let begun = Instant::now();
+                    let submitted = Instant::now();
                     db.write(&cx, move |tx| place(tx, id)).await?;
-                    latencies.add(begun.elapsed());
+                    latencies.add(submitted.elapsed());
                 }
                 Ok::<_, StoreError>(latencies)
             });
@@ -138,7 +141,7 @@ impl Bench {
     }
 }
 
-/// The memory that this process holds.
+/// Resident memory of this process in MiB.
 pub(crate) fn resident_mib() -> u64 {
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages: u64 = pages.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);

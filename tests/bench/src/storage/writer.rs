@@ -1,5 +1,5 @@
-//! What a checkout costs the writer and the checkpointer in CPU alone: threads stepped, disk in memory, best of many
-//! windows, so that it can be compared on a machine that others use too.
+//! CPU time of the writer and the checkpointer for a checkout: both are stepped, the disk is in memory, and the best of
+//! many windows counts, so that results are comparable on a machine with other load.
 
 use std::sync::Arc;
 use std::task::{Context, Waker};
@@ -12,14 +12,14 @@ use promox_storage::Db;
 
 use super::checkout::{DATABASE, USERS, place, schema, seed};
 
-/// Transactions of one group.
+/// Transactions in a group.
 const GROUP: i64 = 64;
-/// Groups of one window.
+/// Groups in a window.
 const GROUPS: i64 = 30;
-/// Windows of which the best counts.
+/// Number of windows.
 const WINDOWS: usize = 40;
 
-/// Measures and prints one line.
+/// Runs the measurement and prints its lines.
 pub(crate) fn run() -> Result<(), Box<dyn std::error::Error>> {
     let options = StoreOptions { disk: Arc::new(MemoryDisk::new()), ..StoreOptions::new("/store") };
     let mut parts = EmbeddedEngine::assemble(options, &schema()?)?;
@@ -49,16 +49,16 @@ pub(crate) fn run() -> Result<(), Box<dyn std::error::Error>> {
         format!("{}.{:02}", nanos / 1000, nanos % 1000 / 10)
     };
     println!(
-        "writer: CPU of a checkout, submitted and answered: best {} us, middle {} us",
+        "writer: CPU of a checkout, submitted and answered: best {} us, median {} us",
         each(&mut writer, 0),
         each(&mut writer, WINDOWS / 2)
     );
-    let most = checkpoint.iter().max().copied().unwrap_or_default();
-    println!("    the longest checkpoint turn took {} ms", most.as_millis());
+    let longest = checkpoint.iter().max().copied().unwrap_or_default();
+    println!("    the longest checkpoint turn took {} ms", longest.as_millis());
     Ok(())
 }
 
-/// Submits work for each id, steps the writer once, and takes the answers.
+/// Submits work for each id, steps the writer once, and collects the results.
 fn group(
     db: &Db,
     cx: &Cx,
