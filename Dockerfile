@@ -1,4 +1,4 @@
-# Builds promox and leaves one binary on a slim Debian, run by a user who owns nothing but the data.
+# Builds promox and installs its binary on a slim Debian, where it runs as a user that owns only the data.
 FROM rust:1.95-slim-bookworm AS build
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends cmake g++ make \
