@@ -168,11 +168,15 @@ impl Promox {
         let store = engine::open(settings, schema()?)?;
         let clock = engine::clock(settings, &store)?;
         let environment = Environment { store, clock, entropy: Entropy::system(), cache: engine::cache(settings) };
-        Self::on(settings, environment, server)
+        Self::with_environment(settings, environment, server)
     }
 
     /// A node with all services in the caller's environment. Nothing is recovered, and no job runs.
-    pub fn on(settings: &Settings, environment: Environment, server: Option<&Server>) -> Result<Self, Exit> {
+    pub fn with_environment(
+        settings: &Settings,
+        environment: Environment,
+        server: Option<&Server>,
+    ) -> Result<Self, Exit> {
         Self::with_services(&|_| true, settings, environment, server)
     }
 

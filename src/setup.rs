@@ -15,7 +15,8 @@ use crate::exit::Exit;
 use crate::http::Server;
 
 /// The warning while the payment sandbox is enabled.
-const SANDBOX_WARNING: &str = "TEST MONEY IS ON: the sandbox confirms orders that nobody pays for (payment.sandbox)";
+const SANDBOX_WARNING: &str =
+    "sandbox payments are enabled: orders are confirmed without real payment (payment.sandbox)";
 
 /// Refuses a configured currency that differs from the store's.
 pub(crate) async fn check_currency(store: &Store, loaded: &Loaded) -> Result<(), Exit> {

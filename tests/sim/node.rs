@@ -85,7 +85,7 @@ impl SteppedNode {
         let Assembled { engine, writer, checkpointer } = assembled.expect("the store opens after a power cut");
         let SharedState { settings, clock, entropy, cache, .. } = shared.clone();
         let environment = Environment { store: engine.clone().into(), clock: clock.clone(), entropy, cache };
-        let promox = Arc::new(Promox::on(&settings, environment, None).expect("a node"));
+        let promox = Arc::new(Promox::with_environment(&settings, environment, None).expect("a node"));
         let background = Background::new(promox.node());
         let (disk, idle, clock_stopped) = (disk.faulty().clone(), 0, true);
         let mut node = Self {
