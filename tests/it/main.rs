@@ -4,7 +4,7 @@
 //!
 //! | about | modules |
 //! | --- | --- |
-//! | products, categories, search, stock | `catalogue`, `catalogue_prices` (price rules), `sku_changes`, `references` |
+//! | products, categories, search, stock | `catalog`, `catalog_prices` (price rules), `sku_changes`, `references` |
 //! | carts and checkout | `cart`, `checkout`, `gifts`, `idempotency` |
 //! | orders after the checkout | `returns`, `exports`, `round_trip` |
 //! | payments | `payments` |
@@ -34,8 +34,8 @@ mod analytics;
 mod backtest;
 mod campaigns;
 mod cart;
-mod catalogue;
-mod catalogue_prices;
+mod catalog;
+mod catalog_prices;
 mod checkout;
 mod client;
 mod codes;

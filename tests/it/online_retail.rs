@@ -151,8 +151,8 @@ async fn a_month_is_imported_as_history_from_the_command_line() {
     crate::process::verify(dir.path());
 }
 
-/// Imports the catalogue of the month with five units more than are sold, and returns it and the prices by folded SKU.
-async fn import_catalogue(shop: &Shop, month: &Month) -> (Vec<ProductRow>, BTreeMap<String, Decimal>) {
+/// Imports the catalog of the month with five units more than are sold, and returns it and the prices by folded SKU.
+async fn import_catalog(shop: &Shop, month: &Month) -> (Vec<ProductRow>, BTreeMap<String, Decimal>) {
     let (rows, report) = catalog(std::fs::File::open(&month.path).unwrap());
     assert_eq!(report.failed, 0, "{report:?}");
     let lines: Vec<String> = rows.iter().map(|row| serde_json::to_string(row).unwrap()).collect();
@@ -220,7 +220,7 @@ fn fold(sku: &str) -> String {
 async fn every_invoice_of_a_month_can_be_ordered_again() {
     let month = Month::read();
     let shop = Shop::start().await;
-    let (rows, prices) = import_catalogue(&shop, &month).await;
+    let (rows, prices) = import_catalog(&shop, &month).await;
     let invoices: Vec<Invoice> = month.sales.iter().map(|(number, rows)| Invoice::of(number, rows, &prices)).collect();
     let sum: Decimal = invoices.iter().map(|invoice| invoice.total).sum();
     in_parallel(&shop.anyone, invoices.clone(), |anyone, invoice| async move {

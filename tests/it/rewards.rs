@@ -1,5 +1,5 @@
 //! Points over HTTP: earning, paying with points, restoring them once, concurrent spending, tiers, achievements,
-//! referrals and the rewards catalogue.
+//! referrals and the rewards catalog.
 
 use serde_json::{Value, json};
 

@@ -51,7 +51,7 @@ async fn orders(client: &Client) {
     }
 }
 
-/// Asserts that every redeemed offer of the rewards catalogue is listed with its coupon code.
+/// Asserts that every redeemed offer of the rewards catalog is listed with its coupon code.
 async fn redemptions(client: &Client, shopper: &Shopper) {
     let Some(user) = shopper.user else { return };
     let caller = Caller::User(user);

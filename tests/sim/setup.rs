@@ -16,7 +16,7 @@ const WELCOME: u32 = 400;
 pub(crate) struct Shop {
     /// Id of the flash sale.
     pub(crate) sale: String,
-    /// Id of the offer in the rewards catalogue.
+    /// Id of the offer in the rewards catalog.
     pub(crate) offer: String,
 }
 

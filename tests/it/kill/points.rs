@@ -106,7 +106,7 @@ async fn load(client: Client, user: usize, name: String, entropy: Entropy, log: 
     }
 }
 
-/// Creates a product, an offer of the rewards catalogue, and users with points. A point is worth a penny; orders earn
+/// Creates a product, an offer of the rewards catalog, and users with points. A point is worth a penny; orders earn
 /// none.
 async fn prepare(process: &Process) {
     let admin = process.admin().await;

@@ -25,23 +25,23 @@ use crate::latency::Latencies;
 
 type Failure = Box<dyn std::error::Error>;
 
-/// A simulated catalogue in which every SKU exists.
-struct Catalogue;
+/// A simulated catalog in which every SKU exists.
+struct Catalog;
 
-impl Handle<DescribeSkus> for Catalogue {
+impl Handle<DescribeSkus> for Catalog {
     async fn handle(&self, _: &Cx, op: DescribeSkus) -> Result<SkuDescriptions, Error> {
         Ok(SkuDescriptions { items: op.skus.into_iter().map(describe).collect() })
     }
 }
 
-impl Handle<GetStoreProfile> for Catalogue {
+impl Handle<GetStoreProfile> for Catalog {
     async fn handle(&self, _: &Cx, _: GetStoreProfile) -> Result<StoreProfile, Error> {
         let (name, timezone, locale) = ("Shop".to_owned(), "UTC".to_owned(), "en".to_owned());
         Ok(StoreProfile { name, currency: Currency::GBP, timezone, locale, ignore_plus_tags: false })
     }
 }
 
-impl Handle<ResolveSkus> for Catalogue {
+impl Handle<ResolveSkus> for Catalog {
     async fn handle(&self, _: &Cx, op: ResolveSkus) -> Result<ResolvedSkus, Error> {
         let of = |sku: Sku| Some(VariantRef { variant_id: variant(&sku), product_id: ProductId(1), sku });
         Ok(ResolvedSkus { variants: op.skus.into_iter().map(of).collect() })
@@ -83,10 +83,10 @@ pub(super) async fn run(options: &Options, dir: &Path) -> Result<(), Failure> {
     let mut registry = Registry::default();
     inventory.register(&mut registry);
     sales.register(&mut registry);
-    let catalogue = Arc::new(Catalogue);
-    registry.register::<DescribeSkus, _>(&catalogue);
-    registry.register::<GetStoreProfile, _>(&catalogue);
-    registry.register::<ResolveSkus, _>(&catalogue);
+    let catalog = Arc::new(Catalog);
+    registry.register::<DescribeSkus, _>(&catalog);
+    registry.register::<GetStoreProfile, _>(&catalog);
+    registry.register::<ResolveSkus, _>(&catalog);
     node.install(registry);
     let users = Arc::new(AtomicI64::new(1));
     for buyers in &options.buyers {

@@ -29,7 +29,7 @@ pub(crate) struct Options {
     /// Seconds of each row.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
-    /// Products in the catalogue.
+    /// Products in the catalog.
     #[arg(long, default_value_t = 5_000)]
     products: u64,
     /// Number of past orders to import first.

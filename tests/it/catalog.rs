@@ -1,4 +1,4 @@
-//! The catalogue: products, categories, lists and search, import and export.
+//! The catalog: products, categories, lists and search, import and export.
 
 use serde_json::{Value, json};
 
@@ -350,7 +350,7 @@ async fn an_import_applies_valid_rows_and_reports_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn importing_an_export_reproduces_the_catalogue() {
+async fn importing_an_export_reproduces_the_catalog() {
     let shop = searchable_shop().await;
     let variants = json!({"variants": [
         {"sku": "S-S", "name": "Small", "options": {"size": "S"}, "price": "9.00", "cost": "2.00", "barcode": "123"},
