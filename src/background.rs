@@ -32,7 +32,7 @@ impl Background {
     }
 
     /// Runs a job on its schedule until the node stops.
-    pub fn job(&self, job: Job) {
+    pub fn spawn_job(&self, job: Job) {
         let (node, closing) = (self.node.clone(), self.closing.clone());
         self.tasks.spawn(async move {
             while !closing.is_cancelled() {
@@ -46,7 +46,7 @@ impl Background {
     }
 
     /// Runs a consumer now, and whenever its source has new events.
-    pub fn consumer(&self, mut consumer: ConsumerLoop) {
+    pub fn spawn_consumer(&self, mut consumer: ConsumerLoop) {
         let (node, closing) = (self.node.clone(), self.closing.clone());
         self.tasks.spawn(async move {
             let signals = consumer.subscribe();
@@ -96,7 +96,7 @@ mod tests {
         let (ran, runs) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
         let (signal, counted) = (ran.clone(), runs.clone());
         let background = Background::new(&node);
-        background.job(Job::new("test.job", Duration::from_mins(1), move |_| {
+        background.spawn_job(Job::new("test.job", Duration::from_mins(1), move |_| {
             let (signal, run) = (signal.clone(), counted.fetch_add(1, Ordering::Relaxed));
             async move {
                 signal.add_permits(1);

@@ -224,8 +224,8 @@ impl Promox {
     }
 
     fn start_background(&self) {
-        self.consumers().into_iter().for_each(|consumer| self.background.consumer(consumer));
-        self.jobs().into_iter().for_each(|job| self.background.job(job));
+        self.consumers().into_iter().for_each(|consumer| self.background.spawn_consumer(consumer));
+        self.jobs().into_iter().for_each(|job| self.background.spawn_job(job));
     }
 
     /// The consumers of every service.

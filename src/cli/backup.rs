@@ -39,8 +39,8 @@ impl Backup {
         let file = target_file(&self.file);
         let length = super::runtime(&loaded.settings)?.block_on(async {
             match (&self.url, self.token) {
-                (Some(url), Some(token)) => online(&Remote::new(url, token, self.ca.as_deref())?, &file).await,
-                _ => offline(&loaded, &file).await,
+                (Some(url), Some(token)) => back_up_online(&Remote::new(url, token, self.ca.as_deref())?, &file).await,
+                _ => back_up_offline(&loaded, &file).await,
             }
         })?;
         println!("Wrote {length} bytes to {}", file.display());
@@ -53,14 +53,14 @@ fn target_file(path: &Path) -> PathBuf {
     if path.is_dir() { path.join(ops::file_name(promox_kernel::Clock::wall())) } else { path.to_owned() }
 }
 
-async fn online(remote: &Remote, file: &Path) -> Result<u64, Exit> {
+async fn back_up_online(remote: &Remote, file: &Path) -> Result<u64, Exit> {
     let reader = remote.stream(PATH).await?;
     let file = file.to_owned();
     let saved = tokio::task::spawn_blocking(move || transfer::save(reader, &file));
     saved.await.map_err(Exit::internal)?
 }
 
-async fn offline(loaded: &Loaded, file: &Path) -> Result<u64, Exit> {
+async fn back_up_offline(loaded: &Loaded, file: &Path) -> Result<u64, Exit> {
     let promox = super::open_existing(loaded)?;
     let (backups, file) = (promox.backups().clone(), file.to_owned());
     let written = tokio::task::spawn_blocking(move || {
@@ -118,12 +118,12 @@ mod tests {
         let promox = Promox::open(&shop, &server).await.unwrap();
         let url = format!("http://{}", server.address());
         let remote = Remote::new(&url, token(&promox).await, None).unwrap();
-        assert!(online(&remote, &path("online.backup")).await.unwrap() > 1_000);
+        assert!(back_up_online(&remote, &path("online.backup")).await.unwrap() > 1_000);
         let stranger = Remote::new(&url, "nobody".to_owned(), None).unwrap();
-        assert!(online(&stranger, &path("stolen.backup")).await.unwrap_err().to_string().contains("401"));
+        assert!(back_up_online(&stranger, &path("stolen.backup")).await.unwrap_err().to_string().contains("401"));
         server.shutdown().await;
         promox.close().await;
-        offline(&shop, &path("offline.backup")).await.unwrap();
+        back_up_offline(&shop, &path("offline.backup")).await.unwrap();
         for name in ["online", "offline"] {
             let again = loaded(&path(name));
             let file = path(&format!("{name}.backup"));

@@ -70,7 +70,7 @@ struct Snapshot<'a> {
 impl<'a> Snapshot<'a> {
     fn of(dir: &'a Path) -> Self {
         let missing = dir.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).last();
-        Self { dir, missing, names: names(dir) }
+        Self { dir, missing, names: file_names(dir) }
     }
 
     /// Removes what the restore created. A store that appeared in the meantime belongs to another process.
@@ -80,7 +80,7 @@ impl<'a> Snapshot<'a> {
         }
         let new: Vec<PathBuf> = match self.missing {
             Some(missing) => vec![missing.to_owned()],
-            None => names(self.dir).difference(&self.names).map(|name| self.dir.join(name)).collect(),
+            None => file_names(self.dir).difference(&self.names).map(|name| self.dir.join(name)).collect(),
         };
         for path in new {
             let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
@@ -91,7 +91,7 @@ impl<'a> Snapshot<'a> {
     }
 }
 
-fn names(dir: &Path) -> HashSet<OsString> {
+fn file_names(dir: &Path) -> HashSet<OsString> {
     fs::read_dir(dir).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.file_name())).collect()
 }
 
@@ -113,6 +113,6 @@ mod tests {
             assert!(restore(&loaded, &file).is_err());
         }
         assert!(!temporary.path().join("deep").exists(), "new directories are removed");
-        assert_eq!(names(&empty), HashSet::from(["mine".into()]), "existing files are kept");
+        assert_eq!(file_names(&empty), HashSet::from(["mine".into()]), "existing files are kept");
     }
 }

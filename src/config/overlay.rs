@@ -90,13 +90,13 @@ pub fn load(
 ) -> Result<Loaded, Faults> {
     let mut tree = Tree::defaults()?;
     if let Some(path) = file {
-        tree.file(path)?;
+        tree.apply_file(path)?;
     }
     for (name, value) in environment {
-        tree.variable(&name, value);
+        tree.apply_variable(&name, value);
     }
     for flag in flags {
-        tree.text(flag.key, Origin::Flag(flag.name), &flag.value);
+        tree.set_text(flag.key, Origin::Flag(flag.name), &flag.value);
     }
     tree.finish()
 }
@@ -118,7 +118,7 @@ impl Tree {
         Ok(Self { values, faults: Vec::new() })
     }
 
-    fn file(&mut self, path: &Path) -> Result<(), Faults> {
+    fn apply_file(&mut self, path: &Path) -> Result<(), Faults> {
         let origin = Origin::File(path.to_owned());
         let fault = |message: String| Faults::one("--config", origin.clone(), message);
         let text = std::fs::read_to_string(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
@@ -130,23 +130,23 @@ impl Tree {
     }
 
     /// Applies a variable if it is a setting: a name with `__`, or one of the documented short forms.
-    fn variable(&mut self, name: &str, value: String) {
+    fn apply_variable(&mut self, name: &str, value: String) {
         let Some(rest) = name.strip_prefix("PROMOX_") else { return };
         let origin = Origin::Variable(name.to_owned());
         let bare = name.strip_suffix("_FILE");
         if let Some(key) = key_of(name, rest).filter(|key| bare.is_none() || self.values.contains_key(key)) {
-            return self.text(&key, origin, &value);
+            return self.set_text(&key, origin, &value);
         }
         let Some(key) = bare.and_then(|bare| key_of(bare, bare.strip_prefix("PROMOX_")?)) else { return };
         let origin = Origin::VariableFile(name.to_owned(), value.clone().into());
         match std::fs::read_to_string(&value) {
-            Ok(text) => self.text(&key, origin, text.trim_end_matches(['\n', '\r'])),
-            Err(error) => self.fault(key, origin, format!("{value} cannot be read: {error}")),
+            Ok(text) => self.set_text(&key, origin, text.trim_end_matches(['\n', '\r'])),
+            Err(error) => self.add_fault(key, origin, format!("{value} cannot be read: {error}")),
         }
     }
 
     /// Sets a key from text, parsed by the type of its default.
-    fn text(&mut self, key: &str, origin: Origin, text: &str) {
+    fn set_text(&mut self, key: &str, origin: Origin, text: &str) {
         let value = match self.values.get(key).map(|(value, _)| value) {
             Some(Value::Boolean(_)) => text.trim().parse().map(Value::Boolean).map_err(|_| "must be true or false"),
             Some(Value::Integer(_)) => text.trim().parse().map(Value::Integer).map_err(|_| "must be a whole number"),
@@ -158,18 +158,18 @@ impl Tree {
         };
         match value {
             Ok(value) => self.set(key.to_owned(), origin, value),
-            Err(wanted) => self.fault(key.to_owned(), origin, format!("{wanted}; got \"{text}\"")),
+            Err(wanted) => self.add_fault(key.to_owned(), origin, format!("{wanted}; got \"{text}\"")),
         }
     }
 
     fn set(&mut self, key: String, origin: Origin, value: Value) {
         match self.values.get_mut(&key) {
             Some(slot) => *slot = (value, origin),
-            None => self.fault(key, origin, "there is no setting with this name".to_owned()),
+            None => self.add_fault(key, origin, "there is no setting with this name".to_owned()),
         }
     }
 
-    fn fault(&mut self, key: String, origin: Origin, message: String) {
+    fn add_fault(&mut self, key: String, origin: Origin, message: String) {
         self.faults.push(Fault { key, origin, message });
     }
 
@@ -202,12 +202,12 @@ impl Tree {
                     error.into_inner().message().to_owned()
                 };
                 let origin = self.origin(&key);
-                self.fault(key, origin, message);
+                self.add_fault(key, origin, message);
                 None
             }
         };
         for (key, message) in settings.iter().flat_map(check::check) {
-            self.fault(key.to_owned(), self.origin(key), message);
+            self.add_fault(key.to_owned(), self.origin(key), message);
         }
         match settings {
             Some(settings) if self.faults.is_empty() => Ok(Loaded { settings, list: self.list() }),

@@ -118,10 +118,10 @@ impl SteppedNode {
     pub(crate) fn start_background(&mut self) {
         self.start_clock();
         for consumer in self.promox.consumers() {
-            self.background.consumer(consumer);
+            self.background.spawn_consumer(consumer);
         }
         let jobs = self.promox.jobs().into_iter().filter(|job| !EXCLUDED_JOBS.contains(&job.name));
-        jobs.for_each(|job| self.background.job(job));
+        jobs.for_each(|job| self.background.spawn_job(job));
     }
 
     /// Steps until a task is done, and returns its result.

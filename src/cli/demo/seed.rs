@@ -49,15 +49,15 @@ pub(super) async fn seed(promox: &Promox) -> Result<(), Exit> {
 async fn fill(promox: &Promox, cx: &Cx) -> Result<(), Error> {
     cx.run(bind_json::<PatchShipping>(SHIPPING.as_bytes())?).await?;
     cx.run(bind_json::<PatchTaxes>(TAXES.as_bytes())?).await?;
-    categories(cx).await?;
+    create_categories(cx).await?;
     let report = cx.run(ImportProducts { body: body("text/csv", CATALOG.to_owned()).await }).await?;
     check_complete(report.failed, report.errors.first().map(|error| &error.detail))?;
-    stock(cx).await?;
+    set_stock(cx).await?;
     let report = cx.run(ImportOrders { body: body("application/x-ndjson", dated_orders(cx.now)?).await }).await?.report;
     check_complete(report.failed, report.errors.first().map(|error| &error.detail))?;
-    customer(cx).await?;
+    create_customer(cx).await?;
     promox.service::<Users>()?.ensure_admin(cx, ADMIN.0, ADMIN.1).await?;
-    promotions(cx).await?;
+    create_promotions(cx).await?;
     settle(promox, cx).await
 }
 
@@ -97,7 +97,7 @@ struct CategoryFixture {
     below: Option<String>,
 }
 
-async fn categories(cx: &Cx) -> Result<(), Error> {
+async fn create_categories(cx: &Cx) -> Result<(), Error> {
     let fixtures: Vec<CategoryFixture> = serde_json::from_str(CATEGORIES).map_err(Error::internal)?;
     let mut ids: BTreeMap<String, CategoryId> = BTreeMap::new();
     for (position, CategoryFixture { slug, name, below }) in (0..).zip(fixtures) {
@@ -108,7 +108,7 @@ async fn categories(cx: &Cx) -> Result<(), Error> {
     Ok(())
 }
 
-async fn stock(cx: &Cx) -> Result<(), Error> {
+async fn set_stock(cx: &Cx) -> Result<(), Error> {
     let units: BTreeMap<String, u32> = serde_json::from_str(STOCK).map_err(Error::internal)?;
     let mut items = Vec::with_capacity(units.len());
     for (sku, on_hand) in units {
@@ -143,7 +143,7 @@ fn time_of_day(text: &str) -> Option<Duration> {
 }
 
 /// Creates the promotions and their coupons, and activates them.
-async fn promotions(cx: &Cx) -> Result<(), Error> {
+async fn create_promotions(cx: &Cx) -> Result<(), Error> {
     let promotions: Vec<Value> = serde_json::from_str(PROMOTIONS).map_err(Error::internal)?;
     for mut promotion in promotions {
         let coupons = promotion.as_object_mut().and_then(|members| members.remove("coupons"));
@@ -160,7 +160,7 @@ async fn promotions(cx: &Cx) -> Result<(), Error> {
 }
 
 /// Creates a customer, the store's first user, with an address and two orders: one delivered, one just paid.
-async fn customer(cx: &Cx) -> Result<(), Error> {
+async fn create_customer(cx: &Cx) -> Result<(), Error> {
     let fixture: Customer = serde_json::from_str(CUSTOMER).map_err(Error::internal)?;
     let account = Cx { principal: Principal::Anonymous, ..cx.clone() };
     let user = account.run(parse::<Register>(&fixture.account)?).await?.user.id;

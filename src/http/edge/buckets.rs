@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_stays_small() {
+    fn the_number_of_buckets_is_bounded() {
         let buckets = Buckets::new(SHARDS * 4);
         let rate = Rate::new(0, 10, 10, 1);
         for host in 0..=255 {

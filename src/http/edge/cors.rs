@@ -27,7 +27,7 @@ impl Cors {
     }
 
     /// The `Access-Control-Allow-Origin` value for this request, if its origin is allowed.
-    fn allowed(&self, request: &HeaderMap) -> Option<HeaderValue> {
+    fn allowed_origin(&self, request: &HeaderMap) -> Option<HeaderValue> {
         let origin = request.get(header::ORIGIN)?;
         let known = || origin.to_str().is_ok_and(|origin| self.origins.iter().any(|known| known == origin));
         if self.any { Some(HeaderValue::from_static("*")) } else { known().then(|| origin.clone()) }
@@ -38,7 +38,7 @@ impl Cors {
         if !self.any && !self.origins.is_empty() {
             response.append(header::VARY, HeaderValue::from_static("origin"));
         }
-        if let Some(origin) = self.allowed(request) {
+        if let Some(origin) = self.allowed_origin(request) {
             response.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
             response.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
         }
@@ -50,7 +50,7 @@ impl Cors {
         *response.status_mut() = StatusCode::NO_CONTENT;
         let headers = response.headers_mut();
         headers.insert(header::ALLOW, allow.clone());
-        if self.allowed(request).is_some() && request.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
+        if self.allowed_origin(request).is_some() && request.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
             headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, allow.clone());
             headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(ALLOWED));
             headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(MAX_AGE));

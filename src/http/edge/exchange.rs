@@ -168,7 +168,7 @@ impl<'a> Exchange<'a> {
     /// Handles the request.
     async fn run(&mut self, body: Incoming) -> Result<Response, Error> {
         self.edge.head_limits.check(self.parts)?;
-        let Some(open) = self.edge.open.get() else { return self.early() };
+        let Some(open) = self.edge.open.get() else { return self.respond_early() };
         let (route, path) = self.find(open)?;
         self.route = Some(route);
         let permit = route.service.enter()?;
@@ -177,11 +177,11 @@ impl<'a> Exchange<'a> {
         if route.method.is_safe() {
             return self.run_read(open, route, cx, request).await;
         }
-        self.detached(open, route, cx, request, permit).await
+        self.run_write(open, route, cx, request, permit).await
     }
 
     /// Before the node is ready, only liveness responds.
-    fn early(&self) -> Result<Response, Error> {
+    fn respond_early(&self) -> Result<Response, Error> {
         if self.parts.uri.path() != LIVENESS {
             return Err(starting());
         }
@@ -274,7 +274,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// Runs a write on the node's task set until its own deadline, whether the client waits or not.
-    async fn detached(
+    async fn run_write(
         &self,
         open: &Open,
         route: &Route,

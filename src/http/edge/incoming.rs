@@ -37,7 +37,7 @@ fn too_slow() -> Error {
     Error::new(Kind::Malformed, codes::BODY_TIMEOUT, "The body did not arrive in time.")
 }
 
-fn broken(error: &hyper::Error) -> Error {
+fn connection_lost(error: &hyper::Error) -> Error {
     Error::new(Kind::Malformed, codes::BODY_CUT, format!("The connection was lost while the body was read: {error}"))
 }
 
@@ -122,7 +122,7 @@ async fn collect(body: &mut Incoming, limit: usize) -> Result<Bytes, Error> {
     let mut first = Bytes::new();
     let mut rest: Option<BytesMut> = None;
     while let Some(frame) = body.frame().await {
-        let Ok(chunk) = frame.map_err(|error| broken(&error))?.into_data() else { continue };
+        let Ok(chunk) = frame.map_err(|error| connection_lost(&error))?.into_data() else { continue };
         match &mut rest {
             None if first.is_empty() => first = chunk,
             None => rest = Some([&first[..], &chunk[..]].concat().as_slice().into()),
@@ -169,7 +169,7 @@ async fn forward(mut body: Incoming, sender: BodySender, bounds: Bounds) {
                 Ok(chunk) => Ok(chunk),
                 Err(_) => continue,
             },
-            Ok(Some(Err(error))) => Err(broken(&error)),
+            Ok(Some(Err(error))) => Err(connection_lost(&error)),
             Err(_) => Err(too_slow()),
         };
         let length = chunk.as_ref().map_or(0, |chunk| u64::try_from(chunk.len()).unwrap_or(u64::MAX));

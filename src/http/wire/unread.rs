@@ -44,7 +44,7 @@ fn error_behind(bare: &[u8]) -> Error {
 }
 
 /// The bare response, completed by the problem document and the headers that every error has.
-fn completed(edge: &Edge, peer: Peer, bare: &[u8]) -> Bytes {
+fn complete_response(edge: &Edge, peer: Peer, bare: &[u8]) -> Bytes {
     let (error, id) = (error_behind(bare), edge.request_id_of(&HeaderMap::new()));
     tracing::debug!(client = %peer.address, request_id = &*id, %error, "the head of a request could not be read");
     let document = problem::document(&error, &id, "");
@@ -95,7 +95,7 @@ impl<S> Completed<S> {
     fn intercepts(&mut self, bytes: &[u8]) -> bool {
         let is_bare = self.refusal.is_none() && self.activity.is_settled() && bytes.starts_with(HEAD);
         if is_bare {
-            let left = completed(&self.edge, self.peer, bytes);
+            let left = complete_response(&self.edge, self.peer, bytes);
             self.refusal = Some(Refusal { left, is_shut: false, drained: 0 });
         }
         is_bare
