@@ -6,7 +6,7 @@ use std::time::Duration;
 use promox_contract::ids::{OrderId, PaymentId};
 use promox_contract::payment::{PaymentAction, PaymentOutcome, ReturnSettlement};
 use promox_kernel::{Cx, Error};
-use promox_storage::Tx;
+use promox_storage::{Transaction, Tx};
 use tokio::time::Instant;
 
 use crate::Payments;
@@ -46,26 +46,45 @@ impl Payments {
         if provider == Provider::Sandbox && !self.settings.sandbox { Err(reject::sandbox_off()) } else { Ok(()) }
     }
 
-    /// Charges an order. If the provider has decided an earlier attempt, that outcome is returned and no call is made.
-    pub(crate) async fn take(&self, cx: &Cx, request: PaymentRequest) -> Result<PaymentOutcome, Error> {
+    /// Charges an order. The returned transaction replies with the outcome. If the provider has decided an earlier
+    /// attempt, no call is made. A first answer that is a capture is recorded by the transaction, so that the order can
+    /// be confirmed in the same group; every other answer has been recorded before this returns.
+    pub(crate) async fn take(&self, cx: &Cx, request: PaymentRequest) -> Result<Transaction<PaymentOutcome>, Error> {
         let known = self.db.read(|tx| queries::chargeable(tx, request.order_id)).await?;
         if let Some(known) = &known {
             check_same_payment(known, &request)?;
             if !known.undecided() {
-                return Ok(queries::outcome(known));
+                return Ok(self.recorded(queries::outcome(known)));
             }
         }
+        let id = match &known {
+            Some(known) => known.id,
+            None => PaymentId(self.ids.next(cx).await?),
+        };
         let charge = Charge {
             key: rules::charge_key(request.order_id),
             token: request.choice.token.clone().unwrap_or_default(),
-            earlier_tries: known.map_or(0, |known| known.tries),
+            earlier_tries: known.as_ref().map_or(0, |known| known.tries),
         };
         let (update, attempts) = match self.check_sandbox(request.choice.provider) {
             Ok(()) => self.charge(cx, request.choice.provider, &charge).await,
             Err(reject) => (ProviderUpdate::Declined { code: reject.code().to_owned() }, Vec::new()),
         };
-        let payment = self.db.write(cx, move |tx| charge::record(tx, &request, &attempts, &update)).await?;
-        self.refund_late_capture(cx, payment).await
+        let is_first_capture = known.is_none() && matches!(update, ProviderUpdate::Captured { .. });
+        let expected = is_first_capture.then(|| charge::captured_outcome(id, &request, cx.now));
+        let record = move |tx: &mut Tx<'_>| charge::record(tx, id, &request, &attempts, &update);
+        if let Some(expected) = expected {
+            let transaction = self.db.transaction(move |tx| Ok(queries::outcome(&record(tx)?)));
+            return Ok(transaction.expecting(expected));
+        }
+        let payment = self.db.write(cx, record).await?;
+        Ok(self.recorded(self.refund_late_capture(cx, payment).await?))
+    }
+
+    /// A transaction that replies with an outcome that is recorded.
+    fn recorded(&self, outcome: PaymentOutcome) -> Transaction<PaymentOutcome> {
+        let reply = outcome.clone();
+        self.db.transaction(move |_| Ok(reply.clone())).expecting(outcome)
     }
 
     /// Requests a charge, with retries while the provider fails and time is left. Returns the update and the attempts.

@@ -9,7 +9,7 @@ use promox_contract::payment::{
 use promox_contract::store::{EnabledMethods, ListEnabledPaymentMethods};
 use promox_contract::user::{ExportPayments, PersonalData};
 use promox_kernel::{Cx, Error, Handle, Kind, Page, multiline};
-use promox_storage::{Recall, Tx};
+use promox_storage::{Recall, Transact, Transaction, Tx};
 
 use crate::api::{
     CapturePayment, ConfirmPayment, CreateRefund, GetPayment, ListMethods, ListPayments, MethodView, PaymentView,
@@ -221,8 +221,8 @@ impl Handle<CheckPaymentChoice> for Payments {
     }
 }
 
-impl Handle<TakePayment> for Payments {
-    async fn handle(&self, cx: &Cx, op: TakePayment) -> Result<PaymentOutcome, Error> {
+impl Transact<TakePayment> for Payments {
+    async fn transaction(&self, cx: &Cx, op: TakePayment) -> Result<Transaction<PaymentOutcome>, Error> {
         let request = PaymentRequest {
             order_id: op.order_id,
             user_id: op.user_id,

@@ -40,7 +40,9 @@ use std::time::Duration;
 use promox_contract::payment::{CancelPayment, CheckPaymentChoice, GetOrderPayment, SettleReturn, TakePayment};
 use promox_contract::user::ExportPayments;
 use promox_kernel::{Job, Registry, register};
-use promox_storage::{Consumer, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
+use promox_storage::{
+    Consumer, Database, Db, IdPool, Record, Report, Service, StoreError, TableDef, Tx, register_transactions,
+};
 
 use crate::api::{
     CapturePayment, ConfirmPayment, CreateRefund, GetPayment, ListMethods, ListPayments, ReceiveWebhook, VoidPayment,
@@ -78,13 +80,14 @@ pub struct Payments {
     db: Db,
     settings: Settings,
     gateways: Gateways,
+    ids: IdPool<records::Payment>,
 }
 
 impl Payments {
     /// Creates the service on its database.
     pub fn new(db: Db, settings: Settings) -> Arc<Self> {
         let gateways = Gateways::new(settings.sandbox_latency);
-        Arc::new(Self { db, settings, gateways })
+        Arc::new(Self { ids: IdPool::of(&db), db, settings, gateways })
     }
 }
 
@@ -104,7 +107,8 @@ impl Service for Payments {
     fn register(self: &Arc<Self>, registry: &mut Registry) {
         register!(registry, self; ListPayments, ListMethods, GetPayment, ConfirmPayment, CapturePayment, VoidPayment);
         register!(registry, self; CreateRefund, ReceiveWebhook);
-        register!(registry, self; CheckPaymentChoice, TakePayment, GetOrderPayment, CancelPayment, SettleReturn);
+        register_transactions!(registry, self; TakePayment);
+        register!(registry, self; CheckPaymentChoice, GetOrderPayment, CancelPayment, SettleReturn);
         register!(registry, self; ExportPayments);
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use promox_kernel::{Clock, Cx, Error, Handle, Op, Timestamp};
-use promox_storage::{Database, Db, Service};
+use promox_storage::{Database, Db, Service, Transact};
 
 use crate::saga::Faults;
 use crate::stubs::Stubs;
@@ -78,6 +78,11 @@ impl Setup {
     /// setup in place of a registry.
     pub fn register<O: Op, H: Handle<O>>(&mut self, handler: &Arc<H>) {
         self.stubs.handler::<O, H>(handler);
+    }
+
+    /// Stubs an operation with a service that handles it in one transaction.
+    pub fn register_transaction<O: Op, S: Transact<O>>(&mut self, service: &Arc<S>) {
+        self.stubs.transaction::<O, S>(service);
     }
 
     /// Excludes from [`Harness::verify`] invariants that compare this service with another one.

@@ -14,6 +14,7 @@ use promox_contract::store::{
 };
 use promox_contract::user::{DescribeUsers, UserDescriptions};
 use promox_kernel::{Cx, Error, Handle, Op, Registry, Sku};
+use promox_storage::{Transact, register_transaction};
 
 use crate::sample;
 
@@ -67,6 +68,14 @@ impl Stubs {
     pub(crate) fn handler<O: Op, H: Handle<O>>(&mut self, handler: &Arc<H>) {
         let handler = handler.clone();
         let register: Register = Arc::new(move |registry: &mut Registry| registry.register::<O, H>(&handler));
+        self.0.insert(O::NAME, (O::SERVICE, register));
+    }
+
+    /// Adds a service that handles an operation in one transaction.
+    pub(crate) fn transaction<O: Op, S: Transact<O>>(&mut self, service: &Arc<S>) {
+        let service = service.clone();
+        let register: Register =
+            Arc::new(move |registry: &mut Registry| register_transaction::<O, S>(registry, &service));
         self.0.insert(O::NAME, (O::SERVICE, register));
     }
 

@@ -5,11 +5,12 @@
 //! chain durable together. The caller cannot tell the difference, and must be able to resume after any link.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use promox_kernel::{BoxFuture, Claim, Cx, Error, Op};
 
 use crate::db::ResultReceiver;
-use crate::transaction::TransactionFactory;
+use crate::transaction::{TransactionFactory, unexpected_reply};
 use crate::{Engine, Lane, Transaction, WorkOrder};
 
 /// Maximum links handed to an engine in one call.
@@ -42,6 +43,39 @@ impl<T> Outcome<T> {
     }
 }
 
+/// A call whose reply is known.
+#[derive(Debug)]
+pub enum Call<R> {
+    /// The operation is done and has replied so.
+    Done(R),
+    /// The operation is a transaction that has not run. It replies so unless it is refused or something changes
+    /// meanwhile. The caller runs it alone, or as a link of a chain, whose later links are refused if the reply differs.
+    Prepared(R, Transaction<R>),
+}
+
+impl<R: PartialEq + Clone + Send + 'static> Call<R> {
+    /// Calls an operation as [`Cx::call`] does, except for a transaction of this process that states the reply that it
+    /// expects: that one is only prepared.
+    pub async fn prepare<O: Op<Reply = R>>(cx: &Cx, op: O) -> Result<Self, Error> {
+        let Some(factory) = cx.node.in_process::<TransactionFactory<O>>() else {
+            return cx.call(op).await.map(Self::Done);
+        };
+        let cx = cx.for_call();
+        match cx.wait_for::<O, _>(factory.transaction(&cx, op)).await?.take_expected() {
+            (Some(reply), transaction) => Ok(Self::Prepared(reply, transaction)),
+            (None, transaction) => transaction.run(&cx).await.map(Self::Done),
+        }
+    }
+
+    /// Runs the operation if it has not run, and returns its reply.
+    pub async fn run(self, cx: &Cx) -> Result<R, Error> {
+        match self {
+            Self::Done(reply) => Ok(reply),
+            Self::Prepared(_, transaction) => transaction.run(&cx.for_call()).await,
+        }
+    }
+}
+
 /// An ordered list of transactions. After one that is refused or fails, the rest are skipped.
 #[must_use]
 pub struct Chain<T>(Vec<Link<T>>);
@@ -49,6 +83,8 @@ pub struct Chain<T>(Vec<Link<T>>);
 enum Link<T> {
     /// A transaction of the caller's own service.
     Own(Transaction<T>),
+    /// The transaction of an operation.
+    Prepared(Transaction<T>),
     /// An operation. Where it runs is resolved when the chain runs.
     Call(Box<dyn FnOnce(Cx) -> BoxFuture<Result<Ready<T>, Error>> + Send>),
 }
@@ -85,6 +121,12 @@ impl<T: Send + 'static> Chain<T> {
         self.0.push(Link::Own(transaction));
     }
 
+    /// Appends the transaction of an operation, see [`Call::Prepared`]. If it replies otherwise than expected, it is done
+    /// all the same, and the next link is refused.
+    pub fn then_prepared(&mut self, transaction: Transaction<T>) {
+        self.0.push(Link::Prepared(transaction));
+    }
+
     /// Appends an operation, which is called as [`Cx::call`] does. `convert` turns its reply into the link's value.
     pub fn then_call<O: Op>(&mut self, op: O, convert: fn(O::Reply) -> T) {
         self.0.push(Link::Call(Box::new(move |cx| Box::pin(ready(cx, op, convert)))));
@@ -95,10 +137,11 @@ impl<T: Send + 'static> Chain<T> {
     /// still running count as failed.
     pub async fn run(self, cx: &Cx) -> Vec<Outcome<T>> {
         let count = self.0.len();
-        let mut run = Run { cx, pending: Vec::new(), outcomes: Vec::with_capacity(count) };
+        let mut run = Run { cx, pending: Vec::new(), outcomes: Vec::with_capacity(count), as_expected: None };
         for link in self.0 {
             let next = match link {
                 Link::Own(transaction) => Ok(Ready::Local(transaction, cx.claim.clone())),
+                Link::Prepared(transaction) => Ok(Ready::Local(transaction, None)),
                 Link::Call(ready) => ready(cx.for_call()).await,
             };
             if !run.add(next).await {
@@ -127,6 +170,8 @@ struct Run<'a, T> {
     /// Links that will be handed to their engine in one call.
     pending: Vec<(Transaction<T>, Option<Arc<Claim>>)>,
     outcomes: Vec<Outcome<T>>,
+    /// Whether the last link with an expected result has had it.
+    as_expected: Option<Arc<AtomicBool>>,
 }
 
 impl<T: Send + 'static> Run<'_, T> {
@@ -134,7 +179,11 @@ impl<T: Send + 'static> Run<'_, T> {
     /// continues.
     async fn add(&mut self, next: Result<Ready<T>, Error>) -> bool {
         match next {
-            Ok(Ready::Local(transaction, claim)) => {
+            Ok(Ready::Local(mut transaction, claim)) => {
+                if let Some(as_expected) = &self.as_expected {
+                    transaction = transaction.only_if(as_expected.clone());
+                }
+                self.as_expected = transaction.as_expected.clone().or(self.as_expected.take());
                 let same_engine =
                     |(last, _): &(Transaction<T>, _)| Arc::ptr_eq(last.db.engine(), transaction.db.engine());
                 let fits = self.pending.len() < MAX_LINKS && self.pending.last().is_none_or(same_engine);
@@ -144,7 +193,14 @@ impl<T: Send + 'static> Run<'_, T> {
                 self.pending.push((transaction, claim));
                 true
             }
-            Ok(Ready::Remote(call)) => self.commit().await && self.record(Outcome::of(Some(call.await))),
+            Ok(Ready::Remote(call)) => {
+                if !self.commit().await {
+                    return false;
+                }
+                let as_expected = self.as_expected.as_ref().is_none_or(|flag| flag.load(Ordering::SeqCst));
+                let result = if as_expected { call.await } else { Err(unexpected_reply()) };
+                self.record(Outcome::of(Some(result)))
+            }
             Err(error) => self.commit().await && self.record(Outcome::Refused(error)),
         }
     }
@@ -161,7 +217,7 @@ impl<T: Send + 'static> Run<'_, T> {
         let Some((first, _)) = self.pending.first() else { return true };
         let (engine, cx) = (first.db.engine().clone(), self.cx);
         let (mut orders, mut receivers) = (Vec::new(), Vec::new());
-        for (Transaction { db, locks, work }, claim) in self.pending.drain(..) {
+        for (Transaction { db, locks, work, .. }, claim) in self.pending.drain(..) {
             let (order, receiver) = db.work_order(cx, Lane::Normal, locks, work);
             orders.push(order);
             receivers.push((receiver, claim));

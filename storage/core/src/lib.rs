@@ -41,7 +41,7 @@ pub use cache::{
     Cache, CacheEngine, CacheEntry, CacheFuture, CacheSpace, Change, Expected, MAX_CACHE_KEY, MAX_CACHE_VALUE,
     MemoryCache,
 };
-pub use chain::{Chain, Outcome};
+pub use chain::{Call, Chain, Outcome};
 pub use consumer::{Consumer, ConsumerLoop, Follower};
 pub use db::Db;
 pub use engine::{Batch, Claim, Direction, Engine, Fetching, Item, Lane, Reader, Space, Work, WorkOrder, Write};

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use promox_kernel::{BoxFuture, Cx, Error, Handle, Op, Registry};
 
@@ -13,6 +14,10 @@ pub struct Transaction<T> {
     pub(crate) db: Db,
     pub(crate) locks: Vec<Vec<u8>>,
     pub(crate) work: Box<dyn Fn(&mut Tx<'_>) -> Result<T, Error> + Send>,
+    /// The result that is expected unless the transaction is refused.
+    pub(crate) expected: Option<T>,
+    /// Whether the result was the expected one when the transaction ran last. What follows it in a chain relies on it.
+    pub(crate) as_expected: Option<Arc<AtomicBool>>,
 }
 
 impl<T> std::fmt::Debug for Transaction<T> {
@@ -25,7 +30,7 @@ impl Db {
     /// Prepares a transaction. The closure may run again, so it must act only through `tx`. If it returns an
     /// error, all its changes are dropped.
     pub fn transaction<T>(&self, work: impl Fn(&mut Tx<'_>) -> Result<T, Error> + Send + 'static) -> Transaction<T> {
-        Transaction { db: self.clone(), locks: Vec::new(), work: Box::new(work) }
+        Transaction { db: self.clone(), locks: Vec::new(), work: Box::new(work), expected: None, as_expected: None }
     }
 }
 
@@ -39,15 +44,54 @@ impl<T: Send + 'static> Transaction<T> {
 
     /// Converts the result of the transaction.
     pub fn map<U>(self, convert: impl Fn(T) -> U + Send + 'static) -> Transaction<U> {
-        let Self { db, locks, work } = self;
-        Transaction { db, locks, work: Box::new(move |tx| work(tx).map(&convert)) }
+        let Self { db, locks, work, expected, as_expected } = self;
+        let expected = expected.map(&convert);
+        Transaction { db, locks, work: Box::new(move |tx| work(tx).map(&convert)), expected, as_expected }
+    }
+
+    /// States the result that the transaction has unless it is refused or something changes meanwhile. A caller can
+    /// prepare what follows before the transaction has run, see [`Call`](crate::Call).
+    pub fn expecting(self, result: T) -> Self {
+        Self { expected: Some(result), ..self }
+    }
+
+    /// Takes the expected result, and notes at each run whether the result is the same.
+    pub(crate) fn take_expected(mut self) -> (Option<T>, Self)
+    where
+        T: PartialEq + Clone,
+    {
+        let Some(expected) = self.expected.take() else { return (None, self) };
+        let as_expected = Arc::new(AtomicBool::new(false));
+        let (work, reply, noted) = (self.work, expected.clone(), as_expected.clone());
+        let work = Box::new(move |tx: &mut Tx<'_>| {
+            let result = work(tx)?;
+            noted.store(result == reply, Ordering::SeqCst);
+            Ok(result)
+        });
+        (Some(expected), Self { work, as_expected: Some(as_expected), ..self })
+    }
+
+    /// Has the transaction refuse unless an earlier one has had its expected result.
+    pub(crate) fn only_if(self, as_expected: Arc<AtomicBool>) -> Self {
+        let work = self.work;
+        let work = Box::new(
+            move |tx: &mut Tx<'_>| {
+                if as_expected.load(Ordering::SeqCst) { work(tx) } else { Err(unexpected_reply()) }
+            },
+        );
+        Self { work, ..self }
     }
 
     /// Runs the transaction on its own, and returns its result when it is durable.
     pub async fn run(self, cx: &Cx) -> Result<T, Error> {
-        let Self { db, locks, work } = self;
+        let Self { db, locks, work, .. } = self;
         db.write_locked(cx, locks, work).await
     }
+}
+
+/// The refusal of a transaction after an earlier one of its chain that has not had its expected result.
+pub(crate) fn unexpected_reply() -> Error {
+    Error::internal("an earlier transaction of the chain did not have its expected result")
 }
 
 /// A service that handles the operation `O` in one transaction, so that it can be a link of a [`Chain`](crate::Chain).

@@ -9,7 +9,7 @@ use promox_contract::ids::OrderId;
 use promox_contract::order::OrderStatus;
 use promox_contract::payment::{GetOrderPayment, PaymentOutcome, PaymentStatus, TakePayment};
 use promox_kernel::{Cx, Error, Kind};
-use promox_storage::{Chain, Outcome, Recall, Tx};
+use promox_storage::{Call, Chain, Outcome, Recall, Transaction, Tx};
 
 use crate::Orders;
 use crate::api::{OrderView, PlaceOrder};
@@ -34,6 +34,56 @@ pub(crate) struct Driver<'a> {
     pub(crate) lease: SagaLease,
     /// The rows of the order, if this driver wrote them.
     pub(super) pending: Option<Arc<PendingRows>>,
+}
+
+/// The value of a link of the chain that confirms an order.
+enum Step {
+    Paid(Box<PaymentOutcome>),
+    CartEmptied,
+    /// The order's state, unless the prepared rows were used.
+    Confirmed(Option<Box<OrderView>>),
+}
+
+/// Why a chain has not confirmed its order.
+struct Unconfirmed {
+    /// The index of the link that was refused, if one was.
+    link: Option<usize>,
+    error: Error,
+    /// The payment as this chain has recorded it.
+    paid: Option<Box<PaymentOutcome>>,
+}
+
+impl From<Error> for Unconfirmed {
+    fn from(error: Error) -> Self {
+        Self { link: None, error, paid: None }
+    }
+}
+
+impl Unconfirmed {
+    /// Whether this link was refused because of a conflict.
+    fn is_conflict_at(&self, link: Option<usize>) -> bool {
+        self.link == link && self.error.kind() == Kind::Conflict
+    }
+}
+
+/// The confirmation at the end of a chain, if all of its links are done.
+fn confirmation(outcomes: Vec<Outcome<Step>>) -> Result<Option<Box<OrderView>>, Unconfirmed> {
+    let mut paid = None;
+    for (link, outcome) in outcomes.into_iter().enumerate() {
+        match outcome {
+            Outcome::Done(Step::Paid(outcome)) => paid = Some(outcome),
+            Outcome::Done(Step::CartEmptied) => {}
+            Outcome::Done(Step::Confirmed(view)) => return Ok(view),
+            Outcome::Refused(error) => return Err(Unconfirmed { link: Some(link), error, paid }),
+            Outcome::Skipped => break,
+        }
+    }
+    Err(Error::internal("a chain ended without a confirmation or a refusal").into())
+}
+
+/// Whether a payment's outcome lets its order be confirmed.
+fn secures_order(outcome: &PaymentOutcome) -> bool {
+    !outcome.undecided && matches!(outcome.status, PaymentStatus::Captured | PaymentStatus::Authorized)
 }
 
 impl Orders {
@@ -192,14 +242,45 @@ impl<'a> Driver<'a> {
             (order.total, order.currency, order.user_id)
         };
         let take = TakePayment { order_id: id, amount, currency, choice: choice.clone(), user_id };
-        let outcome = match self.cx.call(take).await {
-            Ok(outcome) => outcome,
-            Err(error) => {
-                tracing::warn!(order = id.0, %error, "the outcome of a payment is unknown; it is requested again");
-                return self.retry_payment_later(None).await;
+        let outcome = match Call::prepare(self.cx, take).await {
+            Ok(Call::Prepared(outcome, recording)) if secures_order(&outcome) => {
+                return self.record_and_confirm(outcome, recording).await;
             }
+            Ok(call) => call.run(self.cx).await,
+            Err(error) => Err(error),
         };
-        self.apply_outcome(outcome).await
+        match outcome {
+            Ok(outcome) => self.apply_outcome(outcome).await,
+            Err(error) => self.retry_unknown_payment(&error).await,
+        }
+    }
+
+    /// Requests a payment again whose outcome is unknown.
+    async fn retry_unknown_payment(&self, error: &Error) -> Result<OrderView, Error> {
+        let order = self.lease.order_id.0;
+        tracing::warn!(order, %error, "the outcome of a payment is unknown; it is requested again");
+        self.retry_payment_later(None).await
+    }
+
+    /// Records a payment and confirms its order in one chain. If the payment is recorded otherwise than expected, the
+    /// chain ends there and the actual outcome is applied.
+    async fn record_and_confirm(
+        &self,
+        expected: PaymentOutcome,
+        recording: Transaction<PaymentOutcome>,
+    ) -> Result<OrderView, Error> {
+        let mut chain = Chain::default();
+        chain.then_prepared(recording.map(|outcome| Step::Paid(Box::new(outcome))));
+        let Unconfirmed { link, error, paid } = match Box::pin(self.confirm_after(chain, Some(expected.clone()))).await
+        {
+            Ok(view) => return Ok(view),
+            Err(unconfirmed) => unconfirmed,
+        };
+        match paid {
+            None if link == Some(0) => self.retry_unknown_payment(&error).await,
+            Some(actual) if *actual != expected => self.apply_outcome(*actual).await,
+            _ => Err(error),
+        }
     }
 
     /// Confirms or fails the order by the outcome of its payment, or waits for the provider or the buyer.
@@ -224,8 +305,17 @@ impl<'a> Driver<'a> {
             .await
     }
 
-    /// Empties the ordered cart, if any, and confirms the order. This is after the point of no return.
+    /// Empties the ordered cart and confirms the order; the point of no return has passed.
     async fn confirm(&self, outcome: Option<PaymentOutcome>) -> Result<OrderView, Error> {
+        Box::pin(self.confirm_after(Chain::default(), outcome)).await.map_err(|unconfirmed| unconfirmed.error)
+    }
+
+    /// Runs a chain, extended by emptying the ordered cart and confirming the order.
+    async fn confirm_after(
+        &self,
+        mut chain: Chain<Step>,
+        outcome: Option<PaymentOutcome>,
+    ) -> Result<OrderView, Unconfirmed> {
         let prepared = match &self.pending {
             Some(pending) => {
                 let confirmed = ConfirmedRows::of(pending, outcome.as_ref(), self.cx.now)?;
@@ -238,35 +328,23 @@ impl<'a> Driver<'a> {
             let rows = rows.as_ref().map(|(pending, confirmed)| (&**pending, &**confirmed));
             transitions::confirm(tx, &lease, outcome.as_ref(), rows)
         };
-        let view = match self.cart().await? {
-            Some(cart) => self.empty_cart_and_confirm(cart, confirm).await?,
-            None => self.orders.db.write(self.cx, confirm).await?,
+        let (order_id, mut cart_link) = (self.lease.order_id, None);
+        if let Some(OrderedCart { id: cart_id, version }) = self.cart().await? {
+            cart_link = Some(chain.links());
+            chain.then_call(EmptyCart { cart_id, order_id, version }, |()| Step::CartEmptied);
+        }
+        chain.then(self.orders.db.transaction(confirm.clone()).map(|view| Step::Confirmed(view.map(Box::new))));
+        let cx = Cx { claim: self.cx.claim.clone(), ..self.cx.elevated() };
+        let view = match confirmation(chain.run(&cx).await) {
+            Ok(view) => view.map(|view| *view),
+            // The payment is taken, so the order is confirmed even if another order took the cart's contents.
+            Err(unconfirmed) if cart_link.is_some() && unconfirmed.is_conflict_at(cart_link) => {
+                self.orders.db.write(self.cx, confirm).await?
+            }
+            Err(unconfirmed) => return Err(unconfirmed),
         };
         let prepared_view = prepared.map(|(_, confirmed)| confirmed.answer.clone());
-        view.or(prepared_view).ok_or_else(|| Error::internal("a confirmation without its reply"))
-    }
-
-    /// Empties the ordered cart and confirms the order, in one chain.
-    async fn empty_cart_and_confirm(
-        &self,
-        cart: OrderedCart,
-        confirm: impl Fn(&mut Tx<'_>) -> Result<Option<OrderView>, Error> + Clone + Send + 'static,
-    ) -> Result<Option<OrderView>, Error> {
-        let (order_id, OrderedCart { id: cart_id, version }) = (self.lease.order_id, cart);
-        let mut chain = Chain::default();
-        chain.then_call(EmptyCart { cart_id, order_id, version }, |()| None);
-        chain.then(self.orders.db.transaction(confirm.clone()));
-        let cx = Cx { claim: self.cx.claim.clone(), ..self.cx.elevated() };
-        let mut outcomes = chain.run(&cx).await.into_iter();
-        match (outcomes.next(), outcomes.next()) {
-            (_, Some(Outcome::Done(view))) => Ok(view),
-            // The payment is taken, so the order is confirmed even if another order took the cart's contents.
-            (Some(Outcome::Refused(error)), _) if error.kind() == Kind::Conflict => {
-                self.orders.db.write(self.cx, confirm).await
-            }
-            (Some(Outcome::Refused(error)), _) | (_, Some(Outcome::Refused(error))) => Err(error),
-            _ => Err(Error::internal("a link was skipped after none was refused")),
-        }
+        Ok(view.or(prepared_view).ok_or_else(|| Error::internal("a confirmation without its reply"))?)
     }
 
     /// The ordered cart, if any.

@@ -86,6 +86,7 @@ impl Saga for Checkout {
     async fn begin(faults: Arc<Faults>) -> Self {
         let services = StubServices::with_faults(faults.clone());
         let fixture = Fixture::open_with(faults, |setup| services.register(setup));
+        services.record_in(&fixture.db);
         let (lease, _) = fixture.begin_with(draft_with_all_holds(), None).await;
         Self { fixture, services, id: lease.order_id }
     }
@@ -144,6 +145,7 @@ impl Saga for NewCheckout {
     async fn begin(faults: Arc<Faults>) -> Self {
         let services = StubServices::with_faults(faults.clone());
         let fixture = Fixture::open_with(faults, |setup| services.register(setup));
+        services.record_in(&fixture.db);
         let lease = fixture.new_lease().await;
         let id = lease.order_id;
         Self { checkout: Checkout { fixture, services, id }, lease: Mutex::new(Some(lease)) }
@@ -167,8 +169,9 @@ impl Saga for NewCheckout {
     }
 }
 
-/// The number of the checkout's own writes: it begins or is resumed, opens the order, and decides it.
-const WRITES: u32 = 3;
+/// The number of writes of a checkout: it begins or is resumed, opens the order, records the payment, and confirms the
+/// order.
+const WRITES: u32 = 4;
 
 #[tokio::test]
 async fn a_checkout_ends_whichever_step_fails() {

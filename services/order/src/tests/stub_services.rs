@@ -1,7 +1,7 @@
 //! Stubs of the services in which a checkout takes its holds and its payment, with planned faults of their operations.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use promox_contract::campaign::{HoldBudgets, ReleaseBudgets};
@@ -12,6 +12,7 @@ use promox_contract::payment::{CancelPayment, GetOrderPayment, PaymentOutcome, P
 use promox_contract::promotion::{HoldUses, ReleaseUses};
 use promox_contract::reward::{HoldPoints, ReleasePoints};
 use promox_kernel::{Cx, Error, Handle, Op, register};
+use promox_storage::{Db, Transact, Transaction, Tx};
 use promox_testkit::Setup;
 use promox_testkit::saga::Faults;
 
@@ -29,9 +30,12 @@ enum HoldState {
 pub(super) struct StubServices {
     faults: Arc<Faults>,
     holds: Mutex<BTreeMap<&'static str, HoldState>>,
-    payment: Mutex<Option<PaymentStatus>>,
-    /// The number of charges.
+    /// The payment as the payment service has recorded it.
+    payment: Arc<Mutex<Option<PaymentStatus>>>,
+    /// The number of charges at the provider.
     pub(super) charges: Mutex<u32>,
+    /// The database in which the payment service records a capture.
+    db: OnceLock<Db>,
 }
 
 impl StubServices {
@@ -43,8 +47,14 @@ impl StubServices {
     pub(super) fn register(self: &Arc<Self>, setup: &mut Setup) {
         register!(setup, self;
             HoldStock, ReleaseStock, HoldUses, ReleaseUses, HoldBudgets, ReleaseBudgets, HoldCoupons, ReleaseCoupons,
-            HoldPoints, ReleasePoints, HoldFlashReservations, ReleaseFlashReservations, TakePayment, CancelPayment, GetOrderPayment,
+            HoldPoints, ReleasePoints, HoldFlashReservations, ReleaseFlashReservations, CancelPayment, GetOrderPayment,
         );
+        setup.register_transaction::<TakePayment, _>(self);
+    }
+
+    /// Names the database in which a capture is recorded.
+    pub(super) fn record_in(&self, db: &Db) {
+        self.db.set(db.clone()).unwrap();
     }
 
     /// The services that have a hold.
@@ -112,21 +122,30 @@ holds! {
     "flashsale": HoldFlashReservations, ReleaseFlashReservations;
 }
 
-impl Handle<TakePayment> for StubServices {
-    async fn handle(&self, _: &Cx, _: TakePayment) -> Result<PaymentOutcome, Error> {
-        let take = || {
-            let mut payment = self.payment.lock();
-            if payment.is_none() {
-                *payment = Some(PaymentStatus::Captured);
-                *self.charges.lock() += 1;
-            }
+/// The provider charges an order once, however often it is requested. A capture is recorded by the transaction.
+impl Transact<TakePayment> for StubServices {
+    async fn transaction(&self, _: &Cx, _: TakePayment) -> Result<Transaction<PaymentOutcome>, Error> {
+        let charge = || {
+            let mut charges = self.charges.lock();
+            *charges = 1.max(*charges);
             Ok(())
         };
-        match self.faults.act(TakePayment::NAME, take).await {
-            Err(error) if error.is_decided() => *self.payment.lock() = Some(PaymentStatus::Failed),
-            taken => taken?,
+        let is_new = self.payment().is_none();
+        let is_declined = match self.faults.act(TakePayment::NAME, charge).await {
+            Err(error) if error.is_decided() => true,
+            charged => charged.map(|()| false)?,
+        };
+        if is_declined {
+            *self.payment.lock() = Some(PaymentStatus::Failed);
         }
-        Ok(self.outcome())
+        let status = if is_new && !is_declined { PaymentStatus::Captured } else { self.outcome().status };
+        let (payment, outcome) = (self.payment.clone(), PaymentOutcome { status, ..paid() });
+        let reply = outcome.clone();
+        let record = move |_: &mut Tx<'_>| {
+            *payment.lock() = Some(status);
+            Ok(reply.clone())
+        };
+        Ok(self.db.get().unwrap().transaction(record).expecting(outcome))
     }
 }
 

@@ -1,8 +1,8 @@
 //! Updates about a charge and their effects. Answers of a provider and its webhooks take the same path.
 
 use promox_contract::ids::{OrderId, PaymentId};
-use promox_contract::payment::{PaymentCaptured, PaymentFailed, PaymentStatus as Status};
-use promox_kernel::{Amount, Currency, Error, Json, UserId};
+use promox_contract::payment::{PaymentCaptured, PaymentFailed, PaymentOutcome, PaymentStatus as Status};
+use promox_kernel::{Amount, Currency, Error, Json, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 
 use super::{NextStep, add_entry, refund, save};
@@ -21,27 +21,27 @@ pub(crate) struct PaymentRequest {
     pub(crate) choice: Choice,
 }
 
-/// Records a provider's answer to an order's charge. The first answer creates the payment.
+/// Records a provider's answer to an order's charge. The first answer creates the payment, with this id.
 pub(crate) fn record(
     tx: &mut Tx<'_>,
+    id: PaymentId,
     request: &PaymentRequest,
     attempts: &[Attempt],
     update: &ProviderUpdate,
 ) -> Result<Payment, StoreError> {
     let mut payment = match queries::of_order(tx, request.order_id)? {
         Some(known) => known,
-        None => new_payment(tx, request)?,
+        None => new_payment(id, request, tx.get::<Cancellation>(&request.order_id)?, tx.now()),
     };
     payment.record_attempts(attempts);
     apply_update(tx, payment, update)
 }
 
 /// The payment of an order before any update, not stored yet. It is cancelled from the start if the order has ended.
-fn new_payment(tx: &mut Tx<'_>, request: &PaymentRequest) -> Result<Payment, StoreError> {
+fn new_payment(id: PaymentId, request: &PaymentRequest, cancellation: Option<Cancellation>, now: Timestamp) -> Payment {
     let zero = request.currency.zero();
-    let cancellation = tx.get::<Cancellation>(&request.order_id)?;
-    Ok(Payment {
-        id: PaymentId(tx.next_id::<Payment>()?),
+    Payment {
+        id,
         order_id: request.order_id,
         user_id: request.user_id,
         provider: request.choice.provider,
@@ -64,9 +64,16 @@ fn new_payment(tx: &mut Tx<'_>, request: &PaymentRequest) -> Result<Payment, Sto
         cancelled_at: cancellation.as_ref().map(|cancellation| cancellation.at),
         cancel_reason: cancellation.map(|cancellation| cancellation.reason),
         version: 0,
-        created_at: tx.now(),
-        updated_at: tx.now(),
-    })
+        created_at: now,
+        updated_at: now,
+    }
+}
+
+/// The outcome of a payment whose first answer is a capture, unless its order ends meanwhile.
+pub(crate) fn captured_outcome(id: PaymentId, request: &PaymentRequest, now: Timestamp) -> PaymentOutcome {
+    let payment = new_payment(id, request, None, now);
+    let (authorized, captured) = (payment.amount, payment.amount);
+    queries::outcome(&Payment { status: Status::Captured, authorized, captured, ..payment })
 }
 
 /// Applies an update and stores the payment. An update that the status does not allow has no effect.

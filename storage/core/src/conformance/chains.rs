@@ -77,6 +77,22 @@ pub(super) async fn links_after_a_refusal_are_skipped(store: Store) {
     assert_eq!(store.counts().await, [(1, 1)]);
 }
 
+/// A link that was prepared with a result, and one that relies on it.
+pub(super) async fn an_unexpected_result_ends_the_chain(store: Store) {
+    let run = async |expected| {
+        let (reply, prepared) = store.link(|tx| count(tx, 1)).expecting(expected).take_expected();
+        assert_eq!(reply, Some(expected));
+        let mut chain = Chain::default();
+        chain.then_prepared(prepared);
+        chain.then(store.link(|tx| count(tx, 2)));
+        chain.then(store.link(|tx| count(tx, 3)));
+        results(&chain.run(&cx()).await)
+    };
+    assert_eq!(run(1).await, [Some(Ok(1)), Some(Ok(1)), Some(Ok(1))]);
+    assert_eq!(run(9).await, [Some(Ok(2)), Some(Err("INTERNAL".to_owned())), None]);
+    assert_eq!(store.counts().await, [(1, 2), (2, 1), (3, 1)], "the unexpected result is committed");
+}
+
 /// A link whose closure ignores an error, or that exceeds a limit, ends a chain like a refusal.
 pub(super) async fn a_failed_link_ends_the_chain(store: Store) {
     let ignoring = store.link(|tx| {

@@ -138,6 +138,8 @@ cases! {
     chains::links_run_in_order => "each link of a chain runs once, on the state that earlier links left",
     chains::links_after_a_refusal_are_skipped =>
         "links after a refused one are skipped, and earlier links stay committed",
+    chains::an_unexpected_result_ends_the_chain =>
+        "a link with another result than expected is committed and ends its chain",
     chains::a_failed_link_ends_the_chain => "a link that fails or exceeds a limit ends its chain",
     chains::a_chain_can_span_both_databases =>
         "a chain can span both databases, and its events are in the order of its links",
