@@ -80,7 +80,7 @@ impl Keys {
         }
     }
 
-    /// Stores a decided reply that the deciding transaction did not record itself.
+    /// The reply that the deciding transaction recorded, whatever happened after it; otherwise stores a decided reply.
     async fn settle(&self, cx: &Cx, claim: Arc<Claim>, result: Result<Response, Error>) -> Result<Response, Error> {
         if let Some(response) = claim.recorded.get().and_then(Response::copy) {
             return Ok(response);

@@ -23,7 +23,8 @@ const CHUNK: usize = 256 << 10;
 pub struct Backup {}
 operation! {
     Backup => Download, "ops.backup", Get "/api/ops/backup", Permission("ops:write"), 200,
-    "A consistent backup of the whole store, for `promox restore`. Two long reads can run at once; a third one gets 503."
+    "A consistent backup of the whole store, for `promox restore`. Two long reads can run at once; a third one gets 503.",
+    sends ["application/octet-stream"]
 }
 
 /// Takes backups of an open store.

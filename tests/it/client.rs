@@ -1,6 +1,7 @@
 //! A small HTTP client for tests, with pooled connections and JSON bodies.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -8,6 +9,9 @@ use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
+use tokio::sync::OnceCell;
+
+use crate::description::{Description, Shown};
 
 /// A client of one server. Cheap to clone; clones share connections.
 #[derive(Clone)]
@@ -116,7 +120,34 @@ impl Client {
             return Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, bytes: Bytes::new() });
         }
         let bytes = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
-        Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, bytes })
+        let answer = Answer { status: parts.status.as_u16(), headers: parts.headers, bytes };
+        self.hold_to_description(method, path, &answer).await;
+        Ok(answer)
+    }
+
+    /// Panics when the server's description does not allow an answer.
+    async fn hold_to_description(&self, method: &str, path: &str, answer: &Answer) {
+        static DESCRIPTION: OnceCell<Arc<Description>> = OnceCell::const_new();
+        let read = || async { Description::read(&self.description().await?).ok_or(()) };
+        // A server that is starting or going away does not describe itself.
+        let Ok(description) = DESCRIPTION.get_or_try_init(read).await else { return };
+        let media_type = answer.headers.get("content-type").and_then(|it| it.to_str().ok());
+        let media_type = media_type.and_then(|it| it.split(';').next());
+        let shown = Shown { status: answer.status, media_type, bytes: &answer.bytes };
+        if let Err(fault) = description.contradicts(method, path, &shown) {
+            let text = String::from_utf8_lossy(&answer.bytes);
+            panic!("{method} {path} gave {}, which /openapi.json does not allow: {fault}\n{text}", answer.status);
+        }
+    }
+
+    /// The server's description, as sent.
+    async fn description(&self) -> Result<Bytes, ()> {
+        let request = hyper::Request::get(format!("http://{}/openapi.json", self.address));
+        let response = self.pool.request(request.body(Full::new(Bytes::new())).unwrap()).await.map_err(|_| ())?;
+        if !response.status().is_success() {
+            return Err(());
+        }
+        Ok(response.into_body().collect().await.map_err(|_| ())?.to_bytes())
     }
 
     /// Requests a stream of server-sent events and returns its body.

@@ -474,3 +474,70 @@ async fn an_export_has_the_format_that_accept_or_the_query_names() {
     export("text/csv", "?format=ndjson").await.refused(406, "NOT_ACCEPTABLE");
     shop.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_cannot_be_read_hides_no_other_fault() {
+    let shop = Shop::start().await;
+    let (hour, action) = (json!({"from": 9}), json!({"type": "PERCENT_OFF", "value": "x"}));
+    for (method, path, body, wanted) in [
+        (
+            "PATCH",
+            "/api/rewards/settings",
+            json!({"pendingDays": 900, "signupBonus": "x", "expiryMonths": 0, "minSharePercent": "101"}),
+            &["/expiryMonths", "/minSharePercent", "/pendingDays", "/signupBonus"][..],
+        ),
+        (
+            "POST",
+            "/api/promotions",
+            json!({"name": "", "priority": "x", "schedule": hour, "actions": [action, {"type": "GIFT", "quantity": 0}]}),
+            &["/actions/0/value", "/actions/1/quantity", "/actions/1/sku", "/name", "/priority", "/schedule/from"],
+        ),
+        (
+            "POST",
+            "/api/auth/register",
+            json!({"email": "x", "password": "short", "name": "", "nope": 1}),
+            &["/email", "/name", "/nope", "/password"],
+        ),
+        (
+            "POST",
+            "/api/orders",
+            json!({"items": [{"sku": "A", "quantity": 0}, {"sku": 1, "quantity": 1}], "note": "x".repeat(3_000)}),
+            &["/items/0/quantity", "/items/1/sku", "/note"],
+        ),
+        (
+            "POST",
+            "/api/campaigns",
+            json!({"name": "", "startsAt": "soon", "budget": "-1"}),
+            &["/budget", "/name", "/startsAt"],
+        ),
+        ("PATCH", "/api/settings/store", json!({"returnDays": "x", "timezone": "Mars"}), &["/returnDays", "/timezone"]),
+        ("POST", "/api/products", json!({"sku": "", "name": "", "price": "-1"}), &["/name", "/price", "/sku"]),
+    ] {
+        let answer = shop.admin.send(method, path, "application/json", body.to_string().into()).await.unwrap();
+        let refused = problem(&answer, &[422], path);
+        let mut pointed = pointers(&refused);
+        pointed.sort_unstable();
+        assert_eq!(pointed, wanted, "{path}: {refused}");
+    }
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_is_described_by_a_schema_of_its_own_or_a_media_type() {
+    let shop = Shop::start().await;
+    for operation in operations(&shop).await {
+        let what = format!("{} {}", operation.method, operation.path);
+        for (status, response) in operation.described["responses"].as_object().unwrap() {
+            let media_types = response["content"].as_object().into_iter().flatten().map(|(name, _)| name);
+            assert!(media_types.clone().all(|name| !name.contains('*')), "{what} {status}");
+            let has_content = status.starts_with('2') && status != "204";
+            assert!(!has_content || media_types.count() > 0, "{what} {status}");
+        }
+    }
+    let document = shop.anyone.get("/openapi.json").await.expect(200);
+    // Two types of one name are told apart by a number, which depends on the order of registration.
+    let numbered = |name: &&String| name.ends_with(|last: char| last.is_ascii_digit());
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    assert_eq!(schemas.keys().filter(numbered).collect::<Vec<_>>(), Vec::<&String>::new());
+    shop.close().await;
+}

@@ -17,7 +17,8 @@
 //! | crashes and races | `kill` (a killed process), `saga` (a crash at every commit), `races`, `damage`, `data_directory` |
 //! | a real month of trade, the sample shop | `online_retail`, `demo` |
 //!
-//! `shop`, `client`, `process` and `journal` are shared by the tests.
+//! `shop`, `client`, `process` and `journal` are shared by the tests. The client compares every
+//! answer with the description of the server (`description`).
 
 #![allow(
     clippy::disallowed_methods,
@@ -44,6 +45,7 @@ mod coupons;
 mod damage;
 mod data_directory;
 mod demo;
+mod description;
 mod exports;
 mod flash;
 mod gifts;

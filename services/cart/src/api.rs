@@ -22,7 +22,7 @@ operation! {
 pub struct GetCart {}
 operation! {
     GetCart => CartView, "cart.get", Get "/api/carts/current", Guest, 200,
-    "The caller's cart at current prices."
+    "The caller's cart at current prices.", refuses [404]
 }
 
 /// Deletes a guest's cart, or empties the cart of a logged-in user.
@@ -100,7 +100,7 @@ pub struct MergeCart {
 }
 operation! {
     MergeCart => CartView, "cart.merge", Post "/api/carts/current/merge", User, 200,
-    "Merges a guest's cart into the caller's and closes it."
+    "Merges a guest's cart into the caller's and closes it.", refuses [404]
 }
 
 /// A cart at current prices.

@@ -114,6 +114,14 @@ impl Person {
         self.keys.is_empty()
     }
 
+    /// The digest of the confirmation address, as by [`Buyer::email_digest`].
+    pub fn email_digest(&self) -> Option<String> {
+        // The address of the order comes last.
+        let digest = |key: &PersonKey| key.name.strip_prefix("mail:").map(str::to_owned);
+        let (key, mailbox) = self.keys.iter().rev().find_map(|key| Some((key, digest(key)?)))?;
+        Some(key.exact.clone().filter(|_| !self.ignore_plus_tags).unwrap_or(mailbox))
+    }
+
     /// Whether a count that is stored under the name of `key`, with this `exact` digest, belongs to this person.
     pub fn is(&self, key: &PersonKey, exact: Option<&str>) -> bool {
         self.ignore_plus_tags || key.exact.as_deref() == exact

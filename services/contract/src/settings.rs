@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use promox_kernel::{Amount, Currency, json_reply, nullable};
+use promox_kernel::{Amount, Currency, OrNull, json_reply, nullable};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +28,7 @@ pub struct StoreSettings {
     pub locale: String,
     /// The cap on all cart promotions together, in percent of the goods; null for no cap.
     #[serde(deserialize_with = "nullable")]
-    #[schemars(required)]
+    #[schemars(with = "OrNull<Amount>")]
     pub max_discount_percent: Option<Amount>,
     /// Whether `ada+shop@example.com` counts as the same person as `ada@example.com` for limits per user,
     /// `customer.orderCount` and referrals, including earlier counts. Addresses are neither refused nor changed.
@@ -128,7 +128,7 @@ pub struct TaxSettings {
     /// The tax classes of the store, always including STANDARD; null for the classes that rates name. A class that
     /// products use cannot be removed (409 `TAX_CLASS_IN_USE` with `uses`).
     #[serde(deserialize_with = "nullable")]
-    #[schemars(required)]
+    #[schemars(with = "OrNull<Vec<String>>")]
     pub classes: Option<Vec<String>>,
     /// The tax rates.
     pub rates: Vec<TaxRate>,

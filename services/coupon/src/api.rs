@@ -209,7 +209,8 @@ pub struct ExportBatch {
 operation! {
     ExportBatch => Download, "coupon.export", Get "/api/coupons/batches/{id}/export", Permission("coupon:write"), 200,
     "Exports a batch's codes as CSV. A row whose stored data is damaged is left out; the stream then ends with an error, so \
-    that the client can tell that it is incomplete, and the log names the row."
+    that the client can tell that it is incomplete, and the log names the row.",
+    sends ["text/csv"]
 }
 
 /// Disables a whole batch immediately and permanently. Codes that have not been generated yet will not be.
@@ -363,6 +364,7 @@ json_reply!(BatchView, etag version);
 /// A redemption of a coupon.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "CouponRedemptionView")]
 pub struct RedemptionView {
     /// The id.
     pub id: i64,
@@ -408,7 +410,7 @@ pub struct Validation {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<RejectReason>,
     /// The unmet conditions.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub details: Vec<RejectDetail>,
     /// The discount on goods and shipping.
     pub discount: Amount,

@@ -206,6 +206,7 @@ operation! {
 /// A reservation, which an order can claim by its id.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "FlashReservationView")]
 pub struct ReservationView {
     /// The reservation id.
     pub reservation_id: FlashReservationId,
@@ -242,5 +243,5 @@ pub struct FollowSale {
 }
 operation! {
     FollowSale => Download, "flashsale.stream", Get "/api/flash-sales/{id}/stream", Anyone, 200,
-    "Streams a flash sale as server-sent events."
+    "Streams a flash sale as server-sent events.", sends ["text/event-stream"]
 }

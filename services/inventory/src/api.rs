@@ -245,6 +245,7 @@ impl ReservationStatus {
 /// A reservation.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "StockReservationView")]
 pub struct ReservationView {
     /// The id.
     pub id: ReservationId,

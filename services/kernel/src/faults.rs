@@ -172,39 +172,83 @@ pub(crate) fn find_missing_members(
     found: &mut Faults,
     sent_elsewhere: &dyn Fn(&str) -> bool,
 ) {
-    MissingMembers { root: schema }.check(schema, body, "", found, sent_elsewhere);
+    Schemas { root: schema }.find_missing(schema, body, "", found, sent_elsewhere);
 }
 
-struct MissingMembers<'a> {
-    root: &'a Value,
+/// Schemas that refer to definitions in a root.
+#[derive(Clone, Copy)]
+pub(crate) struct Schemas<'a> {
+    pub(crate) root: &'a Value,
 }
 
-impl<'a> MissingMembers<'a> {
-    fn check(&self, schema: &'a Value, value: &Value, pointer: &str, found: &mut Faults, known: &dyn Fn(&str) -> bool) {
-        let schema = self.resolve(schema);
+impl<'a> Schemas<'a> {
+    fn find_missing(
+        self,
+        schema: &'a Value,
+        value: &Value,
+        pointer: &str,
+        found: &mut Faults,
+        known: &dyn Fn(&str) -> bool,
+    ) {
         match value {
             Value::Object(members) => {
-                let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
-                for name in required.filter(|name| !members.contains_key(*name) && !known(name)) {
+                let schemas = self.of_object(schema, members);
+                let required = schemas.iter().filter_map(|schema| schema["required"].as_array()).flatten();
+                for name in
+                    required.filter_map(Value::as_str).filter(|name| !members.contains_key(*name) && !known(name))
+                {
                     found.add_once(missing(format!("{pointer}/{name}")));
                 }
                 for (name, value) in members {
-                    if let Some(inner) = schema["properties"].get(name) {
-                        self.check(inner, value, &format!("{pointer}/{name}"), found, &|_| false);
+                    if let (Some(inner), _) = self.member(schema, members, name) {
+                        self.find_missing(inner, value, &format!("{pointer}/{name}"), found, &|_| false);
                     }
                 }
             }
             Value::Array(items) => {
                 for (at, item) in items.iter().enumerate() {
-                    self.check(&schema["items"], item, &format!("{pointer}/{at}"), found, &|_| false);
+                    self.find_missing(self.item(schema), item, &format!("{pointer}/{at}"), found, &|_| false);
                 }
             }
             _ => {}
         }
     }
 
+    /// The schema of a member of an object, and whether it is required.
+    pub(crate) fn member(
+        self,
+        schema: &'a Value,
+        members: &Map<String, Value>,
+        name: &str,
+    ) -> (Option<&'a Value>, bool) {
+        let schemas = self.of_object(schema, members);
+        let requires =
+            |schema: &&&Value| schema["required"].as_array().is_some_and(|names| names.iter().any(|it| it == name));
+        let inner = schemas.iter().find_map(|schema| schema["properties"].get(name));
+        let other = || schemas.iter().find_map(|schema| schema.get("additionalProperties").filter(|it| it.is_object()));
+        (inner.or_else(other), schemas.iter().any(|schema| requires(&schema)))
+    }
+
+    /// The schema of the items of an array.
+    pub(crate) fn item(self, schema: &'a Value) -> &'a Value {
+        &self.resolve(schema)["items"]
+    }
+
+    /// The schemas that an object has to fit: its own, and the variant that its discriminator names.
+    fn of_object(self, schema: &'a Value, members: &Map<String, Value>) -> Vec<&'a Value> {
+        let schema = self.resolve(schema);
+        let variant = || {
+            let name = schema["discriminator"].get("propertyName")?.as_str()?;
+            let tag = members.get(name)?;
+            let variants = schema["oneOf"].as_array()?.iter().map(|one| self.resolve(one));
+            let names = |one: &&Value| one["properties"].get(name).is_some_and(|it| it["const"] == *tag);
+            variants.into_iter().find(names)
+        };
+        std::iter::once(schema).chain(variant()).collect()
+    }
+
     /// Resolves a reference, and a nullable schema to that of its value.
-    fn resolve(&self, mut schema: &'a Value) -> &'a Value {
+    pub(crate) fn resolve(self, mut schema: &'a Value) -> &'a Value {
         for _ in 0..8 {
             let reference = schema["$ref"].as_str().and_then(|item| item.strip_prefix('#'));
             let not_null = || schema["anyOf"].as_array()?.iter().find(|one| one["type"] != "null");

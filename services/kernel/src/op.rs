@@ -124,6 +124,12 @@ pub trait Op: DeserializeOwned + JsonSchema + Send + Sync + Sized + 'static {
     const ACCESS: Access;
     /// The usual HTTP status of success.
     const STATUS: u16;
+    /// Other statuses that its reply is sent with, such as 202 while the outcome is open.
+    const OTHER_STATUSES: &'static [u16] = &[];
+    /// Statuses of refusals that do not follow from access, path and method, such as 402.
+    const REFUSALS: &'static [u16] = &[];
+    /// The media types of its reply other than JSON. A reply that is not JSON has at least one.
+    const MEDIA_TYPES: &'static [&'static str] = <Self::Reply as Reply>::MEDIA_TYPES;
     /// One sentence for the API description.
     const SUMMARY: &'static str;
     /// The effect of an idempotency key.
@@ -143,7 +149,9 @@ pub trait Op: DeserializeOwned + JsonSchema + Send + Sync + Sized + 'static {
 ///
 /// Internal operations are declared as
 /// `operation! { ReserveStock => Reserved, "inventory.reserve", internal, "Holds stock." }`. After the summary, `keyed`
-/// makes the operation idempotent by key, and `stream ["text/csv"], body` stores the raw body in the field `body`.
+/// makes the operation idempotent by key, `stream ["text/csv"], body` stores the raw body in the field `body`, `also [202]`
+/// declares other statuses of the reply, `refuses [402]` other statuses of refusals, and `sends ["text/csv"]` media types
+/// other than JSON.
 #[macro_export]
 macro_rules! operation {
     ($op:ty => $reply:ty, $name:literal, internal, $summary:literal) => {
@@ -174,6 +182,18 @@ macro_rules! operation {
     };
     (@rest keyed $(, $($rest:tt)+)?) => {
         const REPLAY: $crate::Replay = $crate::Replay::Keyed;
+        $($crate::operation! { @rest $($rest)+ })?
+    };
+    (@rest also [$($status:literal),+] $(, $($rest:tt)+)?) => {
+        const OTHER_STATUSES: &'static [u16] = &[$($status),+];
+        $($crate::operation! { @rest $($rest)+ })?
+    };
+    (@rest refuses [$($status:literal),+] $(, $($rest:tt)+)?) => {
+        const REFUSALS: &'static [u16] = &[$($status),+];
+        $($crate::operation! { @rest $($rest)+ })?
+    };
+    (@rest sends [$($media:literal),+] $(, $($rest:tt)+)?) => {
+        const MEDIA_TYPES: &'static [&'static str] = &[$($media),+];
         $($crate::operation! { @rest $($rest)+ })?
     };
     (@rest stream [$($media:literal),+], $field:ident) => {

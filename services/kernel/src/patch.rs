@@ -61,10 +61,25 @@ impl<T: Default> Patch<T> {
     }
 }
 
-/// Deserialises a nullable member that must be present. For serde's `deserialize_with`; mark the member
-/// `#[schemars(required)]` too.
+/// Deserialises a nullable member that must be present. For serde's `deserialize_with`; its schema is [`OrNull`].
 pub fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     Option::deserialize(deserializer)
+}
+
+/// The schema of a nullable member that must be present, for `#[schemars(with = "OrNull<T>")]`.
+#[derive(Debug)]
+pub struct OrNull<T>(PhantomData<T>);
+
+impl<T: JsonSchema> JsonSchema for OrNull<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        T::schema_name()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        <Option<T>>::json_schema(generator)
+    }
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {

@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use schemars::{Schema, SchemaGenerator};
 
+use crate::mend;
 use crate::wire::{Head, decode_checked, encode};
-use crate::{Access, BodyKind, Claim, Cx, Error, Method, Node, Op, Replay, Reply, Request, Response, Wire};
+use crate::{Access, BodyKind, Claim, Cx, Error, Kind, Method, Node, Op, Replay, Reply, Request, Response, Wire};
 
 /// Runs work under an idempotency key, at most once at a time, and replays the stored reply of a decided key. It
 /// belongs to the service that stores the effect, so that reply and effect are committed together.
@@ -30,6 +31,13 @@ type Run = Box<dyn Fn(Cx, Request) -> BoxFuture<Result<Response, Error>> + Send 
 pub trait Handle<O: Op>: Send + Sync + 'static {
     /// Authorises the caller, does one read or write, and converts the result.
     fn handle(&self, cx: &Cx, op: O) -> impl Future<Output = Result<O::Reply, Error>> + Send;
+
+    /// Checks the values of an operation as [`handle`](Self::handle) would, without any effect, for a request some of whose
+    /// values cannot be read: the error lists the faults of the others. Those values are absent from `op` or, where they are
+    /// required, arbitrary; faults found there are dropped.
+    fn check(&self, _cx: &Cx, _op: O) -> impl Future<Output = Result<(), Error>> + Send {
+        std::future::ready(Ok(()))
+    }
 }
 
 /// One registered operation.
@@ -46,6 +54,12 @@ pub struct Entry {
     pub access: Access,
     /// [`Op::STATUS`].
     pub status: u16,
+    /// [`Op::OTHER_STATUSES`].
+    pub other_statuses: &'static [u16],
+    /// [`Op::REFUSALS`].
+    pub refusals: &'static [u16],
+    /// [`Op::MEDIA_TYPES`].
+    pub media_types: &'static [&'static str],
     /// [`Op::SUMMARY`].
     pub summary: &'static str,
     /// [`Op::REPLAY`].
@@ -124,6 +138,9 @@ impl Registry {
             path: O::PATH,
             access: O::ACCESS,
             status: O::STATUS,
+            other_statuses: O::OTHER_STATUSES,
+            refusals: O::REFUSALS,
+            media_types: O::MEDIA_TYPES,
             summary: O::SUMMARY,
             replay: O::REPLAY,
             body: O::BODY,
@@ -198,16 +215,25 @@ fn answerer<O: Op, H: Handle<O>>(service: Arc<H>, wire: Wire<O>) -> Answer {
     })
 }
 
+/// Binds a request. If some values cannot be read, the error also lists the faults of the others.
+async fn bound<O: Op, H: Handle<O>>(service: &H, cx: &Cx, mut request: Request) -> Result<O, Error> {
+    let error = match request.bind::<O>() {
+        Err(error) if error.kind() == Kind::Schema => error,
+        bound => return bound,
+    };
+    let unread = error.errors();
+    let Some(mended) = request.bind_mended::<O>(unread) else { return Err(error) };
+    let Err(refused) = service.check(cx, mended).await else { return Err(error) };
+    Err(Error::invalid([unread, &mend::others(&refused, unread)].concat()))
+}
+
 fn runner<O: Op, H: Handle<O>>(service: Arc<H>) -> Run {
     Box::new(move |cx, request| {
         let service = service.clone();
         Box::pin(async move {
             O::ACCESS.check(&cx)?;
-            let op: O = request.bind()?;
-            let reply = service.handle(&cx, op).await?;
-            // The response stored with the idempotency key is this reply, so it need not be serialised again.
-            let recorded = cx.claim.as_ref().and_then(|claim| claim.recorded.get()).and_then(Response::copy);
-            recorded.map_or_else(|| reply.respond(O::STATUS), Ok)
+            let op = bound(&*service, &cx, request).await?;
+            service.handle(&cx, op).await?.respond(O::STATUS)
         })
     })
 }

@@ -58,6 +58,8 @@ impl Content {
 pub trait Reply: Send + 'static {
     /// Whether the reply names the version of a resource in an `ETag`.
     const VERSIONED: bool = false;
+    /// Its media types beside JSON, if the type determines them.
+    const MEDIA_TYPES: &'static [&'static str] = &[];
 
     /// Converts the reply to a response. `status` is the usual one of the operation.
     fn respond(self, status: u16) -> Result<Response, Error>

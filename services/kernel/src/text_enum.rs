@@ -66,6 +66,9 @@ macro_rules! text_enum {
             fn schema_name() -> std::borrow::Cow<'static, str> {
                 stringify!($name).into()
             }
+            fn schema_id() -> std::borrow::Cow<'static, str> {
+                concat!(module_path!(), "::", stringify!($name)).into()
+            }
             fn json_schema(_: &mut $crate::macros::schemars::SchemaGenerator) -> $crate::macros::schemars::Schema {
                 $crate::macros::schemars::json_schema!({"type": "string", "enum": [$($text),+]})
             }

@@ -86,6 +86,7 @@ record! {
 /// One attempt at a delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "DeliveryAttempt")]
 pub struct Attempt {
     /// When the attempt was made.
     pub at: Timestamp,

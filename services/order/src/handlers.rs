@@ -13,19 +13,19 @@ use promox_contract::user::{ExportOrders, FindAccounts, PersonalData};
 use promox_kernel::{Cx, Download, Email, Error, Handle, Page, multiline};
 use promox_storage::Tx;
 
-use crate::Orders;
 use crate::api::{
     ApproveReturn, CancelOrder, DeliverFulfilment, ExportHistory, FulfilmentView, GetInvoice, GetOrder, GetTimeline,
     ImportOrders, ListOrders, LookUpOrder, OrderImportReport, OrderView, PlaceOrder, QuoteOrder, QuoteView,
     RejectReturn, RequestReturn, ReturnView, ShipOrder,
 };
-use crate::checkout::transitions::Resumable;
-use crate::checkout::{Driver, transitions};
+use crate::checkout::Driver;
+use crate::checkout::transitions::{self, Resumable};
 use crate::commands::{cancel, erasure, fulfil, returns};
 use crate::history::export;
 use crate::pricing::{PricingRequest, Strictness, assess};
 use crate::records::{Order, OrderByUser, TimelineEntry};
-use crate::{figures, invoice, order_row, pricing_terms, queries, reject, returning};
+use crate::rules::request;
+use crate::{Orders, figures, invoice, order_row, pricing_terms, queries, reject, returning};
 
 /// Maximum orders in a user's export.
 const MAX_EXPORTED: usize = 10_000;
@@ -34,11 +34,19 @@ impl Handle<PlaceOrder> for Orders {
     async fn handle(&self, cx: &Cx, op: PlaceOrder) -> Result<OrderView, Error> {
         self.place(cx, op).await
     }
+
+    async fn check(&self, _: &Cx, op: PlaceOrder) -> Result<(), Error> {
+        request::check(&op)
+    }
 }
 
 impl Handle<QuoteOrder> for Orders {
     async fn handle(&self, cx: &Cx, op: QuoteOrder) -> Result<QuoteView, Error> {
         self.quote(cx, op.0).await
+    }
+
+    async fn check(&self, _: &Cx, op: QuoteOrder) -> Result<(), Error> {
+        request::check(&op.0)
     }
 }
 

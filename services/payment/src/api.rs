@@ -22,7 +22,7 @@ pub struct ListPayments {
 }
 operation! {
     ListPayments => Page<PaymentView>, "payment.list", Get "/api/payments", Owner("payment:read"), 200,
-    "Payments, newest first."
+    "Payments, newest first.", refuses [404]
 }
 
 /// Returns one payment.
@@ -85,7 +85,7 @@ pub struct VoidPayment {
 }
 operation! {
     VoidPayment => PaymentView, "payment.void", Post "/api/payments/{id}/void", Permission("payment:write"), 200,
-    "Voids a payment that was not captured and cancels its order.", keyed
+    "Voids a payment that was not captured and cancels its order.", keyed, also [202]
 }
 
 /// Refunds a payment in full or in part. The order and its stock are not changed: the order can still be cancelled,
@@ -103,7 +103,7 @@ pub struct CreateRefund {
 }
 operation! {
     CreateRefund => PaymentView, "payment.refund", Post "/api/payments/{id}/refunds", Permission("payment:refund"), 201,
-    "Refunds a payment in full or in part.", keyed
+    "Refunds a payment in full or in part.", keyed, also [202]
 }
 
 /// Receives a provider's webhook, signed by the Standard Webhooks scheme (`webhook-id`, `webhook-timestamp`,

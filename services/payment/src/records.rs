@@ -28,6 +28,7 @@ text_enum! {
 
 /// One charge request to a provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "PaymentAttempt")]
 pub struct Attempt {
     /// When the request ended.
     pub at: Timestamp,

@@ -31,29 +31,32 @@ pub(crate) struct Actuator {
 
 /// Declares operations without fields.
 macro_rules! queries {
-    ($($(#[$meta:meta])* $name:ident => $reply:ty, $op:literal, $path:literal, $access:expr, $summary:literal;)+) => {$(
+    ($($(#[$meta:meta])* $name:ident => $reply:ty, $op:literal, $path:literal, $access:expr, $summary:literal $(, $word:ident $list:tt)*;)+) => {$(
         $(#[$meta])*
         #[derive(Debug, Deserialize, JsonSchema)]
         pub(crate) struct $name {}
-        promox_kernel::operation! { $name => $reply, $op, Get $path, $access, 200, $summary }
+        promox_kernel::operation! { $name => $reply, $op, Get $path, $access, 200, $summary $(, $word $list)* }
     )+};
 }
 
 queries! {
     /// Health of the server and its parts.
-    GetHealth => HealthView, "ops.health", "/actuator/health", Anyone, "The server's health and that of its parts.";
+    GetHealth => HealthView, "ops.health", "/actuator/health", Anyone, "The server's health and that of its parts.",
+        also [503];
     /// Liveness: whether the process must be restarted.
-    GetLiveness => HealthView, "ops.liveness", "/actuator/health/liveness", Anyone, "Whether the process is alive.";
+    GetLiveness => HealthView, "ops.liveness", "/actuator/health/liveness", Anyone, "Whether the process is alive.",
+        also [503];
     /// Readiness: whether to send requests.
     GetReadiness => HealthView, "ops.readiness", "/actuator/health/readiness", Anyone, "Whether the server \
-         takes requests.";
+         takes requests.", also [503];
     /// Name, version and uptime.
     GetInfo => InfoView, "ops.info", "/actuator/info", Permission("ops:read"), "Name, version and uptime.";
     /// Statistics of all operations.
     GetMetrics => MetricsView, "ops.metrics", "/actuator/metrics", Permission("ops:read"),
         "Requests, errors and latencies of every operation since the start.";
     /// All metrics in OpenMetrics text.
-    GetPrometheus => Download, "ops.prometheus", "/actuator/prometheus", Anyone, "All metrics in OpenMetrics text.";
+    GetPrometheus => Download, "ops.prometheus", "/actuator/prometheus", Anyone, "All metrics in OpenMetrics text.",
+        sends ["application/openmetrics-text"];
     /// The current log levels.
     GetLoggers => LoggersView, "ops.loggers", "/actuator/loggers", Permission("ops:read"), "The current log levels.";
     /// The current settings.
@@ -92,7 +95,7 @@ promox_kernel::text_enum! {
 pub(crate) struct HealthView {
     status: State,
     /// The parts by name.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     components: BTreeMap<&'static str, ComponentView>,
 }
 

@@ -69,11 +69,11 @@ promox_kernel::operation! { Fail => (), "probe.fail", Get "/fail", Anyone, 204, 
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct Long {}
-promox_kernel::operation! { Long => Download, "probe.long", Get "/long", Anyone, 200, "A long text." }
+promox_kernel::operation! { Long => Download, "probe.long", Get "/long", Anyone, 200, "A long text.", sends ["text/plain"] }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct Trickle {}
-promox_kernel::operation! { Trickle => Download, "probe.trickle", Get "/trickle", Anyone, 200, "A text in pieces." }
+promox_kernel::operation! { Trickle => Download, "probe.trickle", Get "/trickle", Anyone, 200, "A text in pieces.", sends ["text/csv"] }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct Upload {

@@ -78,6 +78,20 @@ impl Db {
         self.submit(cx, Lane::Normal, locks, work).await
     }
 
+    /// Runs a transaction and drops its changes: for the error that it would have.
+    pub async fn rehearse<T, E, F>(&self, cx: &Cx, work: F) -> Result<(), E>
+    where
+        E: From<StoreError> + Send + 'static,
+        F: Fn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let cx = Cx { claim: None, ..cx.clone() };
+        let rehearsal = move |tx: &mut Tx<'_>| Err(Rehearsed(work(tx).err()));
+        match self.write::<(), Rehearsed<E>, _>(&cx, rehearsal).await {
+            Ok(()) | Err(Rehearsed(None)) => Ok(()),
+            Err(Rehearsed(Some(error))) => Err(error),
+        }
+    }
+
     /// Queues a transaction and waits for its result.
     async fn submit<T, E, F>(&self, cx: &Cx, lane: Lane, locks: Vec<Vec<u8>>, work: F) -> Result<T, E>
     where
@@ -128,6 +142,15 @@ impl Db {
     /// Returns the time of the newest commit.
     pub fn last_commit(&self) -> Timestamp {
         self.engine.last_commit()
+    }
+}
+
+/// The error of a rehearsed transaction, if it has one.
+struct Rehearsed<E>(Option<E>);
+
+impl<E: From<StoreError>> From<StoreError> for Rehearsed<E> {
+    fn from(error: StoreError) -> Self {
+        Self(Some(error.into()))
     }
 }
 

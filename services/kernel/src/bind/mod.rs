@@ -15,6 +15,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::codes;
 use crate::faults::{self, Faults, MISSING};
+use crate::mend;
 use crate::text::stored_form;
 use crate::{Body, BodyKind, Error, FieldError, Kind, Method, Op};
 use source::{Members, Source};
@@ -38,7 +39,7 @@ pub struct Request {
 
 impl Request {
     /// Binds the operation. An invalid request is refused with all of its faults.
-    pub fn bind<O: Op>(mut self) -> Result<O, Error> {
+    pub fn bind<O: Op>(&mut self) -> Result<O, Error> {
         for (_, text) in self.path.iter_mut().chain(&mut self.query) {
             if let Cow::Owned(normalised) = stored_form(text) {
                 *text = normalised;
@@ -48,19 +49,27 @@ impl Request {
         let mut op: O = match self.read(&query, &self.body) {
             Ok(op) => op,
             Err(error) if error.kind() == Kind::Schema => {
-                let schema = SchemaGenerator::default().into_root_schema_for::<O>();
+                let schema = schema_of::<O>();
                 let read = |query: &[&(String, String)], body: &[u8]| match self.read::<O>(query, body) {
                     Err(error) => error.errors().to_vec(),
                     Ok(_) => Vec::new(),
                 };
-                return Err(Error::invalid(self.faults(&error, expects_query::<O>(), schema.as_value(), &read)));
+                return Err(Error::invalid(self.faults(&error, expects_query::<O>(), &schema, &read)));
             }
             Err(error) => return Err(error),
         };
-        if let Some(body) = self.raw {
+        if let Some(body) = self.raw.take() {
             op.attach(body);
         }
         Ok(op)
+    }
+
+    /// Binds the operation with harmless values in place of those of the body that have faults; `None` if that is
+    /// impossible.
+    pub(crate) fn bind_mended<O: Op>(&self, faults: &[FieldError]) -> Option<O> {
+        let body = serde_json::from_slice(&self.body).ok()?;
+        let mended = mend::mended(&schema_of::<O>(), &body, faults)?;
+        self.read(&self.query.iter().collect::<Vec<_>>(), mended.to_string().as_bytes()).ok()
     }
 
     /// Binds the operation from the path, the given query parameters and a body.
@@ -103,6 +112,10 @@ impl Request {
         }
         found.into_list()
     }
+}
+
+fn schema_of<O: Op>() -> Json {
+    SchemaGenerator::default().into_root_schema_for::<O>().to_value()
 }
 
 /// Whether an operation expects its members in the query rather than in a JSON body.

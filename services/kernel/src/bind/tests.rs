@@ -140,7 +140,7 @@ fn errors_point_to_the_faulty_members() {
     let pointers = |error: Error| error.errors().iter().map(|e| e.pointer.clone()).collect::<Vec<_>>();
     assert_eq!(pointers(request(&[("nope", "1")], "").bind::<Probe>().unwrap_err()), ["?nope"]);
     assert_eq!(pointers(request(&[("minPrice", "x")], "").bind::<Probe>().unwrap_err()), ["?minPrice"]);
-    let twice = request(&[("minPrice", "1"), ("minPrice", "2")], "");
+    let mut twice = request(&[("minPrice", "1"), ("minPrice", "2")], "");
     assert_eq!(pointers(twice.bind::<Probe>().unwrap_err()), ["?minPrice"]);
     let missing = Request::default().bind::<Probe>().unwrap_err();
     assert_eq!(pointers(missing), ["?id"]);

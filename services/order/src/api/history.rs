@@ -62,7 +62,8 @@ pub struct ExportHistory {
 }
 operation! {
     ExportHistory => Download, "order.export", Get "/api/orders/export", Permission("order:read"), 200,
-    "Exports all orders and credit notes in a format that the import reads: NDJSON or CSV."
+    "Exports all orders and credit notes in a format that the import reads: NDJSON or CSV.",
+    sends ["application/x-ndjson", "text/csv"]
 }
 
 /// The report of an import of orders. `created`, `updated` and `skipped` count documents, `failed` counts faults.
@@ -82,6 +83,7 @@ json_reply!(OrderImportReport);
 /// The totals of one type of document in an import.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "HistoryPart")]
 pub struct Part {
     /// The number of documents.
     pub documents: u64,

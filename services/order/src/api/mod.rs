@@ -73,7 +73,8 @@ pub struct PlaceOrder {
 }
 operation! {
     PlaceOrder => OrderView, "order.place", Post "/api/orders", Anyone, 201,
-    "Places an order: holds stock and discounts, takes the payment, confirms.", keyed
+    "Places an order: holds stock and discounts, takes the payment, confirms.", keyed,
+    also [202], refuses [402, 404]
 }
 
 /// Prices an order without placing it. The body is that of [`PlaceOrder`].
@@ -160,19 +161,19 @@ pub struct OrderView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// The merchant's own attributes.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
     /// The parcels.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fulfilments: Vec<FulfilmentView>,
     /// The returns.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub returns: Vec<ReturnView>,
     /// A guest's secret for this order, returned only once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_token: Option<String>,
     /// Whether the order was imported from another system.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub imported: bool,
     /// When the order was placed.
     pub created_at: Timestamp,
@@ -265,7 +266,7 @@ pub struct GetInvoice {
 }
 operation! {
     GetInvoice => Download, "order.invoice", Get "/api/orders/{id}/invoice", Owner("order:read"), 200,
-    "A printable invoice, as HTML."
+    "A printable invoice, as HTML.", sends ["text/html"], refuses [409]
 }
 
 /// Finds a guest's order. The number and the e-mail address must both match.

@@ -308,7 +308,7 @@ pub struct VariantView {
     /// Its SKU.
     pub sku: Sku,
     /// Its former SKUs, which still find it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former_skus: Vec<Sku>,
     /// What distinguishes it from the other variants. Empty for a simple product.
     pub name: String,

@@ -59,7 +59,7 @@ pub struct ListProducts {
 }
 operation! {
     ListProducts => ProductList, "product.list", Get "/api/products", Anyone, 200,
-    "Searches and lists products."
+    "Searches and lists products.", refuses [403]
 }
 
 /// A page of products.

@@ -42,5 +42,6 @@ pub struct ExportProducts {
 operation! {
     ExportProducts => Download, "product.export", Get "/api/products/export", Permission("product:write"), 200,
     "Exports every product in a format that can be imported. A row whose stored data is damaged is left out; the \
-    stream then ends with an error, so that the client can tell that it is incomplete, and the log names the row."
+    stream then ends with an error, so that the client can tell that it is incomplete, and the log names the row.",
+    sends ["text/csv", "application/x-ndjson"]
 }

@@ -63,7 +63,7 @@ pub struct Login {
 operation! {
     Login => LoggedIn, "user.login", Post "/api/auth/login", Anyone, 200,
     "Logs in. Merges the guest's cart of X-Cart-Token. 401 INVALID_CREDENTIALS, 429 ACCOUNT_LOCKED after repeated \
-    failures."
+    failures.", refuses [403]
 }
 
 /// Exchanges a refresh token for a new one, with a new access token.

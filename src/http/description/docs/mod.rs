@@ -22,7 +22,8 @@ pub(crate) struct Docs {
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct GetDescription {}
 promox_kernel::operation! {
-    GetDescription => Download, "docs.openapi", Get "/openapi.json", Anyone, 200, "This description, OpenAPI 3.1."
+    GetDescription => Download, "docs.openapi", Get "/openapi.json", Anyone, 200, "This description, OpenAPI 3.1.",
+    sends ["application/json"]
 }
 
 /// The page.
@@ -30,7 +31,7 @@ promox_kernel::operation! {
 pub(crate) struct GetPage {}
 promox_kernel::operation! {
     GetPage => Download, "docs.page", Get "/docs", Anyone, 200,
-    "A page that renders this description."
+    "A page that renders this description.", sends ["text/html"]
 }
 
 /// The page's script.
@@ -38,7 +39,7 @@ promox_kernel::operation! {
 pub(crate) struct GetScript {}
 promox_kernel::operation! {
     GetScript => Download, "docs.script", Get "/docs/page.js", Anyone, 200,
-    "The page's script."
+    "The page's script.", sends ["text/javascript"]
 }
 
 /// The page's style sheet.
@@ -46,7 +47,7 @@ promox_kernel::operation! {
 pub(crate) struct GetStyle {}
 promox_kernel::operation! {
     GetStyle => Download, "docs.style", Get "/docs/page.css", Anyone, 200,
-    "The page's style sheet."
+    "The page's style sheet.", sends ["text/css"]
 }
 
 impl Docs {

@@ -77,6 +77,7 @@ fn problem() -> Value {
         "type": "object",
         "description": "A problem, RFC 9457. Some codes add members of their own.",
         "required": ["type", "title", "status", "detail", "code", "requestId"],
+        "additionalProperties": true,
         "properties": {
             "type": {"type": "string", "format": "uri"},
             "title": {"type": "string"},
@@ -168,6 +169,7 @@ fn responses() -> Value {
         },
         "Malformed": problem("The request cannot be read."),
         "Unauthenticated": problem("Missing or invalid credentials."),
+        "Declined": problem("The payment was declined."),
         "Forbidden": problem("Not allowed."),
         "NotFound": problem("The resource does not exist or is not the caller's."),
         "NotAcceptable": problem("The Accept header allows none of the available media types."),

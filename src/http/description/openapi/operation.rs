@@ -128,13 +128,22 @@ fn header_parameters(entry: &Entry) -> Vec<Value> {
     if entry.replay == Replay::Keyed {
         names.push("IdempotencyKey");
     }
-    if matches!(entry.method, Method::Put | Method::Patch | Method::Delete) {
+    if takes_if_match(entry) {
         names.push("IfMatch");
     }
     if entry.versioned && entry.method.is_safe() {
         names.push("IfNoneMatch");
     }
     names.into_iter().map(|name| json!({"$ref": format!("#/components/parameters/{name}")})).collect()
+}
+
+/// Whether an operation changes a resource whose version the caller can name.
+fn takes_if_match(entry: &Entry) -> bool {
+    match entry.method {
+        Method::Get => false,
+        Method::Put | Method::Patch | Method::Delete => true,
+        Method::Post => entry.versioned && entry.status == 200,
+    }
 }
 
 fn body(entry: &Entry, fields: Fields, in_query: bool, example: Option<&Value>) -> Option<Value> {
@@ -179,11 +188,12 @@ fn responses(entry: &Entry, reply: Option<Schema>, is_list: bool) -> Value {
         "description": entry.summary,
         "headers": {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}},
     });
-    let is_json = reply.is_some();
-    match reply {
-        Some(schema) => success["content"] = json!({"application/json": {"schema": schema}}),
-        None if entry.status != 204 => success["content"] = json!({"*/*": binary()}),
-        None => {}
+    let json = reply.map(|schema| ("application/json", json!({"schema": schema})));
+    let others = entry.media_types.iter().map(|media_type| (*media_type, content(media_type)));
+    let content: Map<String, Value> = json.into_iter().chain(others).map(|(name, it)| (name.to_owned(), it)).collect();
+    let has_content = !content.is_empty();
+    if has_content {
+        success["content"] = Value::Object(content);
     }
     if entry.replay == Replay::Keyed {
         success["headers"]["Idempotent-Replayed"] = json!({"$ref": "#/components/headers/IdempotentReplayed"});
@@ -194,34 +204,62 @@ fn responses(entry: &Entry, reply: Option<Schema>, is_list: bool) -> Value {
     if is_list {
         success["headers"]["Warning"] = json!({"$ref": "#/components/headers/Warning"});
     }
-    let mut responses = json!({ entry.status.to_string(): success });
+    let mut responses = json!({});
+    for status in refusals(entry).into_iter().chain(has_content.then_some(406)).chain(entry.refusals.iter().copied()) {
+        responses[status.to_string()] = reference(status);
+    }
+    responses["default"] = json!({"$ref": "#/components/responses/Problem"});
+    for status in entry.other_statuses.iter().chain([&entry.status]) {
+        responses[status.to_string()] = success.clone();
+    }
     if entry.versioned && entry.method.is_safe() {
         responses["304"] = json!({"$ref": "#/components/responses/NotModified"});
-    }
-    for (status, name) in refusals(entry).into_iter().chain(is_json.then_some(("406", "NotAcceptable"))) {
-        responses[status] = json!({"$ref": format!("#/components/responses/{name}")});
     }
     responses
 }
 
-/// The errors that an operation of this shape can return.
-fn refusals(entry: &Entry) -> Vec<(&'static str, &'static str)> {
-    let mut refusals = vec![("400", "Malformed"), ("422", "Invalid"), ("429", "Throttled"), ("503", "Unavailable")];
-    if !matches!(entry.access, Access::Anyone | Access::Signed | Access::Internal) {
-        refusals.push(("401", "Unauthenticated"));
-    }
+/// The content of a response that is not JSON.
+fn content(media_type: &str) -> Value {
+    let text = media_type.starts_with("text/") || media_type.ends_with("text") || media_type.ends_with("json");
+    if text { json!({"schema": {"type": "string"}}) } else { binary() }
+}
+
+/// The response of a refusal.
+fn reference(status: u16) -> Value {
+    let name = match status {
+        400 => "Malformed",
+        401 => "Unauthenticated",
+        402 => "Declined",
+        403 => "Forbidden",
+        404 => "NotFound",
+        406 => "NotAcceptable",
+        409 => "Conflict",
+        412 => "Precondition",
+        413 => "TooLarge",
+        415 => "UnsupportedMedia",
+        422 => "Invalid",
+        429 => "Throttled",
+        503 => "Unavailable",
+        _ => "Problem",
+    };
+    json!({"$ref": format!("#/components/responses/{name}")})
+}
+
+/// The statuses of refusals that follow from an operation's access, path and method. A credential is checked wherever one is
+/// sent.
+fn refusals(entry: &Entry) -> Vec<u16> {
+    let mut refusals = vec![400, 401, 422, 429, 503];
     if entry.access.permission().is_some() {
-        refusals.push(("403", "Forbidden"));
+        refusals.push(403);
     }
     if entry.path.contains('{') {
-        refusals.push(("404", "NotFound"));
+        refusals.push(404);
     }
     if !entry.method.is_safe() {
-        refusals.extend([("409", "Conflict"), ("413", "TooLarge"), ("415", "UnsupportedMedia")]);
+        refusals.extend([409, 413, 415]);
     }
-    if matches!(entry.method, Method::Put | Method::Patch | Method::Delete) {
-        refusals.push(("412", "Precondition"));
+    if takes_if_match(entry) {
+        refusals.push(412);
     }
-    refusals.push(("default", "Problem"));
     refusals
 }

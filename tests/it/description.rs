@@ -1,0 +1,232 @@
+//! Holds every answer to `/openapi.json`: its status is declared, its media type too, and JSON validates against the schema.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+/// Statuses of any route, which come from before an operation is reached: the `default` response describes them.
+const BEFORE_ROUTES: [u16; 4] = [405, 408, 414, 431];
+
+/// Keywords that describe and do not restrict, that are checked with others, or that the tests of fields check.
+const UNCHECKED: [&str; 16] = [
+    "$schema",
+    "title",
+    "description",
+    "default",
+    "example",
+    "examples",
+    "format",
+    "discriminator",
+    "deprecated",
+    "additionalProperties",
+    "minLength",
+    "maxLength",
+    "pattern",
+    "minItems",
+    "maxItems",
+    "uniqueItems",
+];
+
+/// The description of a server.
+pub(crate) struct Description {
+    document: Value,
+    /// Paths by their segments; a segment in braces stands for any.
+    paths: Vec<(Vec<String>, Value)>,
+}
+
+/// The parts of an answer that are described.
+pub(crate) struct Shown<'a> {
+    pub(crate) status: u16,
+    /// The media type without parameters.
+    pub(crate) media_type: Option<&'a str>,
+    pub(crate) bytes: &'a [u8],
+}
+
+impl Description {
+    pub(crate) fn read(bytes: &[u8]) -> Option<Arc<Self>> {
+        let document: Value = serde_json::from_slice(bytes).ok()?;
+        let paths = document["paths"].as_object()?.iter();
+        let paths = paths.map(|(path, item)| (path.split('/').map(str::to_owned).collect(), item.clone())).collect();
+        Some(Arc::new(Self { document, paths }))
+    }
+
+    /// What of an answer the description does not say; nothing for routes and methods that are not described.
+    pub(crate) fn contradicts(&self, method: &str, path: &str, answer: &Shown<'_>) -> Result<(), String> {
+        let Some(operation) = self.operation(method, path) else { return Ok(()) };
+        let responses = &operation["responses"];
+        let declared = match responses.get(answer.status.to_string()) {
+            Some(declared) => declared,
+            None if answer.status >= 500 || BEFORE_ROUTES.contains(&answer.status) => &responses["default"],
+            None => return Err("the status is not declared".to_owned()),
+        };
+        let Some(content) = self.resolve(declared).get("content").and_then(Value::as_object) else {
+            return if answer.bytes.is_empty() { Ok(()) } else { Err("content is not declared".to_owned()) };
+        };
+        let media_type = answer.media_type.unwrap_or_default();
+        let described = content.get(media_type).ok_or_else(|| format!("{media_type:?} is not declared"))?;
+        if !media_type.ends_with("json") || described["schema"]["type"] == "string" {
+            return Ok(());
+        }
+        let value = serde_json::from_slice(answer.bytes).map_err(|error| format!("not JSON: {error}"))?;
+        self.check(&described["schema"], &value, "")
+    }
+
+    fn operation(&self, method: &str, path: &str) -> Option<&Value> {
+        let path = path.split('?').next().unwrap_or_default();
+        let segments: Vec<&str> = path.split('/').collect();
+        let fits = |known: &&(Vec<String>, Value)| {
+            known.0.len() == segments.len()
+                && known.0.iter().zip(&segments).all(|(known, sent)| known.starts_with('{') || known == sent)
+        };
+        // The more of a path is fixed, the better it fits.
+        let fixed = |known: &&(Vec<String>, Value)| known.0.iter().filter(|segment| !segment.starts_with('{')).count();
+        self.paths.iter().filter(fits).max_by_key(fixed)?.1.get(method.to_lowercase())
+    }
+
+    fn resolve<'a>(&'a self, value: &'a Value) -> &'a Value {
+        let reference = value["$ref"].as_str().and_then(|reference| reference.strip_prefix('#'));
+        reference.map_or(value, |pointer| self.document.pointer(pointer).unwrap_or(&Value::Null))
+    }
+
+    fn check(&self, schema: &Value, value: &Value, at: &str) -> Result<(), String> {
+        let Some(keywords) = schema.as_object() else {
+            return if schema == false { Err(format!("{at}: nothing is allowed here")) } else { Ok(()) };
+        };
+        for (keyword, wanted) in keywords {
+            let good = match keyword.as_str() {
+                "$ref" => return self.check(self.resolve(schema), value, at),
+                "type" => is_of(wanted, value),
+                "const" => wanted == value,
+                "enum" => wanted.as_array().unwrap().contains(value),
+                "required" => {
+                    let missing = |name: &&Value| value.is_object() && value.get(name.as_str().unwrap()).is_none();
+                    if let Some(name) = wanted.as_array().unwrap().iter().find(missing) {
+                        return Err(format!("{at}/{}: required, but absent", name.as_str().unwrap()));
+                    }
+                    true
+                }
+                "properties" => {
+                    self.members(keywords, value, at)?;
+                    true
+                }
+                "items" => {
+                    for (number, item) in value.as_array().into_iter().flatten().enumerate() {
+                        self.check(wanted, item, &format!("{at}/{number}"))?;
+                    }
+                    true
+                }
+                "allOf" => {
+                    wanted.as_array().unwrap().iter().try_for_each(|one| self.check(one, value, at))?;
+                    true
+                }
+                "anyOf" => self.fitting(wanted, value, at)? >= 1,
+                "oneOf" => self.fitting(wanted, value, at)? == 1,
+                "minimum" => value.as_f64().is_none_or(|number| number >= wanted.as_f64().unwrap()),
+                "maximum" => value.as_f64().is_none_or(|number| number <= wanted.as_f64().unwrap()),
+                "additionalProperties" if !keywords.contains_key("properties") => {
+                    self.members(keywords, value, at)?;
+                    true
+                }
+                other => {
+                    assert!(UNCHECKED.contains(&other) || other.starts_with("x-"), "{at}: unknown keyword {other}");
+                    true
+                }
+            };
+            if !good {
+                return Err(format!("{at}: {value} is not of {keyword} {wanted}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks each member of an object. Members that are not described are contradictions, unless others are allowed.
+    fn members(&self, keywords: &serde_json::Map<String, Value>, value: &Value, at: &str) -> Result<(), String> {
+        for (name, member) in value.as_object().into_iter().flatten() {
+            let at = format!("{at}/{name}");
+            match (keywords.get("properties").and_then(|known| known.get(name)), keywords.get("additionalProperties")) {
+                (Some(schema), _) | (None, Some(schema)) => self.check(schema, member, &at)?,
+                (None, None) => return Err(format!("{at}: not described")),
+            }
+        }
+        Ok(())
+    }
+
+    /// How many of some schemas the value fits. When it fits none and there is only one that is not null, the error is its.
+    fn fitting(&self, schemas: &Value, value: &Value, at: &str) -> Result<usize, String> {
+        let schemas = schemas.as_array().unwrap();
+        let results: Vec<_> = schemas.iter().map(|schema| self.check(schema, value, at)).collect();
+        let errors: Vec<_> = results
+            .iter()
+            .zip(schemas)
+            .filter(|(_, schema)| schema["type"] != "null")
+            .map(|(result, _)| result)
+            .collect();
+        if let [Err(error)] = errors.as_slice()
+            && !value.is_null()
+        {
+            return Err(error.clone());
+        }
+        Ok(results.iter().filter(|result| result.is_ok()).count())
+    }
+}
+
+fn is_of(wanted: &Value, value: &Value) -> bool {
+    if let Some(several) = wanted.as_array() {
+        return several.iter().any(|one| is_of(one, value));
+    }
+    match wanted.as_str().unwrap() {
+        "null" => value.is_null(),
+        "boolean" => value.is_boolean(),
+        "string" => value.is_string(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        "number" => value.is_number(),
+        "integer" => value.is_i64() || value.is_u64(),
+        other => panic!("unknown type {other}"),
+    }
+}
+
+/// A description that says what these tests need.
+fn sample() -> Arc<Description> {
+    let document = serde_json::json!({
+        "paths": {
+            "/things/{id}": {"get": {"responses": {
+                "200": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Thing"}}}},
+                "404": {"$ref": "#/components/responses/NotFound"},
+                "default": {"$ref": "#/components/responses/NotFound"},
+            }}},
+            "/things/all": {"get": {"responses": {"200": {"content": {"text/csv": {"schema": {"type": "string"}}}}}}},
+        },
+        "components": {
+            "schemas": {"Thing": {
+                "type": "object",
+                "required": ["id"],
+                "properties": {"id": {"type": "integer"}, "note": {"type": ["string", "null"]}, "most": {"type": "string"}},
+            }},
+            "responses": {"NotFound": {"content": {"application/problem+json": {"schema": {"type": "object"}}}}},
+        },
+    });
+    Description::read(document.to_string().as_bytes()).unwrap()
+}
+
+#[test]
+fn what_is_not_declared_is_found() {
+    let description = sample();
+    let verdict = |path: &str, status: u16, media_type: &str, body: &str| {
+        let shown = Shown { status, media_type: Some(media_type), bytes: body.as_bytes() };
+        description.contradicts("GET", path, &shown).err()
+    };
+    let json = |status, body| verdict("/things/7", status, "application/json", body);
+    assert_eq!(json(200, r#"{"id":7,"note":null}"#), None);
+    assert_eq!(json(200, r#"{"note":"x"}"#).unwrap(), "/id: required, but absent");
+    assert!(json(200, r#"{"id":7,"most":null}"#).unwrap().starts_with("/most: null is not of type"));
+    assert_eq!(json(200, r#"{"id":7,"other":1}"#).unwrap(), "/other: not described");
+    assert_eq!(json(202, r#"{"id":7}"#).unwrap(), "the status is not declared");
+    assert_eq!(verdict("/things/7", 403, "application/problem+json", "{}").unwrap(), "the status is not declared");
+    assert_eq!(verdict("/things/7", 404, "application/problem+json", "{}"), None);
+    assert_eq!(verdict("/things/7", 507, "application/problem+json", "{}"), None);
+    assert_eq!(verdict("/things/7", 405, "text/html", "").unwrap(), "\"text/html\" is not declared");
+    assert_eq!(verdict("/things/all?x=1", 200, "text/csv", "a,b"), None);
+    assert_eq!(verdict("/things/all", 200, "*/*", "a,b").unwrap(), "\"*/*\" is not declared");
+    assert_eq!(verdict("/elsewhere", 418, "text/plain", "x"), None);
+}
