@@ -152,7 +152,7 @@ operation! {
 pub struct FollowFigures {}
 operation! {
     FollowFigures => Download, "analytics.live", Get "/api/analytics/live", Permission("analytics:read"), 200,
-    "Today's figures as server-sent events."
+    "Today's figures as server-sent events.", sends ["text/event-stream"]
 }
 
 /// Records an action of a shopper. The shop's page chooses the name of the session. A pause of more than half an hour

@@ -27,6 +27,7 @@ use crate::views::{
 
 /// The maximum number of names looked up by one read.
 pub(crate) const NAMES_PER_READ: usize = 5_000;
+
 /// The number of top products, promotions and flash sales that the dashboard shows.
 const TOP_COUNT: usize = 10;
 
@@ -124,17 +125,12 @@ impl Analytics {
         let [held, held_before] = held.as_slice() else {
             return Err(Error::internal("the number of points held is missing"));
         };
-        let current = figures(store, period, &sums, *held);
         Ok(Summary {
-            from: current.from,
-            to: current.to,
+            figures: figures(store, period, &sums, *held),
             currency: store.currency,
-            sales: current.sales,
             top_products: self.top_products(store, &sums, ProductOrder::Revenue, TOP_COUNT).await?,
             top_promotions: top_promotions(cx, store, &sums).await?,
             flash_sales: top_flash_sales(cx, store, &sums).await?,
-            coupons: current.coupons,
-            points: current.points,
             previous: figures(store, before, &sums_before, *held_before),
         })
     }

@@ -34,6 +34,8 @@ impl<T> Tabled<T> {
 }
 
 impl<T: Table> Reply for Tabled<T> {
+    const MEDIA_TYPES: &'static [&'static str] = &[CSV];
+
     fn respond(self, status: u16) -> Result<Response, Error> {
         let headers = vec![("vary", "accept".to_owned())];
         if !self.csv {

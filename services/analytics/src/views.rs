@@ -91,25 +91,17 @@ pub struct PeriodFigures {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
-    /// Start.
-    pub from: Timestamp,
-    /// End, exclusive.
-    pub to: Timestamp,
+    /// The figures of the period.
+    #[serde(flatten)]
+    pub figures: PeriodFigures,
     /// The store's currency.
     pub currency: Currency,
-    /// The sales.
-    #[serde(flatten)]
-    pub sales: SalesFigures,
     /// The ten products with the highest revenue.
     pub top_products: Vec<ProductFigures>,
     /// The ten promotions with the highest revenue.
     pub top_promotions: Vec<PromotionFigures>,
     /// The ten flash sales with the highest revenue.
     pub flash_sales: Vec<FlashFigures>,
-    /// Coupons.
-    pub coupons: CouponFigures,
-    /// Points.
-    pub points: PointFigures,
     /// The preceding period of equal length.
     pub previous: PeriodFigures,
 }
@@ -117,42 +109,9 @@ pub struct Summary {
 impl Table for Summary {
     const COLUMNS: &'static [&'static str] = &["figure", "value", "previous"];
     fn rows(&self) -> Vec<Vec<String>> {
-        let now = figures((self.from, self.to), &self.sales, &self.coupons, &self.points);
-        let before = &self.previous;
-        let before = figures((before.from, before.to), &before.sales, &before.coupons, &before.points);
+        let (now, before) = (cells(&self.figures), cells(&self.previous));
         now.into_iter().zip(before).map(|((name, value), (_, before))| vec![name.to_owned(), value, before]).collect()
     }
-}
-
-fn figures(
-    (from, to): (Timestamp, Timestamp),
-    sales: &SalesFigures,
-    coupons: &CouponFigures,
-    points: &PointFigures,
-) -> [(&'static str, String); 21] {
-    [
-        ("from", from.to_string()),
-        ("to", to.to_string()),
-        ("orders", sales.orders.to_string()),
-        ("revenue", sales.revenue.to_string()),
-        ("discounts", sales.discounts.to_string()),
-        ("refunds", sales.refunds.to_string()),
-        ("returned", sales.returned.to_string()),
-        ("netRevenue", sales.net_revenue.to_string()),
-        ("averageOrderValue", sales.average_order_value.to_string()),
-        ("itemsSold", sales.items_sold.to_string()),
-        ("newCustomers", sales.new_customers.to_string()),
-        ("returningCustomers", sales.returning_customers.to_string()),
-        ("conversionRate", cell(sales.conversion_rate)),
-        ("couponsIssued", coupons.issued.to_string()),
-        ("couponsRedeemed", coupons.redeemed.to_string()),
-        ("pointsAwarded", points.awarded.to_string()),
-        ("pointsRedeemed", points.redeemed.to_string()),
-        ("pointsExpired", points.expired.to_string()),
-        ("pointsRestored", points.restored.to_string()),
-        ("pointsRevoked", points.revoked.to_string()),
-        ("pointsLiability", points.liability.to_string()),
-    ]
 }
 
 /// The sales of a SKU. If the SKU of a variant changed, each of its SKUs has its own figures, with the same
@@ -394,74 +353,6 @@ impl Table for Rfm {
     }
 }
 
-/// Declares the reply with the effect of a promotion or a campaign.
-macro_rules! attributed_view {
-    ($(#[$meta:meta])* $view:ident, $id:ident: $id_type:ty, $column:literal, $cost:literal, $used:literal) => {
-        $(#[$meta])*
-        #[derive(Clone, Debug, Serialize, JsonSchema)]
-        #[serde(rename_all = "camelCase")]
-        pub struct $view {
-            /// The id.
-            pub $id: $id_type,
-            /// Start.
-            pub from: Timestamp,
-            /// End, exclusive.
-            pub to: Timestamp,
-            /// The store's currency.
-            pub currency: Currency,
-            /// The number of orders that it applied to.
-            pub orders: i64,
-            /// The revenue of those orders.
-            pub revenue: Amount,
-            #[doc = $cost]
-            pub discount_cost: Amount,
-            #[doc = $used]
-            pub redemptions: i64,
-            /// The number of customers whose first order it applied to.
-            pub new_customers: i64,
-            /// The return on investment; null if the cost is zero.
-            pub roi: Option<Amount>,
-            /// The definition of `roi`.
-            pub roi_definition: String,
-        }
-
-        impl Table for $view {
-            const COLUMNS: &'static [&'static str] = &[
-                $column, "from", "to", "orders", "revenue", "discountCost", "redemptions", "newCustomers", "roi",
-                "roiDefinition",
-            ];
-            fn rows(&self) -> Vec<Vec<String>> {
-                vec![vec![
-                    self.$id.to_string(),
-                    self.from.to_string(),
-                    self.to.to_string(),
-                    self.orders.to_string(),
-                    self.revenue.to_string(),
-                    self.discount_cost.to_string(),
-                    self.redemptions.to_string(),
-                    self.new_customers.to_string(),
-                    cell(self.roi),
-                    self.roi_definition.clone(),
-                ]]
-            }
-        }
-    };
-}
-attributed_view! {
-    /// The effect of a promotion in a period.
-    PromotionView, promotion_id: PromotionId, "promotionId",
-    "The cost: its discounts on goods and shipping, and its gifts at their catalog prices.",
-    "The number of times that it was used."
-}
-attributed_view! {
-    /// The effect of a campaign's promotions and flash sales in a period. An order counts once, even if it used several
-    /// of them.
-    CampaignView, campaign_id: CampaignId, "campaignId",
-    "The cost: the discounts of its promotions on goods and shipping, its gifts at their catalog prices, and the \
-         difference between list and sale price of its flash sale units. If prices include tax, the cost does too.",
-    "The number of times that its promotions and flash sales were used, each counted once per order."
-}
-
 /// The position of a generation in an event log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -504,4 +395,136 @@ pub struct StateView {
     /// The generation that is being built; null if no rebuild is running.
     pub rebuild: Option<GenerationView>,
 }
+
 json_reply!(StateView);
+
+fn cells(PeriodFigures { from, to, sales, coupons, points }: &PeriodFigures) -> [(&'static str, String); 21] {
+    [
+        ("from", from.to_string()),
+        ("to", to.to_string()),
+        ("orders", sales.orders.to_string()),
+        ("revenue", sales.revenue.to_string()),
+        ("discounts", sales.discounts.to_string()),
+        ("refunds", sales.refunds.to_string()),
+        ("returned", sales.returned.to_string()),
+        ("netRevenue", sales.net_revenue.to_string()),
+        ("averageOrderValue", sales.average_order_value.to_string()),
+        ("itemsSold", sales.items_sold.to_string()),
+        ("newCustomers", sales.new_customers.to_string()),
+        ("returningCustomers", sales.returning_customers.to_string()),
+        ("conversionRate", cell(sales.conversion_rate)),
+        ("couponsIssued", coupons.issued.to_string()),
+        ("couponsRedeemed", coupons.redeemed.to_string()),
+        ("pointsAwarded", points.awarded.to_string()),
+        ("pointsRedeemed", points.redeemed.to_string()),
+        ("pointsExpired", points.expired.to_string()),
+        ("pointsRestored", points.restored.to_string()),
+        ("pointsRevoked", points.revoked.to_string()),
+        ("pointsLiability", points.liability.to_string()),
+    ]
+}
+
+/// The effect of a promotion or a campaign in a period.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EffectFigures {
+    /// Start.
+    pub from: Timestamp,
+    /// End, exclusive.
+    pub to: Timestamp,
+    /// The store's currency.
+    pub currency: Currency,
+    /// Orders that it applied to.
+    pub orders: i64,
+    /// The revenue of those orders.
+    pub revenue: Amount,
+    /// Its discounts on goods and shipping, and gifts at their catalog price. A campaign's cost also has the difference
+    /// between list and sale price of its flash sale units, and tax that the prices include.
+    pub discount_cost: Amount,
+    /// How often it was used. A campaign's promotions and flash sales each count once per order.
+    pub redemptions: i64,
+    /// Customers whose first order it applied to.
+    pub new_customers: i64,
+    /// The return on its cost; null if it cost nothing.
+    pub roi: Option<Amount>,
+    /// The definition of `roi`.
+    pub roi_definition: String,
+}
+
+impl EffectFigures {
+    /// The row of a table whose first cell is `id`.
+    fn row(&self, id: String) -> Vec<String> {
+        vec![
+            id,
+            self.from.to_string(),
+            self.to.to_string(),
+            self.orders.to_string(),
+            self.revenue.to_string(),
+            self.discount_cost.to_string(),
+            self.redemptions.to_string(),
+            self.new_customers.to_string(),
+            cell(self.roi),
+            self.roi_definition.clone(),
+        ]
+    }
+}
+
+/// The effect of a promotion in a period.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "PromotionEffect")]
+pub struct PromotionView {
+    /// The promotion.
+    pub promotion_id: PromotionId,
+    /// Its effect.
+    #[serde(flatten)]
+    pub effect: EffectFigures,
+}
+
+impl Table for PromotionView {
+    const COLUMNS: &'static [&'static str] = &[
+        "promotionId",
+        "from",
+        "to",
+        "orders",
+        "revenue",
+        "discountCost",
+        "redemptions",
+        "newCustomers",
+        "roi",
+        "roiDefinition",
+    ];
+    fn rows(&self) -> Vec<Vec<String>> {
+        vec![self.effect.row(self.promotion_id.to_string())]
+    }
+}
+
+/// The effect of a campaign's promotions and flash sales in a period. An order counts once, however many of them it used.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "CampaignEffect")]
+pub struct CampaignView {
+    /// The campaign.
+    pub campaign_id: CampaignId,
+    /// The effect.
+    #[serde(flatten)]
+    pub effect: EffectFigures,
+}
+
+impl Table for CampaignView {
+    const COLUMNS: &'static [&'static str] = &[
+        "campaignId",
+        "from",
+        "to",
+        "orders",
+        "revenue",
+        "discountCost",
+        "redemptions",
+        "newCustomers",
+        "roi",
+        "roiDefinition",
+    ];
+    fn rows(&self) -> Vec<Vec<String>> {
+        vec![self.effect.row(self.campaign_id.to_string())]
+    }
+}

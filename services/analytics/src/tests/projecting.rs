@@ -30,14 +30,14 @@ async fn failed_and_cancelled_orders_do_not_count() {
     world.order(order(3, "order:3", at("2024-03-02T11:00:00Z"), vec![line(("B", 1, "1.25", "0"))])).await;
     world.follow().await;
     let figures = summary(&world, "2024-03-01", "2024-04-01").await;
-    assert_eq!((figures.sales.orders, figures.sales.items_sold), (3, 8));
+    assert_eq!((figures.figures.sales.orders, figures.figures.sales.items_sold), (3, 8));
     assert_eq!(
-        (figures.sales.revenue.to_string(), figures.sales.discounts.to_string()),
+        (figures.figures.sales.revenue.to_string(), figures.figures.sales.discounts.to_string()),
         ("33.25".into(), "3.00".into())
     );
-    assert_eq!(figures.sales.average_order_value.to_string(), "11.08");
-    assert_eq!((figures.sales.new_customers, figures.sales.returning_customers), (1, 0));
-    assert_eq!(figures.sales.conversion_rate, None);
+    assert_eq!(figures.figures.sales.average_order_value.to_string(), "11.08");
+    assert_eq!((figures.figures.sales.new_customers, figures.figures.sales.returning_customers), (1, 0));
+    assert_eq!(figures.figures.sales.conversion_rate, None);
     let best: Vec<_> = figures
         .top_products
         .iter()
@@ -47,15 +47,15 @@ async fn failed_and_cancelled_orders_do_not_count() {
     world.order(promox_contract::order::OrderFigure { status: OrderStatus::Cancelled, ..first }).await;
     world.follow().await;
     let figures = summary(&world, "2024-03-01", "2024-04-01").await;
-    assert_eq!((figures.sales.orders, figures.sales.revenue.to_string()), (2, "16.25".to_owned()));
+    assert_eq!((figures.figures.sales.orders, figures.figures.sales.revenue.to_string()), (2, "16.25".to_owned()));
     assert_eq!(
-        (figures.sales.new_customers, figures.sales.returning_customers),
+        (figures.figures.sales.new_customers, figures.figures.sales.returning_customers),
         (1, 0),
         "the second order is now the first"
     );
     let later = summary(&world, "2024-03-02T10:30:00", "2024-04-01").await;
     assert_eq!(
-        (later.sales.orders, later.sales.new_customers, later.sales.returning_customers),
+        (later.figures.sales.orders, later.figures.sales.new_customers, later.figures.sales.returning_customers),
         (1, 0, 0),
         "an order of an unknown customer counts for no customer"
     );
@@ -74,7 +74,7 @@ async fn included_tax_is_not_revenue() {
     world.order(inside).await;
     world.order(outside).await;
     world.follow().await;
-    assert_eq!(summary(&world, "2024-03-01", "2024-03-02").await.sales.revenue.to_string(), "22.00");
+    assert_eq!(summary(&world, "2024-03-01", "2024-03-02").await.figures.sales.revenue.to_string(), "22.00");
 }
 
 #[tokio::test]
@@ -92,22 +92,34 @@ async fn refunds_count_by_their_date_and_returned_revenue_by_the_orders_date() {
     world.refunded(undone.clone()).await;
     world.follow().await;
     let day = summary(&world, "2024-03-05", "2024-03-06").await;
-    let figures = (day.sales.refunds.to_string(), day.sales.returned.to_string(), day.sales.net_revenue.to_string());
+    let figures = (
+        day.figures.sales.refunds.to_string(),
+        day.figures.sales.returned.to_string(),
+        day.figures.sales.net_revenue.to_string(),
+    );
     assert_eq!(
         figures,
         ("15.90".into(), "0.00".into(), "0.00".into()),
         "returned revenue counts at the date of its order"
     );
     let day = summary(&world, "2024-03-01", "2024-03-02").await;
-    let figures = (day.sales.refunds.to_string(), day.sales.returned.to_string(), day.sales.net_revenue.to_string());
+    let figures = (
+        day.figures.sales.refunds.to_string(),
+        day.figures.sales.returned.to_string(),
+        day.figures.sales.net_revenue.to_string(),
+    );
     assert_eq!(figures, ("0.00".into(), "20.00".into(), "10.00".into()));
     world.order(promox_contract::order::OrderFigure { status: OrderStatus::Cancelled, ..undone }).await;
     world.note(7, amount("-2.50"), at("2024-03-05T23:59:59.999999Z")).await;
     world.follow().await;
     let day = summary(&world, "2024-03-05", "2024-03-06").await;
-    assert_eq!(day.sales.refunds.to_string(), "18.40", "refunds of a cancelled order count too");
+    assert_eq!(day.figures.sales.refunds.to_string(), "18.40", "refunds of a cancelled order count too");
     let all = summary(&world, "2024-03-01", "2024-04-01").await;
-    let figures = (all.sales.revenue.to_string(), all.sales.returned.to_string(), all.sales.net_revenue.to_string());
+    let figures = (
+        all.figures.sales.revenue.to_string(),
+        all.figures.sales.returned.to_string(),
+        all.figures.sales.net_revenue.to_string(),
+    );
     assert_eq!(figures, ("20.00".into(), "10.00".into(), "10.00".into()));
     let op = ListSeries {
         metric: Some(Metric::Returned),
@@ -128,12 +140,12 @@ async fn promotions_and_campaigns_have_a_cost_and_a_return() {
     world.follow().await;
     let period = || (Some("2024-03-01".to_owned()), Some("2024-03-02".to_owned()));
     let (from, to) = period();
-    let figures = world.call(GetPromotionFigures { id: PromotionId(5), from, to }).await.unwrap().body;
+    let figures = world.call(GetPromotionFigures { id: PromotionId(5), from, to }).await.unwrap().body.effect;
     assert_eq!((figures.orders, figures.redemptions, figures.new_customers), (1, 1, 1));
     assert_eq!((figures.revenue.to_string(), figures.discount_cost.to_string()), ("16.00".into(), "4.00".into()));
     assert_eq!(figures.roi.unwrap().to_string(), "3.0000");
     let (from, to) = period();
-    let figures = world.call(GetCampaignFigures { id: CampaignId(3), from, to }).await.unwrap().body;
+    let figures = world.call(GetCampaignFigures { id: CampaignId(3), from, to }).await.unwrap().body.effect;
     assert_eq!(
         (figures.orders, figures.discount_cost.to_string(), figures.roi.unwrap().to_string()),
         (1, "2.00".into(), "7.0000".into())
@@ -144,7 +156,7 @@ async fn promotions_and_campaigns_have_a_cost_and_a_return() {
     world.order(promox_contract::order::OrderFigure { status: OrderStatus::Cancelled, ..sold }).await;
     world.follow().await;
     let (from, to) = period();
-    let figures = world.call(GetPromotionFigures { id: PromotionId(5), from, to }).await.unwrap().body;
+    let figures = world.call(GetPromotionFigures { id: PromotionId(5), from, to }).await.unwrap().body.effect;
     assert_eq!((figures.orders, figures.roi), (0, None));
     let (from, to) = period();
     assert_eq!(
@@ -177,7 +189,7 @@ async fn a_campaign_includes_the_sales_of_its_flash_sales() {
     world.follow().await;
     let figures = async |id: i64| {
         let (from, to) = (Some("2024-03-01".to_owned()), Some("2024-03-02".to_owned()));
-        world.call(GetCampaignFigures { id: CampaignId(id), from, to }).await.unwrap().body
+        world.call(GetCampaignFigures { id: CampaignId(id), from, to }).await.unwrap().body.effect
     };
     let it = figures(3).await;
     assert_eq!(
@@ -217,14 +229,20 @@ async fn flash_sales_coupons_and_points_are_counted() {
     world.emit_at(Database::Promox, next, 1, PointsExpired(points(5))).await;
     world.follow().await;
     let figures = summary(&world, "2024-03-01", "2024-03-02").await;
-    assert_eq!((figures.coupons.issued, figures.coupons.redeemed), (1_000, 1));
-    assert_eq!((figures.points.awarded, figures.points.redeemed, figures.points.liability), (100, 0, 100));
+    assert_eq!((figures.figures.coupons.issued, figures.figures.coupons.redeemed), (1_000, 1));
+    assert_eq!(
+        (figures.figures.points.awarded, figures.figures.points.redeemed, figures.figures.points.liability),
+        (100, 0, 100)
+    );
     let sale = &figures.flash_sales[0];
     assert_eq!(sale.name.as_deref(), Some("Sale 4"));
     assert_eq!((sale.flash_sale_id.0, sale.orders, sale.quantity, sale.revenue.to_string()), (4, 1, 3, "15.00".into()));
     assert_eq!(figures.top_products[0].product_id, Some(ProductId(8)));
     let later = summary(&world, "2024-03-02", "2024-03-03").await;
-    assert_eq!((later.points.awarded, later.points.expired, later.points.liability), (0, 5, 65));
+    assert_eq!(
+        (later.figures.points.awarded, later.figures.points.expired, later.figures.points.liability),
+        (0, 5, 65)
+    );
     assert_eq!((later.previous.points.awarded, later.previous.points.liability), (100, 100));
 }
 
@@ -249,7 +267,7 @@ async fn the_points_of_a_chart_add_up_to_its_period() {
             Figure::Amount(Some(amount)) => amount,
             other => panic!("{other:?}"),
         });
-        assert_eq!(values.sum::<Amount>(), total.sales.revenue, "{granularity}");
+        assert_eq!(values.sum::<Amount>(), total.figures.sales.revenue, "{granularity}");
         assert!(series.items.windows(2).all(|two| two[0].to == two[1].from));
     }
     let top = ListTopProducts {

@@ -40,7 +40,7 @@ async fn a_visit_counts_each_stage_once_until_a_pause_ends_it() {
     assert_eq!(steps, [&visits[..], &[("ORDER_PLACED", 1), ("ORDER", 1)]].concat());
     assert_eq!(funnel.items[1].of_visits.unwrap().to_string(), "0.7500");
     let (from, to) = period();
-    let rate = world.call(GetSummary { from, to }).await.unwrap().body.sales.conversion_rate;
+    let rate = world.call(GetSummary { from, to }).await.unwrap().body.figures.sales.conversion_rate;
     assert_eq!(rate.unwrap().to_string(), "0.3333");
 }
 
