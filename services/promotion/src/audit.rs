@@ -10,8 +10,8 @@ use promox_kernel::{Amount, Timestamp};
 use promox_storage::{Hold, Report, StoreError, Tx};
 
 use crate::commands::rule_rows;
-use crate::records::{Count, HeldUse, OrderUses, PersonUse, Promotion, RuleRow, Use};
-use crate::rules::{ActionType, TOTAL};
+use crate::records::{Count, HeldUse, OrderUses, PersonUse, Promotion, Recount, RuleRow, Use};
+use crate::rules::TOTAL;
 
 /// The invariant of `promotion_rules`.
 const RULES: &str = "promotion: rule rows = the conditions and actions of the document";
@@ -78,7 +78,7 @@ fn read_holds(tx: &Tx<'_>, report: &mut Report) -> Result<(UsesByCounter, UsesBy
                 entry.spent += *amount;
             }
         }
-        let limited = hold.uses.iter().filter(|held| live && !held.person_limits.is_empty());
+        let limited = hold.uses.iter().filter(|held| live && held.counts_person());
         for (held, key) in limited.flat_map(|held| hold.person.iter().map(move |key| (held, key))) {
             let of_person = by_person.entry((held.promotion_id, key.name.clone())).or_default();
             of_person.insert((hold.held_at, hold.order_id));
@@ -101,8 +101,11 @@ fn check_persons(tx: &Tx<'_>, report: &mut Report, by_person: &UsesByPerson) -> 
     for hold in tx.scan::<OrderUses>().rows() {
         let hold = hold?;
         let live = hold.state.is_live();
-        for held in hold.uses.iter().filter(|held| live && !held.person_limits.is_empty()) {
-            check_person(tx, report, &hold, held)?;
+        for held in hold.uses.iter().filter(|_| live) {
+            if held.counts_person() {
+                check_person(tx, report, &hold, held)?;
+            }
+            check_later_limit(tx, report, &hold, held)?;
         }
     }
     Ok(())
@@ -134,6 +137,24 @@ fn check_person(tx: &Tx<'_>, report: &mut Report, hold: &OrderUses, held: &HeldU
     Ok(())
 }
 
+/// Checks that a use counts for a limit per person that the promotion has now. Uses from before persons were stored do not.
+fn check_later_limit(tx: &Tx<'_>, report: &mut Report, hold: &OrderUses, held: &HeldUse) -> Result<(), StoreError> {
+    let (id, order) = (held.promotion_id, hold.order_id);
+    let limited = |promotion: Promotion| promotion.document.limits.as_ref().is_some_and(|it| it.per_user.is_some());
+    if hold.person.is_empty() || tx.get::<Recount>(&id)?.is_some() || !tx.get::<Promotion>(&id)?.is_some_and(limited) {
+        return Ok(());
+    }
+    let mut counted = held.counts_person();
+    for key in hold.person.iter() {
+        let exact = key.exact.clone().unwrap_or_default();
+        counted &= tx.get::<PersonUse>(&(id, key.name.clone(), hold.held_at, order, exact))?.is_some();
+    }
+    report.check("promotion: each use counts for the limit per person", counted, || {
+        format!("promotion {id} order {order}")
+    });
+    Ok(())
+}
+
 /// Reports the uses of an order, with which orders and campaigns must agree.
 fn report_uses(tx: &Tx<'_>, report: &mut Report, hold: &OrderUses) -> Result<(), StoreError> {
     if !hold.uses.is_empty() {
@@ -146,8 +167,7 @@ fn report_uses(tx: &Tx<'_>, report: &mut Report, hold: &OrderUses) -> Result<(),
     }
     for held in hold.uses.iter() {
         // A gift's price is part of the use but not of the discount.
-        let has_gift =
-            |promotion: &Promotion| promotion.document.actions.iter().any(|action| action.kind == ActionType::Gift);
+        let has_gift = |promotion: &Promotion| promotion.document.gifts().next().is_some();
         if tx.get::<Promotion>(&held.promotion_id)?.is_some_and(|promotion| has_gift(&promotion)) {
             report.open(USED, hold.order_id);
         }

@@ -3,14 +3,18 @@
 use std::sync::Arc;
 
 use promox_contract::buyer::Buyer;
+use promox_contract::ids::PromotionId;
 use promox_contract::product::SkuDescription;
 use promox_contract::promotion::{CATALOG_PRICE_EPOCH, CatalogPrices, Customer, GetCatalogPrices};
 use promox_kernel::{Currency, Cx, Error};
 
+use crate::Promotions;
+use crate::api::{PromotionStatus, PromotionView};
+use crate::checks;
+use crate::commands::promotions;
 use crate::compiled::Compiled;
-use crate::facts::currency;
+use crate::facts::{self, currency};
 use crate::rules::{Cart, EvaluationContext, Line, LineInput, to_amount};
-use crate::{Promotions, facts};
 
 impl Promotions {
     /// The current catalog prices of items, in their order.
@@ -91,4 +95,26 @@ fn list_price_line(mut item: SkuDescription, currency: Currency) -> Option<Line>
     }
     item.price = item.list_price;
     Line::new(LineInput::of(item, 1, None), currency)
+}
+
+impl Promotions {
+    /// Changes the status of a promotion, and publishes the change if it affects prices.
+    pub(crate) async fn change_status(
+        &self,
+        cx: &Cx,
+        id: PromotionId,
+        to: PromotionStatus,
+    ) -> Result<PromotionView, Error> {
+        let context = checks::command_context(cx).await?;
+        let active = match to {
+            PromotionStatus::Active => {
+                let currency = context.currency;
+                self.db.read(|tx| self.compiler.at(tx, currency)).await?.set.len()
+            }
+            _ => 0,
+        };
+        let view = self.db.write(cx, move |tx| promotions::change_status(tx, &context, id, to, active)).await?;
+        self.try_publish_price_changes(cx).await;
+        Ok(view)
+    }
 }

@@ -1,13 +1,10 @@
 //! Operation handlers. Each does one read or one write.
 
-use promox_contract::coupon::IsPromotionReferencedByCoupons;
-use promox_contract::ids::PromotionId;
 use promox_contract::promotion::{
     CatalogPrices, ClaimCodes, CodesInUse, DescribePromotions, EvaluateCart, Evaluation, FindPromotionCodes,
     FindReferencingPromotion, GetCatalogPrices, HoldUses, PromotionDescriptions, ReferencingPromotion, ReleaseCodes,
     ReleaseUses, ReplaceCategory,
 };
-use promox_contract::reward::IsPromotionReferencedByOffers;
 use promox_contract::store::write_amounts;
 use promox_kernel::{Cx, Error, Handle, Page};
 use promox_storage::{Transact, Transaction, Tx};
@@ -17,20 +14,11 @@ use crate::api::{
     CreatePromotion, DeletePromotion, GetPromotion, ListPromotions, ListUsage, PausePromotion, PromotionStatus,
     PromotionView, UpdatePromotion, UsageView,
 };
-use crate::commands::promotions::CommandContext;
 use crate::commands::{codes, promotions, uses};
 use crate::document::{merged, validate_document};
 use crate::facts::currency;
 use crate::pricing::PricingRequest;
-use crate::rules;
-use crate::{Promotions, backtest, digest, queries};
-
-/// Maximum codes or ids in one request.
-const MAX_ENTRIES: usize = 10_000;
-
-async fn command_context(cx: &Cx) -> Result<CommandContext, Error> {
-    Ok(CommandContext { cx: cx.clone(), currency: currency(cx).await? })
-}
+use crate::{Promotions, backtest, checks, digest, queries, rules};
 
 impl Handle<ListPromotions> for Promotions {
     async fn handle(&self, cx: &Cx, op: ListPromotions) -> Result<Page<PromotionView>, Error> {
@@ -59,7 +47,7 @@ impl Handle<CreatePromotion> for Promotions {
         }
         let document = validate_document(cx, op.0, None).await?;
         let claim = self.claim_new_code(cx, &document, None).await?;
-        let (context, claimed) = (command_context(cx).await?, claim.clone());
+        let (context, claimed) = (checks::command_context(cx).await?, claim.clone());
         let currency = context.currency;
         let work = move |tx: &mut Tx<'_>| promotions::create(tx, &context, &document, claimed.as_ref());
         let made = write_amounts(cx, currency, self.db.answer(cx, work), Result::is_ok).await;
@@ -67,6 +55,10 @@ impl Handle<CreatePromotion> for Promotions {
             self.release_code(cx, claim).await;
         }
         made
+    }
+
+    async fn check(&self, cx: &Cx, op: CreatePromotion) -> Result<(), Error> {
+        validate_document(cx, op.0, None).await.map(drop)
     }
 }
 
@@ -76,7 +68,7 @@ impl Handle<UpdatePromotion> for Promotions {
         let before = self.db.read(|tx| queries::promotion(tx, id)).await?;
         cx.check_version(before.version)?;
         let document = validate_document(cx, merged(&before.document, op)?, Some(&before.document)).await?;
-        let (context, version) = (command_context(cx).await?, before.version);
+        let (context, version) = (checks::command_context(cx).await?, before.version);
         let catalog = before.document.stage == rules::Stage::Catalog || document.stage == rules::Stage::Catalog;
         let claim = self.claim_new_code(cx, &document, Some(&before.document)).await?;
         let claimed = claim.clone();
@@ -86,26 +78,17 @@ impl Handle<UpdatePromotion> for Promotions {
             self.release_code(cx, claim).await;
         }
         let view = view?;
+        self.recount(cx, id).await;
         if catalog {
             self.try_publish_price_changes(cx).await;
         }
         Ok(view)
     }
-}
 
-impl Promotions {
-    async fn change_status(&self, cx: &Cx, id: PromotionId, to: PromotionStatus) -> Result<PromotionView, Error> {
-        let context = command_context(cx).await?;
-        let active = match to {
-            PromotionStatus::Active => {
-                let currency = context.currency;
-                self.db.read(|tx| self.compiler.at(tx, currency)).await?.set.len()
-            }
-            _ => 0,
-        };
-        let view = self.db.write(cx, move |tx| promotions::change_status(tx, &context, id, to, active)).await?;
-        self.try_publish_price_changes(cx).await;
-        Ok(view)
+    async fn check(&self, cx: &Cx, op: UpdatePromotion) -> Result<(), Error> {
+        let before = self.db.read(|tx| queries::promotion(tx, op.id)).await?;
+        let after = merged(&before.document, op)?;
+        validate_document(cx, after, Some(&before.document)).await.map(drop)
     }
 }
 
@@ -129,8 +112,8 @@ impl Handle<ArchivePromotion> for Promotions {
 
 impl Handle<DeletePromotion> for Promotions {
     async fn handle(&self, cx: &Cx, op: DeletePromotion) -> Result<(), Error> {
-        let context = command_context(cx).await?;
-        let referenced = is_referenced(cx, op.id).await?;
+        let context = checks::command_context(cx).await?;
+        let referenced = checks::is_referenced(cx, op.id).await?;
         self.db.write(cx, move |tx| promotions::delete(tx, &context, op.id, referenced)).await?;
         self.try_publish_price_changes(cx).await;
         Ok(())
@@ -139,7 +122,7 @@ impl Handle<DeletePromotion> for Promotions {
 
 impl Handle<ReplaceCategory> for Promotions {
     async fn handle(&self, cx: &Cx, op: ReplaceCategory) -> Result<(), Error> {
-        let context = command_context(cx).await?;
+        let context = checks::command_context(cx).await?;
         let ReplaceCategory { category_id, by } = op;
         loop {
             let context = context.clone();
@@ -151,12 +134,6 @@ impl Handle<ReplaceCategory> for Promotions {
         self.try_publish_price_changes(cx).await;
         Ok(())
     }
-}
-
-/// Returns whether a coupon or an offer refers to this promotion.
-async fn is_referenced(cx: &Cx, promotion_id: PromotionId) -> Result<bool, Error> {
-    Ok(cx.call(IsPromotionReferencedByCoupons { promotion_id }).await?.referred
-        || cx.call(IsPromotionReferencedByOffers { promotion_id }).await?.referred)
 }
 
 impl Handle<FindReferencingPromotion> for Promotions {
@@ -196,7 +173,7 @@ impl Handle<ReleaseUses> for Promotions {
 
 impl Handle<DescribePromotions> for Promotions {
     async fn handle(&self, _: &Cx, op: DescribePromotions) -> Result<PromotionDescriptions, Error> {
-        check_count(op.ids.len(), "/ids")?;
+        checks::check_count(op.ids.len(), "/ids")?;
         Ok(PromotionDescriptions { items: self.db.read(|tx| queries::describe(tx, &op.ids)).await? })
     }
 }
@@ -215,14 +192,14 @@ impl Handle<BacktestPromotion> for Promotions {
 
 impl Handle<FindPromotionCodes> for Promotions {
     async fn handle(&self, _: &Cx, op: FindPromotionCodes) -> Result<CodesInUse, Error> {
-        check_count(op.codes.len(), "/codes")?;
+        checks::check_count(op.codes.len(), "/codes")?;
         Ok(CodesInUse { taken: self.db.read(|tx| queries::taken_codes(tx, op.codes.clone())).await? })
     }
 }
 
 impl Handle<ClaimCodes> for Promotions {
     async fn handle(&self, cx: &Cx, op: ClaimCodes) -> Result<CodesInUse, Error> {
-        check_count(op.codes.len(), "/codes")?;
+        checks::check_count(op.codes.len(), "/codes")?;
         self.claim_for_coupons(cx, op).await
     }
 }
@@ -231,12 +208,4 @@ impl Handle<ReleaseCodes> for Promotions {
     async fn handle(&self, cx: &Cx, op: ReleaseCodes) -> Result<(), Error> {
         Ok(self.db.write(cx, move |tx| codes::release(tx, &op.owner).map(drop)).await?)
     }
-}
-
-/// Refuses a request with too many entries.
-fn check_count(count: usize, pointer: &str) -> Result<(), Error> {
-    if count > MAX_ENTRIES {
-        return Err(Error::field(pointer, format!("at most {MAX_ENTRIES} are allowed at once")));
-    }
-    Ok(())
 }

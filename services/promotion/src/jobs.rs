@@ -25,6 +25,18 @@ pub(crate) fn sweep_counters(promotions: &Arc<Promotions>) -> Job {
     })
 }
 
+/// How often the uses that a change of limits has not counted yet are counted.
+const RECOUNT_INTERVAL: Duration = Duration::from_mins(1);
+
+/// Counts earlier uses for limits that were added later.
+pub(crate) fn recount(promotions: &Arc<Promotions>) -> Job {
+    let promotions = promotions.clone();
+    Job::new("promotion.recount", RECOUNT_INTERVAL, move |cx| {
+        let promotions = promotions.clone();
+        async move { promotions.recount_pending(&cx).await }
+    })
+}
+
 /// How often changes caused by time, or made on another node, are published.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(250);
 

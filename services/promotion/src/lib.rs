@@ -3,7 +3,8 @@
 //! Tables: `promotions` (the documents), `promotion_rules` (each of their conditions and actions, typed),
 //! `promotion_epochs` (one row), `promotion_counts` (uses of each promotion, in total and by address and period),
 //! `promotion_person_uses` (active uses by the identifiers of the buyer), `promotion_holds` (an order's uses),
-//! `promotion_usage_log` (uses of confirmed orders), `code_claims` (codes that are about to be used).
+//! `promotion_usage_log` (uses of confirmed orders), `promotion_recounts` (promotions whose earlier uses have yet to be
+//! counted for new limits), `code_claims` (codes that are about to be used).
 //!
 //! Invariants:
 //! - every stored promotion type-checks; its rule rows match its document; its code is unique among promotions and
@@ -22,6 +23,7 @@ mod audit;
 mod backtest;
 mod calculate;
 mod catalog;
+mod checks;
 mod codes;
 mod commands;
 mod compiled;
@@ -34,6 +36,7 @@ mod jobs;
 mod pricing;
 mod queries;
 mod records;
+mod recounting;
 mod reject;
 pub mod rules;
 #[cfg(test)]
@@ -83,6 +86,7 @@ impl Service for Promotions {
         records::PersonUse::TABLE,
         records::Use::TABLE,
         records::CodeClaim::TABLE,
+        records::Recount::TABLE,
     ];
 
     fn register(self: &Arc<Self>, registry: &mut Registry) {
@@ -99,7 +103,7 @@ impl Service for Promotions {
     }
 
     fn jobs(self: &Arc<Self>) -> Vec<Job> {
-        vec![jobs::sweep_counters(self), jobs::publish_price_changes(self)]
+        vec![jobs::sweep_counters(self), jobs::recount(self), jobs::publish_price_changes(self)]
     }
 
     fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {

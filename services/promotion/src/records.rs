@@ -107,10 +107,19 @@ pub(crate) struct HeldUse {
     pub(crate) amount: Amount,
     /// The counters that it was counted in.
     pub(crate) counters: Vec<String>,
-    /// The limits per person at the time, each with the start of its period. If there are none, the person's use is not
-    /// recorded.
+    /// The limits per person at the time, each with the start of its period.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) person_limits: Vec<(Timestamp, u32)>,
+    /// Whether it counts for its person because of a limit that the promotion got later.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) counted_later: bool,
+}
+
+impl HeldUse {
+    /// Whether it counts for its person: it has a [`PersonUse`] under each of the person's identifiers.
+    pub(crate) fn counts_person(&self) -> bool {
+        !self.person_limits.is_empty() || self.counted_later
+    }
 }
 
 record! {
@@ -118,12 +127,14 @@ record! {
     pub(crate) struct OrderUses in Promox.promotion_holds = 538, key(order_id: OrderId) {
         state: HoldState,
         user_id: Option<UserId>,
-        /// The buyer's identifiers, if some use is limited per person.
+        /// The buyer's identifiers.
         person: Json<Vec<PersonKey>>,
         uses: Json<Vec<HeldUse>>,
         held_at: Timestamp,
         /// When they were released; null while they are active.
         ended_at: Option<Timestamp>,
+        /// A digest of the shipping address.
+        address: Option<String>,
     }
 }
 
@@ -181,6 +192,15 @@ record! {
         last: Option<String>,
         /// When the claim expires.
         until: Timestamp,
+    }
+}
+
+record! {
+    /// Earlier uses of a promotion that have yet to be counted for limits which it got later. The row exists only in the
+    /// meantime.
+    pub(crate) struct Recount in Promox.promotion_recounts = 549, key(promotion_id: PromotionId) {
+        /// The order that the next batch begins at; null at the beginning.
+        next: Option<OrderId>,
     }
 }
 

@@ -43,7 +43,7 @@ pub struct CalculateCart {
 }
 operation! {
     CalculateCart => CalculatedCart, "promotion.calculate", Post "/api/promotions/calculate", Anyone, 200,
-    "Prices a cart."
+    "Prices a cart.", refuses [403]
 }
 
 /// An item of a cart.

@@ -2,5 +2,6 @@
 
 pub(crate) mod codes;
 pub(crate) mod promotions;
+pub(crate) mod recount;
 pub(crate) mod rule_rows;
 pub(crate) mod uses;

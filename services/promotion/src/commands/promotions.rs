@@ -5,14 +5,13 @@ use promox_contract::ids::{CategoryId, PromotionId};
 use promox_kernel::{Amount, Currency, Cx, Error, Json};
 use promox_storage::{StoreError, Tx};
 
-use super::{codes, rule_rows};
+use super::{codes, recount, rule_rows};
+use crate::api::PromotionView;
 use crate::compiled::{EPOCH, MAX_ACTIVE, epoch};
 use crate::queries::{self, uses_and_spent};
 use crate::records::{Epoch, Promotion, PromotionStatus as Status};
 use crate::reject::{self, allowed};
 use crate::rules::{self, normal_code};
-
-use crate::api::PromotionView;
 
 /// The caller and the store's currency.
 #[derive(Clone, Debug)]
@@ -103,6 +102,9 @@ pub(crate) fn update(
     };
     tx.put(&row)?;
     rule_rows::replace(tx, id, Some(&before.document), Some(document))?;
+    if document.limits != before.document.limits && queries::uses_and_spent(tx, id)?.0 > 0 {
+        recount::begin(tx, id)?;
+    }
     Ok(audit_change(tx, context, "promotion.update", Some(&before), &row)?)
 }
 

@@ -6,7 +6,7 @@ use promox_kernel::Json;
 use promox_storage::{StoreError, Tx};
 
 use crate::records::{RuleKind, RuleRow};
-use crate::rules::{ActionSpec, Promotion};
+use crate::rules::{ActionSpec, Members, Promotion};
 
 /// The rows of a promotion's document: its conditions, each before those inside it, then its actions in order.
 pub(crate) fn rows(id: PromotionId, document: &Promotion) -> Vec<RuleRow> {
@@ -103,27 +103,28 @@ fn blank(promotion_id: PromotionId, before: &[RuleRow], kind: RuleKind, pointer:
 }
 
 fn action_row(row: RuleRow, action: &ActionSpec) -> RuleRow {
+    let members = Members::from(action.clone());
     RuleRow {
-        action: Some(action.kind),
-        value: action.value,
-        scope: action.scope,
-        items: Json(action.items.clone()),
-        max_discount: action.max_discount,
-        max_units_per_line: action.max_units_per_line,
-        per: action.per,
-        buy: Json(action.buy.clone()),
-        get: Json(action.get.clone()),
-        max_applications: action.max_applications,
-        every: action.every,
-        size: action.size,
-        parts: Json(action.parts.clone()),
-        price: action.price,
-        percent_off: action.percent_off,
-        amount_off: action.amount_off,
-        basis: action.basis,
-        tiers: Json(action.tiers.clone()),
-        sku: action.sku.clone(),
-        quantity: action.quantity,
+        action: Some(members.kind),
+        value: members.value,
+        scope: members.scope,
+        items: Json(members.items),
+        max_discount: members.max_discount,
+        max_units_per_line: members.max_units_per_line,
+        per: members.per,
+        buy: Json(members.buy),
+        get: Json(members.get),
+        max_applications: members.max_applications,
+        every: members.every,
+        size: members.size,
+        parts: Json(members.parts),
+        price: members.price,
+        percent_off: members.percent_off,
+        amount_off: members.amount_off,
+        basis: members.basis,
+        tiers: Json(members.tiers),
+        sku: members.sku,
+        quantity: members.quantity,
         ..row
     }
 }

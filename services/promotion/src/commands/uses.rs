@@ -59,15 +59,14 @@ pub(crate) fn hold(
         held.push(counted.held);
     }
     let (order_id, user_id, held_at) = (op.order_id, op.buyer.user_id, tx.now());
-    let counts_persons = held.iter().any(|held| !held.person_limits.is_empty());
-    let person = Json(if counts_persons { buyer.person.keys.clone() } else { Vec::new() });
+    let (person, address) = (Json(buyer.person.keys.clone()), buyer.address.clone());
     let (state, uses) = (HoldState::Held, Json(held));
-    tx.insert(&OrderUses { order_id, state, user_id, person, uses, held_at, ended_at: None })?;
+    tx.insert(&OrderUses { order_id, state, user_id, person, uses, held_at, ended_at: None, address })?;
     Ok(())
 }
 
-/// Compiles a promotion that is no longer active, for an order that was priced while it was.
-fn compile(tx: &Tx<'_>, id: PromotionId, currency: Currency) -> Result<Arc<Rule>, Error> {
+/// Compiles a promotion, active or not: an order that was priced while it was active may still use it.
+pub(crate) fn compile(tx: &Tx<'_>, id: PromotionId, currency: Currency) -> Result<Arc<Rule>, Error> {
     let row = tx.get::<Promotion>(&id)?.ok_or_else(|| reject::unusable(id, &id.to_string(), RejectReason::Unknown))?;
     let rule = Rule::compile(id, &row.document, currency, "");
     rule.map(Arc::new).map_err(Error::invalid)
@@ -117,6 +116,7 @@ fn count_use(
         amount: requested.amount,
         counters: counting.counters.iter().map(|counter| counter.name.clone()).collect(),
         person_limits: counting.person.iter().map(|limit| (limit.since, limit.most)).collect(),
+        counted_later: false,
     };
     Ok(CountedUse { held, counts, by_person: by_person.collect() })
 }
@@ -147,7 +147,8 @@ pub(crate) fn has_reached_limit(
     Ok(false)
 }
 
-fn read_count(tx: &Tx<'_>, id: PromotionId, counter: &Counter) -> Result<Count, StoreError> {
+/// A counter, or a new one at zero.
+pub(crate) fn read_count(tx: &Tx<'_>, id: PromotionId, counter: &Counter) -> Result<Count, StoreError> {
     let known = tx.get::<Count>(&(id, counter.name.clone()))?;
     Ok(known.unwrap_or_else(|| Count {
         promotion_id: id,
@@ -168,7 +169,7 @@ fn release_counts(tx: &mut Tx<'_>, hold: &OrderUses) -> Result<(), StoreError> {
         for name in &held.counters {
             decrement(tx, held, name)?;
         }
-        for key in hold.person.iter().filter(|_| !held.person_limits.is_empty()) {
+        for key in hold.person.iter().filter(|_| held.counts_person()) {
             let exact = key.exact.clone().unwrap_or_default();
             tx.delete::<PersonUse>(&(held.promotion_id, key.name.clone(), hold.held_at, hold.order_id, exact))?;
         }

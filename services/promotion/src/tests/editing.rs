@@ -9,7 +9,7 @@ use crate::api::{
     ActivatePromotion, ArchivePromotion, DeletePromotion, GetPromotion, ListPromotions, PausePromotion,
     PromotionStatus, UpdatePromotion,
 };
-use crate::rules::{Per, Scope, StackingMode, WhenShort};
+use crate::rules::{ActionSpec, Members, Per, Scope, StackingMode, WhenShort};
 
 async fn patch(shop: &Shop, mut body: Value, id: i64) -> Result<crate::api::PromotionView, promox_kernel::Error> {
     body.as_object_mut().unwrap().insert("id".into(), id.into());
@@ -26,12 +26,13 @@ async fn defaults_are_stored_and_shown() {
     assert_eq!((made.status, made.version, made.uses, made.priority), (PromotionStatus::Draft, 1, 0, 0));
     assert_eq!(made.stacking.mode, Some(StackingMode::Stackable));
     assert_eq!(made.limits.unwrap().when_short, Some(WhenShort::Refuse));
-    let actions: Vec<_> = made.actions.iter().map(|action| (action.scope, action.per)).collect();
+    let members = |action: &ActionSpec| Members::from(action.clone());
+    let actions: Vec<_> = made.actions.iter().map(members).map(|action| (action.scope, action.per)).collect();
     let items = (Some(Scope::Items), Some(Per::Unit));
     assert_eq!(actions, [(Some(Scope::Order), Some(Per::Order)), items, (None, None)]);
     let price_rule = shop.create(json!({"stage": "CATALOG"})).await.unwrap();
     assert_eq!(
-        (price_rule.stacking.mode, price_rule.actions[0].scope),
+        (price_rule.stacking.mode, members(&price_rule.actions[0]).scope),
         (Some(StackingMode::Exclusive), Some(Scope::Items))
     );
     shop.verify();

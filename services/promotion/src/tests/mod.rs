@@ -3,6 +3,7 @@
 mod calculate;
 mod carts;
 mod editing;
+mod later_limits;
 mod limits_per_person;
 mod neighbours;
 mod rule_rows;

@@ -1,11 +1,14 @@
 //! Reads the actions of a promotion, noting every fault with its pointer.
 
+use promox_contract::condition::ItemFilter;
 use promox_kernel::Amount;
 use rust_decimal::Decimal;
-use serde_json::Value;
 
 use crate::rules::actions::action::{Action, Discount};
-use crate::rules::language::action::{ActionSpec, ActionType, Basis, Part, Per, Scope, Stage, Tier};
+use crate::rules::language::action::{
+    ActionSpec, ActionType, AmountOff, Basis, BundlePrice, BuyXGetY, Effect, FixedPrice, Part, Per, Scope, Stage,
+    Tiered,
+};
 use crate::rules::language::faults::DocumentFaults;
 use crate::rules::language::filter::Filter;
 
@@ -25,14 +28,19 @@ pub(crate) fn read_action(
     pointer: &str,
     faults: &mut DocumentFaults,
 ) -> Option<Action> {
-    let mut reader = Reader { spec, stage, pointer, faults };
-    reader.refuse_strangers();
-    reader.refuse_in_catalogue();
-    reader.action()
+    let (mut reader, kind) = (Reader { stage, pointer, faults }, spec.effect.kind());
+    for name in &spec.foreign {
+        reader.note(name, format!("{kind} has no member {name}"));
+    }
+    if stage == Stage::Catalog
+        && !matches!(kind, ActionType::PercentOff | ActionType::AmountOff | ActionType::FixedPrice)
+    {
+        reader.note("type", "stage CATALOG allows PERCENT_OFF, AMOUNT_OFF and FIXED_PRICE only");
+    }
+    reader.action(&spec.effect)
 }
 
 struct Reader<'a> {
-    spec: &'a ActionSpec,
     stage: Stage,
     pointer: &'a str,
     faults: &'a mut DocumentFaults,
@@ -43,123 +51,106 @@ impl Reader<'_> {
         format!("{}/{member}", self.pointer)
     }
 
-    /// Notes members that the type does not have.
-    fn refuse_strangers(&mut self) {
-        let spec = self.spec;
-        let known = members_of(spec.kind);
-        // Members that are not given are not serialised.
-        if let Ok(Value::Object(given)) = serde_json::to_value(spec) {
-            for name in given.keys().filter(|name| *name != "type" && !known.contains(&name.as_str())) {
-                self.faults.note(&self.at(name), format!("{} has no member {name}", spec.kind));
-            }
-        }
-        if spec.scope == Some(Scope::Shipping) {
-            for (name, there) in
-                [("items", spec.items.is_some()), ("maxUnitsPerLine", spec.max_units_per_line.is_some())]
-            {
-                if there {
-                    self.faults.note(&self.at(name), "a shipping discount has no lines");
-                }
-            }
-        }
+    fn note(&mut self, member: &str, detail: impl Into<String>) {
+        self.faults.note(&self.at(member), detail);
     }
 
-    /// Notes what stage CATALOG does not allow: it has unit prices and nothing else.
-    fn refuse_in_catalogue(&mut self) {
-        if self.stage == Stage::Cart {
-            return;
-        }
-        let spec = self.spec;
-        if !matches!(spec.kind, ActionType::PercentOff | ActionType::AmountOff | ActionType::FixedPrice) {
-            self.faults.note(&self.at("type"), "stage CATALOG allows PERCENT_OFF, AMOUNT_OFF and FIXED_PRICE only");
-        }
-        if spec.scope.is_some_and(|scope| scope != Scope::Items) {
-            self.faults.note(&self.at("scope"), "must be ITEMS in stage CATALOG");
-        }
-        if spec.per.is_some_and(|per| per != Per::Unit) {
-            self.faults.note(&self.at("per"), "must be UNIT in stage CATALOG");
-        }
-        if spec.max_units_per_line.is_some() {
-            self.faults.note(&self.at("maxUnitsPerLine"), "stage CATALOG has no lines");
-        }
-    }
-
-    fn action(&mut self) -> Option<Action> {
-        let spec = self.spec;
-        let scope = spec.scope_in(self.stage).unwrap_or(Scope::Order);
-        Some(match spec.kind {
-            ActionType::PercentOff => Action::Percent {
+    fn action(&mut self, effect: &Effect) -> Option<Action> {
+        Some(match effect {
+            Effect::PercentOff(spec) => Action::Percent {
                 percent: self.faults.percent(&self.at("value"), spec.value),
-                scope,
-                items: self.items(),
-                most: self.most(),
-                units: self.units_per_line(),
+                scope: self.scope(spec.scope, spec.items.as_ref(), spec.max_units_per_line),
+                items: self.items(spec.items.as_ref()),
+                most: self.most(spec.max_discount),
+                units: self.units_per_line(spec.max_units_per_line),
             },
-            ActionType::AmountOff => self.amount_off(scope),
-            ActionType::FixedPrice => self.fixed_price(scope),
-            ActionType::BuyXGetY => self.buy_get()?,
-            ActionType::EveryNth => Action::EveryNth {
-                items: self.items(),
+            Effect::AmountOff(spec) => self.amount_off(spec),
+            Effect::FixedPrice(spec) => self.fixed_price(spec),
+            Effect::BuyXGetY(spec) => self.buy_get(spec)?,
+            Effect::EveryNth(spec) => Action::EveryNth {
+                items: self.items(spec.items.as_ref()),
                 every: self.faults.units(&self.at("every"), spec.every, 2),
                 percent: self.faults.percent(&self.at("percentOff"), spec.percent_off),
             },
-            ActionType::Pack => Action::Pack {
-                items: self.items(),
-                size: self.faults.units(&self.at("size"), spec.size, 1),
-                discount: self.discount()?,
-            },
-            ActionType::BundlePrice => self.bundle(),
-            ActionType::Tiered => self.tiered(scope)?,
-            ActionType::Cheapest => Action::Cheapest { items: self.items(), discount: self.discount()? },
-            ActionType::FreeShipping => Action::FreeShipping { most: self.most() },
-            ActionType::Gift => {
+            Effect::Pack(spec) => {
+                let members = [("percentOff", spec.percent_off), ("amountOff", spec.amount_off), ("price", spec.price)];
+                let size = self.faults.units(&self.at("size"), spec.size, 1);
+                Action::Pack { items: self.items(spec.items.as_ref()), size, discount: self.discount(&members)? }
+            }
+            Effect::BundlePrice(spec) => self.bundle(spec),
+            Effect::Tiered(spec) => self.tiered(spec)?,
+            Effect::Cheapest(spec) => {
+                let members = [("percentOff", spec.percent_off), ("amountOff", spec.amount_off)];
+                Action::Cheapest { items: self.items(spec.items.as_ref()), discount: self.discount(&members)? }
+            }
+            Effect::FreeShipping(spec) => Action::FreeShipping { most: self.most(spec.max_discount) },
+            Effect::Gift(spec) => {
                 let quantity = self.faults.units(&self.at("quantity"), spec.quantity, 1);
                 if spec.sku.is_none() {
                     self.faults.missing(&self.at("sku"), "the SKU of the gift");
                 }
                 Action::Gift { sku: spec.sku.clone()?, quantity }
             }
-            ActionType::PointsMultiplier => self.points()?,
+            Effect::PointsMultiplier(spec) => self.points(spec.value)?,
         })
     }
 
-    fn items(&mut self) -> Filter {
-        Filter::read(self.spec.items.as_ref(), &self.at("items"), self.faults)
-    }
-
-    fn most(&mut self) -> i64 {
-        match self.spec.max_discount {
-            None => i64::MAX,
-            most => self.faults.amount(&self.at("maxDiscount"), most),
+    /// Reads what is discounted. Shipping has no lines; stage CATALOG has unit prices and nothing else.
+    fn scope(&mut self, scope: Option<Scope>, items: Option<&ItemFilter>, units: Option<u32>) -> Scope {
+        if scope == Some(Scope::Shipping) {
+            for (name, given) in [("items", items.is_some()), ("maxUnitsPerLine", units.is_some())] {
+                if given {
+                    self.note(name, "a shipping discount has no lines");
+                }
+            }
         }
-    }
-
-    fn units_per_line(&mut self) -> u32 {
-        match self.spec.max_units_per_line {
-            None => u32::MAX,
-            units => self.faults.units(&self.at("maxUnitsPerLine"), units, 1),
+        if self.stage == Stage::Catalog {
+            if scope.is_some_and(|scope| scope != Scope::Items) {
+                self.note("scope", "must be ITEMS in stage CATALOG");
+            }
+            if units.is_some() {
+                self.note("maxUnitsPerLine", "stage CATALOG has no lines");
+            }
         }
+        scope.unwrap_or(self.stage.default_scope())
     }
 
-    fn amount_off(&mut self, scope: Scope) -> Action {
-        let per = self.spec.per_in(self.stage).unwrap_or(Per::Order);
+    fn items(&mut self, items: Option<&ItemFilter>) -> Filter {
+        Filter::read(items, &self.at("items"), self.faults)
+    }
+
+    fn most(&mut self, discount: Option<Amount>) -> i64 {
+        discount.map_or(i64::MAX, |_| self.faults.amount(&self.at("maxDiscount"), discount))
+    }
+
+    fn units_per_line(&mut self, units: Option<u32>) -> u32 {
+        units.map_or(u32::MAX, |_| self.faults.units(&self.at("maxUnitsPerLine"), units, 1))
+    }
+
+    fn amount_off(&mut self, spec: &AmountOff) -> Action {
+        let scope = self.scope(spec.scope, spec.items.as_ref(), spec.max_units_per_line);
+        let per = spec.per_in(self.stage);
+        if self.stage == Stage::Catalog && spec.per.is_some_and(|per| per != Per::Unit) {
+            self.note("per", "must be UNIT in stage CATALOG");
+        }
         if scope == Scope::Shipping && per != Per::Order {
-            self.faults.note(&self.at("per"), "must be ORDER for an amount off shipping");
+            self.note("per", "must be ORDER for an amount off shipping");
         }
-        let value = self.faults.amount(&self.at("value"), self.spec.value);
-        Action::Amount { value, scope, items: self.items(), per, units: self.units_per_line() }
+        let value = self.faults.amount(&self.at("value"), spec.value);
+        let units = self.units_per_line(spec.max_units_per_line);
+        Action::Amount { value, scope, items: self.items(spec.items.as_ref()), per, units }
     }
 
-    fn fixed_price(&mut self, scope: Scope) -> Action {
+    fn fixed_price(&mut self, spec: &FixedPrice) -> Action {
+        let scope = self.scope(spec.scope, spec.items.as_ref(), None);
         if scope == Scope::Shipping {
-            self.faults.note(&self.at("scope"), "must be ITEMS, for each unit, or ORDER, for the order as a whole");
+            self.note("scope", "must be ITEMS, for each unit, or ORDER, for the order as a whole");
         }
-        let value = self.faults.price(&self.at("value"), self.spec.value);
-        Action::FixedPrice { value, whole: scope == Scope::Order, items: self.items() }
+        let value = self.faults.price(&self.at("value"), spec.value);
+        Action::FixedPrice { value, whole: scope == Scope::Order, items: self.items(spec.items.as_ref()) }
     }
 
-    fn buy_get(&mut self) -> Option<Action> {
-        let spec = self.spec;
+    fn buy_get(&mut self, spec: &BuyXGetY) -> Option<Action> {
         for (name, part) in [("buy", &spec.buy), ("get", &spec.get)] {
             if part.is_none() {
                 self.faults.missing(&self.at(name), "which units, and how many");
@@ -167,7 +158,7 @@ impl Reader<'_> {
         }
         let (buy, get) = (spec.buy.as_ref()?, spec.get.as_ref()?);
         if buy.percent_off.is_some() {
-            self.faults.note(&self.at("buy/percentOff"), "bought units have no discount; set it on get");
+            self.note("buy/percentOff", "bought units have no discount; set it on get");
         }
         let percent = self.faults.percent(&self.at("get/percentOff"), get.percent_off);
         let most = match spec.max_applications {
@@ -183,8 +174,7 @@ impl Reader<'_> {
         (items, self.faults.units(&format!("{pointer}/quantity"), Some(part.quantity), 1))
     }
 
-    fn bundle(&mut self) -> Action {
-        let spec = self.spec;
+    fn bundle(&mut self, spec: &BundlePrice) -> Action {
         let parts = spec.parts.as_deref().unwrap_or_default();
         let pointer = self.at("parts");
         if !(1..=MAX_PARTS).contains(&parts.len()) {
@@ -203,8 +193,7 @@ impl Reader<'_> {
         Action::Bundle { parts: read, price: self.faults.price(&self.at("price"), spec.price) }
     }
 
-    fn points(&mut self) -> Option<Action> {
-        let value = self.spec.value;
+    fn points(&mut self, value: Option<Amount>) -> Option<Action> {
         let good = value.filter(|value| {
             value.0 > Decimal::ZERO && value.0 <= Decimal::from(MAX_POINTS) && value.0.normalize().scale() <= 4
         });
@@ -215,22 +204,14 @@ impl Reader<'_> {
         Some(Action::Points { factor: good?.0 })
     }
 
-    /// Reads the one of percentOff, amountOff and, for packs, price.
-    fn discount(&mut self) -> Option<Discount> {
-        let spec = self.spec;
-        let price = ("price", spec.price, self.spec.kind == ActionType::Pack);
-        let pointer = self.pointer.to_owned();
-        one_discount(
-            [("percentOff", spec.percent_off, true), ("amountOff", spec.amount_off, true), price],
-            &pointer,
-            self.faults,
-        )
+    fn discount(&mut self, members: &[(&str, Option<Amount>)]) -> Option<Discount> {
+        one_discount(members, self.pointer, self.faults)
     }
 
-    fn tiered(&mut self, scope: Scope) -> Option<Action> {
-        let spec = self.spec;
+    fn tiered(&mut self, spec: &Tiered) -> Option<Action> {
+        let scope = self.scope(spec.scope, spec.items.as_ref(), None);
         if scope == Scope::Shipping {
-            self.faults.note(&self.at("scope"), "must be ORDER or ITEMS for tiers");
+            self.note("scope", "must be ORDER or ITEMS for tiers");
         }
         if spec.basis.is_none() {
             self.faults.missing(&self.at("basis"), "the measure of the tiers");
@@ -244,7 +225,9 @@ impl Reader<'_> {
         for (i, tier) in tiers.iter().enumerate() {
             let at = format!("{pointer}/{i}");
             let from = self.from(tier.from, basis, &at);
-            let Some(discount) = tier_discount(tier, &at, self.faults) else { continue };
+            let members =
+                [("percentOff", tier.percent_off), ("amountOff", tier.amount_off), ("unitPrice", tier.unit_price)];
+            let Some(discount) = one_discount(&members, &at, self.faults) else { continue };
             if let Some((below, lower)) = read.last() {
                 if from <= *below {
                     self.faults.note(
@@ -257,7 +240,7 @@ impl Reader<'_> {
             }
             read.push((from, discount));
         }
-        Some(Action::Tiered { basis, items: self.items(), once: scope == Scope::Order, tiers: read })
+        Some(Action::Tiered { basis, items: self.items(spec.items.as_ref()), once: scope == Scope::Order, tiers: read })
     }
 
     fn from(&mut self, from: Amount, basis: Basis, at: &str) -> i64 {
@@ -272,15 +255,6 @@ impl Reader<'_> {
     }
 }
 
-fn tier_discount(tier: &Tier, at: &str, faults: &mut DocumentFaults) -> Option<Discount> {
-    let members = [
-        ("percentOff", tier.percent_off, true),
-        ("amountOff", tier.amount_off, true),
-        ("unitPrice", tier.unit_price, true),
-    ];
-    one_discount(members, at, faults)
-}
-
 /// Whether the higher of two tiers of the same kind grants less.
 fn crosses(lower: Discount, higher: Discount) -> bool {
     match (lower, higher) {
@@ -291,46 +265,20 @@ fn crosses(lower: Discount, higher: Discount) -> bool {
     }
 }
 
-/// Reads exactly one of a percentage, an amount and, where allowed, a price.
-fn one_discount(
-    members: [(&str, Option<Amount>, bool); 3],
-    pointer: &str,
-    faults: &mut DocumentFaults,
-) -> Option<Discount> {
-    let names: Vec<&str> = members.iter().filter(|(_, _, allowed)| *allowed).map(|(name, ..)| *name).collect();
-    let there: Vec<(usize, &str, Amount)> = members
-        .iter()
-        .enumerate()
-        .filter_map(|(i, (name, value, allowed))| value.filter(|_| *allowed).map(|value| (i, *name, value)))
-        .collect();
-    let [(kind, name, value)] = there.as_slice() else {
+/// Reads exactly one of a percentage, an amount and a price.
+fn one_discount(members: &[(&str, Option<Amount>)], pointer: &str, faults: &mut DocumentFaults) -> Option<Discount> {
+    let given: Vec<(&str, Amount)> = members.iter().filter_map(|(name, value)| Some((*name, (*value)?))).collect();
+    let [(name, value)] = given.as_slice() else {
+        let names: Vec<&str> = members.iter().map(|(name, _)| *name).collect();
         faults.note(pointer, format!("exactly one of {}", names.join(", ")));
         return None;
     };
     let at = format!("{pointer}/{name}");
-    Some(match kind {
-        0 => Discount::Percent(faults.percent(&at, Some(*value))),
-        1 => Discount::Amount(faults.amount(&at, Some(*value))),
+    Some(match *name {
+        "percentOff" => Discount::Percent(faults.percent(&at, Some(*value))),
+        "amountOff" => Discount::Amount(faults.amount(&at, Some(*value))),
         _ => Discount::Price(faults.price(&at, Some(*value))),
     })
-}
-
-/// The members that a type of action has.
-fn members_of(kind: ActionType) -> &'static [&'static str] {
-    match kind {
-        ActionType::PercentOff => &["value", "scope", "items", "maxDiscount", "maxUnitsPerLine"],
-        ActionType::AmountOff => &["value", "scope", "items", "per", "maxUnitsPerLine"],
-        ActionType::FixedPrice => &["value", "scope", "items"],
-        ActionType::BuyXGetY => &["buy", "get", "maxApplications"],
-        ActionType::EveryNth => &["items", "every", "percentOff"],
-        ActionType::Pack => &["items", "size", "percentOff", "amountOff", "price"],
-        ActionType::BundlePrice => &["parts", "price"],
-        ActionType::Tiered => &["basis", "items", "scope", "tiers"],
-        ActionType::Cheapest => &["items", "percentOff", "amountOff"],
-        ActionType::FreeShipping => &["maxDiscount"],
-        ActionType::Gift => &["sku", "quantity"],
-        ActionType::PointsMultiplier => &["value"],
-    }
 }
 
 impl DocumentFaults {

@@ -6,7 +6,7 @@ use promox_kernel::{Amount, Sku, Timestamp, text_enum};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rules::language::action::{ActionSpec, ActionType, Stage};
+use crate::rules::language::action::{ActionSpec, Effect, Gift, Members, Stage};
 
 text_enum! {
     /// How a promotion combines with others.
@@ -150,8 +150,7 @@ impl Promotion {
         self.stacking.mode = Some(self.stacking_mode());
         let stage = self.stage;
         for action in &mut self.actions {
-            action.scope = action.scope_in(stage);
-            action.per = action.per_in(stage);
+            action.fill_defaults(stage);
         }
         if let Some(limits) = &mut self.limits {
             limits.when_short.get_or_insert(WhenShort::Refuse);
@@ -161,7 +160,8 @@ impl Promotion {
 
     /// Whether a condition or an action names this category.
     pub(crate) fn names_category(&self, id: i64) -> bool {
-        let acts_on = |action: &ActionSpec| action.filters().any(|filter| filter.names_category(id));
+        let acts_on =
+            |action: &ActionSpec| Members::from(action.clone()).filters_mut().any(|filter| filter.names_category(id));
         self.when.as_ref().is_some_and(|when| when.names_category(id)) || self.actions.iter().any(acts_on)
     }
 
@@ -170,13 +170,16 @@ impl Promotion {
         if let Some(when) = &mut self.when {
             when.replace_category(id, by);
         }
-        self.actions.iter_mut().flat_map(ActionSpec::filters_mut).for_each(|filter| filter.replace_category(id, by));
+        for action in &mut self.actions {
+            action.change(|members| members.filters_mut().for_each(|filter| filter.replace_category(id, by)));
+        }
     }
 
     /// The gifts it grants, each with the index of its action.
     pub(crate) fn gifts(&self) -> impl Iterator<Item = (usize, &Sku)> {
-        let gift = |action: &'_ ActionSpec| action.kind == ActionType::Gift;
-        let gifts = self.actions.iter().enumerate().filter(move |(_, action)| gift(action));
-        gifts.filter_map(|(i, action)| action.sku.as_ref().map(|sku| (i, sku)))
+        self.actions.iter().enumerate().filter_map(|(i, action)| match &action.effect {
+            Effect::Gift(Gift { sku: Some(sku), .. }) => Some((i, sku)),
+            _ => None,
+        })
     }
 }

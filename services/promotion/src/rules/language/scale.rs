@@ -4,7 +4,7 @@
 use promox_contract::condition::{Condition, ItemFilter};
 use promox_kernel::{Amount, Currency};
 
-use crate::rules::language::action::{ActionSpec, ActionType, Basis};
+use crate::rules::language::action::{ActionType, Basis, Members};
 use crate::rules::language::promotion::Promotion;
 
 impl Promotion {
@@ -25,7 +25,7 @@ impl Promotion {
 
     fn each_amount(&mut self, visit: &mut impl FnMut(&mut Amount)) {
         for action in &mut self.actions {
-            in_action(action, visit);
+            action.change(|members| in_action(members, visit));
         }
         if let Some(budget) = self.limits.as_mut().and_then(|limits| limits.budget.as_mut()) {
             visit(budget);
@@ -43,7 +43,7 @@ fn in_filter(filter: &mut ItemFilter, visit: &mut impl FnMut(&mut Amount)) {
     }
 }
 
-fn in_action(action: &mut ActionSpec, visit: &mut impl FnMut(&mut Amount)) {
+fn in_action(action: &mut Members, visit: &mut impl FnMut(&mut Amount)) {
     if matches!(action.kind, ActionType::AmountOff | ActionType::FixedPrice) {
         action.value.iter_mut().for_each(&mut *visit);
     }
@@ -56,9 +56,7 @@ fn in_action(action: &mut ActionSpec, visit: &mut impl FnMut(&mut Amount)) {
             visit(&mut tier.from);
         }
     }
-    let parts = action.buy.iter_mut().chain(&mut action.get).chain(action.parts.iter_mut().flatten());
-    let filters = parts.map(|part| &mut part.items).chain(&mut action.items);
-    filters.for_each(|filter| in_filter(filter, visit));
+    action.filters_mut().for_each(|filter| in_filter(filter, visit));
 }
 
 /// Visits the amounts in the item filters of a condition. Its value is left as written.

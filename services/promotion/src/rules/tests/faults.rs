@@ -5,7 +5,7 @@ use promox_kernel::Currency;
 use serde_json::{Value, json};
 
 use super::examples::promotion;
-use crate::rules::Rule;
+use crate::rules::{ActionSpec, ActionType, Rule};
 
 fn pointers(document: Value) -> Vec<String> {
     let promotion = promotion(document);
@@ -75,6 +75,32 @@ fn actions_are_checked() {
     ] {
         assert_eq!(with_action(action.clone()), want, "{action}");
     }
+}
+
+#[test]
+fn faults_of_all_actions_are_reported_at_once() {
+    let document = json!({"actions": [
+        {"type": "PERCENT_OFF", "sku": "A", "size": 3, "value": "101"},
+        {"type": "GIFT", "scope": "ORDER", "quantity": 0},
+        {"quantity": 2, "type": "FREE_SHIPPING"},
+    ]});
+    let faults = Rule::compile(PromotionId(1), &promotion(document), Currency::GBP, "").unwrap_err();
+    let mut faults: Vec<_> =
+        faults.iter().map(|fault| (fault.pointer.as_str(), &*fault.code, fault.detail.as_str())).collect();
+    faults.sort_unstable();
+    let percentage = "must be a percentage above 0 and at most 100, with at most 4 decimals";
+    assert_eq!(
+        faults,
+        [
+            ("/actions/0/size", "INVALID_VALUE", "PERCENT_OFF has no member size"),
+            ("/actions/0/sku", "INVALID_VALUE", "PERCENT_OFF has no member sku"),
+            ("/actions/0/value", "INVALID_VALUE", percentage),
+            ("/actions/1/quantity", "INVALID_VALUE", "must be a whole number from 1 to 9999"),
+            ("/actions/1/scope", "INVALID_VALUE", "GIFT has no member scope"),
+            ("/actions/1/sku", "MISSING", "the SKU of the gift"),
+            ("/actions/2/quantity", "INVALID_VALUE", "FREE_SHIPPING has no member quantity"),
+        ]
+    );
 }
 
 #[test]
@@ -205,4 +231,23 @@ fn schedules_without_any_time_are_refused() {
     let night = || json!({"days": ["FRI"], "from": "22:00", "to": "02:00"});
     assert!(!refused("2026-11-28T00:00:00Z", "2026-11-28T12:00:00Z", night(), "UTC"));
     assert!(refused("2026-11-28T02:00:00Z", "2026-11-28T12:00:00Z", night(), "UTC"));
+}
+
+#[test]
+fn each_type_of_action_is_described_with_its_members() {
+    let schema = serde_json::to_value(schemars::schema_for!(ActionSpec)).unwrap();
+    let types = schema["oneOf"].as_array().unwrap();
+    assert_eq!(types.len(), ActionType::ALL.len());
+    for kind in ActionType::ALL {
+        let reference = schema["discriminator"]["mapping"][kind.as_str()].as_str().unwrap();
+        assert!(types.contains(&json!({"$ref": reference})), "{kind}");
+        let described = schema.pointer(reference.trim_start_matches('#')).unwrap();
+        assert_eq!(described["properties"]["type"]["const"], kind.as_str());
+        for name in described["properties"].as_object().unwrap().keys().filter(|name| *name != "type") {
+            assert!(described["properties"][name].get("description").is_some(), "{kind} {name}");
+        }
+    }
+    let gift = &schema["$defs"]["GiftAction"];
+    assert_eq!(gift["required"], json!(["type", "sku", "quantity"]));
+    assert_eq!(gift["properties"].as_object().unwrap().len(), 3);
 }

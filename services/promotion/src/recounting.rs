@@ -1,0 +1,42 @@
+//! Has earlier uses of promotions counted for limits that they got later.
+
+use promox_contract::ids::PromotionId;
+use promox_contract::store::GetStoreProfile;
+use promox_kernel::{Cx, Error};
+use promox_storage::Lane;
+
+use crate::Promotions;
+use crate::commands::recount;
+
+/// Batches that a change of limits waits for; a job counts what is left.
+const WAITED_FOR: usize = 100;
+
+impl Promotions {
+    /// Counts the earlier uses of a promotion after a change. The change stands, whatever happens: the job counts the rest.
+    pub(crate) async fn recount(&self, cx: &Cx, id: PromotionId) {
+        if let Err(error) = self.recount_some(cx, id).await {
+            tracing::warn!(promotion = id.0, %error, "earlier uses are not all counted yet; will go on");
+        }
+    }
+
+    /// Counts the earlier uses of all promotions that have some left; whether there may be more.
+    pub(crate) async fn recount_pending(&self, cx: &Cx) -> Result<bool, Error> {
+        let pending = self.db.read(recount::pending).await?;
+        for id in &pending {
+            self.recount_some(cx, *id).await?;
+        }
+        Ok(!self.db.read(recount::pending).await?.is_empty())
+    }
+
+    async fn recount_some(&self, cx: &Cx, id: PromotionId) -> Result<(), Error> {
+        for _ in 0..WAITED_FOR {
+            let Some(batch) = self.db.read(|tx| recount::batch(tx, id)).await? else { return Ok(()) };
+            let store = cx.call(GetStoreProfile {}).await?;
+            let count = move |tx: &mut promox_storage::Tx<'_>| {
+                recount::count(tx, id, store.currency, store.ignore_plus_tags, &batch)
+            };
+            self.db.write_in(cx, Lane::Bulk, count).await?;
+        }
+        Ok(())
+    }
+}
