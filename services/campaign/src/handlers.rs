@@ -3,32 +3,18 @@
 use promox_contract::campaign::{
     CampaignStateList, GetCampaignStates, GetCustomerSegments, HoldBudgets, ReleaseBudgets, SegmentNames,
 };
-use promox_contract::codes;
-use promox_contract::condition::{Condition, Subject, Test};
-use promox_contract::flashsale::FindReferencingSale;
-use promox_contract::ids::{CampaignId, FlashSaleId, PromotionId};
-use promox_contract::promotion::FindReferencingPromotion;
-use promox_contract::store::{GetStoreProfile, StoreProfile, write_amounts};
-use promox_kernel::{Amount, Currency, Cx, Error, FieldError, Handle, Page, Patch, UserId, bounded};
+use promox_contract::store::{StoreProfile, write_amounts};
+use promox_kernel::{Amount, Cx, Error, Handle, Page, Patch};
 use promox_storage::{Transact, Transaction};
 
 use crate::api::{
     CampaignView, CreateCampaign, CreateSegment, DeleteCampaign, DeleteSegment, GetCampaign, GetSegment, ListCampaigns,
     ListHistory, ListSegments, MoveCampaign, MoveView, SegmentView, UpdateCampaign, UpdateSegment,
 };
-use crate::commands::campaigns::Store;
-use crate::commands::segments::Membership;
-use crate::commands::{budgets, campaigns, segments, transitions};
-use crate::records::Segment;
-use crate::reject;
-use crate::{Campaigns, facts, queries};
-
-/// Maximum accounts in a segment's list, so that all of them can be replaced in one transaction.
-const MAX_LISTED: usize = 8_000;
-
-async fn store(cx: &Cx) -> Result<StoreProfile, Error> {
-    cx.call(GetStoreProfile {}).await
-}
+use crate::commands::campaigns::{self, Store};
+use crate::commands::segments;
+use crate::commands::{budgets, transitions};
+use crate::{Campaigns, checks, facts, queries};
 
 impl Handle<ListCampaigns> for Campaigns {
     async fn handle(&self, _: &Cx, op: ListCampaigns) -> Result<Page<CampaignView>, Error> {
@@ -38,10 +24,16 @@ impl Handle<ListCampaigns> for Campaigns {
 
 impl Handle<CreateCampaign> for Campaigns {
     async fn handle(&self, cx: &Cx, op: CreateCampaign) -> Result<CampaignView, Error> {
-        let StoreProfile { currency, timezone, .. } = store(cx).await?;
+        let StoreProfile { currency, timezone, .. } = checks::store(cx).await?;
         let (store, caller) = (Store { currency, timezone }, cx.clone());
         let made = self.db.answer(cx, move |tx| campaigns::create(tx, &caller, &store, &op));
         write_amounts(cx, currency, made, Result::is_ok).await
+    }
+
+    async fn check(&self, cx: &Cx, op: CreateCampaign) -> Result<(), Error> {
+        let StoreProfile { currency, timezone, .. } = checks::store(cx).await?;
+        let (store, caller) = (Store { currency, timezone }, cx.clone());
+        self.db.rehearse(cx, move |tx| campaigns::create(tx, &caller, &store, &op)).await
     }
 }
 
@@ -56,35 +48,19 @@ impl Handle<UpdateCampaign> for Campaigns {
         let (caller, locks) = (cx.clone(), vec![budgets::lock_key(op.id)]);
         self.db.write_locked(cx, locks, move |tx| campaigns::update(tx, &caller, &op)).await
     }
+
+    async fn check(&self, cx: &Cx, op: UpdateCampaign) -> Result<(), Error> {
+        let caller = cx.clone();
+        self.db.rehearse(cx, move |tx| campaigns::update(tx, &caller, &op)).await
+    }
 }
 
 impl Handle<DeleteCampaign> for Campaigns {
     async fn handle(&self, cx: &Cx, op: DeleteCampaign) -> Result<(), Error> {
         self.db.read(|tx| campaigns::deletable(tx, cx, op.id)).await?;
-        check_campaign_unused(cx, op.id).await?;
+        checks::check_campaign_unused(cx, op.id).await?;
         let caller = cx.clone();
         self.db.write(cx, move |tx| campaigns::delete(tx, &caller, op.id)).await
-    }
-}
-
-/// Refuses while a promotion or a flash sale belongs to the campaign.
-async fn check_campaign_unused(cx: &Cx, id: CampaignId) -> Result<(), Error> {
-    let op = FindReferencingPromotion { campaign_id: Some(id), ..FindReferencingPromotion::default() };
-    if let Some(PromotionId(id)) = cx.call(op).await?.promotion_id {
-        return Err(reject::campaign_in_use("promotionId", "promotion", id));
-    }
-    if let Some(FlashSaleId(id)) = cx.call(FindReferencingSale { campaign_id: id }).await?.flash_sale_id {
-        return Err(reject::campaign_in_use("flashSaleId", "flash sale", id));
-    }
-    Ok(())
-}
-
-/// Refuses while a promotion's conditions refer to the segment by name, because their meaning would change.
-async fn check_segment_unused(cx: &Cx, segment: Segment) -> Result<(), Error> {
-    let op = FindReferencingPromotion { segment: Some(segment.name), ..FindReferencingPromotion::default() };
-    match cx.call(op).await?.promotion_id {
-        Some(promotion_id) => Err(reject::segment_in_promotion(promotion_id)),
-        None => Ok(()),
     }
 }
 
@@ -109,40 +85,17 @@ impl Handle<ListSegments> for Campaigns {
 
 impl Handle<CreateSegment> for Campaigns {
     async fn handle(&self, cx: &Cx, op: CreateSegment) -> Result<SegmentView, Error> {
-        let name = segment_name(&op.name)?;
-        let currency = store(cx).await?.currency;
+        let name = checks::segment_name(&op.name)?;
+        let currency = checks::store(cx).await?.currency;
         let membership = match (op.rule, op.user_ids) {
-            (Some(rule), None) => checked_rule(rule, currency)?,
-            (None, Some(ids)) => checked_list(ids)?,
-            _ => return Err(rule_or_list_required()),
+            (Some(rule), None) => checks::checked_rule(rule, currency)?,
+            (None, Some(ids)) => checks::checked_list(ids)?,
+            _ => return Err(checks::rule_or_list_required()),
         };
         let caller = cx.clone();
         let made = self.db.answer(cx, move |tx| segments::create(tx, &caller, (&name, currency), &membership));
         write_amounts(cx, currency, made, Result::is_ok).await
     }
-}
-
-fn segment_name(name: &str) -> Result<String, Error> {
-    bounded(name, 1, 100).map_err(|detail| Error::field("/name", detail))
-}
-
-fn rule_or_list_required() -> Error {
-    let detail = "a segment must have either a rule or userIds".to_owned();
-    Error::invalid(vec![FieldError { pointer: "/rule".to_owned(), code: codes::MISSING.into(), detail }])
-}
-
-fn checked_rule(rule: Condition, currency: Currency) -> Result<Membership, Error> {
-    Test::<()>::read(&rule, "/rule", Subject::Customer, currency).map_err(Error::invalid)?;
-    Ok(Membership::Rule(rule))
-}
-
-fn checked_list(mut ids: Vec<UserId>) -> Result<Membership, Error> {
-    ids.sort_unstable();
-    ids.dedup();
-    if ids.len() > MAX_LISTED {
-        return Err(Error::field("/userIds", format!("must list at most {MAX_LISTED} accounts; use a rule for more")));
-    }
-    Ok(Membership::Listed(ids))
 }
 
 impl Handle<GetSegment> for Campaigns {
@@ -153,17 +106,19 @@ impl Handle<GetSegment> for Campaigns {
 
 impl Handle<UpdateSegment> for Campaigns {
     async fn handle(&self, cx: &Cx, op: UpdateSegment) -> Result<SegmentView, Error> {
-        let name = op.name.as_deref().map(segment_name).transpose()?;
+        let name = op.name.as_deref().map(checks::segment_name).transpose()?;
         let membership = match (op.rule, op.user_ids) {
-            (Patch::Set(rule), Patch::Keep | Patch::Clear) => Some(checked_rule(rule, store(cx).await?.currency)?),
-            (Patch::Keep | Patch::Clear, Patch::Set(ids)) => Some(checked_list(ids)?),
+            (Patch::Set(rule), Patch::Keep | Patch::Clear) => {
+                Some(checks::checked_rule(rule, checks::store(cx).await?.currency)?)
+            }
+            (Patch::Keep | Patch::Clear, Patch::Set(ids)) => Some(checks::checked_list(ids)?),
             (Patch::Keep, Patch::Keep) => None,
-            _ => return Err(rule_or_list_required()),
+            _ => return Err(checks::rule_or_list_required()),
         };
         let (caller, id) = (cx.clone(), op.id);
         let before = self.db.read(|tx| segments::current_version(tx, cx, id)).await?;
         if name.as_ref().is_some_and(|name| *name != before.name) {
-            check_segment_unused(cx, before).await?;
+            checks::check_segment_unused(cx, before).await?;
         }
         let work = move |tx: &mut promox_storage::Tx<'_>| {
             segments::update(tx, &caller, id, (name.as_deref(), membership.as_ref()))
@@ -174,7 +129,7 @@ impl Handle<UpdateSegment> for Campaigns {
 
 impl Handle<DeleteSegment> for Campaigns {
     async fn handle(&self, cx: &Cx, op: DeleteSegment) -> Result<(), Error> {
-        check_segment_unused(cx, self.db.read(|tx| segments::deletable(tx, cx, op.id)).await?).await?;
+        checks::check_segment_unused(cx, self.db.read(|tx| segments::deletable(tx, cx, op.id)).await?).await?;
         let caller = cx.clone();
         self.db.write(cx, move |tx| segments::delete(tx, &caller, op.id)).await
     }

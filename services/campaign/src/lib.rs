@@ -20,6 +20,7 @@
 
 mod api;
 mod audit;
+mod checks;
 mod commands;
 mod events;
 mod facts;

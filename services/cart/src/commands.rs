@@ -5,7 +5,7 @@ use std::time::Duration;
 use promox_contract::cart::EmptyCart;
 use promox_contract::ids::CartId;
 use promox_contract::product::VariantRef;
-use promox_kernel::{Error, IfMatch, Json, Timestamp};
+use promox_kernel::{Cx, Error, IfMatch, Json, Timestamp};
 use promox_storage::{StoreError, Tx};
 
 use crate::queries::{self, Contents, Holder, lines, open_cart};
@@ -14,8 +14,10 @@ use crate::{reject, rules};
 
 /// How long the record of which order took a cart's contents is kept.
 const ORDER_RECORD_RETENTION: Duration = Duration::from_hours(2160);
+
 /// Maximum old order records of a cart that are deleted when it is ordered.
 const MAX_ORDERS_SWEPT: usize = 4;
+
 /// Maximum order records deleted with a cart; only a cart that is ordered a hundred times a day has more.
 const MAX_ORDERS: usize = 10_000;
 
@@ -218,6 +220,11 @@ pub(crate) struct Change {
 impl Change {
     fn check(&self, cart: &Cart) -> Result<(), Error> {
         self.if_match.as_ref().map_or(Ok(()), |if_match| if_match.check(cart.version))
+    }
+
+    /// The change that the caller requests.
+    pub(crate) fn of(cx: &Cx) -> Result<Self, Error> {
+        Ok(Self { holder: Holder::of(cx)?, if_match: cx.if_match.clone() })
     }
 }
 

@@ -1,32 +1,17 @@
 //! Operations on carts: authorise, one read or write, convert.
 
 use promox_contract::cart::{CartContents, CheckCart, EmptyCart, GetCartForCheckout, MergeGuestCart};
-use promox_contract::codes;
-use promox_contract::ids::VariantId;
 use promox_contract::user::{ExportCarts, PersonalData};
-use promox_kernel::{Cx, Error, Handle, Kind, UserId};
+use promox_kernel::{Cx, Error, Handle};
 use promox_storage::{Transact, Transaction};
 use serde_json::json;
 
 use crate::api::{AddItem, CartView, ChangeItem, CreateCart, DeleteCart, GetCart, MergeCart, RemoveItem, SetCodes};
 use crate::commands::{self, Change, Edit};
-use crate::merge::{self, Plan};
-use crate::queries::{self, Contents, Holder};
-use crate::views::{TooLarge, available, sold_variant, variant, view};
+use crate::editing::Merge;
+use crate::queries::{self, Holder};
+use crate::views::{TooLarge, in_stock, sold_variant, variant, view};
 use crate::{Carts, reject, rules};
-
-/// Maximum attempts at a change; another is made when the cart was changed while it was being priced.
-const MAX_TRIES: u32 = 64;
-
-/// The outcome of a merge.
-enum Merge {
-    /// The carts were merged now.
-    Done(Box<CartView>),
-    /// The carts were merged before, or there is nothing to merge.
-    AlreadyMerged,
-    /// No guest's cart has this token, or it was merged into another user's.
-    Unknown,
-}
 
 impl Handle<CreateCart> for Carts {
     async fn handle(&self, cx: &Cx, _: CreateCart) -> Result<CartView, Error> {
@@ -48,7 +33,7 @@ impl Handle<GetCart> for Carts {
 
 impl Handle<DeleteCart> for Carts {
     async fn handle(&self, cx: &Cx, _: DeleteCart) -> Result<(), Error> {
-        let change = change(cx)?;
+        let change = Change::of(cx)?;
         self.db.write(cx, move |tx| commands::delete(tx, &change)).await
     }
 }
@@ -56,26 +41,34 @@ impl Handle<DeleteCart> for Carts {
 impl Handle<AddItem> for Carts {
     async fn handle(&self, cx: &Cx, op: AddItem) -> Result<CartView, Error> {
         let quantity = rules::quantity(op.quantity)?;
-        let change = change(cx)?;
+        let change = Change::of(cx)?;
         let of = sold_variant(cx, &op.sku).await?.ok_or_else(|| reject::unknown_sku(&op.sku))?;
         let available = in_stock(cx, of.variant_id).await?;
         self.edit(cx, change, Edit::Add { of, more: quantity, available }).await
+    }
+
+    async fn check(&self, _: &Cx, op: AddItem) -> Result<(), Error> {
+        rules::quantity(op.quantity).map(drop)
     }
 }
 
 impl Handle<ChangeItem> for Carts {
     async fn handle(&self, cx: &Cx, op: ChangeItem) -> Result<CartView, Error> {
         let quantity = rules::quantity(op.quantity)?;
-        let change = change(cx)?;
+        let change = Change::of(cx)?;
         let of = variant(cx, &op.sku).await?.ok_or_else(reject::no_line)?;
         let available = in_stock(cx, of.variant_id).await?;
         self.edit(cx, change, Edit::SetQuantity { of, quantity, available }).await
+    }
+
+    async fn check(&self, _: &Cx, op: ChangeItem) -> Result<(), Error> {
+        rules::quantity(op.quantity).map(drop)
     }
 }
 
 impl Handle<RemoveItem> for Carts {
     async fn handle(&self, cx: &Cx, op: RemoveItem) -> Result<(), Error> {
-        let change = change(cx)?;
+        let change = Change::of(cx)?;
         let of = variant(cx, &op.sku).await?.ok_or_else(reject::no_line)?;
         self.db.write(cx, move |tx| commands::remove(tx, &change, &of)).await
     }
@@ -85,7 +78,7 @@ impl Handle<SetCodes> for Carts {
     async fn handle(&self, cx: &Cx, op: SetCodes) -> Result<CartView, Error> {
         let promotion_code = rules::promotion_code(op.promotion_code)?;
         let coupon_codes = rules::coupon_codes(&op.coupon_codes)?;
-        self.edit(cx, change(cx)?, Edit::SetCodes { promotion_code, coupon_codes }).await
+        self.edit(cx, Change::of(cx)?, Edit::SetCodes { promotion_code, coupon_codes }).await
     }
 }
 
@@ -140,69 +133,7 @@ impl Handle<ExportCarts> for Carts {
                 "promotionCode": contents.cart.promotion_code,
                 "couponCodes": contents.cart.coupon_codes.0,
                 "createdAt": contents.cart.created_at,
-                "updatedAt": contents.cart.updated_at,
-            })
+                "updatedAt": contents.cart.updated_at})
         })))
     }
-}
-
-impl Carts {
-    /// The holder's cart; a user without one gets an empty one.
-    async fn current(&self, cx: &Cx, holder: Holder) -> Result<Contents, Error> {
-        if let Some(contents) = self.db.read(|tx| queries::contents(tx, &holder)).await? {
-            return Ok(contents);
-        }
-        self.db.write(cx, move |tx| commands::current(tx, &holder)).await
-    }
-
-    /// Prices the cart that an edit leads to, then stores the edit if the cart has not changed meanwhile.
-    async fn edit(&self, cx: &Cx, change: Change, edit: Edit) -> Result<CartView, Error> {
-        for _ in 0..MAX_TRIES {
-            let draft = self.db.read(|tx| commands::draft(tx, &change, &edit)).await?;
-            let base = draft.base;
-            let priced = view(cx, draft.contents, Vec::new(), TooLarge::Refuse).await?;
-            let (change, edit) = (change.clone(), edit.clone());
-            let made = self.db.write(cx, move |tx| commands::edit(tx, &change, &edit, base)).await?;
-            if let Some(contents) = made {
-                return Ok(priced.stored_as(&contents.cart));
-            }
-        }
-        Err(busy("The cart is being changed by other requests; try again."))
-    }
-
-    /// Prices the cart that a merge leads to, then stores the merge if neither cart has changed meanwhile.
-    async fn merge(&self, cx: &Cx, token: &str, user: UserId) -> Result<Merge, Error> {
-        let hash = rules::token_hash(token);
-        for _ in 0..MAX_TRIES {
-            let variants = self.db.read(|tx| merge::guest_variants(tx, &hash)).await?;
-            let stock = available(cx, variants).await?;
-            let planned = match self.db.read(|tx| merge::plan(tx, &hash, user, &stock)).await? {
-                Plan::Ready(planned) => planned,
-                Plan::AlreadyMerged => return Ok(Merge::AlreadyMerged),
-                Plan::Unknown => return Ok(Merge::Unknown),
-                Plan::Stale => continue,
-            };
-            let base = planned.base();
-            let priced = view(cx, planned.draft.contents, planned.warnings, TooLarge::Refuse).await?;
-            let hash = hash.clone();
-            let made = self.db.write(cx, move |tx| merge::merge(tx, &hash, user, &stock, base)).await?;
-            if let Some(contents) = made {
-                return Ok(Merge::Done(Box::new(priced.stored_as(&contents.cart))));
-            }
-        }
-        Err(busy("The guest's cart is being changed by another request; try again."))
-    }
-}
-
-fn busy(message: &'static str) -> Error {
-    Error::new(Kind::Conflict, codes::CART_BUSY, message)
-}
-
-fn change(cx: &Cx) -> Result<Change, Error> {
-    Ok(Change { holder: Holder::of(cx)?, if_match: cx.if_match.clone() })
-}
-
-async fn in_stock(cx: &Cx, id: VariantId) -> Result<u32, Error> {
-    let stock = available(cx, vec![id]).await?;
-    Ok(stock.into_values().next().unwrap_or(0))
 }

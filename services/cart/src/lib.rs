@@ -10,6 +10,7 @@
 pub mod api;
 mod audit;
 mod commands;
+mod editing;
 mod events;
 mod handlers;
 mod jobs;

@@ -2,7 +2,7 @@
 
 use promox_contract::codes;
 use promox_contract::refusal::Short;
-use promox_kernel::{Error, FieldError, Sku};
+use promox_kernel::{Error, FieldError, Kind, Sku};
 
 use crate::rules::MAX_LINES;
 
@@ -50,4 +50,8 @@ pub(crate) fn no_line() -> Error {
 /// 404: there is no such cart, or it was merged.
 pub(crate) fn no_cart() -> Error {
     Error::not_found("cart")
+}
+
+pub(crate) fn busy(message: &'static str) -> Error {
+    Error::new(Kind::Conflict, codes::CART_BUSY, message)
 }

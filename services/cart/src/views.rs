@@ -215,3 +215,8 @@ fn code_warning(rejected: RejectedPromotion) -> Option<CartWarning> {
         reason: Some(rejected.reason),
     })
 }
+
+pub(crate) async fn in_stock(cx: &Cx, id: VariantId) -> Result<u32, Error> {
+    let stock = available(cx, vec![id]).await?;
+    Ok(stock.into_values().next().unwrap_or(0))
+}

@@ -19,6 +19,7 @@
 
 mod api;
 mod audit;
+mod checks;
 mod code_claims;
 mod commands;
 mod generate;

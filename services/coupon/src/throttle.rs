@@ -7,11 +7,16 @@ use std::time::Duration;
 
 use promox_contract::codes;
 use promox_contract::coupon::normal_code;
+use promox_contract::promotion::{FindPromotionCodes, RejectReason, ResolvedCode};
 use promox_kernel::{Cx, Error, Kind, Principal};
 use promox_storage::{Cache, CacheSpace, Pace, Throttle};
 
+use crate::Coupons;
+use crate::rules::eligibility::public_reason;
+
 /// Maximum different wrong codes of a client per period.
 const PACE: Pace = Pace::Window { max_failures: 20, span: Duration::from_mins(10) };
+
 /// The cache of clients with wrong codes.
 const CLIENTS: CacheSpace = CacheSpace { name: "wrong coupon codes", max_entries: 65_536, max_bytes: 8 << 20 };
 
@@ -58,5 +63,27 @@ impl GuessThrottle {
         let Some(throttle) = self.of(cx) else { return };
         let normal = |codes: &[&String]| codes.iter().map(|code| normal_code(code)).collect::<Vec<String>>();
         throttle.note_guesses(&client(cx), &normal(wrong), &normal(good), cx.now).await;
+    }
+}
+
+impl Coupons {
+    /// Counts codes that do not exist, and codes that the caller must not be able to distinguish from them.
+    pub(crate) async fn note_guesses(&self, cx: &Cx, codes: &[String], found: &[ResolvedCode]) -> Result<(), Error> {
+        let anonymous = cx.principal == Principal::Anonymous;
+        let coupon = |code: &String| found.iter().find(|coupon| coupon.code == *code);
+        let others: Vec<String> =
+            codes.iter().filter(|code| coupon(code).is_none()).map(|code| normal_code(code)).collect();
+        let promotions =
+            if others.is_empty() { Vec::new() } else { cx.call(FindPromotionCodes { codes: others }).await?.taken };
+        let hidden = |reason: Option<RejectReason>| {
+            reason.is_some_and(|reason| public_reason(reason, anonymous) == RejectReason::Unknown)
+        };
+        let is_known = |code: &&String| match coupon(code) {
+            Some(coupon) => !hidden(coupon.reason),
+            None => promotions.contains(&normal_code(code)),
+        };
+        let (known, wrong): (Vec<&String>, Vec<&String>) = codes.iter().partition(is_known);
+        self.guesses.note(cx, &wrong, &known).await;
+        Ok(())
     }
 }

@@ -20,6 +20,7 @@
 
 pub mod api;
 mod audit;
+mod checks;
 mod commands;
 mod events;
 mod gates;
@@ -28,6 +29,7 @@ mod jobs;
 mod queries;
 mod records;
 mod reject;
+mod reserving;
 mod rules;
 mod stocking;
 mod stream;

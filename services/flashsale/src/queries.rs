@@ -12,8 +12,9 @@ use promox_storage::{StoreError, Tx};
 use crate::api::{ListActiveSales, ListSales, SaleItemView, SaleView};
 use crate::records::{
     FlashHold, FlashItem, FlashPurchase, FlashSale, HoldByClaim, HoldByLapse, PurchaseByDue, PurchaseStatus, SaleByDue,
-    SaleByListed, SaleByOpen,
+    SaleByListed, SaleByOpen, Terms,
 };
+use crate::reject;
 
 /// Maximum number of running sales that the jobs and the gates consider.
 const MAX_OPEN: usize = 1_000;
@@ -172,4 +173,23 @@ pub(crate) fn reserved_lines(
         });
     }
     Ok((lines, refused))
+}
+
+/// The current terms of a sale that is not over, and its version.
+pub(crate) fn terms(tx: &Tx<'_>, id: FlashSaleId) -> Result<(i64, Terms), Error> {
+    let sale = listed(tx, id)?;
+    if sale.is_over() {
+        return Err(reject::sale_ended(sale.status));
+    }
+    Ok((sale.version, sale.terms(&items(tx, id)?)))
+}
+
+/// A running sale and its items.
+pub(crate) fn open_with_items(tx: &Tx<'_>, id: FlashSaleId) -> Result<(FlashSale, Vec<FlashItem>), Error> {
+    let sale = listed(tx, id)?;
+    if !sale.is_open() {
+        return Err(reject::not_active(sale.status));
+    }
+    let items = items(tx, id)?;
+    Ok((sale, items))
 }

@@ -4,7 +4,7 @@ use promox_contract::codes;
 use promox_contract::ids::FlashReservationId;
 use promox_contract::promotion::RejectReason;
 use promox_contract::refusal::{InsufficientStock, Short};
-use promox_kernel::{Error, FieldError};
+use promox_kernel::{Error, FieldError, Kind};
 use promox_storage::GateRefusal;
 
 use crate::records::{SaleStatus, Terms};
@@ -86,4 +86,8 @@ pub(crate) fn insufficient_stock(error: Error, terms: &Terms) -> Error {
     };
     let faults: Vec<FieldError> = items.into_iter().filter_map(fault).collect();
     if faults.is_empty() { error } else { Error::invalid(faults) }
+}
+
+pub(crate) fn users_only() -> Error {
+    Error::new(Kind::Forbidden, codes::FORBIDDEN, "Only logged-in users can reserve units.")
 }

@@ -10,14 +10,17 @@ use promox_kernel::{Currency, Error, Faults, FieldError, Timestamp, bounded};
 use promox_storage::HoldState;
 
 use crate::api::{CreateSale, SaleItemInput, UpdateSale};
-use crate::records::{FlashHold, FlashItem, FlashSale, ItemTerms, SaleStatus, Terms};
+use crate::records::{FlashHold, FlashItem, FlashSale, ItemTerms, MAX_CLAIMED, SaleStatus, Terms};
 
 /// Maximum items of a sale.
 const MAX_ITEMS: usize = 50;
+
 /// Maximum units of an item.
 const MAX_STOCK: u32 = 1_000_000;
+
 /// The allowed time to live of a reservation in seconds.
 const TTL: std::ops::RangeInclusive<u32> = 60..=3600;
+
 /// The default time to live of a reservation in seconds.
 const DEFAULT_TTL: u32 = 600;
 
@@ -208,4 +211,12 @@ pub(crate) fn allocation(id: FlashSaleId) -> String {
 /// The reference of a purchase in the inventory.
 pub(crate) fn purchase(id: FlashReservationId) -> String {
     format!("flash-purchase:{id}")
+}
+
+pub(crate) fn check_reservation_count(count: usize) -> Result<(), Error> {
+    if count <= MAX_CLAIMED {
+        return Ok(());
+    }
+    let detail = format!("must name at most {MAX_CLAIMED} reservations");
+    Err(Error::field("/flashSaleReservationIds", detail))
 }

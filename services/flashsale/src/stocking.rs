@@ -11,13 +11,14 @@ use promox_contract::inventory::{
 use promox_kernel::{Claim, Cx, Error};
 use promox_storage::{Lane, Tx};
 
+use crate::api::SaleView;
 use crate::commands::{order_claims, reservations, sales};
 use crate::records::{FlashPurchase, FlashSale, PurchaseStatus, SaleStatus, Terms};
-use crate::reject;
-use crate::{FlashSales, queries, rules};
+use crate::{FlashSales, queries, reject, rules};
 
 /// Maximum purchases reported to the inventory in one call.
 const BATCH: usize = 200;
+
 /// Maximum sales per run of the job.
 const SALES_PER_RUN: usize = 50;
 
@@ -145,6 +146,43 @@ impl FlashSales {
         }
         let reported: Vec<_> = due.iter().map(|purchase| (purchase.id, purchase.status)).collect();
         Ok(self.db.write_in(cx, Lane::Bulk, move |tx| order_claims::mark_reported(tx, id, &reported)).await?)
+    }
+
+    /// Allocates a draft's stock, applies the draft and returns the sale. If the inventory refuses the stock, the error
+    /// points at the short items.
+    pub(crate) async fn apply_draft(&self, cx: &Cx, id: FlashSaleId) -> Result<SaleView, Error> {
+        if let Stocking::Refused(error) = self.allocate_draft(cx, id).await? {
+            self.discard_draft(cx, cx.claim.clone(), id).await?;
+            return Err(error);
+        }
+        let work = move |tx: &mut Tx<'_>| {
+            let sale = sales::apply_draft(tx, id)?;
+            Ok(queries::view(tx, sale)?)
+        };
+        self.db.answer(cx, work).await
+    }
+
+    /// Ends a sale with `work` and records the change in the audit trail.
+    pub(crate) async fn end(
+        &self,
+        cx: &Cx,
+        id: FlashSaleId,
+        action: &'static str,
+        work: fn(&mut Tx<'_>, FlashSaleId) -> Result<FlashSale, Error>,
+    ) -> Result<SaleView, Error> {
+        let caller = cx.clone();
+        let work = move |tx: &mut Tx<'_>| {
+            let before = queries::listed(tx, id)?;
+            caller.check_version(before.version)?;
+            let sale = work(tx, id)?;
+            if before.status != sale.status || before.listed != sale.listed {
+                sales::audit_change(tx, id, (&caller.principal.name(), action), before.status, sale.status)?;
+            }
+            Ok(queries::view(tx, sale)?)
+        };
+        let view = self.db.answer(cx, work).await?;
+        self.gates.forget(id).await;
+        Ok(view)
     }
 }
 

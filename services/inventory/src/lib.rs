@@ -23,6 +23,7 @@
 
 pub mod api;
 mod audit;
+mod checks;
 mod commands;
 mod events;
 mod handlers;

@@ -1,10 +1,8 @@
 //! Operations on notifications: authorise, one read or write, convert.
 
-use promox_contract::codes;
 use promox_contract::notification::SendMessage;
-use promox_contract::store::{GetStoreProfile, StoreProfile};
 use promox_contract::user::{ExportNotifications, PersonalData};
-use promox_kernel::{Cx, Error, Faults, Handle, Kind, Page, UserId, bounded};
+use promox_kernel::{Cx, Error, Handle, Page, bounded};
 use promox_storage::Tx;
 use serde_json::Value;
 
@@ -13,6 +11,7 @@ use crate::api::{
     MarkRead, Notification, NotificationSettings, PatchNotificationSettings, PreferencesView, Preview, PreviewTemplate,
     PutNotificationSettings, PutPreferences, PutTemplate, RetryDelivery, TemplateView,
 };
+use crate::checks::{self, TemplateName};
 use crate::commands::{self, RequestedMessage};
 use crate::kinds::{Channel, MessageKind};
 use crate::templates::{Source, context, sample};
@@ -20,14 +19,14 @@ use crate::{Notifications, queries, reject, rules};
 
 impl Handle<ListInbox> for Notifications {
     async fn handle(&self, cx: &Cx, op: ListInbox) -> Result<Page<Notification>, Error> {
-        let user = caller(cx)?;
+        let user = checks::caller(cx)?;
         self.db.read(|tx| queries::inbox(tx, user, op.clone())).await
     }
 }
 
 impl Handle<MarkRead> for Notifications {
     async fn handle(&self, cx: &Cx, op: MarkRead) -> Result<Notification, Error> {
-        let user = caller(cx)?;
+        let user = checks::caller(cx)?;
         let item = self.db.write(cx, move |tx| commands::mark_read(tx, user, op.id, op.read)).await?;
         Ok(queries::notification(item))
     }
@@ -35,7 +34,7 @@ impl Handle<MarkRead> for Notifications {
 
 impl Handle<GetPreferences> for Notifications {
     async fn handle(&self, cx: &Cx, _: GetPreferences) -> Result<PreferencesView, Error> {
-        let user = caller(cx)?;
+        let user = checks::caller(cx)?;
         let muted = self.db.read(|tx| queries::muted(tx, user)).await?;
         Ok(queries::preferences(&muted))
     }
@@ -43,12 +42,16 @@ impl Handle<GetPreferences> for Notifications {
 
 impl Handle<PutPreferences> for Notifications {
     async fn handle(&self, cx: &Cx, op: PutPreferences) -> Result<PreferencesView, Error> {
-        let user = caller(cx)?;
-        let muted = muted(&op)?;
+        let user = checks::caller(cx)?;
+        let muted = checks::muted(&op)?;
         let view = queries::preferences(&muted);
         let work = move |tx: &mut Tx<'_>| Ok::<_, Error>(commands::set_preferences(tx, user, muted.clone())?);
         self.db.write(cx, work).await?;
         Ok(view)
+    }
+
+    async fn check(&self, _: &Cx, op: PutPreferences) -> Result<(), Error> {
+        checks::muted(&op).map(drop)
     }
 }
 
@@ -91,7 +94,7 @@ impl Handle<GetTemplate> for Notifications {
 impl Handle<PutTemplate> for Notifications {
     async fn handle(&self, cx: &Cx, op: PutTemplate) -> Result<TemplateView, Error> {
         let name = TemplateName::read(cx, &op.key, op.channel, op.locale.as_deref()).await?;
-        let source = check_source(Source { subject: op.subject, html: op.html, text: op.text }, name.channel)?;
+        let source = checks::check_source(Source { subject: op.subject, html: op.html, text: op.text }, name.channel)?;
         for sample in sample::all(name.kind) {
             self.renderer
                 .render(&source, &context::value(&sample))
@@ -115,7 +118,7 @@ impl Handle<PreviewTemplate> for Notifications {
         let html = if name.channel == Channel::Email { op.html.or(stored.html) } else { op.html };
         let draft =
             Source { subject: op.subject.unwrap_or(stored.subject), html, text: op.text.unwrap_or(stored.text) };
-        let draft = check_source(draft, name.channel)?;
+        let draft = checks::check_source(draft, name.channel)?;
         let mut data = sample::full(name.kind);
         if let Value::Object(members) = &mut data {
             members.extend(op.data);
@@ -144,7 +147,7 @@ impl Handle<SendMessage> for Notifications {
     async fn handle(&self, cx: &Cx, op: SendMessage) -> Result<(), Error> {
         let kind = MessageKind::from_key(&op.template).ok_or_else(reject::no_template)?;
         let reference = bounded(&op.reference, 1, 200).map_err(|detail| Error::field("/reference", detail))?;
-        let store = store(cx).await?;
+        let store = checks::store(cx).await?;
         let locales = rules::locale_chain(op.locale.as_deref(), &store.locale);
         let user = op.user_id;
         let (email, inbox) = self.db.read(|tx| queries::sources(tx, kind, user, &locales)).await?;
@@ -163,71 +166,5 @@ impl Handle<ExportNotifications> for Notifications {
     async fn handle(&self, _: &Cx, op: ExportNotifications) -> Result<PersonalData, Error> {
         let data = self.db.read(|tx| queries::export(tx, op.user_id)).await?;
         Ok(PersonalData(data))
-    }
-}
-
-/// The template that a request names.
-struct TemplateName {
-    kind: MessageKind,
-    channel: Channel,
-    /// The requested locale and its fallbacks.
-    locales: Vec<String>,
-}
-
-impl TemplateName {
-    /// Validates the parts of a name; 404 if there is no such template.
-    async fn read(cx: &Cx, key: &str, channel: Option<Channel>, locale: Option<&str>) -> Result<Self, Error> {
-        let kind = MessageKind::from_key(key).ok_or_else(reject::no_template)?;
-        let channel = channel.unwrap_or(Channel::Email);
-        if !kind.channels().contains(&channel) {
-            return Err(reject::no_template());
-        }
-        let locale = locale.map(rules::locale).transpose()?;
-        let locales = rules::locale_chain(locale.as_deref(), &store(cx).await?.locale);
-        Ok(Self { kind, channel, locales })
-    }
-}
-
-async fn store(cx: &Cx) -> Result<StoreProfile, Error> {
-    cx.elevated().call(GetStoreProfile {}).await
-}
-
-fn caller(cx: &Cx) -> Result<UserId, Error> {
-    let fault = || Error::new(Kind::Unauthenticated, codes::UNAUTHENTICATED, "Log in and send the access token.");
-    cx.principal.user().ok_or_else(fault)
-}
-
-/// Validates preferences; returns those that are turned off.
-fn muted(op: &PutPreferences) -> Result<Vec<(MessageKind, Channel)>, Error> {
-    let (mut muted, mut faults) = (Vec::new(), Faults::default());
-    for (index, preference) in op.preferences.iter().enumerate() {
-        let (kind, channel, enabled) = (preference.kind, preference.channel, preference.enabled);
-        if !kind.is_for_customers() || !kind.channels().contains(&channel) {
-            faults.add(reject::no_such_channel(index, kind, channel));
-        } else if !enabled && !kind.is_optional(channel) {
-            faults.add(reject::mandatory(index, kind));
-        } else if !enabled && !muted.contains(&(kind, channel)) {
-            muted.push((kind, channel));
-        }
-    }
-    faults.finish().map(|()| muted)
-}
-
-/// Checks that a source has the parts of its channel, and that none is too large.
-fn check_source(source: Source, channel: Channel) -> Result<Source, Error> {
-    let parts = [
-        ("/subject", Some(&source.subject), 500),
-        ("/html", source.html.as_ref(), 200_000),
-        ("/text", Some(&source.text), 100_000),
-    ];
-    for (pointer, part, max) in parts {
-        if part.is_some_and(|part| part.len() > max) {
-            return Err(Error::field(pointer, format!("must have at most {max} bytes")));
-        }
-    }
-    match (channel, source.html.is_some()) {
-        (Channel::Email, false) => Err(Error::field("/html", "an e-mail must have an HTML part")),
-        (Channel::Inbox, true) => Err(Error::field("/html", "the inbox shows plain text only")),
-        _ => Ok(source),
     }
 }

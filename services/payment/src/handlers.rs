@@ -1,63 +1,24 @@
 //! Handlers: authorise, then one read, one write, or a call to a provider between two of them.
 
-use promox_contract::audit::Audited;
-use promox_contract::order::{CancelVoidedOrder, CheckOrderAccess, GetOrderStatus, OrderStatus};
+use promox_contract::order::{CheckOrderAccess, GetOrderStatus, OrderStatus};
 use promox_contract::payment::{
     CancelPayment, CheckPaymentChoice, GetOrderPayment, PaymentOutcome, PaymentStatus, ReturnSettlement, SettleReturn,
     TakePayment,
 };
 use promox_contract::store::{EnabledMethods, ListEnabledPaymentMethods};
 use promox_contract::user::{ExportPayments, PersonalData};
-use promox_kernel::{Cx, Error, Handle, Kind, Page, multiline};
-use promox_storage::{Recall, Transact, Transaction, Tx};
+use promox_kernel::{Cx, Error, Handle, Page};
+use promox_storage::{Transact, Transaction, Tx};
 
 use crate::api::{
     CapturePayment, ConfirmPayment, CreateRefund, GetPayment, ListMethods, ListPayments, MethodView, PaymentView,
     ReceiveWebhook, VoidPayment,
 };
-use crate::charging;
 use crate::commands::charge::{self, PaymentRequest};
 use crate::commands::refund::{self, ReturnRefund};
 use crate::records::{Payment, Provider};
-use crate::reject;
 use crate::rules::{self, ProviderUpdate};
-use crate::{Payments, queries, webhooks};
-
-/// The reason recorded when an administrator voids a payment.
-const VOID_REASON: &str = "voided manually";
-
-impl Payments {
-    /// Refuses callers who neither have the permission nor own the order with 404, so that ids cannot be probed.
-    async fn authorise(&self, cx: &Cx, payment: &Payment, permission: &str) -> Result<(), Error> {
-        let user = cx.principal.user();
-        if cx.principal.allows(permission) || (user.is_some() && user == payment.user_id) {
-            return Ok(());
-        }
-        let owns = cx.call(CheckOrderAccess { order_id: payment.order_id }).await;
-        owns.map_err(|error| if error.kind() == Kind::NotFound { Error::not_found("payment") } else { error })
-    }
-
-    /// Applies a provider's update in one transaction with its audit entry and the stored reply.
-    async fn answer_update(
-        &self,
-        cx: &Cx,
-        action: &'static str,
-        before: Payment,
-        update: ProviderUpdate,
-        check: fn(&Payment) -> Result<(), Error>,
-    ) -> Result<PaymentView, Error> {
-        let actor = cx.principal.name();
-        let (id, was) = (before.id, before.status);
-        let work = move |tx: &mut Tx<'_>| {
-            check(&queries::payment(tx, id)?)?;
-            let payment = charging::apply_update(tx, id, &update)?;
-            let entry = Audited::new(actor.clone(), action, format!("payment:{id}"), was, payment.status);
-            tx.emit(id, &entry)?;
-            Ok(queries::view(tx, payment)?)
-        };
-        self.db.answer(cx, work).await
-    }
-}
+use crate::{Payments, queries, reject, webhooks};
 
 impl Handle<ListPayments> for Payments {
     async fn handle(&self, cx: &Cx, op: ListPayments) -> Result<Page<PaymentView>, Error> {
@@ -129,31 +90,7 @@ impl Handle<CapturePayment> for Payments {
 
 impl Handle<VoidPayment> for Payments {
     async fn handle(&self, cx: &Cx, op: VoidPayment) -> Result<PaymentView, Error> {
-        let before = self.db.read(|tx| queries::payment(tx, op.id)).await?;
-        if before.status != PaymentStatus::Voided {
-            before.check_void()?;
-            let (order_id, actor) = (before.order_id, cx.principal.name());
-            let cancel = CancelVoidedOrder { order_id, reason: VOID_REASON.to_owned(), actor };
-            if !cx.elevated().call(cancel).await?.cancelled {
-                self.void(cx, &before).await?;
-            }
-        }
-        let now = self.db.read(|tx| queries::payment(tx, op.id)).await?;
-        if now.check_void().is_ok() {
-            let mut view = self.db.read(|tx| queries::view(tx, now.clone())).await?;
-            view.waiting = true;
-            return Ok(view);
-        }
-        let (actor, was) = (cx.principal.name(), before.status);
-        let work = move |tx: &mut Tx<'_>| {
-            let payment = queries::payment(tx, op.id)?;
-            if was != payment.status {
-                let subject = format!("payment:{}", op.id);
-                tx.emit(op.id, &Audited::new(actor.clone(), "payment.void", subject, was, payment.status))?;
-            }
-            Ok(queries::view(tx, payment)?)
-        };
-        self.db.answer(cx, work).await
+        self.void_manually(cx, op.id).await
     }
 }
 
@@ -171,30 +108,6 @@ impl Handle<CreateRefund> for Payments {
             Ok(queries::view(tx, payment)?)
         };
         self.db.answer(cx, work).await
-    }
-}
-
-impl Payments {
-    /// Claims the amount and the idempotency key in one transaction. Returns the refund's id; a repeated request gets
-    /// the same refund.
-    async fn open_refund(&self, cx: &Cx, op: CreateRefund) -> Result<i64, Error> {
-        let reason = multiline(&op.reason, 1, 200).map_err(|fault| Error::field("/reason", fault))?;
-        let (claim, actor) = (cx.claim.clone(), cx.principal.name());
-        let work = move |tx: &mut Tx<'_>| {
-            if let Some(claim) = &claim
-                && let Recall::Undecided(refund) = tx.recall(claim)?
-            {
-                return Ok(refund);
-            }
-            let refund = refund::request(tx, op.id, op.amount, &reason)?;
-            if let Some(claim) = &claim {
-                tx.claim(claim, refund)?;
-            }
-            let entry = Audited::new(actor.clone(), "payment.refund", format!("payment:{}", op.id), (), refund);
-            tx.emit(op.id, &entry)?;
-            Ok::<_, Error>(refund)
-        };
-        self.db.write(cx, work).await
     }
 }
 

@@ -20,11 +20,13 @@
 pub mod api;
 mod audit;
 mod charging;
+mod checks;
 mod commands;
 mod events;
 mod gateway;
 mod handlers;
 mod jobs;
+mod manual;
 mod queries;
 mod records;
 mod refunding;

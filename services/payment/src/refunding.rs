@@ -1,13 +1,13 @@
 //! Refunding: calls the provider for a claimed refund and records the outcome. Unanswered requests are repeated until
 //! the provider answers.
 
-use promox_kernel::{Cx, Error};
+use promox_contract::audit::Audited;
+use promox_kernel::{Cx, Error, multiline};
+use promox_storage::{Recall, Tx};
 
-use crate::Payments;
 use crate::commands::refund;
-use crate::queries;
 use crate::records::{Payment, Refund};
-use crate::rules;
+use crate::{CreateRefund, Payments, queries, rules};
 
 /// Maximum refunds handled by one run of the job.
 const BATCH: usize = 10;
@@ -56,5 +56,27 @@ impl Payments {
             self.settle(cx, refund.id).await?;
         }
         Ok(due.len() == BATCH)
+    }
+
+    /// Claims the amount and the idempotency key in one transaction. Returns the refund's id; a repeated request gets
+    /// the same refund.
+    pub(crate) async fn open_refund(&self, cx: &Cx, op: CreateRefund) -> Result<i64, Error> {
+        let reason = multiline(&op.reason, 1, 200).map_err(|fault| Error::field("/reason", fault))?;
+        let (claim, actor) = (cx.claim.clone(), cx.principal.name());
+        let work = move |tx: &mut Tx<'_>| {
+            if let Some(claim) = &claim
+                && let Recall::Undecided(refund) = tx.recall(claim)?
+            {
+                return Ok(refund);
+            }
+            let refund = refund::request(tx, op.id, op.amount, &reason)?;
+            if let Some(claim) = &claim {
+                tx.claim(claim, refund)?;
+            }
+            let entry = Audited::new(actor.clone(), "payment.refund", format!("payment:{}", op.id), (), refund);
+            tx.emit(op.id, &entry)?;
+            Ok::<_, Error>(refund)
+        };
+        self.db.write(cx, work).await
     }
 }

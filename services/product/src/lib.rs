@@ -15,6 +15,7 @@
 
 mod api;
 mod audit;
+mod checks;
 mod commands;
 mod events;
 mod handlers;
@@ -27,7 +28,9 @@ mod records;
 mod reject;
 mod rules;
 mod search;
+mod shelf;
 mod transfer;
+mod tree;
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use promox_kernel::{Amount, Cursor, Limit, Page, Patch, Timestamp, UserId, json_
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::records::{AchievementId, EntryId, EntryKind, OfferId, RedemptionId, RedemptionStatus};
+use crate::records::{AchievementId, EntryId, EntryKind, OfferId, OfferRedemptionStatus, RedemptionId};
 use crate::rules::achievement::Rule;
 use crate::rules::ladder::{Ladder, Tier};
 use crate::settings::{RewardPatch, RewardSettings};
@@ -455,7 +455,7 @@ pub struct RedeemOffer {
 }
 operation! {
     RedeemOffer => RedemptionView, "reward.redeem_offer", Post "/api/rewards/catalogue/{id}/redeem", User, 201,
-    "Exchanges points for a personal coupon.", keyed
+    "Exchanges points for a personal coupon.", keyed, also [202]
 }
 
 /// Lists the offers that a user has redeemed, newest first.
@@ -479,6 +479,7 @@ operation! {
 /// A redeemed offer.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "OfferRedemptionView")]
 pub struct RedemptionView {
     /// The id.
     pub id: RedemptionId,
@@ -487,7 +488,7 @@ pub struct RedemptionView {
     /// The price in points.
     pub points: i64,
     /// The status; PENDING while the coupon is being created.
-    pub status: RedemptionStatus,
+    pub status: OfferRedemptionStatus,
     /// The code of the coupon; null until it is issued.
     pub coupon_code: Option<String>,
     /// When it was redeemed.
@@ -500,6 +501,6 @@ json_reply!(RedemptionView, status http_status);
 impl RedemptionView {
     /// The HTTP status: 202 while the coupon is being created.
     fn http_status(&self) -> Option<u16> {
-        (self.status == RedemptionStatus::Pending).then_some(202)
+        (self.status == OfferRedemptionStatus::Pending).then_some(202)
     }
 }

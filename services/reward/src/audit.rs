@@ -12,8 +12,8 @@ use promox_storage::{Database, Event, Hold, HoldState, Report, StoreError, Tx};
 use crate::commands::accounts::SIGNUP;
 use crate::events::FOLLOW_SHOP;
 use crate::records::{
-    Account, Achievement, AchievementId, Counted, EarlyUse, Entry, EntryKind, Lot, OrderPoints, Redemption,
-    RedemptionStatus, Referral, ReferralStatus, Unlocked,
+    Account, Achievement, AchievementId, Counted, EarlyUse, Entry, EntryKind, Lot, OfferRedemptionStatus, OrderPoints,
+    Redemption, Referral, ReferralStatus, Unlocked,
 };
 use crate::rules::achievement::CountedEvent;
 use crate::rules::calendar::TIER_SPAN;
@@ -273,8 +273,8 @@ fn check_redemptions(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError>
         let row = row?;
         let sum: i64 = row.parts.iter().map(|part| part.points).sum();
         let consistent = sum == row.points
-            && (row.status == RedemptionStatus::Issued) == row.coupon_code.is_some()
-            && (row.status == RedemptionStatus::Pending) == row.due_at.is_some();
+            && (row.status == OfferRedemptionStatus::Issued) == row.coupon_code.is_some()
+            && (row.status == OfferRedemptionStatus::Pending) == row.due_at.is_some();
         report.check("points: an offer is paid for, then issued or refunded", consistent, || {
             format!("redemption {}", row.id)
         });

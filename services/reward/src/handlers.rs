@@ -1,16 +1,14 @@
 //! Operation handlers: one read or one write each, except that redeeming an offer takes three steps.
 
 use promox_contract::codes;
-use promox_contract::coupon::IssueCoupon;
-use promox_contract::ids::PromotionId;
-use promox_contract::promotion::{DescribePromotions, IsReferenced};
+use promox_contract::promotion::IsReferenced;
 use promox_contract::reward::{
     EstimatePoints, GetTier, HoldPoints, IsPromotionReferencedByOffers, PointsEarned, PointsValue, ReleasePoints,
     TierName, ValuePoints,
 };
 use promox_contract::store::{GetStoreProfile, write_amounts};
-use promox_contract::user::{DescribeUsers, ExportRewards, PersonalData};
-use promox_kernel::{Cx, Error, FieldError, Handle, Kind, Page, UserId};
+use promox_contract::user::{ExportRewards, PersonalData};
+use promox_kernel::{Cx, Error, Handle, Page};
 use promox_storage::{Transact, Transaction, Tx};
 
 use crate::api::{
@@ -20,74 +18,19 @@ use crate::api::{
     RedemptionView, TransactionView, UpdateAchievement, UpdateOffer, UserAchievementView,
 };
 use crate::commands::{accounts, achievements, offers, orders};
-use crate::queries::{achievement_view, offer_view, redemption_view};
-use crate::records::{Account, EntryByUser, Redemption, RedemptionByUser, RedemptionStatus, Unlocked};
-use crate::reject;
+use crate::queries::{self, achievement_view, offer_view, redemption_view};
+use crate::records::{EntryByUser, OfferRedemptionStatus, RedemptionByUser, Unlocked};
 use crate::rules::ladder::Ladder;
 use crate::rules::worth;
 use crate::settings::{self, RewardSettings};
-use crate::{Rewards, queries};
+use crate::{Rewards, checks, reject};
 
 /// The maximum number of rows of each kind in an export.
 const MAX_EXPORTED: usize = 5_000;
 
-/// Checks that the caller may read the account: it is their own, or they have `reward:read`. Otherwise the account is
-/// reported as not found.
-fn check_may_read(cx: &Cx, user_id: UserId) -> Result<(), Error> {
-    let own = cx.principal.user() == Some(user_id);
-    if own || cx.principal.allows("reward:read") { Ok(()) } else { Err(Error::not_found("account")) }
-}
-
-impl Rewards {
-    /// Returns "not found" if staff name a user that does not exist.
-    async fn check_user(&self, cx: &Cx, user_id: UserId) -> Result<(), Error> {
-        let exists = self.db.read(|tx| tx.get::<Account>(&user_id)).await?.is_some();
-        if exists || cx.principal.user() == Some(user_id) {
-            return Ok(());
-        }
-        let found = cx.call(DescribeUsers { ids: vec![user_id] }).await?;
-        if found.items.is_empty() { Err(Error::not_found("account")) } else { Ok(()) }
-    }
-
-    async fn check_promotion(&self, cx: &Cx, id: PromotionId) -> Result<(), Error> {
-        let found = cx.call(DescribePromotions { ids: vec![id] }).await?;
-        if !found.items.is_empty() {
-            return Ok(());
-        }
-        let (pointer, detail) = ("/promotionId".to_owned(), format!("there is no promotion {id}"));
-        Err(Error::invalid(vec![FieldError { pointer, code: codes::UNKNOWN_PROMOTION.into(), detail }]))
-    }
-
-    /// Issues the coupon of a redeemed offer, unless it is issued already. If that is impossible, restores the points.
-    pub(crate) async fn finish_redemption(&self, cx: &Cx, redemption: Redemption) -> Result<Redemption, Error> {
-        if redemption.status != RedemptionStatus::Pending {
-            return Ok(redemption);
-        }
-        let Redemption { id, user_id, promotion_id, valid_days, .. } = redemption;
-        let op = IssueCoupon { reference: format!("reward:{id}"), promotion_id, user_id, valid_days };
-        match cx.elevated().call(op).await {
-            Ok(coupon) => {
-                let work = move |tx: &mut Tx<'_>| offers::record_issued(tx, id, &coupon.code);
-                Ok(self.db.write(cx, work).await?)
-            }
-            Err(error) if error.is_decided() || matches!(error.kind(), Kind::NotFound | Kind::Schema) => {
-                tracing::warn!(redemption = id.0, %error, "the coupon of an offer cannot be created; its points \
-                     are restored");
-                let terms = self.terms.clone();
-                let work = move |tx: &mut Tx<'_>| offers::record_failed(tx, &*terms.at(tx)?, id);
-                Ok(self.db.write(cx, work).await?)
-            }
-            Err(error) => {
-                tracing::warn!(redemption = id.0, %error, "the coupon of an offer was not created yet; will retry");
-                Ok(self.db.write(cx, move |tx| offers::retry_later(tx, id)).await?)
-            }
-        }
-    }
-}
-
 impl Handle<GetAccount> for Rewards {
     async fn handle(&self, cx: &Cx, op: GetAccount) -> Result<AccountView, Error> {
-        check_may_read(cx, op.id)?;
+        checks::check_may_read(cx, op.id)?;
         let read = |tx: &Tx<'_>| {
             let terms = self.terms.at(tx)?;
             Ok::<_, Error>(queries::account(tx, &terms, op.id, cx.now)?.ok_or(queries::empty_account(&terms, op.id)))
@@ -101,7 +44,7 @@ impl Handle<GetAccount> for Rewards {
 
 impl Handle<ListTransactions> for Rewards {
     async fn handle(&self, cx: &Cx, op: ListTransactions) -> Result<Page<TransactionView>, Error> {
-        check_may_read(cx, op.id)?;
+        checks::check_may_read(cx, op.id)?;
         self.check_user(cx, op.id).await?;
         self.db.read(|tx| queries::transactions(tx, op.clone())).await
     }
@@ -109,7 +52,7 @@ impl Handle<ListTransactions> for Rewards {
 
 impl Handle<ListUserAchievements> for Rewards {
     async fn handle(&self, cx: &Cx, op: ListUserAchievements) -> Result<Page<UserAchievementView>, Error> {
-        check_may_read(cx, op.id)?;
+        checks::check_may_read(cx, op.id)?;
         self.check_user(cx, op.id).await?;
         self.db.read(|tx| queries::user_achievements(tx, op.clone())).await
     }
@@ -117,7 +60,7 @@ impl Handle<ListUserAchievements> for Rewards {
 
 impl Handle<ListRedemptions> for Rewards {
     async fn handle(&self, cx: &Cx, op: ListRedemptions) -> Result<Page<RedemptionView>, Error> {
-        check_may_read(cx, op.id)?;
+        checks::check_may_read(cx, op.id)?;
         self.check_user(cx, op.id).await?;
         self.db.read(|tx| queries::redemptions(tx, op.clone())).await
     }
@@ -141,6 +84,10 @@ impl Handle<PutTiers> for Rewards {
     async fn handle(&self, cx: &Cx, op: PutTiers) -> Result<Ladder, Error> {
         settings::change(&self.db, cx, move |_| Ok(op.0.clone())).await
     }
+
+    async fn check(&self, _: &Cx, op: PutTiers) -> Result<(), Error> {
+        op.0.faults().finish()
+    }
 }
 
 impl Handle<GetRewardSettings> for Rewards {
@@ -153,25 +100,20 @@ impl Handle<PutRewardSettings> for Rewards {
     async fn handle(&self, cx: &Cx, op: PutRewardSettings) -> Result<RewardSettings, Error> {
         self.change_settings(cx, move |_| Ok(op.0.clone())).await
     }
+
+    async fn check(&self, _: &Cx, op: PutRewardSettings) -> Result<(), Error> {
+        settings::Group::faults(&op.0).finish()
+    }
 }
 
 impl Handle<PatchRewardSettings> for Rewards {
     async fn handle(&self, cx: &Cx, op: PatchRewardSettings) -> Result<RewardSettings, Error> {
         self.change_settings(cx, move |now| now.patched(op.0.clone())).await
     }
-}
 
-impl Rewards {
-    /// Changes the settings. The value of a point is an amount in the store's currency, so the change is checked
-    /// against that currency.
-    async fn change_settings(
-        &self,
-        cx: &Cx,
-        change: impl Fn(RewardSettings) -> Result<RewardSettings, Error> + Send + 'static,
-    ) -> Result<RewardSettings, Error> {
-        let currency = cx.call(GetStoreProfile {}).await?.currency;
-        let changed = settings::change(&self.db, cx, change);
-        write_amounts(cx, currency, changed, |changed| changed.as_ref().is_ok_and(RewardSettings::has_amounts)).await
+    async fn check(&self, _: &Cx, op: PatchRewardSettings) -> Result<(), Error> {
+        let now = self.db.read(|tx| self.terms.at(tx)).await?;
+        settings::Group::faults(&now.settings.patched(op.0)?).finish()
     }
 }
 
@@ -197,12 +139,22 @@ impl Handle<CreateAchievement> for Rewards {
         let made = self.db.answer(cx, move |tx| achievements::create(tx, &caller, &op));
         write_amounts(cx, currency, made, |made| made.is_ok() && money.is_some()).await
     }
+
+    async fn check(&self, cx: &Cx, op: CreateAchievement) -> Result<(), Error> {
+        let caller = cx.clone();
+        self.db.rehearse(cx, move |tx| achievements::create(tx, &caller, &op)).await
+    }
 }
 
 impl Handle<UpdateAchievement> for Rewards {
     async fn handle(&self, cx: &Cx, op: UpdateAchievement) -> Result<AchievementView, Error> {
         let caller = cx.clone();
         self.db.write(cx, move |tx| achievements::update(tx, &caller, &op)).await
+    }
+
+    async fn check(&self, cx: &Cx, op: UpdateAchievement) -> Result<(), Error> {
+        let caller = cx.clone();
+        self.db.rehearse(cx, move |tx| achievements::update(tx, &caller, &op)).await
     }
 }
 
@@ -231,6 +183,11 @@ impl Handle<CreateOffer> for Rewards {
         let caller = cx.clone();
         self.db.answer(cx, move |tx| offers::create(tx, &caller, &op)).await
     }
+
+    async fn check(&self, cx: &Cx, op: CreateOffer) -> Result<(), Error> {
+        let caller = cx.clone();
+        self.db.rehearse(cx, move |tx| offers::create(tx, &caller, &op)).await
+    }
 }
 
 impl Handle<UpdateOffer> for Rewards {
@@ -240,6 +197,11 @@ impl Handle<UpdateOffer> for Rewards {
         }
         let caller = cx.clone();
         self.db.write(cx, move |tx| offers::update(tx, &caller, &op)).await
+    }
+
+    async fn check(&self, cx: &Cx, op: UpdateOffer) -> Result<(), Error> {
+        let caller = cx.clone();
+        self.db.rehearse(cx, move |tx| offers::update(tx, &caller, &op)).await
     }
 }
 
@@ -257,7 +219,7 @@ impl Handle<RedeemOffer> for Rewards {
         let redeem = move |tx: &mut Tx<'_>| offers::redeem(tx, &*terms.at(tx)?, &caller, (user_id, op.id));
         let redeemed = self.db.write_locked(cx, vec![orders::lock_key(user_id)], redeem).await?;
         let done = self.finish_redemption(cx, redeemed).await?;
-        if done.status == RedemptionStatus::Failed {
+        if done.status == OfferRedemptionStatus::Failed {
             let message = "A coupon for this offer can no longer be created; your points have been restored.";
             return Err(Error::conflict(codes::OFFER_ENDED, message));
         }
@@ -336,8 +298,7 @@ impl Handle<ExportRewards> for Rewards {
             let redeemed: Vec<RedemptionView> = redeemed.into_iter().map(redemption_view).collect();
             let account = queries::account(tx, &terms, op.user_id, cx.now)?;
             Ok::<_, Error>(serde_json::json!({
-                "account": account, "transactions": entries, "achievements": achieved, "redemptions": redeemed,
-            }))
+                "account": account, "transactions": entries, "achievements": achieved, "redemptions": redeemed}))
         };
         self.db.read(read).await.map(PersonalData)
     }

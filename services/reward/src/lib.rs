@@ -29,12 +29,14 @@
 
 mod api;
 mod audit;
+mod checks;
 mod commands;
 mod events;
 mod handlers;
 mod jobs;
 mod queries;
 mod records;
+mod redeeming;
 mod reject;
 mod rules;
 mod settings;
@@ -51,7 +53,7 @@ use promox_kernel::{Cx, Error, Job, Registry, register};
 use promox_storage::{Consumer, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
 
 pub use api::*;
-pub use records::{AchievementId, EntryId, EntryKind, OfferId, RedemptionId, RedemptionStatus};
+pub use records::{AchievementId, EntryId, EntryKind, OfferId, OfferRedemptionStatus, RedemptionId};
 pub use rules::achievement::{CountedEvent, Days, Rule};
 pub use rules::ladder::{Ladder, Tier, TierStep};
 pub use settings::{RewardPatch, RewardSettings, Shortfall, SignupBonusOn};

@@ -317,7 +317,7 @@ record! {
 
 text_enum! {
     /// The status of a redeemed offer.
-    RedemptionStatus {
+    OfferRedemptionStatus {
         /// The points are spent, and the coupon is not issued yet.
         Pending = "PENDING",
         Issued = "ISSUED",
@@ -335,7 +335,7 @@ record! {
         promotion_id: PromotionId,
         valid_days: Option<u32>,
         parts: Json<Vec<Part>>,
-        status: RedemptionStatus,
+        status: OfferRedemptionStatus,
         coupon_code: Option<String>,
         /// When it is continued; null unless it is pending.
         due_at: Option<Timestamp>,

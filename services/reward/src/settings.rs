@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use promox_contract::audit::Audited;
-use promox_kernel::{Amount, Cx, Error, Faults, Json, Patch, json_reply, nullable, text_enum};
+use promox_contract::store::{GetStoreProfile, write_amounts};
+use promox_kernel::{Amount, Cx, Error, Faults, Json, OrNull, Patch, json_reply, nullable, text_enum};
 use promox_storage::{Db, StoreError, Tx};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
@@ -14,13 +15,17 @@ use serde_json::Value;
 
 use crate::records::Setting;
 use crate::rules::ladder::Ladder;
+use crate::{Rewards, settings};
 
 /// The name of the row whose version counts the changes of all settings.
 const EPOCH: &str = "epoch";
+
 /// The largest bonus, in points.
 const MAX_BONUS: u32 = 1_000_000;
+
 /// The longest pending period, in days.
 const MAX_PENDING_DAYS: u32 = 365;
+
 /// The longest validity of points, in months.
 const MAX_MONTHS: u32 = 120;
 
@@ -55,13 +60,13 @@ pub struct RewardSettings {
     /// The value of a point, at most 6 decimals; null or 0 if points have no value. The value of several points is
     /// rounded down to the minor unit.
     #[serde(deserialize_with = "nullable")]
-    #[schemars(required)]
+    #[schemars(with = "OrNull<Amount>")]
     pub point_value: Option<Amount>,
     /// The number of days for which an order's points are pending: the return period; 0 for none.
     pub pending_days: u32,
     /// The number of months after which points expire; null for never.
     #[serde(deserialize_with = "nullable")]
-    #[schemars(required)]
+    #[schemars(with = "OrNull<u32>")]
     pub expiry_months: Option<u32>,
     /// The points that a new customer gets, once.
     pub signup_bonus: u32,
@@ -84,6 +89,7 @@ pub struct RewardSettings {
     #[serde(default)]
     pub version: i64,
 }
+
 json_reply!(RewardSettings, etag version);
 
 impl Default for RewardSettings {
@@ -197,7 +203,7 @@ impl Group for RewardSettings {
         let months = self.expiry_months.is_none_or(|months| (1..=MAX_MONTHS).contains(&months));
         check(months, "expiryMonths", "must be 1 to 120 months; null for never");
         let expires_while_pending =
-            self.expiry_months.is_some_and(|months| self.pending_days >= months.saturating_mul(28));
+            months && self.expiry_months.is_some_and(|months| self.pending_days >= months.saturating_mul(28));
         check(
             !expires_while_pending,
             "expiryMonths",
@@ -215,7 +221,7 @@ impl Group for RewardSettings {
         {
             check(within(percent, 100, 4), member, "must be a percentage from 0 to 100 with at most 4 decimals");
         }
-        let ordered = self.min_share_percent <= self.max_share_percent;
+        let ordered = !within(self.min_share_percent, 100, 4) || self.min_share_percent <= self.max_share_percent;
         check(ordered, "minSharePercent", "must not be above maxSharePercent");
         faults
     }
@@ -308,6 +314,20 @@ pub(crate) async fn change<G: Group>(
         Ok(saved)
     })
     .await
+}
+
+impl Rewards {
+    /// Changes the settings. The value of a point is an amount in the store's currency, so the change is checked
+    /// against that currency.
+    pub(crate) async fn change_settings(
+        &self,
+        cx: &Cx,
+        change: impl Fn(RewardSettings) -> Result<RewardSettings, Error> + Send + 'static,
+    ) -> Result<RewardSettings, Error> {
+        let currency = cx.call(GetStoreProfile {}).await?.currency;
+        let changed = settings::change(&self.db, cx, change);
+        write_amounts(cx, currency, changed, |changed| changed.as_ref().is_ok_and(RewardSettings::has_amounts)).await
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use promox_contract::product::FindUsedTaxClasses;
 use promox_contract::store::{
     CurrencyLock, EnabledMethods, GetCurrentSettings, GetStoreProfile, GetStoreTaxes, ListEnabledPaymentMethods,
     LockCurrency, SettingsSnapshot, SettleCurrencyLock, StoreProfile, StoreTaxes,
@@ -14,8 +13,8 @@ use crate::api::{
     PutShipping, PutStore, PutTaxes,
 };
 use crate::commands::currency;
-use crate::commands::settings::{Change, change};
-use crate::{PaymentSettings, ShippingSettings, Store, StoreSettings, TaxSettings, reject};
+use crate::commands::settings::{Change, change, check};
+use crate::{PaymentSettings, ShippingSettings, Store, StoreSettings, TaxSettings};
 
 impl Handle<GetCurrentSettings> for Store {
     async fn handle(&self, _: &Cx, op: GetCurrentSettings) -> Result<SettingsSnapshot, Error> {
@@ -76,14 +75,21 @@ macro_rules! settings_handlers {
             async fn handle(&self, cx: &Cx, op: $put) -> Result<$type, Error> {
                 change(&self.db, cx, Change::Whole(op.0)).await
             }
+            async fn check(&self, _: &Cx, op: $put) -> Result<(), Error> {
+                check(&self.db, &Change::Whole(op.0)).await
+            }
         }
         impl Handle<$patch> for Store {
             async fn handle(&self, cx: &Cx, op: $patch) -> Result<$type, Error> {
                 change::<$type>(&self.db, cx, Change::Part(op.0)).await
             }
+            async fn check(&self, _: &Cx, op: $patch) -> Result<(), Error> {
+                check::<$type>(&self.db, &Change::Part(op.0)).await
+            }
         }
     )+};
 }
+
 settings_handlers! {
     GetStore, PutStore, PatchStore, StoreSettings, store;
     GetShipping, PutShipping, PatchShipping, ShippingSettings, shipping;
@@ -100,28 +106,18 @@ impl Handle<PutTaxes> for Store {
     async fn handle(&self, cx: &Cx, op: PutTaxes) -> Result<TaxSettings, Error> {
         self.change_taxes(cx, Change::Whole(op.0)).await
     }
+
+    async fn check(&self, _: &Cx, op: PutTaxes) -> Result<(), Error> {
+        check(&self.db, &Change::Whole(op.0)).await
+    }
 }
 
 impl Handle<PatchTaxes> for Store {
     async fn handle(&self, cx: &Cx, op: PatchTaxes) -> Result<TaxSettings, Error> {
         self.change_taxes(cx, Change::Part(op.0)).await
     }
-}
 
-impl Store {
-    /// Changes the tax settings. 409 `TAX_CLASS_IN_USE` if that would remove a tax class of a product. A product that
-    /// is given a removed class at the same time cannot be sold, and the audit reports it.
-    async fn change_taxes(&self, cx: &Cx, wanted: Change<TaxSettings>) -> Result<TaxSettings, Error> {
-        let settings = self.settings.get(&self.db).await?;
-        let (before, after) = (&settings.taxes, wanted.of(&settings.taxes, &settings.store)?);
-        let classes: Vec<String> =
-            before.class_names().difference(&after.class_names()).map(|class| (*class).to_owned()).collect();
-        if !classes.is_empty() {
-            let uses = cx.elevated().call(FindUsedTaxClasses { classes }).await?.uses;
-            if !uses.is_empty() {
-                return Err(reject::tax_class_in_use(&uses));
-            }
-        }
-        change(&self.db, cx, wanted).await
+    async fn check(&self, _: &Cx, op: PatchTaxes) -> Result<(), Error> {
+        check::<TaxSettings>(&self.db, &Change::Part(op.0)).await
     }
 }

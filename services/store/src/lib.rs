@@ -8,6 +8,7 @@
 
 mod api;
 mod audit;
+mod checks;
 mod commands;
 mod handlers;
 mod queries;

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use promox_kernel::{Bounded, Error, Timestamp, UserId};
 
-use crate::reject;
-use crate::tokens::Verified;
+use crate::tokens::{Refusal, Verified};
+use crate::{Users, reject};
 
 /// Maximum users in the cache.
 const MAX_CACHED: usize = 8_192;
@@ -56,5 +56,24 @@ impl AccountCache {
     /// Caches the entry of a user.
     pub(crate) fn insert(&self, user: UserId, account: Arc<Account>) {
         self.0.lock().put(user, account);
+    }
+}
+
+impl Users {
+    /// Verifies a token. If its key is not loaded, it loads the keys first, because another node may have created it.
+    pub(crate) async fn verify(&self, now: Timestamp, token: &str) -> Result<Verified, Error> {
+        let kid = match self.tokens.verify(now, token) {
+            Ok(verified) => return Ok(verified),
+            Err(Refusal::Refused(error)) => return Err(error),
+            Err(Refusal::UnknownKey(kid)) => kid,
+        };
+        if !self.load_key(kid).await? {
+            return Err(reject::invalid_token());
+        }
+        match self.tokens.verify(now, token) {
+            Ok(verified) => Ok(verified),
+            Err(Refusal::Refused(error)) => Err(error),
+            Err(Refusal::UnknownKey(_)) => Err(reject::invalid_token()),
+        }
     }
 }

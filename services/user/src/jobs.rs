@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use promox_contract::notification::SendMessage;
-use promox_kernel::{Cx, Email, Error, Job};
+use promox_contract::order::PrepareErasure;
+use promox_kernel::{Cx, Email, Error, Job, UserId};
 use promox_storage::Lane;
 use serde_json::{Map, Value, json};
 
 use crate::api::UserStatus;
 use crate::commands::{erasures, messages, prune};
-use crate::records::{MessageRequest, Purpose, User};
+use crate::records::{Erasure, MessageRequest, Purpose, User};
 use crate::rules::secrets;
 use crate::{Users, queries};
 
@@ -116,5 +117,13 @@ impl Users {
             locale: None,
             data,
         }
+    }
+
+    /// Runs a requested erasure if no order needs the personal data any more. Otherwise returns the erasure with what
+    /// it waits for.
+    pub(crate) async fn run_erasure(&self, cx: &Cx, id: UserId) -> Result<Option<Erasure>, Error> {
+        let orders = cx.elevated().call(PrepareErasure { user_id: id }).await?;
+        let context = cx.clone();
+        self.db.write(cx, move |tx| erasures::run(tx, &context, id, &orders)).await
     }
 }

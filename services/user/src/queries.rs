@@ -4,12 +4,14 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use promox_contract::user::UserDescription;
 use promox_kernel::{Cursor, Email, Error, Limit, Page, Timestamp, UserId};
 use promox_storage::{Scan, StoreError, Tx};
 
 use crate::access::Account;
 use crate::api::{
-    AddressView, AuditEntryView, ErasureView, ListAudit, ListUsers, RoleView, SessionView, UserStatus, UserView,
+    AddressView, AuditEntryView, ErasureView, ListAudit, ListUsers, PermissionView, RoleView, SessionView, UserStatus,
+    UserView,
 };
 use crate::records::{
     AccessVersion, Address, AuditByAction, AuditByActor, AuditByActorAndAction, AuditByTime, AuditEntry, Erasure, Role,
@@ -20,14 +22,19 @@ use crate::rules::{chain, permissions, terms};
 
 /// Maximum roles of a user.
 pub(crate) const MAX_ROLES: usize = 20;
+
 /// Maximum permissions of a role.
 pub(crate) const MAX_PERMISSIONS: usize = 500;
+
 /// Maximum live sessions of a user.
 pub(crate) const MAX_SESSIONS: usize = 100;
+
 /// The id of the access version that covers all roles.
 pub(crate) const ALL_ROLES: i64 = 0;
+
 /// Maximum accounts of one mailbox, which differ in plus tags, that are examined.
 const MAX_PER_MAILBOX: usize = 1_000;
+
 /// Maximum accounts that one page of a search examines.
 const MAX_EXAMINED: usize = 6_000;
 
@@ -308,4 +315,20 @@ pub(crate) fn audit_view(entry: AuditEntry) -> AuditEntryView {
         action: entry.action,
         subject: entry.subject,
     }
+}
+
+pub(crate) fn permission_view(name: &str) -> PermissionView {
+    let (resource, action) = name.split_once(':').unwrap_or((name, ""));
+    PermissionView { name: name.to_owned(), resource: resource.to_owned(), action: action.to_owned() }
+}
+
+/// The description of a user, or `None` for an erased one, which has no address.
+pub(crate) fn description(user: User) -> Option<UserDescription> {
+    Some(UserDescription {
+        id: user.id,
+        email: user.email?,
+        name: user.name,
+        registered_at: user.created_at,
+        attributes: user.attributes.0,
+    })
 }

@@ -3,14 +3,17 @@
 use promox_contract::audit::Audited;
 use promox_contract::coupon::CouponsIssued;
 use promox_contract::ids::PromotionId;
-use promox_kernel::{Cx, Error};
+use promox_kernel::{Cx, Error, FieldError, Timestamp};
 use promox_storage::{Recall, StoreError, Tx};
 use serde_json::json;
 
+use crate::CreateBatch;
 use crate::api::BatchView;
 use crate::queries::batch_view;
 use crate::records::{Batch, BatchId, BatchStatus, Coupon};
-use crate::rules::eligibility::Terms;
+use crate::rules::code;
+use crate::rules::eligibility::{Terms, days};
+use crate::rules::pattern::Pattern;
 
 /// A requested batch.
 #[derive(Clone, Debug)]
@@ -126,4 +129,58 @@ pub(crate) fn disable(tx: &mut Tx<'_>, cx: &Cx, id: BatchId) -> Result<BatchView
         audit_change(tx, cx, "coupon.disable_batch", id, json!({ "disabledAt": batch.disabled_at }))?;
     }
     Ok(batch_view(batch))
+}
+
+/// Maximum codes of a batch.
+const MAX_CODES: i64 = 10_000_000;
+
+/// Maximum days that a batch is valid.
+const MAX_DAYS: u32 = 3_650;
+
+impl NewBatch {
+    /// The requested batch; an error lists every fault.
+    pub(crate) fn read(op: &CreateBatch, now: Timestamp) -> Result<Self, Error> {
+        let valid_until = op.valid_days.map(|valid| now + days(valid));
+        let terms = Terms {
+            max_redemptions: op.max_redemptions.or(Some(1)),
+            per_user_limit: op.per_user_limit,
+            starts_at: op.starts_at,
+            ends_at: op.ends_at.into_iter().chain(valid_until).min(),
+        };
+        let mut faults = terms.faults();
+        if !(1..=MAX_CODES).contains(&op.count) {
+            faults.note("/count", format!("must be 1 to {MAX_CODES}"));
+        }
+        if op.valid_days.is_some_and(|valid| !(1..=MAX_DAYS).contains(&valid)) {
+            faults.note("/validDays", format!("must be 1 to {MAX_DAYS} days"));
+        }
+        let pattern = pattern(op).map_err(|fault| faults.add(fault)).ok();
+        match pattern {
+            Some(pattern) if faults.is_empty() => {
+                let pointer = if op.pattern.is_some() { "/pattern" } else { "/length" };
+                pattern.check_unguessable(op.count).map_err(|fault| Error::field(pointer, fault))?;
+                Ok(Self { promotion_id: op.promotion_id, count: op.count, pattern: pattern.text(), terms })
+            }
+            _ => Err(Error::invalid(faults.into_list())),
+        }
+    }
+}
+
+/// The pattern of a batch, given as such or as prefix and length.
+fn pattern(op: &CreateBatch) -> Result<Pattern, FieldError> {
+    if let Some(text) = &op.pattern {
+        if op.prefix.is_some() || op.length.is_some() {
+            return Err(FieldError::new("/pattern", "a pattern excludes prefix and length: leave them out"));
+        }
+        return Pattern::parse(text).map_err(|fault| FieldError::new("/pattern", fault));
+    }
+    let prefix = op.prefix.as_deref().unwrap_or_default().trim();
+    if prefix.chars().count() > 20 || prefix.contains('#') {
+        return Err(FieldError::new("/prefix", "must be up to 20 letters, digits and separators"));
+    }
+    let length = op.length.map_or(code::DEFAULT_LENGTH, |length| usize::try_from(length).unwrap_or(usize::MAX));
+    if !(6..=20).contains(&length) {
+        return Err(FieldError::new("/length", "must be 6 to 20 random characters"));
+    }
+    Pattern::parse(&format!("{prefix}{}", "#".repeat(length))).map_err(|fault| FieldError::new("/prefix", fault))
 }

@@ -3,10 +3,15 @@
 use promox_contract::coupon::normal_code;
 use promox_kernel::{hex, sha256};
 
+/// Random characters of a generated code by default.
+pub(crate) const DEFAULT_LENGTH: usize = 12;
+
 /// Maximum characters of a code as written.
 const MAX_WRITTEN: usize = 64;
+
 /// The number of characters of a code in normal form.
 const NORMAL_LEN: std::ops::RangeInclusive<usize> = 3..=40;
+
 /// Characters that could break a URL path or a CSV file.
 const FORBIDDEN: &str = "/\\?#%\"'<>,;";
 

@@ -1,9 +1,12 @@
 //! The status of a coupon at a time, its eligibility for a buyer, and the reason that the buyer sees.
 
+use std::time::Duration;
+
 use promox_contract::promotion::RejectReason;
 use promox_kernel::{Faults, Timestamp};
 
 use super::person::Redeemer;
+use crate::CreateCoupon;
 use crate::records::{Coupon, CouponStatus};
 
 impl Coupon {
@@ -59,6 +62,16 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
+    /// The terms of a requested coupon.
+    pub(crate) fn asked(op: &CreateCoupon) -> Self {
+        Self {
+            max_redemptions: op.max_redemptions,
+            per_user_limit: op.per_user_limit,
+            starts_at: op.starts_at,
+            ends_at: op.ends_at,
+        }
+    }
+
     /// The faults of the terms, with pointers.
     pub(crate) fn faults(&self) -> Faults {
         let mut faults = Faults::default();
@@ -74,6 +87,10 @@ impl Terms {
         }
         faults
     }
+}
+
+pub(crate) fn days(days: u32) -> Duration {
+    Duration::from_secs(u64::from(days) * 24 * 3600)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use promox_contract::audit::Audited;
 use promox_contract::ids::OrderId;
 use promox_contract::inventory::{Restock, VariantQuantity};
 use promox_contract::product::VariantRef;
@@ -10,15 +11,16 @@ use promox_storage::{Begin, Hold, HoldState, HoldStep, StoreError, Tx};
 
 use super::Book;
 use super::book::Cause;
-use crate::queries;
+use crate::api::{ReservationStatus, ReservationView};
 use crate::records::{
     AllocationPurchase, HeldLine, MovementKind, Reservation, ReservationByLapse, ReservationByReference, Restocked,
 };
-use crate::reject;
 use crate::rules::{self, MAIN};
+use crate::{queries, reject};
 
 /// The maximum number of reservations that one sweep expires.
 const MAX_SWEPT: usize = 200;
+
 /// The maximum number of lines of the reservations that one sweep expires, unless a single one has more.
 const MAX_SWEPT_LINES: usize = 2_000;
 
@@ -262,4 +264,15 @@ fn restock_sold(
     }
     held.iter().try_for_each(|held| tx.put(held))?;
     Ok(purchases.iter().try_for_each(|purchase| tx.put(purchase))?)
+}
+
+/// The reply to a change of a reservation, which it records in the audit trail.
+pub(crate) fn report(
+    tx: &mut Tx<'_>,
+    (actor, action): (&str, &'static str),
+    reservation: Reservation,
+) -> Result<ReservationView, Error> {
+    let (id, status) = (reservation.id, ReservationStatus::of(reservation.state));
+    tx.emit(id, &Audited::new(actor.to_owned(), action, format!("reservation:{id}"), (), status))?;
+    Ok(queries::reservation_view(tx, reservation, tx.now())?)
 }

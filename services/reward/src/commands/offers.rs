@@ -13,7 +13,7 @@ use super::book::{Book, Cause};
 use crate::api::{CreateOffer, OfferView, UpdateOffer};
 use crate::queries::{self, offer_view};
 use crate::records::{
-    EntryKind, Offer, OfferId, Redemption, RedemptionByDue, RedemptionId, RedemptionStatus as Status,
+    EntryKind, Offer, OfferId, OfferRedemptionStatus as Status, Redemption, RedemptionByDue, RedemptionId,
 };
 use crate::rules::calendar::INSTANT;
 use crate::settings::Terms;

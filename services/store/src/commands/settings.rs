@@ -101,3 +101,8 @@ fn increment_epoch(tx: &mut Tx<'_>) -> Result<(), StoreError> {
     let epoch = epoch(tx)?;
     tx.put(&Setting { name: EPOCH.to_owned(), value: Json(serde_json::Value::Null), version: epoch + 1 })
 }
+
+/// Checks a change without making it.
+pub(crate) async fn check<G: Group>(db: &Db, change: &Change<G>) -> Result<(), Error> {
+    db.read(|tx| change.of(&load::<G>(tx)?, &load::<StoreSettings>(tx)?).map(drop)).await
+}

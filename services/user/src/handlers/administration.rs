@@ -3,12 +3,13 @@
 use promox_kernel::{Cursor, Cx, Error, Handle, Page};
 use promox_storage::Tx;
 
+use crate::Users;
 use crate::api::{
     AuditEntryView, CreateRole, DeleteRole, GetRole, GetUser, ListAudit, ListPermissions, ListRoles, ListUsers,
     PermissionView, RoleView, UpdateRole, UpdateUser, UserView,
 };
 use crate::commands::{administration, roles};
-use crate::{Users, queries};
+use crate::queries::{self, permission_view};
 
 impl Handle<ListUsers> for Users {
     async fn handle(&self, _: &Cx, op: ListUsers) -> Result<Page<UserView>, Error> {
@@ -87,11 +88,6 @@ impl Handle<ListPermissions> for Users {
         let next = names.last().filter(|_| more).map(|name| Cursor(name.as_bytes().to_vec()));
         Ok(Page::new(names.into_iter().map(|name| permission_view(name)).collect(), next))
     }
-}
-
-fn permission_view(name: &str) -> PermissionView {
-    let (resource, action) = name.split_once(':').unwrap_or((name, ""));
-    PermissionView { name: name.to_owned(), resource: resource.to_owned(), action: action.to_owned() }
 }
 
 impl Handle<ListAudit> for Users {

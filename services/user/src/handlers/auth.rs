@@ -1,53 +1,29 @@
 //! Registration, login, token refresh, password reset.
 
-use std::time::Duration;
-
-use promox_contract::cart::MergeGuestCart;
-use promox_contract::store::GetStoreProfile;
-use promox_kernel::{Cx, Email, Error, Faults, Handle, Principal, UserId};
+use promox_kernel::{Cx, Error, Handle};
 use promox_storage::Tx;
 
 use crate::api::{
     Accepted, ForgotPassword, GetJwks, Jwk, Jwks, LoggedIn, Login, Logout, LogoutAll, Refresh, Register, ResetPassword,
-    Secret, SetUpAdmin, UserStatus, VerifyEmail,
+    SetUpAdmin, VerifyEmail,
 };
-use crate::commands::accounts::{self, NewAccount};
+use crate::commands::accounts;
 use crate::commands::sessions::{self, Exchange};
 use crate::commands::{administration, keys, messages};
-use crate::records::{EndReason, Purpose, Session, User};
+use crate::login::{self, recheck_user, session_of};
+use crate::records::{EndReason, Purpose};
+use crate::rules::passwords;
 use crate::rules::secrets::{self, RefreshToken};
-use crate::rules::{passwords, permissions, profile};
 use crate::{Users, queries, reject};
-
-/// How long a login waits until the guest's cart is merged.
-const MERGE_LIMIT: Duration = Duration::from_secs(2);
 
 impl Handle<Register> for Users {
     async fn handle(&self, cx: &Cx, op: Register) -> Result<LoggedIn, Error> {
-        let mut faults = Faults::default();
-        let name = faults.optional("/name", op.name.as_deref(), profile::name);
-        let phone = faults.optional("/phone", op.phone.as_deref(), profile::phone);
-        let referred_by = faults.optional("/referralCode", op.referral_code.as_deref(), profile::referral_code);
-        if let Err(fault) = passwords::check(&op.password.0, Some(&op.email), "/password") {
-            faults.add(fault);
-        }
-        faults.finish()?;
-        // Checked before the expensive hashing. The transaction checks it again.
-        if self.db.read(|tx| queries::user_by_email(tx, &op.email)).await?.is_some() {
-            return Err(reject::email_taken());
-        }
-        let ignore_plus_tags = match &referred_by {
-            Some(code) => {
-                self.db.read(|tx| accounts::referrer(tx, code)).await?;
-                cx.call(GetStoreProfile {}).await?.ignore_plus_tags
-            }
-            None => false,
-        };
-        let password_hash = self.passwords.hash(&cx.node.entropy, op.password.0).await?;
-        let referral_code = cx.node.entropy.code(10);
-        let (email, roles) = (op.email, &[permissions::CUSTOMER]);
-        let new = NewAccount { email, password_hash, name, phone, referral_code, referred_by, ignore_plus_tags, roles };
+        let new = self.new_customer(cx, op).await?;
         self.log_in(cx, move |tx| accounts::create(tx, &new)).await
+    }
+
+    async fn check(&self, _: &Cx, op: Register) -> Result<(), Error> {
+        login::registration(&op).map(drop)
     }
 }
 
@@ -172,103 +148,5 @@ impl Handle<GetJwks> for Users {
             usage: "sig".to_owned(),
         });
         Ok(Jwks { keys: keys.collect() })
-    }
-}
-
-impl Users {
-    /// The user with this address and password, or `None` if either is wrong. It takes the same time whether or not the
-    /// address is known. Attempts are throttled.
-    pub(crate) async fn check_password(&self, cx: &Cx, email: &Email, password: String) -> Result<Option<User>, Error> {
-        let attempt = self.guesses.login(cx, email).await?;
-        let user = self.db.read(|tx| queries::user_by_email(tx, email)).await?;
-        let hash = user.as_ref().and_then(|user| user.password_hash.clone());
-        match self.passwords.matches(password, hash).await {
-            Ok(true) => {
-                attempt.succeeded().await;
-                Ok(user)
-            }
-            Ok(false) => Ok(None),
-            Err(error) => {
-                attempt.withdraw().await;
-                Err(error)
-            }
-        }
-    }
-
-    /// Rejects an unknown token before anything expensive is done for the request. Attempts are throttled.
-    async fn check_token(&self, cx: &Cx, purpose: Purpose, hash: &[u8]) -> Result<(), Error> {
-        self.guesses.token(cx).await?;
-        self.db.read(|tx| messages::look_up(tx, purpose, hash)).await?;
-        self.guesses.token_succeeded(cx).await;
-        Ok(())
-    }
-
-    /// Opens a session for the user that `find` returns, in the same transaction, and then merges the guest's cart.
-    async fn log_in<F>(&self, cx: &Cx, find: F) -> Result<LoggedIn, Error>
-    where
-        F: Fn(&mut Tx<'_>) -> Result<User, Error> + Send + 'static,
-    {
-        let (token, lifetime) = (RefreshToken::first(&cx.node.entropy), self.refresh_lifetime());
-        let first = token.clone();
-        let work = move |tx: &mut Tx<'_>| {
-            let user = find(tx)?;
-            let session = sessions::open(tx, user.id, &first, lifetime)?;
-            Ok::<_, Error>((user, session))
-        };
-        let (user, session) = self.db.write(cx, work).await?;
-        self.merge_cart(cx, user.id).await;
-        self.logged_in(cx, user, &session, &token).await
-    }
-
-    /// Merges the guest's cart into the user's. A failure is only logged, because it must not prevent the login.
-    async fn merge_cart(&self, cx: &Cx, user_id: UserId) {
-        let Some(token) = &cx.cart_token else { return };
-        let merge = MergeGuestCart { cart_token: token.as_ref().to_owned(), user_id };
-        match tokio::time::timeout(MERGE_LIMIT, cx.elevated().call(merge)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%user_id, %error, "a guest's cart was not merged"),
-            Err(_) => tracing::warn!(%user_id, "a guest's cart was not merged in time"),
-        }
-    }
-
-    /// The reply to a login or refresh.
-    async fn logged_in(&self, cx: &Cx, user: User, session: &Session, token: &RefreshToken) -> Result<LoggedIn, Error> {
-        let access_token = self.access_token(cx, &user, session).await?;
-        Ok(LoggedIn {
-            user: self.view_for_self(cx, user).await?,
-            access_token: Secret(access_token),
-            refresh_token: Secret(token.text()),
-            expires_in: self.tokens.lifetime().as_secs(),
-        })
-    }
-
-    /// Issues an access token, and creates a signing key first if there is none.
-    async fn access_token(&self, cx: &Cx, user: &User, session: &Session) -> Result<String, Error> {
-        let issue = || self.tokens.issue(cx.now, user.id, session.id, user.session_version);
-        if let Some(token) = issue()? {
-            return Ok(token);
-        }
-        self.rotate_keys(cx).await?;
-        issue()?.ok_or_else(|| Error::internal("no signing key"))
-    }
-}
-
-/// The caller's account and session, or 403 if the caller is no user.
-pub(super) fn session_of(cx: &Cx) -> Result<(UserId, i64), Error> {
-    match cx.principal {
-        Principal::User { id, session, .. } => Ok((id, session)),
-        _ => Err(reject::no_account()),
-    }
-}
-
-/// The current row of a user whose password was verified, if the password is still the same and the user may log in.
-/// The row may have changed while the password was hashed.
-pub(super) fn recheck_user(tx: &Tx<'_>, checked: &User) -> Result<User, Error> {
-    let user = queries::user(tx, checked.id)?;
-    match user.status {
-        UserStatus::Active if user.password_hash == checked.password_hash => Ok(user),
-        UserStatus::Blocked => Err(reject::blocked()),
-        UserStatus::Erasing if user.password_hash == checked.password_hash => Err(reject::erasing()),
-        UserStatus::Active | UserStatus::Erasing | UserStatus::Erased => Err(reject::invalid_credentials()),
     }
 }

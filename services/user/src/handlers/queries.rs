@@ -1,18 +1,18 @@
 //! Operations for other services and the HTTP layer: authentication, and data of users.
 
 use promox_contract::user::{
-    AccountIds, Authenticate, Authenticated, BirthdayPage, DescribeUsers, FindAccounts, ListBirthdays, UserDescription,
-    UserDescriptions,
+    AccountIds, Authenticate, Authenticated, BirthdayPage, DescribeUsers, FindAccounts, ListBirthdays, UserDescriptions,
 };
-use promox_kernel::{Cx, Error, Handle, Timestamp, UserId};
+use promox_kernel::{Cx, Error, Handle, UserId};
 use promox_storage::StoreError;
 
+use crate::Users;
+use crate::queries::{self, description};
 use crate::records::User;
-use crate::tokens::{Refusal, Verified};
-use crate::{Users, queries, reject};
 
 /// Maximum users that one request describes.
 const MAX_DESCRIBED: usize = 1_000;
+
 /// Maximum accounts that one request for birthdays examines.
 const MAX_EXAMINED: usize = 2_000;
 
@@ -28,25 +28,6 @@ impl Handle<Authenticate> for Users {
         }
         account.check_session(&token, cx.now, op.leaving)?;
         Ok(Authenticated { user, session: token.session, permissions: account.permissions.clone() })
-    }
-}
-
-impl Users {
-    /// Verifies a token. If its key is not loaded, it loads the keys first, because another node may have created it.
-    async fn verify(&self, now: Timestamp, token: &str) -> Result<Verified, Error> {
-        let kid = match self.tokens.verify(now, token) {
-            Ok(verified) => return Ok(verified),
-            Err(Refusal::Refused(error)) => return Err(error),
-            Err(Refusal::UnknownKey(kid)) => kid,
-        };
-        if !self.load_key(kid).await? {
-            return Err(reject::invalid_token());
-        }
-        match self.tokens.verify(now, token) {
-            Ok(verified) => Ok(verified),
-            Err(Refusal::Refused(error)) => Err(error),
-            Err(Refusal::UnknownKey(_)) => Err(reject::invalid_token()),
-        }
     }
 }
 
@@ -83,15 +64,4 @@ impl Handle<ListBirthdays> for Users {
             next,
         })
     }
-}
-
-/// The description of a user, or `None` for an erased one, which has no address.
-fn description(user: User) -> Option<UserDescription> {
-    Some(UserDescription {
-        id: user.id,
-        email: user.email?,
-        name: user.name,
-        registered_at: user.created_at,
-        attributes: user.attributes.0,
-    })
 }

@@ -1,0 +1,81 @@
+//! Checks of requests: templates, their sources, preferences.
+
+use promox_contract::codes;
+use promox_contract::store::{GetStoreProfile, StoreProfile};
+use promox_kernel::{Cx, Error, Faults, Kind, UserId};
+
+use crate::api::PutPreferences;
+use crate::kinds::{Channel, MessageKind};
+use crate::templates::Source;
+use crate::{reject, rules};
+
+/// The template that a request names.
+pub(crate) struct TemplateName {
+    pub(crate) kind: MessageKind,
+    pub(crate) channel: Channel,
+    /// The requested locale and its fallbacks.
+    pub(crate) locales: Vec<String>,
+}
+
+pub(crate) async fn store(cx: &Cx) -> Result<StoreProfile, Error> {
+    cx.elevated().call(GetStoreProfile {}).await
+}
+
+pub(crate) fn caller(cx: &Cx) -> Result<UserId, Error> {
+    let fault = || Error::new(Kind::Unauthenticated, codes::UNAUTHENTICATED, "Log in and send the access token.");
+    cx.principal.user().ok_or_else(fault)
+}
+
+/// Validates preferences; returns those that are turned off.
+pub(crate) fn muted(op: &PutPreferences) -> Result<Vec<(MessageKind, Channel)>, Error> {
+    let (mut muted, mut faults) = (Vec::new(), Faults::default());
+    for (index, preference) in op.preferences.iter().enumerate() {
+        let (kind, channel, enabled) = (preference.kind, preference.channel, preference.enabled);
+        if !kind.is_for_customers() || !kind.channels().contains(&channel) {
+            faults.add(reject::no_such_channel(index, kind, channel));
+        } else if !enabled && !kind.is_optional(channel) {
+            faults.add(reject::mandatory(index, kind));
+        } else if !enabled && !muted.contains(&(kind, channel)) {
+            muted.push((kind, channel));
+        }
+    }
+    faults.finish().map(|()| muted)
+}
+
+/// Checks that a source has the parts of its channel, and that none is too large.
+pub(crate) fn check_source(source: Source, channel: Channel) -> Result<Source, Error> {
+    let parts = [
+        ("/subject", Some(&source.subject), 500),
+        ("/html", source.html.as_ref(), 200_000),
+        ("/text", Some(&source.text), 100_000),
+    ];
+    for (pointer, part, max) in parts {
+        if part.is_some_and(|part| part.len() > max) {
+            return Err(Error::field(pointer, format!("must have at most {max} bytes")));
+        }
+    }
+    match (channel, source.html.is_some()) {
+        (Channel::Email, false) => Err(Error::field("/html", "an e-mail must have an HTML part")),
+        (Channel::Inbox, true) => Err(Error::field("/html", "the inbox shows plain text only")),
+        _ => Ok(source),
+    }
+}
+
+impl TemplateName {
+    /// Validates the parts of a name; 404 if there is no such template.
+    pub(crate) async fn read(
+        cx: &Cx,
+        key: &str,
+        channel: Option<Channel>,
+        locale: Option<&str>,
+    ) -> Result<Self, Error> {
+        let kind = MessageKind::from_key(key).ok_or_else(reject::no_template)?;
+        let channel = channel.unwrap_or(Channel::Email);
+        if !kind.channels().contains(&channel) {
+            return Err(reject::no_template());
+        }
+        let locale = locale.map(rules::locale).transpose()?;
+        let locales = rules::locale_chain(locale.as_deref(), &store(cx).await?.locale);
+        Ok(Self { kind, channel, locales })
+    }
+}
