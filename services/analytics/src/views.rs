@@ -434,7 +434,7 @@ pub struct EffectFigures {
     pub to: Timestamp,
     /// The store's currency.
     pub currency: Currency,
-    /// Orders that it applied to.
+    /// The number of orders that it applied to.
     pub orders: i64,
     /// The revenue of those orders.
     pub revenue: Amount,
@@ -445,7 +445,7 @@ pub struct EffectFigures {
     pub redemptions: i64,
     /// Customers whose first order it applied to.
     pub new_customers: i64,
-    /// The return on its cost; null if it cost nothing.
+    /// The return on investment; null if the cost is zero.
     pub roi: Option<Amount>,
     /// The definition of `roi`.
     pub roi_definition: String,

@@ -10,7 +10,7 @@ use crate::api::SaleView;
 use crate::records::{SaleStatus, Terms};
 use crate::reject;
 
-/// Checks terms against catalog and campaigns.
+/// Validates the terms of a sale against the catalog and its campaign.
 pub(crate) async fn terms(cx: &Cx, mut terms: Terms) -> Result<Terms, Error> {
     let mut skus: Vec<Sku> = terms.items.iter().map(|item| item.sku.clone()).collect();
     skus.sort();

@@ -185,7 +185,7 @@ pub(crate) fn terms(tx: &Tx<'_>, id: FlashSaleId) -> Result<(i64, Terms), Error>
 }
 
 /// A running sale and its items.
-pub(crate) fn open_with_items(tx: &Tx<'_>, id: FlashSaleId) -> Result<(FlashSale, Vec<FlashItem>), Error> {
+pub(crate) fn running_sale(tx: &Tx<'_>, id: FlashSaleId) -> Result<(FlashSale, Vec<FlashItem>), Error> {
     let sale = listed(tx, id)?;
     if !sale.is_open() {
         return Err(reject::not_active(sale.status));

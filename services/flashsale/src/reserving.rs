@@ -1,4 +1,4 @@
-//! Reservations: past the gates in memory first, then in the rows.
+//! Reservations: they pass the gates in memory, then they are written.
 
 use promox_contract::buyer::Buyer;
 use promox_contract::ids::FlashSaleId;
@@ -72,7 +72,7 @@ impl FlashSales {
 
     /// Builds the gates of a running sale from its rows.
     async fn read_gates(&self, id: FlashSaleId) -> Result<SaleGates, Error> {
-        let (sale, items) = self.db.read(|tx| queries::open_with_items(tx, id)).await?;
+        let (sale, items) = self.db.read(|tx| queries::running_sale(tx, id)).await?;
         let mut users: Vec<UserCount> = Vec::new();
         loop {
             let from = users.last().map_or((0, 0), |last| (last.item, last.user_id.0 + 1));

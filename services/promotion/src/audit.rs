@@ -137,7 +137,7 @@ fn check_person(tx: &Tx<'_>, report: &mut Report, hold: &OrderUses, held: &HeldU
     Ok(())
 }
 
-/// Checks that a use counts for a limit per person that the promotion has now. Uses from before persons were stored do not.
+/// Checks that a use counts for the current limit per person. The hold of an older version has no identifiers to count by.
 fn check_later_limit(tx: &Tx<'_>, report: &mut Report, hold: &OrderUses, held: &HeldUse) -> Result<(), StoreError> {
     let (id, order) = (held.promotion_id, hold.order_id);
     let limited = |promotion: Promotion| promotion.document.limits.as_ref().is_some_and(|it| it.per_user.is_some());

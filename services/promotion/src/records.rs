@@ -110,7 +110,7 @@ pub(crate) struct HeldUse {
     /// The limits per person at the time, each with the start of its period.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) person_limits: Vec<(Timestamp, u32)>,
-    /// Whether it counts for its person because of a limit that the promotion got later.
+    /// Whether it counts for its person because of a limit that was added later.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) counted_later: bool,
 }
@@ -196,10 +196,9 @@ record! {
 }
 
 record! {
-    /// Earlier uses of a promotion that have yet to be counted for limits which it got later. The row exists only in the
-    /// meantime.
+    /// A promotion whose earlier uses have yet to be counted for its current limits. The row is deleted when they are.
     pub(crate) struct Recount in Promox.promotion_recounts = 549, key(promotion_id: PromotionId) {
-        /// The order that the next batch begins at; null at the beginning.
+        /// The order at which the next batch starts; null for the first one.
         next: Option<OrderId>,
     }
 }

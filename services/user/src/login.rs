@@ -61,7 +61,7 @@ impl Users {
     /// The account that a registration asks for.
     pub(crate) async fn new_customer(&self, cx: &Cx, op: Register) -> Result<NewAccount, Error> {
         let Profile { name, phone, referred_by } = registration(&op)?;
-        // Checked before the hashing, which is expensive; the transaction checks again.
+        // Checked before the expensive hashing. The transaction checks it again.
         if self.db.read(|tx| queries::user_by_email(tx, &op.email)).await?.is_some() {
             return Err(reject::email_taken());
         }

@@ -138,7 +138,7 @@ const MAX_CODES: i64 = 10_000_000;
 const MAX_DAYS: u32 = 3_650;
 
 impl NewBatch {
-    /// The requested batch; an error lists every fault.
+    /// The batch that a request asks for. The error lists every fault.
     pub(crate) fn read(op: &CreateBatch, now: Timestamp) -> Result<Self, Error> {
         let valid_until = op.valid_days.map(|valid| now + days(valid));
         let terms = Terms {

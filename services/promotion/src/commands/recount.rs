@@ -1,7 +1,7 @@
-//! Counts earlier uses for limits that a promotion got later.
+//! Counts earlier uses for limits that were added to a promotion later.
 //!
-//! A use is counted by person, address and period only where a limit asks for it, so that an order costs few rows. Its hold
-//! keeps who the buyer was: when limits change, the holds of earlier uses are read again, in batches.
+//! A use is counted by person, address and period only if a limit requires it, so that an order needs few rows. Its hold
+//! keeps the identifiers of the buyer: when limits change, the holds of earlier uses are examined again, in batches.
 
 use promox_contract::buyer::Person;
 use promox_contract::ids::{OrderId, PromotionId};
@@ -13,7 +13,7 @@ use crate::records::{OrderUses, PersonUse, Recount};
 use crate::rules::{CountedBuyer, Rule};
 
 /// Holds that one read examines.
-const EXAMINED: usize = 2_000;
+const MAX_EXAMINED: usize = 2_000;
 /// Promotions whose uses are being counted, at once.
 const MAX_RECOUNTS: usize = 100;
 
@@ -26,7 +26,7 @@ pub(crate) struct Batch {
     next: Option<OrderId>,
 }
 
-/// Has the earlier uses of a promotion counted for its present limits.
+/// Marks the earlier uses of a promotion to be counted for its current limits.
 pub(crate) fn begin(tx: &mut Tx<'_>, promotion_id: PromotionId) -> Result<(), StoreError> {
     tx.put(&Recount { promotion_id, next: None })
 }
@@ -39,8 +39,9 @@ pub(crate) fn pending(tx: &Tx<'_>) -> Result<Vec<PromotionId>, StoreError> {
 /// The next batch; `None` if all uses are counted.
 pub(crate) fn batch(tx: &Tx<'_>, id: PromotionId) -> Result<Option<Batch>, StoreError> {
     let Some(Recount { next: from, .. }) = tx.get::<Recount>(&id)? else { return Ok(None) };
-    let holds = tx.scan::<OrderUses>().from(from.unwrap_or(OrderId(0))).collect(EXAMINED)?;
-    let last = holds.last().filter(|_| holds.len() == EXAMINED).map(|hold| OrderId(hold.order_id.0.saturating_add(1)));
+    let holds = tx.scan::<OrderUses>().from(from.unwrap_or(OrderId(0))).collect(MAX_EXAMINED)?;
+    let last =
+        holds.last().filter(|_| holds.len() == MAX_EXAMINED).map(|hold| OrderId(hold.order_id.0.saturating_add(1)));
     let uses = |hold: &&OrderUses| hold.state.is_live() && hold.uses.iter().any(|held| held.promotion_id == id);
     Ok(Some(Batch { from, orders: holds.iter().filter(uses).map(|hold| hold.order_id).collect(), next: last }))
 }
