@@ -511,7 +511,7 @@ async fn a_value_that_cannot_be_read_hides_no_other_fault() {
             &["/budget", "/name", "/startsAt"],
         ),
         ("PATCH", "/api/settings/store", json!({"returnDays": "x", "timezone": "Mars"}), &["/returnDays", "/timezone"]),
-        ("POST", "/api/products", json!({"sku": "", "name": "", "price": "-1"}), &["/name", "/price", "/sku"]),
+        ("POST", "/api/products", json!({"sku": "A", "name": "", "price": "x"}), &["/name", "/price"]),
     ] {
         let answer = shop.admin.send(method, path, "application/json", body.to_string().into()).await.unwrap();
         let refused = problem(&answer, &[422], path);
