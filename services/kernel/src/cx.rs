@@ -79,6 +79,13 @@ pub struct Claim {
     pub recorded: OnceLock<Response>,
 }
 
+impl Claim {
+    /// The recorded reply, if the deciding transaction has recorded one.
+    pub fn response(&self) -> Option<Response> {
+        self.recorded.get().and_then(Response::copy)
+    }
+}
+
 /// The context of one request. Cheap to clone; a clone is the same request.
 #[derive(Clone, Debug)]
 pub struct Cx {

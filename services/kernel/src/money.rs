@@ -259,9 +259,9 @@ impl<'de> Visitor<'de> for AmountVisitor {
         Amount::from_number(&value.to_string()).map_err(E::custom)
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Amount, A::Error> {
-        match map.next_entry::<String, String>()? {
-            Some((key, digits)) if key == "$serde_json::private::Number" => {
-                Amount::from_number(&digits).map_err(de::Error::custom)
+        match map.next_key::<String>()? {
+            Some(key) if key == "$serde_json::private::Number" => {
+                Amount::from_number(&map.next_value::<String>()?).map_err(de::Error::custom)
             }
             _ => Err(de::Error::invalid_type(de::Unexpected::Map, &self)),
         }

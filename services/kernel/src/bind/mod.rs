@@ -7,6 +7,7 @@ mod source;
 mod value;
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use bytes::Bytes;
 use schemars::SchemaGenerator;
@@ -23,6 +24,8 @@ use value::{Notes, Path, Place, Value};
 
 /// The maximum nesting depth of a JSON body.
 const MAX_DEPTH: usize = 32;
+/// The maximum number of query parameters.
+const MAX_PARAMETERS: usize = 200;
 
 /// The parts of a request that an operation is bound from.
 #[derive(Debug, Default)]
@@ -40,6 +43,10 @@ pub struct Request {
 impl Request {
     /// Binds the operation. An invalid request is refused with all of its faults.
     pub fn bind<O: Op>(&mut self) -> Result<O, Error> {
+        if self.query.len() > MAX_PARAMETERS {
+            let detail = format!("at most {MAX_PARAMETERS} query parameters; got {}", self.query.len());
+            return Err(Error::field("?", detail));
+        }
         for (_, text) in self.path.iter_mut().chain(&mut self.query) {
             if let Cow::Owned(normalised) = stored_form(text) {
                 *text = normalised;
@@ -94,12 +101,14 @@ impl Request {
     ) -> Vec<FieldError> {
         let mut found = Faults::default();
         first.errors().iter().cloned().for_each(|fault| found.add_once(fault));
-        for pair in &self.query {
-            let same_name: Vec<_> = self.query.iter().filter(|(name, _)| *name == pair.0).collect();
+        let names: HashSet<&String> = self.query.iter().map(|(name, _)| name).collect();
+        for name in names {
+            let same_name: Vec<_> = self.query.iter().filter(|(known, _)| known == name).collect();
             let faults = read(&same_name, b"").into_iter().filter(|fault| fault.code != MISSING);
             faults.for_each(|fault| found.add_once(fault));
         }
-        let body = serde_json::from_slice(&self.body).unwrap_or_else(|_| Json::Object(Map::new()));
+        let body = if self.body.is_empty() { Ok(Json::Object(Map::new())) } else { serde_json::from_slice(&self.body) };
+        let Ok(body) = body else { return found.into_list() };
         let query: Vec<&(String, String)> = self.query.iter().collect();
         faults::find_invalid_values(&body, &mut found, &mut |part| read(&query, part.as_bytes()));
         let sent = |name: &str| self.path.iter().chain(&self.query).any(|(known, _)| known == name);
@@ -159,6 +168,11 @@ fn unknown_member(pointer: String) -> FieldError {
     FieldError { pointer, code: codes::UNKNOWN_MEMBER.into(), detail }
 }
 
+/// The fault of a member that is given twice.
+fn duplicate_member(pointer: String) -> FieldError {
+    FieldError { pointer, code: codes::DUPLICATE_MEMBER.into(), detail: "duplicate member".to_owned() }
+}
+
 /// Adds the members of a JSON object to those of path and query; an empty body has none.
 fn add_body<'a>(members: &mut Members<'a>, body: &'a [u8], patched: bool) -> Result<(), Error> {
     if body.iter().all(u8::is_ascii_whitespace) {
@@ -169,16 +183,14 @@ fn add_body<'a>(members: &mut Members<'a>, body: &'a [u8], patched: bool) -> Res
         return Err(Error::new(Kind::Malformed, codes::JSON_TOO_DEEP, detail));
     }
     let object = Members::of_json(body).map_err(|error| fault(&error, "", Rules::default()))?;
-    let texts = members.0.len();
+    let mut seen = HashSet::with_capacity(object.0.len());
+    let sent: HashSet<Cow<'a, str>> = members.0.iter().map(|(name, _)| name.clone()).collect();
     for (name, value) in object.0 {
-        let known = members.0.iter().position(|(known, _)| *known == name);
-        if known.is_some_and(|at| at < texts) {
+        if sent.contains(&name) {
             return Err(Error::invalid(vec![unknown_member(format!("/{name}"))]));
         }
-        if known.is_some() {
-            let code = codes::DUPLICATE_MEMBER.into();
-            let fault = FieldError { pointer: format!("/{name}"), code, detail: "duplicate member".to_owned() };
-            return Err(Error::invalid(vec![fault]));
+        if !seen.insert(name.clone()) {
+            return Err(Error::invalid(vec![duplicate_member(format!("/{name}"))]));
         }
         let value = match value {
             Source::Json(value) if patched => Source::Patched(value),
@@ -221,11 +233,14 @@ fn fault(error: &serde_json::Error, pointer: &str, rules: Rules) -> Error {
     }
     let detail = error.to_string();
     let detail = detail.split(" at line ").next().unwrap_or_default();
-    let missing = detail.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
-    Error::invalid(vec![match missing {
-        Some(name) if pointer.is_empty() && rules.in_query => faults::missing(format!("?{name}")),
-        Some(name) => faults::missing(format!("{pointer}/{name}")),
-        None => FieldError::new(pointer, readable(detail)),
+    let named = |prefix| detail.strip_prefix(prefix).and_then(|rest: &str| rest.split('`').next());
+    let member = |name: &str| {
+        if pointer.is_empty() && rules.in_query { format!("?{name}") } else { format!("{pointer}/{name}") }
+    };
+    Error::invalid(vec![match (named("missing field `"), named("duplicate field `")) {
+        (Some(name), _) => faults::missing(member(name)),
+        (_, Some(name)) => duplicate_member(member(name)),
+        _ => FieldError::new(pointer, readable(detail)),
     }])
 }
 

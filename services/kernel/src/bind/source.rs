@@ -140,6 +140,9 @@ impl Content<'_> {
     }
 }
 
+/// The beginning of the names by which serde_json hands over the digits of numbers.
+const PRIVATE: &str = "$serde_json::private";
+
 /// Members by name.
 #[derive(Default)]
 pub(crate) struct Members<'a>(pub(super) Vec<(Cow<'a, str>, Source<'a>)>);
@@ -151,18 +154,33 @@ impl<'a> Members<'a> {
     }
 
     /// Adds a text of path or query. `attr.color` is the member `color` of `attr`; further texts of one name are further
-    /// items of a list.
+    /// items of a list. A name that is used both ways stays twice, which no type accepts.
     pub(super) fn add_text(&mut self, name: &'a str, text: &'a str) {
-        let (name, inner) = name.split_once('.').map_or((name, None), |(name, inner)| (name, Some(inner)));
-        let at = self.0.iter().position(|(known, _)| known == name).unwrap_or(self.0.len());
-        if at == self.0.len() {
-            let empty = if inner.is_some() { Source::Members(Self::default()) } else { Source::Texts(Vec::new()) };
-            self.0.push((Cow::Borrowed(name), empty));
+        match name.split_once('.') {
+            None => self.add(name, text),
+            Some((name, inner)) => {
+                let known = self.0.iter_mut().find_map(|(known, source)| match source {
+                    Source::Members(members) if known == name => Some(members),
+                    _ => None,
+                });
+                if let Some(members) = known {
+                    return members.add(inner, text);
+                }
+                let mut members = Self::default();
+                members.add(inner, text);
+                self.0.push((Cow::Borrowed(name), Source::Members(members)));
+            }
         }
-        match (self.0.get_mut(at).map(|(_, source)| source), inner) {
-            (Some(Source::Texts(texts)), None) => texts.push(text),
-            (Some(Source::Members(members)), Some(inner)) => members.add_text(inner, text),
-            _ => {}
+    }
+
+    fn add(&mut self, name: &'a str, text: &'a str) {
+        let known = self.0.iter_mut().find_map(|(known, source)| match source {
+            Source::Texts(texts) if known == name => Some(texts),
+            _ => None,
+        });
+        match known {
+            Some(texts) => texts.push(text),
+            None => self.0.push((Cow::Borrowed(name), Source::Texts(vec![text]))),
         }
     }
 }
@@ -177,7 +195,11 @@ impl<'de: 'a, 'a> de::Deserialize<'de> for Members<'a> {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members = Vec::new();
-                while let Some((Text(name), value)) = map.next_entry()? {
+                while let Some(Text(name)) = map.next_key()? {
+                    if name.starts_with(PRIVATE) {
+                        return Err(de::Error::custom("a member with a reserved name"));
+                    }
+                    let value = map.next_value()?;
                     members.push((name, Source::Json(value)));
                 }
                 Ok(Members(members))

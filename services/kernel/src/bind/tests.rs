@@ -158,3 +158,29 @@ fn errors_point_to_the_faulty_members() {
     assert_eq!(lines(r#"{"items":[{"sku":"a","quantity":2}]}"#).unwrap(), [("a".to_owned(), 2)]);
     assert_eq!(bind_json::<Lines>("[".repeat(40).as_bytes()).unwrap_err().code(), codes::JSON_TOO_DEEP);
 }
+
+#[test]
+fn a_query_name_is_either_a_value_or_has_members() {
+    let refused = |query: &[(&str, &str)]| request(query, "").bind::<Probe>().unwrap_err().errors()[0].pointer.clone();
+    assert_eq!(refused(&[("minPrice", "1"), ("minPrice.x", "1")]), "?minPrice");
+    assert_eq!(refused(&[("minPrice.x", "1"), ("minPrice", "1")]), "?minPrice");
+    assert!(request(&[("attr.color", "red"), ("attr", "x")], "").bind::<Probe>().is_err());
+    let deep = format!("attr{}", ".a".repeat(20_000));
+    let probe: Probe = request(&[(&deep, "1")], "").bind().unwrap();
+    assert_eq!(probe.attr.len(), 1, "only the first dot separates");
+    let many: Vec<_> = (0..201).map(|_| ("minPrice", "1")).collect();
+    assert_eq!(refused(&many), "?");
+}
+
+#[test]
+fn a_body_of_many_members_is_refused_quickly_and_an_object_is_no_amount() {
+    let members: Vec<_> = (0..100_000).map(|n| format!("\"k{n}\":1")).collect();
+    let refused = request(&[], &format!("{{{}}}", members.join(","))).bind::<Whole>().unwrap_err();
+    assert!(refused.errors().iter().any(|fault| fault.code == codes::UNKNOWN_MEMBER));
+    let pointer = |price: &str| {
+        let body = format!(r#"{{"email":"a@b.example","price":{price},"parts":[]}}"#);
+        request(&[], &body).bind::<Whole>().unwrap_err().errors()[0].pointer.clone()
+    };
+    assert_eq!(pointer(r#"{"a":1}"#), "/price");
+    assert_eq!(pointer(r#"{"$serde_json::private::Number":"7"}"#), "/price");
+}
