@@ -59,11 +59,11 @@ pub enum SmtpSecurity {
 impl MailSettings {
     /// Parses the sender and the recipient of low-stock messages.
     pub(crate) fn addresses(&self) -> Result<(Mailbox, Email), String> {
-        let from: Mailbox = self
-            .from
-            .parse()
-            .map_err(|_| format!("must be a sender such as Shop <a@b.example>; got \"{}\"", self.from))?;
+        let from: Mailbox = self.from.parse().map_err(|_| {
+            format!("mail.from: must be a sender such as Shop <shop@example.com>; got \"{}\"", self.from)
+        })?;
         let merchant = if self.merchant.trim().is_empty() { from.email.to_string() } else { self.merchant.clone() };
-        Ok((from, merchant.parse()?))
+        let merchant = merchant.parse().map_err(|error| format!("mail.merchant: {error}"))?;
+        Ok((from, merchant))
     }
 }

@@ -4,7 +4,9 @@
 //! files are not synced one by one, so a power cut may lose the newest. A message counts as sent once a mail server has
 //! accepted it.
 
-use std::io;
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,8 +14,6 @@ use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message as Mail, Tokio1Executor};
 use promox_kernel::Timestamp;
-use tokio::fs::OpenOptions;
-use tokio::io::AsyncWriteExt as _;
 
 use crate::records::DeliveryId;
 use crate::settings::{MailTransport, SmtpSecurity, SmtpSettings};
@@ -88,14 +88,23 @@ fn is_day(name: &str) -> bool {
 /// Writes the file under a temporary name and renames it, so that a file under its final name is complete. Returns a
 /// message with that name.
 async fn write_file(folder: &Path, id: DeliveryId, mail: &Mail) -> io::Result<String> {
-    tokio::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).await?;
-    let name = format!("{:012}.eml", id.0);
-    let temporary = folder.join(format!(".{name}.part"));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary).await?;
-    file.write_all(&mail.formatted()).await?;
-    file.flush().await?;
-    tokio::fs::rename(&temporary, folder.join(&name)).await?;
-    Ok(format!("written to {name}"))
+    let (folder, content, name) = (folder.to_owned(), mail.formatted(), format!("{:012}.eml", id.0));
+    let write = move || {
+        let temporary = folder.join(format!(".{name}.part"));
+        let open = || OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary);
+        let mut file = match open() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+                open()?
+            }
+            opened => opened?,
+        };
+        file.write_all(&content)?;
+        std::fs::rename(&temporary, folder.join(&name))?;
+        Ok(format!("written to {name}"))
+    };
+    // One hop to a thread that may block, instead of one per step.
+    tokio::task::spawn_blocking(write).await.map_err(io::Error::other)?
 }
 
 async fn submit(server: &AsyncSmtpTransport<Tokio1Executor>, mail: &Mail) -> Result<String, Refusal> {

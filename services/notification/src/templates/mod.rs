@@ -28,6 +28,10 @@ const MAX_RENDERED: usize = 1 << 20;
 const MAX_SHOWN_LEN: usize = 80;
 /// Maximum characters of a subject.
 const MAX_SUBJECT_LEN: usize = 200;
+/// Maximum bytes of one tag: parsing recurses once per operator.
+const MAX_TAG: usize = 1_000;
+/// Maximum tags of a part: parsing recurses once per `elif`.
+const MAX_TAGS: usize = 1_000;
 /// Sources whose parts are kept parsed.
 const MAX_PARSED: usize = 256;
 
@@ -115,6 +119,7 @@ impl Renderer {
         let mut environment = self.shared.clone();
         let html = source.html.as_ref().map(|html| (HTML, html));
         for (part, text) in [(SUBJECT, &source.subject)].into_iter().chain(html).chain([(TEXT, &source.text)]) {
+            check_tags(part.0, text)?;
             let added = environment.add_template_owned(part.1, text.clone());
             added.map_err(|error| fault(part, text, &error))?;
         }
@@ -122,6 +127,26 @@ impl Renderer {
         self.parsed.lock().put(source.clone(), environment.clone());
         Ok(environment)
     }
+}
+
+/// Refuses a part whose tags could exhaust the stack of the parser.
+fn check_tags(part: &'static str, text: &str) -> Result<(), Fault> {
+    let mut tags = 0;
+    for (start, _) in text.match_indices("{{").chain(text.match_indices("{%")) {
+        tags += 1;
+        let tag = text.get(start..).unwrap_or_default();
+        let length = tag.find("}}").into_iter().chain(tag.find("%}")).min().unwrap_or(tag.len());
+        if length > MAX_TAG || tags > MAX_TAGS {
+            let line = text.get(..start).map(|before| before.matches('\n').count() + 1);
+            let detail = if length > MAX_TAG {
+                format!("a tag must have at most {MAX_TAG} bytes")
+            } else {
+                format!("a part must have at most {MAX_TAGS} tags")
+            };
+            return Err(Fault { part, line, detail });
+        }
+    }
+    Ok(())
 }
 
 fn render_part(
@@ -226,6 +251,9 @@ mod tests {
             "{% for a in range(9999) %}{% for b in range(9999) %}{{ b }}{% endfor %}{% endfor %}",
             "{{ 'x' * 2000000 }}",
             "{% for a in range(900) %}{{ 'x' * 9999 }}{% endfor %}",
+            &format!("{{{{ {}1 }}}}", "-".repeat(16_000)),
+            &format!("{{{{ {}1 }}}}", "1+".repeat(16_000)),
+            &format!("{{% if a %}}{}{{% endif %}}", "{% elif a %}".repeat(5_000)),
         ] {
             assert!(renderer.render(&source("ok", greedy, ""), &context).is_err(), "{greedy}");
         }
