@@ -82,7 +82,7 @@ impl Keys {
 
     /// The reply that the deciding transaction recorded, whatever happened after it; otherwise stores a decided reply.
     async fn settle(&self, cx: &Cx, claim: Arc<Claim>, result: Result<Response, Error>) -> Result<Response, Error> {
-        if let Some(response) = claim.recorded.get().and_then(Response::copy) {
+        if let Some(response) = claim.response() {
             return Ok(response);
         }
         let response = match result {

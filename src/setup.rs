@@ -127,12 +127,14 @@ pub(crate) async fn first_admin(users: &Users, cx: &Cx, settings: &Settings) -> 
     if admin.email.is_empty() {
         let token = users.setup_token(cx).await.map_err(Exit::data)?;
         let url = &settings.server.public_url;
-        eprintln!("There is no administrator yet. Create one, once: POST {url}/api/auth/setup");
+        eprintln!(
+            "There is no administrator yet. Create the first one, with this token, which works once: POST {url}/api/auth/setup"
+        );
         eprintln!(r#"  {{"token":"{token}","email":"…","password":"…"}}"#);
         return Ok(());
     }
     match users.ensure_admin(cx, &admin.email, &admin.password).await {
         Ok(_) => Ok(()),
-        Err(error) => Err(Exit::config(format_args!("PROMOX_ADMIN_EMAIL, PROMOX_ADMIN_PASSWORD: {}", error.message()))),
+        Err(error) => Err(Exit::config(format_args!("admin.email, admin.password: {}", error.message()))),
     }
 }

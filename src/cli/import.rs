@@ -126,15 +126,15 @@ async fn history(cx: &Cx, path: &Path, file: File) -> Result<(), Exit> {
     let body = transfer::body(path, file)?;
     let report = cx.run(ImportOrders { body }).await.map_err(refusal_exit)?;
     let (orders, notes) = (&report.orders, &report.credit_notes);
-    println!("{} orders with {} rows, total {}", orders.documents, orders.rows, orders.total);
-    println!("{} credit notes with {} rows, total {}", notes.documents, notes.rows, notes.total);
+    println!("orders: {}, rows: {}, total {}", orders.documents, orders.rows, orders.total);
+    println!("credit notes: {}, rows: {}, total {}", notes.documents, notes.rows, notes.total);
     print_report(&report.report);
     Ok(())
 }
 
 fn print_catalog_report(read: &CatalogReport) {
     println!(
-        "{} rows read: {} sales, {} skipped (returns and rows without a price)",
+        "{} rows read: {} sales, {} ignored (returns and rows without a price)",
         read.rows, read.sales, read.skipped
     );
     if read.failed > 0 {

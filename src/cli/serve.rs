@@ -45,7 +45,7 @@ pub(super) async fn serve(loaded: &Loaded, server: Server, ready: impl FnOnce(So
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    tracing::info!("shutting down: no new connections, running requests are finishing");
+    tracing::info!("shutting down: no new connections are accepted; running requests finish");
     if !server.shutdown().await {
         tracing::warn!("some requests did not finish in time");
     }

@@ -74,16 +74,16 @@ pub struct SalesFigures {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PeriodFigures {
-    /// Start.
+    /// The start of the period.
     pub from: Timestamp,
-    /// End, exclusive.
+    /// The end of the period, exclusive.
     pub to: Timestamp,
     /// The sales.
     #[serde(flatten)]
     pub sales: SalesFigures,
-    /// Coupons.
+    /// The figures of coupons.
     pub coupons: CouponFigures,
-    /// Points.
+    /// The figures of points.
     pub points: PointFigures,
 }
 
@@ -175,11 +175,11 @@ pub struct FlashFigures {
 pub struct Series {
     /// The figure.
     pub metric: Metric,
-    /// The length of the points.
+    /// The length of the period that each point covers.
     pub granularity: Granularity,
-    /// Start.
+    /// The start of the period.
     pub from: Timestamp,
-    /// End, exclusive.
+    /// The end of the period, exclusive.
     pub to: Timestamp,
     /// The store's currency.
     pub currency: Currency,
@@ -193,9 +193,9 @@ pub struct Series {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Point {
-    /// Start.
+    /// The start of the period.
     pub from: Timestamp,
-    /// End, exclusive.
+    /// The end of the period, exclusive.
     pub to: Timestamp,
     /// The value: a number for counts, a decimal string for amounts and rates, null for an undefined rate.
     pub value: Figure,
@@ -227,9 +227,9 @@ impl Table for Series {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TopProducts {
-    /// Start.
+    /// The start of the period.
     pub from: Timestamp,
-    /// End, exclusive.
+    /// The end of the period, exclusive.
     pub to: Timestamp,
     /// The store's currency.
     pub currency: Currency,
@@ -252,9 +252,9 @@ impl Table for TopProducts {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Funnel {
-    /// Start.
+    /// The start of the period.
     pub from: Timestamp,
-    /// End, exclusive.
+    /// The end of the period, exclusive.
     pub to: Timestamp,
     /// The steps from the visit to the order. A step is counted when a visit first reaches it. `ORDER_PLACED` counts
     /// all orders placed in this store, paid or not. `ORDER` counts the orders of the summary, including imported ones.
@@ -288,9 +288,9 @@ impl Table for Funnel {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Rfm {
-    /// Start.
+    /// The start of the period.
     pub from: Timestamp,
-    /// End, exclusive.
+    /// The end of the period, exclusive.
     pub to: Timestamp,
     /// The store's currency.
     pub currency: Currency,
@@ -428,9 +428,9 @@ fn cells(PeriodFigures { from, to, sales, coupons, points }: &PeriodFigures) -> 
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EffectFigures {
-    /// Start.
+    /// The start of the period.
     pub from: Timestamp,
-    /// End, exclusive.
+    /// The end of the period, exclusive.
     pub to: Timestamp,
     /// The store's currency.
     pub currency: Currency,
@@ -438,8 +438,8 @@ pub struct EffectFigures {
     pub orders: i64,
     /// The revenue of those orders.
     pub revenue: Amount,
-    /// Its discounts on goods and shipping, and gifts at their catalog price. A campaign's cost also has the difference
-    /// between list and sale price of its flash sale units, and tax that the prices include.
+    /// The cost: discounts on goods and shipping, and gifts at their catalog prices. For a campaign, also the list price
+    /// less the sale price of its flash sale units, and the tax that prices include.
     pub discount_cost: Amount,
     /// How often it was used. A campaign's promotions and flash sales each count once per order.
     pub redemptions: i64,

@@ -47,11 +47,17 @@ impl Serialize for Problem<'_> {
     }
 }
 
-/// `INSUFFICIENT_STOCK` as "Insufficient stock".
+/// Words of codes that are written in capitals.
+const ABBREVIATIONS: [&str; 4] = ["JSON", "SKU", "CSV", "URL"];
+
+/// `INSUFFICIENT_STOCK` as "Insufficient stock", and `MALFORMED_JSON` as "Malformed JSON".
 fn title(code: &str) -> String {
-    let words = code.replace('_', " ").to_lowercase();
-    let mut letters = words.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    let word = |word: &str| if ABBREVIATIONS.contains(&word) { word.to_owned() } else { word.to_lowercase() };
+    let mut title = code.split('_').map(word).collect::<Vec<_>>().join(" ");
+    if let Some(first) = title.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    title
 }
 
 #[cfg(test)]

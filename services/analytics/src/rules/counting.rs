@@ -64,7 +64,7 @@ pub(crate) struct CampaignSale {
     pub(crate) cost: Amount,
 }
 
-/// The campaigns' flash sales in an order, by ascending id. Empty in rows that were written before they were counted.
+/// The campaigns' flash sales in an order, by ascending id. Older rows lack the column and are read as empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CampaignSales(pub(crate) Vec<CampaignSale>);
 

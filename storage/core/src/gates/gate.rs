@@ -96,7 +96,7 @@ impl Gate {
     }
 }
 
-/// The shard of a user. Ids are sequential, so consecutive users are in different shards.
+/// The shard of a user. Ids come in blocks of consecutive numbers, so users are spread over the shards.
 fn shard_of(user: UserId) -> usize {
     usize::try_from(user.0.unsigned_abs() % SHARDS as u64).unwrap_or(0)
 }
