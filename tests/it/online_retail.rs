@@ -145,8 +145,8 @@ async fn a_month_is_imported_as_history_from_the_command_line() {
     let output = promox(dir.path(), &["import", "history", month.path.to_str().unwrap()]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{text}");
-    assert!(text.contains(&format!("{} orders with {} rows, total {}", sales.0, sales.1, sales.2)), "{text}");
-    assert!(text.contains(&format!("{} credit notes with {} rows, total {}", notes.0, notes.1, notes.2)), "{text}");
+    assert!(text.contains(&format!("orders: {}, rows: {}, total {}", sales.0, sales.1, sales.2)), "{text}");
+    assert!(text.contains(&format!("credit notes: {}, rows: {}, total {}", notes.0, notes.1, notes.2)), "{text}");
     assert!(text.contains(&format!("{} refused", month.bad.len())), "{text}");
     crate::process::verify(dir.path());
 }
