@@ -481,19 +481,13 @@ pub struct PromotionView {
     pub effect: EffectFigures,
 }
 
+/// The columns of a table of effects, of which the first names what had them.
+const fn effect_columns(id: &'static str) -> [&'static str; 10] {
+    [id, "from", "to", "orders", "revenue", "discountCost", "redemptions", "newCustomers", "roi", "roiDefinition"]
+}
+
 impl Table for PromotionView {
-    const COLUMNS: &'static [&'static str] = &[
-        "promotionId",
-        "from",
-        "to",
-        "orders",
-        "revenue",
-        "discountCost",
-        "redemptions",
-        "newCustomers",
-        "roi",
-        "roiDefinition",
-    ];
+    const COLUMNS: &'static [&'static str] = &effect_columns("promotionId");
     fn rows(&self) -> Vec<Vec<String>> {
         vec![self.effect.row(self.promotion_id.to_string())]
     }
@@ -512,18 +506,7 @@ pub struct CampaignView {
 }
 
 impl Table for CampaignView {
-    const COLUMNS: &'static [&'static str] = &[
-        "campaignId",
-        "from",
-        "to",
-        "orders",
-        "revenue",
-        "discountCost",
-        "redemptions",
-        "newCustomers",
-        "roi",
-        "roiDefinition",
-    ];
+    const COLUMNS: &'static [&'static str] = &effect_columns("campaignId");
     fn rows(&self) -> Vec<Vec<String>> {
         vec![self.effect.row(self.campaign_id.to_string())]
     }
