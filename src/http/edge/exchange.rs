@@ -314,7 +314,7 @@ impl<'a> Exchange<'a> {
         let (parts, edge) = (self.parts, self.edge);
         let mut response = match result {
             Ok(response) => {
-                let coding = if edge.compression { Coding::wanted(&parts.headers) } else { None };
+                let coding = if edge.compression { Coding::of(&response.content, &parts.headers) } else { None };
                 response::reply(etag::revalidate(&parts.method, &parts.headers, response, coding), coding)
             }
             Err(error) => self.refuse(&error),

@@ -16,11 +16,12 @@ const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 
-/// Converts a reply, or an error that was stored with its idempotency key, to a response. `coding` is the compression
-/// that the client prefers.
+/// Converts a reply, or an error that was stored with its idempotency key, to a response. `coding` is the coding of its
+/// content, from [`Coding::of`].
 pub(crate) fn reply(reply: Response, coding: Option<Coding>) -> http::Response<Payload> {
     let Response { status, headers, content } = reply;
-    let (media_type, payload, coded) = encode(content, coding);
+    let media_type = content.media_type();
+    let (payload, coding) = encode(content, coding);
     let mut response = http::Response::new(payload);
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let map = response.headers_mut();
@@ -32,28 +33,23 @@ pub(crate) fn reply(reply: Response, coding: Option<Coding>) -> http::Response<P
             map.append(name, value);
         }
     }
-    if let Some(coding) = coded {
+    if let Some(coding) = coding {
         map.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
         map.append(VARY, HeaderValue::from_static("accept-encoding"));
     }
     response
 }
 
-/// The content as a payload, with its media type and its content coding.
-fn encode(content: Content, coding: Option<Coding>) -> (Option<&'static str>, Payload, Option<Coding>) {
-    let (media_type, bytes) = match content {
-        Content::Empty => return (None, Payload::empty(), None),
-        Content::Json(bytes) => ("application/json", bytes),
-        Content::Bytes(media_type, bytes) => (media_type, bytes),
-        Content::Stream(media_type, reader) => {
-            let coding = coding.filter(|_| compress::is_compressible(media_type));
-            return (Some(media_type), Payload::stream(reader, coding.map(Compressor::new)), coding);
-        }
+/// The content as a payload, and the coding that it has: none if compression failed.
+fn encode(content: Content, coding: Option<Coding>) -> (Payload, Option<Coding>) {
+    let bytes = match content {
+        Content::Empty => return (Payload::empty(), None),
+        Content::Stream(_, reader) => return (Payload::stream(reader, coding.map(Compressor::new)), coding),
+        Content::Json(bytes) | Content::Bytes(_, bytes) => bytes,
     };
-    let coding = coding.filter(|_| bytes.len() >= compress::MIN_BYTES && compress::is_compressible(media_type));
     match coding.and_then(|coding| Some((coding, compress::whole(coding, &bytes).ok()?))) {
-        Some((coding, small)) => (Some(media_type), Payload::whole(small), Some(coding)),
-        None => (Some(media_type), Payload::whole(bytes), None),
+        Some((coding, small)) => (Payload::whole(small), Some(coding)),
+        None => (Payload::whole(bytes), None),
     }
 }
 

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use http::{HeaderMap, header};
-use promox_kernel::Error;
+use promox_kernel::{Content, Error};
 
 /// Responses of fewer bytes are not compressed, because they fit into one packet anyway.
-pub(crate) const MIN_BYTES: usize = 1_400;
+const MIN_BYTES: usize = 1_400;
 // Fast levels, because responses are compressed once and sent once.
 const DEFLATE_LEVEL: u32 = 4;
 const BROTLI_LEVEL: u32 = 3;
@@ -33,8 +33,20 @@ impl Coding {
         }
     }
 
+    /// The coding in which `content` is sent: the one that the client prefers, unless the content is small or would not
+    /// become smaller.
+    pub(crate) fn of(content: &Content, headers: &HeaderMap) -> Option<Self> {
+        let is_large = match content {
+            Content::Empty => false,
+            Content::Json(bytes) | Content::Bytes(_, bytes) => bytes.len() >= MIN_BYTES,
+            Content::Stream(..) => true,
+        };
+        let is_worthwhile = is_large && content.media_type().is_some_and(is_compressible);
+        if is_worthwhile { Self::wanted(headers) } else { None }
+    }
+
     /// The coding that `Accept-Encoding` prefers, if any. Of equal preferences br is chosen first, then gzip.
-    pub(crate) fn wanted(headers: &HeaderMap) -> Option<Self> {
+    fn wanted(headers: &HeaderMap) -> Option<Self> {
         let text = headers.get(header::ACCEPT_ENCODING)?.to_str().ok()?;
         let known = [Self::Deflate, Self::Gzip, Self::Brotli];
         let best = known.into_iter().max_by_key(|coding| weight(text, coding.name()))?;
@@ -67,7 +79,7 @@ fn thousandths(text: &str) -> u32 {
 
 /// Whether a media type benefits from compression. Pictures and archives are already compressed, and event streams must
 /// not wait in a buffer.
-pub(crate) fn is_compressible(media_type: &str) -> bool {
+fn is_compressible(media_type: &str) -> bool {
     let bare = media_type.split(';').next().unwrap_or_default().trim();
     bare != "text/event-stream"
         && (bare.starts_with("text/")
