@@ -35,7 +35,11 @@ pub fn options(settings: &Settings) -> Options {
 
 /// An open store. Whatever else a node needs from its engine goes through this type, so that only this file names one.
 #[derive(Clone)]
-pub struct Store(Arc<EmbeddedEngine>);
+pub struct Store {
+    engine: Arc<EmbeddedEngine>,
+    shop: Db,
+    promox: Db,
+}
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -45,30 +49,34 @@ impl fmt::Debug for Store {
 
 impl From<Arc<EmbeddedEngine>> for Store {
     fn from(engine: Arc<EmbeddedEngine>) -> Self {
-        Self(engine)
+        let [shop, promox] = [Database::Ecommerce, Database::Promox].map(|database| engine.database(database));
+        Self { engine, shop, promox }
     }
 }
 
 impl Store {
     /// One of the store's databases.
     pub fn database(&self, database: Database) -> Db {
-        self.0.database(database)
+        match database {
+            Database::Ecommerce => self.shop.clone(),
+            Database::Promox => self.promox.clone(),
+        }
     }
 
     /// The engine of the store.
     pub fn engine(&self) -> Arc<dyn Engine> {
-        self.0.clone()
+        self.engine.clone()
     }
 
     /// Writes a backup of the current state to `out` on the calling thread, and reports to `progress`.
     pub fn backup(&self, out: &mut dyn Write, progress: impl FnMut(Copied)) -> Result<Copied, BackupError> {
-        self.0.backup(out, progress)
+        self.engine.backup(out, progress)
     }
 }
 
 /// Opens the store in the data directory.
 pub fn open(settings: &Settings, schema: Schema) -> Result<Store, Exit> {
-    EmbeddedEngine::open(options(settings), schema).map(Store).map_err(Exit::from)
+    EmbeddedEngine::open(options(settings), schema).map(Store::from).map_err(Exit::from)
 }
 
 /// The engine that keeps the counters of gates.
@@ -85,7 +93,7 @@ pub fn cache(settings: &Settings) -> Cache {
 /// that is far behind the newest commit would make every deadline late, so the start is refused unless
 /// `data.accept_clock` is set.
 pub fn clock(settings: &Settings, store: &Store) -> Result<Clock, Exit> {
-    let (last, wall) = (store.0.last_commit(), Clock::wall());
+    let (last, wall) = (store.engine.last_commit(), Clock::wall());
     if last.since(wall) > CLOCK_SLACK && !settings.data.accept_clock {
         return Err(Exit::config(format_args!(
             "data.accept_clock: this machine's clock says {wall}, but the store was last written at {last}. \
@@ -97,7 +105,7 @@ pub fn clock(settings: &Settings, store: &Store) -> Result<Clock, Exit> {
 
 /// Adds the engine's metrics and health to the server's. Neither keeps the engine open.
 pub fn observe(store: &Store, server: &Server) {
-    let (scraped_engine, checked_engine) = (Arc::downgrade(&store.0), Arc::downgrade(&store.0));
+    let (scraped_engine, checked_engine) = (Arc::downgrade(&store.engine), Arc::downgrade(&store.engine));
     server
         .metrics()
         .collect(Box::new(EngineCollector(Box::new(move || scraped_engine.upgrade().map(|engine| engine.metrics())))));
@@ -219,7 +227,7 @@ mod tests {
         let engine = open(&settings, Schema::new([]).unwrap()).unwrap();
         let clock = clock(&settings, &engine).unwrap();
         assert!(Clock::wall().since(clock.now()) < CLOCK_SLACK);
-        let collector = EngineCollector(Box::new(move || Some(engine.0.metrics())));
+        let collector = EngineCollector(Box::new(move || Some(engine.engine.metrics())));
         let mut registry = prometheus_client::registry::Registry::default();
         registry.register_collector(Box::new(collector));
         let mut text = String::new();

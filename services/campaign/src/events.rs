@@ -1,5 +1,7 @@
 //! Event consumers: a confirmed order spends the budgets it holds.
 
+use std::sync::Arc;
+
 use promox_contract::ids::OrderId;
 use promox_contract::order::OrderConfirmed;
 use promox_kernel::Error;
@@ -24,7 +26,7 @@ impl Consumer for PostBudgets {
         event.is::<OrderConfirmed>()
     }
 
-    fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
+    fn apply(&self, tx: &mut Tx<'_>, events: &[Arc<Event>]) -> Result<(), Error> {
         for event in events {
             budgets::post(tx, OrderId(event.aggregate_id))?;
         }

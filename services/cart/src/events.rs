@@ -1,5 +1,7 @@
 //! Event consumers of the cart service.
 
+use std::sync::Arc;
+
 use promox_contract::user::UserErased;
 use promox_kernel::Error;
 use promox_storage::{Consumer, Database, Event, Tx};
@@ -23,7 +25,7 @@ impl Consumer for EraseUser {
         event.is::<UserErased>()
     }
 
-    fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
+    fn apply(&self, tx: &mut Tx<'_>, events: &[Arc<Event>]) -> Result<(), Error> {
         for event in events {
             let erased: UserErased = event.fact()?;
             if let Some(cart) = tx.get_by::<CartByUser>(Some(erased.user_id))? {

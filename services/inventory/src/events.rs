@@ -1,5 +1,7 @@
 //! Event consumers: one posts the holds of confirmed orders, the other updates the SKUs in stock rows.
 
+use std::sync::Arc;
+
 use promox_contract::ids::OrderId;
 use promox_contract::order::OrderConfirmed;
 use promox_contract::product::SkuChanged;
@@ -29,7 +31,7 @@ impl Consumer for PostHolds {
         event.is::<OrderConfirmed>()
     }
 
-    fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
+    fn apply(&self, tx: &mut Tx<'_>, events: &[Arc<Event>]) -> Result<(), Error> {
         let mut book = Book::default();
         for event in events {
             holds::post_order(tx, &mut book, OrderId(event.aggregate_id))?;
@@ -55,7 +57,7 @@ impl Consumer for FollowSkus {
         event.is::<SkuChanged>()
     }
 
-    fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
+    fn apply(&self, tx: &mut Tx<'_>, events: &[Arc<Event>]) -> Result<(), Error> {
         let mut book = Book::default();
         for event in events {
             stock::rename(tx, &mut book, event.fact()?)?;

@@ -318,40 +318,63 @@ impl<T> std::ops::DerefMut for Json<T> {
     }
 }
 
-/// A column that holds a document which readers rarely need. The JSON is encoded before the transaction and decoded on
-/// demand, so that rows are read and written without parsing it.
+/// A column that holds a document which readers rarely need. It stays encoded as JSON until it is asked for, so that rows
+/// are read and written without parsing it.
 #[derive(Debug)]
-pub struct Sealed<T> {
+pub struct EncodedJson<T> {
     text: std::sync::Arc<[u8]>,
     document: std::marker::PhantomData<fn() -> T>,
 }
 
-impl<T: serde::Serialize + serde::de::DeserializeOwned> Sealed<T> {
+impl<T: serde::Serialize + serde::de::DeserializeOwned> EncodedJson<T> {
     /// Encodes a document. A value that JSON cannot represent is a bug, reported as an internal error.
-    pub fn of(document: &T) -> Result<Self, crate::Error> {
+    pub fn encode(document: &T) -> Result<Self, crate::Error> {
         let text = serde_json::to_vec(document).map_err(crate::Error::internal)?;
         Ok(Self { text: text.into(), document: std::marker::PhantomData })
     }
 
     /// Decodes the document.
-    pub fn open(&self) -> Result<T, crate::Error> {
+    pub fn decode(&self) -> Result<T, crate::Error> {
         serde_json::from_slice(&self.text).map_err(crate::Error::internal)
     }
 }
 
-impl<T> Clone for Sealed<T> {
+impl<T: serde::Serialize> EncodedJson<Vec<T>> {
+    /// Appends an item to a list without decoding it.
+    pub fn push(&mut self, item: &T) -> Result<(), crate::Error> {
+        let item = serde_json::to_vec(item).map_err(crate::Error::internal)?;
+        let items = self.text.strip_suffix(b"]").unwrap_or(b"[");
+        let separator: &[u8] = if items.ends_with(b"[") { b"" } else { b"," };
+        self.text = [items, separator, &item, b"]"].concat().into();
+        Ok(())
+    }
+
+    /// Whether the list has no items.
+    pub fn is_empty(&self) -> bool {
+        self.text.len() <= 2
+    }
+}
+
+impl<T> Default for EncodedJson<Vec<T>> {
+    /// An empty list.
+    fn default() -> Self {
+        Self { text: (*b"[]").into(), document: std::marker::PhantomData }
+    }
+}
+
+impl<T> Clone for EncodedJson<T> {
     fn clone(&self) -> Self {
         Self { text: self.text.clone(), document: std::marker::PhantomData }
     }
 }
 
-impl<T> PartialEq for Sealed<T> {
+impl<T> PartialEq for EncodedJson<T> {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text
     }
 }
 
-impl<T> Column for Sealed<T> {
+impl<T> Column for EncodedJson<T> {
     const TYPE: ColumnType = ColumnType::Jsonb;
     fn put(&self, out: &mut Vec<u8>) {
         put_bytes(&self.text, out);

@@ -46,7 +46,7 @@ pub use country::country;
 pub use cx::{Calls, Claim, Cx, Node};
 pub use digest::{hex, sha256};
 pub use email::Email;
-pub use encoding::{Json, Sealed};
+pub use encoding::{EncodedJson, Json};
 pub use entropy::Entropy;
 pub use error::{Error, FieldError, Kind};
 pub use fact::Fact;

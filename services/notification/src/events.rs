@@ -2,6 +2,8 @@
 //!
 //! Nothing is rendered and no service is called here: the sender does that later, at a limited rate.
 
+use std::sync::Arc;
+
 use promox_contract::ids::OrderId;
 use promox_contract::inventory::StockLow;
 use promox_contract::order::{
@@ -50,7 +52,7 @@ impl Consumer for WriteDeliveries {
         kind_of(event).is_some()
     }
 
-    fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
+    fn apply(&self, tx: &mut Tx<'_>, events: &[Arc<Event>]) -> Result<(), Error> {
         let settings = queries::settings(tx)?;
         for event in events {
             if let Some(kind) = kind_of(event).filter(|kind| settings.sends(*kind)) {
@@ -124,7 +126,7 @@ impl Consumer for EraseUser {
         event.is::<UserErased>()
     }
 
-    fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
+    fn apply(&self, tx: &mut Tx<'_>, events: &[Arc<Event>]) -> Result<(), Error> {
         for event in events {
             let fact: UserErased = event.fact()?;
             commands::erase(tx, fact.user_id)?;

@@ -152,7 +152,7 @@ impl Handle<SendMessage> for Notifications {
         let user = op.user_id;
         let (email, inbox) = self.db.read(|tx| queries::sources(tx, kind, user, &locales)).await?;
         let Some(email) = email else { return Ok(()) };
-        let context = self.context(&store, op.data);
+        let context = self.context(&store, context::members(&op.data));
         let render = |channel, source: &Source| self.render(kind, channel, source, &context).map_err(Error::internal);
         let message = render(Channel::Email, &email)?;
         let inbox = inbox.map(|source| render(Channel::Inbox, &source)).transpose()?;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use lettre::address::Envelope;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 use lettre::{Address, Message as Mail};
@@ -20,8 +21,11 @@ pub(crate) fn compose(
     at: Timestamp,
 ) -> Result<Mail, String> {
     let to: Address = to.as_str().parse().map_err(|error| format!("the address cannot be mailed: {error}"))?;
+    // Given here, so that the mailer need not parse the headers for it.
+    let envelope = Envelope::new(Some(from.email.clone()), vec![to.clone()]).map_err(|error| error.to_string())?;
     let micros = u64::try_from(at.0).unwrap_or(0);
     let builder = Mail::builder()
+        .envelope(envelope)
         .from(from.clone())
         .to(Mailbox::new(None, to))
         .date(SystemTime::UNIX_EPOCH + Duration::from_micros(micros))

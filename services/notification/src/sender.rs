@@ -4,17 +4,18 @@
 
 use futures_util::StreamExt;
 use futures_util::stream;
+use minijinja::Value;
 use promox_contract::order::DescribeOrder;
 use promox_contract::store::{GetStoreProfile, StoreProfile};
 use promox_contract::user::DescribeUsers;
 use promox_kernel::{Cx, Email, Error, Kind, UserId};
 use promox_storage::Lane;
-use serde_json::{Map, Value, json};
 
 use crate::commands::{self, DeliveryResult, Outcome};
 use crate::kinds::{Channel, MessageKind, Subject};
 use crate::records::{Attempt, Delivery, MessageBody};
-use crate::templates::{Message, Source, builtin, context};
+use crate::templates::context::{self, Members};
+use crate::templates::{Message, Source, builtin};
 use crate::{Notifications, mail, queries, rules};
 
 /// Maximum deliveries per run.
@@ -37,7 +38,7 @@ struct Addressed {
     user: Option<UserId>,
     /// The recipient's preferred locale, if known.
     locale: Option<String>,
-    members: Map<String, Value>,
+    members: Members,
 }
 
 /// Why a delivery could not be prepared.
@@ -139,12 +140,12 @@ impl Notifications {
                 let description = cx.call(DescribeUsers { ids: vec![user] }).await?.items.into_iter().next();
                 let description =
                     description.ok_or_else(|| PrepareError::Permanent("the user no longer exists".to_owned()))?;
-                let members = Map::from_iter([("name".to_owned(), json!(description.name))]);
+                let members = Members::from([("name".to_owned(), Value::from(description.name))]);
                 let locale = description.attributes.get("locale").cloned();
                 Ok(Addressed { to: description.email, user: Some(user), locale, members })
             }
             (Subject::Stock, _, _) => {
-                let members = row.facts.0.clone();
+                let members = context::members(&row.facts);
                 Ok(Addressed { to: self.merchant.clone(), user: None, locale: None, members })
             }
             _ => Err(PrepareError::Permanent("the message is no longer stored".to_owned())),
@@ -152,10 +153,10 @@ impl Notifications {
     }
 
     /// The data of a template: `members` and the store. The name is null if it is unknown.
-    pub(crate) fn context(&self, store: &StoreProfile, mut members: Map<String, Value>) -> minijinja::Value {
-        members.entry("name").or_insert(Value::Null);
+    pub(crate) fn context(&self, store: &StoreProfile, mut members: Members) -> Value {
+        members.entry("name".to_owned()).or_insert(Value::from(()));
         members.insert("store".to_owned(), context::store(store, &self.public_url));
-        context::value(&Value::Object(members))
+        Value::from(members)
     }
 
     /// Renders a template. If a merchant's template fails on real data, the built-in one is used instead.
@@ -164,7 +165,7 @@ impl Notifications {
         kind: MessageKind,
         channel: Channel,
         source: &Source,
-        context: &minijinja::Value,
+        context: &Value,
     ) -> Result<Message, String> {
         self.renderer.render(source, context).or_else(|fault| {
             tracing::warn!(

@@ -285,7 +285,7 @@ fn check_saga(tx: &Tx<'_>, order: &Order, report: &mut Report) -> Result<(), Sto
     if saga.is_some() {
         [PAYMENT_REFUNDS, PAID, DUE].into_iter().for_each(|invariant| report.open(invariant, order.id));
     }
-    let compensates = |saga: &Saga| saga.draft.open().is_ok_and(|draft| draft.undo.is_some());
+    let compensates = |saga: &Saga| saga.draft.decode().is_ok_and(|draft| draft.undo.is_some());
     let pending_or_compensating = saga.as_ref().is_none_or(|saga| pending || compensates(saga));
     report.check("saga: a decided order's saga only compensates", pending_or_compensating, || {
         format!("order {}", order.id)

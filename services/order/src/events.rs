@@ -1,5 +1,7 @@
 //! Event consumer of orders: reacts to captures, failures and refunds of payments, and to the erasure of users.
 
+use std::sync::Arc;
+
 use promox_contract::codes;
 use promox_contract::order::{OrderRefunded, OrderStatus};
 use promox_contract::payment::{PaymentCaptured, PaymentFailed, PaymentOutcome, PaymentRefunded, PaymentStatus};
@@ -39,7 +41,7 @@ impl Consumer for PaymentEvents {
             || event.is::<UserErased>()
     }
 
-    fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
+    fn apply(&self, tx: &mut Tx<'_>, events: &[Arc<Event>]) -> Result<(), Error> {
         events.iter().try_for_each(|event| apply(tx, event))
     }
 }
@@ -87,7 +89,7 @@ fn refunded(tx: &mut Tx<'_>, fact: &PaymentRefunded, at: Timestamp) -> Result<()
     }
     finish_if_returned(&mut order, &lines);
     let detail = format!("{} of {} refunded.", fact.amount, fact.captured);
-    note(&mut order, tx.now(), "REFUND", "DONE", &detail, "system");
+    note(&mut order, tx.now(), "REFUND", "DONE", &detail, "system")?;
     touch(tx, &mut order)?;
     let (order_id, amount, currency) = (order.id, fact.amount, order.currency);
     Ok(tx.emit(order_id, &OrderRefunded { order_id, amount, currency })?)
@@ -115,6 +117,6 @@ fn payment_failed(tx: &mut Tx<'_>, fact: &PaymentFailed) -> Result<(), Error> {
     }
     let lines = items(tx, order.id)?;
     finish_if_returned(&mut order, &lines);
-    note(&mut order, tx.now(), "TAKE_PAYMENT", "FAILED", reason, "system");
+    note(&mut order, tx.now(), "TAKE_PAYMENT", "FAILED", reason, "system")?;
     touch(tx, &mut order)
 }

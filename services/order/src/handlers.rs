@@ -65,7 +65,7 @@ impl Handle<ListOrders> for Orders {
 impl Handle<GetTimeline> for Orders {
     async fn handle(&self, cx: &Cx, op: GetTimeline) -> Result<Page<TimelineEntry>, Error> {
         let order = self.db.read(|tx| queries::visible(tx, cx, op.id, "order:read")).await?;
-        Ok(Page::new(order.timeline.0, None))
+        Ok(Page::new(order.timeline.decode()?, None))
     }
 }
 

@@ -27,14 +27,21 @@ pub(crate) fn fact(order: &Order) -> OrderFact {
 }
 
 /// Adds an entry to an order's timeline, which the caller stores.
-pub(crate) fn note(order: &mut Order, at: Timestamp, step: &str, status: &str, detail: &str, actor: &str) {
-    order.timeline.push(TimelineEntry {
+pub(crate) fn note(
+    order: &mut Order,
+    at: Timestamp,
+    step: &str,
+    status: &str,
+    detail: &str,
+    actor: &str,
+) -> Result<(), Error> {
+    order.timeline.push(&TimelineEntry {
         at,
         step: step.to_owned(),
         status: status.to_owned(),
         detail: detail.to_owned(),
         actor: actor.to_owned(),
-    });
+    })
 }
 
 /// Stores a changed order as its next version.

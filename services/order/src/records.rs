@@ -8,7 +8,7 @@ use promox_contract::order::{FigureUse, OrderStatus};
 use promox_contract::order_line::{OrderLine, net};
 use promox_contract::payment::PaymentStatus;
 use promox_contract::promotion::{AppliedPromotion, LineDiscount, RejectedPromotion};
-use promox_kernel::{Amount, Currency, Email, Json, Sealed, Sku, Timestamp, UserId, id, text_enum};
+use promox_kernel::{Amount, Currency, Email, EncodedJson, Json, Sku, Timestamp, UserId, id, text_enum};
 use promox_storage::record;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -62,7 +62,7 @@ record! {
         /// Refunds, oldest first.
         refunds: Json<Vec<OrderRefund>>,
         details: Json<OrderDetails>,
-        timeline: Json<Vec<TimelineEntry>>,
+        timeline: EncodedJson<Vec<TimelineEntry>>,
         version: i64,
         created_at: Timestamp,
         updated_at: Timestamp,
@@ -89,11 +89,17 @@ pub(crate) struct OrderRefund {
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct OrderDetails {
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) shipping_address: Option<Address>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) billing_address: Option<Address>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) shipping_method: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) payment_method: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) channel: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) note: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) attributes: BTreeMap<String, String>,
@@ -111,6 +117,7 @@ pub(crate) struct OrderDetails {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) customer: Option<String>,
     /// The payment provider's code, if it declined.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) decline_code: Option<String>,
 }
 
@@ -232,7 +239,7 @@ record! {
         cart_id: Option<CartId>,
         /// The version of the cart that is ordered.
         cart_version: Option<i64>,
-        draft: Sealed<Draft>,
+        draft: EncodedJson<Draft>,
         /// The number of consecutive failures; `last_error` is the latest.
         tries: i64,
         last_error: Option<String>,

@@ -1,5 +1,7 @@
 //! Event consumers of the payment service.
 
+use std::sync::Arc;
+
 use std::time::Duration;
 
 use promox_contract::order::OrderCreated;
@@ -33,7 +35,7 @@ impl Consumer for FollowOrders {
         GRACE_PERIOD
     }
 
-    fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
+    fn apply(&self, tx: &mut Tx<'_>, events: &[Arc<Event>]) -> Result<(), Error> {
         for event in events {
             let OrderCreated(fact) = event.fact()?;
             let order_id = fact.order_id;

@@ -1,6 +1,8 @@
 //! Consumption of events: stock changes update the in-stock state of lists. Products themselves are read from rows, so
 //! their events only signal that there is something to read.
 
+use std::sync::Arc;
+
 use promox_contract::ids::VariantId;
 use promox_contract::inventory::{GetAvailableStock, StockChanged};
 use promox_kernel::{Cx, Error};
@@ -63,7 +65,7 @@ impl Products {
     }
 }
 
-fn apply_stock_changes(projection: &mut Projection, events: &[Event]) -> Result<(), StoreError> {
+fn apply_stock_changes(projection: &mut Projection, events: &[Arc<Event>]) -> Result<(), StoreError> {
     for event in events.iter().filter(|event| event.is::<StockChanged>()) {
         let fact: StockChanged = event.fact()?;
         projection.set_stock(fact.variant_id, fact.available > 0);

@@ -1,5 +1,7 @@
 //! Event consumers: a confirmed order posts its uses of promotions.
 
+use std::sync::Arc;
+
 use promox_contract::ids::OrderId;
 use promox_contract::order::OrderConfirmed;
 use promox_kernel::Error;
@@ -24,7 +26,7 @@ impl Consumer for PostUses {
         event.is::<OrderConfirmed>()
     }
 
-    fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
+    fn apply(&self, tx: &mut Tx<'_>, events: &[Arc<Event>]) -> Result<(), Error> {
         for event in events {
             uses::post(tx, OrderId(event.aggregate_id), event.occurred_at)?;
         }

@@ -53,7 +53,7 @@ impl Consumer for FollowShop {
         of_orders || event.is::<UserRegistered>() || event.is::<UserErased>()
     }
 
-    fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
+    fn apply(&self, tx: &mut Tx<'_>, events: &[Arc<Event>]) -> Result<(), Error> {
         let terms = self.0.at(tx)?;
         // Every order publishes this event, but few shops have an achievement that counts it.
         let counted = achievements::counted_events(tx)?.contains(&CountedEvent::OrderCreated);
@@ -215,7 +215,7 @@ impl Consumer for FollowPromotions {
         of_points || of_coupons || event.is::<PromotionApplied>() || event.is::<TierChanged>()
     }
 
-    fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
+    fn apply(&self, tx: &mut Tx<'_>, events: &[Arc<Event>]) -> Result<(), Error> {
         // In most shops no achievement counts any of these events, so check that first.
         if !achievements::counted_events(tx)?.iter().any(|counted| PROMOTION_LOG_EVENTS.contains(counted)) {
             return Ok(());

@@ -24,7 +24,7 @@ impl Consumer for AuditLog {
         event.is::<Audited>()
     }
 
-    fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
+    fn apply(&self, tx: &mut Tx<'_>, events: &[Arc<Event>]) -> Result<(), Error> {
         events.iter().try_for_each(|event| audit_log::append(tx, event))
     }
 }

@@ -29,7 +29,7 @@ pub trait Consumer: Send + Sync + 'static {
 
     /// Applies the events, in order. After a temporary error the batch is tried again later. After any other error, the
     /// events are applied one by one, and those that fail become dead letters.
-    fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error>;
+    fn apply(&self, tx: &mut Tx<'_>, events: &[Arc<Event>]) -> Result<(), Error>;
 
     /// Called when a batch is durable, to notify tasks that wait for it.
     fn applied(&self) {}
@@ -82,12 +82,12 @@ impl ConsumerLoop {
     pub async fn turn(&mut self, node: &Arc<Node>) -> Result<bool, Error> {
         let cx = Cx::system(node, self.consumer.name(), BATCH_LIMIT);
         let position = self.start().await?;
-        let mut events = self.source.read(|tx| tx.events_after(position, BATCH)).await?;
+        let mut events = self.source.events_after(position, BATCH).await?;
         let full = events.len() == BATCH;
         self.wakes_at = self.drop_young(&mut events, cx.now);
         let Some(last) = events.last().map(|event| event.position) else { return Ok(false) };
         let more = full && self.wakes_at.is_none();
-        let relevant: Vec<Event> = events.into_iter().filter(|event| self.consumer.wants(event)).collect();
+        let relevant: Vec<Arc<Event>> = events.into_iter().filter(|event| self.consumer.wants(event)).collect();
         if !relevant.is_empty() {
             self.apply(&cx, relevant, last).await?;
             self.stored_position = last;
@@ -101,9 +101,9 @@ impl ConsumerLoop {
     }
 
     /// Removes the first event that is too young and all later ones. Returns when that event is old enough.
-    fn drop_young(&self, events: &mut Vec<Event>, now: Timestamp) -> Option<Timestamp> {
+    fn drop_young(&self, events: &mut Vec<Arc<Event>>, now: Timestamp) -> Option<Timestamp> {
         let delay = self.consumer.delay();
-        let young = |event: &Event| self.consumer.wants(event) && event.occurred_at + delay > now;
+        let young = |event: &Arc<Event>| self.consumer.wants(event) && event.occurred_at + delay > now;
         let first = if delay.is_zero() { None } else { events.iter().position(young) }?;
         let due = events.get(first).map(|event| event.occurred_at + delay);
         events.truncate(first);
@@ -131,7 +131,7 @@ impl ConsumerLoop {
     }
 
     /// Applies a batch as a whole, or event by event if that fails.
-    async fn apply(&self, cx: &Cx, events: Vec<Event>, last: i64) -> Result<(), Error> {
+    async fn apply(&self, cx: &Cx, events: Vec<Arc<Event>>, last: i64) -> Result<(), Error> {
         let Err(error) = self.commit(cx, events.clone(), last).await else { return Ok(()) };
         if error.is_transient() {
             return Err(error);
@@ -151,7 +151,7 @@ impl ConsumerLoop {
         self.commit(cx, Vec::new(), last).await
     }
 
-    async fn commit(&self, cx: &Cx, events: Vec<Event>, last: i64) -> Result<(), Error> {
+    async fn commit(&self, cx: &Cx, events: Vec<Arc<Event>>, last: i64) -> Result<(), Error> {
         let (consumer, source) = (self.consumer.clone(), self.source.database());
         let work = move |tx: &mut Tx<'_>| {
             if !events.is_empty() {
@@ -212,9 +212,9 @@ impl Follower {
     }
 
     /// Returns the next events, at most 256, or an empty list if there are none.
-    pub async fn next(&mut self) -> Result<Vec<Event>, StoreError> {
+    pub async fn next(&mut self) -> Result<Vec<Arc<Event>>, StoreError> {
         let position = self.position;
-        let events = self.source.read(|tx| tx.events_after(position, BATCH)).await?;
+        let events = self.source.events_after(position, BATCH).await?;
         self.position = events.last().map_or(position, |event| event.position);
         Ok(events)
     }

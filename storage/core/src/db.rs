@@ -5,14 +5,16 @@ use std::sync::Arc;
 use promox_kernel::{Claim, Cx, Timestamp};
 use tokio::sync::oneshot;
 
+use crate::recent::RecentEvents;
 use crate::replay::NewReply;
-use crate::{Database, Engine, Lane, Reader, Stamp, StoreError, Tx, Work, WorkOrder};
+use crate::{Database, Engine, Event, Lane, Reader, Stamp, StoreError, Tx, Work, WorkOrder};
 
-/// One database of the store. Cheap to clone.
+/// One database of the store. Cheap to clone; clones share the newest events.
 #[derive(Clone)]
 pub struct Db {
     engine: Arc<dyn Engine>,
     database: Database,
+    recent: RecentEvents,
 }
 
 impl std::fmt::Debug for Db {
@@ -24,7 +26,7 @@ impl std::fmt::Debug for Db {
 impl Db {
     /// Creates a handle to a database of an engine.
     pub fn new(engine: Arc<dyn Engine>, database: Database) -> Self {
-        Self { engine, database }
+        Self { engine, database, recent: RecentEvents::default() }
     }
 
     /// Returns which database this is.
@@ -40,6 +42,20 @@ impl Db {
         F: Fn(&Tx<'_>) -> Result<T, E>,
     {
         read_from(self.engine.snapshot(), self.database, work).await
+    }
+
+    /// Returns the events after a position, oldest first, at most `limit`. The newest are read and decoded once for all
+    /// readers.
+    pub async fn events_after(&self, position: i64, limit: usize) -> Result<Vec<Arc<Event>>, StoreError> {
+        let mut events = self.recent.after(position, limit);
+        let last = events.last().map_or(position, |event| event.position);
+        if events.len() < limit && self.engine.last_event(self.database).is_none_or(|newest| newest > last) {
+            let newer = self.read(|tx| tx.events_after(last, limit - events.len())).await?;
+            let newer: Vec<Arc<Event>> = newer.into_iter().map(Arc::new).collect();
+            self.recent.add(last, &newer);
+            events.extend(newer);
+        }
+        Ok(events)
     }
 
     /// Runs a transaction and returns its result when it is durable. The closure may run again, so it must act only

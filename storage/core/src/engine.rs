@@ -166,6 +166,12 @@ pub trait Engine: Send + Sync + 'static {
     /// Returns the time of the newest commit. The clock must not fall behind it.
     fn last_commit(&self) -> Timestamp;
 
+    /// Returns the position of the newest durable event of a database, if the engine knows it without a read.
+    fn last_event(&self, database: Database) -> Option<i64> {
+        let _ = database;
+        None
+    }
+
     /// Checks the data that the engine stores besides the rows, such as its journal.
     fn audit(&self, report: &mut Report) -> Result<(), StoreError> {
         let _ = report;

@@ -1,5 +1,7 @@
 //! The event log of a database, for services that follow it without owning its tables.
 
+use std::sync::Arc;
+
 use crate::{Db, Event, StoreError};
 
 /// Read access to the events of a database, and to nothing else.
@@ -13,8 +15,8 @@ impl EventLog {
     }
 
     /// Returns the first events after `position` that are still stored, at most `limit`.
-    pub async fn after(&self, position: i64, limit: usize) -> Result<Vec<Event>, StoreError> {
-        self.0.read(|tx| tx.events_after(position, limit)).await
+    pub async fn after(&self, position: i64, limit: usize) -> Result<Vec<Arc<Event>>, StoreError> {
+        self.0.events_after(position, limit).await
     }
 
     /// Returns the position of the newest event, or 0 if there was none.

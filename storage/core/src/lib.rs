@@ -25,6 +25,7 @@ mod outbox;
 mod prepared;
 mod range;
 mod reads;
+mod recent;
 mod record;
 mod replay;
 mod row;

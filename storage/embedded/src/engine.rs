@@ -254,6 +254,10 @@ impl Engine for EmbeddedEngine {
         self.shared.published.load().reached.mark.time
     }
 
+    fn last_event(&self, database: Database) -> Option<i64> {
+        self.shared.published.load().reached.mark.outbox.get(database as usize).copied()
+    }
+
     /// Reads the journal again, from the checkpoint to the last group that was committed when this was called.
     fn audit(&self, report: &mut Report) -> Result<(), StoreError> {
         let (options, mut view) = (&self.shared.options, self.shared.published.load_full());

@@ -24,8 +24,8 @@ pub(crate) struct Working {
     pub(crate) table: Table,
     pub(crate) reached: JournalPosition,
     pub(crate) frame: FrameBuffer,
-    /// The end of each value of the current transaction in the frame. Kept to reuse its memory.
-    pub(crate) ends: Vec<usize>,
+    /// The keys of the current transaction, and the end of each value in the frame. Kept to reuse its memory.
+    pub(crate) placed: Vec<(Key, usize)>,
     /// Ids reserved by this and earlier groups.
     pub(crate) ids: IdBlocks,
 }
@@ -164,15 +164,15 @@ impl Working {
     /// these bytes of the frame, so that they need a single allocation.
     fn put<'w>(&mut self, writes: impl Iterator<Item = &'w Write> + Clone) {
         let start = self.frame.len();
-        self.ends.clear();
         for write in writes.clone() {
-            self.frame.put(write.space, &write.key, write.value.as_deref());
-            self.ends.push(self.frame.len() - start);
+            let key = Key::new(write.space, &write.key);
+            self.frame.put(&key, write.value.as_deref());
+            self.placed.push((key, self.frame.len() - start));
         }
         let slab = Bytes::copy_from_slice(self.frame.since(start));
-        for (write, end) in writes.zip(&self.ends) {
-            let value = write.value.as_ref().map(|value| slab.slice(end - value.len()..*end));
-            self.table.insert(Key::new(write.space, &write.key), value);
+        for (write, (key, end)) in writes.zip(self.placed.drain(..)) {
+            let value = write.value.as_ref().map(|value| slab.slice(end - value.len()..end));
+            self.table.insert(key, value);
         }
     }
 }

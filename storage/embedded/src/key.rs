@@ -3,6 +3,7 @@
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -98,6 +99,11 @@ impl Probe {
 impl Borrow<[u8]> for Key {
     fn borrow(&self) -> &[u8] {
         self.bytes()
+    }
+}
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.bytes().hash(state);
     }
 }
 impl PartialEq for Key {

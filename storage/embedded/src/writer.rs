@@ -108,7 +108,7 @@ impl Writer {
     ) -> Self {
         let view = shared.published.load();
         let (table, frame) = (view.memory.clone(), FrameBuffer::new());
-        let working = Working { table, reached: view.reached, frame, ends: Vec::new(), ids: IdBlocks::default() };
+        let working = Working { table, reached: view.reached, frame, placed: Vec::new(), ids: IdBlocks::default() };
         drop(view);
         let frozen_at = shared.options.clock.now();
         let since_frozen = working.table.bytes as u64;
@@ -210,6 +210,7 @@ impl Writer {
     /// `false`.
     fn append(&mut self, group: &mut Group) -> bool {
         self.working.reached.mark.position += 1;
+        self.working.frame.compact();
         let len = self.working.frame.len() as u64;
         let started = Instant::now();
         match self.journal.append(self.working.reached.mark, &mut self.working.frame) {

@@ -3,34 +3,71 @@
 use std::collections::BTreeMap;
 
 use minijinja::Value;
-use promox_contract::order::OrderDescription;
+use minijinja::value::Serde;
+use promox_contract::order::{OrderDescription, OrderStatus, Totals};
+use promox_contract::order_line::OrderLine;
 use promox_contract::store::StoreProfile;
-use serde_json::{Map, Value as Json, json};
+use promox_kernel::{Currency, Timestamp};
+use serde::Serialize;
+use serde_json::{Map, Value as Json};
+
+/// The data of a template, by name.
+pub(crate) type Members = BTreeMap<String, Value>;
+
+#[derive(Serialize)]
+struct Store<'a> {
+    name: &'a str,
+    url: &'a str,
+    locale: &'a str,
+    currency: Currency,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Order<'a> {
+    number: &'a str,
+    status: OrderStatus,
+    currency: Currency,
+    lines: &'a [OrderLine],
+    totals: &'a Totals,
+    has_discount: bool,
+    created_at: Timestamp,
+}
+
+#[derive(Serialize)]
+struct Tracking<'a> {
+    carrier: &'a str,
+    number: &'a str,
+}
 
 /// The store's data, which every template has.
-pub(crate) fn store(facts: &StoreProfile, public_url: &str) -> Json {
-    json!({"name": facts.name, "url": public_url, "locale": facts.locale, "currency": facts.currency})
+pub(crate) fn store(profile: &StoreProfile, public_url: &str) -> Value {
+    let StoreProfile { name, locale, currency, .. } = profile;
+    Value::from(Serde(Store { name, url: public_url, locale, currency: *currency }))
 }
 
 /// The data of an order, added to the data of the event.
-pub(crate) fn order(order: &OrderDescription, facts: &Map<String, Json>) -> Map<String, Json> {
-    let mut members = facts.clone();
-    let tracking = order.tracking.as_ref().map(|(carrier, number)| json!({"carrier": carrier, "number": number}));
-    members.insert("name".to_owned(), json!(order.name));
-    members.insert("tracking".to_owned(), json!(tracking));
-    members.insert(
-        "order".to_owned(),
-        json!({
-            "number": order.number,
-            "status": order.status,
-            "currency": order.currency,
-            "lines": order.lines,
-            "totals": order.totals,
-            "hasDiscount": !order.totals.discount.is_zero(),
-            "createdAt": order.created_at,
-        }),
-    );
+pub(crate) fn order(order: &OrderDescription, facts: &Map<String, Json>) -> Members {
+    let tracking = order.tracking.as_ref().map(|(carrier, number)| Tracking { carrier, number });
+    let details = Order {
+        number: &order.number,
+        status: order.status,
+        currency: order.currency,
+        lines: &order.lines,
+        totals: &order.totals,
+        has_discount: !order.totals.discount.is_zero(),
+        created_at: order.created_at,
+    };
+    let mut members = self::members(facts);
+    members.insert("name".to_owned(), Value::from(Serde(&order.name)));
+    members.insert("tracking".to_owned(), Value::from(Serde(tracking)));
+    members.insert("order".to_owned(), Value::from(Serde(details)));
     members
+}
+
+/// The members of a JSON object.
+pub(crate) fn members(object: &Map<String, Json>) -> Members {
+    object.iter().map(|(name, member)| (name.clone(), value(member))).collect()
 }
 
 /// Converts JSON for templates. A number that is not an integer is passed as its digits, because `serde_json` is built
@@ -42,8 +79,6 @@ pub(crate) fn value(json: &Json) -> Value {
         Json::Number(number) => number.as_i64().map_or_else(|| Value::from(number.to_string()), Value::from),
         Json::String(text) => Value::from(text.as_str()),
         Json::Array(items) => Value::from(items.iter().map(value).collect::<Vec<_>>()),
-        Json::Object(members) => {
-            Value::from(members.iter().map(|(name, member)| (name.clone(), value(member))).collect::<BTreeMap<_, _>>())
-        }
+        Json::Object(object) => Value::from(members(object)),
     }
 }

@@ -29,7 +29,7 @@ impl Driver<'_> {
     async fn undo(&self) -> Result<OrderView, Error> {
         let order_id = self.lease.order_id;
         let saga = self.orders.db.read(|tx| transitions::leased(tx, &self.lease)).await?;
-        let reason = saga.draft.open()?.undo.map(|undo| undo.reason).unwrap_or_default();
+        let reason = saga.draft.decode()?.undo.map(|undo| undo.reason).unwrap_or_default();
         let cx = self.cx.elevated();
         cx.call(CancelPayment { order_id, reason }).await?;
         let read = |tx: &promox_storage::Tx<'_>| {

@@ -372,6 +372,6 @@ impl<'a> Driver<'a> {
 
     /// The stored state of the saga.
     async fn draft(&self) -> Result<Draft, Error> {
-        self.orders.db.read(|tx| transitions::leased(tx, &self.lease)?.draft.open()).await
+        self.orders.db.read(|tx| transitions::leased(tx, &self.lease)?.draft.decode()).await
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use promox_contract::cart::CheckCart;
-use promox_kernel::{Error, Sealed};
+use promox_kernel::{EncodedJson, Error};
 use promox_storage::{Chain, Outcome, Transaction, Tx};
 
 use crate::checkout::Driver;
@@ -32,7 +32,7 @@ impl Driver<'_> {
 
     /// The transaction that begins a checkout.
     fn beginning(&self, draft: &Draft, cart: Option<OrderedCart>) -> Result<Transaction<()>, Error> {
-        let (sealed, claim, order_id) = (Sealed::of(draft)?, self.cx.claim.clone(), self.lease.order_id);
+        let (sealed, claim, order_id) = (EncodedJson::encode(draft)?, self.cx.claim.clone(), self.lease.order_id);
         let (buyer, lease_end) = (self.cx.principal.user(), transitions::lease_end(self.cx));
         Ok(self.orders.db.transaction(move |tx: &mut Tx<'_>| {
             erasure::refuse_leaving(tx, buyer)?;

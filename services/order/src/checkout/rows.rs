@@ -7,7 +7,7 @@ use promox_contract::order::{FigureUse, OrderConfirmed, OrderCreated, OrderStatu
 use promox_contract::order_line::OrderLine;
 use promox_contract::payment::PaymentOutcome;
 use promox_contract::promotion::PromotionUse;
-use promox_kernel::{Error, Json, Reply as _, Response, Sealed, Timestamp};
+use promox_kernel::{EncodedJson, Error, Json, Reply as _, Response, Timestamp};
 use promox_storage::Prepared;
 
 use crate::api::OrderView;
@@ -25,7 +25,7 @@ pub(crate) struct PendingRows {
     pub(crate) item_rows: Vec<Prepared<OrderItem>>,
     pub(crate) created: OrderCreated,
     /// The state of the saga once these rows are written.
-    pub(crate) draft_after: Sealed<Draft>,
+    pub(crate) draft_after: EncodedJson<Draft>,
     claim: Option<StoredClaim>,
     token: Option<String>,
 }
@@ -39,13 +39,13 @@ impl PendingRows {
         let campaign = |line: &OrderLine| line.flash_sale_id.and_then(|sale| campaigns.get(&sale).copied());
         let items: Vec<_> = lines.map(|(number, line)| OrderItem::of(id, number, line, campaign(line))).collect();
         let mut order = pending_order(now, id, new.clone(), draft);
-        note(&mut order, now, "HOLD", "DONE", "Stock is held.", &draft.actor);
-        note(&mut order, now, "CREATE", "DONE", "The order awaits its payment.", &draft.actor);
+        note(&mut order, now, "HOLD", "DONE", "Stock is held.", &draft.actor)?;
+        note(&mut order, now, "CREATE", "DONE", "The order awaits its payment.", &draft.actor)?;
         Ok(Self {
             order_row: Prepared::of(&order),
             item_rows: items.iter().map(Prepared::of).collect(),
             created: OrderCreated(fact(&order)),
-            draft_after: Sealed::of(&draft.without_order())?,
+            draft_after: EncodedJson::encode(&draft.without_order())?,
             claim: draft.claim.clone(),
             token: draft.token.clone(),
             order,
@@ -93,10 +93,10 @@ pub(crate) fn become_confirmed(order: &mut Order, paid: Option<&PaymentOutcome>,
     note_payment(order, paid);
     if let Some(paid) = paid {
         let detail = format!("Payment {} is {}.", paid.id, paid.status);
-        note(order, now, "TAKE_PAYMENT", "DONE", &detail, "system");
+        note(order, now, "TAKE_PAYMENT", "DONE", &detail, "system")?;
     }
     order.status = OrderStatus::Confirmed;
-    note(order, now, "CONFIRM", "DONE", "The order is confirmed.", "system");
+    note(order, now, "CONFIRM", "DONE", "The order is confirmed.", "system")?;
     order.version += 1;
     order.updated_at = now;
     Ok(())
@@ -147,7 +147,7 @@ fn pending_order(now: Timestamp, id: OrderId, new: NewOrder, draft: &Draft) -> O
             customer: None,
             decline_code: None,
         }),
-        timeline: Json(Vec::with_capacity(4)),
+        timeline: EncodedJson::default(),
         version: 1,
         created_at: now,
         updated_at: now,

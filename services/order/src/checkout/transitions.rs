@@ -5,7 +5,7 @@ use std::time::Duration;
 use promox_contract::ids::OrderId;
 use promox_contract::order::{OrderConfirmed, OrderFailed, OrderStatus};
 use promox_contract::payment::{PaymentOutcome, PaymentStatus};
-use promox_kernel::{BackOff, Claim, Cx, Error, Reply, Sealed, Timestamp};
+use promox_kernel::{BackOff, Claim, Cx, EncodedJson, Error, Reply, Timestamp};
 use promox_storage::{Recall, Tx};
 
 use crate::api::OrderView;
@@ -44,7 +44,7 @@ pub(crate) struct SagaLease {
 pub(crate) fn begin(
     tx: &mut Tx<'_>,
     order_id: OrderId,
-    draft: &Sealed<Draft>,
+    draft: &EncodedJson<Draft>,
     claim: Option<&Claim>,
     cart: Option<OrderedCart>,
     lease_end: Timestamp,
@@ -132,7 +132,7 @@ pub(crate) fn unfinished(tx: &Tx<'_>, lease: &SagaLease) -> Result<Option<Saga>,
 /// Removes a checkout that was refused before its payment. No order remains, and the idempotency key can be used again.
 pub(crate) fn abandon(tx: &mut Tx<'_>, lease: &SagaLease) -> Result<(), Error> {
     let saga = leased(tx, lease)?;
-    if let Some(claim) = saga.draft.open()?.claim {
+    if let Some(claim) = saga.draft.decode()?.claim {
         tx.unclaim(&claim.to_claim())?;
     }
     tx.delete::<Saga>(&lease.order_id)?;
@@ -180,7 +180,7 @@ pub(crate) fn confirm(
     tx.delete::<Saga>(&lease.order_id)?;
     tx.emit(order.id, &OrderConfirmed(fact(&order)))?;
     let view = view(tx, order)?;
-    store_reply(tx, view, &saga.draft.open()?).map(Some)
+    store_reply(tx, view, &saga.draft.decode()?).map(Some)
 }
 
 /// Suspends the saga until the buyer completes the action that the provider requires, and stores the reply with it.
@@ -188,9 +188,9 @@ pub(crate) fn await_action(tx: &mut Tx<'_>, lease: &SagaLease, paid: &PaymentOut
     let mut saga = leased(tx, lease)?;
     let mut order = order_row::load(tx, lease.order_id)?;
     note_payment(&mut order, Some(paid));
-    note(&mut order, tx.now(), "TAKE_PAYMENT", "WAITING", "The buyer must confirm the payment.", "system");
+    note(&mut order, tx.now(), "TAKE_PAYMENT", "WAITING", "The buyer must confirm the payment.", "system")?;
     touch(tx, &mut order)?;
-    let mut draft = saga.draft.open()?;
+    let mut draft = saga.draft.decode()?;
     let mut view = view(tx, order)?;
     if let Some(payment) = &mut view.payment {
         payment.action.clone_from(&paid.action);
@@ -198,7 +198,7 @@ pub(crate) fn await_action(tx: &mut Tx<'_>, lease: &SagaLease, paid: &PaymentOut
     let view = store_reply(tx, view, &draft)?;
     draft.claim = None;
     draft.token = None;
-    saga.draft = Sealed::of(&draft)?;
+    saga.draft = EncodedJson::encode(&draft)?;
     saga.step = SagaStep::AwaitingAction;
     saga.due_at = saga.created_at + ACTION_TIMEOUT;
     tx.put(&saga)?;
@@ -220,11 +220,11 @@ pub(crate) fn retry_payment_later(
     let mut order = order_row::load(tx, lease.order_id)?;
     if paid.is_some() && order.payment_id.is_none() {
         note_payment(&mut order, paid);
-        note(&mut order, tx.now(), "TAKE_PAYMENT", "WAITING", "The provider has not answered yet.", "system");
+        note(&mut order, tx.now(), "TAKE_PAYMENT", "WAITING", "The provider has not answered yet.", "system")?;
         touch(tx, &mut order)?;
     }
     let mut view = view(tx, order)?;
-    view.order_token = saga.draft.open()?.token;
+    view.order_token = saga.draft.decode()?.token;
     view.undecided = true;
     Ok(view)
 }
@@ -241,10 +241,11 @@ pub(crate) fn fail(
     note_payment(&mut order, paid);
     order.details.decline_code = paid.and_then(|paid| paid.decline_code.clone());
     order.status = OrderStatus::Failed;
-    note(&mut order, tx.now(), "TAKE_PAYMENT", "FAILED", reason, "system");
+    note(&mut order, tx.now(), "TAKE_PAYMENT", "FAILED", reason, "system")?;
     touch(tx, &mut order)?;
     saga.step = SagaStep::Undoing;
-    saga.draft = Sealed::of(&Draft { undo: Some(Undo { reason: reason.to_owned() }), ..saga.draft.open()? })?;
+    saga.draft =
+        EncodedJson::encode(&Draft { undo: Some(Undo { reason: reason.to_owned() }), ..saga.draft.decode()? })?;
     tx.put(&saga)?;
     Ok(tx.emit(order.id, &OrderFailed(fact(&order)))?)
 }
@@ -258,7 +259,7 @@ pub(crate) fn compensated(
     leased(tx, lease)?;
     let mut order = order_row::load(tx, lease.order_id)?;
     note_payment(&mut order, paid);
-    note(&mut order, tx.now(), "UNDO", "DONE", "The holds were released and the payment was refunded.", "system");
+    note(&mut order, tx.now(), "UNDO", "DONE", "The holds were released and the payment was refunded.", "system")?;
     touch(tx, &mut order)?;
     tx.delete::<Saga>(&lease.order_id)?;
     view(tx, order)
@@ -296,7 +297,7 @@ fn note_capture(tx: &mut Tx<'_>, order_id: OrderId, paid: &PaymentOutcome) -> Re
         return Ok(());
     }
     note_payment(&mut order, Some(paid));
-    note(&mut order, tx.now(), "TAKE_PAYMENT", "DONE", "The payment was captured.", "system");
+    note(&mut order, tx.now(), "TAKE_PAYMENT", "DONE", "The payment was captured.", "system")?;
     touch(tx, &mut order)
 }
 

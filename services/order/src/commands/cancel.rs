@@ -3,7 +3,7 @@
 use promox_contract::codes;
 use promox_contract::ids::OrderId;
 use promox_contract::order::{OrderCancelled, OrderStatus};
-use promox_kernel::{Cx, Error, Sealed, Timestamp};
+use promox_kernel::{Cx, EncodedJson, Error, Timestamp};
 use promox_storage::Tx;
 
 use crate::checkout::draft::{Draft, Undo};
@@ -60,7 +60,7 @@ pub(crate) fn begin(
     let attempt = take_over(tx, order.id)?;
     returns::reject_all(tx, order.id)?;
     order.status = OrderStatus::Cancelled;
-    note(&mut order, tx.now(), "CANCEL", "DONE", reason, actor);
+    note(&mut order, tx.now(), "CANCEL", "DONE", reason, actor)?;
     touch(tx, &mut order)?;
     tx.put(&Saga { due_at, ..compensation(tx, &order, attempt, reason)? })?;
     tx.emit(order.id, &OrderCancelled(fact(&order)))?;
@@ -87,7 +87,7 @@ fn compensation(tx: &Tx<'_>, order: &Order, attempt: i64, reason: &str) -> Resul
         due_at: tx.now(),
         cart_id: None,
         cart_version: None,
-        draft: Sealed::of(&draft)?,
+        draft: EncodedJson::encode(&draft)?,
         tries: 0,
         last_error: None,
         created_at: tx.now(),

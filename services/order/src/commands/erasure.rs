@@ -46,7 +46,7 @@ fn open_orders(tx: &Tx<'_>, user_id: UserId, return_days: u32, now: Timestamp) -
     let mut open_orders = OpenOrders::default();
     for saga in tx.scan::<Saga>().rows() {
         let saga = saga?;
-        let buyer = saga.draft.open().ok().and_then(|draft| draft.order).and_then(|order| order.user_id);
+        let buyer = saga.draft.decode().ok().and_then(|draft| draft.order).and_then(|order| order.user_id);
         open_orders.open += i64::from(buyer == Some(user_id));
     }
     for order in tx.scan_by::<OrderByUser>().prefix(Some(user_id)).rows() {

@@ -55,7 +55,7 @@ pub(crate) fn ship(
     };
     tx.insert(&fulfilment)?;
     let detail = format!("Parcel {id} shipped with {} {}.", fulfilment.carrier, fulfilment.tracking_number);
-    note(&mut order, tx.now(), "SHIP", "DONE", &detail, &cx.principal.name());
+    note(&mut order, tx.now(), "SHIP", "DONE", &detail, &cx.principal.name())?;
     put_lines(tx, &lines)?;
     update_status(&mut order, &lines);
     touch(tx, &mut order)?;
@@ -175,7 +175,7 @@ pub(crate) fn deliver(tx: &mut Tx<'_>, cx: &Cx, id: OrderId, fid: FulfilmentId) 
         }
     }
     tx.put(&fulfilment)?;
-    note(&mut order, tx.now(), "DELIVER", "DONE", &format!("Parcel {fid} was delivered."), &cx.principal.name());
+    note(&mut order, tx.now(), "DELIVER", "DONE", &format!("Parcel {fid} was delivered."), &cx.principal.name())?;
     put_lines(tx, &lines)?;
     let all_delivered = update_status(&mut order, &lines) == Some(OrderStatus::Delivered);
     touch(tx, &mut order)?;

@@ -259,7 +259,7 @@ pub(crate) fn approve(tx: &mut Tx<'_>, rid: ReturnId, settled: Option<&ReturnSet
     tx.put(&row)?;
     note_payment(&mut order, settled.map(|settled| &settled.payment));
     let detail = describe(&order, &row);
-    note(&mut order, tx.now(), "RETURN", "DONE", &detail, &actor);
+    note(&mut order, tx.now(), "RETURN", "DONE", &detail, &actor)?;
     let is_refunded = finish_if_returned(&mut order, &lines);
     let all_delivered = !is_refunded && update_status(&mut order, &lines) == Some(OrderStatus::Delivered);
     touch(tx, &mut order)?;
@@ -338,7 +338,7 @@ pub(crate) fn reject(tx: &mut Tx<'_>, cx: &Cx, id: OrderId, rid: ReturnId) -> Re
     row.decided_at = Some(tx.now());
     tx.put(&row)?;
     let mut order = order_row::load(tx, id)?;
-    note(&mut order, tx.now(), "RETURN", "FAILED", &format!("Return {rid} was rejected."), &cx.principal.name());
+    note(&mut order, tx.now(), "RETURN", "FAILED", &format!("Return {rid} was rejected."), &cx.principal.name())?;
     touch(tx, &mut order)?;
     Ok(return_view(row))
 }

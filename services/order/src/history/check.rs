@@ -7,10 +7,9 @@ use jiff::tz::TimeZone;
 use promox_contract::codes;
 use promox_contract::ids::OrderId;
 use promox_contract::order::OrderStatus;
-use promox_kernel::{Amount, Currency, Email, Json, Sku, Timestamp, bounded};
+use promox_kernel::{Amount, Currency, Email, EncodedJson, Json, Sku, Timestamp, bounded};
 
 use super::document::{ApprovedReturn, Customer, Document, DocumentType, Line, Parcel, Points, Shipping};
-use crate::order_row::note;
 use crate::records::{
     Approval, CreditLine, CreditNote, CreditNoteId, Fulfilment, FulfilmentId, FulfilmentStatus, Order, OrderDetails,
     OrderItem, Return, ReturnId, ReturnStatus,
@@ -428,7 +427,7 @@ impl DocumentHead<'_> {
             returned_net: document.goods_returned.unwrap_or_default(),
             refunds: Json(document.refunds.clone()),
             details: Json(details),
-            timeline: Json(Vec::new()),
+            timeline: EncodedJson::default(),
             version: 1,
             created_at: self.at,
             updated_at: self.at,
@@ -437,7 +436,6 @@ impl DocumentHead<'_> {
             return Err((codes::INVALID_STATUS, "an order that is still being decided cannot be imported".to_owned()));
         }
         self.apply_returns(&mut order, items, returns, document.goods_returned.is_none())?;
-        note(&mut order, self.at, "IMPORT", "DONE", "Imported from another system.", "system");
         Ok(order)
     }
 

@@ -7,6 +7,7 @@ use promox_kernel::Error;
 use promox_storage::Tx;
 
 use super::check::{Checked, Content, Sale};
+use crate::order_row::note;
 use crate::queries;
 use crate::records::{
     CreditNote, CreditNoteByNumber, CreditNoteId, Fulfilment, FulfilmentByOrder, FulfilmentId, Order, OrderByNumber,
@@ -44,7 +45,10 @@ fn order(tx: &mut Tx<'_>, sale: &Sale) -> Result<Option<RowOutcome>, Error> {
     let Some(old) = old else {
         let id = OrderId(tx.next_id::<Order>()?);
         tx.emit(id, &OrderImported { order_id: id })?;
-        tx.insert(&Order { id, ..sale.order.clone() })?;
+        let mut order = Order { id, ..sale.order.clone() };
+        let at = order.created_at;
+        note(&mut order, at, "IMPORT", "DONE", "Imported from another system.", "system")?;
+        tx.insert(&order)?;
         put_parts(tx, id, sale, &Parts::default())?;
         return Ok(Some(RowOutcome::Created));
     };

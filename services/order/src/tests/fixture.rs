@@ -9,7 +9,7 @@ use promox_contract::order::OrderStatus;
 use promox_contract::order_line::OrderLine;
 use promox_contract::payment::{PaymentOutcome, PaymentStatus};
 use promox_contract::promotion::LineDiscount;
-use promox_kernel::{Amount, Claim, Currency, Cx, Error, Sealed, UserId};
+use promox_kernel::{Amount, Claim, Currency, Cx, EncodedJson, Error, UserId};
 use promox_storage::{Cache, Tx};
 use promox_testkit::saga::Faults;
 use promox_testkit::sample::{amount, order_line, sku, totals};
@@ -65,7 +65,7 @@ impl Fixture {
     /// Begins a saga with this draft. Returns its lease and its draft.
     pub(super) async fn begin_with(&self, draft: Draft, claim: Option<Claim>) -> (SagaLease, Draft) {
         let draft = Draft { claim: claim.as_ref().map(StoredClaim::of), ..draft };
-        let sealed = Sealed::of(&draft).unwrap();
+        let sealed = EncodedJson::encode(&draft).unwrap();
         let claim = claim.map(Arc::new);
         let (lease, lease_end) = (self.new_lease().await, transitions::lease_end(&self.cx()));
         let id = lease.order_id;

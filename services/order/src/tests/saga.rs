@@ -27,7 +27,7 @@ async fn a_checkout_claims_its_key_and_stores_its_reply() {
     assert_eq!(fixture.status(lease.order_id).await, OrderStatus::Pending);
     let saga = fixture.saga(lease.order_id).await.unwrap();
     assert_eq!(saga.step, SagaStep::Paying);
-    assert!(saga.draft.open().unwrap().order.is_none(), "the order has rows of its own now");
+    assert!(saga.draft.decode().unwrap().order.is_none(), "the order has rows of its own now");
     let view = fixture.confirm(&lease).await.unwrap();
     assert_eq!((view.status, view.totals.total.to_string()), (OrderStatus::Confirmed, "6.00".to_owned()));
     assert!(fixture.saga(lease.order_id).await.is_none());
@@ -88,7 +88,8 @@ async fn prepared_rows_are_not_used_for_an_order_that_has_changed() {
 async fn a_key_begins_one_saga() {
     let fixture = Fixture::open();
     let (lease, draft) = fixture.begin(&LINES, Some(claim("k"))).await;
-    let (sealed, lease_end) = (promox_kernel::Sealed::of(&draft).unwrap(), transitions::lease_end(&fixture.cx()));
+    let (sealed, lease_end) =
+        (promox_kernel::EncodedJson::encode(&draft).unwrap(), transitions::lease_end(&fixture.cx()));
     let other = fixture.new_lease().await.order_id;
     let again =
         fixture.write(move |tx| transitions::begin(tx, other, &sealed, Some(&claim("k")), None, lease_end)).await;
@@ -137,7 +138,7 @@ async fn a_declined_payment_leaves_a_failed_order_that_is_compensated_once() {
     assert_eq!(fixture.status(lease.order_id).await, OrderStatus::Failed);
     let saga = fixture.saga(lease.order_id).await.unwrap();
     assert_eq!(saga.step, SagaStep::Undoing);
-    assert_eq!(saga.draft.open().unwrap().undo.unwrap().reason, "The payment was declined.");
+    assert_eq!(saga.draft.decode().unwrap().undo.unwrap().reason, "The payment was declined.");
     let driver = lease.clone();
     fixture.write(move |tx| transitions::compensated(tx, &driver, None)).await.unwrap();
     let driver = lease.clone();

@@ -77,7 +77,7 @@ impl Consumer for Badges {
         event.is::<Moved>()
     }
 
-    fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
+    fn apply(&self, tx: &mut Tx<'_>, events: &[Arc<Event>]) -> Result<(), Error> {
         for event in events {
             if event.aggregate_id == self.failing {
                 return Err(Error::refused("FAILING", "This event cannot be applied."));
@@ -128,7 +128,7 @@ impl Consumer for FullAtFirst {
         self.badges.wants(event)
     }
 
-    fn apply(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<(), Error> {
+    fn apply(&self, tx: &mut Tx<'_>, events: &[Arc<Event>]) -> Result<(), Error> {
         if self.failures.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
             return Err(StoreError::Full.into());
         }
@@ -178,7 +178,7 @@ impl Consumer for Reader {
         true
     }
 
-    fn apply(&self, _: &mut Tx<'_>, _: &[Event]) -> Result<(), Error> {
+    fn apply(&self, _: &mut Tx<'_>, _: &[Arc<Event>]) -> Result<(), Error> {
         Ok(())
     }
 }

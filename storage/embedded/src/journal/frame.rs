@@ -4,8 +4,14 @@
 //! The checksum covers everything after itself and starts from the seed of the segment, so that it fails for frames
 //! left by an earlier use of the file.
 
+use std::collections::HashMap;
+use std::ops::Range;
+
+use foldhash::fast::RandomState;
 use promox_kernel::Timestamp;
 use promox_storage::Space;
+
+use crate::key::Key;
 
 /// The magic number of a frame.
 pub(crate) const MAGIC: [u8; 4] = *b"PMXF";
@@ -25,54 +31,85 @@ pub(crate) struct Mark {
     pub(crate) outbox: [i64; 2],
 }
 
+/// The length from which a change is worth removing when a later one of the same group replaces it, in bytes.
+const LARGE: usize = 128;
+
 /// A frame being built.
 #[derive(Debug)]
-pub(crate) struct FrameBuffer(Vec<u8>);
+pub(crate) struct FrameBuffer {
+    bytes: Vec<u8>,
+    /// Where the large changes are.
+    large: HashMap<Key, Range<usize>, RandomState>,
+    /// Changes that later ones replace, in ascending order.
+    replaced: Vec<Range<usize>>,
+}
 
 impl FrameBuffer {
     pub(crate) fn new() -> Self {
-        Self(vec![0; HEADER])
+        Self { bytes: vec![0; HEADER], large: HashMap::default(), replaced: Vec::new() }
     }
 
     /// Removes all changes, and frees the excess memory of an unusually large group.
     pub(crate) fn clear(&mut self) {
-        self.0.clear();
-        self.0.shrink_to(1 << 20);
-        self.0.resize(HEADER, 0);
+        self.bytes.clear();
+        self.bytes.shrink_to(1 << 20);
+        self.bytes.resize(HEADER, 0);
+        self.large.clear();
+        self.large.shrink_to(1 << 10);
+        self.replaced.clear();
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.len() == HEADER
+        self.bytes.len() == HEADER
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.bytes.len()
     }
 
     /// Returns the bytes from `start` on.
     pub(crate) fn since(&self, start: usize) -> &[u8] {
-        self.0.get(start..).unwrap_or_default()
+        self.bytes.get(start..).unwrap_or_default()
     }
 
     /// Appends a change. Its value comes last.
-    pub(crate) fn put(&mut self, space: Space, key: &[u8], value: Option<&[u8]>) {
-        self.0.extend_from_slice(&space.0.to_le_bytes());
-        put_varint(key.len() as u64, &mut self.0);
-        put_varint(value.map_or(0, |value| value.len() as u64 + 1), &mut self.0);
-        self.0.extend_from_slice(key);
-        self.0.extend_from_slice(value.unwrap_or_default());
+    pub(crate) fn put(&mut self, key: &Key, value: Option<&[u8]>) {
+        let start = self.bytes.len();
+        let (space, bytes) = key.parts();
+        self.bytes.extend_from_slice(&space.0.to_le_bytes());
+        put_varint(bytes.len() as u64, &mut self.bytes);
+        put_varint(value.map_or(0, |value| value.len() as u64 + 1), &mut self.bytes);
+        self.bytes.extend_from_slice(bytes);
+        self.bytes.extend_from_slice(value.unwrap_or_default());
+        self.replaced.extend(self.large.remove(key));
+        if self.bytes.len() - start >= LARGE {
+            self.large.insert(key.clone(), start..self.bytes.len());
+        }
+    }
+
+    /// Removes large changes that later ones of the group replace. A group is read as a whole or not at all, so only the
+    /// last value of a key matters.
+    pub(crate) fn compact(&mut self) {
+        self.replaced.sort_unstable_by_key(|range| range.start);
+        let mut end = self.bytes.len();
+        for range in self.replaced.drain(..).rev() {
+            self.bytes.copy_within(range.end..end, range.start);
+            end -= range.len();
+        }
+        self.bytes.truncate(end);
+        self.large.clear();
     }
 
     /// Fills in the header, and returns the bytes to write to disk.
     pub(crate) fn seal(&mut self, mark: Mark, seed: u32) -> &[u8] {
-        let length = u32::try_from(self.0.len() - HEADER).unwrap_or(u32::MAX).to_le_bytes();
+        let length = u32::try_from(self.bytes.len() - HEADER).unwrap_or(u32::MAX).to_le_bytes();
         let [first, second] = mark.outbox.map(i64::to_le_bytes);
         let (position, time) = (mark.position.to_le_bytes(), mark.time.0.to_le_bytes());
         let fields = MAGIC.iter().chain(&[0; 4]).chain(&length).chain(&position).chain(&time).chain(&first);
-        self.0.iter_mut().zip(fields.chain(&second)).for_each(|(byte, field)| *byte = *field);
-        let crc = crc32c::crc32c_append(seed, self.0.get(CHECKED..).unwrap_or_default()).to_le_bytes();
-        self.0.iter_mut().skip(4).zip(crc).for_each(|(byte, crc)| *byte = crc);
-        &self.0
+        self.bytes.iter_mut().zip(fields.chain(&second)).for_each(|(byte, field)| *byte = *field);
+        let crc = crc32c::crc32c_append(seed, self.bytes.get(CHECKED..).unwrap_or_default()).to_le_bytes();
+        self.bytes.iter_mut().skip(4).zip(crc).for_each(|(byte, crc)| *byte = crc);
+        &self.bytes
     }
 }
 
@@ -175,9 +212,9 @@ mod tests {
 
     fn sample() -> FrameBuffer {
         let mut frame = FrameBuffer::new();
-        frame.put(Space(7), b"key", Some(b"value"));
-        frame.put(Space(8), b"removed", None);
-        frame.put(Space(9), b"", Some(b""));
+        frame.put(&Key::new(Space(7), b"key"), Some(b"value"));
+        frame.put(&Key::new(Space(8), b"removed"), None);
+        frame.put(&Key::new(Space(9), b""), Some(b""));
         frame
     }
 
@@ -196,12 +233,37 @@ mod tests {
     }
 
     proptest::proptest! {
+        /// The changes of a compacted frame have the effect of all that were made, and no large one twice.
+        #[test]
+        fn a_compacted_frame_has_the_last_value_of_each_key(
+            changes in proptest::collection::vec((0_u8..6, proptest::option::of(0_usize..400)), 0..40),
+        ) {
+            let (mut frame, mut expected) = (FrameBuffer::new(), HashMap::new());
+            for (n, (key, length)) in changes.iter().enumerate() {
+                let value = length.map(|length| vec![u8::try_from(n).unwrap(); length]);
+                frame.put(&Key::new(Space(1), &[*key]), value.as_deref());
+                expected.insert(vec![*key], value);
+            }
+            frame.compact();
+            let sealed = frame.seal(Mark::default(), 3).to_vec();
+            let (mut read, mut large) = (HashMap::new(), Vec::new());
+            for change in Frame::read(&sealed, 3).unwrap().changes() {
+                let Change { key, value, .. } = change.unwrap();
+                proptest::prop_assert!(!large.contains(&key));
+                if value.is_some_and(|value| value.len() >= LARGE) {
+                    large.push(key);
+                }
+                read.insert(key.to_vec(), value.map(<[u8]>::to_vec));
+            }
+            proptest::prop_assert_eq!(read, expected);
+        }
+
         #[test]
         fn arbitrary_bytes_never_panic(mut bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
             // Once as they are, and once as changes behind a valid header.
             let _ = Frame::read(&bytes, 0);
             bytes.splice(0..0, [0; HEADER]);
-            let mut frame = FrameBuffer(bytes);
+            let mut frame = FrameBuffer { bytes, ..FrameBuffer::new() };
             let sealed = frame.seal(Mark::default(), 9).to_vec();
             let read = Frame::read(&sealed, 9).unwrap();
             proptest::prop_assert!(read.changes().count() <= sealed.len());
