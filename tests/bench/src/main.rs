@@ -27,6 +27,8 @@ enum Bench {
     All(http::compare::Options),
     /// The cost of orders, their mail, memory and a restart: each figure beside its limit, in one run.
     Floors(http::floors::Options),
+    /// Instructions of the server per request and mail, counted by Callgrind.
+    Instructions(http::instructions::Options),
     /// The embedded store, compared with raw syncs and with redb's own commits in the same run.
     Storage(storage::Options),
     /// Analytics over many orders: the rate of event processing, and latencies of the dashboard.
@@ -49,6 +51,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     match Cli::parse().bench {
         Bench::All(options) => http::compare::run(&options),
         Bench::Floors(options) => http::floors::run(&options),
+        Bench::Instructions(options) => http::instructions::run(&options),
         Bench::Storage(options) => storage::run(&options),
         Bench::Analytics(options) => analytics::run(&options),
         Bench::Coupons(options) => coupons::run(&options),

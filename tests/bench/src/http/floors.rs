@@ -38,7 +38,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
 }
 
 /// A figure in hundredths of its unit.
-struct Figure {
+pub(super) struct Figure {
     name: &'static str,
     measured: u64,
     floor: u64,
@@ -47,11 +47,11 @@ struct Figure {
 }
 
 impl Figure {
-    fn at_most(name: &'static str, measured: u64, floor: u64) -> Self {
+    pub(super) fn at_most(name: &'static str, measured: u64, floor: u64) -> Self {
         Self { name, measured, floor, more: false }
     }
 
-    fn print(&self) {
+    pub(super) fn print(&self) {
         let Self { name, measured, floor, more } = *self;
         let met = if more { measured >= floor } else { measured <= floor };
         let sign = if more { "≥" } else { "≤" };
@@ -103,7 +103,7 @@ fn order(n: u64) -> Request {
 }
 
 /// Sends orders numbered from `from`; all must be answered 2xx.
-async fn orders(
+pub(super) async fn orders(
     server: &Server,
     connections: usize,
     span: Duration,

@@ -29,6 +29,8 @@ pub(crate) struct Bearer(pub(crate) String);
 pub(crate) struct Program {
     path: PathBuf,
     environment: BTreeMap<String, String>,
+    /// Where Callgrind writes, if the binary runs under it.
+    callgrind: Option<PathBuf>,
 }
 
 impl Program {
@@ -42,12 +44,26 @@ impl Program {
         if !path.is_file() {
             return Err(format!("there is no binary at {}: build it with cargo build --release", path.display()).into());
         }
-        let mut program = Self { path: path.to_owned(), environment: BTreeMap::new() };
+        let mut program = Self { path: path.to_owned(), environment: BTreeMap::new(), callgrind: None };
         program.set("limits.enabled", "false");
         program.set("payment.sandbox", "true");
         program.set("admin.email", EMAIL);
         program.set("admin.password", PASSWORD);
         Ok(program)
+    }
+
+    /// The same under Callgrind, which counts nothing until it is told to, and then writes to `out`.
+    pub(crate) fn under_callgrind(mut self, out: &Path) -> Self {
+        self.callgrind = Some(out.to_owned());
+        self
+    }
+
+    fn command(&self) -> Command {
+        let Some(out) = &self.callgrind else { return Command::new(&self.path) };
+        let mut command = Command::new("valgrind");
+        command.args(["--tool=callgrind", "--instr-atstart=no"]);
+        command.arg(format!("--callgrind-out-file={}", out.display())).arg(&self.path);
+        command
     }
 
     /// Sets `key`, such as `storage.memory_mib`. An empty value removes the setting, for a binary that has no such key.
@@ -91,7 +107,8 @@ impl Server {
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let started = Instant::now();
-        let child = Command::new(&program.path)
+        let child = program
+            .command()
             .args(["serve", "--listen", &address.to_string()])
             .envs(&program.environment)
             .env("PROMOX_DATA__DIR", dir.path())
@@ -178,6 +195,11 @@ impl Server {
             200 => Ok(()),
             status => Err(format!("{path} was answered {status}").into()),
         }
+    }
+
+    /// The number of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// CPU time of the process, with a resolution of 10 ms.

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use super::client::{self, Connection, Request};
+use super::client::{self, Connection, Load, Request};
 use super::server::{Program, Server};
 use crate::latency::Latencies;
 
@@ -33,6 +33,20 @@ impl Shop {
         Ok(Self { server, cart })
     }
 
+    /// Sends `count` requests of one kind, numbered from `from`. All must be answered 2xx.
+    pub(super) async fn send(
+        &self,
+        kind: Kind,
+        connections: usize,
+        count: u64,
+        from: u64,
+    ) -> Result<(), Box<dyn Error>> {
+        let cart = self.cart.clone();
+        let request = move |n: u64| kind.request(n + from, &cart);
+        let load = client::load(self.server.address, connections, Duration::MAX, count, &request).await?;
+        check(&load, kind)
+    }
+
     /// Sends requests of one kind, numbered from `from`, on a number of connections for `span`. All must be answered
     /// 2xx.
     pub(super) async fn turn(
@@ -48,12 +62,17 @@ impl Shop {
         let started = Instant::now();
         let load = client::load(self.server.address, connections, span, u64::MAX, &request).await?;
         let took = started.elapsed();
-        if load.failed > 0 {
-            return Err(format!("{} of {} were not answered 2xx", load.failed, kind.name()).into());
-        }
+        check(&load, kind)?;
         let cpu = self.server.cpu_time()?.saturating_sub(before);
         Ok(Turn { latencies: load.latencies, took, cpu })
     }
+}
+
+fn check(load: &Load, kind: Kind) -> Result<(), Box<dyn Error>> {
+    if load.failed == 0 {
+        return Ok(());
+    }
+    Err(format!("{} of {} were not answered 2xx", load.failed, kind.name()).into())
 }
 
 /// The result of a turn.
