@@ -79,7 +79,7 @@ impl Checkpointer {
 
     /// Freezes the rest of the writer's table. Returns whether it has any rows.
     fn freeze_rest(&self) -> bool {
-        if self.shared.published.load().memory.rows.is_empty() {
+        if self.shared.published.load().memory.is_empty() {
             return false;
         }
         self.shared.published.change(|view| View {
@@ -129,7 +129,7 @@ impl Checkpointer {
     fn checkpoint(&mut self, frozen: Arc<Frozen>) -> Turn {
         let started = Instant::now();
         let written = catch_quietly(|| {
-            self.file.apply(&frozen.table.rows, frozen.reached)?;
+            self.file.apply(&frozen.table, frozen.reached)?;
             self.file.base()
         });
         let base = match written {

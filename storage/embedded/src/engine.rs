@@ -18,11 +18,11 @@ use crate::directory::JOURNAL;
 use crate::disk::DirLock;
 use crate::journal;
 use crate::journal::frame::Mark;
-use crate::key::Rows;
 use crate::metrics::{Metrics, add, read};
 use crate::open::OpenError;
 use crate::shared::Shared;
 use crate::stop::Stop;
+use crate::table::Table;
 use crate::view::{LongRead, Snapshot, SteppedRead};
 use crate::writer::{Queued, Turn, Writer};
 
@@ -160,7 +160,7 @@ impl EmbeddedEngine {
         }
         let base = self.checkpoint()?;
         let (mark, names, until) = (base.reached.mark, base.names(), Instant::now() + LONG_READ_LIMIT);
-        Ok((Box::new(LongRead { base, empty: Rows::new(), until, _permit: permit }), mark, names))
+        Ok((Box::new(LongRead { base, empty: Table::default(), until, _permit: permit }), mark, names))
     }
 
     /// Moves everything that is committed now into the checkpoint file, and returns the checkpoint.

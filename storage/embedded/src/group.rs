@@ -117,7 +117,7 @@ impl Working {
     }
 
     fn run_closure(&mut self, order: &mut WorkOrder, view: &View) -> Result<Run, StoreError> {
-        let layers = Layers { memory: &self.table.rows, ..view.layers() };
+        let layers = Layers { memory: &self.table, ..view.layers() };
         let (database, stamp, work, ids) = (order.database, order.stamp.clone(), &mut order.work, &self.ids);
         let attempt = || {
             let mut tx = Tx::new(&layers, database, stamp).with_ids(ids);
@@ -135,7 +135,7 @@ impl Working {
     /// transaction is refused.
     fn take_ids(&mut self, database: Database, view: &View, wants: &[(Space, i64)]) -> Result<(), StoreError> {
         for (space, assigned) in wants {
-            let layers = Layers { memory: &self.table.rows, ..view.layers() };
+            let layers = Layers { memory: &self.table, ..view.layers() };
             let (block, writes) = take_ids(&layers, database, *space, *assigned)?;
             self.put(writes.iter());
             self.ids.add(*space, block);
@@ -169,10 +169,10 @@ impl Working {
             self.frame.put(&key, write.value.as_deref());
             self.placed.push((key, self.frame.len() - start));
         }
-        let slab = Bytes::copy_from_slice(self.frame.since(start));
+        let slab = self.table.add_slab(Bytes::copy_from_slice(self.frame.since(start)));
         for (write, (key, end)) in writes.zip(self.placed.drain(..)) {
-            let value = write.value.as_ref().map(|value| slab.slice(end - value.len()..end));
-            self.table.insert(key, value);
+            let value = write.value.as_ref().map(|value| (end - value.len(), value.len()));
+            self.table.insert(key, slab, value);
         }
     }
 }

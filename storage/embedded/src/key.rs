@@ -6,17 +6,12 @@ use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use bytes::Bytes;
-use imbl::OrdMap;
 use promox_storage::Space;
 
 /// The length of a space's number, in bytes.
 pub(crate) const SPACE: usize = 2;
 /// The maximum length of an inline key, including the space's number, in bytes.
 const SHORT: usize = 30;
-
-/// Rows by key. `None` is a tombstone, which hides a row in a lower layer.
-pub(crate) type Rows = OrdMap<Key, Option<Bytes>>;
 
 /// A key with its space.
 #[derive(Clone)]
@@ -85,15 +80,6 @@ impl Probe {
             None => Self::Long([&space.0.to_be_bytes(), key].concat()),
         }
     }
-
-    /// Looks the key up in a table.
-    pub(crate) fn find<'r>(&self, rows: &'r Rows) -> Option<&'r Option<Bytes>> {
-        match self {
-            Self::Short(key) => rows.get(key),
-            Self::Middle(len, bytes) => rows.get(bytes.get(..*len).unwrap_or_default()),
-            Self::Long(bytes) => rows.get(bytes.as_slice()),
-        }
-    }
 }
 
 impl Borrow<[u8]> for Key {
@@ -144,7 +130,10 @@ impl std::fmt::Debug for Key {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
+    use crate::table::Table;
 
     #[test]
     fn keys_of_any_length_sort_by_space_and_bytes() {
@@ -174,10 +163,12 @@ mod tests {
     #[test]
     fn keys_of_any_length_are_found() {
         for len in 0..300 {
-            let rows = Rows::from_iter([(Key::new(Space(1), &vec![7; len]), None)]);
-            assert!(Probe::new(Space(1), &vec![7; len]).find(&rows).is_some());
-            assert!(Probe::new(Space(1), &vec![7; len + 1]).find(&rows).is_none());
-            assert!(Probe::new(Space(2), &vec![7; len]).find(&rows).is_none());
+            let mut table = Table::default();
+            let slab = table.add_slab(Bytes::new());
+            table.insert(Key::new(Space(1), &vec![7; len]), slab, None);
+            assert!(table.get(&Probe::new(Space(1), &vec![7; len])).is_some());
+            assert!(table.get(&Probe::new(Space(1), &vec![7; len + 1])).is_none());
+            assert!(table.get(&Probe::new(Space(2), &vec![7; len])).is_none());
         }
     }
 }

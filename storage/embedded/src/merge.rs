@@ -6,7 +6,8 @@ use std::ops::Bound;
 use bytes::Bytes;
 use promox_storage::{Direction, Item, Space, StoreError};
 
-use crate::key::{Key, Rows, SPACE};
+use crate::key::SPACE;
+use crate::table::Table;
 
 /// A key without its space, and its entry in a layer.
 type Head = (Vec<u8>, Option<Bytes>);
@@ -41,11 +42,10 @@ pub(crate) fn bounds(space: Space, start: &[u8], end: Option<&[u8]>) -> Bounds {
 }
 
 /// Returns the entries of a memory table within bounds.
-pub(crate) fn rows_source<'a>(rows: &'a Rows, bounds: &Bounds, direction: Direction) -> Source<'a> {
+pub(crate) fn table_source<'a>(table: &'a Table, bounds: &Bounds, direction: Direction) -> Source<'a> {
     let borrowed = (bounds.0.as_ref().map(Vec::as_slice), bounds.1.as_ref().map(Vec::as_slice));
-    let found = rows.range::<_, [u8]>(borrowed).map(|(key, value): (&Key, &Option<Bytes>)| {
-        Ok((key.bytes().get(SPACE..).unwrap_or_default().to_vec(), value.clone()))
-    });
+    let found = table.range(borrowed);
+    let found = found.map(|(key, value)| Ok((key.bytes().get(SPACE..).unwrap_or_default().to_vec(), value)));
     match direction {
         Direction::Forward => Box::new(found),
         Direction::Backward => Box::new(found.rev()),

@@ -13,7 +13,6 @@ use crate::base::{self, CheckpointFile, Room};
 use crate::checkpoint::Checkpointer;
 use crate::directory::{self, JOURNAL};
 use crate::engine::{Assembled, EmbeddedEngine};
-use crate::journal::frame::Frame;
 use crate::journal::recover::{Recovered, recover};
 use crate::journal::segment::{self, StoreId};
 use crate::journal::{Journal, Segments};
@@ -83,16 +82,16 @@ fn replay(options: &Options, store: &StoreId, file: &CheckpointFile) -> Result<(
     let base = file.base().map_err(|error| file.failure(&error))?;
     let mut table = Table::default();
     let recovered = recover(&*options.disk, &options.dir.join(JOURNAL), store, base.reached, |frame| {
-        let slab = Bytes::copy_from_slice(frame.changes);
-        for change in (Frame { changes: &slab, ..*frame }).changes() {
+        let slab = table.add_slab(Bytes::copy_from_slice(frame.changes));
+        for change in frame.changes() {
             let change = change.ok_or("a change does not decode")?;
-            let value = change.value.map(|value| slab.slice_ref(value));
-            table.insert(Key::new(change.space, change.key), value);
+            let value = change.value.map(|value| (change.end - value.len(), value.len()));
+            table.insert(Key::new(change.space, change.key), slab, value);
         }
         Ok(())
     })?;
     if recovered.replayed > 0 {
-        tracing::info!(groups = recovered.replayed, rows = table.rows.len(), "replayed the journal");
+        tracing::info!(groups = recovered.replayed, rows = table.len(), "replayed the journal");
     }
     Ok((View { memory: table, frozen: None, base: Arc::new(base), reached: recovered.reached }, recovered))
 }
@@ -104,7 +103,7 @@ fn build_indexes(file: &CheckpointFile, schema: &Schema, view: View) -> Result<V
     if missing.is_empty() {
         return Ok(view);
     }
-    file.apply(&view.memory.rows, view.reached).map_err(|error| file.failure(&error))?;
+    file.apply(&view.memory, view.reached).map_err(|error| file.failure(&error))?;
     for (table, index) in missing {
         file.build_index(table, index, view.reached.mark)?;
     }

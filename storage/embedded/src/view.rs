@@ -11,9 +11,9 @@ use promox_storage::{Direction, Item, KeyRange, Reader, Space, StoreError};
 
 use crate::base::Base;
 use crate::journal::JournalPosition;
-use crate::key::{Probe, Rows};
+use crate::key::Probe;
 use crate::merge::{self, MergeScan};
-use crate::table::Table;
+use crate::table::{Entry, Table};
 
 /// A memory table that is being moved into the checkpoint.
 #[derive(Debug)]
@@ -35,15 +35,15 @@ pub(crate) struct View {
 /// The layers of a state, newest first.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layers<'a> {
-    pub(crate) memory: &'a Rows,
-    pub(crate) frozen: Option<&'a Rows>,
+    pub(crate) memory: &'a Table,
+    pub(crate) frozen: Option<&'a Table>,
     pub(crate) base: &'a Base,
 }
 
 impl View {
     pub(crate) fn layers(&self) -> Layers<'_> {
-        let frozen = self.frozen.as_ref().map(|frozen| &frozen.table.rows);
-        Layers { memory: &self.memory.rows, frozen, base: &self.base }
+        let frozen = self.frozen.as_ref().map(|frozen| &frozen.table);
+        Layers { memory: &self.memory, frozen, base: &self.base }
     }
 }
 
@@ -60,8 +60,8 @@ impl<'a> Layers<'a> {
         }
         let bounds = merge::bounds(range.space, &start, end.as_deref());
         let tables = [Some(self.memory), self.frozen];
-        let tables = tables.into_iter().flatten().filter(|rows| !rows.is_empty());
-        let above = tables.map(|rows| merge::rows_source(rows, &bounds, direction));
+        let tables = tables.into_iter().flatten().filter(|table| !table.is_empty());
+        let above = tables.map(|table| merge::table_source(table, &bounds, direction));
         let below = self.base.source(range.space, &start, end.as_deref(), direction);
         Box::new(MergeScan::new(above.chain(std::iter::once(below)), direction))
     }
@@ -70,8 +70,8 @@ impl<'a> Layers<'a> {
 impl Reader for Layers<'_> {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         let probe = Probe::new(space, key);
-        match probe.find(self.memory).or_else(|| probe.find(self.frozen?)) {
-            Some(entry) => Ok(entry.clone()),
+        match self.memory.get(&probe).or_else(|| self.frozen?.get(&probe)) {
+            Some(Entry(value)) => Ok(value),
             None => self.base.get(space, key),
         }
     }
@@ -119,7 +119,7 @@ impl Published {
 /// A long read of a checkpoint, which fails after its time limit.
 pub(crate) struct LongRead {
     pub(crate) base: Arc<Base>,
-    pub(crate) empty: Rows,
+    pub(crate) empty: Table,
     pub(crate) until: Instant,
     /// One of the few permits for long reads, released when this is dropped.
     pub(crate) _permit: Arc<()>,

@@ -267,7 +267,7 @@ impl Writer {
         let _ = self.freeze_asked.try_recv();
         self.frozen_at = options.clock.now();
         self.since_frozen = 0;
-        if self.working.table.rows.is_empty() {
+        if self.working.table.is_empty() {
             return;
         }
         let table = std::mem::take(&mut self.working.table);

@@ -12,8 +12,8 @@ use super::read::Source;
 use crate::base::{CheckpointFile, Room};
 use crate::directory::{self, DirectoryState, NewStore};
 use crate::journal::segment::StoreId;
-use crate::key::Rows;
 use crate::open::{self, OpenError, Options};
+use crate::table::Table;
 use crate::view::Layers;
 
 /// Creates a store in an empty directory from a backup, which is read from `input`. `file` is its path, for error
@@ -83,7 +83,7 @@ fn fill(
 /// Checks all rows and index entries.
 fn check_tables(file: &CheckpointFile, schema: &Schema, source: &Source<'_>) -> Result<(), OpenError> {
     let base = file.base().map_err(|error| file.failure(&error))?;
-    let memory = Rows::new();
+    let memory = Table::default();
     let reader = Layers { memory: &memory, frozen: None, base: &base };
     let missing = file.missing_indexes(schema)?;
     for table in schema.tables() {

@@ -26,10 +26,11 @@ use catalogue::check_known;
 use crate::disk::Disk;
 use crate::journal::JournalPosition;
 use crate::journal::segment::StoreId;
-use crate::key::{Key, Rows};
+use crate::key::Key;
 use crate::merge::Source;
 use crate::open::OpenError;
 use crate::quiet;
+use crate::table::Table;
 use backend::Backend;
 
 /// The file's name in the data directory.
@@ -270,8 +271,8 @@ impl CheckpointFile {
     }
 
     /// Writes a memory table in several durable commits. The last one records the new position.
-    pub(crate) fn apply(&self, rows: &Rows, reached: JournalPosition) -> Result<(), redb::Error> {
-        let mut rows = rows.iter().peekable();
+    pub(crate) fn apply(&self, table: &Table, reached: JournalPosition) -> Result<(), redb::Error> {
+        let mut rows = table.iter().peekable();
         loop {
             let transaction = self.begin()?;
             let mut bytes = 0;
@@ -292,7 +293,7 @@ impl CheckpointFile {
         &self,
         transaction: &WriteTransaction,
         space: Space,
-        rows: &mut std::iter::Peekable<impl Iterator<Item = (&'r Key, &'r Option<Bytes>)>>,
+        rows: &mut std::iter::Peekable<impl Iterator<Item = (&'r Key, Option<Bytes>)>>,
         limit: usize,
     ) -> Result<usize, redb::Error> {
         let name = self.names.of(space);
@@ -300,15 +301,15 @@ impl CheckpointFile {
         let (mut bytes, mut entry) = (0, Vec::new());
         while let Some((key, value)) = rows.next_if(|(key, _)| bytes < limit && key.parts().0 == space) {
             let key = key.parts().1;
+            bytes += key.len() + value.as_ref().map_or(0, Bytes::len) + 32;
             match value {
                 None => drop(table.remove(key)?),
                 Some(value) if self.names.is_index(space) => {
-                    sealed(space, key, value, &mut entry);
+                    sealed(space, key, &value, &mut entry);
                     table.insert(key, entry.as_slice())?;
                 }
                 Some(value) => drop(table.insert(key, &value[..])?),
             }
-            bytes += key.len() + value.as_ref().map_or(0, Bytes::len) + 32;
         }
         Ok(bytes)
     }

@@ -128,6 +128,8 @@ pub(crate) struct Change<'a> {
     pub(crate) space: Space,
     pub(crate) key: &'a [u8],
     pub(crate) value: Option<&'a [u8]>,
+    /// Where the value ends, as an offset in the changes of the frame.
+    pub(crate) end: usize,
 }
 
 impl<'a> Frame<'a> {
@@ -160,7 +162,7 @@ impl<'a> Frame<'a> {
             if rest.is_empty() {
                 return None;
             }
-            let change = take_change(&mut rest);
+            let change = take_change(self.changes.len(), &mut rest);
             if change.is_none() {
                 rest = &[];
             }
@@ -169,14 +171,14 @@ impl<'a> Frame<'a> {
     }
 }
 
-fn take_change<'a>(rest: &mut &'a [u8]) -> Option<Change<'a>> {
+fn take_change<'a>(length: usize, rest: &mut &'a [u8]) -> Option<Change<'a>> {
     let (space, after) = rest.split_first_chunk()?;
     *rest = after;
     let key = take_varint(rest)?;
     let value = take_varint(rest)?;
     let key = take(rest, key)?;
     let value = if value == 0 { None } else { Some(take(rest, value - 1)?) };
-    Some(Change { space: Space(u16::from_le_bytes(*space)), key, value })
+    Some(Change { space: Space(u16::from_le_bytes(*space)), key, value, end: length - rest.len() })
 }
 
 fn take<'a>(rest: &mut &'a [u8], length: u64) -> Option<&'a [u8]> {
@@ -226,9 +228,9 @@ mod tests {
         let read = Frame::read(bytes, 42).unwrap();
         assert_eq!((read.mark, read.len), (mark, bytes.len()));
         let changes: Vec<_> = read.changes().map(|change| change.unwrap()).collect();
-        assert_eq!(changes[0], Change { space: Space(7), key: b"key", value: Some(b"value") });
-        assert_eq!(changes[1], Change { space: Space(8), key: b"removed", value: None });
-        assert_eq!(changes[2], Change { space: Space(9), key: b"", value: Some(b"") });
+        assert_eq!(changes[0], Change { space: Space(7), key: b"key", value: Some(b"value"), end: 12 });
+        assert_eq!(changes[1], Change { space: Space(8), key: b"removed", value: None, end: 23 });
+        assert_eq!(changes[2], Change { space: Space(9), key: b"", value: Some(b""), end: 27 });
         assert!(Frame::read(bytes, 43).is_none(), "a frame of another use of the file");
     }
 
