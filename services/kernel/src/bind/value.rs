@@ -89,7 +89,9 @@ pub(crate) struct Value<'a, 'p> {
     pub(crate) place: Place<'p>,
 }
 
-/// Reads a part of a value, and notes where it is if that fails.
+/// Reads a part of a value, and notes where it is if that fails. It is not inlined, so that structs with members of the
+/// same type share its code.
+#[inline(never)]
 fn read_part<'a, S: DeserializeSeed<'a>>(
     seed: S,
     source: Source<'a>,
@@ -212,6 +214,14 @@ impl<'de> Deserializer<'de> for Value<'de, '_> {
         }
     }
 
+    /// The name of a struct's member. Its visitor is compiled for texts only.
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.source.content()? {
+            Content::Text(name) => visitor.visit_str(&name),
+            content => Err(content.invalid(&visitor)),
+        }
+    }
+
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         self.place.notes.unknown.borrow_mut().push(self.place.path.to_string());
         visitor.visit_unit()
@@ -238,7 +248,7 @@ impl<'de> Deserializer<'de> for Value<'de, '_> {
     }
 
     serde::forward_to_deserialize_any! {
-        i128 u128 char bytes byte_buf unit_struct tuple_struct identifier
+        i128 u128 char bytes byte_buf unit_struct tuple_struct
     }
 }
 
