@@ -145,6 +145,8 @@ promox_kernel::codes! {
     ROLE_IN_USE,
     ROLE_TAKEN,
     ROW_TOO_LONG,
+    RUN_FAILED,
+    RUN_IN_PROGRESS,
     SALE_CHANGING,
     SALE_RUNNING,
     SANDBOX_OFF,
