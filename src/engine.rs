@@ -60,6 +60,11 @@ impl Store {
         self.0.clone()
     }
 
+    /// The number of rows and index entries in the latest checkpoint, for displaying the progress of a backup.
+    pub fn entries(&self) -> Option<u64> {
+        self.0.entries()
+    }
+
     /// Writes a backup of the current state to `out` on the calling thread, and reports to `progress`.
     pub fn backup(&self, out: &mut dyn Write, progress: impl FnMut(Copied)) -> Result<Copied, BackupError> {
         self.0.backup(out, progress)

@@ -46,7 +46,9 @@ fn encode(content: Content, coding: Option<Coding>) -> (Option<&'static str>, Pa
         Content::Json(bytes) => ("application/json", bytes),
         Content::Bytes(media_type, bytes) => (media_type, bytes),
         Content::Stream(media_type, reader) => {
-            let coding = coding.filter(|_| compress::is_compressible(media_type));
+            // A file is sent as it is, with its length, so that a client can tell whether it has all of it.
+            let is_whole = reader.length().is_some();
+            let coding = coding.filter(|_| !is_whole && compress::is_compressible(media_type));
             return (Some(media_type), Payload::stream(reader, coding.map(Compressor::new)), coding);
         }
     };
