@@ -5,6 +5,7 @@ mod client;
 pub(crate) mod compare;
 pub(crate) mod floors;
 mod hello;
+pub(crate) mod long_runs;
 pub(crate) mod promotions;
 mod server;
 pub(crate) mod shelf;
