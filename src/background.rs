@@ -1,4 +1,4 @@
-//! A node's background work: jobs on a schedule, and consumers that follow the event logs.
+//! A node's background work: jobs on a schedule, consumers that follow the event logs, and the operator's runs.
 //!
 //! Each runs on its own task and stops between two batches, so a shutdown never interrupts a batch. A failed batch is
 //! logged and retried after a pause; nothing is skipped.
@@ -11,6 +11,8 @@ use promox_kernel::{Cx, Error, Job, Node};
 use promox_storage::ConsumerLoop;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::ops::Worker;
 
 /// The time limit of one batch of a job.
 const BATCH_LIMIT: Duration = Duration::from_mins(1);
@@ -64,6 +66,11 @@ impl Background {
                 }
             }
         });
+    }
+
+    /// Executes the operator's runs until the node stops.
+    pub(crate) fn spawn_worker(&self, worker: Worker) {
+        self.tasks.spawn(worker.work(self.closing.clone()));
     }
 
     /// Starts no further batches and waits for the running ones.

@@ -68,6 +68,11 @@ impl Store {
         self.engine.clone()
     }
 
+    /// The number of rows and index entries in the latest checkpoint, for displaying the progress of a backup.
+    pub fn entries(&self) -> Option<u64> {
+        self.engine.entries()
+    }
+
     /// Writes a backup of the current state to `out` on the calling thread, and reports to `progress`.
     pub fn backup(&self, out: &mut dyn Write, progress: impl FnMut(Copied)) -> Result<Copied, BackupError> {
         self.engine.backup(out, progress)

@@ -6,6 +6,7 @@ pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod exit;
+mod files;
 pub mod http;
 mod idempotency;
 pub mod log;

@@ -29,7 +29,7 @@ use crate::background::Background;
 use crate::config::{Loaded, Settings};
 use crate::exit::Exit;
 use crate::http::Server;
-use crate::ops::Backups;
+use crate::ops::{Ops, Worker};
 use crate::permissions::Permissions;
 use crate::verify::Auditor;
 use crate::{engine, idempotency, setup};
@@ -59,6 +59,7 @@ fn services() -> Vec<Entry> {
         Entry::of(|parts| Ok(Rewards::new(parts.promox()))),
         Entry::of(|parts| Ok(FlashSales::new(parts.promox(), parts.gates.clone()))),
         Entry::of(|parts| Ok(Analytics::new(parts.promox(), EventLog::of(&parts.shop())))),
+        Entry::of(|parts| Ok(Ops::new(parts.shop(), parts.store.clone(), &parts.settings.data.dir))),
     ]
 }
 
@@ -103,7 +104,6 @@ pub struct Promox {
     services: Vec<Arc<dyn DynService>>,
     background: Background,
     auditor: Arc<Auditor>,
-    backups: Arc<Backups>,
 }
 
 impl fmt::Debug for Promox {
@@ -194,7 +194,7 @@ impl Promox {
         let parts = Parts { settings, store: &store, cache: &cache, gates: engine::gates() };
         let selected = services().into_iter().filter(|entry| wanted(entry.name));
         let services = selected.map(|entry| (entry.make)(&parts)).collect::<Result<Vec<_>, _>>()?;
-        let auditor = Auditor::new(store.engine(), schema()?, services.clone());
+        let auditor = Auditor::new(store.engine(), schema()?, services.clone(), &settings.data.dir);
         let mut registry = Registry::default();
         services.iter().for_each(|service| service.clone().register(&mut registry));
         for database in Database::ALL {
@@ -202,16 +202,13 @@ impl Promox {
             let own = services.iter().filter(|service| service.database() == database);
             own.for_each(|service| registry.keep_keys(service.name(), &keeper));
         }
-        auditor.register(&mut registry);
-        let backups = Backups::new(store.clone());
-        backups.register(&mut registry);
         if let Some(server) = server {
             server.register(&mut registry);
         }
         Permissions::register(&mut registry);
         node.install(registry);
         let background = Background::new(&node);
-        Ok(Self { node, store, services, background, auditor, backups })
+        Ok(Self { node, store, services, background, auditor })
     }
 
     /// Recovers every service, before any request or job.
@@ -226,6 +223,10 @@ impl Promox {
     fn start_background(&self) {
         self.consumers().into_iter().for_each(|consumer| self.background.spawn_consumer(consumer));
         self.jobs().into_iter().for_each(|job| self.background.spawn_job(job));
+        if let Some(ops) = self.find::<Ops>() {
+            let worker = Worker { ops, auditor: self.auditor.clone(), node: self.node.clone() };
+            self.background.spawn_worker(worker);
+        }
     }
 
     /// The consumers of every service.
@@ -280,9 +281,9 @@ impl Promox {
         &self.auditor
     }
 
-    /// Backups of this node's store.
-    pub fn backups(&self) -> &Arc<Backups> {
-        &self.backups
+    /// The store, for backups.
+    pub(crate) fn store(&self) -> &engine::Store {
+        &self.store
     }
 
     /// Stops consumers and jobs and closes the store; call it after the server has shut down.

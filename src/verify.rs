@@ -1,28 +1,21 @@
 //! The auditor: recomputes every invariant of the books from the rows of one consistent state.
 //!
-//! `promox verify` runs it offline, `GET /api/ops/verify` on a running server, and every scenario test at its end.
+//! `promox verify` runs it offline, a run on a running server (`src/ops`), and every scenario test at its end.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use promox_kernel::{Cx, Error, Handle, Registry, json_reply, operation, register};
-use promox_storage::{Database, DynService, Engine, Report, Schema, StoreError, Tx};
+use promox_storage::{Database, DynService, Engine, Finding, Reader, Report, Schema, StoreError, Tx};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Findings listed in a reply; further ones are only counted.
+/// Findings listed in a verdict; further ones are only counted.
 const MAX_SHOWN: usize = 1_000;
-
-/// Checks every invariant of the books on the live store.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Verify {}
-operation! {
-    Verify => Verdict, "ops.verify", Get "/api/ops/verify", Permission("ops:read"), 200,
-    "Recomputes every invariant of the books."
-}
+/// Characters of a finding's details.
+const MAX_DETAIL: usize = 1_000;
 
 /// The result of an audit.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Verdict {
     /// Whether all invariants hold.
@@ -34,10 +27,9 @@ pub struct Verdict {
     /// The violations, at most the first 1,000.
     pub findings: Vec<Violation>,
 }
-json_reply!(Verdict);
 
 /// A violated invariant.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Violation {
     /// The name of the invariant.
@@ -52,6 +44,8 @@ pub struct Auditor {
     engine: Arc<dyn Engine>,
     schema: Schema,
     services: Vec<Arc<dyn DynService>>,
+    /// Where temporary files are made.
+    scratch_dir: PathBuf,
 }
 
 impl std::fmt::Debug for Auditor {
@@ -61,47 +55,64 @@ impl std::fmt::Debug for Auditor {
 }
 
 impl Auditor {
-    /// An auditor of these services.
-    pub fn new(engine: Arc<dyn Engine>, schema: Schema, services: Vec<Arc<dyn DynService>>) -> Arc<Self> {
-        Arc::new(Self { engine, schema, services })
+    /// An auditor of these services. An audit of a large store has temporary files in `scratch_dir`.
+    pub fn new(
+        engine: Arc<dyn Engine>,
+        schema: Schema,
+        services: Vec<Arc<dyn DynService>>,
+        scratch_dir: &Path,
+    ) -> Arc<Self> {
+        Arc::new(Self { engine, schema, services, scratch_dir: scratch_dir.to_owned() })
     }
 
-    /// Registers the audit operation.
-    pub fn register(self: &Arc<Self>, registry: &mut Registry) {
-        register!(registry, self; Verify);
+    /// The current state of the store, for [`Auditor::run_on`]. Waits for a checkpoint on the calling thread.
+    pub(crate) fn long_read(&self) -> Result<Box<dyn Reader>, StoreError> {
+        self.engine.long_read()
     }
 
-    /// Checks everything on the calling thread, which may take minutes on a large store.
+    /// The expected number of items that scans of an audit read: all rows and index entries, and the rows again for the
+    /// services. `None` if the engine does not know it.
+    pub(crate) fn entries(&self, reader: &dyn Reader) -> Option<u64> {
+        self.schema.tables().iter().try_fold(0_u64, |sum, table| {
+            let indexes = table.indexes.iter().map(|index| reader.count(index.space)).sum::<Option<u64>>()?;
+            Some(sum + 2 * reader.count(table.space)? + indexes)
+        })
+    }
+
+    /// Checks the current state on the calling thread, which may take minutes on a large store.
     pub fn run(&self) -> Result<Verdict, StoreError> {
-        let reader = self.engine.long_read()?;
-        let mut report = Report::default();
+        self.run_on(&*self.long_read()?)
+    }
+
+    /// Checks everything in one state on the calling thread.
+    pub(crate) fn run_on(&self, reader: &dyn Reader) -> Result<Verdict, StoreError> {
+        let mut report = Report::in_dir(self.scratch_dir.clone());
         for table in self.schema.tables() {
-            let checked = report.check_table(&*reader, table);
+            let checked = report.check_table(reader, table);
             report.readable(checked)?;
         }
         for service in &self.services {
-            let checked = service.audit(&Tx::unbounded(&*reader, service.database()), &mut report);
+            let checked = service.audit(&Tx::unbounded(reader, service.database()), &mut report);
             report.readable(checked)?;
         }
         for database in Database::ALL {
-            let tx = Tx::unbounded(&*reader, database);
+            let tx = Tx::unbounded(reader, database);
             let checked = tx.audit_outbox(&mut report);
             report.readable(checked)?;
         }
         self.engine.audit(&mut report)?;
         let (findings, checks) = report.finish();
         let broken = findings.len() as u64;
-        let shown = findings.into_iter().take(MAX_SHOWN);
-        let findings =
-            shown.map(|found| Violation { invariant: found.invariant.to_owned(), detail: found.detail }).collect();
+        let findings = findings.into_iter().take(MAX_SHOWN).map(violation).collect();
         Ok(Verdict { clean: broken == 0, checks, broken, findings })
     }
 }
 
-impl Handle<Verify> for Auditor {
-    async fn handle(&self, _: &Cx, _: Verify) -> Result<Verdict, Error> {
-        let auditor = self.clone();
-        let verdict = tokio::task::spawn_blocking(move || auditor.run()).await.map_err(Error::internal)?;
-        Ok(verdict?)
-    }
+/// A finding as it is shown, with its details cut to a bounded length.
+fn violation(found: Finding) -> Violation {
+    let detail = match found.detail.char_indices().nth(MAX_DETAIL) {
+        Some((end, _)) => format!("{} …", found.detail.get(..end).unwrap_or_default()),
+        None => found.detail,
+    };
+    Violation { invariant: found.invariant.to_owned(), detail }
 }

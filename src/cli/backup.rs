@@ -5,31 +5,22 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use promox_embedded::{BackupError, Copied};
+use serde_json::Value;
 
-use super::remote::Remote;
-use super::{Common, progress, transfer};
+use super::remote::{Remote, RemoteOptions};
+use super::{Common, follow, progress, transfer};
 use crate::config::Loaded;
 use crate::exit::Exit;
 use crate::log;
 use crate::ops;
-
-/// The path that backups are downloaded from.
-const PATH: &str = "/api/ops/backup";
 
 /// Back up an offline store, or with `--url` the store of a running server.
 #[derive(Debug, Args)]
 pub(super) struct Backup {
     /// The file to create, or a directory to create it in.
     file: PathBuf,
-    /// Download the backup from the server at this address instead of opening the data directory.
-    #[arg(long, requires = "token")]
-    url: Option<String>,
-    /// An access token with the permission `ops:write`.
-    #[arg(long, env = "PROMOX_TOKEN", hide_env_values = true)]
-    token: Option<String>,
-    /// Also trust the certificate authorities in this file (PEM).
-    #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
+    #[command(flatten)]
+    server: RemoteOptions,
 }
 
 impl Backup {
@@ -38,9 +29,9 @@ impl Backup {
         log::start(&loaded.settings.log);
         let file = target_file(&self.file);
         let length = super::runtime(&loaded.settings)?.block_on(async {
-            match (&self.url, self.token) {
-                (Some(url), Some(token)) => back_up_online(&Remote::new(url, token, self.ca.as_deref())?, &file).await,
-                _ => back_up_offline(&loaded, &file).await,
+            match self.server.remote()? {
+                Some(remote) => back_up_online(&remote, &file).await,
+                None => back_up_offline(&loaded, &file).await,
             }
         })?;
         println!("Wrote {length} bytes to {}", file.display());
@@ -53,21 +44,30 @@ fn target_file(path: &Path) -> PathBuf {
     if path.is_dir() { path.join(ops::file_name(promox_kernel::Clock::wall())) } else { path.to_owned() }
 }
 
+/// Has the server write a backup, downloads it, and has the server remove its copy.
 async fn back_up_online(remote: &Remote, file: &Path) -> Result<u64, Exit> {
-    let reader = remote.stream(PATH).await?;
+    transfer::check_new(file)?;
+    let (run, is_ours) = follow::follow(remote, "BACKUP", "rows and index entries").await?;
+    let path = run.pointer("/file/path").and_then(Value::as_str);
+    let path = path.ok_or_else(|| Exit::io("the server has removed the backup already"))?;
+    let reader = remote.stream(path).await?;
     let file = file.to_owned();
     let saved = tokio::task::spawn_blocking(move || transfer::save(reader, &file));
-    saved.await.map_err(Exit::internal)?
+    let length = saved.await.map_err(Exit::internal)??;
+    if is_ours {
+        follow::forget(remote, &run).await?;
+    }
+    Ok(length)
 }
 
 async fn back_up_offline(loaded: &Loaded, file: &Path) -> Result<u64, Exit> {
     let promox = super::open_existing(loaded)?;
-    let (backups, file) = (promox.backups().clone(), file.to_owned());
+    let (store, file) = (promox.store().clone(), file.to_owned());
     let written = tokio::task::spawn_blocking(move || {
         let bar = progress::stream();
         transfer::create(&file, |out| {
             let progress = |copied: Copied| bar.set_position(copied.bytes);
-            backups.write(out, progress).map(|copied| copied.bytes).map_err(|error| match error {
+            store.backup(out, progress).map(|copied| copied.bytes).map_err(|error| match error {
                 BackupError::Io(error) => error,
                 BackupError::Store(error) => io::Error::other(error),
             })

@@ -6,6 +6,7 @@ mod completions;
 mod config;
 mod demo;
 mod export;
+mod follow;
 mod import;
 mod journal;
 mod progress;
@@ -66,7 +67,7 @@ enum Command {
     Backup(backup::Backup),
     /// Restore a store from a backup.
     Restore(restore::Restore),
-    /// Check every invariant of a store that no server has open.
+    /// Check every invariant of a store, offline or through a running server.
     Verify(verify::Verify),
     /// Maintain the analytics figures.
     Analytics(analytics::Analytics),

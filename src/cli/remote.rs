@@ -1,10 +1,11 @@
 //! An HTTP client for commands that work with a running server.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty, Limited};
+use clap::Args;
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
@@ -12,6 +13,7 @@ use promox_kernel::{BodyReader, BodySender, Error};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -19,8 +21,32 @@ use tokio_util::task::TaskTracker;
 
 use crate::exit::Exit;
 
-/// The maximum number of bytes that are read of an error response.
-const MAX_ERROR_BYTES: usize = 64 << 10;
+/// The maximum number of bytes that are read of a JSON response.
+const MAX_JSON_BYTES: usize = 8 << 20;
+
+/// Options that name a running server.
+#[derive(Debug, Args)]
+pub(super) struct RemoteOptions {
+    /// Work with the server at this address instead of opening the data directory.
+    #[arg(long, requires = "token")]
+    url: Option<String>,
+    /// An access token with the permission `ops:write`.
+    #[arg(long, env = "PROMOX_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// Also trust the certificate authorities in this file (PEM).
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+}
+
+impl RemoteOptions {
+    /// The server that the options name, if any.
+    pub(super) fn remote(self) -> Result<Option<Remote>, Exit> {
+        match (self.url, self.token) {
+            (Some(url), Some(token)) => Remote::new(&url, token, self.ca.as_deref()).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
 
 /// A server and the access token to use.
 #[derive(Debug)]
@@ -45,57 +71,82 @@ impl Remote {
         Ok(Self { uri, token, roots, tasks: TaskTracker::new() })
     }
 
-    /// Requests `path` and returns the body of the response as a stream.
+    /// Requests `path` and returns the body of the response as a stream, with its length if the server states it.
     pub(super) async fn stream(&self, path: &str) -> Result<BodyReader, Exit> {
+        let response = self.send("GET", path, None).await?;
+        if !response.status().is_success() {
+            return Err(refusal(response.status().as_u16(), &json_of(response).await?));
+        }
+        let length = response.headers().get("content-length").and_then(|length| length.to_str().ok()?.parse().ok());
+        let (sender, reader) = BodyReader::pair();
+        self.tasks.spawn(forward(response.into_body(), sender));
+        Ok(match length {
+            Some(length) => reader.with_length(length),
+            None => reader,
+        })
+    }
+
+    /// Sends a request and returns the status and the JSON of the response, which is null if it has none.
+    pub(super) async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, Value), Exit> {
+        let response = self.send(method, path, body).await?;
+        Ok((response.status().as_u16(), json_of(response).await?))
+    }
+
+    async fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Response<Incoming>, Exit> {
         let host = self.uri.host().unwrap_or_default();
         let port = self.uri.port_u16().unwrap_or(if self.roots.is_some() { 443 } else { 80 });
         let unreachable = |error: std::io::Error| Exit::io(format_args!("{} cannot be reached: {error}", self.uri));
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let connection = TcpStream::connect((bare, port)).await.map_err(unreachable)?;
-        let response = match &self.roots {
-            None => self.get(connection, path).await?,
+        let request = self.request(method, path, body)?;
+        match &self.roots {
+            None => self.send_over(connection, request).await,
             Some(roots) => {
                 let name = ServerName::try_from(bare.to_owned()).map_err(Exit::usage)?;
                 let config = ClientConfig::builder().with_root_certificates(roots.clone()).with_no_client_auth();
                 let secured = TlsConnector::from(Arc::new(config)).connect(name, connection).await;
-                self.get(secured.map_err(unreachable)?, path).await?
+                self.send_over(secured.map_err(unreachable)?, request).await
             }
-        };
-        self.read(response).await
+        }
     }
 
-    async fn get<C>(&self, connection: C, path: &str) -> Result<Response<Incoming>, Exit>
+    fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Request<Full<Bytes>>, Exit> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.uri.path().trim_end_matches('/')))
+            .header("host", self.uri.authority().map_or("", |authority| authority.as_str()))
+            .header("authorization", format!("Bearer {}", self.token));
+        if body.is_some() {
+            request = request.header("content-type", "application/json");
+        }
+        let bytes = body.map(Value::to_string).unwrap_or_default();
+        request.body(Full::new(Bytes::from(bytes))).map_err(Exit::usage)
+    }
+
+    async fn send_over<C>(&self, connection: C, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Exit>
     where
         C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (mut sender, driver) =
             hyper::client::conn::http1::handshake(TokioIo::new(connection)).await.map_err(Exit::io)?;
         self.tasks.spawn(driver);
-        let request = Request::get(format!("{}{path}", self.uri.path().trim_end_matches('/')))
-            .header("host", self.uri.authority().map_or("", |authority| authority.as_str()))
-            .header("authorization", format!("Bearer {}", self.token))
-            .body(Empty::<Bytes>::new())
-            .map_err(Exit::usage)?;
         sender.send_request(request).await.map_err(Exit::io)
     }
+}
 
-    /// The body of a successful response; an error carries the server's message.
-    async fn read(&self, response: Response<Incoming>) -> Result<BodyReader, Exit> {
-        let status = response.status();
-        if !status.is_success() {
-            let body = Limited::new(response.into_body(), MAX_ERROR_BYTES).collect().await.map_err(Exit::io)?;
-            let problem: serde_json::Value = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
-            let detail = problem.get("detail").and_then(|detail| detail.as_str()).unwrap_or_default();
-            let message = format!("the server responded with {status}: {detail}");
-            return Err(match status.as_u16() {
-                503 => Exit::busy(message),
-                400..500 => Exit::usage(message),
-                _ => Exit::io(message),
-            });
-        }
-        let (sender, reader) = BodyReader::pair();
-        self.tasks.spawn(forward(response.into_body(), sender));
-        Ok(reader)
+async fn json_of(response: Response<Incoming>) -> Result<Value, Exit> {
+    let body = Limited::new(response.into_body(), MAX_JSON_BYTES).collect().await.map_err(Exit::io)?;
+    Ok(serde_json::from_slice(&body.to_bytes()).unwrap_or_default())
+}
+
+/// The exit for a refusal, with the server's message.
+pub(super) fn refusal(status: u16, problem: &Value) -> Exit {
+    let detail = problem.get("detail").and_then(Value::as_str).unwrap_or_default();
+    let message = format!("the server responded with {status}: {detail}");
+    match status {
+        503 => Exit::busy(message),
+        400..500 => Exit::usage(message),
+        _ => Exit::io(message),
     }
 }
 

@@ -2,10 +2,9 @@
 //!
 //! An output file appears under its name only when it is complete and synced.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::File;
 use std::io::{self, BufWriter, Read};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bytes::Bytes;
 use indicatif::ProgressBar;
@@ -13,6 +12,7 @@ use promox_kernel::{Body, BodyReader, BodySender, Error};
 
 use super::progress;
 use crate::exit::Exit;
+use crate::files;
 
 /// Bytes read at a time.
 const CHUNK: usize = 64 << 10;
@@ -52,63 +52,54 @@ fn feed(mut file: File, bar: &ProgressBar, sender: &BodySender) {
     bar.finish_and_clear();
 }
 
-/// Writes a stream to a new file and returns its length in bytes.
-pub(super) fn save(mut reader: impl Read, path: &Path) -> Result<u64, Exit> {
-    let bar = progress::stream();
-    let saved = create(path, |out| io::copy(&mut bar.wrap_read(&mut reader), out));
+/// Writes a stream to a new file and returns its length in bytes. A stream that ends early is an error.
+pub(super) fn save(mut reader: BodyReader, path: &Path) -> Result<u64, Exit> {
+    let length = reader.length();
+    let bar = length.map_or_else(progress::stream, progress::bytes);
+    let saved = create(path, |out| {
+        let copied = io::copy(&mut bar.wrap_read(&mut reader), out)?;
+        if length.is_some_and(|length| length != copied) {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        } else {
+            Ok(copied)
+        }
+    });
     bar.finish_and_clear();
     saved
 }
 
-/// Creates a file with what `fill` writes, and returns its length in bytes. An existing file is never overwritten.
-pub(super) fn create(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<u64>) -> Result<u64, Exit> {
+/// Fails if a file exists.
+pub(super) fn check_new(path: &Path) -> Result<(), Exit> {
     if path.exists() {
         return Err(Exit::usage(format_args!("{} already exists: nothing was written", path.display())));
     }
-    let partial = partial_path(path);
-    let filled = create_private(&partial).and_then(|file| {
-        let mut out = BufWriter::with_capacity(CHUNK, file);
-        let length = fill(&mut out)?;
-        out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-        fs::rename(&partial, path)?;
-        sync_parent(path).map(|()| length)
-    });
-    filled.map_err(|error| {
-        let _ = fs::remove_file(&partial);
-        Exit::io(format_args!("{}: {error}", path.display()))
-    })
+    Ok(())
 }
 
-/// Creates a file that only this user can read: exports contain addresses, and backups contain password hashes.
-fn create_private(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.set_permissions(Permissions::from_mode(0o600))?;
-    Ok(file)
-}
-
-/// The name of a file until it is complete.
-fn partial_path(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".partial");
-    name.into()
-}
-
-/// Makes a new directory entry durable.
-fn sync_parent(path: &Path) -> io::Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+/// Creates a file with what `fill` writes, and returns its length in bytes. An existing file is never overwritten.
+pub(super) fn create(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<u64>) -> Result<u64, Exit> {
+    check_new(path)?;
+    files::create(path, fill).map_err(|error| Exit::io(format_args!("{}: {error}", path.display())))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn an_incomplete_file_is_never_left_behind() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("out.ndjson");
-        assert_eq!(save(&b"one\n"[..], &file).unwrap(), 4);
-        assert!(save(&b"two\n"[..], &file).is_err(), "a file is never overwritten");
+        let stream = |text: &'static [u8]| {
+            let (sender, reader) = BodyReader::pair();
+            assert!(sender.send_blocking(Ok(Bytes::from_static(text))));
+            reader
+        };
+        assert_eq!(save(stream(b"one\n"), &file).unwrap(), 4);
+        assert!(save(stream(b"two\n"), &file).is_err(), "a file is never overwritten");
+        let cut = dir.path().join("cut");
+        assert!(save(stream(b"half").with_length(8), &cut).is_err(), "the stream is shorter than stated");
         assert_eq!(fs::read(&file).unwrap(), b"one\n");
         let (sender, reader) = BodyReader::pair();
         assert!(sender.send_blocking(Ok(Bytes::from_static(b"half"))));

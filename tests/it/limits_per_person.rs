@@ -1,5 +1,8 @@
 //! Limits per user cover a person: the account, its email address and the address of the order, in any spelling.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::{Value, json};
 
 use crate::client::Client;
@@ -141,5 +144,66 @@ async fn concurrent_orders_of_a_person_take_the_last_use_once() {
     assert_eq!(placed, 1);
     let seen = shop.admin.get(&format!("/api/promotions/{id}")).await.expect(200);
     assert_eq!(seen["uses"], 1);
+    shop.close().await;
+}
+
+/// The order of one guest under a promotion code.
+async fn with_code(client: &Client, email: &str, code: &str) -> crate::client::Answer {
+    client.post("/api/orders", &order_body(&Buyer(client, email), &json!({"promotionCode": code}))).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_added_while_orders_come_in_holds_from_its_answer_on() {
+    const GUESTS: usize = 24;
+    let shop = Shop::start().await;
+    shop.product("A", "10.00", 10_000).await;
+    for (round, limits) in [
+        json!({"perUser": 1}),
+        json!({"periods": [{"per": "USER", "period": "MONTH", "count": 1}]}),
+        json!({"periods": [{"per": "EMAIL", "period": "MONTH", "count": 1}]}),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let code = format!("CODE{round}");
+        let id = promotion(&shop, json!({"code": code})).await;
+        let effective = Arc::new(AtomicBool::new(false));
+        let guests = (0..GUESTS).map(|guest| {
+            let (client, code, effective) = (shop.anyone.own_connection(), code.clone(), effective.clone());
+            let email = format!("guest{guest}@example.com");
+            tokio::spawn(async move {
+                let mut placed = 0;
+                loop {
+                    let is_last = effective.load(Ordering::Acquire);
+                    let answer = with_code(&client, &email, &code).await;
+                    if answer.status == 201 {
+                        assert!(!is_last || placed == 0, "an order passed the limit");
+                        placed += 1;
+                    } else {
+                        assert!(placed > 0, "the first use was refused: {answer:?}");
+                        assert_eq!(answer.refused(422, "PROMOTION_INVALID")["reason"], "USER_LIMIT_REACHED");
+                    }
+                    if is_last {
+                        return placed;
+                    }
+                }
+            })
+        });
+        let guests: Vec<_> = guests.collect();
+        // Some uses exist before the limit does.
+        while shop.admin.get(&format!("/api/promotions/{id}")).await.expect(200)["uses"].as_u64().unwrap() < 48 {
+            tokio::task::yield_now().await;
+        }
+        shop.admin.patch(&format!("/api/promotions/{id}"), &json!({"limits": limits})).await.expect(200);
+        effective.store(true, Ordering::Release);
+        let mut placed = 0;
+        for guest in futures_util::future::join_all(guests).await {
+            placed += guest.unwrap();
+        }
+        assert_eq!(shop.admin.get(&format!("/api/promotions/{id}")).await.expect(200)["uses"], placed);
+        let verdict = shop.admin.get("/api/ops/verify").await.expect(200);
+        assert_eq!(verdict["findings"], json!([]));
+        shop.admin.post(&format!("/api/promotions/{id}/archive"), &json!({})).await.expect(200);
+    }
     shop.close().await;
 }

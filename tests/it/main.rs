@@ -64,6 +64,7 @@ mod references;
 mod returns;
 mod rewards;
 mod round_trip;
+mod runs;
 mod saga;
 mod settings;
 mod shop;

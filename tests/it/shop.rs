@@ -7,6 +7,7 @@ use promox::config::{Loaded, load};
 use promox::http::Server;
 use promox::log::Levels;
 use promox::node::Promox;
+use promox_storage::{Database, Reader};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -58,6 +59,17 @@ impl Shop {
         server.shutdown().await;
         node.close().await;
         Self::open(dir, settings).await
+    }
+
+    /// Takes all long reads that the store permits at once, so that others wait until these are dropped.
+    pub(crate) fn take_long_reads(&self) -> Vec<Box<dyn Reader>> {
+        let database = self.node.database(Database::Ecommerce);
+        std::iter::from_fn(|| database.long_read().ok()).collect()
+    }
+
+    /// The address of the server as a URL.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.server.address())
     }
 
     /// The data directory.

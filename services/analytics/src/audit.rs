@@ -8,7 +8,7 @@ use promox_contract::promotion::shares;
 use promox_kernel::{Amount, Timestamp};
 use promox_storage::{Database, Event, Record, Report, StoreError, Tx};
 
-use crate::commands::deltas::{Deltas, Sign};
+use crate::commands::deltas::Deltas;
 use crate::commands::generations;
 use crate::commands::rollups::{Bucket, Changes, RollupRow, sum_of};
 use crate::events::{Change, change_of};
@@ -18,6 +18,7 @@ use crate::records::{
 };
 use crate::rules::cover::Level;
 use crate::rules::members::{Members, chunk_and_offset};
+use crate::rules::sum::Sign;
 
 const SUMS: &str = "analytics: every roll-up is the sum of its entries";
 const ENTERED: &str = "analytics: every refund is entered at its time";

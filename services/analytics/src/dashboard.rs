@@ -17,6 +17,7 @@ use crate::api::{Metric, ProductOrder};
 use crate::queries::sums::{Sums, Wanted};
 use crate::records::NumberedSku;
 use crate::rules::attributed::Attributed;
+use crate::rules::packed::Totals;
 use crate::rules::period::{Period, period};
 use crate::rules::ratios::{average, ratio};
 use crate::rules::sold::Sold;
@@ -143,23 +144,21 @@ impl Analytics {
         by: ProductOrder,
         limit: usize,
     ) -> Result<Vec<ProductFigures>, Error> {
-        let value = |sold: &Sold| match by {
-            ProductOrder::Revenue => sold.revenue.0,
-            ProductOrder::Quantity => Decimal::from(sold.units),
-            ProductOrder::Orders => Decimal::from(sold.orders),
+        let value = |totals: &Totals| match by {
+            ProductOrder::Revenue => totals.revenue,
+            ProductOrder::Quantity => i128::from(totals.units),
+            ProductOrder::Orders => i128::from(totals.orders),
         };
-        let candidates =
-            top_with_ties(sums.products().map(|(number, sold)| (number, *sold)).collect(), limit, |item| {
-                value(&item.1)
-            });
+        let candidates = top_with_ties(sums.products.iter().collect(), limit, |(_, totals)| value(totals));
         let mut described = Vec::with_capacity(candidates.len());
         for chunk in candidates.chunks(NAMES_PER_READ) {
             let read = |tx: &Tx<'_>| chunk.iter().map(|(number, _)| tx.get::<NumberedSku>(number)).collect();
             let rows: Vec<Option<NumberedSku>> = self.db.read::<_, StoreError, _>(read).await?;
-            described.extend(rows.into_iter().zip(chunk).filter_map(|(row, (_, sold))| Some((row?, *sold))));
+            described.extend(rows.into_iter().zip(chunk).filter_map(|(row, (_, totals))| Some((row?, *totals))));
         }
-        described.sort_by_cached_key(|(row, sold)| (Reverse(value(sold)), row.sku.fold()));
+        described.sort_by_cached_key(|(row, totals)| (Reverse(value(totals)), row.sku.fold()));
         described.truncate(limit);
+        let described = described.into_iter().map(|(row, totals)| (row, sums.products.sold(totals)));
         let figures = |(row, sold): (NumberedSku, Sold)| ProductFigures {
             sku: row.sku,
             product_id: row.product_id.map(ProductId),
@@ -168,13 +167,13 @@ impl Analytics {
             quantity: sold.units,
             revenue: store.amount(sold.revenue),
         };
-        Ok(described.into_iter().map(figures).collect())
+        Ok(described.map(figures).collect())
     }
 }
 
 /// The items with the `limit` highest values, in any order, and all items that tie with the lowest of them. The caller
 /// orders ties by name, which does not depend on internal numbers.
-pub(crate) fn top_with_ties<T>(mut all: Vec<T>, limit: usize, value: impl Fn(&T) -> Decimal) -> Vec<T> {
+pub(crate) fn top_with_ties<T, V: Ord>(mut all: Vec<T>, limit: usize, value: impl Fn(&T) -> V) -> Vec<T> {
     if all.len() > limit && limit > 0 {
         let (_, lowest, _) = all.select_nth_unstable_by_key(limit - 1, |item| Reverse(value(item)));
         let lowest = value(lowest);

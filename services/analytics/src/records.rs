@@ -10,6 +10,7 @@ use crate::rules::counting::{CampaignSales, Flash, Uses};
 use crate::rules::cover::Level;
 use crate::rules::measures::Measures;
 use crate::rules::members::Members;
+use crate::rules::packed::Packed;
 use crate::rules::sold::Products;
 
 text_enum! {
@@ -102,7 +103,7 @@ record! {
     /// The sales of each product of a chunk in a bucket.
     pub(crate) struct ProductRollup in Promox.analytics_products = 668, key(generation: u32, level: Level, start: Timestamp, chunk: i64) {
         /// The products, each with number, orders, units and revenue.
-        sold: Products,
+        sold: Packed,
     }
 }
 

@@ -104,7 +104,7 @@ impl Handle<GetBatch> for Coupons {
 impl Handle<ExportBatch> for Coupons {
     async fn handle(&self, cx: &Cx, op: ExportBatch) -> Result<Download, Error> {
         let batch = self.db.read(|tx| queries::batch(tx, op.id)).await?;
-        transfer::export(&self.db, batch, cx.now)
+        transfer::export(&self.db, batch, cx.now).await
     }
 }
 

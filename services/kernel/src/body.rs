@@ -28,6 +28,7 @@ pub struct Body {
 pub struct BodyReader {
     chunks: flume::Receiver<Result<Bytes, Error>>,
     current: Bytes,
+    length: Option<u64>,
 }
 
 /// The writing end of a byte stream; dropping it ends the stream.
@@ -38,12 +39,28 @@ impl BodyReader {
     /// A stream and its writing end.
     pub fn pair() -> (BodySender, Self) {
         let (sender, chunks) = flume::bounded(MAX_BUFFERED_CHUNKS);
-        (BodySender(sender), Self { chunks, current: Bytes::new() })
+        (BodySender(sender), Self { chunks, current: Bytes::new(), length: None })
+    }
+
+    /// States the number of bytes that the stream will have.
+    #[must_use]
+    pub fn with_length(self, length: u64) -> Self {
+        Self { length: Some(length), ..self }
+    }
+
+    /// The number of bytes that the stream will have, if it was stated.
+    pub fn length(&self) -> Option<u64> {
+        self.length
     }
 
     /// The next chunk; `None` at the end.
     pub async fn next(&mut self) -> Option<Result<Bytes, Error>> {
         self.chunks.recv_async().await.ok()
+    }
+
+    /// The next chunk, waiting on the calling thread: only for blocking threads.
+    pub fn next_blocking(&mut self) -> Option<Result<Bytes, Error>> {
+        self.chunks.recv().ok()
     }
 
     /// Reads the whole body. 413 `BODY_TOO_LARGE` if it exceeds `limit` bytes.

@@ -68,6 +68,8 @@ pub struct Entry {
     pub body: BodyKind,
     /// [`Reply::VERSIONED`](crate::Reply::VERSIONED) of the operation's reply.
     pub versioned: bool,
+    /// [`Reply::LOCATED`].
+    pub located: bool,
     /// The schemas of the operation and, if it is JSON, of the reply.
     pub schemas: fn(&mut SchemaGenerator) -> (Schema, Option<Schema>),
     run: Run,
@@ -145,6 +147,7 @@ impl Registry {
             replay: O::REPLAY,
             body: O::BODY,
             versioned: O::Reply::VERSIONED,
+            located: O::Reply::LOCATED,
             schemas: |generator| (O::json_schema(generator), O::Reply::schema(generator)),
             run: runner::<O, H>(service.clone()),
             answer: O::WIRE.map(|wire| answerer::<O, H>(service.clone(), wire)),

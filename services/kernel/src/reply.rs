@@ -1,10 +1,12 @@
 //! Replies of operations: JSON with status and headers, or another kind of document.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 
-use crate::{BodyReader, Error, Page, accept};
+use crate::{BodyReader, Error, Page, Progress, accept};
 
 /// A successful response.
 #[derive(Debug)]
@@ -58,6 +60,8 @@ impl Content {
 pub trait Reply: Send + 'static {
     /// Whether the reply names the version of a resource in an `ETag`.
     const VERSIONED: bool = false;
+    /// Whether the reply names the path of a resource in `Location`.
+    const LOCATED: bool = false;
     /// Its media types beside JSON, if the type determines them.
     const MEDIA_TYPES: &'static [&'static str] = &[];
 
@@ -81,7 +85,8 @@ pub fn to_json(value: &impl Serialize) -> Result<Bytes, Error> {
 
 /// Implements [`Reply`] for serialisable types: `json_reply!(A, B)`. `json_reply!(Product, etag version)` also sends
 /// the field `version` as a strong `ETag`. `json_reply!(Order, status http_status)` gets the status from the method
-/// `http_status`, which returns `None` for the usual one.
+/// `http_status`, which returns `None` for the usual one. `json_reply!(Started, location path)` sends the path that the
+/// method `path` returns as `Location`; with a `status`, the method returns `None` for no such header.
 #[macro_export]
 macro_rules! json_reply {
     ($type:ty, etag $version:ident, status $status:ident) => {
@@ -90,13 +95,26 @@ macro_rules! json_reply {
     ($type:ty, etag $version:ident) => {
         $crate::json_reply!(@impl $type, true, |it: &$type| vec![("etag", format!("\"{}\"", it.$version))], |_: &$type| None);
     };
+    ($type:ty, location $location:ident) => {
+        $crate::json_reply!(@impl $type, false, |it: &$type| vec![("location", it.$location())], |_: &$type| None, located);
+    };
+    ($type:ty, location $location:ident, status $status:ident) => {
+        $crate::json_reply!(
+            @impl $type, false,
+            |it: &$type| it.$location().map(|path| ("location", path)).into_iter().collect(),
+            |it: &$type| it.$status(), located
+        );
+    };
     ($type:ty, status $status:ident) => {
         $crate::json_reply!(@impl $type, false, |_: &$type| Vec::new(), |it: &$type| it.$status());
     };
     ($($type:ty),+ $(,)?) => { $($crate::json_reply!(@impl $type, false, |_: &$type| Vec::new(), |_: &$type| None);)+ };
-    (@impl $type:ty, $versioned:literal, $headers:expr, $status:expr) => {
+    (@located located) => { true };
+    (@located) => { false };
+    (@impl $type:ty, $versioned:literal, $headers:expr, $status:expr $(, $located:ident)?) => {
         impl $crate::Reply for $type {
             const VERSIONED: bool = $versioned;
+            const LOCATED: bool = $crate::json_reply!(@located $($located)?);
             fn respond(self, status: u16) -> Result<$crate::Response, $crate::Error> {
                 let headers: Vec<(&'static str, String)> = ($headers)(&self);
                 let chosen: Option<u16> = ($status)(&self);
@@ -162,17 +180,23 @@ pub struct Download {
     pub file_name: Option<String>,
     /// The bytes of the document.
     pub content: Content,
+    /// The rows of a streamed export that are written, for showing its progress.
+    pub progress: Option<Arc<Progress>>,
 }
 
 impl Download {
     /// A document whose bytes are complete.
     pub fn bytes(media_type: &'static str, bytes: impl Into<Bytes>) -> Self {
-        Self { media_type, file_name: None, content: Content::Bytes(media_type, bytes.into()) }
+        Self::of(media_type, Content::Bytes(media_type, bytes.into()))
+    }
+
+    fn of(media_type: &'static str, content: Content) -> Self {
+        Self { media_type, file_name: None, content, progress: None }
     }
 
     /// A document that is streamed.
     pub fn stream(media_type: &'static str, reader: BodyReader) -> Self {
-        Self { media_type, file_name: None, content: Content::Stream(media_type, reader) }
+        Self::of(media_type, Content::Stream(media_type, reader))
     }
 }
 

@@ -238,7 +238,7 @@ impl Handle<ImportOrders> for Orders {
 
 impl Handle<ExportHistory> for Orders {
     async fn handle(&self, cx: &Cx, op: ExportHistory) -> Result<Download, Error> {
-        export::export(&self.db, export::format(cx, op.format)?)
+        export::export(&self.db, export::format(cx, op.format)?).await
     }
 }
 

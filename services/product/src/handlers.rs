@@ -153,7 +153,7 @@ impl Handle<ImportProducts> for Products {
 
 impl Handle<ExportProducts> for Products {
     async fn handle(&self, cx: &Cx, op: ExportProducts) -> Result<Download, Error> {
-        transfer::export(&self.db, transfer::format(cx, op.format)?)
+        transfer::export(&self.db, transfer::format(cx, op.format)?).await
     }
 }
 

@@ -10,7 +10,7 @@ use promox_kernel::{Amount, Timestamp};
 use promox_storage::{Hold, Report, StoreError, Tx};
 
 use crate::commands::rule_rows;
-use crate::records::{Count, HeldUse, OrderUses, PersonUse, Promotion, Recount, RuleRow, Use};
+use crate::records::{Count, HeldUse, OrderUses, PersonUse, Promotion, RuleRow, Use};
 use crate::rules::TOTAL;
 
 /// The invariant of `promotion_rules`.
@@ -141,7 +141,7 @@ fn check_person(tx: &Tx<'_>, report: &mut Report, hold: &OrderUses, held: &HeldU
 fn check_later_limit(tx: &Tx<'_>, report: &mut Report, hold: &OrderUses, held: &HeldUse) -> Result<(), StoreError> {
     let (id, order) = (held.promotion_id, hold.order_id);
     let limited = |promotion: Promotion| promotion.document.limits.as_ref().is_some_and(|it| it.per_user.is_some());
-    if hold.person.is_empty() || tx.get::<Recount>(&id)?.is_some() || !tx.get::<Promotion>(&id)?.is_some_and(limited) {
+    if hold.person.is_empty() || !tx.get::<Promotion>(&id)?.is_some_and(limited) {
         return Ok(());
     }
     let mut counted = held.counts_person();

@@ -70,6 +70,7 @@ impl Handle<UpdatePromotion> for Promotions {
         let document = validate_document(cx, merged(&before.document, op)?, Some(&before.document)).await?;
         let (context, version) = (checks::command_context(cx).await?, before.version);
         let catalog = before.document.stage == rules::Stage::Catalog || document.stage == rules::Stage::Catalog;
+        self.count_for(cx, (id, version), &document).await?;
         let claim = self.claim_new_code(cx, &document, Some(&before.document)).await?;
         let claimed = claim.clone();
         let work = move |tx: &mut Tx<'_>| promotions::update(tx, &context, (id, version), &document, claimed.as_ref());
@@ -78,7 +79,6 @@ impl Handle<UpdatePromotion> for Promotions {
             self.release_code(cx, claim).await;
         }
         let view = view?;
-        self.recount(cx, id).await;
         if catalog {
             self.try_publish_price_changes(cx).await;
         }

@@ -25,7 +25,7 @@ pub(crate) fn sweep_counters(promotions: &Arc<Promotions>) -> Job {
     })
 }
 
-/// How often the uses that a change of limits has not counted yet are counted.
+/// How often the uses that a change of limits has not counted yet are counted, and announced limits are given up.
 const RECOUNT_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Counts earlier uses for limits that were added later.

@@ -3,8 +3,8 @@
 //! Tables: `promotions` (the documents), `promotion_rules` (each of their conditions and actions, typed),
 //! `promotion_epochs` (one row), `promotion_counts` (uses of each promotion, in total and by address and period),
 //! `promotion_person_uses` (active uses by the identifiers of the buyer), `promotion_holds` (an order's uses),
-//! `promotion_usage_log` (uses of confirmed orders), `promotion_recounts` (promotions whose earlier uses have yet to be
-//! counted for new limits), `code_claims` (codes that are about to be used).
+//! `promotion_usage_log` (uses of confirmed orders), `promotion_recounts` (new limits that are published once earlier uses
+//! are counted for them), `code_claims` (codes that are about to be used).
 //!
 //! Invariants:
 //! - every stored promotion type-checks; its rule rows match its document; its code is unique among promotions and
@@ -12,7 +12,7 @@
 //! - every evaluation uses the promotions of the current epoch, so a paused promotion is paused for the next cart on
 //!   every node;
 //! - a promotion's uses and spending equal those of active orders and never exceed its limits and budget; both are
-//!   checked and counted in one transaction;
+//!   checked and counted in one transaction; new limits refuse a use only once all earlier ones are counted for them;
 //! - an order's uses are held once, all or nothing, and released once.
 //!
 //! The engine itself is [`rules`], which is pure and public: benchmarks and tests call it without a store. This service

@@ -7,7 +7,7 @@ use promox_kernel::{Amount, Json, Sku, Timestamp, UserId, text_enum};
 use promox_storage::{Hold, HoldState, StoreError, Tx, record};
 use serde::{Deserialize, Serialize};
 
-use crate::rules::{self, ActionType, Basis, Part, Per, Scope, Tier};
+use crate::rules::{self, ActionType, Basis, CountedBy, Part, Per, Scope, Tier};
 
 text_enum! {
     /// The status of a promotion.
@@ -196,10 +196,19 @@ record! {
 }
 
 record! {
-    /// A promotion whose earlier uses have yet to be counted for its current limits. The row is deleted when they are.
+    /// New limits of a promotion that are published once its earlier uses are counted for them. While the row exists,
+    /// each new use counts for them too, but they refuse none.
     pub(crate) struct Recount in Promox.promotion_recounts = 549, key(promotion_id: PromotionId) {
         /// The order at which the next batch starts; null for the first one.
         next: Option<OrderId>,
+        /// What the limits count; null in a row of an older version, for limits that are published already.
+        counted: Option<Json<CountedBy>>,
+        /// Distinguishes this count from others of the same promotion.
+        token: Option<String>,
+        /// When all earlier uses were counted; null until then.
+        complete_at: Option<Timestamp>,
+        /// When the row is removed unless the limits are published.
+        until: Option<Timestamp>,
     }
 }
 

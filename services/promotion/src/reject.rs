@@ -59,6 +59,13 @@ pub(crate) fn changed_meanwhile() -> Error {
     Error::conflict(codes::CHANGED_MEANWHILE, "The promotion was changed by another request: try again.")
 }
 
+/// 503: a promotion has so many uses that counting them for new limits takes longer than a request may.
+pub(crate) fn uses_uncounted() -> Error {
+    let message =
+        "Counting the promotion's earlier uses for the new limits takes longer: repeat the request to continue.";
+    Error::unavailable(codes::USES_UNCOUNTED, message, 1)
+}
+
 /// 503: the claim of a code expired before the promotion was written.
 pub(crate) fn claim_expired() -> Error {
     Error::unavailable(codes::CLAIM_LAPSED, "Checking that the code is unused took too long: try again.", 1)

@@ -39,7 +39,8 @@ impl Coding {
         let is_large = match content {
             Content::Empty => false,
             Content::Json(bytes) | Content::Bytes(_, bytes) => bytes.len() >= MIN_BYTES,
-            Content::Stream(..) => true,
+            // A file is sent as it is, with its length, so that a client can tell whether it has all of it.
+            Content::Stream(_, reader) => reader.length().is_none(),
         };
         let is_worthwhile = is_large && content.media_type().is_some_and(is_compressible);
         if is_worthwhile { Self::wanted(headers) } else { None }

@@ -25,6 +25,8 @@ type Next = Pin<Box<dyn Future<Output = (BodyReader, Option<Result<Bytes, Error>
 pub(crate) struct Chunks {
     next: Option<Next>,
     compressor: Option<Compressor>,
+    /// The bytes that are still to come, if their number is known.
+    left: Option<u64>,
 }
 
 impl Payload {
@@ -40,7 +42,8 @@ impl Payload {
 
     /// A payload of what `reader` yields, compressed by `compressor` if given.
     pub(crate) fn stream(reader: BodyReader, compressor: Option<Compressor>) -> Self {
-        Self::Stream(Box::new(Chunks { next: Some(advance(reader)), compressor }))
+        let left = reader.length().filter(|_| compressor.is_none());
+        Self::Stream(Box::new(Chunks { next: Some(advance(reader)), compressor, left }))
     }
 }
 
@@ -70,7 +73,10 @@ impl Chunks {
             };
             match out {
                 Ok(bytes) if bytes.is_empty() => {}
-                Ok(bytes) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                Ok(bytes) => {
+                    self.left = self.left.map(|left| left.saturating_sub(bytes.len() as u64));
+                    return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                }
                 Err(error) => {
                     tracing::warn!(%error, "a streamed response failed");
                     self.next = None;
@@ -102,7 +108,7 @@ impl Body for Payload {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(full) => full.size_hint(),
-            Self::Stream(_) => SizeHint::default(),
+            Self::Stream(chunks) => chunks.left.map_or_else(SizeHint::default, SizeHint::with_exact),
         }
     }
 }

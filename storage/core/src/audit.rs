@@ -2,7 +2,9 @@
 //! agree with.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
+use crate::facts::Facts;
 use crate::{Reader, StoreError};
 
 /// A violated invariant.
@@ -19,8 +21,10 @@ pub struct Finding {
 pub struct Report {
     findings: Vec<Finding>,
     checked: u64,
-    /// Facts by invariant and key, each as both services state it.
-    sides: BTreeMap<(&'static str, i64), [Option<String>; 2]>,
+    /// Facts as both services state them.
+    facts: Facts,
+    /// Why facts could not be kept.
+    lost: Option<std::io::Error>,
     /// Facts whose two sides may differ for now.
     open: BTreeSet<(&'static str, i64)>,
     /// Names that rows refer to, each with a description of the first such row.
@@ -30,6 +34,11 @@ pub struct Report {
 }
 
 impl Report {
+    /// A report for a large store. Facts that do not fit into its buffer are kept in temporary files in `dir`.
+    pub fn in_dir(dir: PathBuf) -> Self {
+        Self { facts: Facts::in_dir(dir), ..Self::default() }
+    }
+
     /// Counts a check, and adds a finding unless `holds`.
     pub fn check(&mut self, invariant: &'static str, holds: bool, detail: impl FnOnce() -> String) {
         self.checked += 1;
@@ -41,13 +50,13 @@ impl Report {
     /// States one side of a fact, as in `report.left("a paid order has one capture of its total", order, total)`. The
     /// other service states the same invariant and key with [`Report::right`].
     pub fn left(&mut self, invariant: &'static str, key: impl Into<i64>, value: impl ToString) {
-        self.side(invariant, key.into(), 0, value.to_string());
+        self.side(invariant, key.into(), 0, &value.to_string());
     }
 
     /// States the other side of a fact, see [`Report::left`]. A key with only one side, or with two different values,
     /// is a finding.
     pub fn right(&mut self, invariant: &'static str, key: impl Into<i64>, value: impl ToString) {
-        self.side(invariant, key.into(), 1, value.to_string());
+        self.side(invariant, key.into(), 1, &value.to_string());
     }
 
     /// Allows the sides of a fact to differ, because an operation whose next step is stored is still in progress.
@@ -67,20 +76,45 @@ impl Report {
         self.known.entry(invariant).or_default().insert(name.into());
     }
 
-    fn side(&mut self, invariant: &'static str, key: i64, side: usize, value: String) {
-        let entry = self.sides.entry((invariant, key)).or_default();
-        let earlier = entry.get_mut(side).and_then(|stated| stated.replace(value));
-        self.check(invariant, earlier.is_none(), || format!("{key} is stated twice"));
+    fn side(&mut self, invariant: &'static str, key: i64, side: u8, value: &str) {
+        self.checked += 1;
+        if self.lost.is_none() {
+            self.lost = self.facts.add(invariant, key, side, value).err();
+        }
+    }
+
+    /// Compares the two sides of every fact.
+    fn compare_facts(&mut self) {
+        let mut facts = std::mem::take(&mut self.facts);
+        let (mut subject, mut sides): (_, [Option<String>; 2]) = (None, [None, None]);
+        let visited = facts.visit(|facts, fact| {
+            let next = (facts.invariant(fact.subject().0), fact.subject().1);
+            if let Some(subject) = subject.replace(next).filter(|subject| *subject != next) {
+                self.compare_sides(subject, std::mem::take(&mut sides));
+            }
+            let side = sides.get_mut(fact.side());
+            if side.and_then(|stated| stated.replace(fact.value)).is_some() {
+                self.findings.push(Finding { invariant: next.0, detail: format!("{} is stated twice", next.1) });
+            }
+        });
+        if let Some(subject) = subject {
+            self.compare_sides(subject, sides);
+        }
+        if let Some(error) = self.lost.take().or(visited.err()) {
+            self.check("audit: the facts of all services can be compared", false, || error.to_string());
+        }
+    }
+
+    fn compare_sides(&mut self, subject: (&'static str, i64), [left, right]: [Option<String>; 2]) {
+        let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
+        let agree = left == right || self.open.contains(&subject);
+        let (invariant, key) = subject;
+        self.check(invariant, agree, || format!("{key}: {} and {} differ", text(&left), text(&right)));
     }
 
     /// Compares the facts, and returns all findings and the number of checks.
     pub fn finish(mut self) -> (Vec<Finding>, u64) {
-        let open = std::mem::take(&mut self.open);
-        for ((invariant, key), [left, right]) in std::mem::take(&mut self.sides) {
-            let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
-            let agree = left == right || open.contains(&(invariant, key));
-            self.check(invariant, agree, || format!("{key}: {} and {} differ", text(&left), text(&right)));
-        }
+        self.compare_facts();
         for ((invariant, name), by) in std::mem::take(&mut self.named) {
             if let Some(known) = self.known.get(invariant) {
                 let exists = known.contains(&name);

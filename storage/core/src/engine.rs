@@ -45,6 +45,13 @@ pub trait Reader: Send {
         direction: Direction,
     ) -> Box<dyn Iterator<Item = Result<Item, StoreError>> + 'a>;
 
+    /// Returns the number of items of a space if the engine knows it without reading them, else `None`. It is for
+    /// displaying progress.
+    fn count(&self, space: Space) -> Option<u64> {
+        let _ = space;
+        None
+    }
+
     /// Returns the version of an existing key on an engine that validates reads at the commit, else `None`.
     fn version(&self, space: Space, key: &[u8]) -> Option<Version> {
         let _ = (space, key);

@@ -17,6 +17,8 @@ mod epochs;
 mod error;
 mod event;
 mod event_log;
+mod export;
+mod facts;
 mod gates;
 mod holds;
 mod ids;
@@ -50,6 +52,7 @@ pub use epochs::Epochs;
 pub use error::StoreError;
 pub use event::{Event, EventByEnd, NewEvent};
 pub use event_log::EventLog;
+pub use export::ExportWriter;
 pub use gates::{
     DoubtId, Gate, GateCounts, GateDoubt, GateEngine, GateFuture, GateKey, GateLoad, GateMark, GatePass, GateRefusal,
     GateUnits, Gates, LoadedGates, MemoryGates, ReturnedUnits, TakeResult,

@@ -146,6 +146,11 @@ impl<'a> Tx<'a> {
         Self { max_reads: usize::MAX, ..Self::new(reader, database, Stamp::default()) }
     }
 
+    /// Returns the number of rows of a table if the engine knows it without reading them. It is for displaying progress.
+    pub fn count<R: Record>(&self) -> Option<u64> {
+        self.reader.count(R::TABLE.space)
+    }
+
     /// Returns the request's time.
     pub fn now(&self) -> Timestamp {
         self.stamp.now

@@ -18,6 +18,8 @@ use crate::writer::Turn;
 
 /// The disk space that a checkpoint may need per byte of its table. It writes whole pages, not only the changed rows.
 const COPIES: u64 = 2;
+/// The additional free space below which long reads end, in bytes.
+const LONG_READ_ROOM: u64 = 64 << 20;
 /// The additional free space that is required before writes resume, in bytes.
 const HYSTERESIS: u64 = 4 << 20;
 
@@ -101,6 +103,7 @@ impl Checkpointer {
         let waiting = view.memory.bytes + view.frozen.as_ref().map_or(0, |frozen| frozen.table.bytes);
         let needed = options.reserve_bytes + COPIES * waiting as u64;
         let room = &self.shared.room;
+        room.set_scarce(free < needed + LONG_READ_ROOM);
         if free < needed {
             room.set_full(true);
         } else if room.is_full() && free >= needed + HYSTERESIS.min(options.reserve_bytes) {

@@ -18,12 +18,13 @@ use crate::directory::JOURNAL;
 use crate::disk::DirLock;
 use crate::journal;
 use crate::journal::frame::Mark;
+use crate::long_read::{LongRead, Slices, SteppedRead};
 use crate::metrics::{Metrics, add, read};
 use crate::open::OpenError;
 use crate::shared::Shared;
 use crate::stop::Stop;
 use crate::table::Table;
-use crate::view::{LongRead, Snapshot, SteppedRead};
+use crate::view::Snapshot;
 use crate::writer::{Queued, Turn, Writer};
 
 /// How long an idle thread waits for work before it checks the clock.
@@ -31,7 +32,7 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// Maximum concurrent long reads.
 const MAX_LONG_READS: usize = 2;
 /// The time limit of a long read. While it runs, the checkpoint file cannot reuse pages.
-const LONG_READ_LIMIT: Duration = Duration::from_secs(600);
+const LONG_READ_LIMIT: Duration = Duration::from_mins(30);
 /// The maximum wait for the checkpoint that a long read starts from.
 const MAX_CHECKPOINT_WAIT: Duration = Duration::from_secs(30);
 
@@ -147,6 +148,12 @@ impl EmbeddedEngine {
         }
     }
 
+    /// Returns the number of rows and index entries in the latest checkpoint, without reading them.
+    pub fn entries(&self) -> Option<u64> {
+        let base = self.shared.published.load().base.clone();
+        base.names().all().map(|(space, _)| base.count(space)).sum()
+    }
+
     /// Returns a long read, its position, and the names of its spaces.
     pub(crate) fn long_read_with_mark(&self) -> Result<(Box<dyn Reader>, Mark, Arc<Names>), StoreError> {
         let permit = self.long_reads.clone();
@@ -160,7 +167,8 @@ impl EmbeddedEngine {
         }
         let base = self.checkpoint()?;
         let (mark, names, until) = (base.reached.mark, base.names(), Instant::now() + LONG_READ_LIMIT);
-        Ok((Box::new(LongRead { base, empty: Table::default(), until, _permit: permit }), mark, names))
+        let slices = Slices::new(self.shared.clone());
+        Ok((Box::new(LongRead { base, empty: Table::default(), until, slices, _permit: permit }), mark, names))
     }
 
     /// Moves everything that is committed now into the checkpoint file, and returns the checkpoint.

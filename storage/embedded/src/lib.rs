@@ -13,6 +13,7 @@ mod engine;
 mod group;
 mod journal;
 mod key;
+mod long_read;
 mod merge;
 mod metrics;
 mod open;

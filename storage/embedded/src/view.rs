@@ -2,7 +2,6 @@
 //! replaced as a whole.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use arc_swap::{ArcSwap, Guard};
 use bytes::Bytes;
@@ -49,7 +48,7 @@ impl View {
 
 impl<'a> Layers<'a> {
     /// Returns the items of a range, merged from all layers.
-    fn merged(
+    pub(crate) fn merged(
         &self,
         range: &KeyRange,
         direction: Direction,
@@ -116,65 +115,8 @@ impl Published {
     }
 }
 
-/// A long read of a checkpoint, which fails after its time limit.
-pub(crate) struct LongRead {
-    pub(crate) base: Arc<Base>,
-    pub(crate) empty: Table,
-    pub(crate) until: Instant,
-    /// One of the few permits for long reads, released when this is dropped.
-    pub(crate) _permit: Arc<()>,
-}
-
-impl LongRead {
-    fn layers(&self) -> Result<Layers<'_>, StoreError> {
-        let layers = Layers { memory: &self.empty, frozen: None, base: &self.base };
-        if Instant::now() < self.until {
-            Ok(layers)
-        } else {
-            Err(StoreError::TooLarge { limit: "10 minutes for a long read" })
-        }
-    }
-}
-
-impl Reader for LongRead {
-    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        self.layers()?.get(space, key)
-    }
-
-    fn scan<'a>(
-        &'a self,
-        range: &KeyRange,
-        direction: Direction,
-    ) -> Box<dyn Iterator<Item = Result<Item, StoreError>> + 'a> {
-        match self.layers() {
-            Ok(layers) => layers.merged(range, direction),
-            Err(error) => Box::new(std::iter::once(Err(error))),
-        }
-    }
-}
-
 /// A state for a short read. It must be dropped soon, because the checkpoint file cannot reuse the pages that it needs.
 pub(crate) struct Snapshot(pub(crate) Guard<Arc<View>>);
-
-/// A long read of an engine without threads, where it cannot wait for a checkpoint.
-pub(crate) struct SteppedRead {
-    pub(crate) view: Arc<View>,
-    pub(crate) _permit: Arc<()>,
-}
-
-impl Reader for SteppedRead {
-    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        self.view.layers().get(space, key)
-    }
-
-    fn scan<'a>(
-        &'a self,
-        range: &KeyRange,
-        direction: Direction,
-    ) -> Box<dyn Iterator<Item = Result<Item, StoreError>> + 'a> {
-        self.view.layers().merged(range, direction)
-    }
-}
 
 impl Reader for Snapshot {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {

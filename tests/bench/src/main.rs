@@ -43,6 +43,8 @@ enum Bench {
     Rules(rules::Options),
     /// The cost of price rules: a shop without any compared with one with thousands, over HTTP in one run.
     Shelf(http::shelf::Options),
+    /// Checkouts alone and beside a verification, a backup and an export of a large store, over HTTP in one run.
+    LongRuns(http::long_runs::Options),
     /// The server over HTTP, compared with a bare hyper server in the same run.
     Http(http::Options),
 }
@@ -59,6 +61,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Bench::Promotions(options) => http::promotions::run(&options),
         Bench::Rules(options) => rules::run(&options),
         Bench::Shelf(options) => http::shelf::run(&options),
+        Bench::LongRuns(options) => http::long_runs::run(&options),
         Bench::Http(options) => http::run(&options),
     }
 }

@@ -10,7 +10,7 @@ use crate::rules::counting;
 use crate::rules::cover::Level;
 use crate::rules::measures::Measures;
 use crate::rules::sold::{self, Sold};
-use crate::rules::sum::Sum;
+use crate::rules::sum::{Sign, Sum as _};
 
 /// The figures that an entry contributes to each of its promotions.
 pub(crate) fn promotions(entry: &Entry) -> impl Iterator<Item = (i64, Attributed)> {
@@ -35,23 +35,6 @@ pub(crate) fn flash_sales(entry: &Entry) -> impl Iterator<Item = (i64, Sold)> {
     entry.flash.0.iter().map(move |flash| (flash.sale, sold(flash)))
 }
 
-/// Whether an entry is added or removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sign {
-    Plus,
-    Minus,
-}
-
-impl Sign {
-    /// The sum with this sign.
-    fn apply<S: Sum>(self, sum: &S) -> S {
-        match self {
-            Self::Plus => sum.clone(),
-            Self::Minus => sum.negated(),
-        }
-    }
-}
-
 /// The changes to all roll-ups.
 #[derive(Debug, Default)]
 pub(crate) struct Deltas {
@@ -74,7 +57,7 @@ impl Deltas {
     fn count_in(&mut self, bucket: Bucket, entry: &Entry, sign: Sign) {
         self.rollups.row(bucket, ()).add(&sign.apply(&entry.measures));
         for (product, sold) in &entry.sold.0 {
-            self.products.row(bucket, sold::chunk(*product)).add_product(*product, &sign.apply(sold));
+            self.products.row(bucket, sold::chunk(bucket.0, *product)).add_product(*product, &sign.apply(sold));
         }
         for (promotion, part) in promotions(entry) {
             self.promotions.row(bucket, promotion).add(&sign.apply(&part));

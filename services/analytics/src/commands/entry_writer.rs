@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use promox_kernel::Timestamp;
 use promox_storage::{StoreError, Tx};
 
-use super::deltas::{Deltas, Sign};
+use super::deltas::Deltas;
 use super::rollups::Bucket;
 use crate::records::{BuyerRollup, Entry, EntryByBuyer, EntryByOwner, EntryKind, First};
 use crate::rules::cover::Level;
 use crate::rules::members;
+use crate::rules::sum::Sign;
 
 /// The changes to one customer's orders.
 #[derive(Clone, Copy, Debug)]

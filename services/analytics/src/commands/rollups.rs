@@ -10,6 +10,7 @@ use crate::records::{CampaignRollup, FlashRollup, ProductRollup, PromotionRollup
 use crate::rules::attributed::Attributed;
 use crate::rules::cover::Level;
 use crate::rules::measures::{Measures, plain};
+use crate::rules::packed::Packed;
 use crate::rules::sold::{Products, Sold};
 use crate::rules::sum::Sum;
 
@@ -48,11 +49,11 @@ impl RollupRow for ProductRollup {
     type Sum = Products;
 
     fn new(generation: u32, (level, start): Bucket, chunk: i64, sold: Products) -> Self {
-        Self { generation, level, start, chunk, sold }
+        Self { generation, level, start, chunk, sold: Packed::new(&sold) }
     }
 
     fn into_parts(self) -> (i64, Products) {
-        (self.chunk, self.sold)
+        (self.chunk, self.sold.unpack())
     }
 }
 

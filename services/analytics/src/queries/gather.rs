@@ -5,12 +5,13 @@ use promox_kernel::{Error, Timestamp};
 use promox_storage::{StoreError, Tx};
 
 use super::EntryCursor;
-use super::sums::{Sums, Wanted};
+use super::sums::{Part, Sums, Wanted};
 use crate::Analytics;
 use crate::commands::generations;
-use crate::records::{Entry, Rollup};
-use crate::rules::cover::{Level, Piece, cover};
+use crate::records::{Entry, Generation, Rollup};
+use crate::rules::cover::{Level, cover, signed_cover, whole_hours};
 use crate::rules::period::Period;
+use crate::rules::sum::Sign;
 
 /// The number of rows after which a read ends and another one continues.
 const ROWS_PER_READ: usize = 6_000;
@@ -21,31 +22,48 @@ const LEVELS: [Level; 3] = [Level::Month, Level::Day, Level::Hour];
 /// A part of the work on several periods.
 #[derive(Clone)]
 enum Task {
-    /// Divides the period with this index into pieces.
+    /// Divides the period with this index into parts.
     Plan(usize),
-    /// Reads a piece of the period with this index, from a cursor on if a part of it is done.
-    Read(usize, Piece, Option<EntryCursor>),
+    /// Reads a part of the period with this index.
+    Read(usize, Part),
 }
 
 impl Analytics {
     /// The sums of each period, in the order given.
     pub(crate) async fn sums(&self, periods: &[Period], wanted: Wanted) -> Result<Vec<Sums>, Error> {
+        match self.sums_by(periods, wanted, true).await? {
+            Some(sums) => Ok(sums),
+            None => Ok(self.sums_by(periods, wanted, false).await?.unwrap_or_default()),
+        }
+    }
+
+    /// The sums of each period. With `subtracting`, buckets are also subtracted, which takes fewer of them but needs one
+    /// state of all: `None` if the figures changed between two reads.
+    async fn sums_by(&self, periods: &[Period], wanted: Wanted, subtracting: bool) -> Result<Option<Vec<Sums>>, Error> {
         let mut sums: Vec<Sums> = periods.iter().map(|_| Sums::of(wanted)).collect();
         let mut tasks: Vec<Task> = (0..periods.len()).rev().map(Task::Plan).collect();
-        let generation = self.db.read(generations::current).await?;
-        let Some(generation) = generation.map(|row| row.id) else { return Ok(sums) };
+        let Some(generation) = self.db.read(generations::current).await? else { return Ok(Some(sums)) };
         while !tasks.is_empty() {
             let read = |tx: &Tx<'_>| {
                 let (mut tasks, mut sums) = (tasks.clone(), sums.clone());
-                run_tasks(tx, generation, periods, &mut tasks, &mut sums)?;
-                Ok::<_, StoreError>((tasks, sums))
+                // Every change of a figure moves a position in the same transaction.
+                let changed = tx.get::<Generation>(&generation.id)?.as_ref() != Some(&generation);
+                if !(subtracting && changed) {
+                    run_tasks(tx, &Plan { generation: generation.id, periods, subtracting }, &mut tasks, &mut sums)?;
+                }
+                Ok::<_, StoreError>((tasks, sums, changed))
             };
-            (tasks, sums) = self.db.read(read).await?;
+            let changed;
+            (tasks, sums, changed) = self.db.read(read).await?;
+            if subtracting && changed {
+                return Ok(None);
+            }
             if !tasks.is_empty() {
                 tokio::task::yield_now().await;
             }
         }
-        Ok(sums)
+        sums.iter_mut().for_each(Sums::remove_empty);
+        Ok(Some(sums))
     }
 
     /// The number of points that customers held at each of the times: the sum of all months before the time, and of the
@@ -72,59 +90,73 @@ fn held_before(tx: &Tx<'_>, month: Timestamp) -> Result<i64, StoreError> {
     months.rows().map(|row| row.map(|row| row.measures.points_held())).sum()
 }
 
-/// Runs tasks until all are done or enough rows have been read.
-fn run_tasks(
-    tx: &Tx<'_>,
+/// What is summed, and how.
+struct Plan<'p> {
     generation: u32,
-    periods: &[Period],
-    tasks: &mut Vec<Task>,
-    sums: &mut [Sums],
-) -> Result<(), StoreError> {
+    periods: &'p [Period],
+    /// Whether buckets are subtracted where that takes fewer of them.
+    subtracting: bool,
+}
+
+/// Runs tasks until all are done or enough rows have been read.
+fn run_tasks(tx: &Tx<'_>, plan: &Plan<'_>, tasks: &mut Vec<Task>, sums: &mut [Sums]) -> Result<(), StoreError> {
     let mut rows = 0;
     while rows < ROWS_PER_READ {
-        let (index, piece, cursor) = match tasks.pop() {
+        match tasks.pop() {
             None => break,
-            Some(Task::Read(index, piece, cursor)) => (index, piece, cursor),
             Some(Task::Plan(index)) => {
-                let pieces =
-                    periods.get(index).map_or_else(|| Ok(Vec::new()), |period| plan(tx, generation, *period))?;
+                let (Some(period), Some(sums)) = (plan.periods.get(index), sums.get(index)) else { continue };
+                let parts = plan.parts(tx, *period, sums)?;
                 rows += LEVELS.len() * 2;
-                tasks.extend(pieces.into_iter().rev().map(|piece| Task::Read(index, piece, None)));
-                continue;
+                tasks.extend(parts.into_iter().rev().map(|part| Task::Read(index, part)));
             }
-        };
-        let Some(sums) = sums.get_mut(index) else { continue };
-        let before = sums.rows;
-        if let Some(cursor) = sums.add(tx, generation, piece, cursor)? {
-            tasks.push(Task::Read(index, piece, Some(cursor)));
+            Some(Task::Read(index, part)) => {
+                let Some(sums) = sums.get_mut(index) else { continue };
+                let (read, rest) = sums.add(tx, plan.generation, part)?;
+                rows += read + 1;
+                tasks.extend(rest.map(|part| Task::Read(index, part)));
+            }
         }
-        rows += sums.rows - before + 1;
     }
     Ok(())
 }
 
-/// The pieces of a period. It is extended to whole buckets if the extension contains no entries.
-fn plan(tx: &Tx<'_>, generation: u32, period: Period) -> Result<Vec<Piece>, StoreError> {
-    let entries = || tx.scan::<Entry>().prefix(generation);
-    let (Some(first), Some(last)) = (entries().first()?, entries().backward().first()?) else { return Ok(Vec::new()) };
-    let is_empty = |from: Timestamp, to: Timestamp| Ok(entries().from(from).before(to).first()?.is_none());
-    let from = period.from.max(Level::Month.floor(first.at));
-    let to = period.to.min(Level::Month.next(Level::Month.floor(last.at)));
-    if from >= to {
-        return Ok(Vec::new());
-    }
-    let (mut start, mut end) = (from, to);
-    for level in LEVELS {
-        if is_empty(level.floor(from), from)? {
-            start = level.floor(from);
-            break;
+impl Plan<'_> {
+    /// The parts of a period. It is extended to whole buckets if the extension contains no entries.
+    fn parts(&self, tx: &Tx<'_>, period: Period, sums: &Sums) -> Result<Vec<Part>, StoreError> {
+        let entries = || tx.scan::<Entry>().prefix(self.generation);
+        let (first, last) = (entries().first()?, entries().backward().first()?);
+        let (Some(first), Some(last)) = (first, last) else { return Ok(Vec::new()) };
+        let is_empty =
+            |from: Timestamp, to: Timestamp| Ok(from >= to || entries().from(from).before(to).first()?.is_none());
+        let from = period.from.max(Level::Month.floor(first.at));
+        let to = period.to.min(Level::Month.next(Level::Month.floor(last.at)));
+        if from >= to {
+            return Ok(Vec::new());
         }
-    }
-    for level in LEVELS {
-        if is_empty(to, level.ceil(to))? {
-            end = level.ceil(to);
-            break;
+        let (mut start, mut end) = (from, to);
+        for level in LEVELS {
+            if is_empty(level.floor(from), from)? {
+                start = level.floor(from);
+                break;
+            }
         }
+        for level in LEVELS {
+            if is_empty(to, level.ceil(to))? {
+                end = level.ceil(to);
+                break;
+            }
+        }
+        let (hours_start, hours_end) = whole_hours(start, end);
+        let edges = [(start, hours_start), (hours_end, end)].into_iter().filter(|(from, to)| from < to);
+        let mut parts: Vec<Part> = edges.map(|(from, to)| Part::Entries(EntryCursor::at(from), to)).collect();
+        let plain = cover(hours_start, hours_end);
+        let signed = if self.subtracting {
+            signed_cover(hours_start, hours_end)
+        } else {
+            plain.iter().map(|run| (Sign::Plus, *run)).collect()
+        };
+        sums.wanted.each_table(&signed, &plain, |part| parts.push(part));
+        Ok(parts)
     }
-    Ok(cover(start, end))
 }

@@ -10,11 +10,15 @@ use crate::commands::deltas;
 use crate::commands::rollups::RollupRow;
 use crate::records::{BuyerRollup, CampaignRollup, Entry, FlashRollup, ProductRollup, PromotionRollup, Rollup};
 use crate::rules::attributed::Attributed;
-use crate::rules::cover::{Level, Piece};
+use crate::rules::cover::Run;
 use crate::rules::measures::Measures;
 use crate::rules::members::Union;
+use crate::rules::packed::ProductSums;
 use crate::rules::sold::Sold;
-use crate::rules::sum::Sum as _;
+use crate::rules::sum::{Sign, Sum};
+
+/// The maximum number of rows of a table read at once.
+const ROWS_PER_PART: usize = 2_000;
 
 /// The tables to sum in addition to the measures.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,19 +31,56 @@ pub(crate) struct Wanted {
     pub(crate) flash_sales: bool,
 }
 
+/// A table of roll-ups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Table {
+    Measures,
+    Buyers,
+    Products,
+    Promotions,
+    Campaigns,
+    FlashSales,
+}
+
+/// A part of a period that is read from one table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Part {
+    /// Single entries, up to an instant, exclusive.
+    Entries(EntryCursor, Timestamp),
+    /// Buckets, which are added or subtracted, after the row with this start and id if a part of them is done.
+    Buckets(Table, Sign, Run, Option<(Timestamp, i64)>),
+}
+
+impl Wanted {
+    /// Visits every part of the runs. Sums are read by `signed`. Sets of customers cannot be subtracted, so they are read
+    /// by `plain`.
+    pub(crate) fn each_table(self, signed: &[(Sign, Run)], plain: &[Run], mut visit: impl FnMut(Part)) {
+        let tables = [
+            (Table::Measures, true),
+            (Table::Products, self.products),
+            (Table::Promotions, self.promotions),
+            (Table::Campaigns, self.campaigns),
+            (Table::FlashSales, self.flash_sales),
+        ];
+        for (table, _) in tables.into_iter().filter(|(_, wanted)| *wanted) {
+            signed.iter().for_each(|(sign, run)| visit(Part::Buckets(table, *sign, *run, None)));
+        }
+        if self.buyers {
+            plain.iter().for_each(|run| visit(Part::Buckets(Table::Buyers, Sign::Plus, *run, None)));
+        }
+    }
+}
+
 /// The sums of a period.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sums {
-    wanted: Wanted,
+    pub(crate) wanted: Wanted,
     pub(crate) measures: Measures,
     buyers: Union,
-    /// The sales of each product, indexed by the product's number.
-    products: Vec<Sold>,
+    pub(crate) products: ProductSums,
     pub(crate) promotions: BTreeMap<i64, Attributed>,
     pub(crate) campaigns: BTreeMap<i64, Attributed>,
     pub(crate) flash_sales: BTreeMap<i64, Sold>,
-    /// The number of rows read.
-    pub(crate) rows: usize,
 }
 
 impl Sums {
@@ -54,28 +95,33 @@ impl Sums {
         self.buyers.count() - self.measures.new_customers
     }
 
-    /// The products with sales, by number.
-    pub(crate) fn products(&self) -> impl Iterator<Item = (i64, &Sold)> {
-        (0..).zip(&self.products).filter(|(_, sold)| **sold != Sold::default())
-    }
-
     /// Revenue less returns.
     pub(crate) fn net_revenue(&self) -> Amount {
         self.measures.revenue - self.measures.returned
     }
 
-    /// Adds a piece of a period, from a cursor on if a part of it is done. Returns where to continue if the piece is
-    /// too much for one read.
+    /// Removes what was added and subtracted again.
+    pub(crate) fn remove_empty(&mut self) {
+        self.promotions.retain(|_, sum| !sum.is_empty());
+        self.campaigns.retain(|_, sum| !sum.is_empty());
+        self.flash_sales.retain(|_, sum| !sum.is_empty());
+    }
+
+    /// Adds a part of a period. Returns the number of rows read, and the rest of the part if it is too much for one
+    /// read.
     pub(crate) fn add(
         &mut self,
         tx: &Tx<'_>,
         generation: u32,
-        piece: Piece,
-        cursor: Option<EntryCursor>,
-    ) -> Result<Option<EntryCursor>, StoreError> {
-        match piece.level {
-            Some(level) => self.add_buckets(tx, generation, level, piece).map(|()| None),
-            None => self.add_entries(tx, generation, cursor.unwrap_or(EntryCursor::at(piece.from)), piece.to),
+        part: Part,
+    ) -> Result<(usize, Option<Part>), StoreError> {
+        match part {
+            Part::Entries(from, to) => self.add_entries(tx, generation, from, to),
+            Part::Buckets(table, sign, run, after) => {
+                let rows = Rows { tx, generation, run, after };
+                let (count, last) = self.add_buckets(table, sign, &rows)?;
+                Ok((count, last.map(|last| Part::Buckets(table, sign, run, Some(last)))))
+            }
         }
     }
 
@@ -85,7 +131,7 @@ impl Sums {
         generation: u32,
         from: EntryCursor,
         to: Timestamp,
-    ) -> Result<Option<EntryCursor>, StoreError> {
+    ) -> Result<(usize, Option<Part>), StoreError> {
         let (mut count, mut cursor) = (0, None);
         for entry in from.entries(tx, generation, to).rows().take(ENTRIES_PER_READ) {
             let entry = entry?;
@@ -93,8 +139,8 @@ impl Sums {
             cursor = Some(EntryCursor::after(&entry));
             self.add_entry(&entry);
         }
-        self.rows += count;
-        Ok(cursor.filter(|_| count == ENTRIES_PER_READ))
+        let rest = cursor.filter(|_| count == ENTRIES_PER_READ).map(|cursor| Part::Entries(cursor, to));
+        Ok((count, rest))
     }
 
     fn add_entry(&mut self, entry: &Entry) {
@@ -103,7 +149,7 @@ impl Sums {
             self.buyers.insert(buyer);
         }
         if self.wanted.products {
-            entry.sold.0.iter().for_each(|(product, sold)| self.add_product(*product, sold));
+            entry.sold.0.iter().for_each(|(product, sold)| self.products.add_sold(*product, sold));
         }
         if self.wanted.promotions {
             deltas::promotions(entry).for_each(|(id, part)| self.promotions.entry(id).or_default().add(&part));
@@ -116,66 +162,69 @@ impl Sums {
         }
     }
 
-    fn add_product(&mut self, product: i64, sold: &Sold) {
-        let Ok(at) = usize::try_from(product) else { return };
-        if self.products.len() <= at {
-            self.products.resize(at + 1, Sold::default());
+    fn add_buckets(&mut self, table: Table, sign: Sign, rows: &Rows<'_, '_>) -> Result<ReadRows, StoreError> {
+        match table {
+            Table::Measures => rows.each(|row: Rollup| {
+                self.measures.add(&sign.apply(&row.measures));
+                (row.start, 0)
+            }),
+            Table::Buyers => rows.each(|row: BuyerRollup| {
+                self.buyers.add(row.chunk, &row.members);
+                (row.start, row.chunk)
+            }),
+            Table::Products => rows.each(|row: ProductRollup| {
+                self.products.add(&row.sold, sign);
+                (row.start, row.chunk)
+            }),
+            Table::Promotions => rows.add_up::<PromotionRollup>(&mut self.promotions, sign, |row| row.start),
+            Table::Campaigns => rows.add_up::<CampaignRollup>(&mut self.campaigns, sign, |row| row.start),
+            Table::FlashSales => rows.add_up::<FlashRollup>(&mut self.flash_sales, sign, |row| row.start),
         }
-        if let Some(sum) = self.products.get_mut(at) {
-            sum.add(sold);
-        }
-    }
-
-    fn add_buckets(&mut self, tx: &Tx<'_>, generation: u32, level: Level, piece: Piece) -> Result<(), StoreError> {
-        let run = Run { tx, generation, level, from: piece.from, to: piece.to };
-        self.rows += run.each(|row: Rollup| self.measures.add(&row.measures))?;
-        if self.wanted.buyers {
-            self.rows += run.each(|row: BuyerRollup| self.buyers.add(row.chunk, &row.members))?;
-        }
-        if self.wanted.products {
-            self.rows += run.each(|row: ProductRollup| {
-                row.sold.0.iter().for_each(|(product, sold)| self.add_product(*product, sold));
-            })?;
-        }
-        if self.wanted.promotions {
-            self.rows += run.add_up::<PromotionRollup>(&mut self.promotions)?;
-        }
-        if self.wanted.campaigns {
-            self.rows += run.add_up::<CampaignRollup>(&mut self.campaigns)?;
-        }
-        if self.wanted.flash_sales {
-            self.rows += run.add_up::<FlashRollup>(&mut self.flash_sales)?;
-        }
-        Ok(())
     }
 }
 
-/// Consecutive buckets of a level.
-struct Run<'t, 'a> {
+/// The number of rows read, and the start and id of the last one if others may follow.
+type ReadRows = (usize, Option<(Timestamp, i64)>);
+
+/// The rows of a run of buckets.
+struct Rows<'t, 'a> {
     tx: &'t Tx<'a>,
     generation: u32,
-    level: Level,
-    from: Timestamp,
-    to: Timestamp,
+    run: Run,
+    /// The start and id of the last row that was read before.
+    after: Option<(Timestamp, i64)>,
 }
 
-impl Run<'_, '_> {
-    /// Visits each row of a table and returns the number of rows.
-    fn each<R: Record>(&self, mut visit: impl FnMut(R)) -> Result<usize, StoreError> {
-        let scan = self.tx.scan::<R>().prefix((self.generation, self.level)).from(self.from).before(self.to);
-        let mut count = 0;
-        for row in scan.rows() {
-            visit(row?);
+impl Rows<'_, '_> {
+    /// Visits each row of a table. `visit` returns its start and id.
+    fn each<R: Record>(&self, mut visit: impl FnMut(R) -> (Timestamp, i64)) -> Result<ReadRows, StoreError> {
+        let scan = self.tx.scan::<R>().prefix((self.generation, self.run.level)).before(self.run.to);
+        let scan = match self.after {
+            // A bucket has only one row of measures, which has no id in its key.
+            Some((start, _)) if R::TABLE.name == Rollup::TABLE.name => scan.from(Timestamp(start.0.saturating_add(1))),
+            Some((start, id)) => scan.from((start, id.saturating_add(1))),
+            None => scan.from(self.run.from),
+        };
+        let (mut count, mut last) = (0, None);
+        for row in scan.rows().take(ROWS_PER_PART) {
+            last = Some(visit(row?));
             count += 1;
         }
-        Ok(count)
+        Ok((count, last.filter(|_| count == ROWS_PER_PART)))
     }
 
-    /// Adds the rows of a roll-up to the sums of their ids and returns the number of rows.
-    fn add_up<R: RollupRow>(&self, sums: &mut BTreeMap<R::Id, R::Sum>) -> Result<usize, StoreError> {
+    /// Adds the rows of a roll-up to the sums of their ids, or subtracts them.
+    fn add_up<R: RollupRow<Id = i64>>(
+        &self,
+        sums: &mut BTreeMap<i64, R::Sum>,
+        sign: Sign,
+        start: impl Fn(&R) -> Timestamp,
+    ) -> Result<ReadRows, StoreError> {
         self.each(|row: R| {
+            let start = start(&row);
             let (id, sum) = row.into_parts();
-            sums.entry(id).or_default().add(&sum);
+            sums.entry(id).or_default().add(&sign.apply(&sum));
+            (start, id)
         })
     }
 }

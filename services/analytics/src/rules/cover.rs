@@ -6,6 +6,8 @@
 
 use promox_kernel::{Timestamp, text_enum};
 
+use super::sum::Sign;
+
 /// The microseconds of an hour.
 const HOUR: i64 = 3_600_000_000;
 /// The microseconds of a day.
@@ -45,21 +47,27 @@ impl Level {
         if floor == at { at } else { self.next(floor) }
     }
 
+    /// The start of a bucket that is nearest to `at`.
+    fn nearest(self, at: Timestamp) -> Timestamp {
+        let (before, after) = (self.floor(at), self.ceil(at));
+        if at.0.abs_diff(before.0) <= at.0.abs_diff(after.0) { before } else { after }
+    }
+
+    /// The next coarser level; `None` above the month.
+    fn coarser(self) -> Option<Self> {
+        match self {
+            Self::Hour => Some(Self::Day),
+            Self::Day => Some(Self::Month),
+            Self::Month => None,
+        }
+    }
+
     /// The next finer level; `None` below the hour.
     fn finer(self) -> Option<Self> {
         match self {
             Self::Hour => None,
             Self::Day => Some(Self::Hour),
             Self::Month => Some(Self::Day),
-        }
-    }
-
-    /// The number of buckets read at once. A single busy month has thousands of rows.
-    fn buckets_per_read(self) -> usize {
-        match self {
-            Self::Month => 1,
-            Self::Day => 2,
-            Self::Hour => 8,
         }
     }
 }
@@ -81,47 +89,74 @@ fn first_of_month(day: i64, later: i64) -> i64 {
     era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + of_year - 719_468
 }
 
-/// A part of a period that is read in one way.
+/// Consecutive buckets of a level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Piece {
-    /// The level of the buckets; `None` for single entries.
-    pub(crate) level: Option<Level>,
+pub(crate) struct Run {
+    pub(crate) level: Level,
     /// The start, on a boundary of the level's buckets.
     pub(crate) from: Timestamp,
-    /// The end, exclusive.
+    /// The end, exclusive, also on a boundary.
     pub(crate) to: Timestamp,
 }
 
-/// The pieces of `[from,to)`, oldest first: as few buckets as possible, and single entries at the edges.
-pub(crate) fn cover(from: Timestamp, to: Timestamp) -> Vec<Piece> {
-    let mut pieces = Vec::new();
-    cover_by(Some(Level::Month), from, to, &mut pieces);
-    pieces
+/// The hours that lie completely in `[from,to)`. Entries before and after them are read one by one. If there is no such
+/// hour, the hours are empty and begin and end at `to`.
+pub(crate) fn whole_hours(from: Timestamp, to: Timestamp) -> (Timestamp, Timestamp) {
+    let (start, end) = (Level::Hour.ceil(from), Level::Hour.floor(to));
+    if start < end { (start, end) } else { (to, to) }
 }
 
-/// Adds the pieces of `[from,to)`, with buckets of `level` at most; `None` for single entries.
-fn cover_by(level: Option<Level>, from: Timestamp, to: Timestamp, pieces: &mut Vec<Piece>) {
+/// The runs of buckets that make up `[from,to)`, whose ends are full hours: as few buckets as possible.
+pub(crate) fn cover(from: Timestamp, to: Timestamp) -> Vec<Run> {
+    let mut runs = Vec::new();
+    cover_by(Level::Month, from, to, &mut runs);
+    runs
+}
+
+/// Adds the runs of `[from,to)`, with buckets of `level` at most.
+fn cover_by(level: Level, from: Timestamp, to: Timestamp, runs: &mut Vec<Run>) {
     if from >= to {
         return;
     }
-    let Some(level) = level else { return pieces.push(Piece { level: None, from, to }) };
+    let Some(finer) = level.finer() else { return runs.push(Run { level, from, to }) };
     let (start, end) = (level.ceil(from), level.floor(to));
     if start >= end {
-        return cover_by(level.finer(), from, to, pieces);
+        return cover_by(finer, from, to, runs);
     }
-    cover_by(level.finer(), from, start, pieces);
-    add_runs(level, start, end, pieces);
-    cover_by(level.finer(), end, to, pieces);
+    cover_by(finer, from, start, runs);
+    runs.push(Run { level, from: start, to: end });
+    cover_by(finer, end, to, runs);
 }
 
-/// Adds whole buckets in runs of bounded length.
-fn add_runs(level: Level, mut start: Timestamp, end: Timestamp, pieces: &mut Vec<Piece>) {
-    while start < end {
-        let mut next = start;
-        for _ in 0..level.buckets_per_read() {
-            next = level.next(next).min(end);
-        }
-        pieces.push(Piece { level: Some(level), from: start, to: next });
-        start = next;
+/// The runs of buckets whose sums make up the sum of `[from,to)`, whose ends are full hours. Where that takes fewer
+/// buckets, a larger bucket is added and the part of it outside the period is subtracted.
+pub(crate) fn signed_cover(from: Timestamp, to: Timestamp) -> Vec<(Sign, Run)> {
+    let mut runs = Vec::new();
+    let (mut level, mut from, mut to) = (Level::Hour, from, to);
+    while from < to {
+        let coarser = level.coarser();
+        let ends = coarser.map(|coarser| (coarser.nearest(from), coarser.nearest(to)));
+        // Going to the nearest boundaries of coarser buckets pays only if it takes fewer buckets than the period has.
+        let worth = |(start, end): &(Timestamp, Timestamp)| {
+            start < end && start.0.abs_diff(from.0) + end.0.abs_diff(to.0) < to.0.abs_diff(from.0)
+        };
+        let (Some(coarser), Some((start, end))) = (coarser, ends.filter(worth)) else {
+            runs.push((Sign::Plus, Run { level, from, to }));
+            break;
+        };
+        push_difference(level, from, start, &mut runs);
+        push_difference(level, end, to, &mut runs);
+        (level, from, to) = (coarser, start, end);
+    }
+    runs
+}
+
+/// Adds the buckets of `[from,to)`, or subtracts those of `[to,from)`.
+fn push_difference(level: Level, from: Timestamp, to: Timestamp, runs: &mut Vec<(Sign, Run)>) {
+    if from < to {
+        runs.push((Sign::Plus, Run { level, from, to }));
+    }
+    if to < from {
+        runs.push((Sign::Minus, Run { level, from: to, to: from }));
     }
 }

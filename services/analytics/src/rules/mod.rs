@@ -6,6 +6,7 @@ pub(crate) mod cover;
 pub(crate) mod measures;
 pub(crate) mod members;
 pub(crate) mod metric;
+pub(crate) mod packed;
 pub(crate) mod period;
 pub(crate) mod ratios;
 pub(crate) mod rfm;

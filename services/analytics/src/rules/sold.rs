@@ -3,15 +3,18 @@
 use promox_kernel::Amount;
 use promox_kernel::encoding::{Column, ColumnType};
 
+use super::cover::Level;
 use super::measures::plain;
 use super::sum::{Sum, impl_sum};
 
-/// The number of products per chunk.
-const CHUNK_SIZE: i64 = 256;
-
-/// The chunk of a product's number.
-pub(crate) fn chunk(product: i64) -> i64 {
-    product.div_euclid(CHUNK_SIZE)
+/// The chunk of a product's number. The shorter the buckets, the fewer of a chunk's products are sold in one, and the
+/// larger the chunks, so that a bucket has about as many rows in a shop with few orders as in one with many.
+pub(crate) fn chunk(level: Level, product: i64) -> i64 {
+    product.div_euclid(match level {
+        Level::Hour => 4_096,
+        Level::Day => 512,
+        Level::Month => 256,
+    })
 }
 
 /// The sales of a product.
@@ -60,24 +63,33 @@ impl Column for Products {
     const TYPE: ColumnType = ColumnType::Bytea;
     fn put(&self, out: &mut Vec<u8>) {
         let mut bytes = Vec::with_capacity(self.0.len() * 10);
-        let mut last = 0;
-        for (product, sold) in &self.0 {
-            (product - last).put(&mut bytes);
-            last = *product;
-            sold.orders.put(&mut bytes);
-            sold.units.put(&mut bytes);
-            plain(sold.revenue).put(&mut bytes);
-        }
+        put_sales(self, &mut bytes);
         bytes.put(out);
     }
     fn take(input: &mut &[u8]) -> Option<Self> {
-        let bytes = Vec::<u8>::take(input)?;
-        let (mut rest, mut last, mut products) = (bytes.as_slice(), 0_i64, Vec::new());
-        while !rest.is_empty() {
-            last = last.checked_add(i64::take(&mut rest)?)?;
-            let (orders, units) = (i64::take(&mut rest)?, i64::take(&mut rest)?);
-            products.push((last, Sold { orders, units, revenue: Amount::take(&mut rest)? }));
-        }
-        Some(Self(products))
+        take_sales(&Vec::<u8>::take(input)?)
     }
+}
+
+/// Encodes products one after the other.
+pub(super) fn put_sales(products: &Products, out: &mut Vec<u8>) {
+    let mut last = 0;
+    for (product, sold) in &products.0 {
+        (product - last).put(out);
+        last = *product;
+        sold.orders.put(out);
+        sold.units.put(out);
+        plain(sold.revenue).put(out);
+    }
+}
+
+/// Decodes products that were encoded by [`put_sales`]; `None` if the bytes are invalid.
+pub(super) fn take_sales(mut bytes: &[u8]) -> Option<Products> {
+    let (mut last, mut products) = (0_i64, Vec::new());
+    while !bytes.is_empty() {
+        last = last.checked_add(i64::take(&mut bytes)?)?;
+        let (orders, units) = (i64::take(&mut bytes)?, i64::take(&mut bytes)?);
+        products.push((last, Sold { orders, units, revenue: Amount::take(&mut bytes)? }));
+    }
+    Some(Products(products))
 }

@@ -14,6 +14,23 @@ pub(crate) trait Sum: Clone + Default + PartialEq {
     }
 }
 
+/// Whether a value is added or subtracted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sign {
+    Plus,
+    Minus,
+}
+
+impl Sign {
+    /// The sum with this sign.
+    pub(crate) fn apply<S: Sum>(self, sum: &S) -> S {
+        match self {
+            Self::Plus => sum.clone(),
+            Self::Minus => sum.negated(),
+        }
+    }
+}
+
 /// Implements [`Sum`] for a struct, member by member.
 macro_rules! impl_sum {
     ($sum:ty: $($member:ident),+ $(,)?) => {

@@ -259,7 +259,8 @@ impl PeriodSums {
         let wanted = Wanted { buyers: true, products: true, promotions: true, campaigns: true, flash_sales: true };
         let sums = world.service.sum(period, wanted).await.unwrap();
         let mut products = BTreeMap::new();
-        for (number, sold) in sums.products() {
+        for (number, totals) in sums.products.iter() {
+            let sold = sums.products.sold(totals);
             let row = world.db.read(|tx| tx.get::<crate::records::NumberedSku>(&number)).await.unwrap().unwrap();
             products.insert(row.sku.fold(), (sold.orders, sold.units, sold.revenue));
         }

@@ -105,6 +105,11 @@ impl Timetable {
         (weekday(local.weekday()), i64::from(local.hour()))
     }
 
+    /// The IANA name of its time zone.
+    pub fn zone_name(&self) -> Option<&str> {
+        self.zone.iana_name()
+    }
+
     /// The date in the time zone.
     pub fn date(&self, now: Timestamp) -> Date {
         self.local(now).date()

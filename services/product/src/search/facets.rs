@@ -24,6 +24,8 @@ pub(super) struct Counts {
     categories: Vec<u32>,
     /// Products by the number of an attribute value.
     values: Vec<u32>,
+    /// The values that some product has: a few of the many values of a large catalog.
+    found_values: Vec<u32>,
     /// The lowest and the highest price.
     price_range: Option<(Amount, Amount)>,
 }
@@ -33,6 +35,7 @@ impl Counts {
         Self {
             categories: vec![0; projection.tree.id_bound()],
             values: vec![0; projection.values.len()],
+            found_values: Vec::new(),
             price_range: None,
         }
     }
@@ -47,6 +50,9 @@ impl Counts {
         }
         for value in values {
             if let Some(count) = self.values.get_mut(index(*value)) {
+                if *count == 0 {
+                    self.found_values.push(*value);
+                }
                 *count += 1;
             }
         }
@@ -85,8 +91,8 @@ impl Counts {
     /// The attributes that most products of the result have, each with its most frequent values.
     fn attributes(&self, projection: &Projection) -> BTreeMap<String, Vec<ValueCount>> {
         let mut by_name: BTreeMap<u32, Vec<ValueCount>> = BTreeMap::new();
-        for (value, count) in (0_u32..).zip(&self.values).filter(|(_, count)| **count > 0) {
-            if let Some(value) = projection.values.get(value) {
+        for value in &self.found_values {
+            if let (Some(value), Some(count)) = (projection.values.get(*value), self.values.get(index(*value))) {
                 let counted = ValueCount { value: value.text.to_string(), count: u64::from(*count) };
                 by_name.entry(value.name).or_default().push(counted);
             }

@@ -82,7 +82,7 @@ impl SearchIndex {
             index.reader_builder().reload_policy(ReloadPolicy::Manual).doc_store_cache_num_blocks(1).try_into()?;
         let epoch = index.load_metas()?.payload.and_then(|payload| payload.parse().ok()).unwrap_or(0);
         Ok(Self {
-            snapshot: RwLock::new(Arc::new(Snapshot::new(reader.searcher())?)),
+            snapshot: RwLock::new(Arc::new(Snapshot::new(&reader.searcher(), fields)?)),
             fields,
             index,
             reader,
@@ -152,7 +152,7 @@ impl SearchIndex {
             prepared.set_payload(&epoch.to_string());
             prepared.commit()?;
             self.reader.reload()?;
-            let snapshot = Arc::new(Snapshot::new(self.reader.searcher())?);
+            let snapshot = Arc::new(Snapshot::new(&self.reader.searcher(), self.fields)?);
             *self.snapshot.write() = snapshot;
             Ok(())
         };
@@ -191,7 +191,7 @@ impl SearchIndex {
     /// The scores and ids of the products that match all words, or if none does, of those that match any.
     pub(crate) fn hits(&self, words: &[String]) -> Result<Vec<(u32, u32)>, Error> {
         let snapshot = self.snapshot.read().clone();
-        snapshot.hits(self.fields, words).map_err(Error::internal)
+        snapshot.hits(words).map_err(Error::internal)
     }
 }
 

@@ -10,6 +10,8 @@ mod index;
 mod projection;
 mod results;
 mod select;
+#[cfg(test)]
+mod tests;
 mod values;
 
 pub use index::IndexPlace;

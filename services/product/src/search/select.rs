@@ -11,6 +11,8 @@ use crate::rules::{slot, words};
 
 /// Maximum words of a search. Further ones are ignored.
 const MAX_WORDS: usize = 8;
+/// Results are sorted if there are this many times as many products as results.
+const SORT_FACTOR: usize = 16;
 
 /// A list query without its page. Equal queries have equal results.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -77,14 +79,9 @@ impl Query {
         let (slots, scores) = match hits {
             Some(hits) if self.sort == Sort::Relevance => by_score(projection, hits, select),
             Some(hits) => {
-                let mut selected = vec![false; projection.entries().len()];
-                for slot in hits.into_iter().filter_map(|(_, id)| projection.slot(ProductId(id.into()))) {
-                    let entry = projection.get(slot);
-                    if let (Some(entry), Some(selected)) = (entry, selected.get_mut(index(slot))) {
-                        *selected = select(entry);
-                    }
-                }
-                (in_order(projection, self.sort, &selected), Vec::new())
+                let slots = hits.into_iter().filter_map(|(_, id)| projection.slot(ProductId(id.into())));
+                let slots = slots.filter(|slot| projection.get(*slot).is_some_and(&mut select)).collect();
+                (sorted(projection, self.sort, slots), Vec::new())
             }
             None => {
                 let selected: Vec<bool> = projection.entries().iter().map(select).collect();
@@ -117,6 +114,21 @@ fn by_score(
     keys.sort_unstable();
     let slot = |id: u32| projection.slot(ProductId(id.into()));
     keys.into_iter().filter_map(|(key, id)| Some((slot(id)?, !key))).unzip()
+}
+
+/// The slots in an order. A few are sorted, many are picked from the order of all products.
+fn sorted(projection: &Projection, sort: Sort, mut slots: Vec<u32>) -> Vec<u32> {
+    if slots.len() * SORT_FACTOR < projection.entries().len() {
+        slots.sort_unstable_by(|a, b| projection.compare(sort, *a, *b));
+        return slots;
+    }
+    let mut selected = vec![false; projection.entries().len()];
+    for slot in slots {
+        if let Some(selected) = selected.get_mut(index(slot)) {
+            *selected = true;
+        }
+    }
+    in_order(projection, sort, &selected)
 }
 
 /// The selected slots in an order. `selected` has one element per slot.

@@ -2,19 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
 use promox_contract::ids::CategoryId;
-use promox_kernel::{Amount, BodyReader, BodySender, Cx, Download, Error, Sku, Warnings};
-use promox_storage::{Db, Reader, StoreError, Tx};
+use promox_kernel::{Amount, Cx, Download, Error, Sku, Warnings};
+use promox_storage::{Db, ExportWriter, StoreError, Tx};
 use serde::Serialize;
 
 use super::columns::{ATTRIBUTE_PREFIX, COLUMNS, LIST_SEPARATOR, OPTION_PREFIX};
 use crate::api::{ExportFormat, Image, ProductStatus, VariantInput};
 use crate::records::{Product, Variant};
 use crate::rules::{Tree, variant_inputs};
-
-/// The number of bytes that are collected before they are sent.
-const CHUNK: usize = 64 << 10;
 
 /// The requested format: the named one, or the one that the `Accept` header prefers.
 pub(crate) fn format(cx: &Cx, named: Option<ExportFormat>) -> Result<ExportFormat, Error> {
@@ -31,52 +27,39 @@ fn media_type(format: ExportFormat) -> &'static str {
     }
 }
 
-/// Starts an export on a blocking thread and returns the stream of its rows.
-pub(crate) fn export(db: &Db, format: ExportFormat) -> Result<Download, Error> {
-    let state = db.long_read()?;
-    let (sender, reader) = BodyReader::pair();
-    let database = db.database();
-    tokio::task::spawn_blocking(move || {
-        let result = {
-            let state: &dyn Reader = &*state;
-            let tx = Tx::unbounded(state, database);
-            write(&tx, format, &sender)
-        };
-        if let Err(error) = result {
-            sender.send_blocking(Err(error));
-        }
-    });
+/// Starts an export of the whole catalog. Returns the stream.
+pub(crate) async fn export(db: &Db, format: ExportFormat) -> Result<Download, Error> {
     let name = match format {
         ExportFormat::Csv => "products.csv",
         ExportFormat::Ndjson => "products.ndjson",
     };
-    Ok(Download { file_name: Some(name.to_owned()), ..Download::stream(media_type(format), reader) })
+    db.export(media_type(format), name.to_owned(), move |tx, out| write(tx, format, out)).await
 }
 
 /// Writes all products. Fails at the end if damaged rows were left out.
-fn write(tx: &Tx<'_>, format: ExportFormat, sender: &BodySender) -> Result<(), Error> {
-    let mut out = Vec::with_capacity(CHUNK);
+fn write(tx: &Tx<'_>, format: ExportFormat, out: &mut ExportWriter) -> Result<(), Error> {
+    out.expect::<Product>(tx);
     let table = match format {
         ExportFormat::Csv => Some(CsvTable::new(tx)?),
         ExportFormat::Ndjson => None,
     };
     if let Some(table) = &table {
-        put_record(&mut out, table.header())?;
+        put_record(out.buffer(), table.header())?;
     }
     let mut warnings = Warnings::default();
     for product in tx.scan::<Product>().rows() {
         let Some(product) = warnings.unless_damaged(product)? else { continue };
         match &table {
             Some(table) => {
-                product.variants.iter().try_for_each(|variant| put_record(&mut out, table.row(&product, variant)))?;
+                let mut rows = product.variants.iter().map(|variant| table.row(&product, variant));
+                rows.try_for_each(|row| put_record(out.buffer(), row))?;
             }
-            None => put_line(&mut out, &product)?,
+            None => put_line(out.buffer(), &product)?,
         }
-        if out.len() >= CHUNK && !sender.send_blocking(Ok(Bytes::from(std::mem::take(&mut out)))) {
+        if !out.end_row() {
             return Ok(());
         }
     }
-    sender.send_blocking(Ok(out.into()));
     warnings.check_whole()
 }
 

@@ -5,13 +5,14 @@ use promox_contract::ids::{CategoryId, PromotionId};
 use promox_kernel::{Amount, Currency, Cx, Error, Json};
 use promox_storage::{StoreError, Tx};
 
-use super::{codes, recount, rule_rows};
+use super::recount::{self, NewCount};
+use super::{codes, rule_rows};
 use crate::api::PromotionView;
 use crate::compiled::{EPOCH, MAX_ACTIVE, epoch};
 use crate::queries::{self, uses_and_spent};
 use crate::records::{Epoch, Promotion, PromotionStatus as Status};
 use crate::reject::{self, allowed};
-use crate::rules::{self, normal_code};
+use crate::rules::{self, CountedBy, normal_code};
 
 /// The caller and the store's currency.
 #[derive(Clone, Debug)]
@@ -68,14 +69,26 @@ pub(crate) fn create(
     Ok(audit_change(tx, context, "promotion.create", None, &row)?)
 }
 
-/// Replaces a promotion's document. `claim` is the owner of the claim of its code, if the code changes.
-pub(crate) fn update(
+/// Announces the limits of a changed document, if they count what the current limits do not. Then [`update`] is refused
+/// until all earlier uses are counted for them.
+pub(crate) fn announce(
     tx: &mut Tx<'_>,
     context: &CommandContext,
     (id, version): (PromotionId, i64),
     document: &rules::Promotion,
-    claim: Option<&String>,
-) -> Result<PromotionView, Error> {
+    count: &NewCount,
+) -> Result<(), Error> {
+    let before = changeable(tx, context, (id, version))?;
+    check_limits(tx, id, document)?;
+    let counted = CountedBy::of(document);
+    if before.status != Status::Draft && counted.exceeds(&CountedBy::of(&before.document)) {
+        recount::begin(tx, id, counted, count)?;
+    }
+    Ok(())
+}
+
+/// Reads a promotion that may be changed from this version on.
+fn changeable(tx: &Tx<'_>, context: &CommandContext, (id, version): (PromotionId, i64)) -> Result<Promotion, Error> {
     let before = tx.get::<Promotion>(&id)?.ok_or(Error::not_found("promotion"))?;
     context.cx.check_version(before.version)?;
     if before.version != version {
@@ -84,12 +97,31 @@ pub(crate) fn update(
     if before.status == Status::Archived {
         return Err(reject::invalid_transition(Status::Archived, Status::Archived));
     }
+    Ok(before)
+}
+
+/// Replaces a promotion's document. `claim` is the owner of the claim of its code, if the code changes.
+pub(crate) fn update(
+    tx: &mut Tx<'_>,
+    context: &CommandContext,
+    (id, version): (PromotionId, i64),
+    document: &rules::Promotion,
+    claim: Option<&String>,
+) -> Result<PromotionView, Error> {
+    let before = changeable(tx, context, (id, version))?;
     if before.document.0 == *document {
         return Ok(queries::view(tx, before, context.currency)?);
     }
     let code_key = document.code.as_deref().map(normal_code);
     codes::check_code(tx, Some(id), code_key.as_ref())?;
     check_limits(tx, id, document)?;
+    let counted = CountedBy::of(document);
+    if counted.exceeds(&CountedBy::of(&before.document)) {
+        if uses_and_spent(tx, id)?.0 > 0 && !recount::is_complete(tx, id, &counted)? {
+            return Err(reject::changed_meanwhile());
+        }
+        recount::end(tx, id)?;
+    }
     codes::finish_claim(tx, claim)?;
     let row = Promotion {
         code_key,
@@ -102,9 +134,6 @@ pub(crate) fn update(
     };
     tx.put(&row)?;
     rule_rows::replace(tx, id, Some(&before.document), Some(document))?;
-    if document.limits != before.document.limits && queries::uses_and_spent(tx, id)?.0 > 0 {
-        recount::begin(tx, id)?;
-    }
     Ok(audit_change(tx, context, "promotion.update", Some(&before), &row)?)
 }
 

@@ -10,6 +10,7 @@ use promox_contract::promotion::{HoldUses, PromotionApplied, PromotionUse, Rejec
 use promox_kernel::{Amount, Currency, Error, Json, Timestamp};
 use promox_storage::{Begin, Hold, HoldState, StoreError, Tx};
 
+use super::recount;
 use crate::compiled::Compiler;
 use crate::records::{Count, CountByEnd, HeldUse, OrderUses, PersonUse, PersonUseByEnd, Promotion, Use};
 use crate::reject;
@@ -82,6 +83,7 @@ fn count_use(
     let id = rule.id();
     let refuse = |reason| reject::unusable(id, rule.name(), reason);
     let counting = rule.counting(buyer, tx.now());
+    let announced = recount::announced(tx, id, buyer, tx.now())?;
     if has_reached_limit(tx, id, &buyer.person, &counting.person)? {
         return Err(refuse(RejectReason::UserLimitReached));
     }
@@ -100,25 +102,34 @@ fn count_use(
         }
         counts.push(count);
     }
-    let by_person = if counting.person.is_empty() { &[][..] } else { &buyer.person.keys };
-    let by_person = by_person.iter().map(|key| PersonUse {
-        promotion_id: id,
-        person: key.name.clone(),
-        used_at: tx.now(),
-        order_id,
-        exact: key.exact.clone().unwrap_or_default(),
-        ends_at: counting.person_ends,
-    });
+    for counter in &announced.counters {
+        if !counts.iter().any(|count| count.name == counter.name) {
+            let mut count = read_count(tx, id, counter)?;
+            count.uses += 1;
+            counts.push(count);
+        }
+    }
     let held = HeldUse {
         promotion_id: id,
         campaign_id: requested.campaign_id,
         coupon_code: requested.coupon_code.clone(),
         amount: requested.amount,
-        counters: counting.counters.iter().map(|counter| counter.name.clone()).collect(),
+        counters: counts.iter().map(|count| count.name.clone()).collect(),
         person_limits: counting.person.iter().map(|limit| (limit.since, limit.most)).collect(),
-        counted_later: false,
+        counted_later: counting.person.is_empty() && !announced.person.is_empty(),
     };
-    Ok(CountedUse { held, counts, by_person: by_person.collect() })
+    let keys = if held.counts_person() { &buyer.person.keys[..] } else { &[] };
+    let ends_at = counting.person_ends_with(&announced);
+    let by_person = keys.iter().map(|key| PersonUse {
+        promotion_id: id,
+        person: key.name.clone(),
+        used_at: tx.now(),
+        order_id,
+        exact: key.exact.clone().unwrap_or_default(),
+        ends_at,
+    });
+    let by_person = by_person.collect();
+    Ok(CountedUse { held, counts, by_person })
 }
 
 /// Returns whether a person has reached one of the limits with active uses of a promotion. A use counts once, even if

@@ -4,6 +4,7 @@ mod calculate;
 mod carts;
 mod editing;
 mod later_limits;
+mod limit_races;
 mod limits_per_person;
 mod neighbours;
 mod rule_rows;

@@ -201,6 +201,10 @@ fn responses(entry: &Entry, reply: Option<Schema>, is_list: bool) -> Value {
     if entry.versioned {
         success["headers"]["ETag"] = json!({"$ref": "#/components/headers/ETag"});
     }
+    if entry.located {
+        success["headers"]["Location"] =
+            json!({"description": "The path of the work that goes on.", "schema": {"type": "string"}});
+    }
     if is_list {
         success["headers"]["Warning"] = json!({"$ref": "#/components/headers/Warning"});
     }

@@ -18,10 +18,21 @@ const AGAIN: Duration = Duration::from_millis(50);
 #[derive(Debug, Default)]
 pub(crate) struct Room {
     full: AtomicBool,
+    scarce: AtomicBool,
     closing: AtomicBool,
 }
 
 impl Room {
+    /// Whether so little space is left that long reads end. While one is open, the checkpoint file grows instead of
+    /// reusing pages.
+    pub(crate) fn is_scarce(&self) -> bool {
+        self.scarce.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_scarce(&self, scarce: bool) {
+        self.scarce.store(scarce, Ordering::Release);
+    }
+
     /// Whether the disk is full. If it is, writes are refused and reads continue.
     pub(crate) fn is_full(&self) -> bool {
         self.full.load(Ordering::Acquire)

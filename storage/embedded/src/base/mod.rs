@@ -16,7 +16,8 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use promox_storage::{Direction, Schema, Space, StoreError, decode_row};
 use redb::{
-    Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition, TableError, WriteTransaction,
+    Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition,
+    TableError, WriteTransaction,
 };
 
 pub(crate) use backend::Room;
@@ -93,6 +94,12 @@ impl Base {
             let found = if table.ends_before(key, intact)? { None } else { table.table.get(key)? };
             Ok(found.map(|value| self.check(space, key, value.value())).transpose())
         })
+    }
+
+    /// Returns the number of items of a space, without reading them. `None` if that fails.
+    pub(crate) fn count(&self, space: Space) -> Option<u64> {
+        let Some(table) = self.table(space) else { return Some(0) };
+        self.guard(space, || table.table.len().map(Ok)).ok()
     }
 
     /// Returns the items of the checkpoint in a range of a space. A damaged item is an error, which other items may

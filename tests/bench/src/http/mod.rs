@@ -6,6 +6,7 @@ pub(crate) mod compare;
 pub(crate) mod floors;
 mod hello;
 pub(crate) mod instructions;
+pub(crate) mod long_runs;
 pub(crate) mod promotions;
 mod server;
 pub(crate) mod shelf;

@@ -242,6 +242,12 @@ impl Server {
         Ok(files)
     }
 
+    /// The length of the store's checkpoint.
+    pub(crate) fn store_bytes(&self) -> Result<u64, Box<dyn Error>> {
+        let dir = self.dir.as_ref().ok_or("the directory is gone")?;
+        Ok(dir.path().join("data.redb").metadata()?.len())
+    }
+
     /// Resident memory of the process in MiB.
     pub(crate) fn resident_mib(&self) -> Result<u64, Box<dyn Error>> {
         self.status_mib("VmRSS:")

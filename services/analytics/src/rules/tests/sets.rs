@@ -9,8 +9,9 @@ use rust_decimal::Decimal;
 
 use crate::rules::measures::Measures;
 use crate::rules::members::{Members, Union, chunk_and_offset};
+use crate::rules::packed::{Packed, ProductSums};
 use crate::rules::sold::{Products, Sold};
-use crate::rules::sum::Sum as _;
+use crate::rules::sum::{Sign, Sum as _};
 
 fn round_trip<T: Column + PartialEq + std::fmt::Debug>(value: &T) {
     let mut bytes = Vec::new();
@@ -73,5 +74,50 @@ proptest! {
         let want: Vec<(i64, i64)> = model.into_iter().filter(|(_, units)| *units != 0).collect();
         prop_assert_eq!(sums, want);
         round_trip(&products);
+    }
+
+    #[test]
+    fn packed_sales_are_the_same_sales(
+        sales in prop::collection::btree_map(1_i64..600, (-3_i64..400, -9_i64..70_000, -500_i64..5_000_000_000, 0_u32..5), 0..300),
+        others in prop::collection::btree_map(1_i64..600, (1_i64..3, 1_i64..3, 0_i64..500, 0_u32..3), 0..300),
+    ) {
+        let products = |sales: &BTreeMap<i64, (i64, i64, i64, u32)>| {
+            let mut products = Products::default();
+            for (product, (orders, units, minor, scale)) in sales {
+                let revenue = Amount(Decimal::new(*minor, *scale));
+                products.add_product(*product, &Sold { orders: *orders, units: *units, revenue });
+            }
+            products
+        };
+        let (sales, others) = (products(&sales), products(&others));
+        for products in [&sales, &others] {
+            let packed = Packed::new(products);
+            round_trip(&packed);
+            prop_assert_eq!(&packed.unpack(), products);
+        }
+        let mut sums = ProductSums::default();
+        sums.add(&Packed::new(&sales), Sign::Plus);
+        sums.add(&Packed::new(&others), Sign::Plus);
+        sums.add(&Packed::new(&sales), Sign::Minus);
+        others.0.iter().for_each(|(product, sold)| sums.add_sold(*product, sold));
+        let mut want = others.clone();
+        want.add(&others);
+        let found: Vec<(i64, Sold)> = sums.iter().map(|(product, totals)| (product, sums.sold(totals))).collect();
+        prop_assert_eq!(found, want.0);
+    }
+
+    #[test]
+    fn damaged_sales_are_refused(cut in 0_usize..300, flip in 0_usize..300) {
+        let products = Products((1..=40).map(|n| (n, Sold { orders: n, units: n * 300, revenue: Amount(Decimal::new(n, 2)) })).collect());
+        let mut bytes = Vec::new();
+        Packed::new(&products).put(&mut bytes);
+        let cut = 1 + cut % (bytes.len() - 1);
+        prop_assert!(Packed::take(&mut &bytes[..cut]).is_none());
+        // Whatever the bytes are, they are either refused or read without a panic.
+        let flip = 1 + flip % (bytes.len() - 1);
+        bytes[flip] ^= 0x55;
+        if let Some(packed) = Packed::take(&mut bytes.as_slice()) {
+            prop_assert!(packed.unpack().0.len() <= 80);
+        }
     }
 }

@@ -1,15 +1,17 @@
 //! How a use counts towards limits: the counters that it increments, and the limits on the buyer's own uses.
 
+use std::collections::BTreeSet;
+
 use jiff::ToSpan;
 use jiff::civil::Date;
 use promox_contract::buyer::Person;
-use promox_contract::condition::weekday;
+use promox_contract::condition::{Timetable, weekday};
 use promox_contract::promotion::RejectReason;
 use promox_kernel::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::rules::compile::Rule;
-use crate::rules::language::promotion::{CountedPer, Period};
-use crate::rules::language::schedule::Window;
+use crate::rules::language::promotion::{CountedPer, Limits, Period, PeriodLimit, Promotion};
 
 /// A buyer as limits count them: as a person, and by digests of the e-mail address and the shipping address.
 #[derive(Clone, Debug, Default)]
@@ -60,44 +62,98 @@ pub struct Counting {
 /// The counter of all uses.
 pub const TOTAL: &str = "total";
 
-impl Rule {
-    /// How a use of this promotion by a buyer counts now.
-    pub fn counting(&self, buyer: &CountedBuyer, now: Timestamp) -> Counting {
-        let limits = &self.limits;
-        let reason = RejectReason::LimitReached;
-        let mut found = Counting {
-            counters: vec![Counter { name: TOTAL.to_owned(), most: limits.total, reason, ends: None }],
-            ..Counting::default()
-        };
-        if let Some(most) = limits.per_user {
-            found.count_person(buyer, PersonLimit { since: Timestamp::EPOCH, most }, None);
-        }
-        for limit in &limits.periods {
-            let (since, first, ends) = current_period(&self.window, limit.period, now);
-            let who = match limit.per {
-                CountedPer::User => {
-                    let ends = if limits.per_user.is_some() { None } else { Some(ends) };
-                    found.count_person(buyer, PersonLimit { since, most: limit.count }, ends);
-                    continue;
-                }
-                CountedPer::Email => buyer.email.as_ref().map(|email| format!("email:{email}")),
-                CountedPer::Address => buyer.address.as_ref().map(|address| format!("address:{address}")),
-                CountedPer::Total => Some(TOTAL.to_owned()),
-            };
-            let Some(who) = who else {
-                found.unchecked = true;
-                continue;
-            };
-            let in_total = limit.per == CountedPer::Total;
-            let reason = if in_total { RejectReason::LimitReached } else { RejectReason::UserLimitReached };
-            let name = format!("{}:{first}:{}:{who}", limit.period, limit.per);
-            found.counters.push(Counter { name, most: Some(limit.count), reason, ends: Some(ends) });
-        }
-        found
+/// What the limits of a promotion count uses by, whatever their maximum.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CountedBy {
+    /// Whether each person's uses count permanently.
+    per_user: bool,
+    /// The periods in which uses count.
+    periods: BTreeSet<(CountedPer, Period)>,
+    /// The IANA time zone of the periods; empty if there are none.
+    timezone: String,
+}
+
+impl CountedBy {
+    /// What the limits of this promotion count.
+    pub fn of(promotion: &Promotion) -> Self {
+        let limits = promotion.limits.as_ref();
+        let periods: BTreeSet<_> =
+            limits.into_iter().flat_map(|limits| &limits.periods).map(|limit| (limit.per, limit.period)).collect();
+        let timezone = if periods.is_empty() { String::new() } else { promotion.timezone.clone() };
+        Self { per_user: limits.is_some_and(|limits| limits.per_user.is_some()), periods, timezone }
+    }
+
+    /// Whether something counts here that does not count in `other`.
+    pub fn exceeds(&self, other: &Self) -> bool {
+        (self.per_user && !other.per_user)
+            || !self.periods.is_subset(&other.periods)
+            || (!self.periods.is_empty() && self.timezone != other.timezone)
+    }
+
+    /// How a use by a buyer at a time counts. The limits are never reached.
+    pub fn counting(&self, buyer: &CountedBuyer, at: Timestamp) -> Counting {
+        let count = u32::MAX;
+        let periods = self.periods.iter().map(|(per, period)| PeriodLimit { per: *per, period: *period, count });
+        let per_user = self.per_user.then_some(count);
+        let limits = Limits { per_user, periods: periods.collect(), ..Limits::default() };
+        counting(&limits, &Timetable::read(&self.timezone, None, "").unwrap_or_default(), buyer, at)
     }
 }
 
+impl Rule {
+    /// How a use of this promotion by a buyer counts now.
+    pub fn counting(&self, buyer: &CountedBuyer, now: Timestamp) -> Counting {
+        counting(&self.limits, self.window.hours(), buyer, now)
+    }
+}
+
+fn counting(limits: &Limits, hours: &Timetable, buyer: &CountedBuyer, now: Timestamp) -> Counting {
+    let reason = RejectReason::LimitReached;
+    let mut found = Counting {
+        counters: vec![Counter { name: TOTAL.to_owned(), most: limits.total, reason, ends: None }],
+        ..Counting::default()
+    };
+    if let Some(most) = limits.per_user {
+        found.count_person(buyer, PersonLimit { since: Timestamp::EPOCH, most }, None);
+    }
+    // The same date is another period in another time zone. UTC has no suffix.
+    let zone = hours.zone_name().filter(|name| *name != "UTC").map_or_else(String::new, |name| format!("@{name}"));
+    for limit in &limits.periods {
+        let (since, first, ends) = current_period(hours, limit.period, now);
+        let who = match limit.per {
+            CountedPer::User => {
+                let ends = if limits.per_user.is_some() { None } else { Some(ends) };
+                found.count_person(buyer, PersonLimit { since, most: limit.count }, ends);
+                continue;
+            }
+            CountedPer::Email => buyer.email.as_ref().map(|email| format!("email:{email}")),
+            CountedPer::Address => buyer.address.as_ref().map(|address| format!("address:{address}")),
+            CountedPer::Total => Some(TOTAL.to_owned()),
+        };
+        let Some(who) = who else {
+            found.unchecked = true;
+            continue;
+        };
+        let in_total = limit.per == CountedPer::Total;
+        let reason = if in_total { RejectReason::LimitReached } else { RejectReason::UserLimitReached };
+        let name = format!("{}:{first}{zone}:{}:{who}", limit.period, limit.per);
+        found.counters.push(Counter { name, most: Some(limit.count), reason, ends: Some(ends) });
+    }
+    found
+}
+
 impl Counting {
+    /// When the last period that counts the person's use ends, for these and further limits together; `None` if it
+    /// counts permanently.
+    pub fn person_ends_with(&self, more: &Self) -> Option<Timestamp> {
+        match (self.person.is_empty(), more.person.is_empty()) {
+            (true, _) => more.person_ends,
+            (_, true) => self.person_ends,
+            _ => later(self.person_ends, more.person_ends),
+        }
+    }
+
     fn count_person(&mut self, buyer: &CountedBuyer, limit: PersonLimit, ends: Option<Timestamp>) {
         if buyer.person.is_unknown() {
             self.unchecked = true;
@@ -108,9 +164,14 @@ impl Counting {
     }
 }
 
+/// The later of two ends, of which `None` never comes.
+pub(crate) fn later(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    one.zip(other).map(|(one, other)| one.max(other))
+}
+
 /// The current period in the promotion's time zone: when it started, its first day, and when it ends.
-fn current_period(window: &Window, period: Period, now: Timestamp) -> (Timestamp, Date, Timestamp) {
-    let today = window.date(now);
+fn current_period(hours: &Timetable, period: Period, now: Timestamp) -> (Timestamp, Date, Timestamp) {
+    let today = hours.date(now);
     let (first, next) = match period {
         Period::Day => (today, today.saturating_add(1.day())),
         Period::Week => {
@@ -120,5 +181,5 @@ fn current_period(window: &Window, period: Period, now: Timestamp) -> (Timestamp
         }
         Period::Month => (today.first_of_month(), today.last_of_month().saturating_add(1.day())),
     };
-    (window.start_of(first), first, window.start_of(next))
+    (hours.start_of(first), first, hours.start_of(next))
 }

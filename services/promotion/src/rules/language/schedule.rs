@@ -1,6 +1,5 @@
 //! When a promotion runs: its start and end, and its hours of the week in its time zone.
 
-use jiff::civil::Date;
 use promox_contract::condition::Timetable;
 use promox_contract::promotion::RejectReason;
 use promox_kernel::Timestamp;
@@ -74,13 +73,8 @@ impl Window {
         self.hours.day_and_hour(now)
     }
 
-    /// The date in the promotion's time zone.
-    pub(crate) fn date(&self, now: Timestamp) -> Date {
-        self.hours.date(now)
-    }
-
-    /// When a date begins in the promotion's time zone.
-    pub(crate) fn start_of(&self, date: Date) -> Timestamp {
-        self.hours.start_of(date)
+    /// Its hours of the week and their time zone.
+    pub(crate) fn hours(&self) -> &Timetable {
+        &self.hours
     }
 }

@@ -85,9 +85,9 @@ fn periods_end_in_the_promotions_time_zone() {
         counters,
         [
             row("total", None, None),
-            row("WEEK:2026-10-26:EMAIL:email:E", Some(2), Some("2026-11-02T05:00:00.000Z")),
-            row("MONTH:2026-11-01:ADDRESS:address:H", Some(3), Some("2026-12-01T05:00:00.000Z")),
-            row("DAY:2026-11-01:TOTAL:total", Some(4), Some("2026-11-02T05:00:00.000Z")),
+            row("WEEK:2026-10-26@America/New_York:EMAIL:email:E", Some(2), Some("2026-11-02T05:00:00.000Z")),
+            row("MONTH:2026-11-01@America/New_York:ADDRESS:address:H", Some(3), Some("2026-12-01T05:00:00.000Z")),
+            row("DAY:2026-11-01@America/New_York:TOTAL:total", Some(4), Some("2026-11-02T05:00:00.000Z")),
         ]
     );
     assert!(!counting.unchecked);
