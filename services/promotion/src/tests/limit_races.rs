@@ -143,10 +143,10 @@ impl Race {
         let (id, Some(change)) = (self.id, &mut self.change) else { return };
         match change.batch.take() {
             Some(batch) => {
-                self.shop.write(move |tx: &mut Tx<'_>| Ok(recount::count(tx, id, false, &batch)?)).await.unwrap()
+                self.shop.write(move |tx: &mut Tx<'_>| Ok(recount::count(tx, id, false, &batch)?)).await.unwrap();
             }
             None => {
-                change.batch = self.shop.write(move |tx: &mut Tx<'_>| Ok(recount::batch(tx, id, 3)?)).await.unwrap()
+                change.batch = self.shop.write(move |tx: &mut Tx<'_>| Ok(recount::batch(tx, id, 3)?)).await.unwrap();
             }
         }
     }
