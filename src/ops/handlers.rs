@@ -60,6 +60,7 @@ impl Handle<CancelRun> for Ops {
             self.interrupt(run.id);
             self.wait_for_end(cx, run.id, CANCEL_WAIT).await?;
         }
+        self.ended.send_replace(());
         if run.file_bytes.is_some() {
             self.folder.remove(&[run.id]);
         }

@@ -39,13 +39,22 @@ enum Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        if error == StoreError::Busy { Self::Busy } else { Self::Failed(error.to_string()) }
+        match error {
+            StoreError::TooLarge { limit } => Self::Failed(format!("The run exceeded the limit of {limit}.")),
+            StoreError::Full => Self::Failed("The run ended because the disk is nearly full.".to_owned()),
+            error => Error::from(error).into(),
+        }
     }
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        if error.kind() == Kind::Unavailable { Self::Busy } else { Self::Failed(error.to_string()) }
+        if error.kind() == Kind::Unavailable {
+            return Self::Busy;
+        }
+        // The cause is for the log only.
+        tracing::error!(%error, "a run failed");
+        Self::Failed(error.message().to_owned())
     }
 }
 
@@ -95,7 +104,7 @@ impl Worker {
             Err(Failure::Failed(reason)) => Outcome::Failed(reason),
         };
         if let Outcome::Failed(reason) = &outcome {
-            tracing::error!(%id, %kind, reason, "a run failed");
+            tracing::warn!(%id, %kind, reason, "a run has failed");
         }
         tracing::info!(%id, %kind, millis = self.node.clock.now().since(started).as_millis(), "a run ended");
         self.finish(&current, outcome, closing).await;
@@ -178,9 +187,16 @@ impl Worker {
         };
         let (ops, id, rows, current) = (self.ops.clone(), run.id, download.progress, current.clone());
         let written = blocking(move || {
-            ops.folder.create(id, &current.cancelled, |out| copy(reader, out, rows.as_deref(), &current.progress))
+            let mut failure = None;
+            let length = ops.folder.create(id, &current.cancelled, |out| {
+                copy(reader, out, rows.as_deref(), &current.progress, &mut failure)
+            });
+            match failure {
+                Some(error) => Err(Failure::from(error)),
+                None => Ok(length?),
+            }
         });
-        Ok(written.await??)
+        written.await?
     }
 
     async fn start_export(&self, run: &Run) -> Result<Download, Error> {
@@ -200,10 +216,20 @@ impl Worker {
     }
 }
 
-/// Copies a stream, and passes on the progress of those who write it.
-fn copy(mut from: BodyReader, out: &mut dyn Write, rows: Option<&Progress>, progress: &Progress) -> io::Result<()> {
+/// Copies a stream, and passes on the progress of those who write it. If the stream breaks, `failure` says why.
+fn copy(
+    mut from: BodyReader,
+    out: &mut dyn Write,
+    rows: Option<&Progress>,
+    progress: &Progress,
+    failure: &mut Option<Error>,
+) -> io::Result<()> {
     while let Some(chunk) = from.next_blocking() {
-        out.write_all(&chunk.map_err(io::Error::other)?)?;
+        let chunk = chunk.map_err(|error| {
+            *failure = Some(error);
+            io::ErrorKind::BrokenPipe
+        });
+        out.write_all(&chunk?)?;
         if let Some(rows) = rows {
             progress.expect(rows.total().unwrap_or(0));
             progress.reach(rows.done());

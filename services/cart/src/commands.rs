@@ -43,6 +43,13 @@ impl Draft {
         Ok(Self { contents, base: None })
     }
 
+    /// The draft with only the lines that it changes, which is all that storing it needs.
+    pub(crate) fn changed_lines(&self) -> Self {
+        let Contents { cart, items } = &self.contents;
+        let items = items.iter().filter(|item| item.version == cart.version).cloned().collect();
+        Self { contents: Contents { cart: cart.clone(), items }, base: self.base }
+    }
+
     /// Stores the cart and the lines changed by the draft, which are those with the cart's current version.
     pub(crate) fn store(self, tx: &mut Tx<'_>) -> Result<Contents, StoreError> {
         let Contents { mut cart, mut items } = self.contents;
@@ -125,19 +132,18 @@ pub(crate) fn draft(tx: &Tx<'_>, change: &Change, edit: &Edit) -> Result<Draft, 
     Ok(draft)
 }
 
-/// Stores an edit whose draft was priced. Returns `None` if the cart has changed since `base`: the edit must then be
+/// Stores a draft that was priced, unless the cart has changed since the draft's base. Its other lines are not read
+/// again: every change of a cart's contents raises its version. Returns the stored cart, or `None` if the edit must be
 /// priced again.
-pub(crate) fn edit(
-    tx: &mut Tx<'_>,
-    change: &Change,
-    edit: &Edit,
-    base: Option<(CartId, i64)>,
-) -> Result<Option<Contents>, Error> {
-    let draft = draft(tx, change, edit)?;
-    if draft.base != base {
+pub(crate) fn edit(tx: &mut Tx<'_>, change: &Change, draft: &Draft) -> Result<Option<Cart>, Error> {
+    let stored = open_cart(tx, &change.holder)?;
+    if stored.is_none() && matches!(change.holder, Holder::Guest(_)) {
+        return Err(reject::no_cart());
+    }
+    if stored.as_ref().map(|cart| (cart.id, cart.version)) != draft.base {
         return Ok(None);
     }
-    Ok(Some(draft.store(tx)?))
+    Ok(Some(draft.clone().store(tx)?.cart))
 }
 
 /// Removes a line.

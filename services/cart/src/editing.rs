@@ -35,12 +35,12 @@ impl Carts {
     pub(crate) async fn edit(&self, cx: &Cx, change: Change, edit: Edit) -> Result<CartView, Error> {
         for _ in 0..MAX_TRIES {
             let draft = self.db.read(|tx| commands::draft(tx, &change, &edit)).await?;
-            let base = draft.base;
+            let changed = draft.changed_lines();
             let priced = view(cx, draft.contents, Vec::new(), TooLarge::Refuse).await?;
-            let (change, edit) = (change.clone(), edit.clone());
-            let made = self.db.write(cx, move |tx| commands::edit(tx, &change, &edit, base)).await?;
-            if let Some(contents) = made {
-                return Ok(priced.stored_as(&contents.cart));
+            let change = change.clone();
+            let made = self.db.write(cx, move |tx| commands::edit(tx, &change, &changed)).await?;
+            if let Some(cart) = made {
+                return Ok(priced.stored_as(&cart));
             }
         }
         Err(reject::busy("The cart is being changed by other requests; try again."))

@@ -1,10 +1,10 @@
 //! Cart views: lines with their descriptions, prices and stock, queried from the services that own them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use promox_contract::codes;
 use promox_contract::ids::VariantId;
-use promox_contract::inventory::{GetAvailableStock, SkuQuantity};
+use promox_contract::inventory::GetAvailableStock;
 use promox_contract::order::{PriceCart, PricedCart, Totals};
 use promox_contract::order_line::OrderLine;
 use promox_contract::product::{DescribeSkus, ResolveSkus, VariantRef};
@@ -65,13 +65,8 @@ pub(crate) async fn view(
     if_too_large: TooLarge,
 ) -> Result<CartView, Error> {
     let variants = contents.items.iter().map(|item| item.variant_id).collect();
-    let (stock, sold) = tokio::try_join!(available(cx, variants), sold(cx, &contents))?;
-    let (priced, too_large) = match price(cx, &contents, &sold).await {
-        Err(error) if error.code() == codes::AMOUNT_TOO_LARGE && if_too_large == TooLarge::Warn => {
-            (zero_price(cx).await?, true)
-        }
-        priced => (priced?, false),
-    };
+    let (stock, (priced, sold)) = tokio::try_join!(available(cx, variants), price(cx, &contents, if_too_large))?;
+    let too_large = sold.is_some();
     if too_large {
         warnings.push(too_large_warning());
     }
@@ -81,7 +76,7 @@ pub(crate) async fn view(
     let mut items = Vec::with_capacity(contents.items.len());
     for item in &contents.items {
         let line = lines.get(&item.variant_id).copied();
-        let is_sold = line.is_some() || (too_large && sold.contains_key(&item.variant_id));
+        let is_sold = line.is_some() || sold.as_ref().is_some_and(|sold| sold.contains(&item.variant_id));
         let in_stock = if is_sold { stock.get(&item.variant_id).copied().unwrap_or(0) } else { 0 };
         let view = line_view(item, line, in_stock);
         warnings.extend(line_warning(&view, is_sold));
@@ -103,32 +98,42 @@ pub(crate) async fn view(
     })
 }
 
-/// The current SKU of each variant in a cart that the catalog still sells.
-async fn sold(cx: &Cx, contents: &Contents) -> Result<BTreeMap<VariantId, Sku>, Error> {
-    if contents.items.is_empty() {
-        return Ok(BTreeMap::new());
-    }
+/// The variants in a cart that the catalog still sells.
+async fn sold(cx: &Cx, contents: &Contents) -> Result<BTreeSet<VariantId>, Error> {
     let skus = contents.items.iter().map(|item| item.sku.clone()).collect();
     let found = cx.call(DescribeSkus { skus }).await?;
-    Ok(found.items.into_iter().map(|description| (description.variant_id, description.sku)).collect())
+    Ok(found.items.into_iter().map(|description| description.variant_id).collect())
 }
 
-/// Prices the lines that are still sold; without any, the total is zero.
-async fn price(cx: &Cx, contents: &Contents, sold: &BTreeMap<VariantId, Sku>) -> Result<PricedCart, Error> {
-    let quantity = |item: &CartItem| {
-        sold.get(&item.variant_id).map(|sku| SkuQuantity { sku: sku.clone(), quantity: item.quantity })
-    };
-    let items: Vec<SkuQuantity> = contents.items.iter().filter_map(quantity).collect();
-    if items.is_empty() {
-        return zero_price(cx).await;
+/// Prices the lines that are still sold; without any, the total is zero. If the cart is too large to be priced but to be
+/// shown, its price is zero and the variants that are still sold are returned too.
+async fn price(
+    cx: &Cx,
+    contents: &Contents,
+    if_too_large: TooLarge,
+) -> Result<(PricedCart, Option<BTreeSet<VariantId>>), Error> {
+    if contents.items.is_empty() {
+        return Ok((zero_price(cx).await?, None));
     }
-    cx.call(PriceCart {
-        items,
+    let priced = cx.call(PriceCart {
+        // The price leaves out what is no longer sold, so that the catalog need not be asked before.
+        items: contents.quantities(),
         promotion_code: contents.cart.promotion_code.clone(),
         coupon_codes: contents.cart.coupon_codes.0.clone(),
         user_id: contents.cart.user_id,
-    })
-    .await
+    });
+    let error = match priced.await {
+        Ok(priced) => return Ok((priced, None)),
+        Err(error) => error,
+    };
+    let sold = sold(cx, contents).await?;
+    if sold.is_empty() {
+        return Ok((zero_price(cx).await?, None));
+    }
+    if error.code() == codes::AMOUNT_TOO_LARGE && if_too_large == TooLarge::Warn {
+        return Ok((zero_price(cx).await?, Some(sold)));
+    }
+    Err(error)
 }
 
 /// The price of a cart without lines, in the store's currency.

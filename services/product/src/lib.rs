@@ -17,6 +17,7 @@ mod api;
 mod audit;
 mod checks;
 mod commands;
+mod descriptions;
 mod events;
 mod handlers;
 mod jobs;
@@ -45,6 +46,7 @@ use promox_storage::{Database, Db, Epochs, Follower, Record, Report, Service, St
 pub use api::*;
 pub use search::IndexPlace;
 
+use descriptions::DescriptionCache;
 use pages::PageCache;
 use queries::TreeCache;
 use search::{Projection, ResultCache, SearchIndex};
@@ -61,6 +63,7 @@ pub struct Products {
     rules_state: prices::RulesState,
     trees: Arc<TreeCache>,
     pages: PageCache,
+    descriptions: DescriptionCache,
     projection: RwLock<Projection>,
     results: ResultCache,
     index: Arc<SearchIndex>,
@@ -80,6 +83,7 @@ impl Products {
             rules_state: prices::RulesState::default(),
             trees: Arc::default(),
             pages: PageCache::default(),
+            descriptions: DescriptionCache::default(),
             projection: RwLock::default(),
             results: ResultCache::default(),
             index: Arc::new(SearchIndex::open(place)?),

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use promox_contract::ids::{CategoryId, ProductId, VariantId};
-use promox_contract::product::{ResolvedSkus, SkuDescription, SkuDescriptions, VariantRef};
+use promox_contract::product::{ResolvedSkus, SkuDescription, VariantRef};
 use promox_kernel::{Error, Sku};
 use promox_storage::{StoreError, Tx};
 
 use crate::api::{ProductView, VariantView};
-use crate::records::{Category, Epochs, Product, ProductStatus, SkuByVariant, Variant, VariantSku};
+use crate::records::{Category, Epochs, Product, SkuByVariant, Variant, VariantSku};
 use crate::rules::{CatalogPrice, MAX_CATEGORIES, Tree, VariantPrices};
 
 /// The epochs of the catalog as this transaction sees them, or 0 before the first change.
@@ -116,36 +116,13 @@ fn variant_view(variant: &Variant, CatalogPrice { price, list_price }: CatalogPr
     }
 }
 
-/// The descriptions of SKUs at list prices, without those that are unknown or not on sale. Each SKU costs two reads, or
-/// one if it belongs to the same product as the previous one.
-pub(crate) fn describe(tx: &Tx<'_>, tree: &Tree, skus: &[Sku]) -> Result<SkuDescriptions, StoreError> {
-    let mut items = Vec::with_capacity(skus.len());
-    let mut last_product: Option<Product> = None;
-    for sku in skus {
-        let Some(VariantSku { product_id, variant_id: Some(variant_id), .. }) = tx.get(sku)? else { continue };
-        if last_product.as_ref().is_none_or(|product| product.id != product_id) {
-            last_product = tx.get(&product_id)?;
-        }
-        let active = last_product.as_ref().filter(|product| product.status == ProductStatus::Active);
-        let Some((product, variant)) = active.and_then(|product| Some((product, product.variant(variant_id)?))) else {
-            continue;
-        };
-        // Only former SKUs can lead to the same variant twice.
-        let is_same = |item: &SkuDescription| item.variant_id == variant_id;
-        if variant.former.is_empty() || !items.iter().any(is_same) {
-            items.push(describe_variant(product, variant, tree));
-        }
-    }
-    Ok(SkuDescriptions { items })
-}
-
 /// The descriptions of every variant of a product, at list prices.
 pub(crate) fn describe_all(product: &Product, tree: &Tree) -> Vec<SkuDescription> {
     product.variants.iter().map(|variant| describe_variant(product, variant, tree)).collect()
 }
 
 /// The description of a variant at its list price. The caller applies price rules.
-fn describe_variant(product: &Product, variant: &Variant, tree: &Tree) -> SkuDescription {
+pub(crate) fn describe_variant(product: &Product, variant: &Variant, tree: &Tree) -> SkuDescription {
     let name =
         if variant.name.is_empty() { product.name.clone() } else { format!("{}, {}", product.name, variant.name) };
     let mut category_ids: Vec<CategoryId> =

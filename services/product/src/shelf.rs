@@ -12,7 +12,7 @@ use crate::Products;
 use crate::api::{ListProducts, ProductList, ProductPage, ProductStatus, ProductView, Suggestion};
 use crate::pages::Rendered;
 use crate::prices::{PageSource, PriceContext};
-use crate::queries::{describe, epochs, total_available, view};
+use crate::queries::{epochs, total_available, view};
 use crate::records::{Epochs, Product};
 use crate::rules::{CatalogPrice, VariantPrices};
 use crate::search::{Query, ResultSet};
@@ -140,8 +140,9 @@ impl Products {
         channel: Option<String>,
     ) -> Result<SkuDescriptions, Error> {
         let found = |tx: &Tx<'_>| -> Result<SkuDescriptions, StoreError> {
-            let tree = self.trees.at(tx, &epochs(tx)?)?;
-            describe(tx, &tree, skus)
+            let epochs = epochs(tx)?;
+            let tree = self.trees.at(tx, &epochs)?;
+            self.descriptions.describe(tx, epochs.catalogue, &tree, skus)
         };
         let mut described = self.db.read(found).await?;
         self.apply_prices(cx, &mut described.items, channel).await?;

@@ -28,6 +28,8 @@ type Failure = Box<dyn std::error::Error>;
 const START: i64 = 1_577_836_800;
 /// Seconds over which the orders are spread: three years.
 const SPAN: i64 = 3 * 365 * 86_400;
+/// Periods of which [`summaries_of`] measures the summary.
+const RANDOM_PERIODS: i64 = 100;
 /// Events that one transaction emits.
 const EVENTS_PER_TRANSACTION: i64 = 5_000;
 
@@ -140,28 +142,10 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
 }
 
 async fn measure(options: &Options, path: &std::path::Path) -> Result<(), Failure> {
-    let engine = EmbeddedEngine::open(StoreOptions::new(path), Schema::new([Analytics::TABLES])?)?;
-    let (shop, promox) = (engine.database(Database::Ecommerce), engine.database(Database::Promox));
-    let node = Node::new(Clock::real(Timestamp::EPOCH), Entropy::system());
-    let analytics = Analytics::new(promox, EventLog::of(&shop));
     let Options { orders, lines, products, customers, .. } = *options;
-    let simulated = Arc::new(SimulatedOrders { orders, lines, products, customers });
-    let mut registry = Registry::default();
-    analytics.register(&mut registry);
-    registry.register::<ListOrderFigures, _>(&simulated);
-    registry.register::<GetStoreProfile, _>(&simulated);
-    node.install(registry);
-    emit_orders(&node, &shop, orders).await?;
-    let job = analytics
-        .jobs()
-        .into_iter()
-        .find(|job| job.name == "analytics.follow")
-        .ok_or("there is no job analytics.follow")?;
-    let started = Instant::now();
-    while job.run(cx(&node)).await? {}
-    let took = started.elapsed();
-    let rate = u128::try_from(orders)? * 1_000_000 / took.as_micros().max(1);
-    println!("{orders} orders of {lines} lines processed in {} ms, {rate} a second", took.as_millis());
+    let figures = Figures::open(path, SimulatedOrders { orders, lines, products, customers }).await?;
+    let rate = u128::try_from(orders)? * 1_000_000 / figures.took.as_micros().max(1);
+    println!("{orders} orders of {lines} lines processed in {} ms, {rate} a second", figures.took.as_millis());
     println!("{}", Latencies::heading());
     for (name, query) in [
         ("summary of all three years", r#"{"from":"2020-01-01","to":"2023-01-01"}"#),
@@ -169,12 +153,91 @@ async fn measure(options: &Options, path: &std::path::Path) -> Result<(), Failur
         ("summary of 30 days", r#"{"from":"2021-06-01","to":"2021-07-01"}"#),
         ("summary of 30 days from minute to minute", r#"{"from":"2021-06-01T10:17","to":"2021-07-01T15:43"}"#),
     ] {
-        measure_query::<GetSummary>(&node, options.repetitions, name, query).await?;
+        figures.measure::<GetSummary>(options.repetitions, name, query).await?;
     }
     let days = r#"{"metric":"revenue","granularity":"day","from":"2021-01-01","to":"2022-01-01"}"#;
-    measure_query::<ListSeries>(&node, options.repetitions, "revenue by day over a year", days).await?;
+    figures.measure::<ListSeries>(options.repetitions, "revenue by day over a year", days).await?;
     let top = r#"{"from":"2020-01-01","to":"2023-01-01","limit":50}"#;
-    measure_query::<ListTopProducts>(&node, options.repetitions, "50 top products of three years", top).await
+    figures.measure::<ListTopProducts>(options.repetitions, "50 top products of three years", top).await
+}
+
+/// Analytics that has followed all simulated orders.
+struct Figures {
+    node: Arc<Node>,
+    /// How long it took to follow them.
+    took: Duration,
+}
+
+impl Figures {
+    async fn open(path: &std::path::Path, simulated: SimulatedOrders) -> Result<Self, Failure> {
+        let engine = EmbeddedEngine::open(StoreOptions::new(path), Schema::new([Analytics::TABLES])?)?;
+        let (shop, promox) = (engine.database(Database::Ecommerce), engine.database(Database::Promox));
+        let node = Node::new(Clock::real(Timestamp::EPOCH), Entropy::system());
+        let analytics = Analytics::new(promox, EventLog::of(&shop));
+        let orders = simulated.orders;
+        let simulated = Arc::new(simulated);
+        let mut registry = Registry::default();
+        analytics.register(&mut registry);
+        registry.register::<ListOrderFigures, _>(&simulated);
+        registry.register::<GetStoreProfile, _>(&simulated);
+        node.install(registry);
+        emit_orders(&node, &shop, orders).await?;
+        let job = analytics.jobs().into_iter().find(|job| job.name == "analytics.follow");
+        let job = job.ok_or("there is no job analytics.follow")?;
+        let started = Instant::now();
+        while job.run(cx(&node)).await? {}
+        Ok(Self { node, took: started.elapsed() })
+    }
+
+    /// Measures a query and prints its line.
+    async fn measure<O: Op>(&self, repetitions: usize, name: &str, json: &str) -> Result<(), Failure> {
+        let mut latencies = Latencies::default();
+        let started = Instant::now();
+        for _ in 0..repetitions {
+            latencies.add(self.ask::<O>(json).await?);
+        }
+        println!("{}", latencies.line(name, started.elapsed()));
+        Ok(())
+    }
+
+    /// Sends a query and returns its latency.
+    async fn ask<O: Op>(&self, json: &str) -> Result<Duration, Failure> {
+        let sent = Instant::now();
+        cx(&self.node).call(bind_json::<O>(json.as_bytes())?).await?;
+        Ok(sent.elapsed())
+    }
+}
+
+/// The median latency of the dashboard's summary of `many` orders and of `few`, over periods with random bounds. The
+/// queries alternate, so that both have the same conditions.
+pub(crate) async fn summaries_of(many: i64, few: i64, dir: &std::path::Path) -> Result<[Duration; 2], Failure> {
+    let dir = tempfile::tempdir_in(dir)?;
+    let simulated = |orders| SimulatedOrders { orders, lines: 3, products: 4_000, customers: 200_000 };
+    let many = Figures::open(&dir.path().join("many"), simulated(many)).await?;
+    let few = Figures::open(&dir.path().join("few"), simulated(few)).await?;
+    let mut latencies = [Latencies::default(), Latencies::default()];
+    for n in 0..RANDOM_PERIODS {
+        let query = random_period(n);
+        for (figures, latencies) in [&many, &few].into_iter().zip(&mut latencies) {
+            // The first query reads rows from the disk.
+            figures.ask::<GetSummary>(&query).await?;
+            for _ in 0..3 {
+                latencies.add(figures.ask::<GetSummary>(&query).await?);
+            }
+        }
+    }
+    Ok(latencies.map(|mut latencies| latencies.per_mille(500)))
+}
+
+/// A query for the summary of the `n`-th of many periods, from minute to minute.
+fn random_period(n: i64) -> String {
+    let minute = |salt: i64| {
+        let mixed = ((n << 20) ^ salt).wrapping_mul(0x5851_F42D_4C95_7F2D);
+        START + (mixed ^ (mixed >> 31)).rem_euclid(SPAN / 60) * 60
+    };
+    let (a, b) = (minute(1), minute(2));
+    let (from, to) = (Timestamp::from_seconds(a.min(b)), Timestamp::from_seconds(a.max(b) + 60));
+    format!(r#"{{"from":"{from}","to":"{to}"}}"#)
 }
 
 fn cx(node: &Arc<Node>) -> Cx {
@@ -190,18 +253,5 @@ async fn emit_orders(node: &Arc<Node>, shop: &Db, orders: i64) -> Result<(), Fai
         };
         shop.write(&cx(node), emit).await?;
     }
-    Ok(())
-}
-
-/// Measures a query and prints its line.
-async fn measure_query<O: Op>(node: &Arc<Node>, repetitions: usize, name: &str, json: &str) -> Result<(), Failure> {
-    let mut latencies = Latencies::default();
-    let started = Instant::now();
-    for _ in 0..repetitions {
-        let sent = Instant::now();
-        cx(node).call(bind_json::<O>(json.as_bytes())?).await?;
-        latencies.add(sent.elapsed());
-    }
-    println!("{}", latencies.line(name, started.elapsed()));
     Ok(())
 }

@@ -29,6 +29,8 @@ enum Bench {
     Floors(http::floors::Options),
     /// Instructions of the server per request and mail, counted by Callgrind.
     Instructions(http::instructions::Options),
+    /// What grows with the size of a shop, a cart or an order: each ratio beside its floor, both sides from one run.
+    Sizes(http::sizes::Options),
     /// The embedded store, compared with raw syncs and with redb's own commits in the same run.
     Storage(storage::Options),
     /// Analytics over many orders: the rate of event processing, and latencies of the dashboard.
@@ -54,6 +56,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Bench::All(options) => http::compare::run(&options),
         Bench::Floors(options) => http::floors::run(&options),
         Bench::Instructions(options) => http::instructions::run(&options),
+        Bench::Sizes(options) => http::sizes::run(&options),
         Bench::Storage(options) => storage::run(&options),
         Bench::Analytics(options) => analytics::run(&options),
         Bench::Coupons(options) => coupons::run(&options),

@@ -51,6 +51,10 @@ impl Figure {
         Self { name, measured, floor, more: false }
     }
 
+    pub(super) fn at_least(name: &'static str, measured: u64, floor: u64) -> Self {
+        Self { name, measured, floor, more: true }
+    }
+
     pub(super) fn print(&self) {
         let Self { name, measured, floor, more } = *self;
         let met = if more { measured >= floor } else { measured <= floor };
@@ -65,7 +69,7 @@ fn hundredths(value: u64) -> String {
 }
 
 /// `value ÷ by` in hundredths.
-fn ratio(value: impl Into<u128>, by: impl Into<u128>) -> u64 {
+pub(super) fn ratio(value: impl Into<u128>, by: impl Into<u128>) -> u64 {
     u64::try_from(value.into() * 100 / by.into().max(1)).unwrap_or(u64::MAX)
 }
 
@@ -222,6 +226,6 @@ async fn unsynced(span: Duration, rate: u64) -> Result<(), Box<dyn Error>> {
     let free = free * 1_000 / started.elapsed().as_millis().max(1);
     println!("the same without syncs and checkpoints: {free}/s");
     let name = "orders at 64: rate ÷ rate without syncs and checkpoints";
-    Figure { name, measured: ratio(rate, free), floor: 85, more: true }.print();
+    Figure::at_least(name, ratio(rate, free), 85).print();
     Ok(())
 }

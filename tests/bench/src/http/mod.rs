@@ -11,6 +11,7 @@ pub(crate) mod promotions;
 mod server;
 pub(crate) mod shelf;
 mod shop;
+pub(crate) mod sizes;
 
 use std::error::Error;
 use std::net::SocketAddr;

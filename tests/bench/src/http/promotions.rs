@@ -11,6 +11,7 @@ use clap::Args;
 use tokio::task::LocalSet;
 
 use super::client::{self, Connection, Load, Request};
+use super::floors::ratio;
 use super::server::{Bearer, Server};
 use crate::latency::Latencies;
 
@@ -40,28 +41,26 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
 
 async fn table(options: &Options) -> Result<(), Box<dyn Error>> {
     let span = Duration::from_secs(options.seconds);
-    let server = Server::start().await?;
-    server.fill(PRODUCTS).await?;
-    let admin = server.log_in().await?;
-    let sale = prepare(server.address, &admin).await?;
-    let mut buyers = Vec::new();
-    for n in 0..BUYERS {
-        buyers.push(buyer(server.address, &admin, n).await?);
-    }
+    let (server, [plain, full, reservations]) = measure(span).await?;
     println!("{}", Latencies::heading());
-    let (reserved, line) = reserve(server.address, span, sale, &buyers).await?;
-    println!("{line}");
-    compare(server.address, span, &buyers, reserved).await?;
-    backtest(&server, &admin, options.orders).await
+    println!("{}", line_of("POST flash reservations", reservations));
+    println!("{}", line_of("POST /api/orders, 2 lines", plain));
+    println!("{}", line_of("… 3 promotions, coupon, points, flash", full));
+    backtest(&server, &server.log_in().await?, options.orders).await
 }
 
-/// Measures plain checkouts and those with everything alternately, and prints their lines.
-async fn compare(
-    address: SocketAddr,
-    span: Duration,
-    buyers: &[Bearer],
-    reserved: Vec<Reserved>,
-) -> Result<(), Box<dyn Error>> {
+/// Measures plain checkouts and those with everything alternately, and before them flash sale reservations. Returns the
+/// results in this order, and the server.
+async fn measure(span: Duration) -> Result<(Server, [Turns; 3]), Box<dyn Error>> {
+    let server = Server::start().await?;
+    server.fill(PRODUCTS).await?;
+    let (address, admin) = (server.address, server.log_in().await?);
+    let sale = prepare(address, &admin).await?;
+    let mut buyers = Vec::new();
+    for n in 0..BUYERS {
+        buyers.push(buyer(address, &admin, n).await?);
+    }
+    let (reserved, reservations) = reserve(address, span, sale, &buyers).await?;
     let (mut plain, mut full) = (Turns::default(), Turns::default());
     let warm = client::load(address, CONNECTIONS, span / 5, u64::MAX, &plain_order).await?;
     let mut sent = u64::try_from(warm.latencies.count())? + warm.failed;
@@ -73,12 +72,17 @@ async fn compare(
         sent += u64::try_from(load.latencies.count())? + load.failed;
         plain.add(load, started.elapsed());
         tokio::time::sleep(PAUSE).await;
-        let (load, took) = load_each(address, span / ROUNDS, order_reserved(buyers, &reserved)).await?;
+        let (load, took) = load_each(address, span / ROUNDS, order_reserved(&buyers, &reserved)).await?;
         full.add(load, took);
     }
-    println!("{}", line_of("POST /api/orders, 2 lines", (plain.load, plain.took)));
-    println!("{}", line_of("… 3 promotions, coupon, points, flash", (full.load, full.took)));
-    Ok(())
+    Ok((server, [plain, full, reservations]))
+}
+
+/// The rate of checkouts with everything ÷ the rate of plain ones, in hundredths.
+pub(super) async fn full_to_plain(span: Duration) -> Result<u64, Box<dyn Error>> {
+    let (_, [plain, full, _]) = measure(span).await?;
+    let rate = |turns: &Turns| turns.load.latencies.count() as u128 * 1_000_000_000 / turns.took.as_micros().max(1);
+    Ok(ratio(rate(&full), rate(&plain)))
 }
 
 /// The combined result of several turns.
@@ -192,22 +196,22 @@ async fn load_each(address: SocketAddr, span: Duration, work: Vec<Next>) -> Resu
 }
 
 /// The line of a load.
-fn line_of(name: &str, (mut load, took): (Load, Duration)) -> String {
-    let line = load.latencies.line(&format!("{name} × {CONNECTIONS}"), took);
-    if load.failed == 0 { line } else { format!("{line}   {} not 2xx", load.failed) }
+fn line_of(name: &str, mut turns: Turns) -> String {
+    let line = turns.load.latencies.line(&format!("{name} × {CONNECTIONS}"), turns.took);
+    if turns.load.failed == 0 { line } else { format!("{line}   {} not 2xx", turns.load.failed) }
 }
 
 /// Reservations of a connection that are not ordered yet.
 type Reserved = Rc<RefCell<Vec<i64>>>;
 
 /// Reserves units one by one on every connection, until the time is up or everything is sold. Returns the reservations
-/// of each connection and the line of the table.
+/// of each connection and the result.
 async fn reserve(
     address: SocketAddr,
     span: Duration,
     sale: i64,
     buyers: &[Bearer],
-) -> Result<(Vec<Reserved>, String), Box<dyn Error>> {
+) -> Result<(Vec<Reserved>, Turns), Box<dyn Error>> {
     let reserved: Vec<_> = (0..CONNECTIONS).map(|_| Reserved::default()).collect();
     let work = reserved.iter().zip(buyers.iter().cycle()).map(|(reserved, bearer)| {
         let headers = format!("{}content-type: application/json\r\n", bearer.0);
@@ -222,8 +226,8 @@ async fn reserve(
             Some(Request::with_body("POST", &path, &headers, r#"{"sku":"SKU-7","quantity":1}"#))
         }) as Next
     });
-    let line = line_of("POST flash reservations", load_each(address, span, work.collect()).await?);
-    Ok((reserved, line))
+    let (load, took) = load_each(address, span, work.collect()).await?;
+    Ok((reserved, Turns { load, took }))
 }
 
 /// Orders of two lines, a reserved unit, a coupon and points, to which three automatic promotions apply.

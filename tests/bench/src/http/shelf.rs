@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::client::Connection;
+use super::floors::ratio;
 use super::server::Program;
 use super::shop::{Kind, PRODUCTS, Shop, member, post};
 
@@ -29,12 +30,31 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
 }
 
 async fn table(options: &Options) -> Result<(), Box<dyn Error>> {
-    let program = Program::built_here()?;
-    let (plain, with_rules) = (Shop::open(program.clone()).await?, Shop::open(program).await?);
-    add_rules(&with_rules, options.rules).await?;
-    let (span, mut sent) = (Duration::from_secs(options.seconds) / ROUNDS, 0);
+    let costs = costs(options.rules, Duration::from_secs(options.seconds)).await?;
     let heading = format!("with {}", options.rules);
     println!("{:<36} {:>14} {heading:>14} {:>8}", "server's CPU µs a request", "without rules", "ratio");
+    for Cost { kind, without, with } in costs {
+        let ratio = ratio(with, without);
+        let micros = |nanos: u128| format!("{}.{}", nanos / 1_000, nanos % 1_000 / 100);
+        let (without, with, ratio) = (micros(without), micros(with), format!("{}.{:02}", ratio / 100, ratio % 100));
+        println!("{:<36} {without:>14} {with:>14} {ratio:>8}", kind.name());
+    }
+    Ok(())
+}
+
+/// The server's CPU time for a request, in nanoseconds.
+pub(super) struct Cost {
+    pub(super) kind: Kind,
+    pub(super) without: u128,
+    pub(super) with: u128,
+}
+
+/// The costs of requests of each kind without price rules and with a number of them.
+pub(super) async fn costs(rules: u64, span: Duration) -> Result<Vec<Cost>, Box<dyn Error>> {
+    let program = Program::built_here()?;
+    let (plain, with_rules) = (Shop::open(program.clone()).await?, Shop::open(program).await?);
+    add_rules(&with_rules, rules).await?;
+    let (span, mut sent, mut found) = (span / ROUNDS, 0, Vec::new());
     for kind in [Kind::Product, Kind::List, Kind::Cart, Kind::Checkout] {
         let mut costs = [(Duration::ZERO, 0); 2];
         // The first round is a warm-up.
@@ -49,12 +69,9 @@ async fn table(options: &Options) -> Result<(), Box<dyn Error>> {
             }
         }
         let [without, with] = costs.map(|(cost, count)| cost.as_nanos() / count.max(1) as u128);
-        let ratio = with * 100 / without.max(1);
-        let micros = |nanos: u128| format!("{}.{}", nanos / 1_000, nanos % 1_000 / 100);
-        let (without, with, ratio) = (micros(without), micros(with), format!("{}.{:02}", ratio / 100, ratio % 100));
-        println!("{:<36} {without:>14} {with:>14} {ratio:>8}", kind.name());
+        found.push(Cost { kind, without, with });
     }
-    Ok(())
+    Ok(found)
 }
 
 async fn add_rules(shop: &Shop, rules: u64) -> Result<(), Box<dyn Error>> {
