@@ -65,17 +65,22 @@ impl Keys {
     ) -> Result<Response, Error> {
         let _turn = self.begin(&claim)?;
         match self.db.recall(&claim).await? {
-            Recall::Decided(mut response) => {
-                response.headers.push((REPLAYED.0, REPLAYED.1.to_owned()));
-                Ok(response)
-            }
+            Recall::Decided(response) => Ok(replayed(response)),
             Recall::OtherRequest => {
                 let message = "This Idempotency-Key was used for a different request: use a new key.";
                 Err(Error::refused(codes::IDEMPOTENCY_KEY_REUSED, message))
             }
             Recall::New | Recall::Undecided(_) => {
                 let result = cx.in_time(work).await;
-                self.settle(cx, claim, result).await
+                let retried = claim.clone();
+                match self.settle(cx, claim, result).await {
+                    // Other work of the same request, such as a checkout in the background, may have decided it meanwhile.
+                    Err(error) => match self.db.recall(&retried).await {
+                        Ok(Recall::Decided(response)) => Ok(replayed(response)),
+                        _ => Err(error),
+                    },
+                    response => response,
+                }
             }
         }
     }
@@ -91,9 +96,67 @@ impl Keys {
             Err(error) => return Err(error),
         };
         // A reply that cannot be stored is not sent: a retry with the same key must get the same one.
-        if let Some(stored) = response.copy().filter(|_| response.status != 202) {
-            self.db.settle(cx, claim, stored).await?;
+        if let Some(stored) = response.copy().filter(|_| response.status != 202)
+            && let Some(first) = self.db.settle(cx, claim, stored).await?
+        {
+            return Ok(replayed(first));
         }
         Ok(response)
+    }
+}
+
+/// A stored reply, marked as such.
+fn replayed(mut response: Response) -> Response {
+    response.headers.push((REPLAYED.0, REPLAYED.1.to_owned()));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::OnceLock;
+    use std::time::Duration;
+
+    use promox_kernel::{Clock, Content, Entropy, Kind, Node, Timestamp};
+    use promox_storage::{Database, MemoryEngine, Tx};
+
+    use super::*;
+
+    fn reply(status: u16, body: &'static str) -> Response {
+        Response { status, headers: Vec::new(), content: Content::Json(body.into()) }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_decided_elsewhere_while_it_runs_gets_that_reply() {
+        let node = Node::new(Clock::manual(Timestamp::EPOCH), Entropy::seeded(1));
+        let cx = Cx::system(&node, "test", Duration::from_secs(60));
+        for (number, own) in
+            [Ok(reply(201, "late")), Err(Kind::Conflict), Err(Kind::Unavailable)].into_iter().enumerate()
+        {
+            let db = MemoryEngine::new().database(Database::Ecommerce);
+            let keys = Keys { db: db.clone(), running: Arc::default() };
+            let claim = || {
+                let (key, recorded) = (format!("k{number}"), OnceLock::new());
+                Arc::new(Claim { caller: "anonymous".into(), key, fingerprint: [7; 32], status: 201, recorded })
+            };
+            let (first, other) = (claim(), claim());
+            let begin = move |tx: &mut Tx<'_>| tx.claim(&first, 5);
+            db.write(&cx, begin).await.unwrap();
+            let (background, caller) = (db.clone(), cx.clone());
+            let work = async move {
+                let decide = move |tx: &mut Tx<'_>| tx.keep(&other, &reply(201, "first"));
+                background.write(&caller, decide).await.unwrap();
+                own.map_err(|kind| Error::new(kind, "REFUSED", "refused"))
+            };
+            for answer in
+                [keys.run(&cx, claim(), work).await, keys.run(&cx, claim(), async { Ok(reply(201, "x")) }).await]
+            {
+                let answer = answer.unwrap();
+                assert!(
+                    matches!(&answer.content, Content::Json(body) if &body[..] == b"first"),
+                    "{number}: {answer:?}"
+                );
+                assert_eq!(answer.headers, [(REPLAYED.0, REPLAYED.1.to_owned())]);
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::Common;
+use super::{Common, rehearsal};
 use crate::config::{Setting, Shares, exposed};
 use crate::exit::Exit;
 
@@ -15,7 +15,7 @@ pub(super) struct Config {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Validate the settings, and warn of files with secrets that other users can read or change.
+    /// Check the settings as the start would, and warn of files with secrets that other users can read or change.
     Check,
     /// Print every setting and its origin in the format that `--config` reads. Secrets are masked.
     Print,
@@ -26,8 +26,12 @@ impl Config {
         let loaded = common.load(Vec::new())?;
         match self.action {
             Action::Check => {
-                println!("The configuration is valid.");
                 exposed(&loaded).iter().for_each(|line| println!("warning: {line}"));
+                let faults = rehearsal::faults(&loaded)?;
+                if !faults.is_empty() {
+                    return Err(Exit::config(faults.join("\n")));
+                }
+                println!("The configuration is valid.");
             }
             Action::Print => {
                 print!("{}", to_toml(&loaded.list));

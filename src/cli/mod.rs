@@ -10,6 +10,7 @@ mod follow;
 mod import;
 mod journal;
 mod progress;
+mod rehearsal;
 mod remote;
 mod restore;
 mod serve;

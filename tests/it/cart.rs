@@ -88,6 +88,13 @@ async fn a_cart_its_quote_and_its_order_have_the_same_totals() {
     ada.post("/api/orders", &body).await.refused(422, "CART_EMPTY");
     shop.admin.patch("/api/settings/taxes", &taxes).await.expect(200);
     add(&ada, "A", 1).await;
+    let mut body = body;
+    body["shippingAddress"] = json!({"name": "A", "line1": "1", "city": "C", "postalCode": "P", "country": "GB"});
+    let (cart, quote) = (ada.get(CURRENT).await.expect(200), ada.post("/api/orders/quote", &body).await.expect(200));
+    let order = ada.post("/api/orders", &body).await.expect(201);
+    assert_eq!(order["totals"], quote["totals"]);
+    assert_ne!(order["totals"]["tax"], "0.00", "{order}");
+    assert_eq!(cart["totals"]["subtotal"], quote["totals"]["subtotal"]);
     shop.close().await;
 }
 

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::client::{Answer, Client};
-use crate::process::promox;
+use crate::process::{promox, promox_with};
 use crate::shop::{Shop, order_of};
 
 fn pointer(answer: &Answer) -> Value {
@@ -348,4 +348,42 @@ async fn the_examples_of_the_api_description_are_valid_requests() {
         assert!(!first.contains(&name.as_str()) || matches!(answer.status, 200 | 201), "{name}: {answer:?}");
     }
     shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_check_refuses_what_the_start_would() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let data = dir.path().join("data");
+    let check = |settings: &[(&str, &str)]| promox_with(&data, &["config", "check"], settings);
+    let valid = check(&[]);
+    assert_eq!(valid.status.code(), Some(0), "{}", String::from_utf8_lossy(&valid.stderr));
+    assert_eq!(String::from_utf8_lossy(&valid.stdout), "The configuration is valid.\n");
+    assert!(!data.exists(), "the check leaves the data directory as it is");
+    let (absent, garbage, file) = (path("absent.pem"), path("garbage.pem"), path("file"));
+    std::fs::write(&garbage, "no certificate").unwrap();
+    std::fs::write(&file, "").unwrap();
+    let (inside, other) = (format!("{file}/data"), path(""));
+    for (settings, named) in [
+        (&[("PROMOX_TLS__CERTIFICATE", absent.as_str()), ("PROMOX_TLS__KEY", absent.as_str())][..], "absent.pem"),
+        (&[("PROMOX_TLS__CERTIFICATE", &garbage), ("PROMOX_TLS__KEY", &garbage)], "garbage.pem"),
+        (
+            &[("PROMOX_MAIL__MODE", "smtp"), ("PROMOX_MAIL__HOST", "mail"), ("PROMOX_MAIL__ROOTS", &absent)],
+            "mail.roots",
+        ),
+        (&[("PROMOX_MAIL__FROM", "nobody")], "mail.from"),
+        (&[("PROMOX_LIMITS__RATES", "no.such_operation=1/60")], "no.such_operation"),
+        (&[("PROMOX_ADMIN_PASSWORD", "short")], "admin.password"),
+        (&[("PROMOX_SERVER__LISTEN", "192.0.2.1:8080")], "server.listen"),
+        (&[("PROMOX_DATA__DIR", &inside)], "data.dir"),
+        (&[("PROMOX_DATA__DIR", &other)], "garbage.pem"),
+    ] {
+        let refused = check(settings);
+        let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(78), "{settings:?}: {text}");
+        assert!(text.contains(named), "{settings:?}: {text}");
+        let started = promox_with(&data, &["serve"], settings);
+        assert!(!started.status.success(), "{settings:?}: the server started");
+        let _ = std::fs::remove_dir_all(&data);
+    }
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use http_body_util::BodyExt as _;
 use serde_json::json;
 
 use crate::process::{Process, promox};
@@ -87,6 +88,20 @@ async fn a_damaged_product_is_neither_listed_nor_sold() {
     assert_eq!(skus, ["D-3", "D-1"]);
     assert_eq!(body["warnings"][0]["table"], "ecommerce.products", "{body}");
     process.anyone.get("/api/products/sku/D-2").await.refused(500, "DATA_DAMAGED");
+    // An export has the other rows, and ends with an error that names the damage.
+    for format in ["csv", "ndjson"] {
+        let mut body = process.admin().await.follow(&format!("/api/products/export?format={format}")).await;
+        let (mut rows, mut failed) = (Vec::new(), false);
+        while let Some(frame) = body.frame().await {
+            match frame {
+                Ok(frame) => rows.extend_from_slice(&frame.into_data().unwrap_or_default()),
+                Err(_) => failed = true,
+            }
+        }
+        let rows = String::from_utf8(rows).unwrap();
+        assert!(rows.contains("D-1") && rows.contains("D-3") && !rows.contains("D-2"), "{format}: {rows}");
+        assert!(failed, "{format}: the export looks complete");
+    }
     process.anyone.post("/api/orders", &order_of(&[("D-2", 1)], "tok_visa")).await.refused(500, "DATA_DAMAGED");
     process.anyone.post("/api/orders", &order_of(&[("D-1", 1)], "tok_visa")).await.expect(201);
     process.stop().await;

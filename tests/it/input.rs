@@ -8,14 +8,14 @@ use crate::client::{Answer, Client};
 use crate::shop::{Shop, order_of};
 
 /// An operation of the API description.
-struct Operation {
-    method: String,
-    path: String,
+pub(crate) struct Operation {
+    pub(crate) method: String,
+    pub(crate) path: String,
     described: Value,
 }
 
 impl Operation {
-    fn body(&self) -> Option<&Value> {
+    pub(crate) fn body(&self) -> Option<&Value> {
         self.described.pointer("/requestBody/content/application~1json/schema")
     }
 
@@ -51,7 +51,7 @@ impl Operation {
         if self.method == "PATCH" { "application/merge-patch+json" } else { "application/json" }
     }
 
-    async fn send(&self, client: &Client, body: impl Into<Bytes>) -> Answer {
+    pub(crate) async fn send(&self, client: &Client, body: impl Into<Bytes>) -> Answer {
         client.send(&self.method, &self.example_path(), self.media_type(), body.into()).await.unwrap()
     }
 
@@ -64,7 +64,7 @@ impl Operation {
     }
 }
 
-async fn operations(shop: &Shop) -> Vec<Operation> {
+pub(crate) async fn operations(shop: &Shop) -> Vec<Operation> {
     let document = shop.anyone.get("/openapi.json").await.expect(200);
     let mut operations = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
@@ -81,7 +81,7 @@ async fn operations(shop: &Shop) -> Vec<Operation> {
 
 /// Asserts that the answer is a problem document with one of these statuses, and returns it.
 #[track_caller]
-fn problem(answer: &Answer, statuses: &[u16], context: &str) -> Value {
+pub(crate) fn problem(answer: &Answer, statuses: &[u16], context: &str) -> Value {
     let text = String::from_utf8_lossy(&answer.bytes);
     assert!(statuses.contains(&answer.status), "{context}: {} {text}", answer.status);
     assert_eq!(answer.headers["content-type"], "application/problem+json", "{context}");
@@ -100,7 +100,7 @@ fn problem(answer: &Answer, statuses: &[u16], context: &str) -> Value {
 }
 
 /// Pointers of a problem's faults.
-fn pointers(problem: &Value) -> Vec<&str> {
+pub(crate) fn pointers(problem: &Value) -> Vec<&str> {
     problem["errors"]
         .as_array()
         .map(|errors| errors.iter().filter_map(|error| error["pointer"].as_str()).collect())

@@ -69,3 +69,4 @@ mod saga;
 mod settings;
 mod shop;
 mod sku_changes;
+mod wrong_values;

@@ -46,7 +46,7 @@ pub(crate) fn segment_name(name: &str) -> Result<String, Error> {
 
 pub(crate) fn rule_or_list_required() -> Error {
     let detail = "a segment must have either a rule or userIds".to_owned();
-    Error::invalid(vec![FieldError { pointer: "/rule".to_owned(), code: codes::MISSING.into(), detail }])
+    Error::invalid(vec![FieldError::coded("/rule", codes::MISSING, detail)])
 }
 
 pub(crate) fn checked_rule(rule: Condition, currency: Currency) -> Result<Membership, Error> {

@@ -1,25 +1,22 @@
 //! The refusals of the cart service.
 
 use promox_contract::codes;
-use promox_contract::refusal::Short;
+use promox_contract::refusal::{InsufficientStock, Short};
 use promox_kernel::{Error, FieldError, Kind, Sku};
 
 use crate::rules::MAX_LINES;
 
 /// 409: fewer units are available than requested.
 pub(crate) fn insufficient_stock(sku: &Sku, requested: u32, available: u32) -> Error {
-    let message = format!("Only {available} of {sku} can be bought; {requested} were requested.");
-    Error::conflict(codes::INSUFFICIENT_STOCK, message)
-        .with("sku", sku)
-        .with("asked", requested)
-        .with("available", available)
-        .with("items", [Short { sku: sku.clone(), asked: requested, available }])
+    let short = Short { sku: sku.clone(), asked: requested, available };
+    let error = Error::from(InsufficientStock { items: vec![short] });
+    error.with("sku", sku).with("asked", requested).with("available", available)
 }
 
 /// 422: the catalog does not sell the SKU.
 pub(crate) fn unknown_sku(sku: &Sku) -> Error {
     let detail = format!("{sku} is not sold here");
-    Error::invalid(vec![FieldError { pointer: "/sku".to_owned(), code: codes::UNKNOWN_SKU.into(), detail }])
+    Error::invalid(vec![FieldError::coded("/sku", codes::UNKNOWN_SKU, detail)])
 }
 
 /// 422: the cart has no room for another line.

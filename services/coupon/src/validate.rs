@@ -131,11 +131,8 @@ async fn lines(cx: &Cx, op: &ValidateCoupon) -> Result<Vec<CartLine>, Error> {
     let found = cx.call(DescribeSkus { skus }).await?.by_sku();
     let mut lines: Vec<CartLine> = Vec::new();
     for (i, requested) in op.items.iter().enumerate() {
-        let unknown = || FieldError {
-            pointer: format!("/items/{i}/sku"),
-            code: codes::UNKNOWN_SKU.into(),
-            detail: "this SKU is not sold here".to_owned(),
-        };
+        let unknown =
+            || FieldError::coded(format!("/items/{i}/sku"), codes::UNKNOWN_SKU, "this SKU is not sold here".to_owned());
         let item = found.get(&requested.sku).ok_or_else(|| Error::invalid(vec![unknown()]))?;
         match lines.iter_mut().find(|line| line.item.variant_id == item.variant_id) {
             Some(line) => line.quantity = line.quantity.saturating_add(requested.quantity),

@@ -82,7 +82,7 @@ pub(crate) fn insufficient_stock(error: Error, terms: &Terms) -> Error {
     let fault = |Short { sku, available, .. }: Short| {
         let at = terms.items.iter().position(|item| item.sku == sku)?;
         let detail = format!("only {available} of {sku} are in stock");
-        Some(FieldError { pointer: format!("/items/{at}/stock"), code: codes::INSUFFICIENT_STOCK.into(), detail })
+        Some(FieldError::coded(format!("/items/{at}/stock"), codes::INSUFFICIENT_STOCK, detail))
     };
     let faults: Vec<FieldError> = items.into_iter().filter_map(fault).collect();
     if faults.is_empty() { error } else { Error::invalid(faults) }

@@ -135,7 +135,7 @@ impl Terms {
             Err(fault) => faults.note("/name", fault),
         }
         if self.ends_at <= self.starts_at {
-            faults.note("/endsAt", "must be after startsAt");
+            faults.compared("/endsAt", &["/startsAt"], "must be after startsAt");
         } else if self.ends_at <= now {
             faults.note("/endsAt", "must be in the future");
         }
@@ -180,7 +180,7 @@ fn check_items(items: &mut [ItemTerms], described: SkuDescriptions, faults: &mut
         }
         let Some(found) = known.get(&item.sku) else {
             let (pointer, detail) = (format!("/items/{at}/sku"), format!("\"{}\" is not sold here", item.sku));
-            faults.add(FieldError { pointer, code: codes::UNKNOWN_SKU.into(), detail });
+            faults.add(FieldError::coded(pointer, codes::UNKNOWN_SKU, detail));
             continue;
         };
         if !seen.insert(found.variant_id) {

@@ -45,11 +45,11 @@ pub(crate) async fn variants(cx: &Cx, items: &[SkuQuantity]) -> Result<Vec<Varia
             Some(of) => {
                 known.push(VariantQuantity { variant_id: of.variant_id, sku: of.sku, quantity: item.quantity });
             }
-            None => faults.add(FieldError {
-                pointer: format!("/items/{at}/sku"),
-                code: codes::UNKNOWN_SKU.into(),
-                detail: format!("no product has the SKU {}", item.sku),
-            }),
+            None => faults.add(FieldError::coded(
+                format!("/items/{at}/sku"),
+                codes::UNKNOWN_SKU,
+                format!("no product has the SKU {}", item.sku),
+            )),
         }
     }
     faults.finish().map(|()| known)

@@ -59,12 +59,21 @@ pub struct FieldError {
     pub code: Cow<'static, str>,
     /// What is wrong, for humans.
     pub detail: String,
+    /// Pointers to other members that it depends on, for faults that compare members. Not sent.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub depends_on: Vec<String>,
 }
 
 impl FieldError {
     /// A fault with the general code `INVALID_VALUE`.
     pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), code: codes::INVALID_VALUE.into(), detail: detail.into() }
+        Self::coded(pointer, codes::INVALID_VALUE, detail)
+    }
+
+    /// A fault with a specific code.
+    pub fn coded(pointer: impl Into<String>, code: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), code: code.into(), detail: detail.into(), depends_on: Vec::new() }
     }
 }
 

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
+use crate::pointer::escaped;
 use crate::{Error, FieldError};
 
 /// The maximum number of values that are checked individually. In a larger body, the first ones are.
@@ -43,15 +44,31 @@ impl Faults {
         self.list.push(fault);
     }
 
+    /// Records a fault that compares a member with others, for example an end that is before its start. It is not reported
+    /// where one of these could not be read.
+    pub fn compared(&mut self, pointer: impl AsRef<str>, others: &[&str], detail: impl Into<String>) {
+        let mut fault = FieldError::new(format!("{}{}", self.prefix, pointer.as_ref()), detail);
+        fault.depends_on = others.iter().map(|other| format!("{}{other}", self.prefix)).collect();
+        self.list.push(fault);
+    }
+
     /// Records a fault with a specific code.
     pub fn code(&mut self, pointer: impl AsRef<str>, code: impl Into<Cow<'static, str>>, detail: impl Into<String>) {
         let pointer = format!("{}{}", self.prefix, pointer.as_ref());
-        self.list.push(FieldError { pointer, code: code.into(), detail: detail.into() });
+        self.list.push(FieldError::coded(pointer, code, detail));
     }
 
     /// Records that a member is missing.
     pub fn missing(&mut self, pointer: impl AsRef<str>, detail: impl Into<String>) {
         self.code(pointer, MISSING, detail);
+    }
+
+    /// Records that a member is missing that others could replace. It is not reported where one of these could not be read.
+    pub fn missing_beside(&mut self, pointer: impl AsRef<str>, others: &[&str], detail: impl Into<String>) {
+        self.compared(pointer, others, detail);
+        if let Some(fault) = self.list.last_mut() {
+            fault.code = MISSING.into();
+        }
     }
 
     /// Adds a fault whose pointer is complete.
@@ -197,11 +214,11 @@ impl<'a> Schemas<'a> {
                 for name in
                     required.filter_map(Value::as_str).filter(|name| !members.contains_key(*name) && !known(name))
                 {
-                    found.add_once(missing(format!("{pointer}/{name}")));
+                    found.add_once(missing(format!("{pointer}/{}", escaped(name))));
                 }
                 for (name, value) in members {
                     if let (Some(inner), _) = self.member(schema, members, name) {
-                        self.find_missing(inner, value, &format!("{pointer}/{name}"), found, &|_| false);
+                        self.find_missing(inner, value, &format!("{pointer}/{}", escaped(name)), found, &|_| false);
                     }
                 }
             }
@@ -227,6 +244,11 @@ impl<'a> Schemas<'a> {
         let inner = schemas.iter().find_map(|schema| schema["properties"].get(name));
         let other = || schemas.iter().find_map(|schema| schema.get("additionalProperties").filter(|it| it.is_object()));
         (inner.or_else(other), schemas.iter().any(|schema| requires(&schema)))
+    }
+
+    /// Whether the variant of an object is named by this member.
+    pub(crate) fn names_variant(self, schema: &'a Value, name: &str) -> bool {
+        self.resolve(schema).pointer("/discriminator/propertyName").is_some_and(|it| it == name)
     }
 
     /// The schema of the items of an array.
@@ -263,5 +285,5 @@ impl<'a> Schemas<'a> {
 
 /// The fault of a missing member.
 pub(crate) fn missing(pointer: String) -> FieldError {
-    FieldError { pointer, code: MISSING.into(), detail: "is required".to_owned() }
+    FieldError::coded(pointer, MISSING, "is required")
 }

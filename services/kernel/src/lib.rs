@@ -27,6 +27,7 @@ mod money;
 mod op;
 mod page;
 mod patch;
+pub mod pointer;
 mod principal;
 mod progress;
 pub mod region;

@@ -1,38 +1,61 @@
 //! Bodies with values that cannot be read: those are left out, or replaced by valid placeholders where something is required, so
 //! that the rest can be checked and all faults are reported at once.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
 use crate::codes;
 use crate::faults::Schemas;
+use crate::pointer::unescaped;
 use crate::{Error, FieldError};
 
 /// The maximum depth of a placeholder.
 const MAX_DEPTH: usize = 8;
 
-/// A body without the values that cannot be read; `None` if they cannot be replaced.
+/// A body without the values that cannot be read; `None` if they cannot be replaced. Faults of the query are left.
 pub(crate) fn mended(schema: &Value, body: &Value, faults: &[FieldError]) -> Option<Value> {
     let schemas = Schemas { root: schema };
     let mut body = if body.is_object() { body.clone() } else { json!({}) };
     for fault in faults {
-        let path: Vec<&str> = fault.pointer.strip_prefix('/')?.split('/').collect();
+        let Some(pointer) = fault.pointer.strip_prefix('/') else { continue };
+        let path: Vec<_> = pointer.split('/').map(unescaped).collect();
         mend(schemas, schema, &mut body, &path, fault)?;
     }
     Some(body)
 }
 
-/// The faults of a mended request that are not about a mended value, nor about what it is in.
+/// The faults of a mended request that are not about a mended value, about what it is in, or about what depends on it.
 pub(crate) fn others(refused: &Error, mended: &[FieldError]) -> Vec<FieldError> {
     let within = |inner: &str, outer: &str| {
         inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
+    // Without its type, an action or the like is replaced as a whole.
+    let place = |known: &FieldError| match known.pointer.rsplit_once('/') {
+        Some((parent, "type")) if known.code != codes::UNKNOWN_MEMBER && !parent.is_empty() => parent.to_owned(),
+        _ => known.pointer.clone(),
+    };
+    let places: Vec<String> = mended.iter().map(place).collect();
     let related = |one: &str, other: &str| within(one, other) || within(other, one);
-    let is_new = |fault: &&FieldError| mended.iter().all(|known| !related(&fault.pointer, &known.pointer));
+    let is_about = |fault: &FieldError, place: &str| {
+        related(&fault.pointer, place) || fault.depends_on.iter().any(|other| related(other, place))
+    };
+    let is_new = |fault: &&FieldError| !places.iter().any(|place| is_about(fault, place));
     refused.errors().iter().filter(is_new).cloned().collect()
 }
 
-fn mend(schemas: Schemas<'_>, schema: &Value, value: &mut Value, path: &[&str], fault: &FieldError) -> Option<()> {
+fn mend(
+    schemas: Schemas<'_>,
+    schema: &Value,
+    value: &mut Value,
+    path: &[Cow<'_, str>],
+    fault: &FieldError,
+) -> Option<()> {
     let (name, rest) = path.split_first()?;
+    if schemas.names_variant(schema, name) && fault.code != codes::UNKNOWN_MEMBER && rest.is_empty() {
+        *value = placeholder(schemas, schema, 0)?;
+        return Some(());
+    }
     if let Value::Array(items) = value {
         let (schema, item) = (schemas.item(schema), items.get_mut(name.parse::<usize>().ok()?)?);
         if rest.is_empty() {
@@ -43,15 +66,15 @@ fn mend(schemas: Schemas<'_>, schema: &Value, value: &mut Value, path: &[&str], 
     }
     let Value::Object(members) = value else { return None };
     let (inner, required) = schemas.member(schema, members, name);
-    match (members.get_mut(*name), rest) {
+    match (members.get_mut(name.as_ref()), rest) {
         (Some(member), [_, ..]) => return mend(schemas, inner?, member, rest, fault),
         (None, [_, ..]) => {}
         _ if required && fault.code != codes::UNKNOWN_MEMBER => {
             let good = placeholder(schemas, inner?, 0)?;
-            members.insert((*name).to_owned(), good);
+            members.insert(name.clone().into_owned(), good);
         }
         _ => {
-            members.remove(*name);
+            members.remove(name.as_ref());
         }
     }
     Some(())

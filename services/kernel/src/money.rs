@@ -195,8 +195,7 @@ impl fmt::Display for Amount {
 impl FromStr for Amount {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let exact = if is_plain(text) { Decimal::from_str_exact(text).ok() } else { None };
-        Self::bounded(exact, text)
+        if is_plain(text) { Self::from_plain(text) } else { Err(not_an_amount(text)) }
     }
 }
 
@@ -208,20 +207,53 @@ fn is_plain(text: &str) -> bool {
     unsigned.split_once('.').map_or(digits(unsigned), |(whole, part)| digits(whole) && digits(part))
 }
 
+/// The most digits before the decimal point of an amount.
+const MAX_WHOLE: usize = 19;
+
+fn not_an_amount(text: &str) -> String {
+    format!("must be a decimal amount; got \"{}\"", text.chars().take(40).collect::<String>())
+}
+
+fn too_large() -> String {
+    "must be at most 10^18".to_owned()
+}
+
 impl Amount {
     /// Parses a JSON number, which may have an exponent.
     fn from_number(digits: &str) -> Result<Self, String> {
-        let exact = Decimal::from_str_exact(digits).or_else(|_| Decimal::from_scientific(digits));
-        Self::bounded(exact.ok(), digits)
-    }
-
-    fn bounded(exact: Option<Decimal>, text: &str) -> Result<Self, String> {
-        match exact {
-            Some(value) if value.abs() <= MAX_AMOUNT => Ok(Self(value)),
-            Some(_) => Err("must be at most 10^18".to_owned()),
-            None => Err(format!("must be a decimal amount; got \"{}\"", text.chars().take(40).collect::<String>())),
+        let Some((mantissa, exponent)) = digits.split_once(['e', 'E']) else { return Self::from_plain(digits) };
+        match exponent.parse::<i32>() {
+            Ok(_) => match Decimal::from_scientific(digits) {
+                Ok(value) => Self::bounded(value),
+                Err(_) if exponent.starts_with('-') => Err(too_precise(digits)),
+                Err(_) => Err(too_large()),
+            },
+            Err(_) if mantissa.bytes().all(|byte| !(b'1'..=b'9').contains(&byte)) => Ok(Self::ZERO),
+            Err(_) if exponent.starts_with('-') => Err(too_precise(digits)),
+            Err(_) => Err(too_large()),
         }
     }
+
+    /// Parses digits with an optional sign and point. Zeros at the end of the fraction do not count as digits.
+    fn from_plain(text: &str) -> Result<Self, String> {
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+        if whole.trim_start_matches(['-', '0']).len() > MAX_WHOLE {
+            return Err(too_large());
+        }
+        let short = if fraction.is_empty() { text } else { text.trim_end_matches('0').trim_end_matches('.') };
+        match Decimal::from_str_exact(text).or_else(|_| Decimal::from_str_exact(short)) {
+            Ok(value) => Self::bounded(value),
+            Err(_) => Err(too_precise(text)),
+        }
+    }
+
+    fn bounded(value: Decimal) -> Result<Self, String> {
+        if value.abs() <= MAX_AMOUNT { Ok(Self(value)) } else { Err(too_large()) }
+    }
+}
+
+fn too_precise(shown: &str) -> String {
+    format!("has more digits after the point than any currency; got \"{}\"", shown.chars().take(40).collect::<String>())
 }
 
 impl Serialize for Amount {
@@ -317,6 +349,19 @@ mod tests {
             assert_eq!(serde_json::from_str::<Amount>(json).unwrap(), amount(want), "{json}");
         }
         let typos = ["\"1e2\"", "\"1_000\"", "\"+1\"", "\".5\"", "\"5.\"", "\"-\"", "\" 1\"", "\"--1\""];
+        for (json, why) in [
+            ("\"1.00000000000000000000000000001\"", "has more digits after the point"),
+            ("1e-400", "has more digits after the point"),
+            ("1e400", "must be at most 10^18"),
+            ("\"99999999999999999999999999999999999999\"", "must be at most 10^18"),
+            ("\"1000000000000000000.01\"", "must be at most 10^18"),
+            ("\"1,5\"", "must be a decimal amount"),
+        ] {
+            let error = serde_json::from_str::<Amount>(json).unwrap_err().to_string();
+            assert!(error.starts_with(why), "{json}: {error}");
+        }
+        let zeros = serde_json::from_str::<Amount>("\"1.50000000000000000000000000000000\"").unwrap();
+        assert_eq!(zeros, amount("1.5"));
         for json in ["\"\"", "true", "\"1,5\"", "{}", "[]", "null", "\"NaN\"", "1e40"].into_iter().chain(typos) {
             assert!(serde_json::from_str::<Amount>(json).is_err(), "{json}");
         }

@@ -13,7 +13,7 @@ pub(crate) fn template_invalid(fault: &Fault) -> Error {
         None => fault.detail.clone(),
     };
     let pointer = format!("/{}", fault.part);
-    let error = Error::invalid(vec![FieldError { pointer, code: codes::TEMPLATE_INVALID.into(), detail }]);
+    let error = Error::invalid(vec![FieldError::coded(pointer, codes::TEMPLATE_INVALID, detail)]);
     match fault.line {
         Some(line) => error.with("line", line),
         None => error,
@@ -28,7 +28,7 @@ pub(crate) fn no_template() -> Error {
 /// 422: a mandatory message cannot be turned off.
 pub(crate) fn mandatory(index: usize, kind: MessageKind) -> FieldError {
     let detail = format!("{kind} is always sent by e-mail");
-    FieldError { pointer: format!("/preferences/{index}/enabled"), code: codes::MANDATORY_MESSAGE.into(), detail }
+    FieldError::coded(format!("/preferences/{index}/enabled"), codes::MANDATORY_MESSAGE, detail)
 }
 
 /// 422: this kind is not sent through this channel.

@@ -243,7 +243,7 @@ pub(crate) fn check_available(choice: &Choice, enabled: &[Method], sandbox: bool
         ("/payment/method", format!("{method} is not enabled"), remedy)
     };
     let detail = format!("{problem}: {alternatives}; {remedy}");
-    Err(Error::invalid(vec![FieldError { pointer: pointer.into(), code: codes::METHOD_OFF.into(), detail }]))
+    Err(Error::invalid(vec![FieldError::coded(pointer, codes::METHOD_OFF, detail)]))
 }
 
 /// Validates a choice. Without a provider, cards use the sandbox and other methods are manual. Pointers refer to the
@@ -266,11 +266,7 @@ pub(crate) fn choose(choice: &PaymentChoice) -> Result<Choice, Error> {
 fn token(token: Option<&str>) -> Result<String, Error> {
     let Some(token) = token.map(str::trim).filter(|token| !token.is_empty()) else {
         let detail = "a card payment needs the provider's token for the card".to_owned();
-        return Err(Error::invalid(vec![FieldError {
-            pointer: "/payment/token".into(),
-            code: codes::MISSING.into(),
-            detail,
-        }]));
+        return Err(Error::invalid(vec![FieldError::coded("/payment/token", codes::MISSING, detail)]));
     };
     if token.len() > 255 || !token.chars().all(|c| c.is_ascii_graphic() || c == ' ') {
         return Err(Error::field("/payment/token", "must be 1 to 255 printable characters"));

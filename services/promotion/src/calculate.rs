@@ -140,7 +140,7 @@ async fn describe(cx: &Cx, items: &[CalculateItem], currency: Currency) -> Resul
     for (i, item) in items.iter().enumerate() {
         match line(item, found.get(&item.sku), currency) {
             Err((member, code, detail)) => {
-                faults.add(FieldError { pointer: format!("/items/{i}/{member}"), code: code.into(), detail });
+                faults.add(FieldError::coded(format!("/items/{i}/{member}"), code, detail));
             }
             Ok(line) => match places.get(&line.input.sku).and_then(|place| lines.get_mut(*place)) {
                 Some(known) if known.input.list_price == line.input.list_price => {

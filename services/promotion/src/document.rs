@@ -82,7 +82,8 @@ pub(crate) fn merged(before: &rules::Promotion, op: UpdatePromotion) -> Result<r
 }
 
 /// Applies a merge patch to a value. A complete condition replaces the existing one, because merging two conditions
-/// makes no sense.
+/// makes no sense. Nulls are kept: reading the document clears optional members by them, and refuses them where a member
+/// must have a value or does not exist.
 fn merge(target: &mut Value, patch: Value) {
     let Value::Object(patch) = patch else {
         *target = patch;
@@ -93,9 +94,7 @@ fn merge(target: &mut Value, patch: Value) {
     }
     let Value::Object(target) = target else { return };
     for (name, value) in patch {
-        if value.is_null() {
-            target.remove(&name);
-        } else if name == "when" && is_complete_condition(&value) {
+        if name == "when" && is_complete_condition(&value) {
             target.insert(name, value);
         } else {
             merge(target.entry(name).or_insert(Value::Null), value);

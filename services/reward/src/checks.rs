@@ -33,6 +33,6 @@ impl Rewards {
             return Ok(());
         }
         let (pointer, detail) = ("/promotionId".to_owned(), format!("there is no promotion {id}"));
-        Err(Error::invalid(vec![FieldError { pointer, code: codes::UNKNOWN_PROMOTION.into(), detail }]))
+        Err(Error::invalid(vec![FieldError::coded(pointer, codes::UNKNOWN_PROMOTION, detail)]))
     }
 }

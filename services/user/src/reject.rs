@@ -76,11 +76,7 @@ fn whole_seconds(wait: Duration) -> u32 {
 /// 422 `REFERRAL_CODE_UNKNOWN`.
 pub(crate) fn referral_code_unknown() -> Error {
     let detail = "this referral code does not exist: correct it or omit it".to_owned();
-    Error::invalid(vec![FieldError {
-        pointer: "/referralCode".to_owned(),
-        code: codes::REFERRAL_CODE_UNKNOWN.into(),
-        detail,
-    }])
+    Error::invalid(vec![FieldError::coded("/referralCode", codes::REFERRAL_CODE_UNKNOWN, detail)])
 }
 
 /// 409 `EMAIL_TAKEN`.
@@ -95,11 +91,11 @@ pub(crate) fn one_time_token_invalid() -> Error {
 
 /// 422 `WRONG_PASSWORD`: the current password in a change of the password.
 pub(crate) fn wrong_password() -> Error {
-    Error::invalid(vec![FieldError {
-        pointer: "/currentPassword".to_owned(),
-        code: codes::WRONG_PASSWORD.into(),
-        detail: "is not the current password".to_owned(),
-    }])
+    Error::invalid(vec![FieldError::coded(
+        "/currentPassword".to_owned(),
+        codes::WRONG_PASSWORD,
+        "is not the current password".to_owned(),
+    )])
 }
 
 /// 409 `LAST_ADMIN`.

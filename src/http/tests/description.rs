@@ -52,6 +52,8 @@ async fn fields_become_parameters_and_bodies() {
     assert_eq!(make["requestBody"]["content"]["application/json"]["schema"]["required"], json!(["name"]));
     assert_eq!(make["parameters"][0]["$ref"], "#/components/parameters/IdempotencyKey");
     assert!(paths["/upload"]["post"]["requestBody"]["content"]["text/csv"].is_object());
+    let own = &paths["/openapi.json"]["get"]["responses"]["200"]["content"]["application/json"]["schema"];
+    assert_eq!(own["type"], "object");
     let secret = &paths["/secret"]["get"];
     assert_eq!((&secret["x-permission"], &secret["security"]), (&json!("probe:read"), &json!([{"bearer": []}])));
 }

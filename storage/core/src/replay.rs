@@ -131,10 +131,14 @@ impl Db {
     }
 
     /// Stores a reply that no transaction of the operation has stored, such as a refusal or the reply of an operation
-    /// without changes.
-    pub async fn settle(&self, cx: &Cx, claim: Arc<Claim>, response: Response) -> Result<(), StoreError> {
+    /// without changes. If other work has decided the request in the meantime, its reply stays and is returned.
+    pub async fn settle(&self, cx: &Cx, claim: Arc<Claim>, response: Response) -> Result<Option<Response>, StoreError> {
         let response = Arc::new(response);
-        self.write(cx, move |tx| tx.keep(&claim, &response)).await
+        let settle = move |tx: &mut Tx<'_>| match tx.recall(&claim)? {
+            Recall::Decided(first) => Ok(Some(first)),
+            _ => tx.keep(&claim, &response).map(|()| None),
+        };
+        self.write(cx, settle).await
     }
 
     /// Runs a transaction whose result is the reply of the operation. The reply is stored with the request's

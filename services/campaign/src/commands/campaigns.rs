@@ -101,11 +101,11 @@ fn audience(tx: &Tx<'_>, names: &[String], faults: &mut Faults) -> Result<Vec<Se
         match tx.get_by::<SegmentByName>((name,))? {
             Some(segment) if ids.contains(&segment.id) => {}
             Some(segment) => ids.push(segment.id),
-            None => faults.add(FieldError {
-                pointer: format!("/audience/{i}"),
-                code: codes::UNKNOWN_SEGMENT.into(),
-                detail: format!("there is no segment named \"{name}\""),
-            }),
+            None => faults.add(FieldError::coded(
+                format!("/audience/{i}"),
+                codes::UNKNOWN_SEGMENT,
+                format!("there is no segment named \"{name}\""),
+            )),
         }
     }
     Ok(ids)
@@ -121,11 +121,12 @@ fn check_times(campaign: &Campaign, now: Timestamp, faults: &mut Faults) {
     let from = starts_at.map_or(now, |start| start.max(now));
     match (*starts_at, *ends_at) {
         (Some(start), Some(end)) if end <= start => {
-            faults.note("/endsAt", "must be after startsAt");
+            faults.compared("/endsAt", &["/startsAt"], "must be after startsAt");
         }
         (_, Some(end)) if end <= now => faults.note("/endsAt", "must be in the future"),
         (_, Some(end)) if !hours.ever_opens(from, end) => {
-            faults.note("/schedule", "the schedule has no time between startsAt and endsAt");
+            let detail = "the schedule has no time between startsAt and endsAt";
+            faults.compared("/schedule", &["/startsAt", "/endsAt", "/timezone"], detail);
         }
         _ => {}
     }

@@ -136,7 +136,7 @@ impl Reader {
             if absent {
                 let (pointer, detail) =
                     (format!("{pointer}/{name}"), "a comparison must have field, op and value".to_owned());
-                self.faults.push(FieldError { pointer, code: codes::MISSING.into(), detail });
+                self.faults.push(FieldError::coded(pointer, codes::MISSING, detail));
             }
         }
     }

@@ -187,18 +187,18 @@ pub(crate) fn issue(tx: &mut Tx<'_>, reference: &str, new: &NewCoupon) -> Result
 
 /// UNKNOWN_PROMOTION: the promotion does not exist.
 pub(crate) fn unknown_promotion(id: PromotionId) -> Error {
-    Error::invalid(vec![FieldError {
-        pointer: "/promotionId".to_owned(),
-        code: codes::UNKNOWN_PROMOTION.into(),
-        detail: format!("there is no promotion {id}"),
-    }])
+    Error::invalid(vec![FieldError::coded(
+        "/promotionId".to_owned(),
+        codes::UNKNOWN_PROMOTION,
+        format!("there is no promotion {id}"),
+    )])
 }
 
 /// UNKNOWN_USER: the account does not exist.
 pub(crate) fn unknown_user(id: UserId) -> Error {
-    Error::invalid(vec![FieldError {
-        pointer: "/userId".to_owned(),
-        code: codes::UNKNOWN_USER.into(),
-        detail: format!("there is no account {id}"),
-    }])
+    Error::invalid(vec![FieldError::coded(
+        "/userId".to_owned(),
+        codes::UNKNOWN_USER,
+        format!("there is no account {id}"),
+    )])
 }

@@ -83,7 +83,7 @@ impl Terms {
         if let (Some(start), Some(end)) = (self.starts_at, self.ends_at)
             && end <= start
         {
-            faults.note("/endsAt", format!("must be after the start, {start}"));
+            faults.compared("/endsAt", &["/startsAt"], format!("must be after the start, {start}"));
         }
         faults
     }

@@ -1,7 +1,8 @@
 //! Binds a request to an operation: the members of path, query and body become the fields of one struct.
 //!
 //! Text in path and query is converted to the field's type; `attr.color=red` becomes the member `color` of the field
-//! `attr`. An unknown member is an error, so that a typo is never silently ignored.
+//! `attr`. An operation with a JSON body takes no members from the query. An unknown member is an error, so that a typo is
+//! never silently ignored, and so is one that is given twice.
 
 mod source;
 mod value;
@@ -17,6 +18,7 @@ use serde_json::{Map, Value as Json};
 use crate::codes;
 use crate::faults::{self, Faults, MISSING};
 use crate::mend;
+use crate::pointer::{escaped, unescaped};
 use crate::text::stored_form;
 use crate::{Body, BodyKind, Error, FieldError, Kind, Method, Op};
 use source::{Members, Source};
@@ -76,18 +78,21 @@ impl Request {
     pub(crate) fn bind_mended<O: Op>(&self, faults: &[FieldError]) -> Option<O> {
         let body = serde_json::from_slice(&self.body).ok()?;
         let mended = mend::mended(&schema_of::<O>(), &body, faults)?;
-        self.read(&self.query.iter().collect::<Vec<_>>(), mended.to_string().as_bytes()).ok()
+        let query = if expects_query::<O>() { self.query.iter().collect() } else { Vec::new() };
+        self.read(&query, mended.to_string().as_bytes()).ok()
     }
 
     /// Binds the operation from the path, the given query parameters and a body.
     fn read<O: Op>(&self, query: &[&(String, String)], body: &[u8]) -> Result<O, Error> {
         let rules = Rules { in_query: expects_query::<O>(), patched: O::METHOD == Method::Patch };
         let mut members = Members::default();
-        for (name, text) in self.path.iter().chain(query.iter().copied()) {
+        let (expected, stray) = if rules.in_query { (query, &[][..]) } else { (&[][..], query) };
+        for (name, text) in self.path.iter().chain(expected.iter().copied()) {
             members.add_text(name, text);
         }
-        add_body(&mut members, body, rules.patched)?;
-        read(members, rules)
+        let mut unknown = stray.iter().map(|(name, _)| format!("?{name}")).collect();
+        add_body(&mut members, body, rules.patched, &mut unknown)?;
+        read(members, unknown, rules)
     }
 
     /// All faults of an invalid request, starting with those of `first`, the error that binding failed with. `read`
@@ -111,7 +116,8 @@ impl Request {
         let Ok(body) = body else { return found.into_list() };
         let query: Vec<&(String, String)> = self.query.iter().collect();
         faults::find_invalid_values(&body, &mut found, &mut |part| read(&query, part.as_bytes()));
-        let sent = |name: &str| self.path.iter().chain(&self.query).any(|(known, _)| known == name);
+        let expected = if in_query { &self.query[..] } else { &[] };
+        let sent = |name: &str| self.path.iter().chain(expected).any(|(known, _)| known == name);
         if in_query {
             let required = schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str);
             let missing = required.filter(|name| !sent(name));
@@ -136,8 +142,8 @@ fn expects_query<O: Op>() -> bool {
 pub fn bind_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     let read_once = |body: &[u8]| {
         let mut members = Members::default();
-        add_body(&mut members, body, false)?;
-        read(members, Rules::default())
+        add_body(&mut members, body, false, &mut Vec::new())?;
+        read(members, Vec::new(), Rules::default())
     };
     let error = match read_once(body) {
         Err(error) if error.kind() == Kind::Schema => error,
@@ -163,18 +169,27 @@ struct Rules {
 
 /// The fault of an unknown member.
 fn unknown_member(pointer: String) -> FieldError {
-    let name = pointer.rsplit(['/', '?', '.']).next().unwrap_or_default();
+    let name = match pointer.strip_prefix('?') {
+        Some(name) => name.rsplit('.').next().unwrap_or_default().into(),
+        None => unescaped(pointer.rsplit('/').next().unwrap_or_default()),
+    };
     let detail = format!("unknown member {name}");
-    FieldError { pointer, code: codes::UNKNOWN_MEMBER.into(), detail }
+    FieldError::coded(pointer, codes::UNKNOWN_MEMBER, detail)
 }
 
 /// The fault of a member that is given twice.
 fn duplicate_member(pointer: String) -> FieldError {
-    FieldError { pointer, code: codes::DUPLICATE_MEMBER.into(), detail: "duplicate member".to_owned() }
+    FieldError::coded(pointer, codes::DUPLICATE_MEMBER, "duplicate member")
 }
 
-/// Adds the members of a JSON object to those of path and query; an empty body has none.
-fn add_body<'a>(members: &mut Members<'a>, body: &'a [u8], patched: bool) -> Result<(), Error> {
+/// Adds the members of a JSON object to those of path and query; an empty body has none. Notes those that path or query
+/// have too as unknown.
+fn add_body<'a>(
+    members: &mut Members<'a>,
+    body: &'a [u8],
+    patched: bool,
+    unknown: &mut Vec<String>,
+) -> Result<(), Error> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(());
     }
@@ -183,14 +198,11 @@ fn add_body<'a>(members: &mut Members<'a>, body: &'a [u8], patched: bool) -> Res
         return Err(Error::new(Kind::Malformed, codes::JSON_TOO_DEEP, detail));
     }
     let object = Members::of_json(body).map_err(|error| fault(&error, "", Rules::default()))?;
-    let mut seen = HashSet::with_capacity(object.0.len());
     let sent: HashSet<Cow<'a, str>> = members.0.iter().map(|(name, _)| name.clone()).collect();
     for (name, value) in object.0 {
         if sent.contains(&name) {
-            return Err(Error::invalid(vec![unknown_member(format!("/{name}"))]));
-        }
-        if !seen.insert(name.clone()) {
-            return Err(Error::invalid(vec![duplicate_member(format!("/{name}"))]));
+            unknown.push(format!("/{}", escaped(&name)));
+            continue;
         }
         let value = match value {
             Source::Json(value) if patched => Source::Patched(value),
@@ -208,20 +220,22 @@ pub(crate) fn unpack<T: DeserializeOwned>(mut bytes: &[u8]) -> Result<T, Error> 
     T::deserialize(Value { source, place: Place { path: &Path::Root, notes: &notes } }).map_err(Error::internal)
 }
 
-fn read<T: DeserializeOwned>(members: Members<'_>, rules: Rules) -> Result<T, Error> {
-    let notes = Notes::default();
+/// Reads a value. `unknown` are the pointers to members that belong to none of its fields.
+fn read<T: DeserializeOwned>(members: Members<'_>, unknown: Vec<String>, rules: Rules) -> Result<T, Error> {
+    let notes = Notes { unknown: unknown.into(), ..Notes::default() };
     let result =
         T::deserialize(Value { source: Source::Members(members), place: Place { path: &Path::Root, notes: &notes } });
     let unknown = notes.unknown.into_inner().into_iter().map(unknown_member);
+    let noted: Vec<_> = unknown.chain(notes.duplicates.into_inner().into_iter().map(duplicate_member)).collect();
     match result {
-        Ok(value) if unknown.len() == 0 => Ok(value),
-        Ok(_) => Err(Error::invalid(unknown.collect())),
+        Ok(value) if noted.is_empty() => Ok(value),
+        Ok(_) => Err(Error::invalid(noted)),
         Err(error) => {
             let error = fault(&error, &notes.failed_at.into_inner().unwrap_or_default(), rules);
             if error.kind() != Kind::Schema {
                 return Err(error);
             }
-            Err(Error::invalid(error.errors().iter().cloned().chain(unknown).collect()))
+            Err(Error::invalid(error.errors().iter().cloned().chain(noted).collect()))
         }
     }
 }
@@ -244,35 +258,64 @@ fn fault(error: &serde_json::Error, pointer: &str, rules: Rules) -> Error {
     }])
 }
 
-/// Rewrites the deserializer's message for a value of the wrong type so that it names JSON types instead of Rust types.
+/// Rewrites a message of the deserializer so that it names JSON types instead of Rust types.
 fn readable(detail: &str) -> String {
-    let mismatch = detail.strip_prefix("invalid type: ").or_else(|| detail.strip_prefix("invalid value: "));
-    let Some((found, wanted)) = mismatch.and_then(|rest| rest.rsplit_once(", expected ")) else {
-        return detail.to_owned();
-    };
-    let wanted = match wanted {
+    let mismatch = ["invalid type: ", "invalid value: "].iter().find_map(|prefix| detail.strip_prefix(prefix));
+    if let Some((found, wanted)) = mismatch.and_then(|rest| rest.rsplit_once(", expected ")) {
+        return format!("must be {}; got {}", wanted_form(wanted), found_form(found));
+    }
+    if let Some((found, known)) = detail.strip_prefix("unknown variant `").and_then(|rest| rest.split_once('`')) {
+        let names: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+        return format!("must be one of {}; got \"{found}\"", names.join(", "));
+    }
+    if detail.starts_with("data did not match any variant") || detail.starts_with("no variant of enum") {
+        return "has none of the forms that the description allows here".to_owned();
+    }
+    if detail.starts_with("out of range integral type") {
+        return "is out of range".to_owned();
+    }
+    if detail.starts_with("invalid length ") {
+        return "has a wrong number of items".to_owned();
+    }
+    detail.to_owned()
+}
+
+/// What a deserializer expected, in the words of JSON.
+fn wanted_form(wanted: &str) -> &str {
+    match wanted {
         "u8" => "a whole number from 0 to 255",
         "u16" => "a whole number from 0 to 65535",
         "u32" => "a whole number from 0 to 4294967295",
         "u64" | "usize" => "a whole number that is not negative",
         "i32" => "a whole number from -2147483648 to 2147483647",
         "i8" | "i16" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
         "a boolean" => "true or false",
         "a sequence" => "an array",
         "a map" => "an object",
-        structure if structure.starts_with("struct ") => "an object",
-        other => other,
-    };
-    let found = match found {
+        "unit" => "null",
+        "option" => "a value or null",
+        "string" | "str" | "a borrowed string" | "a character" | "identifier" => "a string",
+        "string or map" => "a string or an object",
+        form if form.starts_with("tuple ") => "an array",
+        form if form.starts_with("enum ") || form.starts_with("variant ") => "one of the described values",
+        form if ["struct ", "internally ", "adjacently "].iter().any(|prefix| form.starts_with(prefix)) => "an object",
+        form => form,
+    }
+}
+
+/// What a deserializer found, in the words of JSON.
+fn found_form(found: &str) -> &str {
+    match found {
         "map" => "an object",
         "sequence" => "an array",
-        found => ["integer `", "floating point `", "boolean `"]
+        "unit value" | "Option value" => "null",
+        found => ["integer `", "floating point `", "boolean `", "character `"]
             .iter()
             .find_map(|kind| found.strip_prefix(kind))
             .or_else(|| found.strip_prefix("string "))
             .map_or(found, |value| value.trim_end_matches('`')),
-    };
-    format!("must be {wanted}; got {found}")
+    }
 }
 
 /// The nesting depth of a JSON text.

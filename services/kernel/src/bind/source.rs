@@ -1,6 +1,7 @@
 //! Where values are read from: path and query, a JSON body, or a call of another node.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 
 use rmpv::{Utf8StringRef, ValueRef};
@@ -125,12 +126,7 @@ impl Content<'_> {
             Self::Signed(number) => Unexpected::Signed(*number),
             Self::Unsigned(number) => Unexpected::Unsigned(*number),
             Self::Float(number) => Unexpected::Float(*number),
-            Self::Digits(json) => match (json.get().parse(), json.get().parse(), json.get().parse()) {
-                (Ok(number), ..) => Unexpected::Signed(number),
-                (_, Ok(number), _) => Unexpected::Unsigned(number),
-                (.., Ok(number)) => Unexpected::Float(number),
-                _ => Unexpected::Other("number"),
-            },
+            Self::Digits(json) => return invalid_number(json, expected),
             Self::Text(text) => Unexpected::Str(text),
             Self::Bytes(bytes) => Unexpected::Bytes(bytes),
             Self::List(_) => Unexpected::Seq,
@@ -138,6 +134,15 @@ impl Content<'_> {
         };
         de::Error::invalid_type(unexpected, expected)
     }
+}
+
+/// The longest number that an error repeats.
+const MAX_SHOWN: usize = 40;
+
+/// The error of a number where something else is expected, or another number.
+pub(super) fn invalid_number(json: &RawValue, expected: &dyn Expected) -> Error {
+    let shown = json.get().get(..MAX_SHOWN).unwrap_or(json.get());
+    de::Error::invalid_type(Unexpected::Other(shown), expected)
 }
 
 /// The beginning of the names by which serde_json hands over the digits of numbers.
@@ -151,6 +156,21 @@ impl<'a> Members<'a> {
     /// Reads the members of a JSON object, but not their values.
     pub(super) fn of_json(json: &'a [u8]) -> Result<Self, Error> {
         serde_json::from_slice(json)
+    }
+
+    /// The members without those of a JSON object whose name an earlier one has, and the names of these. A name that path
+    /// or query have twice is left to the type that reads it.
+    pub(super) fn without_duplicates(self) -> (Self, Vec<Cow<'a, str>>) {
+        let is_later = |seen: &mut HashSet<Cow<'a, str>>, (name, source): &(Cow<'a, str>, Source<'a>)| {
+            matches!(source, Source::Json(_) | Source::Patched(_)) && !seen.insert(name.clone())
+        };
+        let mut seen = HashSet::with_capacity(self.0.len());
+        if self.0.len() < 2 || !self.0.iter().any(|member| is_later(&mut seen, member)) {
+            return (self, Vec::new());
+        }
+        seen.clear();
+        let (later, first): (Vec<_>, Vec<_>) = self.0.into_iter().partition(|member| is_later(&mut seen, member));
+        (Self(first), later.into_iter().map(|(name, _)| name).collect())
     }
 
     /// Adds a text of path or query. `attr.color` is the member `color` of `attr`; further texts of one name are further

@@ -184,3 +184,101 @@ fn a_body_of_many_members_is_refused_quickly_and_an_object_is_no_amount() {
     assert_eq!(pointer(r#"{"a":1}"#), "/price");
     assert_eq!(pointer(r#"{"$serde_json::private::Number":"7"}"#), "/price");
 }
+
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[allow(dead_code, reason = "only its validation errors are checked")]
+struct Login {
+    password: String,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
+    count: Option<u32>,
+    choice: Option<Choice>,
+}
+crate::operation! { Login => (), "test.login", Post "/{id}", Anyone, 200, "A login." }
+
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "only its validation errors are checked")]
+enum Choice {
+    One(String),
+    Many(Vec<u8>),
+}
+
+/// The faults of a refused login, each with its pointer, code and detail.
+fn login_faults(query: &[(&str, &str)], body: &str) -> Vec<(String, String, String)> {
+    let mut request = Request { path: Vec::new(), ..request(query, body) };
+    let error = request.bind::<Login>().unwrap_err();
+    assert_eq!(error.kind(), Kind::Schema, "{body}: {error:?}");
+    let fault = |fault: &FieldError| (fault.pointer.clone(), fault.code.to_string(), fault.detail.clone());
+    error.errors().iter().map(fault).collect()
+}
+
+fn pointers_and_codes(query: &[(&str, &str)], body: &str) -> Vec<(String, String)> {
+    login_faults(query, body).into_iter().map(|(pointer, code, _)| (pointer, code)).collect()
+}
+
+fn pair(pointer: &str, code: &str) -> (String, String) {
+    (pointer.to_owned(), code.to_owned())
+}
+
+#[test]
+fn members_of_a_body_are_not_taken_from_the_query() {
+    let stray = pointers_and_codes(&[("password", "secret")], "");
+    assert_eq!(stray, [pair("/password", MISSING), pair("?password", codes::UNKNOWN_MEMBER)]);
+    let stray = pointers_and_codes(&[("tags.a", "1")], r#"{"password":"secret"}"#);
+    assert_eq!(stray, [pair("?tags.a", codes::UNKNOWN_MEMBER)]);
+}
+
+#[test]
+fn a_member_that_is_given_twice_is_refused_wherever_it_is() {
+    for (body, pointer) in [
+        (r#"{"password":"a","password":"b"}"#, "/password"),
+        (r#"{"password":"a","tags":{"x":"1","y":"2","x":"3"}}"#, "/tags/x"),
+        (r#"{"password":"a","tags":{"caf\u00e9":"1","cafe\u0301":"2"}}"#, "/tags/café"),
+    ] {
+        assert_eq!(pointers_and_codes(&[], body), [pair(pointer, codes::DUPLICATE_MEMBER)], "{body}");
+    }
+    let both = pointers_and_codes(&[], r#"{"password":"a","tags":{"x":"1","x":"2","y":"3","y":"4"},"z":1}"#);
+    assert_eq!(both.len(), 3, "{both:?}");
+}
+
+#[test]
+fn pointers_are_escaped() {
+    let found = pointers_and_codes(&[], r#"{"password":"a","tags":{"a/b~c":1},"d/e":2}"#);
+    assert_eq!(found, [pair("/tags/a~1b~0c", codes::INVALID_VALUE), pair("/d~1e", codes::UNKNOWN_MEMBER)]);
+    let detail = &login_faults(&[], r#"{"password":"a","d/e":2}"#)[0].2;
+    assert_eq!(detail, "unknown member d/e");
+}
+
+#[test]
+fn numbers_that_no_type_holds_are_faults_and_no_syntax_errors() {
+    for number in ["1e400", "-1e400", "1e-400", "1.5", "99999999999999999999", "-1", "1e2"] {
+        let body = format!(r#"{{"password":"a","count":{number}}}"#);
+        let found = login_faults(&[], &body);
+        assert_eq!(found[0].0, "/count", "{body}");
+        assert_eq!(found[0].2, format!("must be a whole number from 0 to 4294967295; got {number}"));
+        for member in ["password", "choice"] {
+            let body = format!(r#"{{"password":"a","{member}":{number}}}"#)
+                .replace(r#""password":"a","password""#, r#""password""#);
+            assert_eq!(login_faults(&[], &body)[0].0, format!("/{member}"), "{body}");
+        }
+    }
+}
+
+#[test]
+fn no_message_names_a_type_of_rust() {
+    let wrong = ["null", "true", "1.5", "1e400", "[]", "[300]", "[[1]]", "{}", r#"{"a":{"b":1}}"#, r#""x""#];
+    for member in ["password", "tags", "count", "choice"] {
+        for value in wrong {
+            if (member, value) == ("password", r#""x""#) {
+                continue;
+            }
+            let body = format!(r#"{{"{member}":{value}}}"#);
+            for (_, _, detail) in login_faults(&[], &body) {
+                for word in ["invalid type", "untagged", "variant", "struct", "integral", "u32", "u8", "map", "unit"] {
+                    assert!(!detail.contains(word), "{body}: {detail}");
+                }
+            }
+        }
+    }
+}

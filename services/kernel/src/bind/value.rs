@@ -10,14 +10,17 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt;
+use std::str::FromStr;
 
 use serde::Deserialize;
 use serde::de::{
     self, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
 use serde_json::Error;
+use serde_json::value::RawValue;
 
-use super::source::{Content, Members, Source};
+use super::source::{Content, Members, Source, invalid_number};
+use crate::pointer::escaped;
 
 /// What reading found out besides the value.
 #[derive(Default)]
@@ -26,6 +29,8 @@ pub(crate) struct Notes {
     pub(super) failed_at: RefCell<Option<String>>,
     /// The pointers to members that no type has.
     pub(super) unknown: RefCell<Vec<String>>,
+    /// The pointers to members that their object has twice.
+    pub(super) duplicates: RefCell<Vec<String>>,
 }
 
 impl Notes {
@@ -54,7 +59,7 @@ impl fmt::Display for Path<'_> {
             Self::Root => Ok(()),
             Self::Text(Self::Root, name) => write!(f, "?{name}"),
             Self::Text(parent, name) => write!(f, "{parent}.{name}"),
-            Self::Member(parent, name) => write!(f, "{parent}/{name}"),
+            Self::Member(parent, name) => write!(f, "{parent}/{}", escaped(name)),
             Self::Item(parent, at) => write!(f, "{parent}/{at}"),
         }
     }
@@ -69,6 +74,9 @@ pub(crate) struct Place<'p> {
 
 impl<'p> Place<'p> {
     fn members<'a>(self, members: Members<'a>) -> MembersAccess<'a, 'p> {
+        let (members, duplicates) = members.without_duplicates();
+        let pointer = |name: &Cow<'_, str>| Path::Member(self.path, name).to_string();
+        self.notes.duplicates.borrow_mut().extend(duplicates.iter().map(pointer));
         MembersAccess { members: members.0.into_iter(), value: None, place: self }
     }
 
@@ -101,16 +109,29 @@ fn read_part<'a, S: DeserializeSeed<'a>>(
     seed.deserialize(Value { source, place: Place { path: &path, notes } }).inspect_err(|_| notes.fail(path))
 }
 
+/// Parses a text or the digits of a JSON number.
+fn exact<T: FromStr>(text: &str) -> Option<T> {
+    text.parse().ok()
+}
+
+/// Parses a number that a float can represent.
+fn float(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|number: &f64| number.is_finite())
+}
+
 macro_rules! parsed {
-    ($($method:ident $visit:ident $type:ty),+) => {$(
+    ($($method:ident $visit:ident $parse:expr),+) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
             let is_text = matches!(self.source, Source::Texts(_) | Source::Text(_));
             match self.source.content()? {
-                Content::Text(text) if is_text => match text.parse::<$type>() {
-                    Ok(value) => visitor.$visit(value),
-                    Err(_) => Err(Content::Text(text).invalid(&visitor)),
+                Content::Text(text) if is_text => match $parse(&text) {
+                    Some(value) => visitor.$visit(value),
+                    None => Err(Content::Text(text).invalid(&visitor)),
                 },
-                Content::Digits(json) => serde_json::Deserializer::from_str(json.get()).$method(visitor),
+                Content::Digits(json) => match $parse(json.get()) {
+                    Some(value) => visitor.$visit(value),
+                    None => Err(Content::Digits(json).invalid(&visitor)),
+                },
                 content => visit(content, self.place, visitor),
             }
         }
@@ -125,13 +146,23 @@ fn visit<'de, V: Visitor<'de>>(content: Content<'de>, place: Place<'_>, visitor:
         Content::Signed(number) => visitor.visit_i64(number),
         Content::Unsigned(number) => visitor.visit_u64(number),
         Content::Float(number) => visitor.visit_f64(number),
-        Content::Digits(json) => serde_json::Deserializer::from_str(json.get()).deserialize_any(visitor),
+        Content::Digits(json) => visit_number(json, visitor),
         Content::Text(Cow::Borrowed(text)) => visitor.visit_borrowed_str(text),
         Content::Text(Cow::Owned(text)) => visitor.visit_string(text),
         Content::Bytes(bytes) => visitor.visit_borrowed_bytes(bytes),
         Content::List(items) => place.list(items, visitor),
         Content::Members(members) => visitor.visit_map(place.members(members)),
     }
+}
+
+/// Hands a number to a visitor of any type. serde_json hands over the digits of some as a map, which an error must not name.
+fn visit_number<'de, V: Visitor<'de>>(json: &'de RawValue, visitor: V) -> Result<V::Value, Error> {
+    serde_json::Deserializer::from_str(json.get()).deserialize_any(visitor).map_err(|error| {
+        let detail = error.to_string();
+        let wanted = detail.strip_prefix("invalid type: map, expected ");
+        let wanted = wanted.and_then(|wanted| wanted.split(" at line ").next());
+        wanted.map_or(error, |wanted| invalid_number(json, &wanted))
+    })
 }
 
 impl<'de> Value<'de, '_> {
@@ -152,10 +183,10 @@ impl<'de> Deserializer<'de> for Value<'de, '_> {
         visit(self.source.content()?, self.place, visitor)
     }
 
-    parsed!(deserialize_bool visit_bool bool, deserialize_i8 visit_i8 i8, deserialize_i16 visit_i16 i16,
-        deserialize_i32 visit_i32 i32, deserialize_i64 visit_i64 i64, deserialize_u8 visit_u8 u8,
-        deserialize_u16 visit_u16 u16, deserialize_u32 visit_u32 u32, deserialize_u64 visit_u64 u64,
-        deserialize_f32 visit_f32 f32, deserialize_f64 visit_f64 f64);
+    parsed!(deserialize_bool visit_bool exact, deserialize_i8 visit_i8 exact, deserialize_i16 visit_i16 exact,
+        deserialize_i32 visit_i32 exact, deserialize_i64 visit_i64 exact, deserialize_u8 visit_u8 exact,
+        deserialize_u16 visit_u16 exact, deserialize_u32 visit_u32 exact, deserialize_u64 visit_u64 exact,
+        deserialize_f32 visit_f64 float, deserialize_f64 visit_f64 float);
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.source {

@@ -114,12 +114,16 @@ impl Orders {
         }
     }
 
-    /// The order that the request's idempotency key belongs to, while its reply is undecided.
+    /// The order that the request's idempotency key belongs to, while its reply is undecided. Fails if it was decided since
+    /// the request began, so that no second checkout begins: whoever runs the request returns the stored reply.
     async fn undecided(&self, cx: &Cx) -> Result<Option<OrderId>, Error> {
         let Some(claim) = &cx.claim else { return Ok(None) };
         match self.db.recall(claim).await? {
             Recall::Undecided(order) => Ok(Some(OrderId(order))),
-            _ => Ok(None),
+            Recall::Decided(_) => {
+                Err(Error::unavailable(codes::CHECKOUT_IN_PROGRESS, "The checkout has just been decided.", 1))
+            }
+            Recall::New | Recall::OtherRequest => Ok(None),
         }
     }
 

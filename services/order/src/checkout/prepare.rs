@@ -78,7 +78,7 @@ async fn payment_choice(cx: &Cx, body: &PlaceOrder, total: Amount) -> Result<Opt
 
 /// 422: a required member is missing.
 fn missing(pointer: &str, detail: &str) -> Error {
-    Error::invalid(vec![FieldError { pointer: pointer.into(), code: codes::MISSING.into(), detail: detail.to_owned() }])
+    Error::invalid(vec![FieldError::coded(pointer, codes::MISSING, detail)])
 }
 
 /// A new order number: 50 random bits, so that it cannot be guessed from another one, in a form that can be read aloud.

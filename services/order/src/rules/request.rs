@@ -64,7 +64,7 @@ pub(crate) fn regions_to_codes(request: &mut PlaceOrder, taxes: &TaxSettings) ->
         if text.trim().is_empty() {
             if required {
                 let detail = format!("the tax in {} depends on the region", address.country);
-                faults.add(FieldError { pointer: pointer.to_owned(), code: codes::MISSING.into(), detail });
+                faults.add(FieldError::coded(pointer, codes::MISSING, detail));
             }
             return;
         }

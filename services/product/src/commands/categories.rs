@@ -65,7 +65,7 @@ pub(crate) fn update_category(
     }
     match op.position {
         Patch::Keep => {}
-        Patch::Clear => after.position = 0,
+        Patch::Clear => return Err(Error::field("/position", "must not be null")),
         Patch::Set(position) => after.position = position,
     }
     let choice = match &op.slug {

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use promox_contract::codes;
 use promox_contract::ids::{CategoryId, ProductId, VariantId};
+use promox_kernel::pointer::escaped;
 use promox_kernel::{Amount, Currency, Error, Faults, Json, Patch, Sku, Timestamp};
 
-use super::members::{ValidateMembers as _, escaped, replace_or};
+use super::members::ValidateMembers as _;
 use super::{NEW_VARIANT, Tree, VariantPrices, check_slug};
 use crate::api::{Image, ProductChange, VariantInput};
 use crate::records::{Product, ProductStatus, Variant};
@@ -72,7 +73,7 @@ pub(crate) fn compose(
         Patch::Set(list) => list.iter().map(|input| input.id).collect(),
         _ => Vec::new(),
     };
-    let change = apply_product_members(&mut product, change, context, &mut faults);
+    let change = apply_product_members(&mut product, change, (context, base.is_none()), &mut faults);
     product.variants = Json(compose_variants(base, &mut product, change, &mut faults));
     check_money(&mut product, &mut faults);
     faults.finish()?;
@@ -88,12 +89,12 @@ fn new_product(change: &ProductChange, context: &ChangeContext<'_>) -> Result<Pr
     };
     let Some(sku) = given_sku else {
         let mut faults = Faults::default();
-        faults.missing("/sku", "a product must have a SKU, or variants with SKUs");
+        faults.missing_beside("/sku", &["/variants"], "a product must have a SKU, or variants with SKUs");
         if change.name == Patch::Keep {
             faults.missing("/name", "a product must have a name");
         }
         if change.price == Patch::Keep {
-            faults.missing("/price", "a product must have a price");
+            faults.missing_beside("/price", &["/variants"], "a product must have a price");
         }
         return Err(Error::invalid(faults.into_list()));
     };
@@ -136,15 +137,16 @@ fn slug_choice(is_new: bool, slug: Patch<String>, faults: &mut Faults) -> SlugCh
 fn apply_product_members(
     product: &mut Product,
     change: ProductChange,
-    context: &ChangeContext<'_>,
+    (context, is_new): (&ChangeContext<'_>, bool),
     faults: &mut Faults,
 ) -> VariantChange {
     faults.member("/name", change.name, &mut product.name, 1, 200);
     faults.member("/description", change.description, &mut product.description, 0, MAX_DESCRIPTION_LEN);
-    replace_or(change.status, &mut product.status, ProductStatus::Active);
+    faults.replace("/status", change.status, &mut product.status, is_new);
     match change.tax_class {
         Patch::Keep => {}
-        Patch::Clear => DEFAULT_TAX_CLASS.clone_into(&mut product.tax_class),
+        Patch::Clear if is_new => {}
+        Patch::Clear => faults.note("/taxClass", "must not be null"),
         Patch::Set(class) if context.tax_classes.iter().any(|known| *known == class.trim()) => {
             class.trim().clone_into(&mut product.tax_class);
         }
@@ -154,7 +156,7 @@ fn apply_product_members(
         }
     }
     change.weight_grams.apply(&mut product.weight_grams);
-    replace_or(change.discountable, &mut product.discountable, true);
+    faults.replace("/discountable", change.discountable, &mut product.discountable, is_new);
     change.floor_price.apply(&mut product.floor_price);
     set_categories(&mut product.category_ids, change.category_ids, context.tree, faults);
     merge_attributes(&mut product.attributes, change.attributes, faults);
@@ -281,7 +283,7 @@ fn refuse_variant_members(variant_change: &VariantChange, faults: &mut Faults) {
         ("/barcode", variant_change.barcode != Patch::Keep),
     ];
     for (pointer, _) in members.into_iter().filter(|(_, is_given)| *is_given) {
-        faults.note(pointer, "this product has several variants: set it on each of them");
+        faults.compared(pointer, &["/variants"], "this product has several variants: set it on each of them");
     }
 }
 
@@ -311,7 +313,9 @@ fn sole_variant(
     match variant_change.price {
         Patch::Set(price) => variant.price = price,
         Patch::Clear => faults.note("/price", "must not be null"),
-        Patch::Keep if before.is_none() => faults.missing("/price", "a product must have a price"),
+        Patch::Keep if before.is_none() => {
+            faults.missing_beside("/price", &["/variants"], "a product must have a price");
+        }
         Patch::Keep => {}
     }
     variant_change.compare_at_price.apply(&mut variant.compare_at_price);

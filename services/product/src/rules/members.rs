@@ -10,6 +10,10 @@ pub(super) trait ValidateMembers {
     /// Changes a text member of `min..=max` characters. With `min` 0, null clears it and it may have several lines.
     fn member(&mut self, pointer: &str, patch: Patch<String>, member: &mut String, min: usize, max: usize);
 
+    /// Changes a member that always has a value. Null keeps the default of a new product, and is refused for others, where
+    /// it could only be a mistake.
+    fn replace<T>(&mut self, pointer: &str, patch: Patch<T>, member: &mut T, is_new: bool);
+
     /// Brings an amount into the currency's scale. It must not be negative or have more digits.
     fn money(&mut self, pointer: &str, amount: &mut Amount, currency: Currency);
 
@@ -36,6 +40,12 @@ impl ValidateMembers for Faults {
         }
     }
 
+    fn replace<T>(&mut self, pointer: &str, patch: Patch<T>, member: &mut T, is_new: bool) {
+        if !(is_new && matches!(patch, Patch::Clear)) {
+            patch.replace(member, pointer, self);
+        }
+    }
+
     fn money(&mut self, pointer: &str, amount: &mut Amount, currency: Currency) {
         if amount.is_negative() {
             return self.note(pointer, "must not be negative");
@@ -50,18 +60,4 @@ impl ValidateMembers for Faults {
             self.money(pointer, amount, currency);
         }
     }
-}
-
-/// Changes a member that always has a value. Null resets it to its default.
-pub(super) fn replace_or<T>(patch: Patch<T>, member: &mut T, default: T) {
-    match patch {
-        Patch::Keep => {}
-        Patch::Clear => *member = default,
-        Patch::Set(value) => *member = value,
-    }
-}
-
-/// A member's name, escaped as a part of a JSON pointer.
-pub(super) fn escaped(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
 }

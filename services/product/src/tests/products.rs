@@ -6,7 +6,8 @@ use serde_json::json;
 
 use super::{Shop, faults};
 use crate::{
-    ArchiveProduct, CreateCategory, CreateProduct, GetProduct, GetProductBySku, GetProductBySlug, UpdateProduct,
+    ArchiveProduct, CreateCategory, CreateProduct, GetProduct, GetProductBySku, GetProductBySlug, UpdateCategory,
+    UpdateProduct,
 };
 
 #[tokio::test]
@@ -183,4 +184,36 @@ async fn other_services_get_the_data_and_costs_of_skus() {
     assert_eq!(shirt.category_ids.iter().map(|id| id.0).collect::<Vec<_>>(), [1, 2]);
     assert_eq!(shirt.attributes.len(), 2);
     assert_eq!(shirt.cost.unwrap().to_string(), "9.00");
+}
+
+#[tokio::test]
+async fn descriptions_follow_every_change_of_the_catalog() {
+    let shop = Shop::open().await;
+    let top = shop.ask::<CreateCategory>(json!({"name": "Clothes"})).await.unwrap()["id"].clone();
+    let low = shop.ask::<CreateCategory>(json!({"name": "Shirts"})).await.unwrap()["id"].clone();
+    for n in 1..=3 {
+        let request = json!({"sku": format!("S-{n}"), "name": "Shirt", "price": n, "categoryIds": [low]});
+        shop.ask::<CreateProduct>(request).await.unwrap();
+    }
+    let described = async |shop: &Shop| {
+        let skus = ["S-1", "s-2", "S-3", "T-1", "S-1"].map(|sku| sku.parse().unwrap()).to_vec();
+        serde_json::to_value(shop.anonymous().call(DescribeSkus { skus }).await.unwrap()).unwrap()
+    };
+    let mut seen = vec![described(&shop).await];
+    assert_eq!(described(&shop).await, seen[0], "asked again, without a change");
+    for step in 0..6 {
+        match step {
+            0 => drop(shop.ask::<UpdateProduct>(json!({"id": 1, "price": "7"})).await.unwrap()),
+            1 => drop(shop.ask::<UpdateProduct>(json!({"id": 2, "name": "Blouse", "attributes": {"a": "b"}})).await),
+            2 => drop(shop.ask::<UpdateProduct>(json!({"id": 1, "sku": "T-1"})).await.unwrap()),
+            3 => drop(shop.ask::<UpdateCategory>(json!({"id": low, "parentId": top})).await.unwrap()),
+            4 => drop(shop.ask::<ArchiveProduct>(json!({"id": 3})).await.unwrap()),
+            _ => drop(shop.ask::<UpdateProduct>(json!({"id": 3, "status": "ACTIVE"})).await.unwrap()),
+        }
+        let now = described(&shop).await;
+        assert_ne!(&now, seen.last().unwrap(), "step {step} changes a description");
+        let fresh = shop.reopen(&crate::IndexPlace::Memory).await;
+        assert_eq!(now, described(&fresh).await, "step {step}: another process, which has nothing cached");
+        seen.push(now);
+    }
 }

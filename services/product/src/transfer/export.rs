@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use promox_contract::ids::CategoryId;
 use promox_kernel::{Amount, Cx, Download, Error, Sku, Warnings};
-use promox_storage::{Db, ExportWriter, StoreError, Tx};
+use promox_storage::{Db, ExportWriter, Tx};
 use serde::Serialize;
 
 use super::columns::{ATTRIBUTE_PREFIX, COLUMNS, LIST_SEPARATOR, OPTION_PREFIX};
@@ -39,14 +39,14 @@ pub(crate) async fn export(db: &Db, format: ExportFormat) -> Result<Download, Er
 /// Writes all products. Fails at the end if damaged rows were left out.
 fn write(tx: &Tx<'_>, format: ExportFormat, out: &mut ExportWriter) -> Result<(), Error> {
     out.expect::<Product>(tx);
+    let mut warnings = Warnings::default();
     let table = match format {
-        ExportFormat::Csv => Some(CsvTable::new(tx)?),
+        ExportFormat::Csv => Some(CsvTable::new(tx, &mut warnings)?),
         ExportFormat::Ndjson => None,
     };
     if let Some(table) = &table {
         put_record(out.buffer(), table.header())?;
     }
-    let mut warnings = Warnings::default();
     for product in tx.scan::<Product>().rows() {
         let Some(product) = warnings.unless_damaged(product)? else { continue };
         match &table {
@@ -115,14 +115,19 @@ struct CsvTable {
 }
 
 impl CsvTable {
-    fn new(tx: &Tx<'_>) -> Result<Self, StoreError> {
+    /// Reads them from the rows that are not damaged, and notes the others.
+    fn new(tx: &Tx<'_>, warnings: &mut Warnings) -> Result<Self, Error> {
         let (mut attributes, mut options) = (BTreeSet::new(), BTreeSet::new());
         for product in tx.scan::<Product>().rows() {
-            let product = product?;
+            let Some(product) = warnings.unless_damaged(product)? else { continue };
             attributes.extend(product.attributes.0.into_keys());
             options.extend(product.variants.0.into_iter().flat_map(|variant| variant.options.into_keys()));
         }
-        let tree = Tree::new(tx.scan().rows().collect::<Result<_, _>>()?);
+        let mut categories = Vec::new();
+        for category in tx.scan().rows() {
+            categories.extend(warnings.unless_damaged(category)?);
+        }
+        let tree = Tree::new(categories);
         Ok(Self { attributes: attributes.into_iter().collect(), options: options.into_iter().collect(), tree })
     }
 

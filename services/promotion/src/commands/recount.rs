@@ -16,7 +16,7 @@ use promox_storage::{Hold, StoreError, Tx};
 use super::uses::read_count;
 use crate::queries::uses_and_spent;
 use crate::records::{OrderUses, PersonUse, Promotion, Recount};
-use crate::rules::{CountedBuyer, CountedBy, Counting, later};
+use crate::rules::{CountedBuyer, CountedBy, later};
 
 /// Holds that one read examines.
 pub(crate) const MAX_EXAMINED: usize = 2_000;
@@ -77,17 +77,6 @@ pub(crate) fn is_complete(tx: &Tx<'_>, id: PromotionId, counted: &CountedBy) -> 
 /// Ends the announcement of limits that are now published.
 pub(crate) fn end(tx: &mut Tx<'_>, id: PromotionId) -> Result<(), StoreError> {
     tx.delete::<Recount>(&id).map(drop)
-}
-
-/// How a use counts for limits that are announced; as by no limits if there are none.
-pub(crate) fn announced(
-    tx: &Tx<'_>,
-    id: PromotionId,
-    buyer: &CountedBuyer,
-    at: Timestamp,
-) -> Result<Counting, StoreError> {
-    let counted = tx.get::<Recount>(&id)?.and_then(|row| row.counted);
-    Ok(counted.map(|counted| counted.counting(buyer, at)).unwrap_or_default())
 }
 
 /// The promotions whose earlier uses have yet to be counted.

@@ -10,11 +10,10 @@ use promox_contract::promotion::{HoldUses, PromotionApplied, PromotionUse, Rejec
 use promox_kernel::{Amount, Currency, Error, Json, Timestamp};
 use promox_storage::{Begin, Hold, HoldState, StoreError, Tx};
 
-use super::recount;
 use crate::compiled::Compiler;
-use crate::records::{Count, CountByEnd, HeldUse, OrderUses, PersonUse, PersonUseByEnd, Promotion, Use};
+use crate::records::{Count, CountByEnd, HeldUse, OrderUses, PersonUse, PersonUseByEnd, Promotion, Recount, Use};
 use crate::reject;
-use crate::rules::{CountedBuyer, Counter, PersonLimit, Rule, TOTAL};
+use crate::rules::{CountedBuyer, Counter, Counting, PersonLimit, Rule, TOTAL};
 
 /// Maximum uses of an order.
 pub(crate) const MAX_USES: usize = 200;
@@ -83,7 +82,7 @@ fn count_use(
     let id = rule.id();
     let refuse = |reason| reject::unusable(id, rule.name(), reason);
     let counting = rule.counting(buyer, tx.now());
-    let announced = recount::announced(tx, id, buyer, tx.now())?;
+    let announced = announced(tx, id, buyer, tx.now())?;
     if has_reached_limit(tx, id, &buyer.person, &counting.person)? {
         return Err(refuse(RejectReason::UserLimitReached));
     }
@@ -130,6 +129,12 @@ fn count_use(
     });
     let by_person = by_person.collect();
     Ok(CountedUse { held, counts, by_person })
+}
+
+/// How a use counts for limits that are announced; as by no limits if there are none.
+fn announced(tx: &Tx<'_>, id: PromotionId, buyer: &CountedBuyer, at: Timestamp) -> Result<Counting, StoreError> {
+    let counted = tx.get::<Recount>(&id)?.and_then(|row| row.counted);
+    Ok(counted.map(|counted| counted.counting(buyer, at)).unwrap_or_default())
 }
 
 /// Returns whether a person has reached one of the limits with active uses of a promotion. A use counts once, even if

@@ -215,14 +215,14 @@ impl Group for TaxSettings {
         if !classes.contains(self.shipping_tax_class.as_str()) {
             let fault = "no rate has this tax class, so shipping would be tax-free; if that is intended, list the \
                      class in classes";
-            faults.note("/shippingTaxClass", fault);
+            faults.compared("/shippingTaxClass", &["/classes", "/rates"], fault);
         }
         let mut seen = HashSet::new();
         for (r, rate) in self.rates.iter().enumerate() {
             let at = format!("/rates/{r}");
             rate_faults(rate, &at, &mut faults);
             if !classes.contains(rate.tax_class.as_str()) {
-                faults.note(format!("{at}/taxClass"), "must be one of the listed classes");
+                faults.compared(format!("{at}/taxClass"), &["/classes"], "must be one of the listed classes");
             }
             let scope = (&rate.country, &rate.region, &rate.tax_class);
             check_unique(&mut seen, scope, "another rate has the same country, region and class", at, &mut faults);

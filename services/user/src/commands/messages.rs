@@ -11,7 +11,7 @@ use promox_storage::{StoreError, Tx};
 use crate::records::{MessageRequest, MessageRequestByDue, OneTimeToken, OneTimeTokenByPurpose, Purpose};
 use crate::reject;
 
-/// Maximum tokens of one purpose per user that are revoked together. Sending another one leaves earlier ones valid.
+/// Tokens that are read at a time when those of a user are revoked. Sending another one leaves earlier ones valid.
 const MAX_TOKENS: usize = 50;
 /// The pauses between attempts to send a message.
 const RETRY_PAUSES: BackOff = BackOff { first: Duration::from_secs(20), doublings: 8 };
@@ -98,8 +98,13 @@ pub(crate) fn redeem(tx: &mut Tx<'_>, purpose: Purpose, hash: &[u8]) -> Result<O
 
 /// Invalidates the tokens of one purpose: those of a user, or those without a user.
 pub(crate) fn revoke_tokens(tx: &mut Tx<'_>, purpose: Purpose, user: Option<UserId>) -> Result<(), StoreError> {
-    for token in tx.scan_by::<OneTimeTokenByPurpose>().prefix((purpose, user)).collect(MAX_TOKENS)? {
-        tx.delete::<OneTimeToken>(&token.hash)?;
+    loop {
+        let tokens = tx.scan_by::<OneTimeTokenByPurpose>().prefix((purpose, user)).collect(MAX_TOKENS)?;
+        for token in &tokens {
+            tx.delete::<OneTimeToken>(&token.hash)?;
+        }
+        if tokens.len() < MAX_TOKENS {
+            return Ok(());
+        }
     }
-    Ok(())
 }

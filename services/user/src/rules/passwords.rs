@@ -19,9 +19,7 @@ const SEQUENCES: [&str; 5] = [
 /// Checks a new password. `email` is the account's address, which must not be the password, and `pointer` locates the
 /// fault.
 pub(crate) fn check(password: &str, email: Option<&Email>, pointer: &str) -> Result<(), FieldError> {
-    let fault = |code: &'static str, detail: &str| {
-        Err(FieldError { pointer: pointer.to_owned(), code: code.into(), detail: detail.to_owned() })
-    };
+    let fault = |code: &'static str, detail: &str| Err(FieldError::coded(pointer, code, detail));
     match password.chars().count() {
         0..8 => return fault(codes::PASSWORD_TOO_SHORT, "must have at least 8 characters"),
         8..=128 => {}

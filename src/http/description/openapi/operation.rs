@@ -222,8 +222,11 @@ fn responses(entry: &Entry, reply: Option<Schema>, is_list: bool) -> Value {
     responses
 }
 
-/// The content of a response that is not JSON.
+/// The content of a response that is not a value of a JSON schema. One in JSON is a document with a format of its own.
 fn content(media_type: &str) -> Value {
+    if media_type == "application/json" {
+        return json!({"schema": {"type": "object"}});
+    }
     let text = media_type.starts_with("text/") || media_type.ends_with("text") || media_type.ends_with("json");
     if text { json!({"schema": {"type": "string"}}) } else { binary() }
 }

@@ -26,6 +26,11 @@ impl DocumentFaults {
         self.faults.note(pointer, detail);
     }
 
+    /// Notes a fault that compares a member with others.
+    pub(crate) fn compared(&mut self, pointer: &str, others: &[&str], detail: impl Into<String>) {
+        self.faults.compared(pointer, others, detail);
+    }
+
     /// Notes a missing member.
     pub(crate) fn missing(&mut self, pointer: &str, detail: &str) {
         self.faults.missing(pointer, detail);

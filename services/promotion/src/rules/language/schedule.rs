@@ -24,9 +24,12 @@ impl Window {
         let read = |at: &str| Timetable::read(&promotion.timezone, promotion.schedule.as_ref(), at);
         let hours = faults.read(read).unwrap_or_default();
         match (promotion.starts_at, promotion.ends_at) {
-            (Some(starts), Some(ends)) if starts >= ends => faults.note("/endsAt", "must be after startsAt"),
+            (Some(starts), Some(ends)) if starts >= ends => {
+                faults.compared("/endsAt", &["/startsAt"], "must be after startsAt");
+            }
             (Some(starts), Some(ends)) if !hours.ever_opens(starts, ends) => {
-                faults.note("/schedule", "the schedule has no time between startsAt and endsAt");
+                let detail = "the schedule has no time between startsAt and endsAt";
+                faults.compared("/schedule", &["/startsAt", "/endsAt", "/timezone"], detail);
             }
             _ => {}
         }
