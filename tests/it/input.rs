@@ -195,6 +195,8 @@ async fn operations_declare_the_success_statuses_of_their_method() {
             .filter(|status| status.starts_with('2'))
             .collect();
         let allowed: &[&str] = match operation.method.as_str() {
+            // A verification that takes longer goes on after the answer.
+            "GET" if operation.path == "/api/ops/verify" => &["200", "202"],
             "GET" => &["200"],
             "POST" => &["200", "201", "202", "204"],
             "DELETE" => &["204", "202"],
