@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use promox_contract::condition::Timetable;
+use promox_kernel::bounded;
 
 use super::{MailMode, Settings, Shares};
 
@@ -94,8 +95,9 @@ fn texts(settings: &Settings) -> Vec<(&'static str, String)> {
         let message = "must be levels such as info or info,promox=debug (off, error, warn, info, debug, trace)";
         broken.push(("log.level", message.to_owned()));
     }
-    if settings.store.name.trim().is_empty() {
-        broken.push(("store.name", "must not be empty".to_owned()));
+    // The rule that a later change of the store's settings applies to its name too.
+    if let Err(detail) = bounded(&settings.store.name, 1, promox_store::MAX_NAME_LEN) {
+        broken.push(("store.name", detail));
     }
     let zone = &settings.store.time_zone;
     if Timetable::read(zone, None, "").is_err() {

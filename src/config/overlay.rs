@@ -315,6 +315,7 @@ mod tests {
             ("PROMOX_LIMITS__ENABLED", "yes please", "limits.enabled"),
             ("PROMOX_LIMITS__RATES", "order.look_up=x", "limits.rates"),
             ("PROMOX_STORE__CURRENCY", "POUND", "store.currency"),
+            ("PROMOX_STORE__NAME", "two\nlines", "store.name"),
             ("PROMOX_SERVER__LISTEN", "8080", "server.listen"),
             ("PROMOX_SERVER__TRUSTED_PROXIES", "10.0.0.0/33", "server.trusted_proxies"),
             ("PROMOX_LOG__LEVEL", "info,promox=loud", "log.level"),

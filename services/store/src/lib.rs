@@ -27,6 +27,7 @@ use promox_kernel::{Currency, Cx, Error, Registry, register};
 use promox_storage::{Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
 
 pub use api::*;
+pub use rules::MAX_NAME_LEN;
 
 /// The store service.
 #[derive(Debug)]

@@ -19,7 +19,7 @@ const MAX_CODE_LEN: usize = 64;
 /// The maximum return period in days.
 const MAX_RETURN_DAYS: u32 = 365;
 /// The maximum length of a name, in characters.
-const MAX_NAME_LEN: usize = 200;
+pub const MAX_NAME_LEN: usize = 200;
 
 /// A group of settings.
 pub(crate) trait Group: Clone + Default + Serialize + DeserializeOwned + Send + Sync + 'static {

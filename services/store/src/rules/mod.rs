@@ -3,3 +3,4 @@
 mod groups;
 
 pub(crate) use groups::Group;
+pub use groups::MAX_NAME_LEN;
