@@ -102,7 +102,7 @@ impl Counts {
     }
 }
 
-fn order(n: u64) -> Request {
+pub(super) fn order(n: u64) -> Request {
     Request::order(n, &[(n * 31 % PRODUCTS, 1), (n * 17 % PRODUCTS, 2)])
 }
 

@@ -9,7 +9,8 @@ use std::time::Duration;
 use clap::Args;
 use tempfile::TempDir;
 
-use super::floors::{Figure, orders};
+use super::client;
+use super::floors::{Figure, order, orders};
 use super::server::Program;
 use super::shop::{Kind, Shop};
 
@@ -73,16 +74,19 @@ impl Counts {
         let mut callgrind = Callgrind { dir, process: shop.server.id(), counts: 0 };
         let mut reads = Vec::new();
         for kind in [Kind::Product, Kind::List, Kind::Cart] {
+            callgrind.control("--instr=on")?;
             shop.send(kind, 1, WARM_UP, 0).await?;
-            callgrind.start()?;
+            callgrind.control("--zero")?;
             shop.send(kind, 1, READS, WARM_UP).await?;
             let file = callgrind.stop()?;
             reads.push((kind.name(), total(&file)? / READS));
         }
         let server = &shop.server;
-        orders(server, CONNECTIONS, Duration::MAX, WARM_UP, 0).await?;
+        callgrind.control("--instr=on")?;
+        // Code that runs for the first time under Callgrind is so slow that an order may be refused.
+        client::load(server.address, CONNECTIONS, Duration::MAX, WARM_UP, &order).await?;
         tokio::time::sleep(SETTLE).await;
-        callgrind.start()?;
+        callgrind.control("--zero")?;
         orders(server, CONNECTIONS, Duration::MAX, ORDERS, 1 << 40).await?;
         tokio::time::sleep(SETTLE).await;
         let file = callgrind.stop()?;
@@ -106,11 +110,6 @@ struct Callgrind {
 }
 
 impl Callgrind {
-    fn start(&self) -> Result<(), Box<dyn Error>> {
-        self.control("--instr=on")?;
-        self.control("--zero")
-    }
-
     /// Ends a count. Returns the file with it.
     fn stop(&mut self) -> Result<PathBuf, Box<dyn Error>> {
         self.control("--dump")?;
@@ -121,7 +120,11 @@ impl Callgrind {
 
     fn control(&self, action: &str) -> Result<(), Box<dyn Error>> {
         let process = self.process.to_string();
-        let status = Command::new("callgrind_control").args([action, &process]).stdout(Stdio::null()).status()?;
+        let status = Command::new("callgrind_control")
+            .args([action, &process])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()?;
         if status.success() { Ok(()) } else { Err(format!("callgrind_control {action} failed").into()) }
     }
 }
