@@ -29,7 +29,7 @@ impl Backup {
         log::start(&loaded.settings.log);
         let file = target_file(&self.file);
         let length = super::runtime(&loaded.settings)?.block_on(async {
-            match self.server.remote()? {
+            match self.server.remote(common)? {
                 Some(remote) => back_up_online(&remote, &file).await,
                 None => back_up_offline(&loaded, &file).await,
             }

@@ -19,6 +19,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_util::task::TaskTracker;
 
+use super::Common;
 use crate::exit::Exit;
 
 /// The maximum number of bytes that are read of a JSON response.
@@ -39,8 +40,13 @@ pub(super) struct RemoteOptions {
 }
 
 impl RemoteOptions {
-    /// The server that the options name, if any.
-    pub(super) fn remote(self) -> Result<Option<Remote>, Exit> {
+    /// The server that the options name, if any. Together with a data directory they would be ambiguous.
+    pub(super) fn remote(self, common: &Common) -> Result<Option<Remote>, Exit> {
+        if self.url.is_some() && common.data_dir.is_some() {
+            return Err(Exit::usage(
+                "--url is for a running server and --data-dir for an offline store: give one of them",
+            ));
+        }
         match (self.url, self.token) {
             (Some(url), Some(token)) => Remote::new(&url, token, self.ca.as_deref()).map(Some),
             _ => Ok(None),

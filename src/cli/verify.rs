@@ -21,7 +21,7 @@ impl Verify {
     pub(super) fn run(self, common: &Common) -> Result<(), Exit> {
         let loaded = common.load(Vec::new())?;
         log::start(&loaded.settings.log);
-        let verdict = match self.server.remote()? {
+        let verdict = match self.server.remote(common)? {
             Some(remote) => super::runtime(&loaded.settings)?.block_on(verify_online(&remote))?,
             None => verify_offline(&loaded)?,
         };

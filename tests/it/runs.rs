@@ -309,5 +309,7 @@ async fn the_command_line_verifies_and_backs_up_a_running_shop() {
     assert_eq!(kinds, ["BACKUP", "VERIFY"]);
     assert_eq!(runs[0]["file"], Value::Null, "the server keeps no copy of a file that was downloaded");
     assert!(promox(&elsewhere.path().join("restored"), &["restore", file.to_str().unwrap()]).status.success());
+    let ambiguous = ["verify", "--url", &url, "--token", "unused", "--data-dir", "shop"];
+    assert_eq!(promox(elsewhere.path(), &ambiguous).status.code(), Some(64));
     shop.close().await;
 }

@@ -20,6 +20,7 @@
     reason = "a test reports an error by panicking"
 )]
 
+mod dice;
 mod engine;
 mod errors;
 mod harness;
@@ -28,6 +29,7 @@ pub mod sample;
 mod setup;
 mod stubs;
 
+pub use dice::Dice;
 pub use engine::TestEngine;
 pub use errors::{code, pointers};
 pub use harness::Harness;

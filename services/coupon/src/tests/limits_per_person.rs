@@ -4,6 +4,7 @@ use promox_contract::buyer::Buyer;
 use promox_contract::coupon::{HoldCoupons, ReleaseCoupons};
 use promox_contract::ids::OrderId;
 use promox_kernel::UserId;
+use promox_testkit::Dice;
 use serde_json::json;
 
 use super::open;
@@ -30,26 +31,22 @@ fn same_address(one: usize, other: usize, ignore_plus_tags: bool) -> bool {
 #[tokio::test]
 async fn limits_per_person_hold_for_random_redemptions_and_releases() {
     for seed in 0..60_u64 {
-        let mut state = seed;
-        let mut roll = |sides: usize| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            usize::try_from(state >> 33).unwrap() % sides
-        };
+        let mut dice = Dice::new(seed);
         let (shop, mut live) = (open(), Vec::<Redeemed>::new());
-        let most = 1 + roll(4);
+        let most = 1 + dice.roll(4);
         shop.ask::<CreateCoupon>(json!({"code": "MANY", "promotionId": 1, "perUserLimit": most})).await.unwrap();
         for order in 1..80 {
-            if roll(6) == 0 && !live.is_empty() {
-                let Redeemed(order, ..) = live.remove(roll(live.len()));
+            if dice.roll(6) == 0 && !live.is_empty() {
+                let Redeemed(order, ..) = live.remove(dice.roll(live.len()));
                 shop.call(ReleaseCoupons { order_id: OrderId(order) }).await.unwrap();
                 continue;
             }
             // Accounts 1 to 3 have the addresses 0, 3 and 4.
-            let account = Some(roll(4)).filter(|account| *account > 0);
+            let account = Some(dice.roll(4)).filter(|account| *account > 0);
             let of_account = account.map(|account| [0, 3, 4][account - 1]);
-            let given = Some(roll(ADDRESSES.len() + 2)).filter(|given| *given < ADDRESSES.len());
+            let given = Some(dice.roll(ADDRESSES.len() + 2)).filter(|given| *given < ADDRESSES.len());
             let given = if account.is_none() { Some(given.unwrap_or(1)) } else { given };
-            let ignore_plus_tags = roll(3) == 0;
+            let ignore_plus_tags = dice.roll(3) == 0;
             let email = |place: usize| ADDRESSES[place].0.parse().unwrap();
             let account = account.map(|account| i64::try_from(account).unwrap());
             let buyer = Buyer {

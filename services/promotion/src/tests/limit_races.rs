@@ -5,6 +5,7 @@ use std::time::Duration;
 use promox_contract::ids::{OrderId, PromotionId};
 use promox_kernel::{Currency, Error};
 use promox_storage::Tx;
+use promox_testkit::Dice;
 use serde_json::{Value, json};
 
 use super::neighbours::Shop;
@@ -16,16 +17,6 @@ use crate::rules::{CountedBy, Promotion};
 /// Seconds per hour and day.
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
-
-/// A generator of pseudo-random numbers from a seed.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % sides
-    }
-}
 
 /// A use in the model.
 struct Used {
@@ -99,7 +90,7 @@ struct Race {
 
 impl Race {
     async fn begin(seed: u64) -> Self {
-        let (shop, mut dice) = (Shop::open(), Dice(seed));
+        let (shop, mut dice) = (Shop::open(), Dice::new(seed));
         shop.advance(Duration::from_hours(u64::try_from(dice.roll(24)).unwrap()));
         let id = shop.active(json!({})).await;
         Self { shop, id, dice, used: Vec::new(), limits: Limits::default(), change: None, published: 0 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use promox_contract::buyer::Buyer;
 use promox_kernel::UserId;
+use promox_testkit::Dice;
 use serde_json::json;
 
 use super::neighbours::Shop;
@@ -22,16 +23,6 @@ const ADDRESSES: [(&str, &str, &str); 8] = [
 /// Seconds per day.
 const DAY: i64 = 24 * 3600;
 
-/// A generator of pseudo-random numbers from a seed.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % sides
-    }
-}
-
 /// A use in the model: the account, the indexes of the addresses, and the day.
 struct Used {
     order: i64,
@@ -48,7 +39,7 @@ fn same_address(one: usize, other: usize, ignore_plus_tags: bool) -> bool {
 #[tokio::test]
 async fn limits_per_person_hold_for_random_orders_and_cancellations() {
     for seed in 0..60 {
-        let (mut dice, mut used) = (Dice(seed), Vec::<Used>::new());
+        let (mut dice, mut used) = (Dice::new(seed), Vec::<Used>::new());
         let shop = Shop::open();
         let (in_total, daily) = (1 + dice.roll(4), 1 + dice.roll(2));
         let periods = json!([{"per": "USER", "period": "DAY", "count": daily}]);
