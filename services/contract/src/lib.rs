@@ -11,6 +11,7 @@ pub mod cart;
 pub mod codes;
 pub mod condition;
 pub mod coupon;
+pub mod discovery;
 pub mod flashsale;
 pub mod ids;
 pub mod import;

@@ -1,0 +1,72 @@
+//! Operations of the discovery service for other services.
+
+use std::collections::BTreeMap;
+
+use promox_kernel::{Timestamp, json_reply, operation, text_enum};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+text_enum! {
+    /// The status of a registered instance. Only instances that are UP receive requests.
+    InstanceStatus {
+        Up = "UP",
+        Down = "DOWN",
+        Starting = "STARTING",
+        OutOfService = "OUT_OF_SERVICE",
+        Unknown = "UNKNOWN",
+    }
+}
+
+/// Lists the instances of registered applications. The services of promox itself are not among them.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ListInstances {
+    /// Only instances of this application, whose name is compared without case.
+    #[serde(default)]
+    pub app: Option<String>,
+    /// The epoch that the caller knows. If the registry still has it, the answer contains no instances.
+    #[serde(default)]
+    pub known_epoch: Option<u64>,
+}
+operation! {
+    ListInstances => RegisteredInstances, "discovery.list_instances", internal,
+    "The instances of registered applications."
+}
+
+/// The answer to [`ListInstances`].
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RegisteredInstances {
+    /// Identifies the state of the registry. It changes whenever an instance is added, removed or changed; a renewal
+    /// does not change it. It never repeats, not even after a restart.
+    pub epoch: u64,
+    /// The instances by application and id; null if the registry still has the epoch that the caller knows.
+    pub items: Option<Vec<RegisteredInstance>>,
+}
+json_reply!(RegisteredInstances);
+
+/// An instance of a registered application.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RegisteredInstance {
+    /// The name of the application, in upper case.
+    pub app: String,
+    /// The id of the instance, unique within its application.
+    pub id: String,
+    /// The host name under which it registered.
+    pub host: String,
+    /// The IP address that it stated, which may be empty.
+    pub ip: String,
+    /// The port for plain HTTP, or null if it is disabled.
+    pub port: Option<u16>,
+    /// The port for HTTPS, or null if it is disabled.
+    pub secure_port: Option<u16>,
+    /// The status, which an operator may have overridden.
+    pub status: InstanceStatus,
+    /// The metadata that it registered with.
+    pub metadata: BTreeMap<String, String>,
+    /// When it registered.
+    pub registered_at: Timestamp,
+    /// When it last renewed its lease.
+    pub renewed_at: Timestamp,
+}
