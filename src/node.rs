@@ -19,8 +19,7 @@ use promox_product::Products;
 use promox_promotion::Promotions;
 use promox_reward::Rewards;
 use promox_storage::{
-    Cache, ConsumerLoop, Database, Db, DynService, Epochs, EventLog, GateEngine, Schema, Service, TableDef,
-    prune_events,
+    Cache, ConsumerLoop, Database, Db, DynService, EventLog, GateEngine, Schema, Service, TableDef, prune_events,
 };
 use promox_store::Store;
 use promox_user::Users;
@@ -45,8 +44,7 @@ fn services() -> Vec<Entry> {
         Entry::of(|parts| Ok(Inventory::new(parts.shop()))),
         Entry::of(|parts| Ok(Promotions::new(parts.promox()))),
         Entry::of(|parts| {
-            Products::new(parts.shop(), &setup::search_index(parts.settings), Epochs::of(&parts.promox()))
-                .map_err(Exit::io)
+            Products::new(parts.shop(), &setup::search_index(parts.settings), &parts.promox()).map_err(Exit::io)
         }),
         Entry::of(|parts| Ok(Carts::new(parts.shop()))),
         Entry::of(|parts| Ok(Campaigns::new(parts.promox()))),

@@ -22,7 +22,7 @@ use promox_product::{IndexPlace, Products};
 use promox_promotion::Promotions;
 use promox_reward::Rewards;
 use promox_storage::{
-    Cache, ConsumerLoop, Database, DynService, Engine, Epochs, EventLog, MemoryEngine, MemoryGates, Report, Service, Tx,
+    Cache, ConsumerLoop, Database, DynService, Engine, EventLog, MemoryEngine, MemoryGates, Report, Service, Tx,
 };
 use promox_store::{Store, StoreSettings};
 use promox_user::{UserSettings, Users};
@@ -52,7 +52,7 @@ impl Shop {
         let node = Node::new(clock.clone(), Entropy::seeded(1));
         let cache = Cache::in_memory();
         let promotions = Promotions::new(promox.clone());
-        let products = Products::new(shop.clone(), &IndexPlace::Memory, Epochs::of(&promox)).unwrap();
+        let products = Products::new(shop.clone(), &IndexPlace::Memory, &promox).unwrap();
         let (analytics, rewards) = (Analytics::new(promox.clone(), EventLog::of(&shop)), Rewards::new(promox.clone()));
         let (campaigns, flash_sales) =
             (Campaigns::new(promox.clone()), FlashSales::new(promox.clone(), Arc::new(MemoryGates::default())));

@@ -52,7 +52,7 @@ impl Handle<SuggestProducts> for Products {
 
 impl Handle<GetProduct> for Products {
     async fn handle(&self, cx: &Cx, op: GetProduct) -> Result<ProductPage, Error> {
-        self.show(cx, op.channel, |_| Ok(Some(op.id))).await
+        self.show_by_id(cx, op.channel, op.id).await
     }
 }
 

@@ -40,8 +40,9 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use promox_contract::product::{DescribeForSale, DescribeSkus, FindUsedTaxClasses, ResolveSkus};
+use promox_contract::promotion::CATALOG_PRICE_EPOCH;
 use promox_kernel::{Cx, Error, Job, Registry, register};
-use promox_storage::{Database, Db, Epochs, Follower, Record, Report, Service, StoreError, TableDef, Tx};
+use promox_storage::{Database, Db, EpochReader, Follower, Latest, Record, Report, Service, StoreError, TableDef, Tx};
 
 pub use api::*;
 pub use search::IndexPlace;
@@ -58,8 +59,9 @@ pub(crate) const READ: &str = "product:read";
 #[derive(Debug)]
 pub struct Products {
     db: Db,
-    /// The epochs that the promotion service starts, of which the one of the price rules is read.
-    epochs: Epochs,
+    /// The epoch of the price rules, which the promotion service starts.
+    price_epoch: EpochReader,
+    epochs: Latest<records::Epochs>,
     rules_state: prices::RulesState,
     trees: Arc<TreeCache>,
     pages: PageCache,
@@ -74,12 +76,13 @@ pub struct Products {
 }
 
 impl Products {
-    /// Creates the service on its database, with its search index at `place`. `epochs` are those of the promotion
-    /// engine's database. Fails if the index cannot be opened.
-    pub fn new(db: Db, place: &IndexPlace, epochs: Epochs) -> Result<Arc<Self>, Error> {
+    /// Creates the service on its database, with its search index at `place`. `promox` is the promotion
+    /// engine's database, of which only the epoch of the price rules is read. Fails if the index cannot be opened.
+    pub fn new(db: Db, place: &IndexPlace, promox: &Db) -> Result<Arc<Self>, Error> {
         Ok(Arc::new(Self {
             db,
-            epochs,
+            price_epoch: EpochReader::new(promox, CATALOG_PRICE_EPOCH),
+            epochs: Latest::default(),
             rules_state: prices::RulesState::default(),
             trees: Arc::default(),
             pages: PageCache::default(),

@@ -70,6 +70,10 @@ impl Rendered {
         })
     }
 
+    fn is_checked(&self, epochs: &Epochs) -> bool {
+        self.checked.load(Ordering::Acquire) == epochs.catalogue
+    }
+
     /// The complete text. `None` writes `available` as null: there is no limit.
     pub(crate) fn with_available(&self, available: Option<u32>) -> Bytes {
         let mut json = String::with_capacity(self.json.len() + 11);
@@ -106,8 +110,8 @@ impl PageCache {
         rules_epoch: i64,
         id: ProductId,
     ) -> Result<Option<Lookup>, StoreError> {
-        let cached = self.shard(id).lock().pages.get(&id).filter(|page| page.rules_epoch == rules_epoch).cloned();
-        if let Some(page) = cached.as_ref().filter(|page| page.checked.load(Ordering::Acquire) == epochs.catalogue) {
+        let cached = self.of_rules(rules_epoch, id);
+        if let Some(page) = cached.as_ref().filter(|page| page.is_checked(epochs)) {
             return Ok(Some(Lookup::Page(page.clone())));
         }
         let Some(product) = tx.get::<Product>(&id)? else { return Ok(None) };
@@ -117,6 +121,15 @@ impl PageCache {
             return Ok(Some(Lookup::Page(page)));
         }
         Ok(Some(Lookup::Row(Box::new(product))))
+    }
+
+    /// The page of a product, if one is cached that was found to match its row at these epochs.
+    pub(crate) fn find(&self, epochs: &Epochs, rules_epoch: i64, id: ProductId) -> Option<Arc<Rendered>> {
+        self.of_rules(rules_epoch, id).filter(|page| page.is_checked(epochs))
+    }
+
+    fn of_rules(&self, rules_epoch: i64, id: ProductId) -> Option<Arc<Rendered>> {
+        self.shard(id).lock().pages.get(&id).filter(|page| page.rules_epoch == rules_epoch).cloned()
     }
 
     /// Caches a page that is the same for all callers who are not staff.

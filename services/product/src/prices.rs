@@ -10,7 +10,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use promox_contract::ids::ProductId;
 use promox_contract::product::SkuDescription;
-use promox_contract::promotion::{CATALOG_PRICE_EPOCH, CatalogPrices, GetCatalogPrices};
+use promox_contract::promotion::{CatalogPrices, GetCatalogPrices};
 use promox_kernel::{Amount, Cx, Error, Principal};
 use promox_storage::{StoreError, Tx};
 
@@ -56,7 +56,7 @@ pub(crate) type RulesState = Mutex<Option<(i64, i64)>>;
 impl Products {
     /// The current state of the price rules, or 0 while none is active. Calls the promotion service once per epoch.
     async fn rules_state(&self, cx: &Cx) -> Result<i64, Error> {
-        let epoch = self.epochs.current(CATALOG_PRICE_EPOCH).await?;
+        let epoch = self.price_epoch.current().await?;
         if let Some((_, rules_state)) = self.rules_state.lock().filter(|(known, _)| *known == epoch) {
             return Ok(rules_state);
         }
@@ -101,6 +101,19 @@ impl Products {
         }
         let page = self.render_page(context, &product, (epochs.catalogue, 0), &[])?;
         Ok((context.staff || page.active).then_some(PageSource::Page(page)))
+    }
+
+    /// The page of a product, if one that is valid for the caller and for now is cached.
+    pub(crate) async fn cached_page(
+        &self,
+        context: &PriceContext,
+        id: ProductId,
+    ) -> Result<Option<Arc<Rendered>>, Error> {
+        if !context.shared {
+            return Ok(None);
+        }
+        let epochs = self.epochs.get(&self.db, epochs).await?;
+        Ok(self.pages.find(&epochs, context.epoch, id).filter(|page| page.active))
     }
 
     /// Renders a page, and caches it if it is valid for all callers.

@@ -106,6 +106,26 @@ impl Products {
         let found = self.db.read(found).await?;
         let page = self.render(cx, &price_context, found.into_iter().collect()).await?.pop();
         let page = page.ok_or_else(|| Error::not_found("product"))?;
+        self.show_page(cx, &page).await
+    }
+
+    /// The product with the given id, as [`show`](Self::show) returns it. A page that is valid for all callers is
+    /// shown without a transaction.
+    pub(crate) async fn show_by_id(
+        &self,
+        cx: &Cx,
+        channel: Option<String>,
+        id: ProductId,
+    ) -> Result<ProductPage, Error> {
+        let price_context = self.price_context(cx, channel.clone()).await?;
+        match self.cached_page(&price_context, id).await? {
+            Some(page) => self.show_page(cx, &page).await,
+            None => self.show(cx, channel, |_| Ok(Some(id))).await,
+        }
+    }
+
+    /// A page with the units that are available now.
+    async fn show_page(&self, cx: &Cx, page: &Rendered) -> Result<ProductPage, Error> {
         let stock = cx.call(GetAvailableStock { variants: page.variants.to_vec() }).await?;
         let json = page.with_available(total_available(&stock.available));
         Ok(ProductPage { version: page.version, json })

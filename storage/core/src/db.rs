@@ -44,6 +44,11 @@ impl Db {
         read_from(self.engine.snapshot(), self.database, work).await
     }
 
+    /// Returns a number that grows with each commit, if the engine counts them. See [`Latest`](crate::Latest).
+    pub(crate) fn commits(&self) -> Option<u64> {
+        self.engine.commits()
+    }
+
     /// Returns the events after a position, oldest first, at most `limit`. The newest are read and decoded once for all
     /// readers.
     pub async fn events_after(&self, position: i64, limit: usize) -> Result<Vec<Arc<Event>>, StoreError> {

@@ -179,6 +179,12 @@ pub trait Engine: Send + Sync + 'static {
         None
     }
 
+    /// Returns a number that grows with each commit, before readers see its changes in a [`snapshot`](Self::snapshot) or
+    /// together with them, if the engine counts commits.
+    fn commits(&self) -> Option<u64> {
+        None
+    }
+
     /// Checks the data that the engine stores besides the rows, such as its journal.
     fn audit(&self, report: &mut Report) -> Result<(), StoreError> {
         let _ = report;

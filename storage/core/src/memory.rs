@@ -22,6 +22,7 @@ struct State {
     rows: Rows,
     positions: [i64; 2],
     last_commit: Timestamp,
+    commits: u64,
     subscribers: Vec<flume::Sender<()>>,
     /// Each long read holds a clone, so that the reference count shows their number.
     long_reads: Arc<()>,
@@ -82,6 +83,10 @@ impl Engine for MemoryEngine {
     fn last_commit(&self) -> Timestamp {
         self.0.lock().last_commit
     }
+
+    fn commits(&self) -> Option<u64> {
+        Some(self.0.lock().commits)
+    }
 }
 
 impl State {
@@ -108,6 +113,7 @@ impl State {
             }
         }
         self.last_commit = self.last_commit.max(order.stamp.now);
+        self.commits += 1;
         Ok(())
     }
 

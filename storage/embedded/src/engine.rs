@@ -266,6 +266,10 @@ impl Engine for EmbeddedEngine {
         self.shared.published.load().reached.mark.outbox.get(database as usize).copied()
     }
 
+    fn commits(&self) -> Option<u64> {
+        Some(self.shared.published.load().reached.mark.position)
+    }
+
     /// Reads the journal again, from the checkpoint to the last group that was committed when this was called.
     fn audit(&self, report: &mut Report) -> Result<(), StoreError> {
         let (options, mut view) = (&self.shared.options, self.shared.published.load_full());

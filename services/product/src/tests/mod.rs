@@ -17,7 +17,7 @@ use promox_contract::inventory::{Availability, GetAvailableStock, StockChanged};
 use promox_contract::product::{ResolveSkus, SkuDescription, VariantRef};
 use promox_contract::promotion::{CatalogPrices, GetCatalogPrices};
 use promox_kernel::{Amount, Currency, Cx, Error, Op};
-use promox_storage::{Database, Epochs, Service};
+use promox_storage::{Database, Service};
 use promox_testkit::{Databases, Harness, Setup};
 use rust_decimal::Decimal;
 use serde_json::Value;
@@ -68,7 +68,7 @@ impl Deref for Shop {
 }
 
 fn service(databases: &Databases, place: &IndexPlace) -> Arc<Products> {
-    Products::new(databases.ecommerce.clone(), place, Epochs::of(&databases.promox)).unwrap()
+    Products::new(databases.ecommerce.clone(), place, &databases.promox).unwrap()
 }
 
 impl Shop {

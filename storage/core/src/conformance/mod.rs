@@ -129,6 +129,7 @@ cases! {
     reads::pages_continue_after_their_cursor => "pages continue where they stopped while rows are removed",
     reads::a_snapshot_does_not_change => "a snapshot does not change while others write",
     reads::a_read_after_a_reply_sees_the_change => "a read after a reply sees the change",
+    reads::a_latest_value_follows_the_commits => "a value that is kept until the next commit is never older than a reply",
     reads::long_reads_are_complete_and_limited => "a long read is complete, and there are at most two",
     limits::increments_are_not_lost => "concurrent increments are not lost",
     limits::ids_are_assigned_once => "ids start at 1, and committed ids are assigned once",

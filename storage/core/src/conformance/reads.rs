@@ -1,11 +1,13 @@
 //! Cases of scans, pages, snapshots and long reads.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use promox_kernel::{Cursor, Limit};
 
 use super::tables::Book;
 use super::{Store, cx};
 use crate::db::read_from;
-use crate::{Database, StoreError, Tx};
+use crate::{Database, Latest, StoreError, Tx};
 
 async fn fill(store: &Store, shelves: i64, places: u32) {
     store
@@ -99,6 +101,23 @@ pub(super) async fn a_read_after_a_reply_sees_the_change(store: Store) {
     for place in 0..200 {
         store.write(move |tx| tx.insert(&book(1, place))).await.unwrap();
         assert!(store.read(|tx| tx.get::<Book>(&(1, place))).await.is_some());
+    }
+}
+
+pub(super) async fn a_latest_value_follows_the_commits(store: Store) {
+    let (db, latest, reads) = (store.db(), Latest::default(), AtomicUsize::new(0));
+    let count = |tx: &Tx<'_>| {
+        reads.fetch_add(1, Ordering::Relaxed);
+        Ok::<_, StoreError>(tx.scan::<Book>().collect(999)?.len())
+    };
+    for place in 0..50 {
+        assert_eq!(latest.get(&db, count).await, Ok(place as usize));
+        let before = reads.load(Ordering::Relaxed);
+        assert_eq!(latest.get(&db, count).await, Ok(place as usize));
+        if store.engine.commits().is_some() {
+            assert_eq!(reads.load(Ordering::Relaxed), before, "nothing was committed, so nothing is read");
+        }
+        store.write(move |tx| tx.insert(&book(1, place))).await.unwrap();
     }
 }
 
