@@ -4,6 +4,7 @@
 pub mod background;
 pub mod cli;
 pub mod config;
+mod descriptors;
 pub mod engine;
 pub mod exit;
 mod files;

@@ -27,6 +27,7 @@ use promox_embedded::DirectoryState;
 use tokio::runtime::Runtime;
 
 use crate::config::{Flag, Loaded, Settings, load};
+use crate::descriptors;
 use crate::exit::Exit;
 use crate::node::Promox;
 
@@ -122,6 +123,7 @@ const THREAD_IDLE: Duration = Duration::from_millis(1_500);
 
 /// The runtime that requests run on.
 fn runtime(settings: &Settings) -> Result<Runtime, Exit> {
+    descriptors::raise_limit();
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if settings.server.workers > 0 {
         builder.worker_threads(settings.server.workers);

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{Limits, Loaded};
+use crate::config::Loaded;
 use crate::http::actuator::endpoints::{self, Actuator};
 use crate::http::actuator::health::Health;
 use crate::http::actuator::metrics::Metrics;
@@ -92,7 +92,7 @@ impl Server {
             tasks.spawn(async move { end.run_until_cancelled(certificate.follow()).await });
         }
         let connections = Connections::new(edge.clone(), &settings.server, &settings.limits, certificate);
-        tasks.spawn(accept(listener, Arc::new(connections), settings.limits.clone(), closing.clone()));
+        tasks.spawn(accept(listener, Arc::new(connections), closing.clone()));
         let shared = Arc::new(Shared { edge, loaded: loaded.clone(), levels });
         Ok(Self { address, shared, tasks, closing, drain: Duration::from_millis(settings.server.drain_timeout_ms) })
     }
@@ -151,12 +151,12 @@ impl Server {
     }
 }
 
-async fn accept(listener: TcpListener, connections: Arc<Connections>, limits: Limits, closing: CancellationToken) {
+async fn accept(listener: TcpListener, connections: Arc<Connections>, closing: CancellationToken) {
     while let Some(accepted) = closing.run_until_cancelled(listener.accept()).await {
         match accepted {
-            Ok((stream, _)) => {
-                let Some(slot) = connections.slot(limits.connections) else { continue };
-                let serving = connections.clone().serve(stream, slot, closing.child_token());
+            Ok((stream, peer)) => {
+                let Some(slot) = connections.slot(peer.ip()) else { continue };
+                let serving = connections.clone().serve(stream, peer.ip(), slot, closing.child_token());
                 connections.tasks().spawn(serving);
             }
             Err(error) => {

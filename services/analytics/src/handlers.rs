@@ -93,7 +93,7 @@ impl Handle<GetCampaignFigures> for Analytics {
 impl Handle<FollowFigures> for Analytics {
     async fn handle(&self, cx: &Cx, _: FollowFigures) -> Result<Download, Error> {
         let state = stream::figures(self, cx).await?;
-        let reader = self.listeners.join((), state, cx.now)?;
+        let reader = self.listeners.join(cx, (), state)?;
         Ok(Download::stream("text/event-stream", reader))
     }
 }

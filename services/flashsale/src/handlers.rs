@@ -92,7 +92,7 @@ impl Handle<FollowSale> for FlashSales {
     async fn handle(&self, cx: &Cx, op: FollowSale) -> Result<Download, Error> {
         let state = self.db.read(|tx| stream::state(tx, op.id)).await?;
         let state = state.ok_or_else(|| Error::not_found("flash sale"))?;
-        Ok(Download::stream("text/event-stream", self.listeners.join(op.id, state, cx.now)?))
+        Ok(Download::stream("text/event-stream", self.listeners.join(cx, op.id, state)?))
     }
 }
 

@@ -4,13 +4,14 @@
 //! space, so that a burst becomes a few events per second and a slow listener skips to the newest state.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::codes;
-use crate::{BodyReader, BodySender, Error, Timestamp};
+use crate::{BodyReader, BodySender, Cx, Error, Timestamp, client_network};
 
 /// How often an idle listener is sent a comment. It keeps proxies from closing the stream, and detects disconnected
 /// clients.
@@ -36,6 +37,7 @@ pub fn server_sent(name: &str, data: &str) -> Bytes {
 #[derive(Debug)]
 struct Listener<K, T> {
     topic: K,
+    client: Option<IpAddr>,
     sender: BodySender,
     sent: T,
     sent_at: Timestamp,
@@ -67,21 +69,25 @@ impl<K, T: Streamed> Listener<K, T> {
 #[derive(Debug)]
 pub struct Listeners<K, T> {
     limit: usize,
+    /// Maximum listeners of one client.
+    share: usize,
     all: Mutex<Vec<Listener<K, T>>>,
 }
 
 impl<K: Ord + Copy, T: Streamed> Listeners<K, T> {
-    /// An empty set for at most `limit` listeners.
+    /// An empty set for at most `limit` listeners, of which one client, by its address, may be a quarter.
     pub fn at_most(limit: usize) -> Self {
-        Self { limit, all: Mutex::default() }
+        Self { limit, share: limit.div_ceil(4), all: Mutex::default() }
     }
 
     /// Adds a listener and sends it the topic's state at once; a final state ends its stream. 503 `TOO_MANY_LISTENERS`
-    /// at the limit.
-    pub fn join(&self, topic: K, state: T, now: Timestamp) -> Result<BodyReader, Error> {
+    /// at the limit, or when the caller's address has used up its share of it.
+    pub fn join(&self, cx: &Cx, topic: K, state: T) -> Result<BodyReader, Error> {
         let (sender, reader) = BodyReader::pair();
+        let client = cx.client.map(client_network);
         let mut all = self.all.lock();
-        if all.len() >= self.limit {
+        let own = all.iter().filter(|listener| client.is_some() && listener.client == client).count();
+        if all.len() >= self.limit || own >= self.share {
             return Err(Error::unavailable(
                 codes::TOO_MANY_LISTENERS,
                 "Too many clients are listening; retry in 5 seconds.",
@@ -90,7 +96,7 @@ impl<K: Ord + Copy, T: Streamed> Listeners<K, T> {
         }
         sender.offer(state.event(None));
         if !state.is_last() {
-            all.push(Listener { topic, sender, sent: state, sent_at: now });
+            all.push(Listener { topic, client, sender, sent: state, sent_at: cx.now });
         }
         Ok(reader)
     }
@@ -114,6 +120,7 @@ impl<K: Ord + Copy, T: Streamed> Listeners<K, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Clock, Entropy, Node};
 
     #[derive(Clone, Debug, PartialEq)]
     struct Count(u32);
@@ -125,6 +132,11 @@ mod tests {
         fn is_last(&self) -> bool {
             self.0 == 1_000
         }
+    }
+
+    fn cx(now: Timestamp) -> Cx {
+        let node = Node::new(Clock::manual(now), Entropy::seeded(1));
+        Cx::system(&node, "test", Duration::from_secs(1))
     }
 
     async fn next_event(reader: &mut BodyReader) -> Option<String> {
@@ -139,9 +151,9 @@ mod tests {
     #[tokio::test]
     async fn a_slow_listener_skips_to_the_newest_state_and_a_disconnected_one_is_dropped() {
         let (listeners, now) = (Listeners::at_most(3), Timestamp::EPOCH);
-        let mut slow = listeners.join(7, Count(0), now).unwrap();
-        let mut other = listeners.join(8, Count(5), now).unwrap();
-        drop(listeners.join(7, Count(0), now).unwrap());
+        let mut slow = listeners.join(&cx(now), 7, Count(0)).unwrap();
+        let mut other = listeners.join(&cx(now), 8, Count(5)).unwrap();
+        drop(listeners.join(&cx(now), 7, Count(0)).unwrap());
         (1..=100).for_each(|n| publish(&listeners, Some(n), now));
         assert_eq!(listeners.all.lock().len(), 2);
         assert_eq!(listeners.topics(), BTreeSet::from([7, 8]));
@@ -159,9 +171,9 @@ mod tests {
     #[tokio::test]
     async fn a_stream_ends_after_the_last_state_and_when_its_topic_is_gone() {
         let (listeners, now) = (Listeners::at_most(9), Timestamp::EPOCH);
-        let mut listening = listeners.join(7, Count(1), now).unwrap();
-        let mut gone = listeners.join(8, Count(1), now).unwrap();
-        let mut late = listeners.join(7, Count(1_000), now).unwrap();
+        let mut listening = listeners.join(&cx(now), 7, Count(1)).unwrap();
+        let mut gone = listeners.join(&cx(now), 8, Count(1)).unwrap();
+        let mut late = listeners.join(&cx(now), 7, Count(1_000)).unwrap();
         publish(&listeners, Some(1_000), now);
         listeners.publish(&BTreeMap::from([(8, None)]), now);
         for (reader, want) in [(&mut listening, vec!["1", "1000"]), (&mut gone, vec!["1"]), (&mut late, vec!["1000"])] {
@@ -176,8 +188,20 @@ mod tests {
     #[test]
     fn joining_is_refused_at_the_limit() {
         let listeners = Listeners::at_most(2);
-        let join = || listeners.join(7, Count(0), Timestamp::EPOCH);
+        let join = || listeners.join(&cx(Timestamp::EPOCH), 7, Count(0));
         let _kept = [join().unwrap(), join().unwrap()];
         assert_eq!(join().unwrap_err().code(), "TOO_MANY_LISTENERS");
+    }
+
+    #[test]
+    fn one_client_cannot_take_all_places() {
+        let listeners = Listeners::at_most(8);
+        let join = |client: &str| {
+            let client = Some(client.parse().unwrap());
+            listeners.join(&Cx { client, ..cx(Timestamp::EPOCH) }, 7, Count(0))
+        };
+        let _kept = [join("2001:db8::1").unwrap(), join("2001:db8::2").unwrap()];
+        assert_eq!(join("2001:db8::3").unwrap_err().code(), "TOO_MANY_LISTENERS");
+        assert!(join("192.0.2.1").is_ok());
     }
 }

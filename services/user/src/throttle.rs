@@ -1,9 +1,8 @@
 //! Throttles that limit guessing of passwords and tokens, and requests for messages.
 
-use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-use promox_kernel::{Cx, Email, Error, Timestamp};
+use promox_kernel::{Cx, Email, Error, Timestamp, client_network};
 use promox_storage::{Cache, CacheSpace, Pace, Throttle};
 
 use crate::reject;
@@ -66,7 +65,7 @@ impl GuessThrottle {
 
     /// Counts an attempt at an account's password, or refuses it if there were too many.
     pub(crate) async fn login(&self, cx: &Cx, email: &Email) -> Result<LoginAttempt<'_>, Error> {
-        let (account, network) = (format!("{}\n{:?}", email.normal(), self::network(cx)), network_key(cx));
+        let (account, network) = (format!("{}\n{:?}", email.normal(), cx.client.map(client_network)), network_key(cx));
         if self.enabled {
             self.passwords.count(&account, cx.now).await.map_err(reject::locked)?;
             if let Err(wait) = self.networks.count(&network, cx.now).await {
@@ -116,13 +115,5 @@ impl LoginAttempt<'_> {
 
 /// The client's network, as a key of throttles.
 fn network_key(cx: &Cx) -> String {
-    format!("{:?}", network(cx))
-}
-
-/// The client's network: its IPv4 address, or the /64 of its IPv6 address, which one subscriber has.
-fn network(cx: &Cx) -> Option<IpAddr> {
-    cx.client.map(|address| match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-    })
+    format!("{:?}", cx.client.map(client_network))
 }

@@ -78,10 +78,10 @@ struct Exchange<'a> {
 }
 
 /// Counts a request as in flight until it is dropped.
-struct InFlight<'a>(&'a AtomicI64);
+pub(crate) struct InFlight<'a>(&'a AtomicI64);
 
 impl<'a> InFlight<'a> {
-    fn new(count: &'a AtomicI64) -> Self {
+    pub(crate) fn new(count: &'a AtomicI64) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
         Self(count)
     }

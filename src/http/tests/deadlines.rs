@@ -94,16 +94,32 @@ async fn limits_accept_their_value_and_refuse_one_more() {
 }
 
 #[tokio::test]
-async fn connections_beyond_the_limit_are_turned_away() {
+async fn a_connection_beyond_the_limit_is_turned_away_while_all_are_busy() {
     let rig = Rig::start(&[("PROMOX_LIMITS__CONNECTIONS", "1")]).await;
-    let mut first = rig.connect().await;
-    first.write_all(b"GET /things/7 HTTP/1.1\r\nhost: shop\r\n\r\n").await.unwrap();
-    let mut buffer = [0; 2048];
-    assert!(first.read(&mut buffer).await.unwrap() > 0);
+    let mut busy = rig.connect().await;
+    busy.write_all(request("POST /slow", &[], "").as_bytes()).await.unwrap();
+    rig.probe.entered.acquire().await.unwrap().forget();
     let mut second = rig.connect().await;
     let mut bytes = Vec::new();
     let _ = second.read_to_end(&mut bytes).await;
     assert!(bytes.is_empty());
+    rig.probe.released.add_permits(1);
+    let mut buffer = [0; 2048];
+    assert!(busy.read(&mut buffer).await.unwrap() > 0, "the first request is answered");
+}
+
+#[tokio::test]
+async fn an_idle_connection_gives_way_to_a_new_one() {
+    let rig = Rig::start(&[("PROMOX_LIMITS__CONNECTIONS", "1")]).await;
+    let get = b"GET /things/7 HTTP/1.1\r\nhost: shop\r\n\r\n";
+    let mut buffer = [0; 2048];
+    let mut idle = rig.connect().await;
+    idle.write_all(get).await.unwrap();
+    assert!(idle.read(&mut buffer).await.unwrap() > 0);
+    let mut second = rig.connect().await;
+    second.write_all(get).await.unwrap();
+    assert!(second.read(&mut buffer).await.unwrap() > 0);
+    assert_eq!(idle.read(&mut buffer).await.unwrap(), 0, "the idle one was closed");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! One connection: the handshake, requests, and closing when it is overdue or the server shuts down.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,8 +18,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{Limits, Server};
-use crate::http::edge::exchange::{Edge, Peer};
-use crate::http::wire::activity::{Activity, Tracked, Watch};
+use crate::descriptors;
+use crate::http::edge::exchange::{Edge, InFlight, Peer};
+use crate::http::wire::activity::{Tracked, Watch};
+use crate::http::wire::slots::{Slot, Slots};
 use crate::http::wire::tls::Certificate;
 use crate::http::wire::unread::Completed;
 
@@ -44,21 +47,13 @@ where
 /// How connections are served.
 pub(crate) struct Connections {
     edge: Arc<Edge>,
+    slots: Arc<Slots>,
     builder: Builder<Tasks>,
     certificate: Option<Arc<Certificate>>,
     handshake: Duration,
     header: Duration,
     idle: Duration,
     drain: Duration,
-}
-
-/// Counts a connection as open until it is dropped.
-pub(crate) struct ConnectionSlot(Arc<Edge>);
-
-impl Drop for ConnectionSlot {
-    fn drop(&mut self) {
-        self.0.metrics.traffic.connections.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 impl Connections {
@@ -70,6 +65,7 @@ impl Connections {
     ) -> Self {
         Self {
             builder: builder(&edge.tasks, limits),
+            slots: Slots::new(descriptors::connections(limits.connections), server.trusted_proxies.clone()),
             edge,
             certificate,
             handshake: Duration::from_millis(server.handshake_timeout_ms),
@@ -84,42 +80,45 @@ impl Connections {
         &self.edge.tasks
     }
 
-    /// A slot for one more connection, if the limit allows it.
-    pub(crate) fn slot(&self, max: usize) -> Option<ConnectionSlot> {
+    /// The place of one more connection, or `None` if it must be closed.
+    pub(crate) fn slot(&self, address: IpAddr) -> Option<Slot> {
         let traffic = &self.edge.metrics.traffic;
-        let open = traffic.connections.fetch_add(1, Ordering::Relaxed);
-        let slot = ConnectionSlot(self.edge.clone());
-        if usize::try_from(open).unwrap_or(0) < max {
-            traffic.accepted.fetch_add(1, Ordering::Relaxed);
-            return Some(slot);
-        }
-        traffic.turned_away.fetch_add(1, Ordering::Relaxed);
-        None
+        let slot = self.slots.take(address);
+        let counter = if slot.is_some() { &traffic.accepted } else { &traffic.turned_away };
+        counter.fetch_add(1, Ordering::Relaxed);
+        slot
     }
 
-    /// Serves a connection until the client disconnects, the connection is overdue, or `closing` is cancelled and the
-    /// last response is sent.
-    pub(crate) async fn serve(self: Arc<Self>, stream: TcpStream, slot: ConnectionSlot, closing: CancellationToken) {
-        let Ok(address) = stream.peer_addr() else { return };
+    /// Serves a connection until the client disconnects, the connection is overdue or has to give way to another, or
+    /// `closing` is cancelled and the last response is sent.
+    pub(crate) async fn serve(
+        self: Arc<Self>,
+        stream: TcpStream,
+        address: IpAddr,
+        slot: Slot,
+        closing: CancellationToken,
+    ) {
+        let _open = InFlight::new(&self.edge.metrics.traffic.connections);
         // Responses are written whole; waiting for more data would only delay them.
         let _ = stream.set_nodelay(true);
-        let peer = Peer { address: address.ip().to_canonical(), secure: self.certificate.is_some() };
-        match &self.certificate {
-            None => self.serve_stream(stream, peer, &closing).await,
-            Some(certificate) => match timeout(self.handshake, certificate.acceptor().accept(stream)).await {
-                Ok(Ok(stream)) => self.serve_stream(stream, peer, &closing).await,
-                Ok(Err(error)) => tracing::debug!(client = %peer.address, %error, "the TLS handshake failed"),
-                Err(_) => tracing::debug!(client = %peer.address, "the TLS handshake timed out"),
-            },
+        let peer = Peer { address: address.to_canonical(), secure: self.certificate.is_some() };
+        let Some(certificate) = &self.certificate else {
+            return self.serve_stream(stream, peer, &slot, &closing).await;
+        };
+        let handshake = timeout(self.handshake, certificate.acceptor().accept(stream));
+        match slot.evicted.run_until_cancelled(handshake).await {
+            Some(Ok(Ok(stream))) => self.serve_stream(stream, peer, &slot, &closing).await,
+            Some(Ok(Err(error))) => tracing::debug!(client = %peer.address, %error, "the TLS handshake failed"),
+            Some(Err(_)) => tracing::debug!(client = %peer.address, "the TLS handshake timed out"),
+            None => {}
         }
-        drop(slot);
     }
 
-    async fn serve_stream<S>(&self, stream: S, peer: Peer, closing: &CancellationToken)
+    async fn serve_stream<S>(&self, stream: S, peer: Peer, slot: &Slot, closing: &CancellationToken)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let activity = Activity::new();
+        let activity = slot.activity.clone();
         let mut watch = Watch::new(activity.clone(), self.header, self.idle);
         let stream = Tracked::new(stream, activity.clone());
         let stream = TokioIo::new(Completed::new(stream, activity.clone(), self.edge.clone(), peer));
@@ -134,6 +133,7 @@ impl Connections {
         });
         let mut connection = pin!(self.builder.serve_connection(stream, service));
         let mut closed = pin!(closing.cancelled());
+        let mut evicted = pin!(slot.evicted.cancelled());
         let mut check = pin!(sleep(watch.pause()));
         let mut end: Option<Instant> = None;
         loop {
@@ -145,6 +145,7 @@ impl Connections {
                     }
                     return;
                 }
+                () = evicted.as_mut() => return,
                 () = closed.as_mut(), if end.is_none() => {
                     connection.as_mut().graceful_shutdown();
                     end = Some(Instant::now() + self.drain);

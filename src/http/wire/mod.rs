@@ -4,5 +4,6 @@ pub(crate) mod activity;
 pub(crate) mod compress;
 pub(crate) mod connection;
 pub(crate) mod payload;
+pub(crate) mod slots;
 pub(crate) mod tls;
 pub(crate) mod unread;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use flume::{Receiver, RecvTimeoutError};
 
 use crate::base::{CheckpointFile, catch_quietly};
-use crate::disk::is_full;
+use crate::disk::{is_full, is_out_of_descriptors};
 use crate::journal::Segments;
 use crate::metrics::{add, micros, set};
 use crate::shared::Shared;
@@ -116,8 +116,13 @@ impl Checkpointer {
         if self.shared.room.is_full() {
             return;
         }
-        if let Err(error) = self.segments.prepare() {
-            self.failed("a journal segment could not be preallocated", &error);
+        match self.segments.prepare() {
+            Ok(()) => {}
+            // Nothing needs the segment yet, and the next turn tries again.
+            Err(error) if is_out_of_descriptors(&error) => {
+                tracing::warn!(%error, "a journal segment could not be preallocated yet");
+            }
+            Err(error) => self.failed("a journal segment could not be preallocated", &error),
         }
     }
 

@@ -90,6 +90,12 @@ pub(crate) fn fill(file: &dyn DiskFile, len: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether an error means that this process or the system has no file descriptor left, which passes.
+pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
+}
+
 /// Whether an error means that the disk is full.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
