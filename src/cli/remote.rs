@@ -31,7 +31,7 @@ pub(super) struct RemoteOptions {
     /// Work with the server at this address instead of opening the data directory.
     #[arg(long, requires = "token")]
     url: Option<String>,
-    /// An access token with the permission `ops:write`.
+    /// An API key or an access token with the permission `ops:write`.
     #[arg(long, env = "PROMOX_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// Also trust the certificate authorities in this file (PEM).
@@ -54,7 +54,7 @@ impl RemoteOptions {
     }
 }
 
-/// A server and the access token to use.
+/// A server and the API key or access token to use.
 #[derive(Debug)]
 pub(super) struct Remote {
     uri: Uri,

@@ -44,6 +44,8 @@ enum Caller {
     Anonymous,
     Cart,
     OrderToken,
+    /// An API key with the permissions of MANAGER.
+    Key,
     Owner,
     Stranger,
     Support,
@@ -52,10 +54,11 @@ enum Caller {
 }
 
 impl Caller {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Anonymous,
         Self::Cart,
         Self::OrderToken,
+        Self::Key,
         Self::Owner,
         Self::Stranger,
         Self::Support,
@@ -70,7 +73,7 @@ impl Caller {
     fn has(self, permission: &str) -> bool {
         match self {
             Self::Admin => true,
-            Self::Manager => MANAGER.contains(&permission),
+            Self::Manager | Self::Key => MANAGER.contains(&permission),
             Self::Support => SUPPORT.contains(&permission),
             _ => false,
         }
@@ -129,6 +132,7 @@ impl Operation {
         };
         match (caller.is_user(), &self.permission) {
             _ if self.security.is_empty() || granted || by_token => Access::Open,
+            _ if caller == Caller::Key => Access::Forbidden,
             (false, _) => Access::Unauthenticated,
             (true, None) => Access::Open,
             (true, Some(_)) if self.accepts("orderToken") => Access::Absent,
@@ -200,7 +204,9 @@ async fn shop_with_callers() -> (Shop, Resources, BTreeMap<Caller, Client>) {
         payment: order["payment"]["id"].clone(),
         product: product["id"].clone(),
     };
+    let (key, _) = crate::api_keys::create(&shop.admin, MANAGER).await;
     let clients = BTreeMap::from([
+        (Caller::Key, shop.anyone.bearer(&key)),
         (Caller::Anonymous, shop.anyone.clone()),
         (Caller::Cart, shop.anyone.with("x-cart-token", cart["token"].as_str().unwrap())),
         (Caller::Owner, owner),

@@ -8,7 +8,7 @@
 //! | carts and checkout | `cart`, `checkout`, `gifts`, `idempotency` |
 //! | orders after the checkout | `returns`, `exports`, `round_trip` |
 //! | payments | `payments` |
-//! | accounts, roles, erasure, the audit trail | `accounts` |
+//! | accounts, roles, erasure, the audit trail | `accounts`, `api_keys` |
 //! | the store's settings | `settings` |
 //! | promotions | `promotions`, `codes`, `limits_per_person`, `promotion_units`, `backtest` |
 //! | campaigns, coupons, flash sales, rewards | `campaigns`, `coupons`, `flash`, `rewards` |
@@ -32,6 +32,7 @@
 mod access;
 mod accounts;
 mod analytics;
+mod api_keys;
 mod backtest;
 mod campaigns;
 mod cart;

@@ -82,6 +82,7 @@ promox_kernel::codes! {
     INVALID_TAX,
     INVALID_TRANSITION,
     INVALID_UNITS,
+    KEY_INVALID,
     LAST_ADMIN,
     LIMIT_REACHED,
     LINE_TOO_LONG,

@@ -7,35 +7,53 @@ use promox_kernel::{Email, Principal, Timestamp, UserId, fact, json_reply, opera
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Authenticates an access token. 401 if the token is malformed or expired, or if its session has ended.
+/// Authenticates an access token or an API key. 401 if it is malformed, expired or revoked, or if its session has ended.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Authenticate {
-    /// The token from the `Bearer` header.
+    /// The token or key, as sent.
     pub token: String,
     /// Whether a login that requested the erasure of its account is accepted too.
     #[serde(default)]
     pub leaving: bool,
 }
-operation! { Authenticate => Authenticated, "user.authenticate", internal, "The user who holds an access token." }
+operation! { Authenticate => Authenticated, "user.authenticate", internal, "The holder of an access token or API key." }
 
-/// The holder of an access token.
+/// What every API key begins with, by which it is told from an access token.
+pub const KEY_PREFIX: &str = "pmx_";
+
+/// The holder of an access token or an API key.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Authenticated {
-    /// The account.
-    pub user: UserId,
-    /// The session.
-    pub session: i64,
-    /// The permissions of all roles of the account, named `resource:action`.
-    pub permissions: Arc<BTreeSet<String>>,
+pub enum Authenticated {
+    /// A user.
+    User {
+        /// The account.
+        user: UserId,
+        /// The session.
+        session: i64,
+        /// The permissions of all roles of the account, named `resource:action`.
+        permissions: Arc<BTreeSet<String>>,
+    },
+    /// A machine with an API key.
+    Key {
+        /// The key.
+        id: i64,
+        /// The permissions of the key that its creator has too, named `resource:action`.
+        permissions: Arc<BTreeSet<String>>,
+        /// The applications that it may register with discovery, in upper case.
+        applications: Arc<BTreeSet<String>>,
+    },
 }
 json_reply!(Authenticated);
 
 impl Authenticated {
     /// The holder as the caller of operations.
     pub fn principal(self) -> Principal {
-        Principal::User { id: self.user, session: self.session, permissions: self.permissions }
+        match self {
+            Self::User { user, session, permissions } => Principal::User { id: user, session, permissions },
+            Self::Key { id, permissions, applications } => Principal::Key { id, permissions, applications },
+        }
     }
 }
 

@@ -49,8 +49,10 @@ pub enum Access {
     Account,
     /// The owner, the holder of an order token, or a user with the permission. The handler checks who the owner is.
     Owner(&'static str),
-    /// A user with the permission.
+    /// A user or a key with the permission.
     Permission(&'static str),
+    /// A user or a key with the permission, or anyone where the configuration opens the operation. The handler checks it.
+    Checked(&'static str),
     /// Whoever signed the request. The handler verifies the signature.
     Signed,
     /// Other services only. The operation has no route.
@@ -61,17 +63,23 @@ impl Access {
     /// Refuses callers that lack the access: 401 without credentials, else 403. The handler checks ownership.
     pub fn check(self, cx: &Cx) -> Result<(), Error> {
         let authenticated = cx.principal != Principal::Anonymous;
+        // A key has no data of its own, so it is not let in where an owner would be.
+        let may_own = authenticated && !matches!(cx.principal, Principal::Key { .. });
         let granted = match self {
-            Self::Anyone | Self::Signed | Self::Internal => true,
-            Self::Guest => authenticated || cx.cart_token.is_some(),
-            Self::User | Self::Account => authenticated,
-            Self::Owner(_) => authenticated || cx.order_token.is_some(),
+            Self::Anyone | Self::Signed | Self::Internal | Self::Checked(_) => true,
+            Self::Guest => may_own || cx.cart_token.is_some(),
+            Self::User | Self::Account => may_own,
+            Self::Owner(permission) => may_own || cx.order_token.is_some() || cx.principal.allows(permission),
             Self::Permission(permission) => cx.principal.allows(permission),
         };
         match (granted, authenticated) {
             (true, _) => Ok(()),
             (false, true) => {
-                Err(Error::new(Kind::Forbidden, codes::FORBIDDEN, "Your roles do not permit this operation."))
+                let message = match cx.principal {
+                    Principal::Key { .. } => "The API key does not permit this operation.",
+                    _ => "Your roles do not permit this operation.",
+                };
+                Err(Error::new(Kind::Forbidden, codes::FORBIDDEN, message))
             }
             (false, false) => {
                 Err(Error::new(Kind::Unauthenticated, codes::UNAUTHENTICATED, "Log in and send the access token."))
@@ -82,7 +90,7 @@ impl Access {
     /// The permission that it names, if any.
     pub const fn permission(self) -> Option<&'static str> {
         match self {
-            Self::Owner(permission) | Self::Permission(permission) => Some(permission),
+            Self::Owner(permission) | Self::Permission(permission) | Self::Checked(permission) => Some(permission),
             _ => None,
         }
     }

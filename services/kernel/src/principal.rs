@@ -25,6 +25,15 @@ pub enum Principal {
         /// The permissions, named `resource:action`.
         permissions: Arc<BTreeSet<String>>,
     },
+    /// A machine with an API key. It is no user, so it has no data of its own.
+    Key {
+        /// The key.
+        id: i64,
+        /// The permissions of the key that its creator has too, named `resource:action`.
+        permissions: Arc<BTreeSet<String>>,
+        /// The applications that it may register with discovery, in upper case.
+        applications: Arc<BTreeSet<String>>,
+    },
     /// The system itself: jobs, consumers, the command line.
     System,
 }
@@ -42,7 +51,7 @@ impl Principal {
     pub fn allows(&self, permission: &str) -> bool {
         match self {
             Self::Anonymous => false,
-            Self::User { permissions, .. } => permissions.contains(permission),
+            Self::User { permissions, .. } | Self::Key { permissions, .. } => permissions.contains(permission),
             Self::System => true,
         }
     }
@@ -52,6 +61,7 @@ impl Principal {
         match self {
             Self::Anonymous => "anonymous".to_owned(),
             Self::User { id, .. } => format!("user:{id}"),
+            Self::Key { id, .. } => format!("key:{id}"),
             Self::System => "system".to_owned(),
         }
     }

@@ -23,6 +23,8 @@ pub(crate) struct Account {
     pub(crate) own: i64,
     /// The access version of all roles.
     pub(crate) roles: i64,
+    /// Whether the user may act: the account is neither blocked nor erased, nor is its erasure requested.
+    pub(crate) active: bool,
     /// Whether the erasure of the account was requested. The session that requested it stays live until it is done.
     pub(crate) erasing: bool,
     pub(crate) session_version: i64,

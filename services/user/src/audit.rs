@@ -6,13 +6,14 @@ use promox_storage::{Report, StoreError, Tx};
 use crate::api::UserStatus;
 use crate::commands::audit_log::HEAD;
 use crate::records::{
-    Address, AuditEntry, AuditHead, Erasure, OneTimeToken, Role, RolePermission, Session, User, UserRole, UserTerm,
+    Address, ApiKey, AuditEntry, AuditHead, Erasure, OneTimeToken, Role, RolePermission, Session, User, UserRole,
+    UserTerm,
 };
 use crate::rules::{chain, terms};
 
 const CHAIN: &str = "audit: the hash chain verifies";
 const ERASED: &str = "erasure: no personal data is left";
-const ORPHANS: &str = "references: every role, permission and token belongs to an existing row";
+const ORPHANS: &str = "references: every role, permission, key and token belongs to an existing row";
 const SESSIONS: &str = "sessions: a live one has one refresh token, an ended one has none";
 const ADDRESSES: &str = "addresses: one default per address book";
 const TERMS: &str = "search: the index has exactly the terms of each user";
@@ -80,6 +81,11 @@ fn references(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
         let row = row?;
         let exists = tx.get::<Role>(&row.role)?.is_some();
         report.check(ORPHANS, exists, || format!("permission {} of role {}", row.permission, row.role));
+    }
+    for row in tx.scan::<ApiKey>().rows() {
+        let row = row?;
+        let exists = is_user(tx, row.creator)?;
+        report.check(ORPHANS, exists, || format!("API key {} of user {}", row.id, row.creator));
     }
     for row in tx.scan::<OneTimeToken>().rows() {
         let row = row?;

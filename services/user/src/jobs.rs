@@ -1,4 +1,4 @@
-//! Scheduled jobs: requested messages, erasures, pruning, rotation of signing keys.
+//! Scheduled jobs: requested messages, erasures, pruning, rotation of signing keys, the last uses of API keys.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,8 @@ const BATCH: usize = 50;
 
 /// The jobs that send messages, run erasures, prune expired rows and rotate signing keys.
 pub(crate) fn jobs(users: &Arc<Users>) -> Vec<Job> {
-    let (sender, eraser, pruner, rotator) = (users.clone(), users.clone(), users.clone(), users.clone());
+    let (sender, eraser, pruner, rotator, recorder) =
+        (users.clone(), users.clone(), users.clone(), users.clone(), users.clone());
     vec![
         Job::new("user.send_messages", Duration::from_secs(1), move |cx| {
             let users = sender.clone();
@@ -37,6 +38,10 @@ pub(crate) fn jobs(users: &Arc<Users>) -> Vec<Job> {
         Job::new("user.rotate_keys", Duration::from_hours(1), move |cx| {
             let users = rotator.clone();
             async move { users.rotate_keys(&cx).await.map(|()| false) }
+        }),
+        Job::new("user.record_key_uses", Duration::from_secs(10), move |cx| {
+            let users = recorder.clone();
+            async move { users.record_key_uses(&cx).await.map(|()| false) }
         }),
     ]
 }

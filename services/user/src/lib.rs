@@ -7,6 +7,7 @@
 //!   session.
 //! - There is always an active administrator, once the first one was created.
 //! - No password or token is stored in plain text, and the private half of a signing key only while it may sign.
+//! - An API key permits at most what its creator may do at that moment.
 //! - The audit log is a hash chain.
 //!
 //! Not part of this service: sending messages, which the notification service does, and the carts and orders of users.
@@ -19,6 +20,7 @@ mod events;
 mod export;
 mod handlers;
 mod jobs;
+mod keys;
 mod login;
 mod passwords;
 mod queries;
@@ -37,19 +39,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use promox_contract::user::{Authenticate, DescribeUsers, FindAccounts, GetNodePermissions, ListBirthdays};
-use promox_kernel::{Cx, Error, Job, Registry, register};
+use promox_kernel::{Cx, Error, Job, Registry, UserId, register};
 use promox_storage::{Cache, Consumer, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
 
 use tokio::sync::OnceCell;
 
 pub use start::EnsuredAdmin;
 
-use access::AccountCache;
+use access::{Account, AccountCache};
 use api::{
-    ChangePassword, CreateAddress, CreateRole, DeleteAddress, DeleteRole, EraseMe, ExportMe, ForgotPassword, GetJwks,
-    GetMe, GetRole, GetUser, ListAddresses, ListAudit, ListPermissions, ListRoles, ListUsers, Login, Logout, LogoutAll,
-    Refresh, Register, ResetPassword, SetUpAdmin, UpdateAddress, UpdateMe, UpdateRole, UpdateUser, VerifyEmail,
+    ChangePassword, CreateAddress, CreateKey, CreateRole, DeleteAddress, DeleteKey, DeleteRole, EraseMe, ExportMe,
+    ForgotPassword, GetJwks, GetMe, GetRole, GetUser, ListAddresses, ListAudit, ListKeys, ListPermissions, ListRoles,
+    ListUsers, Login, Logout, LogoutAll, Refresh, Register, ResetPassword, SetUpAdmin, UpdateAddress, UpdateMe,
+    UpdateRole, UpdateUser, VerifyEmail,
 };
+use keys::KeyUses;
 use passwords::Passwords;
 use rules::permissions;
 use throttle::GuessThrottle;
@@ -96,6 +100,7 @@ pub struct Users {
     tokens: Tokens,
     accounts: AccountCache,
     guesses: GuessThrottle,
+    key_uses: KeyUses,
     /// All permissions, cached by the first query.
     all_permissions: OnceCell<Arc<BTreeSet<String>>>,
 }
@@ -116,6 +121,7 @@ impl Users {
             tokens: Tokens::new(&settings.issuer, &settings.audience, lifetime),
             accounts: AccountCache::new(),
             guesses: GuessThrottle::new(&cache, settings.limits_enabled),
+            key_uses: KeyUses::default(),
             all_permissions: OnceCell::new(),
             settings,
         })
@@ -125,6 +131,17 @@ impl Users {
     async fn all_permissions(&self, cx: &Cx) -> Result<Arc<BTreeSet<String>>, Error> {
         let query = || async { Ok(Arc::new(permissions::all(cx.call(GetNodePermissions {}).await?.names))) };
         self.all_permissions.get_or_try_init(query).await.cloned()
+    }
+
+    /// The sessions and permissions of a user at this moment.
+    pub(crate) async fn account(&self, cx: &Cx, user: UserId) -> Result<Arc<Account>, Error> {
+        let cached = self.accounts.get(user);
+        let all_permissions = self.all_permissions(cx).await?;
+        let account = self.db.read(|tx| queries::account(tx, user, cached.clone(), &all_permissions)).await?;
+        if !cached.is_some_and(|cached| Arc::ptr_eq(&cached, &account)) {
+            self.accounts.insert(user, account.clone());
+        }
+        Ok(account)
     }
 
     /// The lifetime of a refresh token.
@@ -145,6 +162,7 @@ impl Service for Users {
         records::Session::TABLE,
         records::OneTimeToken::TABLE,
         records::MessageRequest::TABLE,
+        records::ApiKey::TABLE,
         records::Address::TABLE,
         records::Erasure::TABLE,
         records::SigningKey::TABLE,
@@ -159,7 +177,7 @@ impl Service for Users {
             GetJwks, GetMe, UpdateMe, EraseMe, ChangePassword, ExportMe,
             ListAddresses, CreateAddress, UpdateAddress, DeleteAddress,
             ListUsers, GetUser, UpdateUser, ListRoles, GetRole, CreateRole, UpdateRole, DeleteRole,
-            ListPermissions, ListAudit, Authenticate, DescribeUsers, FindAccounts, ListBirthdays);
+            ListPermissions, ListAudit, ListKeys, CreateKey, DeleteKey, Authenticate, DescribeUsers, FindAccounts, ListBirthdays);
     }
 
     fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {

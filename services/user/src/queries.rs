@@ -126,7 +126,7 @@ pub(crate) fn account(
     let user = tx.get::<User>(&id)?.filter(|user| matches!(user.status, UserStatus::Active | UserStatus::Erasing));
     let Some(user) = user else {
         let (erasing, sessions, permissions) = (false, BTreeMap::new(), Arc::default());
-        return Ok(Arc::new(Account { own, roles, erasing, session_version: 0, sessions, permissions }));
+        return Ok(Arc::new(Account { own, roles, active: false, erasing, session_version: 0, sessions, permissions }));
     };
     let erasing = user.status == UserStatus::Erasing;
     let live = live_sessions(tx, id)?;
@@ -134,7 +134,7 @@ pub(crate) fn account(
     let permissions =
         if erasing { BTreeSet::new() } else { permissions_of_roles(tx, &roles_of(tx, id)?, all_permissions)? };
     let (session_version, permissions) = (user.session_version, Arc::new(permissions));
-    Ok(Arc::new(Account { own, roles, erasing, session_version, sessions, permissions }))
+    Ok(Arc::new(Account { own, roles, active: !erasing, erasing, session_version, sessions, permissions }))
 }
 
 /// The sessions of a user that have not been ended.

@@ -5,7 +5,7 @@
 //! before. Each token is derived from the previous one with the session's key. A token that was used a moment ago
 //! therefore leads to the live token, and can be exchanged for its successor again without either being stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use promox_kernel::{Email, Json, Timestamp, UserId, text_enum};
 use promox_storage::record;
@@ -155,6 +155,27 @@ record! {
         tries: u32,
     }
     index ErasureByDue = 331 (due_at);
+}
+
+record! {
+    /// An API key, until it is revoked.
+    pub(crate) struct ApiKey in Ecommerce.api_keys = 332, key(id: i64) {
+        /// The SHA-256 of the key.
+        hash: Vec<u8>,
+        /// The first characters of the key, by which people recognise it.
+        hint: String,
+        name: String,
+        permissions: Json<BTreeSet<String>>,
+        /// The applications that it may register with discovery, in upper case.
+        applications: Json<BTreeSet<String>>,
+        /// The user who created it. The key may do only what this user may do at the moment.
+        creator: UserId,
+        created_at: Timestamp,
+        expires_at: Option<Timestamp>,
+        last_used_at: Option<Timestamp>,
+    }
+    unique ApiKeyByHash = 333 (hash);
+    index ApiKeyByCreated = 334 (created_at);
 }
 
 record! {

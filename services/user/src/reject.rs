@@ -19,6 +19,20 @@ pub(crate) fn invalid_token() -> Error {
     unauthenticated(codes::TOKEN_INVALID, "The access token is not valid: log in again.")
 }
 
+/// 401 `KEY_INVALID`: the same error for an unknown, a revoked and an expired key, and for one whose creator is locked.
+pub(crate) fn invalid_key() -> Error {
+    unauthenticated(
+        codes::KEY_INVALID,
+        "The API key is not valid: it is unknown, revoked or expired, or its creator is \
+         locked.",
+    )
+}
+
+/// 403 `FORBIDDEN`: keys make no keys.
+pub(crate) fn key_makes_no_key() -> Error {
+    Error::new(Kind::Forbidden, codes::FORBIDDEN, "An API key cannot create another one: log in.")
+}
+
 /// 401 `TOKEN_INVALID`, for a refresh token.
 pub(crate) fn invalid_refresh_token() -> Error {
     unauthenticated(codes::TOKEN_INVALID, "The refresh token is not valid: log in again.")

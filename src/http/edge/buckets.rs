@@ -49,10 +49,11 @@ pub(crate) struct RateState {
     pub(crate) reset: u64,
 }
 
-/// The owner of a bucket: a user, else an address (for IPv6 the network of one customer).
+/// The owner of a bucket: a user or an API key, else an address (for IPv6 the network of one customer).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Client {
     User(i64),
+    Key(i64),
     Address(u128),
 }
 
@@ -112,10 +113,11 @@ fn throttled(seconds: u64) -> Error {
 }
 
 fn client(principal: &Principal, address: IpAddr) -> Client {
-    match (principal.user(), address) {
-        (Some(user), _) => Client::User(user.0),
-        (None, IpAddr::V4(address)) => Client::Address(address.to_bits().into()),
-        (None, IpAddr::V6(address)) => Client::Address(address.to_bits() >> 64 << 64),
+    match (principal, address) {
+        (Principal::User { id, .. }, _) => Client::User(id.0),
+        (Principal::Key { id, .. }, _) => Client::Key(*id),
+        (_, IpAddr::V4(address)) => Client::Address(address.to_bits().into()),
+        (_, IpAddr::V6(address)) => Client::Address(address.to_bits() >> 64 << 64),
     }
 }
 

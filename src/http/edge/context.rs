@@ -1,12 +1,16 @@
 //! Reads credentials, tokens, ids, keys and the client's address from a request's head.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Version, header};
 use promox_contract::codes;
+use promox_contract::user::KEY_PREFIX;
 use promox_kernel::{Access, Cx, Entropy, Error, Kind, Principal, sha256};
 
 use crate::config::Subnet;
@@ -16,6 +20,7 @@ pub(crate) const ORDER_TOKEN: HeaderName = HeaderName::from_static("x-order-toke
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 // Maximum lengths of header values in bytes.
@@ -91,18 +96,36 @@ pub(crate) fn accept(headers: &HeaderMap) -> Option<Arc<str>> {
     text(headers, &header::ACCEPT).filter(|types| types.len() <= MAX_ACCEPT_LEN).map(Into::into)
 }
 
-/// The access token of `Authorization: Bearer`. Any other scheme is an error, so that no client wrongly assumes that it
-/// is logged in.
-pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Error> {
+/// The access token or API key of `Authorization`: after `Bearer`, or an API key as the password of `Basic`, for clients
+/// that know no other scheme. Anything else is an error, so that no client wrongly assumes that it is logged in.
+pub(crate) fn credential(headers: &HeaderMap) -> Result<Option<Cow<'_, str>>, Error> {
     let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
-    let fault = || {
-        let message = "The Authorization header must be \"Bearer\" followed by an access token.";
-        Error::new(Kind::Unauthenticated, codes::MALFORMED_AUTHORIZATION, message)
-    };
-    let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(fault)?;
-    let token = token.trim();
-    let is_bearer = scheme.eq_ignore_ascii_case("bearer") && token.len() <= MAX_TOKEN_LEN && is_graphic(token);
-    if is_bearer { Ok(Some(token)) } else { Err(fault()) }
+    let value = value.to_str().ok().filter(|value| value.len() <= MAX_TOKEN_LEN);
+    let (scheme, given) = value.and_then(|value| value.split_once(' ')).ok_or_else(malformed_authorization)?;
+    let given = given.trim();
+    if scheme.eq_ignore_ascii_case("bearer") && is_graphic(given) {
+        return Ok(Some(Cow::Borrowed(given)));
+    }
+    let key = if scheme.eq_ignore_ascii_case("basic") { key_of_basic(given) } else { None };
+    // A browser sends a remembered password with requests that other sites cause.
+    let is_foreign = text(headers, &SEC_FETCH_SITE).is_some_and(|site| !matches!(site, "same-origin" | "none"));
+    match key {
+        Some(key) if !is_foreign => Ok(Some(Cow::Owned(key))),
+        _ => Err(malformed_authorization()),
+    }
+}
+
+fn malformed_authorization() -> Error {
+    let message = "The Authorization header must be \"Bearer\" followed by an access token or API key, or \"Basic\" \
+         with an API key as the password.";
+    Error::new(Kind::Unauthenticated, codes::MALFORMED_AUTHORIZATION, message)
+}
+
+/// The API key in the password of Basic credentials.
+fn key_of_basic(credentials: &str) -> Option<String> {
+    let decoded = String::from_utf8(STANDARD.decode(credentials).ok()?).ok()?;
+    let (_, password) = decoded.split_once(':')?;
+    (password.starts_with(KEY_PREFIX) && is_graphic(password)).then(|| password.to_owned())
 }
 
 /// The W3C trace context of version 00, if it is well-formed.
@@ -199,12 +222,19 @@ mod tests {
     }
 
     #[test]
-    fn only_bearer_tokens_are_accepted() {
-        let read = |value: &str| bearer(&headers(&[("authorization", value)])).map(|token| token.map(str::to_owned));
-        assert_eq!(read("bearer abc.def").unwrap().as_deref(), Some("abc.def"));
-        for bad in ["Basic dXNlcg==", "Bearer", "Bearer ", "Bearer a b"] {
-            assert!(read(bad).is_err(), "{bad}");
+    fn bearer_tokens_and_keys_as_passwords_are_accepted() {
+        let read = |pairs: &[(&str, &str)]| credential(&headers(pairs)).map(|given| given.map(Cow::into_owned));
+        let one = |value: &str| read(&[("authorization", value)]);
+        let basic = |text: &str| format!("Basic {}", STANDARD.encode(text));
+        assert_eq!(read(&[]).unwrap(), None);
+        assert_eq!(one("bearer abc.def").unwrap().as_deref(), Some("abc.def"));
+        assert_eq!(one(&basic("anyone:pmx_abc")).unwrap().as_deref(), Some("pmx_abc"));
+        for bad in ["Basic dXNlcg==", "Basic ?", "Bearer", "Bearer ", "Bearer a b", &basic("ada:a password")] {
+            assert!(one(bad).is_err(), "{bad}");
         }
+        let from = |site: &str| read(&[("authorization", &basic(":pmx_abc")), ("sec-fetch-site", site)]);
+        assert!(from("same-origin").is_ok() && from("none").is_ok());
+        assert!(from("cross-site").is_err() && from("same-site").is_err());
     }
 
     #[test]

@@ -365,10 +365,10 @@ impl<'a> Exchange<'a> {
     }
 }
 
-/// The caller: anonymous, or the user who holds the access token.
+/// The caller: anonymous, or the holder of the access token or API key.
 async fn authenticate(cx: &Cx, headers: &http::HeaderMap, access: Access) -> Result<Principal, Error> {
-    let Some(token) = context::bearer(headers)? else { return Ok(Principal::Anonymous) };
-    let request = Authenticate { token: token.to_owned(), leaving: access == Access::Account };
+    let Some(token) = context::credential(headers)? else { return Ok(Principal::Anonymous) };
+    let request = Authenticate { token: token.into_owned(), leaving: access == Access::Account };
     cx.call(request).await.map(promox_contract::user::Authenticated::principal)
 }
 

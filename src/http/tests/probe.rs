@@ -199,6 +199,6 @@ impl Handle<Authenticate> for Probe {
             "nobody" => [].into(),
             _ => return Err(Error::new(Kind::Unauthenticated, "INVALID_TOKEN", "The token is not valid.")),
         };
-        Ok(Authenticated { user: UserId(7), session: 1, permissions: Arc::new(permissions) })
+        Ok(Authenticated::User { user: UserId(7), session: 1, permissions: Arc::new(permissions) })
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod accounts;
 pub(crate) mod addresses;
 pub(crate) mod administration;
+pub(crate) mod api_keys;
 pub(crate) mod audit_log;
 pub(crate) mod erasures;
 pub(crate) mod keys;

@@ -146,7 +146,7 @@ pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, name: &str) -> Result<(), Error> 
 }
 
 /// The requested permissions, without duplicates. Unknown ones are noted as faults.
-fn checked_permissions(
+pub(crate) fn checked_permissions(
     faults: &mut Faults,
     requested: &[String],
     all_permissions: &BTreeSet<String>,

@@ -3,4 +3,5 @@
 mod account;
 mod administration;
 mod auth;
+mod keys;
 mod queries;

@@ -1,7 +1,8 @@
 //! Operations for other services and the HTTP layer: authentication, and data of users.
 
 use promox_contract::user::{
-    AccountIds, Authenticate, Authenticated, BirthdayPage, DescribeUsers, FindAccounts, ListBirthdays, UserDescriptions,
+    AccountIds, Authenticate, Authenticated, BirthdayPage, DescribeUsers, FindAccounts, KEY_PREFIX, ListBirthdays,
+    UserDescriptions,
 };
 use promox_kernel::{Cx, Error, Handle, UserId};
 use promox_storage::StoreError;
@@ -18,16 +19,14 @@ const MAX_EXAMINED: usize = 2_000;
 
 impl Handle<Authenticate> for Users {
     async fn handle(&self, cx: &Cx, op: Authenticate) -> Result<Authenticated, Error> {
-        let token = self.verify(cx.now, &op.token).await?;
-        let (user, cached) = (token.user, self.accounts.get(token.user));
-        let before = cached.clone();
-        let all_permissions = self.all_permissions(cx).await?;
-        let account = self.db.read(|tx| queries::account(tx, user, cached.clone(), &all_permissions)).await?;
-        if !before.is_some_and(|before| std::sync::Arc::ptr_eq(&before, &account)) {
-            self.accounts.insert(user, account.clone());
+        if op.token.starts_with(KEY_PREFIX) {
+            return self.authenticate_key(cx, &op.token).await;
         }
+        let token = self.verify(cx.now, &op.token).await?;
+        let account = self.account(cx, token.user).await?;
         account.check_session(&token, cx.now, op.leaving)?;
-        Ok(Authenticated { user, session: token.session, permissions: account.permissions.clone() })
+        let (user, session, permissions) = (token.user, token.session, account.permissions.clone());
+        Ok(Authenticated::User { user, session, permissions })
     }
 }
 

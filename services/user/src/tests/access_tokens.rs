@@ -173,5 +173,6 @@ async fn a_restarted_node_loads_the_existing_keys() {
     let ada = shop.register("ada@example.com").await;
     let restarted = Users::new(shop.db.clone(), Cache::in_memory(), UserSettings::default());
     let op = Authenticate { token: ada.access_token.0, leaving: false };
-    assert_eq!(restarted.handle(&shop.anonymous(), op).await.unwrap().user, ada.user.id);
+    let known = restarted.handle(&shop.anonymous(), op).await.unwrap();
+    assert_eq!(known.principal().user(), Some(ada.user.id));
 }

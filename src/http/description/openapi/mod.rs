@@ -186,7 +186,14 @@ fn responses() -> Value {
 
 fn security_schemes() -> Value {
     json!({
-        "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+        "bearer": {
+            "type": "http", "scheme": "bearer",
+            "description": "An access token, or an API key where a permission is required.",
+        },
+        "basic": {
+            "type": "http", "scheme": "basic",
+            "description": "An API key as the password, with any user name, for clients that know no other scheme.",
+        },
         "cartToken": {"type": "apiKey", "in": "header", "name": "X-Cart-Token", "description": "A guest's cart."},
         "orderToken": {"type": "apiKey", "in": "header", "name": "X-Order-Token", "description": "A guest's order."},
     })

@@ -178,7 +178,8 @@ fn security(access: Access) -> Value {
         Access::Anyone | Access::Signed | Access::Internal => json!([]),
         Access::Guest => json!([{"bearer": []}, {"cartToken": []}]),
         Access::Owner(_) => json!([{"bearer": []}, {"orderToken": []}]),
-        Access::User | Access::Account | Access::Permission(_) => json!([{"bearer": []}]),
+        Access::User | Access::Account => json!([{"bearer": []}]),
+        Access::Permission(_) | Access::Checked(_) => json!([{"bearer": []}, {"basic": []}]),
     }
 }
 
@@ -256,7 +257,7 @@ fn reference(status: u16) -> Value {
 /// sent.
 fn refusals(entry: &Entry) -> Vec<u16> {
     let mut refusals = vec![400, 401, 422, 429, 503];
-    if entry.access.permission().is_some() {
+    if !matches!(entry.access, Access::Anyone | Access::Signed) {
         refusals.push(403);
     }
     if entry.path.contains('{') {
