@@ -67,7 +67,7 @@ impl From<Faults> for Exit {
 impl From<BindError> for Exit {
     fn from(error: BindError) -> Self {
         match error {
-            BindError::Busy(_) => Self::busy(error),
+            BindError::Busy(..) => Self::busy(error),
             BindError::Address(..) | BindError::Certificate(_) => Self::config(error),
         }
     }

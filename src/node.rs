@@ -9,6 +9,7 @@ use promox_analytics::Analytics;
 use promox_campaign::Campaigns;
 use promox_cart::Carts;
 use promox_coupon::Coupons;
+use promox_discovery::Discovery;
 use promox_flashsale::FlashSales;
 use promox_inventory::Inventory;
 use promox_kernel::{Calls, Clock, Cx, Entropy, Error, Job, Node, Registry};
@@ -57,6 +58,7 @@ fn services() -> Vec<Entry> {
         Entry::of(|parts| Ok(Rewards::new(parts.promox()))),
         Entry::of(|parts| Ok(FlashSales::new(parts.promox(), parts.gates.clone()))),
         Entry::of(|parts| Ok(Analytics::new(parts.promox(), EventLog::of(&parts.shop())))),
+        Entry::of(|parts| Ok(Discovery::new(setup::discovery_settings(parts.settings)))),
         Entry::of(|parts| Ok(Ops::new(parts.shop(), parts.store.clone(), &parts.settings.data.dir))),
     ]
 }
@@ -135,6 +137,11 @@ impl Promox {
         }
         engine::observe(&promox.store, server);
         setup::warn_of_sandbox(&loaded.settings, server);
+        if let Some(discovery) = promox.find::<Discovery>() {
+            let runs = |name: &str| promox.services.iter().any(|service| service.name() == name);
+            let own = setup::own_instances(&loaded.settings, server, &runs);
+            discovery.announce(promox.node.clock.now(), &own);
+        }
         promox.start_background();
         server.open(&promox.node)?;
         Ok(promox)

@@ -1,8 +1,10 @@
 //! The settings of each service, derived from the configuration, and the first administrator.
 
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 
+use promox_discovery::{DiscoverySettings, OwnInstance};
 use promox_kernel::Cx;
 use promox_notification::{MailSettings, MailTransport, SmtpSecurity, SmtpSettings};
 use promox_product::IndexPlace;
@@ -12,7 +14,7 @@ use serde_json::json;
 
 use crate::config::{Loaded, MailMode, MailTls, Origin, Settings, Shares};
 use crate::exit::Exit;
-use crate::http::Server;
+use crate::http::{Server, ports};
 
 /// The warning while the payment sandbox is enabled.
 const SANDBOX_WARNING: &str =
@@ -80,6 +82,40 @@ pub(crate) fn warn_of_sandbox(settings: &Settings, server: &Server) {
 /// The directory of the search index. The index is a projection: if it is lost, it is built again.
 pub(crate) fn search_index(settings: &Settings) -> IndexPlace {
     IndexPlace::Directory(settings.data.dir.join("search"))
+}
+
+/// The settings of the discovery service.
+pub(crate) fn discovery_settings(settings: &Settings) -> DiscoverySettings {
+    let own = &settings.discovery;
+    DiscoverySettings {
+        open: own.open,
+        self_preservation: own.self_preservation,
+        renewal_percent: own.renewal_percent,
+        max_instances: own.max_instances,
+    }
+}
+
+/// The services that `runs` names, as discovery shows them: each at its own port if it has one, otherwise at the main one.
+pub(crate) fn own_instances(settings: &Settings, server: &Server, runs: &dyn Fn(&str) -> bool) -> Vec<OwnInstance> {
+    let configured = &settings.discovery.host;
+    let instance = |(name, app, _): (&'static str, &str, u16)| {
+        let own = server.services().iter().find(|(service, _)| *service == name);
+        let address = own.map_or(server.address(), |(_, address)| *address);
+        let ip = if address.ip().is_unspecified() { machine_address() } else { address.ip() };
+        let host = if configured.is_empty() { ip.to_string() } else { configured.clone() };
+        let ip = configured.parse().unwrap_or(ip).to_string();
+        OwnInstance { app: app.to_owned(), host, ip, port: address.port(), secure: settings.tls.is_on() }
+    };
+    ports::SERVICES.into_iter().filter(|(name, ..)| runs(name)).map(instance).collect()
+}
+
+/// The address from which this machine reaches others, or loopback if it reaches none. Nothing is sent.
+fn machine_address() -> IpAddr {
+    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let Ok(socket) = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)) else { return loopback };
+    // An address that is reserved for documentation, and as far away as any other.
+    let connected = socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9));
+    connected.and_then(|()| socket.local_addr()).map_or(loopback, |address| address.ip())
 }
 
 /// The settings of the notification service; fails if `mail.roots` cannot be read.

@@ -9,9 +9,9 @@ use promox_embedded::DirectoryState;
 use promox_kernel::Entropy;
 use rustix::fs::{Access, access};
 
-use crate::config::Loaded;
+use crate::config::{Loaded, OptionalAddress};
 use crate::exit::Exit;
-use crate::http::Server;
+use crate::http::{Server, ports};
 use crate::log::Levels;
 use crate::node::Promox;
 
@@ -22,17 +22,21 @@ const ADMIN: &str = "admin@example.com";
 pub(super) fn faults(loaded: &Loaded) -> Result<Vec<String>, Exit> {
     let settings = &loaded.settings;
     let (state, directory) = directory(&settings.data.dir);
-    let mut faults: Vec<String> = address(settings.server.listen).into_iter().chain(directory).collect();
+    let listeners = [("server.listen", settings.server.listen)].into_iter();
+    let listeners =
+        listeners.chain(ports::others(settings).into_iter().map(|(setting, address, _)| (setting, address)));
+    let refused = listeners.filter_map(|(setting, wanted)| address(setting, wanted));
+    let mut faults: Vec<String> = refused.chain(directory).collect();
     let has_store = matches!(state, Some(DirectoryState::Store));
     faults.extend(super::runtime(settings)?.block_on(start(loaded, has_store))?);
     Ok(faults)
 }
 
 /// Why the server cannot listen on an address. A port that is in use is no fault of the settings: a server may be running.
-fn address(wanted: SocketAddr) -> Option<String> {
+fn address(setting: &str, wanted: SocketAddr) -> Option<String> {
     match TcpListener::bind(wanted) {
         Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
-            Some(format!("server.listen: cannot listen on {wanted}: {error}"))
+            Some(format!("{setting}: cannot listen on {wanted}: {error}"))
         }
         _ => None,
     }
@@ -69,6 +73,7 @@ async fn start(loaded: &Loaded, has_admin: bool) -> Result<Option<String>, Exit>
     let settings = &mut loaded.settings;
     settings.data.dir = dir.path().to_owned();
     settings.server.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    (settings.server.service_ports, settings.discovery.listen) = (false, OptionalAddress(None));
     if has_admin || settings.admin.email.is_empty() {
         // Only the first start needs the configured administrator, and without one it would print a token.
         ADMIN.clone_into(&mut settings.admin.email);

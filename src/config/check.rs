@@ -19,10 +19,10 @@ pub(super) fn check(settings: &Settings) -> Vec<(&'static str, String)> {
 
 /// Numbers outside their ranges.
 fn ranges(settings: &Settings) -> Vec<(&'static str, String)> {
-    let Settings { server, tls, storage, limits, auth, .. } = settings;
+    let Settings { server, tls, storage, limits, auth, discovery, .. } = settings;
     let to_u64 = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
     let hour = 3_600_000;
-    let table: [(&'static str, u64, u64, u64); 23] = [
+    let table: [(&'static str, u64, u64, u64); 25] = [
         ("server.workers", to_u64(server.workers), 0, 1024),
         ("server.header_timeout_ms", server.header_timeout_ms, 1, hour),
         ("server.handshake_timeout_ms", server.handshake_timeout_ms, 1, hour),
@@ -44,6 +44,8 @@ fn ranges(settings: &Settings) -> Vec<(&'static str, String)> {
         ("limits.service_requests", to_u64(limits.service_requests), 256, 1 << 20),
         ("limits.requests_per_minute", limits.requests_per_minute.into(), 1, 100_000_000),
         ("limits.burst", limits.burst.into(), 1, 100_000_000),
+        ("discovery.renewal_percent", discovery.renewal_percent, 1, 100),
+        ("discovery.max_instances", to_u64(discovery.max_instances), 1, 100_000),
         ("auth.access_minutes", auth.access_minutes, 1, 1440),
         ("auth.refresh_days", auth.refresh_days, 1, 3650),
     ];

@@ -4,12 +4,14 @@
 //! environment (`PROMOX_LIMITS__ENABLED`) and in messages (`limits.enabled`).
 
 mod check;
+mod discovery;
 mod exposed;
 mod fault;
 mod memory;
 mod overlay;
 mod sections;
 
+pub use discovery::{Discovery, OptionalAddress};
 pub use exposed::exposed;
 pub use fault::{Fault, Faults};
 pub use memory::Shares;

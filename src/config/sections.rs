@@ -1,12 +1,14 @@
 //! The sections of the settings and their defaults. An empty text means "not set".
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use promox_kernel::Currency;
 use serde::{Deserialize, Serialize};
+
+use super::Discovery;
 
 /// All settings.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -22,6 +24,8 @@ pub struct Settings {
     pub storage: Storage,
     /// Limits per client, connection and service.
     pub limits: Limits,
+    /// The registry of applications.
+    pub discovery: Discovery,
     /// Defaults of a new store.
     pub store: Store,
     /// Logs.
@@ -45,6 +49,10 @@ pub struct Server {
     /// The address at which clients reach the shop, also for links in messages. By default this host at the port of
     /// `listen`.
     pub public_url: String,
+    /// Whether services have ports of their own besides `listen`: 8001 to 8007, 9000 to 9003, 9005 and 9006.
+    pub service_ports: bool,
+    /// The address of the services' own ports.
+    pub service_address: IpAddr,
     /// Threads that serve requests; 0 means one per core.
     pub workers: usize,
     /// Deadline for reading a request's head.
@@ -76,6 +84,8 @@ impl Default for Server {
         Self {
             listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
             public_url: "http://localhost:8080".to_owned(),
+            service_ports: false,
+            service_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             workers: 0,
             header_timeout_ms: 10_000,
             handshake_timeout_ms: 10_000,

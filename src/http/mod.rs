@@ -7,6 +7,7 @@
 mod actuator;
 mod description;
 mod edge;
+pub(crate) mod ports;
 mod server;
 mod wire;
 

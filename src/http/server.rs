@@ -18,6 +18,8 @@ use crate::http::actuator::metrics::Metrics;
 use crate::http::description::docs;
 use crate::http::edge::exchange::{Edge, Open};
 use crate::http::edge::router::{Conflict, Router};
+use crate::http::edge::scope::Scope;
+use crate::http::ports;
 use crate::http::wire::connection::Connections;
 use crate::http::wire::tls::Certificate;
 use crate::log::Levels;
@@ -28,10 +30,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Why the server could not start.
 #[derive(Debug)]
 pub enum BindError {
-    /// The address is in use.
-    Busy(SocketAddr),
-    /// The address cannot be bound.
-    Address(SocketAddr, io::Error),
+    /// The address of this setting is in use.
+    Busy(&'static str, SocketAddr),
+    /// The address of this setting cannot be bound.
+    Address(&'static str, SocketAddr, io::Error),
     /// The certificate or its key is not usable.
     Certificate(String),
 }
@@ -39,10 +41,11 @@ pub enum BindError {
 impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Busy(address) => {
+            Self::Busy("server.listen", address) => {
                 write!(f, "{address} is in use by another program. Choose another address with --listen")
             }
-            Self::Address(address, error) => write!(f, "server.listen: cannot listen on {address}: {error}"),
+            Self::Busy(setting, address) => write!(f, "{setting}: {address} is in use by another program"),
+            Self::Address(setting, address, error) => write!(f, "{setting}: cannot listen on {address}: {error}"),
             Self::Certificate(error) => write!(f, "tls.certificate, tls.key: {error}"),
         }
     }
@@ -54,6 +57,7 @@ impl std::error::Error for BindError {}
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
+    services: Vec<(&'static str, SocketAddr)>,
     shared: Arc<Shared>,
     tasks: TaskTracker,
     closing: CancellationToken,
@@ -73,28 +77,49 @@ impl fmt::Debug for Shared {
 }
 
 impl Server {
-    /// Binds the port and starts accepting. Requests get 503 `STARTING` until [`Server::open`].
+    /// Binds the ports and starts accepting. Requests get 503 `STARTING` until [`Server::open`].
     pub async fn bind(loaded: &Loaded, levels: Levels) -> Result<Self, BindError> {
+        Self::bind_with(loaded, levels, Busy::Refuse).await
+    }
+
+    /// [`Server::bind`], but ports besides `server.listen` that are in use are left out.
+    pub async fn bind_where_free(loaded: &Loaded, levels: Levels) -> Result<Self, BindError> {
+        Self::bind_with(loaded, levels, Busy::LeaveOut).await
+    }
+
+    async fn bind_with(loaded: &Loaded, levels: Levels, busy: Busy) -> Result<Self, BindError> {
         let settings = &loaded.settings;
         let tls = &settings.tls;
         let certificate =
             if tls.is_on() { Some(Arc::new(Certificate::load(tls).map_err(BindError::Certificate)?)) } else { None };
-        let wanted = settings.server.listen;
-        let listener = TcpListener::bind(wanted).await.map_err(|error| match error.kind() {
-            io::ErrorKind::AddrInUse => BindError::Busy(wanted),
-            _ => BindError::Address(wanted, error),
-        })?;
-        let address = listener.local_addr().map_err(|error| BindError::Address(wanted, error))?;
+        let (listener, address) = listen("server.listen", settings.server.listen).await?;
+        let mut others = Vec::new();
+        for (setting, wanted, scope) in ports::others(settings) {
+            match listen(setting, wanted).await {
+                Ok((listener, address)) => others.push((listener, address, scope)),
+                Err(BindError::Busy(..)) if busy == Busy::LeaveOut => {}
+                Err(error) => return Err(error),
+            }
+        }
         let edge = Arc::new(Edge::new(settings));
         let (tasks, closing) = (edge.tasks.clone(), CancellationToken::new());
         if let Some(certificate) = certificate.clone() {
             let end = closing.clone();
             tasks.spawn(async move { end.run_until_cancelled(certificate.follow()).await });
         }
-        let connections = Connections::new(edge.clone(), &settings.server, &settings.limits, certificate);
-        tasks.spawn(accept(listener, Arc::new(connections), closing.clone()));
+        let connections = Arc::new(Connections::new(edge.clone(), &settings.server, &settings.limits, certificate));
+        let services = others.iter().filter_map(|(_, address, scope)| Some((scope.service()?, *address))).collect();
+        for (listener, _, scope) in others.into_iter().chain([(listener, address, Scope::All)]) {
+            tasks.spawn(accept(listener, scope, connections.clone(), closing.clone()));
+        }
         let shared = Arc::new(Shared { edge, loaded: loaded.clone(), levels });
-        Ok(Self { address, shared, tasks, closing, drain: Duration::from_millis(settings.server.drain_timeout_ms) })
+        let drain = Duration::from_millis(settings.server.drain_timeout_ms);
+        Ok(Self { address, services, shared, tasks, closing, drain })
+    }
+
+    /// The addresses of services that have a port of their own.
+    pub fn services(&self) -> &[(&'static str, SocketAddr)] {
+        &self.services
     }
 
     /// The address that the server listens on.
@@ -151,12 +176,31 @@ impl Server {
     }
 }
 
-async fn accept(listener: TcpListener, connections: Arc<Connections>, closing: CancellationToken) {
+/// What happens when a port besides the main one is in use.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Busy {
+    Refuse,
+    LeaveOut,
+}
+
+/// A listener at the address of a setting, and the address that it got.
+async fn listen(setting: &'static str, wanted: SocketAddr) -> Result<(TcpListener, SocketAddr), BindError> {
+    let fault = |error| BindError::Address(setting, wanted, error);
+    let listener = TcpListener::bind(wanted).await.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => BindError::Busy(setting, wanted),
+        _ => fault(error),
+    })?;
+    let address = listener.local_addr().map_err(fault)?;
+    Ok((listener, address))
+}
+
+async fn accept(listener: TcpListener, scope: Scope, connections: Arc<Connections>, closing: CancellationToken) {
     while let Some(accepted) = closing.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, peer)) => {
                 let Some(slot) = connections.slot(peer.ip()) else { continue };
-                let serving = connections.clone().serve(stream, peer.ip(), slot, closing.child_token());
+                let peer = connections.peer(peer.ip(), scope);
+                let serving = connections.clone().serve(stream, peer, slot, closing.child_token());
                 connections.tasks().spawn(serving);
             }
             Err(error) => {

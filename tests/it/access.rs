@@ -149,6 +149,9 @@ impl Operation {
         if self.id == "payment.list" {
             path = format!("{path}?orderId={}", resources.order);
         }
+        if self.id == "discovery.override_status" {
+            path = format!("{path}?value=UP");
+        }
         let body = match self.id.as_str() {
             "order.cancel" => json!({"reason": "x"}),
             "order.request_return" => json!({"items": [{"sku": "A", "quantity": 1}], "reason": "x"}),
@@ -176,7 +179,7 @@ impl Resources {
         };
         let mut all = vec![("id", id), ("sku", "A".to_owned())];
         all.extend(["fid", "rid"].map(|name| (name, "999999".to_owned())));
-        all.extend(["slug", "key", "name", "provider"].map(|name| (name, "none".to_owned())));
+        all.extend(["slug", "key", "name", "provider", "app", "vip"].map(|name| (name, "none".to_owned())));
         all
     }
 }

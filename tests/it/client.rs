@@ -19,6 +19,8 @@ pub(crate) struct Client {
     pool: Pool<HttpConnector, Full<Bytes>>,
     address: SocketAddr,
     headers: Vec<(&'static str, String)>,
+    /// Whether the server serves all that its description contains.
+    is_whole: bool,
 }
 
 /// A response, read to its end.
@@ -53,7 +55,12 @@ impl Answer {
 
 impl Client {
     pub(crate) fn new(address: SocketAddr) -> Self {
-        Self { pool: Pool::builder(TokioExecutor::new()).build_http(), address, headers: Vec::new() }
+        Self { pool: Pool::builder(TokioExecutor::new()).build_http(), address, headers: Vec::new(), is_whole: true }
+    }
+
+    /// A client of a port that serves a part of the operations.
+    pub(crate) fn of_part(address: SocketAddr) -> Self {
+        Self { is_whole: false, ..Self::new(address) }
     }
 
     /// A copy of the client that sends one more header.
@@ -129,6 +136,9 @@ impl Client {
     async fn hold_to_description(&self, method: &str, path: &str, answer: &Answer) {
         static DESCRIPTION: OnceCell<Arc<Description>> = OnceCell::const_new();
         let read = || async { Description::read(&self.description().await?).ok_or(()) };
+        if !self.is_whole && answer.json()["code"] == "NO_SUCH_ROUTE" {
+            return;
+        }
         // A server that is starting or going away does not describe itself.
         let Ok(description) = DESCRIPTION.get_or_try_init(read).await else { return };
         let media_type = answer.headers.get("content-type").and_then(|it| it.to_str().ok());

@@ -13,6 +13,7 @@
 //! | promotions | `promotions`, `codes`, `limits_per_person`, `promotion_units`, `backtest` |
 //! | campaigns, coupons, flash sales, rewards | `campaigns`, `coupons`, `flash`, `rewards` |
 //! | analytics | `analytics` |
+//! | the registry of applications, ports of services | `discovery`, `eureka_clients` |
 //! | rules for every route | `access`, `conventions`, `input` |
 //! | crashes and races | `kill` (a killed process), `saga` (a crash at every commit), `races`, `damage`, `data_directory` |
 //! | a real month of trade, the sample shop | `online_retail`, `demo` |
@@ -47,6 +48,8 @@ mod damage;
 mod data_directory;
 mod demo;
 mod description;
+mod discovery;
+mod eureka_clients;
 mod exports;
 mod flash;
 mod gifts;

@@ -72,6 +72,12 @@ impl Shop {
         format!("http://{}", self.server.address())
     }
 
+    /// A client of the port that a service has of its own.
+    pub(crate) fn at_port_of(&self, service: &str) -> Client {
+        let own = self.server.services().iter().find(|(name, _)| *name == service);
+        Client::of_part(own.unwrap().1)
+    }
+
     /// The data directory.
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()

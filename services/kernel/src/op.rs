@@ -103,6 +103,8 @@ pub enum BodyKind {
     Json,
     /// A raw stream of one of the listed media types, passed to [`Op::attach`].
     Stream(&'static [&'static str]),
+    /// Nothing: fields are bound from path and query, and a body is ignored whatever its media type.
+    Ignored,
 }
 
 /// The effect of an `Idempotency-Key` header on an operation.
@@ -158,8 +160,8 @@ pub trait Op: DeserializeOwned + JsonSchema + Send + Sync + Sized + 'static {
 /// Internal operations are declared as
 /// `operation! { ReserveStock => Reserved, "inventory.reserve", internal, "Holds stock." }`. After the summary, `keyed`
 /// makes the operation idempotent by key, `stream ["text/csv"], body` stores the raw body in the field `body`, `also [202]`
-/// declares other statuses of the reply, `refuses [402]` other statuses of refusals, and `sends ["text/csv"]` media types
-/// other than JSON.
+/// declares other statuses of the reply, `refuses [402]` other statuses of refusals, `sends ["text/csv"]` media types
+/// other than JSON, and `ignores_body` that the fields of an operation with another method than GET are in path and query.
 #[macro_export]
 macro_rules! operation {
     ($op:ty => $reply:ty, $name:literal, internal, $summary:literal) => {
@@ -190,6 +192,10 @@ macro_rules! operation {
     };
     (@rest keyed $(, $($rest:tt)+)?) => {
         const REPLAY: $crate::Replay = $crate::Replay::Keyed;
+        $($crate::operation! { @rest $($rest)+ })?
+    };
+    (@rest ignores_body $(, $($rest:tt)+)?) => {
+        const BODY: $crate::BodyKind = $crate::BodyKind::Ignored;
         $($crate::operation! { @rest $($rest)+ })?
     };
     (@rest also [$($status:literal),+] $(, $($rest:tt)+)?) => {

@@ -60,6 +60,8 @@ pub struct Entry {
     pub refusals: &'static [u16],
     /// [`Op::MEDIA_TYPES`].
     pub media_types: &'static [&'static str],
+    /// [`Reply::HAS_CONTENT`].
+    pub has_content: bool,
     /// [`Op::SUMMARY`].
     pub summary: &'static str,
     /// [`Op::REPLAY`].
@@ -143,6 +145,7 @@ impl Registry {
             other_statuses: O::OTHER_STATUSES,
             refusals: O::REFUSALS,
             media_types: O::MEDIA_TYPES,
+            has_content: O::Reply::HAS_CONTENT,
             summary: O::SUMMARY,
             replay: O::REPLAY,
             body: O::BODY,

@@ -62,6 +62,8 @@ pub trait Reply: Send + 'static {
     const VERSIONED: bool = false;
     /// Whether the reply names the path of a resource in `Location`.
     const LOCATED: bool = false;
+    /// Whether the reply has content.
+    const HAS_CONTENT: bool = true;
     /// Its media types beside JSON, if the type determines them.
     const MEDIA_TYPES: &'static [&'static str] = &[];
 
@@ -136,6 +138,8 @@ macro_rules! json_reply {
 
 /// 204 without content.
 impl Reply for () {
+    const HAS_CONTENT: bool = false;
+
     fn respond(self, _: u16) -> Result<Response, Error> {
         Ok(Response { status: 204, headers: Vec::new(), content: Content::Empty })
     }

@@ -16,8 +16,10 @@ use crate::log::{self, Levels};
 use crate::node::Promox;
 
 /// The defaults of the sample shop. It listens on loopback only, because its passwords are public.
-const SETTINGS: [(&str, &str); 5] = [
+const SETTINGS: [(&str, &str); 7] = [
     ("server.listen", "127.0.0.1:8080"),
+    ("server.service_ports", "true"),
+    ("discovery.listen", "127.0.0.1:8761"),
     ("store.name", "Lanterns and Co"),
     ("store.time_zone", "Europe/London"),
     ("log.level", "warn"),
@@ -49,7 +51,7 @@ impl Demo {
 }
 
 async fn demo(loaded: Loaded, levels: Levels) -> Result<(), Exit> {
-    let server = Server::bind(&loaded, levels).await?;
+    let server = Server::bind_where_free(&loaded, levels).await?;
     let promox = Promox::headless_writing(&loaded).await?;
     let seeded = seed::seed(&promox).await;
     promox.close().await;

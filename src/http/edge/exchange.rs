@@ -10,6 +10,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::header::WWW_AUTHENTICATE;
 use http::request::Parts;
 use http::{HeaderValue, Method};
 use hyper::body::Incoming;
@@ -31,9 +32,14 @@ use crate::http::edge::cors::{self, Cors};
 use crate::http::edge::incoming::{self, Bounds};
 use crate::http::edge::response;
 use crate::http::edge::router::{Lookup, Permit, Route, Router};
+use crate::http::edge::scope::Scope;
 use crate::http::edge::{etag, if_match};
 use crate::http::wire::compress::Coding;
 use crate::http::wire::payload::Payload;
+
+/// The service whose clients may know no scheme but Basic. Browsers ask for a password where it is offered, so the others
+/// do not offer it.
+const DISCOVERY: &str = "discovery";
 
 /// State shared by all connections.
 pub(crate) struct Edge {
@@ -64,12 +70,15 @@ pub(crate) struct Open {
 pub(crate) struct Peer {
     pub(crate) address: IpAddr,
     pub(crate) secure: bool,
+    /// What the listener serves.
+    pub(crate) scope: Scope,
 }
 
 /// A request being handled, with what is known about it so far.
 struct Exchange<'a> {
     edge: &'a Arc<Edge>,
     parts: &'a Parts,
+    scope: Scope,
     id: Arc<str>,
     client: IpAddr,
     route: Option<&'a Route>,
@@ -135,6 +144,7 @@ impl Edge {
         let mut exchange = Exchange {
             edge: &self,
             parts: &parts,
+            scope: peer.scope,
             id: self.request_id_of(&parts.headers),
             client: context::client(&parts.headers, peer.address, &self.trusted),
             route: None,
@@ -190,7 +200,7 @@ impl<'a> Exchange<'a> {
     }
 
     fn find(&mut self, open: &'a Open) -> Result<(&'a Route, Vec<(String, String)>), Error> {
-        match open.router.find(method_of(&self.parts.method), self.parts.uri.path())? {
+        match open.router.find(self.scope, method_of(&self.parts.method), self.parts.uri.path())? {
             Lookup::Route(route, values) => Ok((route, values)),
             Lookup::OtherMethods(allow) => {
                 self.allow = Some(allow);
@@ -204,7 +214,7 @@ impl<'a> Exchange<'a> {
     async fn admit(&mut self, open: &Open, route: &Route) -> Result<Cx, Error> {
         let headers = &self.parts.headers;
         let limit = match route.body {
-            BodyKind::Json => self.edge.request_timeout,
+            BodyKind::Json | BodyKind::Ignored => self.edge.request_timeout,
             BodyKind::Stream(_) => self.edge.upload_timeout,
         };
         let now = open.node.clock.now();
@@ -233,7 +243,7 @@ impl<'a> Exchange<'a> {
         caller?;
         route.access.check(&cx)?;
         // Nothing is changed for a client that does not accept the response's media type.
-        if !route.method.is_safe() && route.status != 204 {
+        if !route.method.is_safe() && route.has_content {
             cx.prefers(&[accept::JSON])?;
         }
         Ok(cx)
@@ -255,6 +265,7 @@ impl<'a> Exchange<'a> {
                 let raw = incoming::upload(headers, body, accepted, self.edge.bounds, &self.edge.tasks)?;
                 (Bytes::new(), Some(raw))
             }
+            BodyKind::Ignored => (Bytes::new(), None),
             BodyKind::Json if takes_no_body => (incoming::refuse_body(&body).map(|()| Bytes::new())?, None),
             BodyKind::Json => (incoming::json(headers, body, self.edge.bounds).await?, None),
         };
@@ -337,7 +348,11 @@ impl<'a> Exchange<'a> {
             return self.edge.cors.options(&self.parts.headers, allow);
         }
         self.log(error);
-        response::refusal(error, &self.id, self.parts.uri.path(), self.allow)
+        let mut response = response::refusal(error, &self.id, self.parts.uri.path(), self.allow);
+        if error.kind() == Kind::Unauthenticated && self.route.is_some_and(|route| route.service.name == DISCOVERY) {
+            response.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static(r#"Basic realm="promox""#));
+        }
+        response
     }
 
     /// Internal errors are logged here, once, with their cause, which is never sent to clients.

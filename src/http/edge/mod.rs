@@ -10,4 +10,5 @@ pub(crate) mod incoming;
 pub(crate) mod problem;
 pub(crate) mod response;
 pub(crate) mod router;
+pub(crate) mod scope;
 pub(crate) mod status;

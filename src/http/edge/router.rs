@@ -13,6 +13,7 @@ use promox_kernel::{Access, BodyKind, Entry, Error, Kind, Method, Registry, Repl
 use crate::config::Limits;
 use crate::http::actuator::metrics::{Metrics, Operation};
 use crate::http::edge::buckets::Rate;
+use crate::http::edge::scope::Scope;
 
 /// Why the operations cannot be served.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +40,8 @@ pub(crate) struct Route {
     pub(crate) access: Access,
     pub(crate) body: BodyKind,
     pub(crate) status: u16,
+    /// Whether a successful reply has content.
+    pub(crate) has_content: bool,
     pub(crate) method: Method,
     /// Whether the operation accepts idempotency keys.
     pub(crate) keyed: bool,
@@ -52,7 +55,7 @@ pub(crate) struct Route {
 /// Counts the running requests of a service. Requests above the limit are refused with Retry-After.
 #[derive(Debug)]
 pub(crate) struct Service {
-    name: &'static str,
+    pub(crate) name: &'static str,
     running: AtomicUsize,
     max_running: usize,
 }
@@ -122,6 +125,7 @@ impl Router {
                 access: entry.access,
                 body: entry.body,
                 status: entry.status,
+                has_content: entry.has_content,
                 method: entry.method,
                 keyed: is_keyed(entry)?,
                 service,
@@ -134,10 +138,15 @@ impl Router {
         Ok(Self { paths: paths(shapes)?, routes })
     }
 
-    /// Finds the route for a method and a raw request path.
-    pub(crate) fn find(&self, method: Option<Method>, path: &str) -> Result<Lookup<'_>, Error> {
+    /// Finds the route for a method and a raw request path on a listener with this scope.
+    pub(crate) fn find(&self, scope: Scope, method: Option<Method>, path: &str) -> Result<Lookup<'_>, Error> {
         let nothing = || Error::new(Kind::NotFound, codes::NO_SUCH_ROUTE, "There is nothing at this address.");
-        let found = self.paths.at(path).map_err(|_| nothing())?;
+        let path = scope.resolve(path);
+        let found = self.paths.at(&path).map_err(|_| nothing())?;
+        let mut routes = found.value.routes.values().filter_map(|index| self.routes.get(*index));
+        if !routes.any(|route| scope.includes(route.service.name, &path)) {
+            return Err(nothing());
+        }
         let index = method.and_then(|method| found.value.routes.get(&method));
         let Some(route) = index.and_then(|index| self.routes.get(*index)) else {
             return Ok(Lookup::OtherMethods(&found.value.allow));

@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::{Limits, Server};
 use crate::descriptors;
 use crate::http::edge::exchange::{Edge, InFlight, Peer};
+use crate::http::edge::scope::Scope;
 use crate::http::wire::activity::{Tracked, Watch};
 use crate::http::wire::slots::{Slot, Slots};
 use crate::http::wire::tls::Certificate;
@@ -89,19 +90,17 @@ impl Connections {
         slot
     }
 
+    /// The connection of a client to a listener with this scope.
+    pub(crate) fn peer(&self, address: IpAddr, scope: Scope) -> Peer {
+        Peer { address: address.to_canonical(), secure: self.certificate.is_some(), scope }
+    }
+
     /// Serves a connection until the client disconnects, the connection is overdue or has to give way to another, or
     /// `closing` is cancelled and the last response is sent.
-    pub(crate) async fn serve(
-        self: Arc<Self>,
-        stream: TcpStream,
-        address: IpAddr,
-        slot: Slot,
-        closing: CancellationToken,
-    ) {
+    pub(crate) async fn serve(self: Arc<Self>, stream: TcpStream, peer: Peer, slot: Slot, closing: CancellationToken) {
         let _open = InFlight::new(&self.edge.metrics.traffic.connections);
         // Responses are written whole; waiting for more data would only delay them.
         let _ = stream.set_nodelay(true);
-        let peer = Peer { address: address.to_canonical(), secure: self.certificate.is_some() };
         let Some(certificate) = &self.certificate else {
             return self.serve_stream(stream, peer, &slot, &closing).await;
         };

@@ -135,7 +135,7 @@ fn schema_of<O: Op>() -> Json {
 
 /// Whether an operation expects its members in the query rather than in a JSON body.
 fn expects_query<O: Op>() -> bool {
-    matches!(O::METHOD, Method::Get | Method::Delete) || matches!(O::BODY, BodyKind::Stream(_))
+    matches!(O::METHOD, Method::Get | Method::Delete) || O::BODY != BodyKind::Json
 }
 
 /// Reads a JSON document as strictly as a request's body, with the same errors.

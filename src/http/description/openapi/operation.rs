@@ -152,6 +152,7 @@ fn body(entry: &Entry, fields: Fields, in_query: bool, example: Option<&Value>) 
             let content = types.iter().map(|media_type| ((*media_type).to_owned(), binary()));
             Some(json!({"required": true, "content": content.collect::<Map<_, _>>()}))
         }
+        BodyKind::Ignored => None,
         BodyKind::Json if in_query || fields.members.is_empty() => None,
         BodyKind::Json => {
             let required = !fields.required.is_empty();
@@ -228,7 +229,10 @@ fn content(media_type: &str) -> Value {
     if media_type == "application/json" {
         return json!({"schema": {"type": "object"}});
     }
-    let text = media_type.starts_with("text/") || media_type.ends_with("text") || media_type.ends_with("json");
+    let text = media_type.starts_with("text/")
+        || media_type.ends_with("text")
+        || media_type.ends_with("json")
+        || media_type.ends_with("xml");
     if text { json!({"schema": {"type": "string"}}) } else { binary() }
 }
 
