@@ -22,7 +22,7 @@ const MAX_FILE_LINES: usize = 600;
 /// Maximum lines of a function, from its signature to its closing brace.
 const MAX_FUNCTION_LINES: usize = 70;
 /// Crates that a service may depend on.
-const SHARED: [&str; 3] = ["promox-kernel", "promox-contract", "promox-storage"];
+const SHARED: [&str; 4] = ["promox-kernel", "promox-contract", "promox-storage", "promox-outbound"];
 /// The crate with the harness of the services' tests, which services may have as a dev-dependency only.
 const TESTKIT: &str = "promox-testkit";
 /// File names without meaning.
@@ -260,7 +260,7 @@ fn dependencies_point_one_way() {
     for (folder, name, depends) in crates() {
         let allowed: &[&str] = match name.as_str() {
             "promox-kernel" => &[],
-            "promox-contract" | "promox-storage" => &SHARED[..1],
+            "promox-contract" | "promox-storage" | "promox-outbound" => &SHARED[..1],
             "promox-embedded" => &["promox-kernel", "promox-storage"],
             _ if folder.starts_with("services") => &SHARED,
             _ => continue,
