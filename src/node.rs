@@ -50,7 +50,7 @@ fn services() -> Vec<Entry> {
         Entry::of(|parts| Ok(Carts::new(parts.shop()))),
         Entry::of(|parts| Ok(Campaigns::new(parts.promox()))),
         Entry::of(|parts| Ok(Coupons::new(parts.promox(), parts.cache.clone(), parts.settings.limits.enabled))),
-        Entry::of(|parts| Ok(Payments::new(parts.shop(), setup::payment_settings(parts.settings)))),
+        Entry::of(|parts| Payments::new(parts.shop(), setup::payment_settings(parts.settings)).map_err(Exit::config)),
         Entry::of(|parts| {
             Notifications::new(parts.shop(), setup::mail_settings(parts.settings)?).map_err(Exit::config)
         }),

@@ -12,7 +12,7 @@ use promox_store::{Store, StoreSettings};
 use promox_user::{UserSettings, Users};
 use serde_json::json;
 
-use crate::config::{Loaded, MailMode, MailTls, Origin, Settings, Shares};
+use crate::config::{Loaded, MailMode, MailTls, Origin, Payment, Settings, Shares};
 use crate::exit::Exit;
 use crate::http::{Server, ports};
 
@@ -64,8 +64,20 @@ pub(crate) fn payment_settings(settings: &Settings) -> promox_payment::Settings 
         provider_limit: Duration::from_millis(settings.payment.timeout_ms),
         sandbox: settings.payment.sandbox,
         sandbox_webhook_secret: settings.payment.sandbox_webhook_secret.clone(),
+        stripe: stripe_settings(&settings.payment),
         ..promox_payment::Settings::default()
     }
+}
+
+/// The account at Stripe, if there is one.
+fn stripe_settings(payment: &Payment) -> Option<promox_payment::StripeSettings> {
+    let is_set = !payment.stripe_secret_key.is_empty();
+    is_set.then(|| promox_payment::StripeSettings {
+        secret_key: payment.stripe_secret_key.clone(),
+        publishable_key: payment.stripe_publishable_key.clone(),
+        webhook_secret: payment.stripe_webhook_secret.clone(),
+        url: payment.stripe_url.clone(),
+    })
 }
 
 /// Adds the state of the payment sandbox to the health reply, and warns in the log if it is enabled.

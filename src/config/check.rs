@@ -13,6 +13,7 @@ pub(super) fn check(settings: &Settings) -> Vec<(&'static str, String)> {
     broken.extend(memory(settings));
     broken.extend(tls(settings));
     broken.extend(mail(settings));
+    broken.extend(stripe(settings));
     broken.extend(texts(settings));
     broken
 }
@@ -81,6 +82,23 @@ fn mail(settings: &Settings) -> Vec<(&'static str, String)> {
         return vec![("mail.host", "must name the mail server when mail.mode is smtp".to_owned())];
     }
     Vec::new()
+}
+
+/// Keys that are mixed up, and a URL that is not Stripe's or a test's.
+fn stripe(settings: &Settings) -> Vec<(&'static str, String)> {
+    let payment = &settings.payment;
+    let mut broken = Vec::new();
+    let begins = |key: &str, prefixes: &[&str]| key.is_empty() || prefixes.iter().any(|prefix| key.starts_with(prefix));
+    if !begins(&payment.stripe_secret_key, &["sk_", "rk_"]) {
+        broken.push(("payment.stripe_secret_key", "must be a secret key (sk_…) or a restricted key (rk_…)".to_owned()));
+    }
+    if !begins(&payment.stripe_publishable_key, &["pk_"]) {
+        broken.push(("payment.stripe_publishable_key", "must be a publishable key (pk_…)".to_owned()));
+    }
+    if let Err(fault) = promox_outbound::check_url(&payment.stripe_url, false) {
+        broken.push(("payment.stripe_url", fault));
+    }
+    broken
 }
 
 /// Whether `text` is a comma-separated list of log levels, each a default or for one target. A bare word that is not a

@@ -16,7 +16,8 @@ pub use exposed::exposed;
 pub use fault::{Fault, Faults};
 pub use memory::Shares;
 pub use overlay::{Flag, Loaded, Origin, Setting, load};
+pub use promox_kernel::Subnet;
 pub use sections::{
     Admin, Auth, Data, Limits, Log, LogFormat, Mail, MailMode, MailTls, Payment, Rate, Server, Settings, Storage,
-    Store, Subnet, Tls,
+    Store, Tls,
 };

@@ -68,7 +68,13 @@ pub struct Loaded {
 }
 
 /// Keys of secrets, which are never shown.
-const SECRETS: [&str; 3] = ["mail.password", "payment.sandbox_webhook_secret", "admin.password"];
+const SECRETS: [&str; 5] = [
+    "mail.password",
+    "payment.sandbox_webhook_secret",
+    "payment.stripe_secret_key",
+    "payment.stripe_webhook_secret",
+    "admin.password",
+];
 
 /// The mask of a secret.
 const MASK: &str = "\"********\"";
@@ -325,6 +331,9 @@ mod tests {
             ("PROMOX_TLS__KEY", "key.pem", "tls.certificate"),
             ("PROMOX_MAIL__MODE", "smtp", "mail.host"),
             ("PROMOX_MAIL__PASSWORD_FILE", "/nowhere", "mail.password"),
+            ("PROMOX_PAYMENT__STRIPE_URL", "http://stripe.example", "payment.stripe_url"),
+            ("PROMOX_PAYMENT__STRIPE_SECRET_KEY", "pk_live_1", "payment.stripe_secret_key"),
+            ("PROMOX_PAYMENT__STRIPE_PUBLISHABLE_KEY", "sk_live_1", "payment.stripe_publishable_key"),
         ];
         for (name, value, key) in table {
             let faults = load(None, env(&[(name, value)]), &[]).unwrap_err();

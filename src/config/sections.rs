@@ -1,11 +1,11 @@
 //! The sections of the settings and their defaults. An empty text means "not set".
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use promox_kernel::Currency;
+use promox_kernel::{Currency, Subnet};
 use serde::{Deserialize, Serialize};
 
 use super::Discovery;
@@ -238,65 +238,18 @@ impl std::fmt::Display for Rate {
     }
 }
 
-/// An IP address or a network such as `10.0.0.0/8`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Subnet {
-    base: IpAddr,
-    bits: u32,
-}
-
-impl Subnet {
-    /// Whether the address is in the network. IPv4 addresses mapped into IPv6 count as IPv4.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.base, address.to_canonical()) {
-            (IpAddr::V4(base), IpAddr::V4(address)) => {
-                base.to_bits().checked_shr(32 - self.bits).unwrap_or(0)
-                    == address.to_bits().checked_shr(32 - self.bits).unwrap_or(0)
-            }
-            (IpAddr::V6(base), IpAddr::V6(address)) => {
-                base.to_bits().checked_shr(128 - self.bits).unwrap_or(0)
-                    == address.to_bits().checked_shr(128 - self.bits).unwrap_or(0)
-            }
-            _ => false,
-        }
+impl Serialize for Rate {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
     }
 }
 
-impl FromStr for Subnet {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let fault = || format!("must be an address or network such as 10.0.0.0/8; got \"{text}\"");
-        let (base, bits) = text.split_once('/').map_or((text, None), |(base, bits)| (base, Some(bits)));
-        let base: IpAddr = base.trim().parse().map_err(|_| fault())?;
-        let max = if base.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Ok(max), |bits| bits.trim().parse().map_err(|_| fault()))?;
-        if bits > max { Err(fault()) } else { Ok(Self { base, bits }) }
+impl<'de> Deserialize<'de> for Rate {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        text.parse().map_err(serde::de::Error::custom)
     }
 }
-
-impl std::fmt::Display for Subnet {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.base, self.bits)
-    }
-}
-
-/// Implements serialisation for types with a text form.
-macro_rules! as_text {
-    ($($name:ty),+) => {$(
-        impl Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-                s.collect_str(self)
-            }
-        }
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-                let text = String::deserialize(d)?;
-                text.parse().map_err(serde::de::Error::custom)
-            }
-        }
-    )+};
-}
-as_text!(Rate, Subnet);
 
 /// Defaults of a new store; an existing store keeps its own settings.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -416,11 +369,27 @@ pub struct Payment {
     pub sandbox: bool,
     /// The secret that signs the sandbox's webhooks. If empty, webhooks are refused.
     pub sandbox_webhook_secret: String,
+    /// The secret or restricted key of an account at Stripe. If empty, Stripe is not used.
+    pub stripe_secret_key: String,
+    /// The publishable key of that account, which storefronts get with the payment methods.
+    pub stripe_publishable_key: String,
+    /// The secret that signs Stripe's webhooks. If empty, they are refused.
+    pub stripe_webhook_secret: String,
+    /// The URL of Stripe's API.
+    pub stripe_url: String,
 }
 
 impl Default for Payment {
     fn default() -> Self {
-        Self { timeout_ms: 10_000, sandbox: false, sandbox_webhook_secret: String::new() }
+        Self {
+            timeout_ms: 10_000,
+            sandbox: false,
+            sandbox_webhook_secret: String::new(),
+            stripe_secret_key: String::new(),
+            stripe_publishable_key: String::new(),
+            stripe_webhook_secret: String::new(),
+            stripe_url: "https://api.stripe.com".to_owned(),
+        }
     }
 }
 

@@ -26,6 +26,8 @@ text_enum! {
     PaymentStatus {
         Pending = "PENDING",
         RequiresAction = "REQUIRES_ACTION",
+        /// The provider has accepted the charge and decides it later.
+        Processing = "PROCESSING",
         Authorized = "AUTHORIZED",
         Captured = "CAPTURED",
         PartiallyRefunded = "PARTIALLY_REFUNDED",
@@ -53,7 +55,7 @@ text_enum! {
 pub struct PaymentChoice {
     /// The method: `CARD`, `CASH_ON_DELIVERY` or `BANK_TRANSFER`.
     pub method: String,
-    /// The provider. The default is `sandbox` for `CARD` and `manual` for the other methods.
+    /// The provider. The default is the first that is set up for the method, as `GET /api/payments/methods` lists them.
     #[serde(default)]
     pub provider: Option<String>,
     /// The provider's token for the payment method.
@@ -131,12 +133,34 @@ json_reply!(PaymentOutcome);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentAction {
-    /// The kind of action: `REDIRECT`.
+    /// The kind of action: `REDIRECT` to `url`, or `STRIPE_SDK`, which Stripe's own code carries out with
+    /// `clientSecret`.
     #[serde(rename = "type")]
     pub kind: String,
     /// The URL to which the buyer is redirected.
-    pub url: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The secret with which the provider's code in the storefront completes this payment, and only this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_secret: Option<String>,
 }
+
+impl PaymentAction {
+    /// A redirect of the buyer to a URL.
+    pub fn redirect(url: String) -> Self {
+        Self { kind: "REDIRECT".to_owned(), url: Some(url), client_secret: None }
+    }
+}
+
+/// Asks the provider for the state of an order's payment that waits for the buyer or the provider, and records it. 404
+/// if the order has no payment, 503 while the provider does not answer.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RefreshPayment {
+    /// The order.
+    pub order_id: OrderId,
+}
+operation! { RefreshPayment => PaymentOutcome, "payment.refresh", internal, "Asks the provider for a payment's state." }
 
 /// Ends an order's payment because the order ended. An uncaptured payment is voided, and the rest of a captured one is
 /// refunded; a capture that is reported later is refunded too. Repeating the request changes nothing. An order without
@@ -234,8 +258,29 @@ pub struct PaymentRefunded {
     #[serde(default)]
     pub return_id: Option<i64>,
 }
+/// The buyer's bank disputes a captured payment, or a dispute has changed. Money that the bank takes back is settled with
+/// the provider and is not a refund.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PaymentDisputed {
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// The payment's order.
+    pub order_id: OrderId,
+    /// The provider's id of the dispute.
+    pub dispute: String,
+    /// The disputed amount.
+    pub amount: Amount,
+    /// The currency.
+    pub currency: Currency,
+    /// The provider's code of the reason, such as `FRAUDULENT`.
+    pub reason: String,
+    /// The provider's code of the status, such as `NEEDS_RESPONSE`, `WON` or `LOST`.
+    pub status: String,
+}
 fact! {
     PaymentCaptured = "PAYMENT_CAPTURED" in "payment",
     PaymentFailed = "PAYMENT_FAILED" in "payment",
     PaymentRefunded = "PAYMENT_REFUNDED" in "payment",
+    PaymentDisputed = "PAYMENT_DISPUTED" in "payment",
 }

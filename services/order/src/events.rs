@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use promox_contract::codes;
 use promox_contract::order::{OrderRefunded, OrderStatus};
-use promox_contract::payment::{PaymentCaptured, PaymentFailed, PaymentOutcome, PaymentRefunded, PaymentStatus};
+use promox_contract::payment::{
+    PaymentCaptured, PaymentDisputed, PaymentFailed, PaymentOutcome, PaymentRefunded, PaymentStatus,
+};
 use promox_contract::user::UserErased;
 use promox_kernel::{Amount, Error, Timestamp};
 use promox_storage::{Consumer, Database, Event, Tx};
@@ -38,6 +40,7 @@ impl Consumer for PaymentEvents {
         event.is::<PaymentCaptured>()
             || event.is::<PaymentFailed>()
             || event.is::<PaymentRefunded>()
+            || event.is::<PaymentDisputed>()
             || event.is::<UserErased>()
     }
 
@@ -54,6 +57,8 @@ fn apply(tx: &mut Tx<'_>, event: &Event) -> Result<(), Error> {
         payment_failed(tx, &event.fact()?)
     } else if event.is::<PaymentRefunded>() {
         refunded(tx, &event.fact()?, event.occurred_at)
+    } else if event.is::<PaymentDisputed>() {
+        disputed(tx, &event.fact()?)
     } else {
         erasure::erase(tx, event.fact::<UserErased>()?.user_id)
     }
@@ -93,6 +98,14 @@ fn refunded(tx: &mut Tx<'_>, fact: &PaymentRefunded, at: Timestamp) -> Result<()
     touch(tx, &mut order)?;
     let (order_id, amount, currency) = (order.id, fact.amount, order.currency);
     Ok(tx.emit(order_id, &OrderRefunded { order_id, amount, currency })?)
+}
+
+/// Notes a dispute on the order's timeline.
+fn disputed(tx: &mut Tx<'_>, fact: &PaymentDisputed) -> Result<(), Error> {
+    let Some(mut order) = tx.get::<Order>(&fact.order_id)? else { return Ok(()) };
+    let detail = format!("{} {} disputed ({}): {}.", fact.amount, fact.currency, fact.reason, fact.status);
+    note(&mut order, tx.now(), "DISPUTE", &fact.status, &detail, "system")?;
+    touch(tx, &mut order)
 }
 
 /// Reacts to a failed payment. A checkout that waits for it is ended; a confirmed order is cancelled, unless goods were

@@ -64,7 +64,7 @@ pub(crate) fn note_payment_status(order: &mut Order, status: PaymentStatus) {
     use PaymentStatus as Status;
     let rank = |status: PaymentStatus| match status {
         Status::Pending => 0,
-        Status::RequiresAction => 1,
+        Status::RequiresAction | Status::Processing => 1,
         Status::Authorized => 2,
         Status::Failed | Status::Voided => 3,
         Status::Captured => 4,

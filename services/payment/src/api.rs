@@ -46,7 +46,8 @@ operation! {
     "The available payment methods."
 }
 
-/// Continues a payment after the buyer has completed the action that the provider required.
+/// Continues a payment after the buyer has completed the action that the provider required. The payment is returned as
+/// it then is: it may still be REQUIRES_ACTION, or be PROCESSING or FAILED.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfirmPayment {
@@ -55,7 +56,7 @@ pub struct ConfirmPayment {
 }
 operation! {
     ConfirmPayment => PaymentView, "payment.confirm", Post "/api/payments/{id}/confirm", Owner("payment:write"), 200,
-    "Continues a payment that is REQUIRES_ACTION.", keyed
+    "Continues a payment that is REQUIRES_ACTION or PROCESSING.", keyed
 }
 
 /// Records that a manual payment has arrived, or captures an authorised payment. The full amount due is captured: the
@@ -106,8 +107,8 @@ operation! {
     "Refunds a payment in full or in part.", keyed, also [202]
 }
 
-/// Receives a provider's webhook, signed by the Standard Webhooks scheme (`webhook-id`, `webhook-timestamp`,
-/// `webhook-signature`). An example of the sandbox's body:
+/// Receives a provider's webhook. The sandbox signs by the Standard Webhooks scheme (`webhook-id`, `webhook-timestamp`,
+/// `webhook-signature`). An example of its body:
 /// `{"type":"payment.captured","data":{"key":"order-7-charge","reference":"…","amount":"19.90","currency":"GBP"}}`.
 /// Other types are `payment.authorized`, `payment.declined` with `code`, `payment.voided`, and `payment.refunded` with
 /// a refund's `key`.
@@ -208,4 +209,7 @@ pub struct MethodView {
     pub provider: Provider,
     /// The display name.
     pub name: &'static str,
+    /// The key with which the storefront's code asks the provider for a token, if it needs one. It is not a secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publishable_key: Option<String>,
 }

@@ -126,7 +126,7 @@ fn check_sums(report: &mut Report, payment: &Payment) {
     let full = captured.is_zero() || *captured == payment.due();
     report.check("payment: a capture is for the full amount", full, || format!("payment {id}: {captured} of {amount}"));
     let matches_status = match payment.status {
-        Status::Pending | Status::RequiresAction | Status::Failed => captured.is_zero(),
+        Status::Pending | Status::RequiresAction | Status::Processing | Status::Failed => captured.is_zero(),
         Status::Voided => captured.is_zero() && payment.due().is_zero(),
         Status::Authorized => captured.is_zero() && authorized == amount,
         Status::Captured => *captured == payment.due() && refunded.is_zero(),

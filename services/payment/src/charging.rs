@@ -4,16 +4,17 @@ use std::future::Future;
 use std::time::Duration;
 
 use promox_contract::ids::{OrderId, PaymentId};
-use promox_contract::payment::{PaymentAction, PaymentOutcome, ReturnSettlement};
-use promox_kernel::{Cx, Error};
+use promox_contract::payment::{PaymentOutcome, ReturnSettlement};
+use promox_kernel::{Cx, Error, Timestamp};
 use promox_storage::{Transaction, Tx};
 use tokio::time::Instant;
 
 use crate::Payments;
+use crate::charge::Charge;
 use crate::commands::NextStep;
 use crate::commands::charge::{self, PaymentRequest};
 use crate::commands::refund::{self, ReturnRefund};
-use crate::gateway::{Answer, Charge, Failed};
+use crate::gateway::{Answer, Answering, Failed, Gateway, Registration};
 use crate::queries;
 use crate::records::{Attempt, AttemptOutcome, Payment, Provider, Settlement};
 use crate::reject;
@@ -28,7 +29,7 @@ impl Payments {
     /// How long to wait for a provider: the configured limit, or the rest of the request's time if that is less.
     fn time_limit(&self, cx: &Cx) -> Duration {
         let left = cx.deadline.saturating_duration_since(Instant::now()).saturating_sub(MARGIN);
-        self.settings.provider_limit.min(left)
+        self.provider_limit.min(left)
     }
 
     /// Waits for a provider's answer. Returns `None` when the call fails or times out; the provider may have carried
@@ -41,9 +42,10 @@ impl Payments {
         }
     }
 
-    /// Refuses sandbox payments while the sandbox is disabled, even for orders placed while it was enabled.
-    pub(crate) fn check_sandbox(&self, provider: Provider) -> Result<(), Error> {
-        if provider == Provider::Sandbox && !self.settings.sandbox { Err(reject::sandbox_off()) } else { Ok(()) }
+    /// The provider of a new charge. Refused if it accepts no charges, even for orders placed while it did.
+    pub(crate) fn charging(&self, provider: Provider) -> Result<&dyn Gateway, Error> {
+        let gateway = self.gateways.of(provider)?;
+        if gateway.accepts_charges() { Ok(gateway) } else { Err(reject::provider_off(provider)) }
     }
 
     /// Charges an order. The returned transaction replies with the outcome. If the provider has decided an earlier
@@ -61,16 +63,15 @@ impl Payments {
             Some(known) => known.id,
             None => PaymentId(self.ids.next(cx).await?),
         };
-        let charge = Charge {
-            key: rules::charge_key(request.order_id),
-            token: request.choice.token.clone().unwrap_or_default(),
-            earlier_tries: known.as_ref().map_or(0, |known| known.tries),
+        let mut attempts = Vec::new();
+        let (update, is_stored) = match self.charging(known.as_ref().map_or(request.choice.provider, |it| it.provider))
+        {
+            Ok(gateway) => self.charge(cx, gateway, (id, &request), known.as_ref(), &mut attempts).await?,
+            // A charge that was requested may have been carried out: it is not declined until the provider can be asked.
+            Err(_) if known.as_ref().is_some_and(|known| known.reference.is_some()) => (ProviderUpdate::NoAnswer, true),
+            Err(reject) => (ProviderUpdate::Declined { code: reject.code().to_owned() }, known.is_some()),
         };
-        let (update, attempts) = match self.check_sandbox(request.choice.provider) {
-            Ok(()) => self.charge(cx, request.choice.provider, &charge).await,
-            Err(reject) => (ProviderUpdate::Declined { code: reject.code().to_owned() }, Vec::new()),
-        };
-        let is_first_capture = known.is_none() && matches!(update, ProviderUpdate::Captured { .. });
+        let is_first_capture = !is_stored && matches!(update, ProviderUpdate::Captured { .. });
         let expected = is_first_capture.then(|| charge::captured_outcome(id, &request, cx.now));
         let record = move |tx: &mut Tx<'_>| charge::record(tx, id, &request, &attempts, &update);
         if let Some(expected) = expected {
@@ -87,30 +88,51 @@ impl Payments {
         self.db.transaction(move |_| Ok(reply.clone())).expecting(outcome)
     }
 
-    /// Requests a charge, with retries while the provider fails and time is left. Returns the update and the attempts.
-    async fn charge(&self, cx: &Cx, provider: Provider, charge: &Charge) -> (ProviderUpdate, Vec<Attempt>) {
-        let (clock, gateway) = (&cx.node.clock, self.gateways.of(provider));
-        let until = clock.now() + self.time_limit(cx);
-        let mut attempts = Vec::new();
-        for pause in PAUSES {
-            if !pause.is_zero() {
-                clock.sleep(pause).await;
-            }
-            let answer = tokio::select! {
-                biased;
-                answer = gateway.charge(clock, charge) => Some(answer),
-                () = clock.sleep_until(until) => None,
-            };
-            if answer != Some(Ok(Answer::Awaited)) {
-                attempts.push(attempt(clock.now(), answer.as_ref()));
-            }
-            match answer {
-                Some(Ok(answer)) => return (update(answer), attempts),
-                Some(Err(Failed)) => {}
-                None => break,
+    /// Registers a charge where the provider needs it, and requests it. Adds the attempts; returns the update and
+    /// whether the payment is stored.
+    async fn charge(
+        &self,
+        cx: &Cx,
+        gateway: &dyn Gateway,
+        (id, request): (PaymentId, &PaymentRequest),
+        known: Option<&Payment>,
+        attempts: &mut Vec<Attempt>,
+    ) -> Result<(ProviderUpdate, bool), Error> {
+        let (node, until) = (&*cx.node, cx.node.clock.now() + self.time_limit(cx));
+        let mut charge = known.map_or_else(|| request.charge(), Charge::of);
+        let earlier_tries = known.map_or(0, |known| known.tries);
+        let mut is_stored = known.is_some();
+        if charge.reference.is_none() {
+            match retried(cx, until, attempts, |_| gateway.register(node, &charge)).await {
+                Some(Registration::NotNeeded) => {}
+                Some(Registration::Registered { reference }) => {
+                    let (request, stored) = (request.clone(), reference.clone());
+                    let register = move |tx: &mut Tx<'_>| charge::register(tx, id, &request, &stored);
+                    let payment = self.db.write(cx, register).await?;
+                    if payment.cancelled_at.is_some() {
+                        return Err(reject::cancelled());
+                    }
+                    // A concurrent attempt may have registered the charge first: its reference is the one to use.
+                    charge.reference = payment.reference.or(Some(reference));
+                    is_stored = true;
+                }
+                Some(Registration::Declined { code }) => {
+                    attempts.push(attempt(cx.node.clock.now(), AttemptOutcome::Declined, Some(code.clone())));
+                    return Ok((ProviderUpdate::Declined { code }, is_stored));
+                }
+                None => return Ok((ProviderUpdate::NoAnswer, is_stored)),
             }
         }
-        (ProviderUpdate::NoAnswer, attempts)
+        let answer = retried(cx, until, attempts, |n| gateway.charge(node, &charge, earlier_tries + n)).await;
+        let at = cx.node.clock.now();
+        match &answer {
+            None | Some(Answer::Awaited) => {}
+            Some(Answer::Declined { code }) => {
+                attempts.push(attempt(at, AttemptOutcome::Declined, Some(code.clone())));
+            }
+            Some(_) => attempts.push(attempt(at, AttemptOutcome::Answered, None)),
+        }
+        Ok((answer.map_or(ProviderUpdate::NoAnswer, Answer::update), is_stored))
     }
 
     /// Refunds a payment captured after its order ended. If the provider does not answer, a job repeats the request.
@@ -138,10 +160,32 @@ impl Payments {
 
     /// Voids a charge at the provider and records it. If it was captured in the meantime, it is refunded.
     pub(crate) async fn void(&self, cx: &Cx, payment: &Payment) -> Result<(), Error> {
-        self.void_charge(cx, payment).await?;
+        let (gateway, charge) = (self.gateways.of(payment.provider)?, Charge::of(payment));
+        let answer = self.within_limit(cx, gateway.void(&cx.node, &charge)).await;
+        let update = answer.map_or(ProviderUpdate::NoAnswer, Answer::update);
+        if !matches!(update, ProviderUpdate::Voided | ProviderUpdate::Captured { .. }) {
+            return Err(reject::no_answer());
+        }
         let id = payment.id;
-        let payment = self.db.write(cx, move |tx| apply_update(tx, id, &ProviderUpdate::Voided)).await?;
+        let payment = self.db.write(cx, move |tx| apply_update(tx, id, &update)).await?;
         self.refund_late_capture(cx, payment).await.map(drop)
+    }
+
+    /// Asks the provider for the state of an order's payment, unless it is decided, and records it.
+    pub(crate) async fn refresh(&self, cx: &Cx, order_id: OrderId) -> Result<PaymentOutcome, Error> {
+        let payment = self.db.read(|tx| queries::of_order(tx, order_id)).await?;
+        let payment = payment.ok_or_else(|| Error::not_found("payment"))?;
+        if payment.check_confirm().is_err() {
+            return Ok(queries::outcome(&payment));
+        }
+        let (gateway, charge, id) = (self.gateways.of(payment.provider)?, Charge::of(&payment), payment.id);
+        let answer = self.within_limit(cx, gateway.inquire(&cx.node, &charge)).await.ok_or_else(reject::no_answer)?;
+        let update = answer.update();
+        if rules::next(payment.status, &update).is_none() {
+            return Ok(queries::outcome(&payment));
+        }
+        let payment = self.db.write(cx, move |tx| apply_update(tx, id, &update)).await?;
+        self.refund_late_capture(cx, payment).await
     }
 
     /// Decides and requests the refund of a return. If the provider does not answer, a job repeats the request.
@@ -158,13 +202,36 @@ impl Payments {
         let Settlement { refund, voided, fee, .. } = decided.settlement;
         Ok(ReturnSettlement { refund, voided, fee, payment })
     }
+}
 
-    /// Requests the void of a charge from the provider.
-    async fn void_charge(&self, cx: &Cx, payment: &Payment) -> Result<(), Error> {
-        let key = rules::charge_key(payment.order_id);
-        let call = self.gateways.of(payment.provider).void(&cx.node.clock, &key);
-        self.within_limit(cx, call).await.ok_or_else(reject::no_answer)
+/// Repeats a call while the provider fails and time is left. `call` is given the number of failures so far, each of which
+/// is added to the attempts. Returns `None` without an answer; the provider may have carried out the call all the same.
+async fn retried<'a, T>(
+    cx: &Cx,
+    until: Timestamp,
+    attempts: &mut Vec<Attempt>,
+    call: impl Fn(u32) -> Answering<'a, T>,
+) -> Option<T> {
+    let clock = &cx.node.clock;
+    for (failures, pause) in (0..).zip(PAUSES) {
+        if !pause.is_zero() {
+            clock.sleep(pause).await;
+        }
+        let answer = tokio::select! {
+            biased;
+            answer = call(failures) => Some(answer),
+            () = clock.sleep_until(until) => None,
+        };
+        match answer {
+            Some(Ok(answer)) => return Some(answer),
+            Some(Err(Failed)) => attempts.push(attempt(clock.now(), AttemptOutcome::ProviderError, None)),
+            None => {
+                attempts.push(attempt(clock.now(), AttemptOutcome::NoAnswer, None));
+                return None;
+            }
+        }
     }
+    None
 }
 
 /// Applies an update to an existing payment.
@@ -185,25 +252,6 @@ fn check_same_payment(known: &Payment, request: &PaymentRequest) -> Result<(), E
     Ok(())
 }
 
-/// The record of a charge request that ended at a time. `answer` is `None` if the request timed out.
-fn attempt(at: promox_kernel::Timestamp, answer: Option<&Result<Answer, Failed>>) -> Attempt {
-    let (outcome, code) = match answer {
-        Some(Ok(Answer::Declined { code })) => (AttemptOutcome::Declined, Some((*code).to_owned())),
-        Some(Ok(_)) => (AttemptOutcome::Answered, None),
-        Some(Err(Failed)) => (AttemptOutcome::ProviderError, None),
-        None => (AttemptOutcome::NoAnswer, None),
-    };
+fn attempt(at: Timestamp, outcome: AttemptOutcome, code: Option<String>) -> Attempt {
     Attempt { at, outcome, code }
-}
-
-/// The update of a charge that follows from a provider's answer.
-fn update(answer: Answer) -> ProviderUpdate {
-    match answer {
-        Answer::Awaited => ProviderUpdate::NoAnswer,
-        Answer::Captured { reference } => ProviderUpdate::Captured { reference },
-        Answer::NeedsAction { reference, url } => {
-            ProviderUpdate::NeedsAction { reference, action: PaymentAction { kind: "REDIRECT".to_owned(), url } }
-        }
-        Answer::Declined { code } => ProviderUpdate::Declined { code: code.to_owned() },
-    }
 }

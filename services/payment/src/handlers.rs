@@ -2,8 +2,8 @@
 
 use promox_contract::order::{CheckOrderAccess, GetOrderStatus, OrderStatus};
 use promox_contract::payment::{
-    CancelPayment, CheckPaymentChoice, GetOrderPayment, PaymentOutcome, PaymentStatus, ReturnSettlement, SettleReturn,
-    TakePayment,
+    CancelPayment, CheckPaymentChoice, GetOrderPayment, PaymentOutcome, PaymentStatus, RefreshPayment,
+    ReturnSettlement, SettleReturn, TakePayment,
 };
 use promox_contract::store::{EnabledMethods, ListEnabledPaymentMethods};
 use promox_contract::user::{ExportPayments, PersonalData};
@@ -14,11 +14,15 @@ use crate::api::{
     CapturePayment, ConfirmPayment, CreateRefund, GetPayment, ListMethods, ListPayments, MethodView, PaymentView,
     ReceiveWebhook, VoidPayment,
 };
-use crate::commands::charge::{self, PaymentRequest};
+use crate::commands::charge::PaymentRequest;
 use crate::commands::refund::{self, ReturnRefund};
-use crate::records::{Payment, Provider};
-use crate::rules::{self, ProviderUpdate};
-use crate::{Payments, queries, reject, webhooks};
+use crate::commands::webhook;
+use crate::gateway::{Gateway, SignedRequest};
+use crate::records::Provider;
+use crate::{Payments, queries, reject, rules};
+
+/// The maximum size of a webhook's body in bytes.
+const MAX_WEBHOOK_BYTES: usize = 256 * 1024;
 
 impl Handle<ListPayments> for Payments {
     async fn handle(&self, cx: &Cx, op: ListPayments) -> Result<Page<PaymentView>, Error> {
@@ -48,7 +52,12 @@ impl Handle<GetPayment> for Payments {
 impl Handle<ListMethods> for Payments {
     async fn handle(&self, cx: &Cx, _op: ListMethods) -> Result<Page<MethodView>, Error> {
         let EnabledMethods { methods } = cx.call(ListEnabledPaymentMethods {}).await?;
-        Ok(queries::methods(&methods, self.settings.sandbox))
+        let view = |(provider, method, name)| {
+            let key = self.gateways.of(provider).ok().and_then(Gateway::publishable_key);
+            MethodView { method, provider, name, publishable_key: key.map(str::to_owned) }
+        };
+        let available = rules::available(&methods, |provider| self.gateways.accepts(provider));
+        Ok(Page::new(available.map(view).collect(), None))
     }
 }
 
@@ -60,15 +69,7 @@ impl Handle<ConfirmPayment> for Payments {
             return Ok(self.db.read(|tx| queries::view(tx, payment.clone())).await?);
         }
         payment.check_confirm()?;
-        self.check_sandbox(payment.provider)?;
-        let key = rules::charge_key(payment.order_id);
-        let call = self.gateways.of(payment.provider).confirm(&cx.node.clock, &key);
-        let reference = self.within_limit(cx, call).await.ok_or_else(reject::no_answer)?;
-        let update = ProviderUpdate::Captured { reference };
-        let view = self.answer_update(cx, "payment.confirm", payment, update, |_| Ok(())).await?;
-        let now = self.db.read(|tx| queries::payment(tx, op.id)).await?;
-        self.refund_late_capture(cx, now).await?;
-        Ok(view)
+        self.confirm(cx, payment).await
     }
 }
 
@@ -80,11 +81,7 @@ impl Handle<CapturePayment> for Payments {
         if order.status == OrderStatus::Pending {
             return Err(reject::in_checkout());
         }
-        let key = rules::charge_key(payment.order_id);
-        let call = self.gateways.of(payment.provider).capture(&cx.node.clock, &key);
-        let reference = self.within_limit(cx, call).await.ok_or_else(reject::no_answer)?;
-        let update = ProviderUpdate::Captured { reference };
-        self.answer_update(cx, "payment.capture", payment, update, Payment::check_capture).await
+        self.capture(cx, payment).await
     }
 }
 
@@ -113,12 +110,15 @@ impl Handle<CreateRefund> for Payments {
 
 impl Handle<ReceiveWebhook> for Payments {
     async fn handle(&self, cx: &Cx, op: ReceiveWebhook) -> Result<(), Error> {
-        let secret = &self.settings.sandbox_webhook_secret;
-        if op.provider != Provider::Sandbox.as_str() || secret.is_empty() || !self.settings.sandbox {
-            return Err(Error::not_found("provider of webhooks"));
-        }
-        let webhook = webhooks::read(Provider::Sandbox, secret, op.body, cx.now).await?;
-        let changed = self.db.write(cx, move |tx| charge::process_webhook(tx, &webhook)).await?;
+        let provider: Provider = op.provider.parse().map_err(|_| reject::no_webhooks())?;
+        let gateway = self.gateways.of(provider).map_err(|_| reject::no_webhooks())?;
+        let body = match op.body.reader {
+            Some(reader) => reader.collect(MAX_WEBHOOK_BYTES).await?,
+            None => Vec::new(),
+        };
+        let request = SignedRequest { headers: op.body.headers, body };
+        let webhook = gateway.read_webhook(&cx.node, &request, cx.now).await?;
+        let changed = self.db.write(cx, move |tx| webhook::process(tx, &webhook)).await?;
         match changed {
             Some(payment) => self.refund_late_capture(cx, payment).await.map(drop),
             None => Ok(()),
@@ -128,9 +128,9 @@ impl Handle<ReceiveWebhook> for Payments {
 
 impl Handle<CheckPaymentChoice> for Payments {
     async fn handle(&self, cx: &Cx, op: CheckPaymentChoice) -> Result<(), Error> {
-        let choice = rules::choose(&op.choice)?;
+        let choice = rules::choose(&op.choice, |method| self.gateways.default_for(method))?;
         let EnabledMethods { methods } = cx.call(ListEnabledPaymentMethods {}).await?;
-        rules::check_available(&choice, &methods, self.settings.sandbox)
+        rules::check_available(&choice, &methods, |provider| self.gateways.accepts(provider))
     }
 }
 
@@ -141,7 +141,7 @@ impl Transact<TakePayment> for Payments {
             user_id: op.user_id,
             amount: rules::money(op.amount, op.currency)?,
             currency: op.currency,
-            choice: rules::choose(&op.choice)?,
+            choice: rules::choose(&op.choice, |method| self.gateways.default_for(method))?,
         };
         self.take(cx, request).await
     }
@@ -151,6 +151,12 @@ impl Handle<GetOrderPayment> for Payments {
     async fn handle(&self, _cx: &Cx, op: GetOrderPayment) -> Result<PaymentOutcome, Error> {
         let payment = self.db.read(|tx| queries::of_order(tx, op.order_id)).await?;
         payment.as_ref().map(queries::outcome).ok_or_else(|| Error::not_found("payment"))
+    }
+}
+
+impl Handle<RefreshPayment> for Payments {
+    async fn handle(&self, cx: &Cx, op: RefreshPayment) -> Result<PaymentOutcome, Error> {
+        self.refresh(cx, op.order_id).await
     }
 }
 

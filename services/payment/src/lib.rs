@@ -19,6 +19,7 @@
 
 pub mod api;
 mod audit;
+mod charge;
 mod charging;
 mod checks;
 mod commands;
@@ -34,12 +35,13 @@ mod reject;
 mod rules;
 #[cfg(test)]
 mod tests;
-mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use promox_contract::payment::{CancelPayment, CheckPaymentChoice, GetOrderPayment, SettleReturn, TakePayment};
+use promox_contract::payment::{
+    CancelPayment, CheckPaymentChoice, GetOrderPayment, RefreshPayment, SettleReturn, TakePayment,
+};
 use promox_contract::user::ExportPayments;
 use promox_kernel::{Job, Registry, register};
 use promox_storage::{
@@ -63,6 +65,27 @@ pub struct Settings {
     pub sandbox_webhook_secret: String,
     /// How long the sandbox takes to answer, to simulate a slow provider.
     pub sandbox_latency: Duration,
+    /// The account at Stripe, if there is one.
+    pub stripe: Option<StripeSettings>,
+}
+
+/// An account at Stripe.
+#[derive(Clone)]
+pub struct StripeSettings {
+    /// The secret key (`sk_…`) or a restricted key (`rk_…`).
+    pub secret_key: String,
+    /// The publishable key (`pk_…`), which is given to the storefront; empty for none.
+    pub publishable_key: String,
+    /// The secret that signs webhooks (`whsec_…`). When it is empty, webhooks are rejected.
+    pub webhook_secret: String,
+    /// The URL of the API.
+    pub url: String,
+}
+
+impl std::fmt::Debug for StripeSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StripeSettings").field("url", &self.url).finish_non_exhaustive()
+    }
 }
 
 impl Default for Settings {
@@ -72,6 +95,7 @@ impl Default for Settings {
             sandbox: false,
             sandbox_webhook_secret: String::new(),
             sandbox_latency: Duration::ZERO,
+            stripe: None,
         }
     }
 }
@@ -80,16 +104,16 @@ impl Default for Settings {
 #[derive(Debug)]
 pub struct Payments {
     db: Db,
-    settings: Settings,
+    provider_limit: Duration,
     gateways: Gateways,
     ids: IdPool<records::Payment>,
 }
 
 impl Payments {
-    /// Creates the service on its database.
-    pub fn new(db: Db, settings: Settings) -> Arc<Self> {
-        let gateways = Gateways::new(settings.sandbox_latency);
-        Arc::new(Self { ids: IdPool::of(&db), db, settings, gateways })
+    /// Creates the service on its database. The error says which setting is wrong.
+    pub fn new(db: Db, settings: Settings) -> Result<Arc<Self>, String> {
+        let gateways = Gateways::new(&settings)?;
+        Ok(Arc::new(Self { ids: IdPool::of(&db), db, provider_limit: settings.provider_limit, gateways }))
     }
 }
 
@@ -110,7 +134,7 @@ impl Service for Payments {
         register!(registry, self; ListPayments, ListMethods, GetPayment, ConfirmPayment, CapturePayment, VoidPayment);
         register!(registry, self; CreateRefund, ReceiveWebhook);
         register_transactions!(registry, self; TakePayment);
-        register!(registry, self; CheckPaymentChoice, GetOrderPayment, CancelPayment, SettleReturn);
+        register!(registry, self; CheckPaymentChoice, GetOrderPayment, RefreshPayment, CancelPayment, SettleReturn);
         register!(registry, self; ExportPayments);
     }
 

@@ -1,4 +1,4 @@
-//! Captures and voids that staff or the buyer ask for.
+//! Confirmations, captures and voids that staff or the buyer ask for.
 
 use promox_contract::audit::Audited;
 use promox_contract::ids::PaymentId;
@@ -8,10 +8,11 @@ use promox_kernel::{Cx, Error};
 use promox_storage::Tx;
 
 use crate::api::PaymentView;
+use crate::charge::Charge;
 use crate::charging::apply_update;
 use crate::records::Payment;
-use crate::rules::ProviderUpdate;
-use crate::{Payments, queries};
+use crate::rules::{self, ProviderUpdate};
+use crate::{Payments, queries, reject};
 
 /// The reason recorded when an administrator voids a payment.
 const VOID_REASON: &str = "voided manually";
@@ -36,6 +37,39 @@ impl Payments {
             Ok(queries::view(tx, payment)?)
         };
         self.db.answer(cx, work).await
+    }
+
+    /// Continues a payment for which the buyer has acted. Returns it as it then is.
+    pub(crate) async fn confirm(&self, cx: &Cx, payment: Payment) -> Result<PaymentView, Error> {
+        let (id, gateway, charge) = (payment.id, self.charging(payment.provider)?, Charge::of(&payment));
+        let answer = self.within_limit(cx, gateway.resume(&cx.node, &charge)).await.ok_or_else(reject::no_answer)?;
+        let update = answer.update();
+        if rules::next(payment.status, &update).is_none() {
+            let now = self.db.read(|tx| queries::payment(tx, id)).await?;
+            return Ok(self.db.read(|tx| queries::view(tx, now.clone())).await?);
+        }
+        let view = self.answer_update(cx, "payment.confirm", payment, update, |_| Ok(())).await?;
+        let now = self.db.read(|tx| queries::payment(tx, id)).await?;
+        self.refund_late_capture(cx, now).await?;
+        Ok(view)
+    }
+
+    /// Captures what is due of a payment. If the provider has cancelled the charge meanwhile, that is recorded and the
+    /// capture refused.
+    pub(crate) async fn capture(&self, cx: &Cx, payment: Payment) -> Result<PaymentView, Error> {
+        let (id, gateway, charge) = (payment.id, self.gateways.of(payment.provider)?, Charge::of(&payment));
+        let answer = self.within_limit(cx, gateway.capture(&cx.node, &charge)).await.ok_or_else(reject::no_answer)?;
+        let update = answer.update();
+        match update {
+            ProviderUpdate::Captured { .. } => {
+                self.answer_update(cx, "payment.capture", payment, update, Payment::check_capture).await
+            }
+            ProviderUpdate::Voided => {
+                let now = self.db.write(cx, move |tx| apply_update(tx, id, &update)).await?;
+                Err(reject::transition(now.status, PaymentStatus::Captured))
+            }
+            _ => Err(reject::no_answer()),
+        }
     }
 
     /// Voids a payment, by cancelling its order while that is possible. A provider that does not answer leaves it waiting.

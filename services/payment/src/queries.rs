@@ -5,12 +5,12 @@ use promox_contract::payment::PaymentOutcome;
 use promox_kernel::{Cursor, Error, Limit, Page, UserId};
 use promox_storage::{StoreError, Tx};
 
-use crate::api::{MethodView, PaymentView, RefundView};
+use crate::api::{PaymentView, RefundView};
 use crate::records::{
-    Cancellation, Method, Payment, PaymentByCreated, PaymentByOrder, PaymentByUser, Refund, RefundByReference,
+    Cancellation, Payment, PaymentByCreated, PaymentByOrder, PaymentByUser, Refund, RefundByReference,
 };
 use crate::reject;
-use crate::rules::{self, MAX_ALL_REFUNDS};
+use crate::rules::MAX_ALL_REFUNDS;
 
 /// Maximum payments in a user's export.
 const MAX_EXPORTED: usize = 2_000;
@@ -117,10 +117,4 @@ fn views(tx: &Tx<'_>, page: Page<Payment>) -> Result<Page<PaymentView>, Error> {
 pub(crate) fn export(tx: &Tx<'_>, user: UserId) -> Result<Vec<PaymentView>, StoreError> {
     let own = tx.scan_by::<PaymentByUser>().prefix(Some(user)).collect(MAX_EXPORTED)?;
     own.into_iter().map(|payment| view(tx, payment)).collect()
-}
-
-/// The available payment methods.
-pub(crate) fn methods(enabled: &[Method], sandbox: bool) -> Page<MethodView> {
-    let view = |(provider, method, name)| MethodView { method, provider, name };
-    Page::new(rules::available(enabled, sandbox).map(view).collect(), None)
 }

@@ -13,6 +13,7 @@ text_enum! {
     Provider {
         Sandbox = "sandbox",
         Manual = "manual",
+        Stripe = "stripe",
     }
 }
 

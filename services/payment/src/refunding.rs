@@ -5,9 +5,11 @@ use promox_contract::audit::Audited;
 use promox_kernel::{Cx, Error, multiline};
 use promox_storage::{Recall, Tx};
 
+use crate::charge::Charge;
 use crate::commands::refund;
+use crate::gateway::RefundRequest;
 use crate::records::{Payment, Refund};
-use crate::{CreateRefund, Payments, queries, rules};
+use crate::{CreateRefund, Payments, queries};
 
 /// Maximum refunds handled by one run of the job.
 const BATCH: usize = 10;
@@ -25,10 +27,13 @@ impl Payments {
     pub(crate) async fn request_refund(&self, cx: &Cx, id: i64) -> Result<Option<String>, Error> {
         let read = self.db.read(|tx| {
             let refund = tx.get::<Refund>(&id)?.ok_or(Error::not_found("refund"))?;
-            queries::payment(tx, refund.payment_id)
+            Ok::<_, Error>((queries::payment(tx, refund.payment_id)?, refund.amount))
         });
-        let (payment, key) = (read.await?, rules::refund_key(id));
-        Ok(self.within_limit(cx, self.gateways.of(payment.provider).refund(&cx.node.clock, &key)).await)
+        let (payment, amount) = read.await?;
+        // A provider that is not configured any more is silent like one that does not answer.
+        let Ok(gateway) = self.gateways.of(payment.provider) else { return Ok(None) };
+        let request = RefundRequest { id, amount, charge: Charge::of(&payment) };
+        Ok(self.within_limit(cx, gateway.refund(&cx.node, &request)).await)
     }
 
     /// Settles a refund, or postpones it until the provider answers.

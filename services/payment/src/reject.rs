@@ -2,7 +2,9 @@
 
 use promox_contract::codes;
 use promox_contract::payment::PaymentStatus;
-use promox_kernel::{Amount, Currency, Error};
+use promox_kernel::{Amount, Currency, Error, Kind};
+
+use crate::records::Provider;
 
 /// 409: the payment's status does not allow the change.
 pub(crate) fn transition(from: PaymentStatus, to: PaymentStatus) -> Error {
@@ -40,9 +42,28 @@ pub(crate) fn no_answer() -> Error {
     Error::unavailable(codes::PROVIDER_SILENT, "The payment provider has not answered; try again.", 2)
 }
 
-/// 409: the sandbox was disabled after the order was placed.
-pub(crate) fn sandbox_off() -> Error {
-    Error::conflict(codes::SANDBOX_OFF, "The sandbox is disabled.")
+/// 409: the provider accepts no charges any more.
+pub(crate) fn provider_off(provider: Provider) -> Error {
+    let (code, message) = match provider {
+        Provider::Sandbox => (codes::SANDBOX_OFF, "The sandbox is disabled.".to_owned()),
+        _ => (codes::PROVIDER_OFF, format!("The payment provider {provider} is not configured.")),
+    };
+    Error::conflict(code, message)
+}
+
+/// 503: the provider that a payment was made with is not configured any more.
+pub(crate) fn not_configured(provider: Provider) -> Error {
+    Error::unavailable(codes::PROVIDER_OFF, format!("The payment provider {provider} is not configured."), 60)
+}
+
+/// 404: the provider sends no webhooks, or they are not set up.
+pub(crate) fn no_webhooks() -> Error {
+    Error::not_found("provider of webhooks")
+}
+
+/// 401: a webhook cannot be trusted. `why` completes the message.
+pub(crate) fn untrusted(why: impl std::fmt::Display) -> Error {
+    Error::new(Kind::Unauthenticated, codes::BAD_SIGNATURE, format!("The webhook was rejected: {why}."))
 }
 
 /// 409: the order's checkout is still running and controls the payment.

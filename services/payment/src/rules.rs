@@ -18,6 +18,10 @@ pub(crate) const MAX_ALL_REFUNDS: usize = 2 * MAX_REFUNDS + 1;
 /// An update about a charge: a provider's answer, its webhook, or no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ProviderUpdate {
+    /// The provider has accepted the charge and decides it later.
+    Processing {
+        reference: String,
+    },
     Authorized {
         reference: String,
     },
@@ -39,15 +43,17 @@ pub(crate) enum ProviderUpdate {
 /// The status after an update; `None` if it changes nothing. Updates may arrive in any order: a capture is accepted
 /// even after a decline or a void, and nothing is accepted after a capture.
 pub(crate) fn next(status: Status, update: &ProviderUpdate) -> Option<Status> {
+    let is_open = matches!(status, Status::Pending | Status::RequiresAction | Status::Processing);
     match (status, update) {
-        (Status::Pending | Status::RequiresAction, ProviderUpdate::Authorized { .. }) => Some(Status::Authorized),
-        (
-            Status::Pending | Status::RequiresAction | Status::Authorized | Status::Voided | Status::Failed,
-            ProviderUpdate::Captured { .. },
-        ) => Some(Status::Captured),
+        (Status::Pending | Status::RequiresAction, ProviderUpdate::Processing { .. }) => Some(Status::Processing),
+        (_, ProviderUpdate::Authorized { .. }) if is_open => Some(Status::Authorized),
+        (_, ProviderUpdate::Captured { .. }) if is_open => Some(Status::Captured),
+        (Status::Authorized | Status::Voided | Status::Failed, ProviderUpdate::Captured { .. }) => {
+            Some(Status::Captured)
+        }
         (Status::Pending, ProviderUpdate::NeedsAction { .. }) => Some(Status::RequiresAction),
-        (Status::Pending | Status::RequiresAction, ProviderUpdate::Declined { .. }) => Some(Status::Failed),
-        (Status::Pending | Status::RequiresAction | Status::Authorized, ProviderUpdate::Voided) => Some(Status::Voided),
+        (_, ProviderUpdate::Declined { .. }) if is_open => Some(Status::Failed),
+        (_, ProviderUpdate::Voided) if is_open || status == Status::Authorized => Some(Status::Voided),
         _ => None,
     }
 }
@@ -72,6 +78,11 @@ impl Payment {
     /// Whether the provider has not decided the charge yet. A manual payment counts as decided.
     pub(crate) fn undecided(&self) -> bool {
         self.status == Status::Pending && self.provider != Provider::Manual
+    }
+
+    /// Whether the provider has declined the charge but would still accept another attempt at it.
+    pub(crate) fn is_open_after_failure(&self) -> bool {
+        self.status == Status::Failed && self.reference.is_some()
     }
 
     /// The captured amount that has not been refunded or claimed by a refund.
@@ -131,7 +142,8 @@ impl Payment {
 
     /// Refuses to confirm a payment that requires no action of the buyer.
     pub(crate) fn check_confirm(&self) -> Result<(), Error> {
-        if self.status == Status::RequiresAction && self.cancelled_at.is_none() {
+        let may_go_on = matches!(self.status, Status::RequiresAction | Status::Processing);
+        if may_go_on && self.cancelled_at.is_none() {
             return Ok(());
         }
         Err(reject::transition(self.status, Status::Captured))
@@ -140,7 +152,7 @@ impl Payment {
     /// Refuses to void a payment that was captured, has failed or is voided.
     pub(crate) fn check_void(&self) -> Result<(), Error> {
         match self.status {
-            Status::Pending | Status::RequiresAction | Status::Authorized => Ok(()),
+            Status::Pending | Status::RequiresAction | Status::Processing | Status::Authorized => Ok(()),
             from => Err(reject::transition(from, Status::Voided)),
         }
     }
@@ -210,33 +222,46 @@ pub(crate) struct Choice {
 }
 
 /// All combinations of provider and method, with their display names.
-pub(crate) const METHODS: [(Provider, Method, &str); 3] = [
+pub(crate) const METHODS: [(Provider, Method, &str); 4] = [
+    (Provider::Stripe, Method::Card, "Card"),
     (Provider::Sandbox, Method::Card, "Card (sandbox)"),
     (Provider::Manual, Method::CashOnDelivery, "Cash on delivery"),
     (Provider::Manual, Method::BankTransfer, "Bank transfer"),
 ];
 
-/// The available combinations: methods that the store has enabled, at providers that are configured.
-pub(crate) fn available(enabled: &[Method], sandbox: bool) -> impl Iterator<Item = (Provider, Method, &'static str)> {
-    let is_enabled = move |(provider, method, _): &(Provider, Method, &str)| {
-        enabled.contains(method) && (sandbox || *provider != Provider::Sandbox)
-    };
-    METHODS.into_iter().filter(is_enabled)
+/// The available combinations: methods that the store has enabled, at providers that accept charges.
+pub(crate) fn available(
+    enabled: &[Method],
+    accepts: impl Fn(Provider) -> bool,
+) -> impl Iterator<Item = (Provider, Method, &'static str)> {
+    METHODS.into_iter().filter(move |(provider, method, _)| enabled.contains(method) && accepts(*provider))
 }
 
 /// Refuses a choice that is not available. Pointers refer to the body of an order.
-pub(crate) fn check_available(choice: &Choice, enabled: &[Method], sandbox: bool) -> Result<(), Error> {
-    if available(enabled, sandbox).any(|(provider, method, _)| (provider, method) == (choice.provider, choice.method)) {
-        return Ok(());
+pub(crate) fn check_available(
+    choice: &Choice,
+    enabled: &[Method],
+    accepts: impl Fn(Provider) -> bool,
+) -> Result<(), Error> {
+    let mut methods: Vec<&str> = Vec::new();
+    for (provider, method, _) in available(enabled, &accepts) {
+        if (provider, method) == (choice.provider, choice.method) {
+            return Ok(());
+        }
+        if !methods.contains(&method.as_str()) {
+            methods.push(method.as_str());
+        }
     }
-    let methods: Vec<&str> = available(enabled, sandbox).map(|(_, method, _)| method.as_str()).collect();
     let alternatives = match methods.as_slice() {
         [] => "this store accepts no payment yet".to_owned(),
         methods => format!("this store accepts {}", methods.join(", ")),
     };
     let (method, provider) = (choice.method, choice.provider);
     let (pointer, problem, remedy) = if enabled.contains(&method) {
-        let remedy = "payment.sandbox = true in the server's configuration enables test money";
+        let remedy = match provider {
+            Provider::Sandbox => "payment.sandbox = true in the server's configuration enables test money",
+            _ => "docs/operations.md says how to set up a provider",
+        };
         ("/payment/provider", format!("{method} by {provider} is not enabled"), remedy)
     } else {
         let remedy = "PATCH /api/settings/payments changes the methods";
@@ -246,19 +271,18 @@ pub(crate) fn check_available(choice: &Choice, enabled: &[Method], sandbox: bool
     Err(Error::invalid(vec![FieldError::coded(pointer, codes::METHOD_OFF, detail)]))
 }
 
-/// Validates a choice. Without a provider, cards use the sandbox and other methods are manual. Pointers refer to the
-/// body of an order.
-pub(crate) fn choose(choice: &PaymentChoice) -> Result<Choice, Error> {
+/// Validates a choice; `default_for` gives the provider of a method if the choice names none. Pointers refer to the body
+/// of an order.
+pub(crate) fn choose(choice: &PaymentChoice, default_for: impl Fn(Method) -> Provider) -> Result<Choice, Error> {
     let method: Method = choice.method.parse().map_err(|fault: String| Error::field("/payment/method", fault))?;
-    let default = if method == Method::Card { Provider::Sandbox } else { Provider::Manual };
     let provider = match &choice.provider {
         Some(name) => name.parse().map_err(|fault: String| Error::field("/payment/provider", fault))?,
-        None => default,
+        None => default_for(method),
     };
     if !METHODS.iter().any(|known| (known.0, known.1) == (provider, method)) {
         return Err(Error::field("/payment/method", format!("{provider} does not accept {method}")));
     }
-    let token = if provider == Provider::Sandbox { Some(token(choice.token.as_deref())?) } else { None };
+    let token = if method == Method::Card { Some(token(choice.token.as_deref())?) } else { None };
     Ok(Choice { provider, method, token })
 }
 
@@ -282,12 +306,13 @@ fn token(token: Option<&str>) -> Result<String, Error> {
 mod tests {
     use super::*;
 
-    fn updates() -> [(&'static str, ProviderUpdate); 6] {
+    fn updates() -> [(&'static str, ProviderUpdate); 7] {
         let reference = String::new();
-        let action = PaymentAction { kind: "REDIRECT".into(), url: String::new() };
+        let action = PaymentAction::redirect(String::new());
         [
             ("authorized", ProviderUpdate::Authorized { reference: reference.clone() }),
             ("captured", ProviderUpdate::Captured { reference: reference.clone() }),
+            ("processing", ProviderUpdate::Processing { reference: reference.clone() }),
             ("needs action", ProviderUpdate::NeedsAction { reference, action }),
             ("declined", ProviderUpdate::Declined { code: "X".into() }),
             ("voided", ProviderUpdate::Voided),
@@ -298,25 +323,19 @@ mod tests {
     #[test]
     fn every_update_leads_to_the_expected_status() {
         use Status as S;
-        let table: [(S, [Option<S>; 6]); 8] = [
-            (
-                S::Pending,
-                [
-                    Some(S::Authorized),
-                    Some(S::Captured),
-                    Some(S::RequiresAction),
-                    Some(S::Failed),
-                    Some(S::Voided),
-                    None,
-                ],
-            ),
-            (S::RequiresAction, [Some(S::Authorized), Some(S::Captured), None, Some(S::Failed), Some(S::Voided), None]),
-            (S::Authorized, [None, Some(S::Captured), None, None, Some(S::Voided), None]),
-            (S::Captured, [None; 6]),
-            (S::PartiallyRefunded, [None; 6]),
-            (S::Refunded, [None; 6]),
-            (S::Voided, [None, Some(S::Captured), None, None, None, None]),
-            (S::Failed, [None, Some(S::Captured), None, None, None, None]),
+        let (authorized, captured, failed, voided) =
+            (Some(S::Authorized), Some(S::Captured), Some(S::Failed), Some(S::Voided));
+        let (processing, action) = (Some(S::Processing), Some(S::RequiresAction));
+        let table: [(S, [Option<S>; 7]); 9] = [
+            (S::Pending, [authorized, captured, processing, action, failed, voided, None]),
+            (S::RequiresAction, [authorized, captured, processing, None, failed, voided, None]),
+            (S::Processing, [authorized, captured, None, None, failed, voided, None]),
+            (S::Authorized, [None, captured, None, None, None, voided, None]),
+            (S::Captured, [None; 7]),
+            (S::PartiallyRefunded, [None; 7]),
+            (S::Refunded, [None; 7]),
+            (S::Voided, [None, captured, None, None, None, None, None]),
+            (S::Failed, [None, captured, None, None, None, None, None]),
         ];
         for (from, expected) in table {
             for ((name, update), want) in updates().iter().zip(expected) {
@@ -338,7 +357,8 @@ mod tests {
             (&cash, &[Method::Card, Method::BankTransfer], true, Some("/payment/method")),
             (&cash, &[], true, Some("/payment/method")),
         ] {
-            let error = check_available(chosen, enabled, sandbox).err();
+            let accepts = |provider| sandbox || provider != Provider::Sandbox;
+            let error = check_available(chosen, enabled, accepts).err();
             let pointer = error.as_ref().map(|error| error.errors()[0].pointer.as_str());
             assert_eq!(pointer, want, "{chosen:?} of {enabled:?}, sandbox {sandbox}");
         }
@@ -364,7 +384,8 @@ mod tests {
             (choice("CARD", None, Some(" ")), Err("/payment/token")),
             (choice("CARD", None, Some("4242 4242 4242 4242")), Err("/payment/token")),
         ] {
-            let got = choose(&given).map(|item| (item.provider, item.method));
+            let default = |method| if method == Method::Card { Provider::Sandbox } else { Provider::Manual };
+            let got = choose(&given, default).map(|item| (item.provider, item.method));
             assert_eq!(
                 got.map_err(|error| error.errors()[0].pointer.clone()),
                 want.map_err(str::to_owned),

@@ -7,7 +7,7 @@ use promox_contract::cart::EmptyCart;
 use promox_contract::codes;
 use promox_contract::ids::OrderId;
 use promox_contract::order::OrderStatus;
-use promox_contract::payment::{GetOrderPayment, PaymentOutcome, PaymentStatus, TakePayment};
+use promox_contract::payment::{GetOrderPayment, PaymentOutcome, PaymentStatus, RefreshPayment, TakePayment};
 use promox_kernel::{Cx, Error, Kind};
 use promox_storage::{Call, Chain, Outcome, Recall, Transaction, Tx};
 
@@ -291,7 +291,7 @@ impl<'a> Driver<'a> {
     async fn apply_outcome(&self, outcome: PaymentOutcome) -> Result<OrderView, Error> {
         match outcome.status {
             _ if outcome.undecided => self.retry_payment_later(Some(outcome)).await,
-            PaymentStatus::RequiresAction => {
+            PaymentStatus::RequiresAction | PaymentStatus::Processing => {
                 self.step(move |tx, lease| transitions::await_action(tx, lease, &outcome)).await
             }
             PaymentStatus::Failed | PaymentStatus::Voided => {
@@ -365,11 +365,19 @@ impl<'a> Driver<'a> {
         self.compensate().await.map(drop)
     }
 
-    /// Fails a checkout whose buyer did not act in time, or confirms it if the payment has succeeded meanwhile.
+    /// Ends the wait for the buyer or the provider: confirms the order if the payment has succeeded meanwhile, waits on
+    /// while the provider is processing it, and fails the order otherwise.
     async fn expire_action(&self) -> Result<(), Error> {
-        let outcome = self.cx.call(GetOrderPayment { order_id: self.lease.order_id }).await?;
+        let order_id = self.lease.order_id;
+        let outcome = match self.cx.call(RefreshPayment { order_id }).await {
+            // What the provider reports later is refunded.
+            Err(error) if error.kind() == Kind::Unavailable => self.cx.call(GetOrderPayment { order_id }).await?,
+            outcome => outcome?,
+        };
         match outcome.status {
             PaymentStatus::Captured | PaymentStatus::Authorized => self.confirm(Some(outcome)).await.map(drop),
+            PaymentStatus::Processing => self.step(transitions::keep_waiting).await,
+            PaymentStatus::Failed => self.fail(outcome, "The payment was declined.").await,
             _ => self.fail(outcome, "The payment was not confirmed in time.").await,
         }
     }

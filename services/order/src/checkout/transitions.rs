@@ -24,6 +24,8 @@ const RESUME_PAUSES: BackOff = BackOff { first: Duration::from_secs(1), doubling
 const COMPENSATION_PAUSES: BackOff = BackOff { first: Duration::from_secs(2), doublings: 7 };
 /// How long the buyer has, from the beginning of the checkout, for an action that the provider requires.
 pub(crate) const ACTION_TIMEOUT: Duration = Duration::from_mins(30);
+/// The pause before the provider is asked again about a payment that it is processing. Usually its webhook comes first.
+const PROCESSING_PAUSE: Duration = Duration::from_mins(10);
 
 /// When the lease of a driver that runs under `cx` ends: shortly after its deadline. The driver is dropped at the
 /// deadline at the latest, and a longer lease would leave the saga without a driver.
@@ -183,12 +185,16 @@ pub(crate) fn confirm(
     store_reply(tx, view, &saga.draft.decode()?).map(Some)
 }
 
-/// Suspends the saga until the buyer completes the action that the provider requires, and stores the reply with it.
+/// Suspends the saga until the buyer completes the action that the provider requires, or the provider has processed the
+/// payment, and stores the reply.
 pub(crate) fn await_action(tx: &mut Tx<'_>, lease: &SagaLease, paid: &PaymentOutcome) -> Result<OrderView, Error> {
     let mut saga = leased(tx, lease)?;
     let mut order = order_row::load(tx, lease.order_id)?;
     note_payment(&mut order, Some(paid));
-    note(&mut order, tx.now(), "TAKE_PAYMENT", "WAITING", "The buyer must confirm the payment.", "system")?;
+    let is_processing = paid.status == PaymentStatus::Processing;
+    let reason =
+        if is_processing { "The provider is processing the payment." } else { "The buyer must confirm the payment." };
+    note(&mut order, tx.now(), "TAKE_PAYMENT", "WAITING", reason, "system")?;
     touch(tx, &mut order)?;
     let mut draft = saga.draft.decode()?;
     let mut view = view(tx, order)?;
@@ -200,9 +206,15 @@ pub(crate) fn await_action(tx: &mut Tx<'_>, lease: &SagaLease, paid: &PaymentOut
     draft.token = None;
     saga.draft = EncodedJson::encode(&draft)?;
     saga.step = SagaStep::AwaitingAction;
-    saga.due_at = saga.created_at + ACTION_TIMEOUT;
+    saga.due_at = if is_processing { tx.now() + PROCESSING_PAUSE } else { saga.created_at + ACTION_TIMEOUT };
     tx.put(&saga)?;
     Ok(view)
+}
+
+/// Waits on for a payment that the provider is processing.
+pub(crate) fn keep_waiting(tx: &mut Tx<'_>, lease: &SagaLease) -> Result<(), Error> {
+    let saga = leased(tx, lease)?;
+    Ok(tx.put(&Saga { due_at: tx.now() + PROCESSING_PAUSE, ..saga })?)
 }
 
 /// Schedules another attempt at the payment after `pause`, because the provider has not answered. Returns the undecided

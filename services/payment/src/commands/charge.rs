@@ -2,13 +2,13 @@
 
 use promox_contract::ids::{OrderId, PaymentId};
 use promox_contract::payment::{PaymentCaptured, PaymentFailed, PaymentOutcome, PaymentStatus as Status};
-use promox_kernel::{Amount, Currency, Error, Json, Timestamp, UserId};
+use promox_kernel::{Amount, Currency, Json, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 
 use super::{NextStep, add_entry, refund, save};
+use crate::charge::Charge;
 use crate::queries;
-use crate::records::{Attempt, Cancellation, EntryKind, Payment, Provider, ProviderEvent};
-use crate::reject;
+use crate::records::{Attempt, Cancellation, EntryKind, Payment};
 use crate::rules::{self, Choice, ProviderUpdate};
 
 /// A validated request to pay for an order.
@@ -19,6 +19,20 @@ pub(crate) struct PaymentRequest {
     pub(crate) amount: Amount,
     pub(crate) currency: Currency,
     pub(crate) choice: Choice,
+}
+
+impl PaymentRequest {
+    /// The charge of an order that has no payment yet.
+    pub(crate) fn charge(&self) -> Charge {
+        Charge {
+            key: rules::charge_key(self.order_id),
+            order_id: self.order_id,
+            amount: self.amount,
+            currency: self.currency,
+            token: self.choice.token.clone().unwrap_or_default(),
+            reference: None,
+        }
+    }
 }
 
 /// Records a provider's answer to an order's charge. The first answer creates the payment, with this id.
@@ -35,6 +49,25 @@ pub(crate) fn record(
     };
     payment.record_attempts(attempts);
     apply_update(tx, payment, update)
+}
+
+/// Stores the provider's id of a charge before the charge is requested, so that it can be found and cancelled whatever
+/// becomes of the request. Creates the payment, with this id, unless an earlier attempt has.
+pub(crate) fn register(
+    tx: &mut Tx<'_>,
+    id: PaymentId,
+    request: &PaymentRequest,
+    reference: &str,
+) -> Result<Payment, StoreError> {
+    let mut payment = match queries::of_order(tx, request.order_id)? {
+        Some(known) => known,
+        None => new_payment(id, request, tx.get::<Cancellation>(&request.order_id)?, tx.now()),
+    };
+    if payment.reference.is_none() && payment.undecided() {
+        payment.reference = Some(reference.to_owned());
+        save(tx, &mut payment)?;
+    }
+    Ok(payment)
 }
 
 /// The payment of an order before any update, not stored yet. It is cancelled from the start if the order has ended.
@@ -103,6 +136,7 @@ fn apply_effects(tx: &mut Tx<'_>, payment: &mut Payment, update: &ProviderUpdate
             payment.reference = Some(reference.clone());
             payment.action = Json(Some(action.clone()));
         }
+        ProviderUpdate::Processing { reference } => payment.reference = Some(reference.clone()),
         ProviderUpdate::Declined { code } => {
             payment.failure_code = Some(code.clone());
             let (payment_id, order_id, code) = (payment.id, payment.order_id, code.clone());
@@ -164,7 +198,7 @@ pub(crate) fn cancel(tx: &mut Tx<'_>, order_id: OrderId, reason: &str) -> Result
         }
         return Ok(NextStep::Done);
     };
-    if payment.check_void().is_ok() {
+    if payment.check_void().is_ok() || payment.is_open_after_failure() {
         return begin_void(tx, payment, reason).map(|payment| NextStep::Void(Box::new(payment)));
     }
     if let Some(id) = refund::pending_cancel_refund(tx, payment.id)? {
@@ -185,55 +219,5 @@ pub(crate) fn begin_void(tx: &mut Tx<'_>, mut payment: Payment, reason: &str) ->
         payment.cancel(reason, tx.now());
         save(tx, &mut payment)?;
     }
-    Ok(payment)
-}
-
-/// A verified webhook.
-#[derive(Clone, Debug)]
-pub(crate) struct Webhook {
-    pub(crate) provider: Provider,
-    pub(crate) event_id: String,
-    pub(crate) kind: String,
-    pub(crate) subject: Subject,
-}
-
-/// The change that a webhook reports.
-#[derive(Clone, Debug)]
-pub(crate) enum Subject {
-    /// An update of an order's charge, with the amount that the provider states.
-    Charge { order_id: OrderId, update: ProviderUpdate, amount: Option<(Amount, Currency)> },
-    /// A completed refund.
-    Refund { id: i64, reference: String },
-    /// Something that this service does not follow.
-    Other,
-}
-
-/// Processes a webhook once. Returns the payment that it changed; `None` if it was processed before or has no effect.
-pub(crate) fn process_webhook(tx: &mut Tx<'_>, webhook: &Webhook) -> Result<Option<Payment>, Error> {
-    let (provider, event_id) = (webhook.provider, webhook.event_id.clone());
-    if tx.get::<ProviderEvent>(&(provider, event_id.clone()))?.is_some() {
-        return Ok(None);
-    }
-    let payment = match &webhook.subject {
-        Subject::Charge { order_id, update, amount } => {
-            let payment = queries::of_order(tx, *order_id)?.filter(|payment| payment.provider == provider);
-            let payment = payment.ok_or(Error::not_found("payment"))?;
-            let due = payment.due();
-            // A voided payment has nothing due, but the provider may still capture its original amount.
-            let is_expected = |(sum, currency)| {
-                currency == payment.currency && (sum == due || (due.is_zero() && sum == payment.amount))
-            };
-            if amount.is_some_and(|amount| !is_expected(amount)) {
-                return Err(reject::mismatch(due, payment.currency));
-            }
-            match rules::next(payment.status, update) {
-                Some(_) => Some(apply_update(tx, payment, update)?),
-                None => None,
-            }
-        }
-        Subject::Refund { id, reference } => Some(refund::settle(tx, *id, reference)?),
-        Subject::Other => None,
-    };
-    tx.insert(&ProviderEvent { provider, event_id, kind: webhook.kind.clone(), at: tx.now() })?;
     Ok(payment)
 }

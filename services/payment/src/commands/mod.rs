@@ -2,6 +2,7 @@
 
 pub(crate) mod charge;
 pub(crate) mod refund;
+pub(crate) mod webhook;
 
 use promox_contract::ids::PaymentId;
 use promox_kernel::Amount;

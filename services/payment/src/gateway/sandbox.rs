@@ -7,17 +7,24 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
-use promox_kernel::{Clock, hex, sha256};
+use promox_contract::payment::PaymentAction;
+use promox_kernel::{Clock, Error, Node, Timestamp, hex, sha256};
 
-use super::{Answer, Charge, Failed};
+use super::{Answer, Answering, Failed, Gateway, RefundRequest, SignedRequest, standard_webhooks};
+use crate::charge::Charge;
+use crate::commands::webhook::Webhook;
+use crate::{Settings, reject, rules};
 
 /// Maximum keys whose requests are counted.
 const MAX_KEYS: usize = 10_000;
 
 /// The simulated provider.
 #[derive(Debug)]
-pub(crate) struct Sandbox {
+pub(super) struct Sandbox {
+    enabled: bool,
+    webhook_secret: String,
     latency: Duration,
     calls: Mutex<Calls>,
 }
@@ -31,30 +38,35 @@ struct Calls {
 }
 
 impl Sandbox {
-    pub(super) fn new(latency: Duration) -> Self {
-        Self { latency, calls: Mutex::default() }
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self {
+            enabled: settings.sandbox,
+            webhook_secret: settings.sandbox_webhook_secret.clone(),
+            latency: settings.sandbox_latency,
+            calls: Mutex::default(),
+        }
     }
 
-    pub(super) async fn charge(&self, clock: &Clock, charge: &Charge) -> Result<Answer, Failed> {
+    async fn request_charge(&self, clock: &Clock, charge: &Charge, earlier_tries: u32) -> Result<Answer, Failed> {
         self.simulate_latency(clock).await;
         let captured = || Ok(Answer::Captured { reference: reference(&charge.key) });
-        let declined = |code| Ok(Answer::Declined { code });
+        let declined = |code: &str| Ok(Answer::Declined { code: code.to_owned() });
         match charge.token.as_str() {
             "tok_declined" => declined("CARD_DECLINED"),
             "tok_insufficient_funds" => declined("INSUFFICIENT_FUNDS"),
             "tok_requires_action" => {
-                let url = format!("https://sandbox.invalid/actions/{}", charge.key);
-                Ok(Answer::NeedsAction { reference: reference(&charge.key), url })
+                let action = PaymentAction::redirect(format!("https://sandbox.invalid/actions/{}", charge.key));
+                Ok(Answer::NeedsAction { reference: reference(&charge.key), action })
             }
-            "tok_timeout" if self.count(charge) == 1 => std::future::pending().await,
-            "tok_flaky" if self.count(charge) <= 2 => Err(Failed),
+            "tok_timeout" if self.count(charge, earlier_tries) == 1 => std::future::pending().await,
+            "tok_flaky" if self.count(charge, earlier_tries) <= 2 => Err(Failed),
             "tok_visa" | "tok_timeout" | "tok_flaky" => captured(),
             _ => declined("INVALID_TOKEN"),
         }
     }
 
     /// Confirms, captures, voids or refunds. Always succeeds; returns the reference of the key.
-    pub(super) async fn settle(&self, clock: &Clock, key: &str) -> Result<String, Failed> {
+    async fn settle(&self, clock: &Clock, key: &str) -> Result<String, Failed> {
         self.simulate_latency(clock).await;
         Ok(reference(key))
     }
@@ -66,7 +78,7 @@ impl Sandbox {
     }
 
     /// Counts a request; returns its number, from 1.
-    fn count(&self, charge: &Charge) -> u32 {
+    fn count(&self, charge: &Charge, earlier_tries: u32) -> u32 {
         let mut calls = self.calls.lock();
         if !calls.counts.contains_key(&charge.key) {
             calls.keys.push_back(charge.key.clone());
@@ -77,8 +89,48 @@ impl Sandbox {
             }
         }
         let count = calls.counts.entry(charge.key.clone()).or_default();
-        *count = (*count).max(charge.earlier_tries).saturating_add(1);
+        *count = (*count).max(earlier_tries).saturating_add(1);
         *count
+    }
+}
+
+impl Gateway for Sandbox {
+    fn accepts_charges(&self) -> bool {
+        self.enabled
+    }
+
+    fn charge<'a>(&'a self, node: &'a Node, charge: &'a Charge, earlier_tries: u32) -> Answering<'a, Answer> {
+        Box::pin(self.request_charge(&node.clock, charge, earlier_tries))
+    }
+
+    fn resume<'a>(&'a self, node: &'a Node, charge: &'a Charge) -> Answering<'a, Answer> {
+        Box::pin(async { Ok(Answer::Captured { reference: self.settle(&node.clock, &charge.key).await? }) })
+    }
+
+    fn capture<'a>(&'a self, node: &'a Node, charge: &'a Charge) -> Answering<'a, Answer> {
+        self.resume(node, charge)
+    }
+
+    fn void<'a>(&'a self, node: &'a Node, charge: &'a Charge) -> Answering<'a, Answer> {
+        Box::pin(async { self.settle(&node.clock, &charge.key).await.map(|_| Answer::Cancelled) })
+    }
+
+    fn refund<'a>(&'a self, node: &'a Node, refund: &'a RefundRequest) -> Answering<'a, String> {
+        Box::pin(async { self.settle(&node.clock, &rules::refund_key(refund.id)).await })
+    }
+
+    fn read_webhook<'a>(
+        &'a self,
+        _node: &'a Node,
+        request: &'a SignedRequest,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Webhook, Error>> {
+        Box::pin(async move {
+            if !self.enabled || self.webhook_secret.is_empty() {
+                return Err(reject::no_webhooks());
+            }
+            standard_webhooks::read(&self.webhook_secret, request, now)
+        })
     }
 }
 
@@ -90,23 +142,35 @@ fn reference(key: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use promox_kernel::Timestamp;
+    use promox_contract::ids::OrderId;
+    use promox_kernel::{Amount, Currency};
 
     use super::*;
 
-    fn charge(token: &str, earlier_tries: u32) -> Charge {
-        Charge { key: "order-1-charge".into(), token: token.into(), earlier_tries }
+    fn charge(token: &str) -> Charge {
+        Charge {
+            key: "order-1-charge".into(),
+            order_id: OrderId(1),
+            amount: Amount::ZERO,
+            currency: Currency::GBP,
+            token: token.into(),
+            reference: None,
+        }
+    }
+
+    fn sandbox() -> Sandbox {
+        Sandbox::new(&Settings { sandbox: true, ..Settings::default() })
     }
 
     #[tokio::test]
     async fn a_key_names_the_same_charge_after_a_restart() {
         let clock = Clock::manual(Timestamp::EPOCH);
         let request = async |sandbox: &Sandbox, token: &str, earlier_tries| {
-            sandbox.charge(&clock, &charge(token, earlier_tries)).await
+            sandbox.request_charge(&clock, &charge(token), earlier_tries).await
         };
-        let first = Sandbox::new(Duration::ZERO);
+        let first = sandbox();
         let answer = request(&first, "tok_visa", 0).await;
-        let second = Sandbox::new(Duration::ZERO);
+        let second = sandbox();
         assert_eq!(request(&second, "tok_visa", 0).await, answer);
         assert_eq!(request(&second, "tok_timeout", 1).await, answer, "the recorded attempt counts as the first");
         assert_eq!(request(&first, "tok_flaky", 0).await, Err(Failed));
@@ -116,9 +180,9 @@ mod tests {
 
     #[test]
     fn the_number_of_counted_keys_is_limited() {
-        let sandbox = Sandbox::new(Duration::ZERO);
+        let sandbox = sandbox();
         for n in 0..MAX_KEYS + 50 {
-            sandbox.count(&Charge { key: n.to_string(), ..charge("tok_flaky", 0) });
+            sandbox.count(&Charge { key: n.to_string(), ..charge("tok_flaky") }, 0);
         }
         let calls = sandbox.calls.lock();
         assert_eq!((calls.counts.len(), calls.keys.len()), (MAX_KEYS, MAX_KEYS));

@@ -74,7 +74,7 @@ impl Deref for Shop {
 fn service(databases: &Databases, sandbox_latency: Duration) -> Arc<Payments> {
     let sandbox_webhook_secret = SECRET.into();
     let settings = Settings { sandbox: true, sandbox_webhook_secret, sandbox_latency, ..Settings::default() };
-    Payments::new(databases.ecommerce.clone(), settings)
+    Payments::new(databases.ecommerce.clone(), settings).unwrap()
 }
 
 impl Shop {

@@ -1,4 +1,4 @@
-//! Webhooks of providers: verified by the Standard Webhooks scheme, then parsed.
+//! The sandbox's webhooks: verified by the Standard Webhooks scheme, then parsed.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use promox_contract::codes;
 use promox_contract::payment::PaymentAction;
-use promox_kernel::{Amount, Body, Currency, Error, Kind, Timestamp};
+use promox_kernel::{Amount, Currency, Error, Kind, Timestamp};
 use serde::Deserialize;
 
-use crate::commands::charge::{Subject, Webhook};
+use super::SignedRequest;
+use crate::commands::webhook::{Subject, Webhook};
 use crate::records::Provider;
+use crate::reject::untrusted;
 use crate::rules::{self, ProviderUpdate};
 
-/// Maximum size of a body in bytes.
-const MAX_BYTES: usize = 64 * 1024;
 /// Maximum difference between a webhook's time and the server's, in either direction.
 const TOLERANCE: Duration = Duration::from_mins(5);
 /// Maximum length of an event's id in bytes.
@@ -39,41 +39,34 @@ struct WebhookData {
     url: Option<String>,
 }
 
-/// Verifies and parses a webhook of a provider whose secret is `secret`.
-pub(crate) async fn read(provider: Provider, secret: &str, body: Body, now: Timestamp) -> Result<Webhook, Error> {
-    let bytes = match body.reader {
-        Some(reader) => reader.collect(MAX_BYTES).await?,
-        None => Vec::new(),
-    };
-    let event_id = verify(secret, &body.headers, &bytes, now)?;
-    let sent: WebhookBody = serde_json::from_slice(&bytes).map_err(|fault| {
+/// Verifies and parses a webhook that is signed with `secret`.
+pub(super) fn read(secret: &str, request: &SignedRequest, now: Timestamp) -> Result<Webhook, Error> {
+    let event_id = verify(secret, request, now)?;
+    let sent: WebhookBody = serde_json::from_slice(&request.body).map_err(|fault| {
         Error::new(Kind::Malformed, codes::MALFORMED_JSON, format!("The webhook cannot be read: {fault}"))
     })?;
-    Ok(Webhook { provider, event_id, subject: subject(&sent)?, kind: sent.kind })
+    Ok(Webhook { provider: Provider::Sandbox, event_id, subject: subject(&sent)?, kind: sent.kind })
 }
 
 /// Verifies a webhook's signature and time. Returns the event's id.
-fn verify(secret: &str, headers: &[(String, String)], body: &[u8], now: Timestamp) -> Result<String, Error> {
-    let header = |wanted: &str| {
-        let found = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.as_str());
-        found.ok_or_else(|| rejected(format!("the header {wanted} is missing")))
-    };
+fn verify(secret: &str, request: &SignedRequest, now: Timestamp) -> Result<String, Error> {
+    let header = |name: &str| request.header(name).ok_or_else(|| untrusted(format!("the header {name} is missing")));
     let (id, at, signatures) = (header("webhook-id")?, header("webhook-timestamp")?, header("webhook-signature")?);
     if id.is_empty() || id.len() > MAX_ID_LEN {
-        return Err(rejected(format!("webhook-id must have 1 to {MAX_ID_LEN} characters")));
+        return Err(untrusted(format!("webhook-id must have 1 to {MAX_ID_LEN} characters")));
     }
-    let sent: i64 = at.parse().map_err(|_| rejected("webhook-timestamp must be in seconds since 1970"))?;
+    let sent: i64 = at.parse().map_err(|_| untrusted("webhook-timestamp must be in seconds since 1970"))?;
     let sent = Timestamp::from_seconds(sent);
     if now.since(sent).max(sent.since(now)) > TOLERANCE {
-        return Err(rejected("webhook-timestamp is too far from the current time"));
+        return Err(untrusted("webhook-timestamp is too far from the current time"));
     }
-    let message = [id.as_bytes(), b".", at.as_bytes(), b".", body].concat();
+    let message = [id.as_bytes(), b".", at.as_bytes(), b".", &request.body].concat();
     let key = hmac::Key::new(hmac::HMAC_SHA256, &key_bytes(secret)?);
     let is_valid = |signature: &str| {
         let tag = signature.strip_prefix("v1,").and_then(|text| STANDARD.decode(text).ok());
         tag.is_some_and(|tag| hmac::verify(&key, &message, &tag).is_ok())
     };
-    if signatures.split(' ').any(is_valid) { Ok(id.to_owned()) } else { Err(rejected("no signature matches")) }
+    if signatures.split(' ').any(is_valid) { Ok(id.to_owned()) } else { Err(untrusted("no signature matches")) }
 }
 
 /// The bytes of a secret: decoded from base64 after `whsec_`, otherwise the text itself.
@@ -82,11 +75,6 @@ fn key_bytes(secret: &str) -> Result<Vec<u8>, Error> {
         Some(encoded) => STANDARD.decode(encoded).map_err(|_| Error::internal("the webhook secret is not base64")),
         None => Ok(secret.as_bytes().to_vec()),
     }
-}
-
-/// 401: the webhook cannot be trusted. `why` completes the message.
-fn rejected(why: impl std::fmt::Display) -> Error {
-    Error::new(Kind::Unauthenticated, codes::BAD_SIGNATURE, format!("The webhook was rejected: {why}."))
 }
 
 /// The change that a webhook reports.
@@ -103,13 +91,13 @@ fn subject(sent: &WebhookBody) -> Result<Subject, Error> {
         "payment.voided" => ProviderUpdate::Voided,
         "payment.requires_action" => {
             let url = sent.data.url.clone().unwrap_or_default();
-            ProviderUpdate::NeedsAction { reference, action: PaymentAction { kind: "REDIRECT".to_owned(), url } }
+            ProviderUpdate::NeedsAction { reference, action: PaymentAction::redirect(url) }
         }
         _ => return Ok(Subject::Other),
     };
     let order_id = rules::order_of(key).ok_or_else(|| Error::not_found("payment"))?;
     let amount = sent.data.amount.zip(sent.data.currency);
-    Ok(Subject::Charge { order_id, update, amount })
+    Ok(Subject::Charge { order_id, reference: None, update, amount })
 }
 
 fn decline_code(sent: &WebhookBody) -> Result<String, Error> {

@@ -1,0 +1,35 @@
+//! A charge as providers see it.
+
+use promox_contract::ids::OrderId;
+use promox_kernel::{Amount, Currency};
+
+use crate::records::Payment;
+use crate::rules;
+
+/// A charge at a provider.
+#[derive(Clone, Debug)]
+pub(crate) struct Charge {
+    /// The idempotency key, which never changes.
+    pub(crate) key: String,
+    pub(crate) order_id: OrderId,
+    pub(crate) amount: Amount,
+    pub(crate) currency: Currency,
+    /// The provider's token for the payment method; empty once the charge is decided.
+    pub(crate) token: String,
+    /// The provider's id of the charge, once the charge is registered or answered.
+    pub(crate) reference: Option<String>,
+}
+
+impl Charge {
+    /// The charge of a stored payment, for the amount that is due.
+    pub(crate) fn of(payment: &Payment) -> Self {
+        Self {
+            key: rules::charge_key(payment.order_id),
+            order_id: payment.order_id,
+            amount: payment.due(),
+            currency: payment.currency,
+            token: payment.token.clone().unwrap_or_default(),
+            reference: payment.reference.clone(),
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Stripe's API: requests with form bodies and their JSON answers.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use promox_kernel::Node;
+use promox_outbound::{HttpClient, Reach, check_url};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::intent::Intent;
+use crate::StripeSettings;
+use crate::gateway::Failed;
+
+/// The version of the API that this code is written for. Stripe answers in it whatever the account's default is.
+pub(super) const API_VERSION: &str = "2025-03-31.basil";
+/// The deadline of a single request. Callers have deadlines of their own for a whole charge.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Why a request was not carried out.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// Nothing is known: no answer, or a temporary failure. The request may have been carried out.
+    Failed,
+    /// Stripe has refused the request.
+    Refused(ApiError),
+}
+
+impl From<Failed> for Refusal {
+    fn from(_: Failed) -> Self {
+        Self::Failed
+    }
+}
+
+/// The error object of an answer.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct ApiError {
+    #[serde(default)]
+    code: Option<String>,
+    #[serde(default)]
+    decline_code: Option<String>,
+    #[serde(default)]
+    message: Option<String>,
+    /// The status of the answer.
+    #[serde(skip)]
+    status: u16,
+}
+
+impl ApiError {
+    /// The code of a decline in the form of this service's codes, such as `INSUFFICIENT_FUNDS`.
+    pub(super) fn decline_code(&self) -> String {
+        let specific = self.decline_code.as_deref().filter(|code| *code != "generic_decline");
+        let unknown = if self.status == 402 { "card_declined" } else { "invalid_token" };
+        upper_snake(specific.or(self.code.as_deref()).unwrap_or(unknown))
+    }
+}
+
+/// A code of Stripe's in upper case, at most 64 characters.
+pub(super) fn upper_snake(code: &str) -> String {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    code.chars().map(|c| if is_word(c) { c.to_ascii_uppercase() } else { '_' }).take(64).collect()
+}
+
+#[derive(Deserialize)]
+struct ErrorBody {
+    error: ApiError,
+}
+
+/// A client of the API with the account's secret key.
+#[derive(Debug)]
+pub(super) struct Api {
+    client: HttpClient,
+    base: String,
+    authorization: http::HeaderValue,
+}
+
+impl Api {
+    /// The error says which setting is wrong.
+    pub(super) fn new(settings: &StripeSettings) -> Result<Self, String> {
+        check_url(&settings.url, false).map_err(|fault| format!("payment.stripe_url: {fault}"))?;
+        let encoded = STANDARD.encode(format!("{}:", settings.secret_key));
+        let mut authorization = http::HeaderValue::try_from(format!("Basic {encoded}"))
+            .map_err(|_| "payment.stripe_secret_key: is not a key".to_owned())?;
+        authorization.set_sensitive(true);
+        Ok(Self {
+            client: HttpClient::new(Reach::Anywhere)?,
+            base: settings.url.trim_end_matches('/').to_owned(),
+            authorization,
+        })
+    }
+
+    /// Changes an intent: `action` is `confirm`, `capture` or `cancel`. Repetitions with the same `key` change nothing.
+    pub(super) async fn act(
+        &self,
+        node: &Node,
+        (id, action): (&str, &str),
+        key: &str,
+        form: &[(&str, &str)],
+    ) -> Result<Intent, Refusal> {
+        self.post(node, &format!("/v1/payment_intents/{id}/{action}"), key, form).await
+    }
+
+    /// An intent.
+    pub(super) async fn intent(&self, node: &Node, id: &str) -> Result<Intent, Refusal> {
+        self.get(node, &format!("/v1/payment_intents/{id}")).await
+    }
+
+    /// Sends a form.
+    pub(super) async fn post<T: DeserializeOwned>(
+        &self,
+        node: &Node,
+        path: &str,
+        key: &str,
+        form: &[(&str, &str)],
+    ) -> Result<T, Refusal> {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let request = http::Request::post(format!("{}{path}", self.base))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("idempotency-key", key)
+            .body(body);
+        self.send(node, path, request).await
+    }
+
+    /// Reads a resource.
+    pub(super) async fn get<T: DeserializeOwned>(&self, node: &Node, path: &str) -> Result<T, Refusal> {
+        self.send(node, path, http::Request::get(format!("{}{path}", self.base)).body(String::new())).await
+    }
+
+    async fn send<T: DeserializeOwned>(
+        &self,
+        node: &Node,
+        path: &str,
+        request: http::Result<http::Request<String>>,
+    ) -> Result<T, Refusal> {
+        let mut request = request.map_err(|_| Failed)?.map(Into::into);
+        let headers = request.headers_mut();
+        headers.insert("authorization", self.authorization.clone());
+        headers.insert("stripe-version", http::HeaderValue::from_static(API_VERSION));
+        headers.insert("user-agent", http::HeaderValue::from_static("promox"));
+        let answer = tokio::select! {
+            biased;
+            answer = self.client.send(request) => answer,
+            () = node.clock.sleep(REQUEST_TIMEOUT) => return Err(Refusal::Failed),
+        };
+        let answer = answer.map_err(|error| {
+            tracing::warn!(path, %error, "a request to Stripe has no answer");
+            Failed
+        })?;
+        let (status, body) = (answer.status().as_u16(), answer.body());
+        if (200..300).contains(&status) {
+            return serde_json::from_slice(body).map_err(|error| {
+                tracing::warn!(path, %error, "an answer of Stripe cannot be read");
+                Refusal::Failed
+            });
+        }
+        Err(refusal(path, status, body))
+    }
+}
+
+/// What an answer without success means. A conflict, a rate limit, a wrong key and everything from 500 on say nothing
+/// about the request.
+fn refusal(path: &str, status: u16, body: &[u8]) -> Refusal {
+    let error = serde_json::from_slice(body).map_or_else(|_| ApiError::default(), |body: ErrorBody| body.error);
+    let error = ApiError { status, ..error };
+    let message = error.message.as_deref().unwrap_or_default();
+    if matches!(status, 401 | 403) {
+        tracing::error!(path, status, message, "Stripe refuses the secret key: check payment.stripe_secret_key");
+    } else {
+        tracing::warn!(path, status, code = error.code.as_deref(), message, "Stripe has refused a request");
+    }
+    match status {
+        400 | 402 | 404 => Refusal::Refused(error),
+        _ => Refusal::Failed,
+    }
+}
+
+/// A page of a list.
+#[derive(Debug, Deserialize)]
+pub(super) struct List {
+    pub(super) data: Vec<Value>,
+}
