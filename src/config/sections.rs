@@ -1,6 +1,6 @@
 //! The sections of the settings and their defaults. An empty text means "not set".
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;

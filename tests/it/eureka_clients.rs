@@ -13,7 +13,7 @@ use crate::discovery::registering_key;
 use crate::shop::Shop;
 
 /// Where `tests/clients/install` has installed the clients of others.
-fn installed() -> PathBuf {
+pub(crate) fn installed() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let dir = std::env::var_os("PROMOX_TEST_CLIENTS").map_or_else(|| root.join("target/clients"), PathBuf::from);
     assert!(

@@ -7,7 +7,7 @@
 //! | products, categories, search, stock | `catalog`, `catalog_prices` (price rules), `sku_changes`, `references` |
 //! | carts and checkout | `cart`, `checkout`, `gifts`, `idempotency` |
 //! | orders after the checkout | `returns`, `exports`, `round_trip` |
-//! | payments | `payments` |
+//! | payments | `payments`, `stripe` (through localstripe, with faults and kills) |
 //! | accounts, roles, erasure, the audit trail | `accounts`, `api_keys` |
 //! | the store's settings | `settings` |
 //! | promotions | `promotions`, `codes`, `limits_per_person`, `promotion_units`, `backtest` |
@@ -73,4 +73,5 @@ mod saga;
 mod settings;
 mod shop;
 mod sku_changes;
+mod stripe;
 mod wrong_values;

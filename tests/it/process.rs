@@ -22,6 +22,13 @@ impl Process {
         Self::spawn(tokio::process::Command::new(env!("CARGO_BIN_EXE_promox")), dir).await
     }
 
+    /// Starts it as [`Self::start`] does, with additional settings.
+    pub(crate) async fn start_with(dir: &Path, settings: &[(String, String)]) -> Self {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_promox"));
+        command.envs(settings.iter().map(|(name, value)| (name, value)));
+        Self::spawn(command, dir).await
+    }
+
     /// Starts it as [`Self::start`] does, under the file mode creation mask `umask`.
     pub(crate) async fn start_under(umask: &str, dir: &Path) -> Self {
         let mut command = tokio::process::Command::new("sh");

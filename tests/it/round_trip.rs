@@ -63,7 +63,8 @@ impl Shop {
         let payments = Payments::new(
             shop.clone(),
             promox_payment::Settings { sandbox: true, ..promox_payment::Settings::default() },
-        );
+        )
+        .unwrap();
         let users = Users::new(shop.clone(), cache, UserSettings { limits_enabled: false, ..UserSettings::default() });
         let services: Vec<Arc<dyn DynService>> = vec![
             analytics,

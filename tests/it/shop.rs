@@ -78,6 +78,11 @@ impl Shop {
         Client::of_part(own.unwrap().1)
     }
 
+    /// The address of the server.
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        self.server.address()
+    }
+
     /// The data directory.
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
