@@ -92,12 +92,12 @@ fn embedded_v4(ip: IpAddr) -> IpAddr {
     if let Some(v4) = v6.to_ipv4_mapped() {
         return v4.into();
     }
-    let [a, b, c, d, e, f, g, h] = v6.segments();
     let v4_of = |high: u16, low: u16| IpAddr::from(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)));
-    match [a, b, c, d, e, f] {
-        [0x64, 0xff9b, 0, 0, 0, 0] | [0x64, 0xff9b, 1, ..] => v4_of(g, h),
-        [0x2002, high, low, ..] => v4_of(high, low),
-        [0, 0, 0, 0, 0, 0] if g != 0 => v4_of(g, h),
+    match v6.segments() {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x64, 0xff9b, 1, _, _, _, high, low] | [0x2002, high, low, ..] => {
+            v4_of(high, low)
+        }
+        [0, 0, 0, 0, 0, 0, high, low] if high != 0 => v4_of(high, low),
         _ => ip,
     }
 }

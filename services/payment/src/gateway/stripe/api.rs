@@ -1,5 +1,6 @@
 //! Stripe's API: requests with form bodies and their JSON answers.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -8,8 +9,8 @@ use promox_kernel::Node;
 use promox_outbound::{HttpClient, Reach, check_url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
+use super::decline::upper_snake;
 use super::intent::Intent;
 use crate::StripeSettings;
 use crate::gateway::Failed;
@@ -55,12 +56,6 @@ impl ApiError {
         let unknown = if self.status == 402 { "card_declined" } else { "invalid_token" };
         upper_snake(specific.or(self.code.as_deref()).unwrap_or(unknown))
     }
-}
-
-/// A code of Stripe's in upper case, at most 64 characters.
-pub(super) fn upper_snake(code: &str) -> String {
-    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    code.chars().map(|c| if is_word(c) { c.to_ascii_uppercase() } else { '_' }).take(64).collect()
 }
 
 #[derive(Deserialize)]
@@ -176,8 +171,32 @@ fn refusal(path: &str, status: u16, body: &[u8]) -> Refusal {
     }
 }
 
-/// A page of a list.
+/// The metadata of a refund that names it.
+pub(super) const REFUND: &str = "promox_refund";
+
+/// A page of refunds.
 #[derive(Debug, Deserialize)]
 pub(super) struct List {
-    pub(super) data: Vec<Value>,
+    pub(super) data: Vec<Refund>,
+}
+
+/// A refund, as far as it matters here.
+#[derive(Debug, Deserialize)]
+pub(super) struct Refund {
+    pub(super) id: String,
+    status: Option<String>,
+    #[serde(default)]
+    metadata: BTreeMap<String, String>,
+}
+
+impl Refund {
+    /// Whether the refund was requested here, under this id.
+    pub(super) fn is_named(&self, id: &str) -> bool {
+        self.metadata.get(REFUND).is_some_and(|named| named == id)
+    }
+
+    /// Whether the buyer's bank did not accept the refund.
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(self.status.as_deref(), Some("failed" | "canceled"))
+    }
 }

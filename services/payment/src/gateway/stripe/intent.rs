@@ -7,7 +7,7 @@ use promox_contract::payment::PaymentAction;
 use promox_kernel::{Amount, Currency};
 use serde::Deserialize;
 
-use super::api::upper_snake;
+use super::decline::upper_snake;
 use super::money;
 use crate::gateway::Answer;
 

@@ -9,25 +9,24 @@
 //! keeps them for a day only, so that nothing relies on them alone: a refund is looked for before it is requested.
 
 mod api;
+mod decline;
 mod intent;
 mod money;
 mod webhook;
 
 use futures_util::future::BoxFuture;
 use promox_kernel::{Error, Node, Timestamp, hex};
-use serde_json::Value;
 
 use super::{Answer, Answering, Failed, Gateway, RefundRequest, Registration, SignedRequest};
 use crate::charge::Charge;
 use crate::commands::webhook::{Subject, Webhook};
 use crate::records::Provider;
 use crate::{StripeSettings, reject};
-use api::{Api, List, Refusal};
+use api::{Api, List, REFUND, Refund, Refusal};
+use decline::upper_snake;
 use intent::{Intent, ORDER};
 use webhook::Dispute;
 
-/// The metadata of a refund that names it.
-const REFUND: &str = "promox_refund";
 /// The number of an intent's refunds that are looked at. Stripe gives at most 100 at once.
 const MAX_REFUNDS: usize = 100;
 
@@ -53,7 +52,7 @@ impl Stripe {
     async fn create(&self, node: &Node, charge: &Charge) -> Result<Registration, Failed> {
         let order = charge.order_id.to_string();
         let Some(units) = money::units(charge.amount, charge.currency) else {
-            return Ok(Registration::Declined { code: "INVALID_AMOUNT".to_owned() });
+            return Ok(Registration::Declined { code: upper_snake("invalid_amount") });
         };
         let (amount, currency) = (units.to_string(), charge.currency.code().to_ascii_lowercase());
         let metadata = format!("metadata[{ORDER}]");
@@ -123,21 +122,16 @@ impl Stripe {
         let (intent, id) = (reference(&request.charge)?, request.id.to_string());
         let path = format!("/v1/refunds?payment_intent={intent}&limit={MAX_REFUNDS}");
         let list: List = self.api.get(node, &path).await.map_err(|_| Failed)?;
-        let own: Vec<&Value> = list.data.iter().filter(|refund| refund["metadata"][REFUND] == id.as_str()).collect();
-        let has_failed = |refund: &&&Value| matches!(refund["status"].as_str(), Some("failed" | "canceled"));
-        let failed = own.iter().filter(has_failed).count();
-        if let Some(done) = own.iter().find(|refund| !has_failed(refund)) {
-            return done["id"].as_str().map(str::to_owned).ok_or(Failed);
+        let own: Vec<&Refund> = list.data.iter().filter(|refund| refund.is_named(&id)).collect();
+        if let Some(done) = own.iter().find(|refund| !refund.has_failed()) {
+            return Ok(done.id.clone());
         }
         let units = money::units(request.amount, request.charge.currency).ok_or(Failed)?.to_string();
         let metadata = format!("metadata[{REFUND}]");
         let form = [("payment_intent", intent), ("amount", &units), (&metadata, &id)];
-        let key = format!("{intent}-refund-{id}-{failed}");
-        let refund: Value = self.api.post(node, "/v1/refunds", &key, &form).await.map_err(|_| Failed)?;
-        match (refund["status"].as_str(), refund["id"].as_str()) {
-            (Some("succeeded" | "pending" | "requires_action"), Some(reference)) => Ok(reference.to_owned()),
-            _ => Err(Failed),
-        }
+        let key = format!("{intent}-refund-{id}-{}", own.len());
+        let refund: Refund = self.api.post(node, "/v1/refunds", &key, &form).await.map_err(|_| Failed)?;
+        if refund.has_failed() { Err(Failed) } else { Ok(refund.id) }
     }
 
     /// The state of a charge.

@@ -8,7 +8,7 @@ use promox_kernel::{Error, Kind, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::api::upper_snake;
+use super::decline::upper_snake;
 use super::intent::Intent;
 use super::money;
 use crate::commands::webhook::{DisputeState, Subject};
