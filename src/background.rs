@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use promox_contract::codes;
-use promox_kernel::{Cx, Error, Job, Node};
+use promox_kernel::{Clock, Cx, Error, Job, Node};
 use promox_storage::ConsumerLoop;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,6 +16,8 @@ use crate::ops::Worker;
 
 /// The time limit of one batch of a job.
 const BATCH_LIMIT: Duration = Duration::from_mins(1);
+/// How often the node's clock is compared with the system's.
+const CLOCK_CHECK: Duration = Duration::from_secs(1);
 /// The pause after a batch that failed.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -68,6 +70,21 @@ impl Background {
         });
     }
 
+    /// Lets the node's clock follow the system's when that steps forward, such as after the machine was suspended.
+    pub(crate) fn spawn_clock(&self) {
+        let (node, closing) = (self.node.clone(), self.closing.clone());
+        self.tasks.spawn(async move {
+            while closing.run_until_cancelled(tokio::time::sleep(CLOCK_CHECK)).await.is_some() {
+                if let Some(step) = node.clock.follow(Clock::wall()) {
+                    tracing::warn!(
+                        seconds = step.as_secs_f64(),
+                        "the clock stepped forward to follow the system's clock"
+                    );
+                }
+            }
+        });
+    }
+
     /// Executes the operator's runs until the node stops.
     pub(crate) fn spawn_worker(&self, worker: Worker) {
         self.tasks.spawn(worker.work(self.closing.clone()));
@@ -92,7 +109,7 @@ async fn batch(job: &Job, node: &Arc<Node>) -> Result<bool, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use promox_kernel::{Clock, Entropy, Timestamp};
+    use promox_kernel::{Entropy, Timestamp};
     use std::sync::atomic::{AtomicUsize, Ordering};
     use tokio::sync::Semaphore;
 

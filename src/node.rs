@@ -226,6 +226,7 @@ impl Promox {
     }
 
     fn start_background(&self) {
+        self.background.spawn_clock();
         self.consumers().into_iter().for_each(|consumer| self.background.spawn_consumer(consumer));
         self.jobs().into_iter().for_each(|job| self.background.spawn_job(job));
         if let Some(ops) = self.find::<Ops>() {
