@@ -205,6 +205,50 @@ async fn budgets_refuse_or_grant_the_rest_and_the_store_caps_discounts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_guesser_is_refused_without_effect_and_its_neighbours_are_not() {
+    let shop = Shop::start_with(&[("PROMOX_LIMITS__ENABLED", "true")]).await;
+    shop.product("A", "10.00", 100).await;
+    let key = activate(&shop, percent("5", json!({"couponOnly": true}))).await;
+    for code in ["KEPT", "PRIZE"] {
+        shop.admin.post("/api/coupons", &json!({"code": code, "promotionId": key})).await.expect(201);
+    }
+    let cart = async || {
+        let cart = shop.anyone.post("/api/carts", &json!({})).await.expect(201);
+        shop.anyone.with("x-cart-token", cart["token"].as_str().unwrap())
+    };
+    let item = json!({"sku": "A", "quantity": 1});
+    let guess = async |guest: &Client, from: u32, count: u32| {
+        let codes: Vec<String> = (from..from + count).map(|n| format!("WRONG-{n}")).collect();
+        guest.put("/api/carts/current/codes", &json!({"couponCodes": codes})).await
+    };
+    let (guesser, neighbour) = (cart().await, cart().await);
+    neighbour.post("/api/carts/current/items", &item).await.expect(200);
+    neighbour.put("/api/carts/current/codes", &json!({"couponCodes": ["KEPT"]})).await.expect(200);
+    guess(&guesser, 0, 10).await.expect(200);
+    guess(&guesser, 10, 9).await.expect(200);
+    guess(&guesser, 20, 2).await.refused(429, "TOO_MANY_GUESSES");
+    let codes = json!({"couponCodes": ["PRIZE"]});
+    guesser.put("/api/carts/current/codes", &codes).await.refused(429, "TOO_MANY_GUESSES");
+    let seen = guesser.post("/api/carts/current/items", &item).await.expect(200);
+    let kept = seen["codes"]["couponCodes"].as_array().unwrap();
+    assert_eq!((kept.len(), kept[0].as_str()), (9, Some("WRONG-10")), "the refused codes are not stored: {seen}");
+
+    assert_eq!(neighbour.get("/api/carts/current").await.expect(200)["totals"]["total"], "9.50");
+    neighbour.put("/api/carts/current/codes", &codes).await.expect(200);
+    let all = json!({"items": [item], "codes": (0..49).map(|n| format!("NONE-{n}")).chain(["PRIZE".to_owned()]).collect::<Vec<_>>()});
+    shop.anyone.post("/api/promotions/calculate", &all).await.refused(429, "TOO_MANY_GUESSES");
+
+    // A guest can have any number of carts, but all guesses from one network count together.
+    for round in 0..8 {
+        guess(&cart().await, 100 + 10 * round, 10).await.expect(200);
+    }
+    guess(&cart().await, 200, 1).await.expect(200);
+    guess(&cart().await, 201, 1).await.refused(429, "TOO_MANY_GUESSES");
+    assert_eq!(neighbour.get("/api/carts/current").await.expect(200)["totals"]["total"], "9.50");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn guessing_codes_is_limited_on_every_endpoint() {
     let shop = Shop::start_with(&[("PROMOX_LIMITS__ENABLED", "true")]).await;
     shop.product("A", "10.00", 100).await;

@@ -1,5 +1,6 @@
 //! Edits and merges: the cart that a change leads to is priced before it is stored.
 
+use promox_contract::coupon::CountEnteredCodes;
 use promox_kernel::{Cx, Error, UserId};
 
 use crate::api::CartView;
@@ -44,6 +45,23 @@ impl Carts {
             }
         }
         Err(reject::busy("The cart is being changed by other requests; try again."))
+    }
+
+    /// Counts the wrong ones among the codes that are not in the cart yet. 429 `TOO_MANY_GUESSES` if there are too many.
+    pub(crate) async fn count_entered_codes(
+        &self,
+        cx: &Cx,
+        entered: impl Iterator<Item = &String> + Clone + Send + Sync,
+    ) -> Result<(), Error> {
+        let holder = Holder::of(cx)?;
+        let cart = self.db.read(|tx| queries::contents(tx, &holder)).await?.map(|contents| contents.cart);
+        let is_new = |code: &&String| {
+            !cart
+                .as_ref()
+                .is_some_and(|cart| cart.promotion_code.as_ref() == Some(*code) || cart.coupon_codes.0.contains(code))
+        };
+        let codes: Vec<String> = entered.filter(is_new).cloned().collect();
+        if codes.is_empty() { Ok(()) } else { cx.call(CountEnteredCodes { codes }).await }
     }
 
     /// Prices the cart that a merge leads to, then stores the merge if neither cart has changed meanwhile.

@@ -78,7 +78,9 @@ impl Handle<SetCodes> for Carts {
     async fn handle(&self, cx: &Cx, op: SetCodes) -> Result<CartView, Error> {
         let promotion_code = rules::promotion_code(op.promotion_code)?;
         let coupon_codes = rules::coupon_codes(&op.coupon_codes)?;
-        self.edit(cx, Change::of(cx)?, Edit::SetCodes { promotion_code, coupon_codes }).await
+        let change = Change::of(cx)?;
+        self.count_entered_codes(cx, promotion_code.iter().chain(&coupon_codes)).await?;
+        self.edit(cx, change, Edit::SetCodes { promotion_code, coupon_codes }).await
     }
 }
 

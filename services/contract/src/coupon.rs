@@ -22,6 +22,9 @@ pub struct ResolveCodes {
     pub codes: Vec<String>,
     /// The buyer. Personal coupons are valid for their owner only, and limits per user count persons.
     pub buyer: Buyer,
+    /// The codes among them that the caller entered with this request. The wrong ones count against the caller; 429
+    /// `TOO_MANY_GUESSES` if there are too many. Codes that were stored earlier were counted then.
+    pub entered: Vec<String>,
 }
 operation! { ResolveCodes => ResolvedCodes, "coupon.resolve_codes", internal, "The coupons among codes." }
 
@@ -33,6 +36,16 @@ pub struct ResolvedCodes {
     pub coupons: Vec<ResolvedCode>,
 }
 json_reply!(ResolvedCodes);
+
+/// Counts the wrong ones among codes that the caller entered, before they are stored. 429 `TOO_MANY_GUESSES` if there are
+/// too many.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CountEnteredCodes {
+    /// The codes as entered.
+    pub codes: Vec<String>,
+}
+operation! { CountEnteredCodes => (), "coupon.count_entered_codes", internal, "Counts wrong codes of the caller." }
 
 /// Redeems coupons for an order, all or nothing, and holds them until the order ends. Repeating the request changes
 /// nothing. 422 `COUPON_INVALID` with `code` and `reason` if a coupon is no longer valid.

@@ -2,8 +2,8 @@
 
 use promox_contract::buyer::Buyer;
 use promox_contract::coupon::{
-    FindCouponCodes, HoldCoupons, IsPromotionReferencedByCoupons, IssueCoupon, IssuedCoupon, ReleaseCoupons,
-    ResolveCodes, ResolvedCodes, normal_code,
+    CountEnteredCodes, FindCouponCodes, HoldCoupons, IsPromotionReferencedByCoupons, IssueCoupon, IssuedCoupon,
+    ReleaseCoupons, ResolveCodes, ResolvedCodes, normal_code,
 };
 use promox_contract::import::ImportReport;
 use promox_contract::promotion::{CodesInUse, IsReferenced};
@@ -155,13 +155,19 @@ impl Handle<ReleaseCoupon> for Coupons {
 
 impl Handle<ResolveCodes> for Coupons {
     async fn handle(&self, cx: &Cx, op: ResolveCodes) -> Result<ResolvedCodes, Error> {
-        self.guesses.check(cx, &op.codes).await?;
+        self.guesses.check(cx, &op.entered).await?;
         let person = Redeemer::new(&op.buyer);
         let coupons = self.db.read(|tx| queries::resolve(tx, &op.codes, &person, cx.now)).await?;
-        if self.guesses.counts(cx) {
-            self.note_guesses(cx, &op.codes, &coupons).await?;
-        }
+        self.note_guesses(cx, &op.entered, &coupons).await?;
         Ok(ResolvedCodes { coupons })
+    }
+}
+
+impl Handle<CountEnteredCodes> for Coupons {
+    async fn handle(&self, cx: &Cx, op: CountEnteredCodes) -> Result<(), Error> {
+        let buyer = Buyer::identify(cx, cx.principal.user(), None).await?;
+        let CountEnteredCodes { codes } = op;
+        cx.call(ResolveCodes { entered: codes.clone(), codes, buyer }).await.map(drop)
     }
 }
 

@@ -38,7 +38,8 @@ mod validate;
 use std::sync::Arc;
 
 use promox_contract::coupon::{
-    FindCouponCodes, HoldCoupons, IsPromotionReferencedByCoupons, IssueCoupon, ReleaseCoupons, ResolveCodes,
+    CountEnteredCodes, FindCouponCodes, HoldCoupons, IsPromotionReferencedByCoupons, IssueCoupon, ReleaseCoupons,
+    ResolveCodes,
 };
 use promox_kernel::{Job, Registry, register};
 use promox_storage::{Cache, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
@@ -70,7 +71,8 @@ impl Service for Coupons {
         register!(registry, self; ListCoupons, CreateCoupon, GetCoupon, UpdateCoupon, ListRedemptions);
         register!(registry, self; CreateBatch, ListBatches, GetBatch, ExportBatch, DisableBatch, ImportCoupons);
         register!(registry, self; ValidateCoupon, RedeemCoupon, ReleaseCoupon);
-        register!(registry, self; ResolveCodes, ReleaseCoupons, IssueCoupon, FindCouponCodes);
+        register!(registry, self; ResolveCodes, CountEnteredCodes, ReleaseCoupons, IssueCoupon);
+        register!(registry, self; FindCouponCodes);
         promox_storage::register_transactions!(registry, self; HoldCoupons);
         register!(registry, self; IsPromotionReferencedByCoupons);
     }

@@ -1,44 +1,51 @@
 //! Limits guessing: a client that tried too many wrong codes has to wait, in every operation that accepts codes.
 //!
-//! Different codes are counted, not attempts, so a cart with an expired code can be viewed any number of times. A
-//! client that has to wait can still use the codes that it tried before, because they reveal nothing new.
+//! Different codes are counted, not attempts. A client that has to wait can still use the codes that it tried before,
+//! because they reveal nothing new. Codes of a cart are counted once, before they are stored in it.
 
 use std::time::Duration;
 
 use promox_contract::codes;
 use promox_contract::coupon::normal_code;
 use promox_contract::promotion::{FindPromotionCodes, RejectReason, ResolvedCode};
-use promox_kernel::{Cx, Error, Kind, Principal};
+use promox_kernel::{Cx, Error, Kind, Principal, client_network};
 use promox_storage::{Cache, CacheSpace, Pace, Throttle};
 
 use crate::Coupons;
 use crate::rules::eligibility::public_reason;
 
-/// Maximum different wrong codes of a client per period.
-const PACE: Pace = Pace::Window { max_failures: 20, span: Duration::from_mins(10) };
+/// Maximum different wrong codes of a caller per period.
+const CALLER: Pace = Pace::Window { max_failures: 20, span: Duration::from_mins(10) };
+/// Maximum different wrong codes of all callers from one network per period, because accounts and carts cost nothing.
+const NETWORK: Pace = Pace::Window { max_failures: 100, span: Duration::from_mins(10) };
 
 /// The cache of clients with wrong codes.
 const CLIENTS: CacheSpace = CacheSpace { name: "wrong coupon codes", max_entries: 65_536, max_bytes: 8 << 20 };
 
-/// Identifies the client by the account, or else by the network address.
-fn client(cx: &Cx) -> String {
-    match cx.principal.user() {
-        Some(user) => format!("user {user}"),
-        None => format!("{:?}", cx.client),
+/// Identifies the caller by the account, the guest's cart, or else the network.
+fn caller(cx: &Cx) -> String {
+    match (cx.principal.user(), &cx.cart_token) {
+        (Some(user), _) => format!("user {user}"),
+        (None, Some(token)) => format!("cart {token}"),
+        (None, None) => format!("no cart, {:?}", cx.client.map(client_network)),
     }
 }
 
-/// Counts wrong codes by client.
+fn network(cx: &Cx) -> String {
+    format!("{:?}", cx.client.map(client_network))
+}
+
+/// Counts wrong codes by caller and by network.
 #[derive(Debug)]
-pub(crate) struct GuessThrottle(Option<Throttle>);
+pub(crate) struct GuessThrottle(Option<(Throttle, Throttle)>);
 
 impl GuessThrottle {
     pub(crate) fn new(cache: &Cache, enabled: bool) -> Self {
-        Self(enabled.then(|| Throttle::new(cache, CLIENTS, PACE)))
+        Self(enabled.then(|| (Throttle::new(cache, CLIENTS, CALLER), Throttle::new(cache, CLIENTS, NETWORK))))
     }
 
-    /// The throttle, if this caller's guesses are counted.
-    fn of(&self, cx: &Cx) -> Option<&Throttle> {
+    /// The throttles, if this caller's guesses are counted.
+    fn of(&self, cx: &Cx) -> Option<&(Throttle, Throttle)> {
         self.0.as_ref().filter(|_| cx.principal != Principal::System)
     }
 
@@ -49,26 +56,35 @@ impl GuessThrottle {
 
     /// Refuses a caller who tried too many wrong codes and now tries a new one.
     pub(crate) async fn check(&self, cx: &Cx, codes: &[String]) -> Result<(), Error> {
-        let Some(throttle) = self.of(cx).filter(|_| !codes.is_empty()) else { return Ok(()) };
+        let Some((callers, networks)) = self.of(cx).filter(|_| !codes.is_empty()) else { return Ok(()) };
         let codes: Vec<String> = codes.iter().map(|code| normal_code(code)).collect();
-        throttle.check_guesses(&client(cx), &codes, cx.now).await.map_err(|wait| {
-            let message = "Too many wrong coupon codes; try again later.";
-            let seconds = u32::try_from(wait.as_secs()).unwrap_or(1).max(1);
-            Error::new(Kind::Throttled, codes::TOO_MANY_GUESSES, message).retry_after(seconds)
-        })
+        callers.check_guesses(&caller(cx), &codes, cx.now).await.map_err(refusal)?;
+        networks.check_guesses(&network(cx), &codes, cx.now).await.map_err(refusal)
     }
 
-    /// Records wrong codes. Valid codes are recorded only for clients that also have wrong ones.
-    pub(crate) async fn note(&self, cx: &Cx, wrong: &[&String], good: &[&String]) {
-        let Some(throttle) = self.of(cx) else { return };
+    /// Records wrong codes, and refuses a caller with more of them than were left. Valid codes are recorded only for
+    /// clients that also have wrong ones.
+    pub(crate) async fn note(&self, cx: &Cx, wrong: &[&String], good: &[&String]) -> Result<(), Error> {
+        let Some((callers, networks)) = self.of(cx) else { return Ok(()) };
         let normal = |codes: &[&String]| codes.iter().map(|code| normal_code(code)).collect::<Vec<String>>();
-        throttle.note_guesses(&client(cx), &normal(wrong), &normal(good), cx.now).await;
+        let (wrong, good) = (normal(wrong), normal(good));
+        callers.note_guesses(&caller(cx), &wrong, &good, cx.now).await.map_err(refusal)?;
+        networks.note_guesses(&network(cx), &wrong, &good, cx.now).await.map_err(refusal)
     }
+}
+
+fn refusal(wait: Duration) -> Error {
+    let message = "Too many wrong coupon codes; try again later.";
+    let seconds = u32::try_from(wait.as_secs()).unwrap_or(1).max(1);
+    Error::new(Kind::Throttled, codes::TOO_MANY_GUESSES, message).retry_after(seconds)
 }
 
 impl Coupons {
     /// Counts codes that do not exist, and codes that the caller must not be able to distinguish from them.
     pub(crate) async fn note_guesses(&self, cx: &Cx, codes: &[String], found: &[ResolvedCode]) -> Result<(), Error> {
+        if codes.is_empty() || !self.guesses.counts(cx) {
+            return Ok(());
+        }
         let anonymous = cx.principal == Principal::Anonymous;
         let coupon = |code: &String| found.iter().find(|coupon| coupon.code == *code);
         let others: Vec<String> =
@@ -83,7 +99,6 @@ impl Coupons {
             None => promotions.contains(&normal_code(code)),
         };
         let (known, wrong): (Vec<&String>, Vec<&String>) = codes.iter().partition(is_known);
-        self.guesses.note(cx, &wrong, &known).await;
-        Ok(())
+        self.guesses.note(cx, &wrong, &known).await
     }
 }

@@ -50,9 +50,9 @@ impl Coupons {
         let unknown = verdict.reason.map(|reason| public_reason(reason, anonymous)) == Some(RejectReason::Unknown);
         let tried = [&code];
         if unknown {
-            self.guesses.note(cx, &tried, &[]).await;
+            self.guesses.note(cx, &tried, &[]).await?;
         } else {
-            self.guesses.note(cx, &[], &tried).await;
+            self.guesses.note(cx, &[], &tried).await?;
         }
         Ok(Validation {
             valid: verdict.reason.is_none(),

@@ -268,7 +268,8 @@ async fn build_request(
     let coupons = if op.codes.is_empty() || op.promotions.is_some() {
         Vec::new()
     } else {
-        cx.call(ResolveCodes { codes: op.codes.clone(), buyer: buyer.clone() }).await?.coupons
+        let op = ResolveCodes { codes: op.codes.clone(), buyer: buyer.clone(), entered: op.codes.clone() };
+        cx.call(op).await?.coupons
     };
     Ok(PricingRequest {
         cart,

@@ -185,30 +185,41 @@ impl Throttle {
     }
 
     /// Counts each distinct wrong guess once, and remembers the correct guesses of a client that also made wrong ones.
-    pub async fn note_guesses<G: AsRef<str> + Sync>(&self, client: &str, wrong: &[G], right: &[G], now: Timestamp) {
+    /// The error is how long the client has to wait because it made more wrong guesses at once than it had left; then it
+    /// must not be told which ones were wrong.
+    pub async fn note_guesses<G: AsRef<str> + Sync>(
+        &self,
+        client: &str,
+        wrong: &[G],
+        right: &[G],
+        now: Timestamp,
+    ) -> Result<(), Duration> {
         let (wrong, right): (Vec<u32>, Vec<u32>) = (digests(wrong), digests(right));
         let known = self.attempts(client, now).await;
         let is_new = |guess: &u32| known.as_ref().is_none_or(|attempts| !attempts.has_guess(*guess));
         if !(wrong.iter().any(is_new) || (known.is_some() && right.iter().any(is_new))) {
-            return;
+            return Ok(());
         }
         self.cache
             .update(self.space, &key(client), now, |before: Option<Attempts>| {
                 let mut attempts = self.live(before, now).unwrap_or_else(|| Attempts::new(now));
-                for guess in &wrong {
-                    if !attempts.wrong.contains(guess) && self.pace.check(&attempts, now).is_ok() {
-                        attempts.wrong.push(*guess);
-                        attempts.failed(now);
+                let mut noted = Ok(());
+                for guess in wrong.iter().filter(|guess| !attempts.wrong.contains(guess)).collect::<Vec<_>>() {
+                    noted = self.pace.check(&attempts, now);
+                    if noted.is_err() {
+                        break;
                     }
+                    attempts.wrong.push(*guess);
+                    attempts.failed(now);
                 }
                 for guess in &right {
-                    if !attempts.has_guess(*guess) && attempts.right.len() < MAX_RIGHT {
+                    if noted.is_ok() && !attempts.has_guess(*guess) && attempts.right.len() < MAX_RIGHT {
                         attempts.right.push(*guess);
                     }
                 }
-                (self.keep(attempts), ())
+                (self.keep(attempts), noted)
             })
-            .await;
+            .await
     }
 
     async fn attempts(&self, client: &str, now: Timestamp) -> Option<Attempts> {
@@ -297,15 +308,16 @@ mod tests {
     #[tokio::test]
     async fn each_wrong_guess_counts_once_and_known_guesses_stay_allowed() {
         let codes = throttle(Pace::Window { max_failures: 3, span: Duration::from_mins(10) });
-        codes.note_guesses("ada", &[], &["GOOD"], START).await;
+        codes.note_guesses("ada", &[], &["GOOD"], START).await.unwrap();
         for _ in 0..5 {
-            codes.note_guesses("ada", &["A", "B"], &["FINE"], START).await;
+            codes.note_guesses("ada", &["A", "B"], &["FINE"], START).await.unwrap();
         }
         assert!(codes.check_guesses("ada", &["C"], START).await.is_ok(), "only two wrong guesses so far");
-        codes.note_guesses("ada", &["C", "D"], &[], START).await;
+        let noted = codes.note_guesses("ada", &["C", "D"], &["LUCKY"], START).await;
+        assert_eq!(noted, Err(Duration::from_mins(10)), "one wrong guess was left, and two were made");
         assert_eq!(codes.check_guesses("ada", &["E"], START).await, Err(Duration::from_mins(10)));
         assert!(codes.check_guesses("ada", &["A", "C", "FINE"], START).await.is_ok(), "all of them were made before");
-        for unknown in ["D", "GOOD"] {
+        for unknown in ["D", "GOOD", "LUCKY"] {
             assert!(codes.check_guesses("ada", &[unknown], START).await.is_err(), "{unknown} was not remembered");
         }
     }

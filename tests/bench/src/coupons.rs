@@ -172,7 +172,7 @@ impl Bench {
         let started = Instant::now();
         for code in codes.iter().cycle().take(lookups) {
             let sent = Instant::now();
-            let op = ResolveCodes { codes: vec![code.clone()], buyer: Buyer::default() };
+            let op = ResolveCodes { codes: vec![code.clone()], buyer: Buyer::default(), entered: Vec::new() };
             if self.cx().call(op).await?.coupons.is_empty() {
                 return Err("an existing code was not found".into());
             }

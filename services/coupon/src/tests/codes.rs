@@ -99,7 +99,8 @@ async fn codes_resolve_with_the_reason_why_they_are_invalid() {
     }
     let codes = ["good", "SOON", "OVER", "AD-AS", "NONE"].map(str::to_owned).to_vec();
     let reasons = async |user_id| {
-        let op = ResolveCodes { codes: codes.clone(), buyer: Buyer { user_id, ..Buyer::default() } };
+        let op =
+            ResolveCodes { codes: codes.clone(), buyer: Buyer { user_id, ..Buyer::default() }, entered: codes.clone() };
         let found = shop.call(op).await.unwrap().coupons;
         found.into_iter().map(|item| (item.code, item.reason)).collect::<Vec<_>>()
     };
@@ -135,8 +136,8 @@ async fn validation_returns_the_discount_and_limits_guessing() {
         );
     }
     let resolve = async |codes: &[&str]| {
-        let codes = codes.iter().map(|code| (*code).to_owned()).collect();
-        shop.anonymous().call(ResolveCodes { codes, buyer: Buyer::default() }).await
+        let codes: Vec<String> = codes.iter().map(|code| (*code).to_owned()).collect();
+        shop.anonymous().call(ResolveCodes { entered: codes.clone(), codes, buyer: Buyer::default() }).await
     };
     assert_eq!(resolve(&["TEN", "SUMMER"]).await.unwrap().coupons.len(), 1, "codes that exist do not count as guesses");
     assert!(

@@ -211,7 +211,8 @@ impl Evaluator<'_> {
         let coupons = if codes.is_empty() {
             Vec::new()
         } else {
-            cx.call(ResolveCodes { codes: codes.clone(), buyer: buyer.clone() }).await?.coupons
+            let entered = self.codes.iter().filter(|named| named.is_entered).map(|named| named.code.clone()).collect();
+            cx.call(ResolveCodes { codes: codes.clone(), buyer: buyer.clone(), entered }).await?.coupons
         };
         cx.call(EvaluateCart {
             lines: self.lines.to_vec(),

@@ -29,6 +29,8 @@ pub(crate) struct NamedCode {
     pub(crate) code: String,
     /// Whether it was entered as a coupon code, which decides the wording of a refusal.
     pub(crate) is_coupon: bool,
+    /// Whether it came with this request, and not from a cart that has it already.
+    pub(crate) is_entered: bool,
 }
 
 /// Everything that can affect the price of a request.
@@ -38,6 +40,8 @@ pub(crate) struct PricingRequest {
     pub(crate) items: Option<Vec<SkuQuantity>>,
     promotion_codes: Vec<String>,
     coupon_codes: Vec<String>,
+    /// Whether the codes are those of a cart.
+    from_cart: bool,
     pub(crate) reservations: Vec<FlashReservationId>,
     pub(crate) points: Option<u32>,
     pub(crate) email: Option<Email>,
@@ -65,6 +69,7 @@ impl From<&PlaceOrder> for PricingRequest {
             channel: body.channel.clone(),
             attributes: body.attributes.clone(),
             is_quoted: body.quote_id.is_some(),
+            from_cart: false,
         }
     }
 }
@@ -75,6 +80,7 @@ impl From<PriceCart> for PricingRequest {
             items: Some(cart.items),
             promotion_codes: cart.promotion_code.into_iter().collect(),
             coupon_codes: cart.coupon_codes,
+            from_cart: true,
             ..Self::default()
         }
     }
@@ -86,11 +92,14 @@ impl PricingRequest {
         let in_cart = cart.map(|cart| (&cart.promotion_code, &cart.coupon_codes));
         let promotions = self.promotion_codes.iter().chain(in_cart.into_iter().flat_map(|cart| cart.0));
         let coupons = self.coupon_codes.iter().chain(in_cart.into_iter().flat_map(|cart| cart.1));
+        let is_in_cart =
+            |code: &String| in_cart.is_some_and(|cart| cart.0.as_ref() == Some(code) || cart.1.contains(code));
         let all = promotions.map(|code| (code, false)).chain(coupons.map(|code| (code, true)));
         let mut codes: Vec<NamedCode> = Vec::new();
         for (code, is_coupon) in all {
             if !codes.iter().any(|known| known.code == *code) {
-                codes.push(NamedCode { code: code.clone(), is_coupon });
+                let is_entered = !self.from_cart && !is_in_cart(code);
+                codes.push(NamedCode { code: code.clone(), is_coupon, is_entered });
             }
         }
         codes
