@@ -3,6 +3,7 @@
 
 pub mod background;
 pub mod cli;
+mod compute;
 pub mod config;
 mod descriptors;
 pub mod engine;

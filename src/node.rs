@@ -26,6 +26,7 @@ use promox_store::Store;
 use promox_user::Users;
 
 use crate::background::Background;
+use crate::compute::ComputeThreads;
 use crate::config::{Loaded, Settings};
 use crate::exit::Exit;
 use crate::http::Server;
@@ -104,6 +105,8 @@ pub struct Promox {
     services: Vec<Arc<dyn DynService>>,
     background: Background,
     auditor: Arc<Auditor>,
+    /// The threads that long computing runs on while the node serves requests.
+    compute: Option<ComputeThreads>,
 }
 
 impl fmt::Debug for Promox {
@@ -128,7 +131,8 @@ pub struct Environment {
 impl Promox {
     /// Opens the store, recovers interrupted work, starts jobs and consumers, and opens `server` to requests.
     pub async fn open(loaded: &Loaded, server: &Server) -> Result<Self, Exit> {
-        let promox = Self::assemble(loaded, Some(server))?;
+        let mut promox = Self::assemble(loaded, Some(server))?;
+        promox.start_compute()?;
         promox.check_currency(loaded).await?;
         promox.recover().await?;
         if let Some(users) = promox.find::<Users>() {
@@ -145,6 +149,15 @@ impl Promox {
         promox.start_background();
         server.open(&promox.node)?;
         Ok(promox)
+    }
+
+    fn start_compute(&mut self) -> Result<(), Exit> {
+        let threads = ComputeThreads::start()?;
+        if let Some(handle) = threads.handle() {
+            self.node.compute.run_on(handle);
+        }
+        self.compute = Some(threads);
+        Ok(())
     }
 
     /// Opens the store for one command: no port is bound, nothing is recovered, and no job runs.
@@ -213,7 +226,7 @@ impl Promox {
         Permissions::register(&mut registry);
         node.install(registry);
         let background = Background::new(&node);
-        Ok(Self { node, store, services, background, auditor })
+        Ok(Self { node, store, services, background, auditor, compute: None })
     }
 
     /// Recovers every service, before any request or job.

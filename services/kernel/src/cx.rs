@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::codes;
-use crate::{Clock, Entropy, Error, IfMatch, Op, Principal, Registry, Response, Timestamp, accept};
+use crate::{Clock, Compute, Entropy, Error, IfMatch, Op, Principal, Registry, Response, Timestamp, accept};
 
 /// State that all requests of a node share.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub struct Node {
     pub clock: Clock,
     /// The source of randomness.
     pub entropy: Entropy,
+    /// The threads for work that computes for long.
+    pub compute: Compute,
     calls: Calls,
     registry: OnceLock<Registry>,
 }
@@ -41,7 +43,7 @@ impl Node {
 
     /// [`Node::new`] with a choice of how services call each other.
     pub fn calling(clock: Clock, entropy: Entropy, calls: Calls) -> Arc<Self> {
-        Arc::new(Self { clock, entropy, calls, registry: OnceLock::new() })
+        Arc::new(Self { clock, entropy, compute: Compute::default(), calls, registry: OnceLock::new() })
     }
 
     /// Installs the registry of services. Only the first call has an effect.

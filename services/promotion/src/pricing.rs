@@ -11,6 +11,9 @@ use crate::compiled::Compiled;
 use crate::rules::{Cart, Detail, EvaluationContext, Line, LineInput, NamedCode, Needs, Rule, evaluate, normal_code};
 use crate::{Promotions, digest, facts, queries};
 
+/// From this number of lines times exclusive promotions on, an evaluation takes longer than a millisecond.
+const MANY_TRIALS: usize = 10_000;
+
 /// A request to evaluate a cart.
 pub(crate) struct PricingRequest {
     pub(crate) cart: Cart,
@@ -32,8 +35,7 @@ impl Promotions {
         }
         let named = self.resolve_codes(&compiled, &request.codes, &request.coupons).await?;
         let (context, unchecked) = self.evaluation_context(cx, &compiled, &request, &named).await?;
-        let cart = &request.cart;
-        let mut answer = evaluate(&compiled.set, cart, &context, &named, request.detail);
+        let (_, mut answer) = evaluated(cx, compiled, request.cart, (context, named), request.detail).await?;
         if unchecked {
             answer.warnings.push("Without an e-mail address, limits per user are not checked.".to_owned());
         }
@@ -52,12 +54,12 @@ impl Promotions {
         let named = self.resolve_codes(&compiled, &request.codes, &request.coupons).await?;
         let (context, unchecked) = self.evaluation_context(cx, &compiled, &request, &named).await?;
         compiled.set.apply_catalog_prices(&mut request.cart, &context);
-        let mut answer = evaluate(&compiled.set, &request.cart, &context, &named, request.detail);
+        let (cart, mut answer) = evaluated(cx, compiled, request.cart, (context, named), request.detail).await?;
         if unchecked {
             answer.warnings.push("Without an e-mail address, limits per user are not checked.".to_owned());
         }
         conceal(cx, &mut answer);
-        Ok((request.cart, answer))
+        Ok((cart, answer))
     }
 
     async fn compiled(&self, cart: &Cart) -> Result<Arc<Compiled>, StoreError> {
@@ -140,6 +142,22 @@ impl Promotions {
             EvaluationContext { now, customer, allowances, campaigns, gifts, max_discount_percent, ignore_dates };
         Ok((context, unchecked))
     }
+}
+
+/// A cart and its evaluation, which is computed where it holds up nothing if many lines meet many exclusive promotions.
+async fn evaluated(
+    cx: &Cx,
+    compiled: Arc<Compiled>,
+    cart: Cart,
+    (context, named): (EvaluationContext, Vec<NamedCode>),
+    detail: Detail,
+) -> Result<(Cart, Evaluation), Error> {
+    let trials = cart.lines.len() * (1 + compiled.set.exclusive());
+    let work = async move {
+        let answer = evaluate(&compiled.set, &cart, &context, &named, detail);
+        Ok((cart, answer))
+    };
+    if trials < MANY_TRIALS { work.await } else { cx.node.compute.run(cx, work).await }
 }
 
 /// Resolves one code, given also in normal form.

@@ -17,7 +17,8 @@ use hyper::body::Incoming;
 use promox_contract::codes;
 use promox_contract::user::Authenticate;
 use promox_kernel::{
-    Access, BodyKind, Claim, Content, Cx, Entropy, Error, Kind, Node, Principal, Request, Response, accept,
+    Access, BodyKind, BoxFuture, Claim, Content, Cx, Entropy, Entry, Error, Kind, Node, Principal, Request, Response,
+    accept,
 };
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
@@ -40,6 +41,9 @@ use crate::http::wire::payload::Payload;
 /// The service whose clients may know no scheme but Basic. Browsers ask for a password where it is offered, so the others
 /// do not offer it.
 const DISCOVERY: &str = "discovery";
+/// The length of a JSON body, in bytes, from which its operation is expected to compute for longer than a millisecond:
+/// several hundred lines of an order.
+const LARGE_BODY: usize = 16 << 10;
 
 /// State shared by all connections.
 pub(crate) struct Edge {
@@ -277,7 +281,7 @@ impl<'a> Exchange<'a> {
         let registry = open.node.registry()?;
         let entry = registry.entries().get(route.entry).ok_or_else(starting)?;
         let span = tracing::debug_span!("read", operation = entry.name, request = %self.id);
-        let response = catch_panic(cx.in_time(entry.run(cx.clone(), request))).instrument(span).await?;
+        let response = catch_panic(cx.in_time(start(entry, route, &cx, request))).instrument(span).await?;
         if let Some(media_type) = response.content.media_type() {
             accept::choose(cx.accept.as_deref(), &[media_type])?;
         }
@@ -297,7 +301,7 @@ impl<'a> Exchange<'a> {
         let registry = open.node.registry()?;
         let entry = registry.entries().get(route.entry).ok_or_else(starting)?;
         let span = tracing::debug_span!("write", operation = entry.name, request = %self.id);
-        let work = entry.run(cx.clone(), request);
+        let work = start(entry, route, &cx, request);
         let task = async move {
             let _permit = permit;
             // With a key, the idempotency store applies the deadline and still stores the reply.
@@ -385,6 +389,18 @@ async fn authenticate(cx: &Cx, headers: &http::HeaderMap, access: Access) -> Res
     let Some(token) = context::credential(headers)? else { return Ok(Principal::Anonymous) };
     let request = Authenticate { token: token.into_owned(), leaving: access == Access::Account };
     cx.call(request).await.map(promox_contract::user::Authenticated::principal)
+}
+
+/// Starts an operation, on the threads for computing if it is known to compute for long, or if its body is so large that
+/// it will.
+fn start(entry: &Entry, route: &Route, cx: &Cx, request: Request) -> BoxFuture<Result<Response, Error>> {
+    let is_long = route.computes || request.body.len() >= LARGE_BODY;
+    let work = entry.run(cx.clone(), request);
+    if !is_long {
+        return work;
+    }
+    let cx = cx.clone();
+    Box::pin(async move { cx.node.compute.run(&cx, work).await })
 }
 
 /// Turns a panic of a read into an error of that request, so that its connection survives.

@@ -49,6 +49,8 @@ pub(crate) struct Route {
     /// The rate limit, or none for monitoring operations.
     pub(crate) rate: Option<Rate>,
     pub(crate) counters: Arc<Operation>,
+    /// Whether the operation computes for long whatever its body.
+    pub(crate) computes: bool,
     parameters: Vec<&'static str>,
 }
 
@@ -131,6 +133,7 @@ impl Router {
                 service,
                 rate: rate(entry.name, index, limits),
                 counters: metrics.operation(entry.service, entry.name),
+                computes: COMPUTING.contains(&entry.name),
                 parameters,
             });
         }
@@ -214,6 +217,9 @@ const SENSITIVE: [(&str, u32); 8] = [
     ("order.look_up", 60),
     ("analytics.record", 240),
 ];
+
+/// Operations that compute for long: they evaluate all orders of a period.
+const COMPUTING: [&str; 1] = ["promotion.backtest"];
 
 /// Operations without a rate limit: monitoring may share an address with clients, and a server that refuses these would
 /// be taken for dead.

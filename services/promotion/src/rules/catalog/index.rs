@@ -27,6 +27,7 @@ pub struct RuleSet {
     by_code: HashMap<String, PromotionId>,
     catalog_needs: Needs,
     catalog_campaigns: Vec<CampaignId>,
+    exclusive: usize,
 }
 
 /// The positions of rules, by what a cart must have for them to apply.
@@ -117,6 +118,7 @@ impl RuleSet {
         let mut set = Self { cart, catalog, ..Self::default() };
         for (position, rule) in (0..).zip(&set.cart) {
             set.cart_index.add(position, rule);
+            set.exclusive += usize::from(rule.exclusive);
             set.by_id.insert(rule.id, position);
             if let Some(code) = &rule.code_key {
                 set.by_code.insert(code.clone(), rule.id);
@@ -139,6 +141,11 @@ impl RuleSet {
     /// Whether there are no promotions.
     pub fn is_empty(&self) -> bool {
         self.cart.is_empty() && self.catalog.is_empty()
+    }
+
+    /// The number of exclusive promotions that carts are evaluated with, each alone.
+    pub(crate) fn exclusive(&self) -> usize {
+        self.exclusive
     }
 
     /// The number of promotions.
