@@ -176,8 +176,9 @@ pub(crate) async fn first_admin(users: &Users, cx: &Cx, settings: &Settings) -> 
         let token = users.setup_token(cx).await.map_err(Exit::data)?;
         let url = &settings.server.public_url;
         eprintln!(
-            "There is no administrator yet. Create the first one, with this token, which works once: POST {url}/api/auth/setup"
+            "There is no administrator yet. Open this link to create the first one; it works once:\n  {url}/setup?token={token}"
         );
+        eprintln!("Or send this to POST {url}/api/auth/setup:");
         eprintln!(r#"  {{"token":"{token}","email":"…","password":"…"}}"#);
         return Ok(());
     }

@@ -4,6 +4,7 @@
 //! are logged here once and never sent; an operation that changes something runs to its end, whether its client waits
 //! or not.
 
+mod account;
 mod actuator;
 mod description;
 mod edge;

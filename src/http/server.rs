@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Loaded;
+use crate::http::account::AccountPages;
 use crate::http::actuator::endpoints::{self, Actuator};
 use crate::http::actuator::health::Health;
 use crate::http::actuator::metrics::Metrics;
@@ -138,6 +139,7 @@ impl Server {
         };
         Actuator::new(parts).register(registry);
         docs::Docs::new(&loaded.settings).register(registry);
+        AccountPages::register(registry);
     }
 
     /// Serves the operations of a node whose registry is installed.

@@ -140,6 +140,8 @@ async fn a_forgotten_password_is_reset_by_mail() {
         assert!(answer["message"].is_string());
     }
     let token = token(&wait_for_mail(shop.dir(), "ada@example.com", "reset-password").await, "reset-password");
+    let page = shop.anyone.get(&format!("/reset-password?token={token}")).await;
+    assert!(page.status == 200 && String::from_utf8_lossy(&page.bytes).contains("/api/auth/password/reset"));
     let reset = |token: &str, password: &str| {
         let (client, body) = (shop.anyone.clone(), json!({"token": token, "password": password}));
         async move { client.post("/api/auth/password/reset", &body).await }
@@ -162,6 +164,12 @@ async fn an_email_address_is_verified_by_mail() {
     let login = register(&shop, "ada@example.com").await;
     assert_eq!(login["user"]["emailVerified"], false);
     let token = token(&wait_for_mail(shop.dir(), "ada@example.com", "verify-email").await, "verify-email");
+    let page = shop.anyone.get(&format!("/verify-email?token={token}")).await;
+    assert_eq!((page.status, page.headers["cache-control"].to_str().unwrap()), (200, "no-store"));
+    assert!(
+        String::from_utf8_lossy(&shop.anyone.get("/account/page.js").await.bytes).contains("replaceState"),
+        "the token leaves the address"
+    );
     let verify = json!({"token": token});
     assert_eq!(shop.anyone.post("/api/auth/email/verify", &verify).await.status, 204);
     shop.anyone.post("/api/auth/email/verify", &verify).await.refused(422, "TOKEN_INVALID");
