@@ -43,6 +43,7 @@ impl Handle<ListProducts> for Products {
 impl Handle<SuggestProducts> for Products {
     async fn handle(&self, cx: &Cx, op: SuggestProducts) -> Result<Suggestions, Error> {
         let query = Query::for_suggestions(&op.q);
+        query.check()?;
         if !query.has_words() {
             return Ok(Suggestions { items: Vec::new() });
         }

@@ -55,6 +55,7 @@ impl Products {
             self.refresh(cx).await?;
         }
         let query = Query::new(asked, status);
+        query.check()?;
         let price_context = self.price_context(cx, asked.channel.clone()).await?;
         let read = |tx: &Tx<'_>, epochs: &Epochs| self.find_page(&price_context, tx, epochs, &query, asked);
         let FoundPage { sources, next_cursor, result, warnings } = self.read_current(read).await?;

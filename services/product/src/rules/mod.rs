@@ -15,4 +15,4 @@ pub(crate) use compose::{
 pub(crate) use identity::{NEW_VARIANT, former_skus, identify};
 pub(crate) use slug::{check_slug, slug_of};
 pub(crate) use tree::{Branch, MAX_CATEGORIES, Tree, slot};
-pub(crate) use words::{analyzer, words};
+pub(crate) use words::{analyzer, search_words, words};

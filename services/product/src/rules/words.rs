@@ -2,8 +2,15 @@
 
 use tantivy::tokenizer::{AsciiFoldingFilter, LowerCaser, RemoveLongFilter, SimpleTokenizer, TextAnalyzer};
 
-/// Maximum bytes of a word. Longer ones are ignored.
+/// Maximum bytes of a word of a product. Longer ones cannot be found.
 const MAX_WORD_LEN: usize = 64;
+
+/// Splits the words of a search like those of products. A word that is too long to be a product's is kept, so that it
+/// finds nothing.
+pub(crate) fn search_words(text: &str) -> Vec<String> {
+    let analyzer = TextAnalyzer::builder(SimpleTokenizer::default()).filter(LowerCaser).filter(AsciiFoldingFilter);
+    tokens(analyzer.build(), text)
+}
 
 /// Splits a text into runs of letters and digits, in lower case and without accents.
 pub(crate) fn analyzer() -> TextAnalyzer {
@@ -16,7 +23,10 @@ pub(crate) fn analyzer() -> TextAnalyzer {
 
 /// The words of a text, in order.
 pub(crate) fn words(text: &str) -> Vec<String> {
-    let mut analyzer = analyzer();
+    tokens(analyzer(), text)
+}
+
+fn tokens(mut analyzer: TextAnalyzer, text: &str) -> Vec<String> {
     let mut stream = analyzer.token_stream(text);
     let mut words = Vec::new();
     while let Some(token) = stream.next() {

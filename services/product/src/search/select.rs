@@ -1,16 +1,16 @@
 //! A normalised list query, and the selection of the products that match it.
 
 use promox_contract::ids::ProductId;
-use promox_kernel::Amount;
+use promox_kernel::{Amount, Error};
 
 use super::facets::Counts;
 use super::projection::{Entry, Projection};
 use super::values::{index, number};
 use crate::api::{ListProducts, ProductStatus, Sort};
-use crate::rules::{slot, words};
+use crate::rules::{search_words, slot};
 
-/// Maximum words of a search. Further ones are ignored.
-const MAX_WORDS: usize = 8;
+/// Maximum words of a search.
+const MAX_WORDS: usize = 16;
 /// Results are sorted if there are this many times as many products as results.
 const SORT_FACTOR: usize = 16;
 
@@ -30,8 +30,7 @@ pub(crate) struct Query {
 impl Query {
     /// The query of a request. `status` limits it to products that the caller may see; it is `None` for all.
     pub(crate) fn new(op: &ListProducts, status: Option<ProductStatus>) -> Self {
-        let mut words = op.q.as_deref().map(words).unwrap_or_default();
-        words.truncate(MAX_WORDS);
+        let words = op.q.as_deref().map(search_words).unwrap_or_default();
         let default_sort = if words.is_empty() { Sort::Newest } else { Sort::Relevance };
         let fold = |(name, value): (&String, &String)| (name.to_lowercase(), value.to_lowercase());
         Self {
@@ -55,6 +54,15 @@ impl Query {
     pub(crate) fn for_suggestions(text: &str) -> Self {
         let op = ListProducts { q: Some(text.to_owned()), ..ListProducts::default() };
         Self::new(&op, Some(ProductStatus::Active))
+    }
+
+    /// Refuses more words than a search can have.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let count = self.words.len();
+        if count > MAX_WORDS {
+            return Err(Error::field("?q", format!("must have at most {MAX_WORDS} words; got {count}")));
+        }
+        Ok(())
     }
 
     /// Whether the query searches for words, so that it needs the index.
