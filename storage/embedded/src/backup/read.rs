@@ -62,13 +62,17 @@ impl<'a> Source<'a> {
         Ok(Some(items))
     }
 
-    /// Verifies the trailer.
+    /// Verifies the trailer, and that nothing follows it.
     fn end(&mut self) -> Result<(), OpenError> {
         let count = self.block()?;
         if count != self.copied.items.to_le_bytes() {
             return Err(self.damaged("it does not have the number of items that its trailer states"));
         }
-        Ok(())
+        match self.input.read(&mut [0]) {
+            Ok(0) => Ok(()),
+            Ok(_) => Err(self.damaged("it goes on after its end, so it is not the file that was written")),
+            Err(error) => Err(OpenError::io(&self.path, &error)),
+        }
     }
 
     /// Reads and verifies the next block.

@@ -143,3 +143,12 @@ fn crc32c(bytes: &[u8]) -> u32 {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0x82F6_3B78 & (crc & 1).wrapping_neg()))
     })
 }
+
+#[tokio::test]
+async fn a_backup_with_bytes_behind_its_end_is_refused() {
+    let stream = backup().await;
+    let longer = [&stream[..], b"\0"].concat();
+    let refused = restored(&MemoryDisk::new(), &longer).unwrap_err();
+    assert!(refused.to_string().contains("goes on after its end"), "{refused}");
+    restored(&MemoryDisk::new(), &stream).unwrap();
+}
