@@ -44,7 +44,7 @@ impl<T: Table> Reply for Tabled<T> {
         let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
         writer.write_record(T::COLUMNS).map_err(Error::internal)?;
         for row in self.body.rows() {
-            writer.write_record(row).map_err(Error::internal)?;
+            writer.write_record(row.into_iter().map(without_formula)).map_err(Error::internal)?;
         }
         let bytes = writer.into_inner().map_err(Error::internal)?;
         Ok(Response { status, headers, content: Content::Bytes("text/csv; charset=utf-8", bytes.into()) })
@@ -59,7 +59,34 @@ impl<T: Table> Reply for Tabled<T> {
     }
 }
 
+/// A cell that no spreadsheet takes for a formula: names of products and campaigns may begin like one. An apostrophe is put
+/// before those, as OWASP advises against CSV injection; numbers stay.
+fn without_formula(cell: String) -> String {
+    let is_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && cell.parse::<f64>().is_err();
+    if is_formula { format!("'{cell}") } else { cell }
+}
+
 /// The text of a cell, which is empty for `None`.
 pub(crate) fn cell<T: ToString>(value: Option<T>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_formula;
+
+    #[test]
+    fn texts_that_begin_like_formulas_are_quoted_and_numbers_are_not() {
+        for (cell, written) in [
+            ("=1+1", "'=1+1"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("-2+3", "'-2+3"),
+            ("+49 30 1234", "'+49 30 1234"),
+            ("-12.50", "-12.50"),
+            ("Summer = 20 %", "Summer = 20 %"),
+            ("", ""),
+        ] {
+            assert_eq!(without_formula(cell.to_owned()), written);
+        }
+    }
 }
