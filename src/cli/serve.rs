@@ -45,9 +45,15 @@ pub(super) async fn serve(loaded: &Loaded, server: Server, ready: impl FnOnce(So
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    tracing::info!("shutting down: no new connections are accepted; running requests finish");
-    if !server.shutdown().await {
-        tracing::warn!("some requests did not finish in time");
+    tracing::info!(
+        "shutting down: no new connections are accepted; running requests finish, or end at once with a second signal"
+    );
+    tokio::select! {
+        finished = server.shutdown() => if !finished {
+            tracing::warn!("some requests did not finish in time");
+        },
+        _ = terminate.recv() => tracing::warn!("a second signal: running requests are not waited for"),
+        _ = interrupt.recv() => tracing::warn!("a second signal: running requests are not waited for"),
     }
     promox.close().await;
     Ok(())
