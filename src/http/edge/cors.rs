@@ -75,8 +75,8 @@ pub(crate) fn add_security_headers(headers: &mut HeaderMap, secure: bool) {
         headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(POLICY);
         headers.entry(FRAMES).or_insert(HeaderValue::from_static("DENY"));
         headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("same-origin"));
-    } else {
-        // A browser must not store what only the caller may see. Other clients may keep it and send If-None-Match.
-        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     }
+    // A browser must not store what only the caller may see, such as an invoice. Other clients may keep it and send
+    // If-None-Match.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }

@@ -271,7 +271,7 @@ impl<'a> Exchange<'a> {
             }
             BodyKind::Ignored => (Bytes::new(), None),
             BodyKind::Json if takes_no_body => (incoming::refuse_body(&body).map(|()| Bytes::new())?, None),
-            BodyKind::Json => (incoming::json(headers, body, self.edge.bounds).await?, None),
+            BodyKind::Json => (incoming::json(route.method, headers, body, self.edge.bounds).await?, None),
         };
         Ok(Request { path, query, body, raw })
     }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use promox_contract::codes;
-use promox_kernel::{Body, BodyReader, BodySender, Error, Kind};
+use promox_kernel::{Body, BodyReader, BodySender, Error, Kind, Method};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
@@ -60,6 +60,20 @@ fn refuse_coding(headers: &HeaderMap) -> Result<(), Error> {
     }
 }
 
+/// Whether the head declares an encoding other than UTF-8, which JSON has between systems (RFC 8259, section 8.1).
+fn declares_other_charset(headers: &HeaderMap) -> bool {
+    let text = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let parameters = text.split(';').skip(1).filter_map(|parameter| parameter.trim().split_once('='));
+    let mut charsets = parameters.filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
+    let is_utf8 = |charset: &str| ["utf-8", "utf8", "us-ascii"].iter().any(|known| known.eq_ignore_ascii_case(charset));
+    charsets.any(|(_, charset)| !is_utf8(charset.trim().trim_matches('"')))
+}
+
+/// The refusal of an empty body where a JSON object is due.
+fn empty() -> Error {
+    Error::new(Kind::Malformed, codes::MALFORMED_JSON, "The body is empty; send a JSON object, at least {}.")
+}
+
 /// Whether the head announces more than `limit` bytes.
 fn announces_more(headers: &HeaderMap, limit: u64) -> bool {
     let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
@@ -80,9 +94,22 @@ pub(crate) fn refuse_body(body: &Incoming) -> Result<(), Error> {
 
 /// Reads a whole JSON body. The rest of a refused body is drained for a moment, so that the client sees the refusal and
 /// not a connection reset.
-pub(crate) async fn json(headers: &HeaderMap, mut body: Incoming, bounds: Bounds) -> Result<Bytes, Error> {
+///
+/// A `PUT` or `PATCH` needs a body, and so does whoever says that it is JSON; other requests without one send no members.
+pub(crate) async fn json(
+    method: Method,
+    headers: &HeaderMap,
+    mut body: Incoming,
+    bounds: Bounds,
+) -> Result<Bytes, Error> {
     let read = read_json(headers, &mut body, bounds).await;
-    if matches!(&read, Err(error) if matches!(error.kind(), Kind::TooLarge | Kind::UnsupportedMedia)) {
+    let required = matches!(method, Method::Put | Method::Patch) || headers.contains_key(CONTENT_TYPE);
+    if required && read.as_ref().is_ok_and(Bytes::is_empty) {
+        return Err(empty());
+    }
+    // A client that waits for `100 Continue` has not sent the body, and reading it would ask for it.
+    let is_waiting = headers.contains_key(EXPECT);
+    if !is_waiting && matches!(&read, Err(error) if matches!(error.kind(), Kind::TooLarge | Kind::UnsupportedMedia)) {
         let _ = timeout(LINGER.min(bounds.read_timeout), drain(&mut body)).await;
     }
     read
@@ -109,6 +136,9 @@ async fn read_json(headers: &HeaderMap, body: &mut Incoming, bounds: Bounds) -> 
     let is_json = media_type == "application/json" || media_type.ends_with("+json");
     if !is_json || media_type == "application/json-patch+json" {
         return Err(wrong_type("application/json"));
+    }
+    if declares_other_charset(headers) {
+        return Err(wrong_type("JSON in UTF-8"));
     }
     refuse_coding(headers)?;
     let limit = u64::try_from(bounds.json).unwrap_or(u64::MAX);

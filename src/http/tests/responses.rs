@@ -83,6 +83,40 @@ async fn refusals_point_at_the_faulty_member() {
 }
 
 #[tokio::test]
+async fn an_empty_body_is_json_only_where_none_is_due() {
+    let rig = Rig::start(&[]).await;
+    for (head, headers) in [("PATCH /things/7", &[][..]), ("POST /things", &[("content-type", "application/json")])] {
+        let reply = rig.request(head, headers, "").await;
+        assert_eq!((reply.status, reply.code().as_str()), (400, "MALFORMED_JSON"), "{head}");
+        let chunked = format!(
+            "{head} HTTP/1.1\r\nhost: shop\r\nconnection: close\r\ncontent-type: application/json\r\n\
+             transfer-encoding: chunked\r\n\r\n0\r\n\r\n"
+        );
+        assert_eq!(rig.send(&chunked).await.code(), "MALFORMED_JSON", "{head}");
+    }
+    let bare = rig.request("POST /things", &[], "").await;
+    assert_eq!(bare.json()["errors"][0]["pointer"], "/name", "without a type nothing was sent, so members are missing");
+}
+
+#[tokio::test]
+async fn json_is_taken_in_utf_8_only() {
+    let rig = Rig::start(&[]).await;
+    for (charset, status) in [("utf-8", 201), ("\"UTF-8\"", 201), ("utf-16", 415), ("iso-8859-1", 415)] {
+        let media_type = format!("application/json; charset={charset}");
+        let reply = rig.request("POST /things", &[("content-type", &media_type)], r#"{"name":"x"}"#).await;
+        assert_eq!(reply.status, status, "{charset}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused_before_it_is_asked_for() {
+    let rig = Rig::start(&[("PROMOX_LIMITS__BODY_BYTES", "2048")]).await;
+    let head = "POST /things HTTP/1.1\r\nhost: shop\r\nconnection: close\r\ncontent-type: application/json\r\n\
+                expect: 100-continue\r\ncontent-length: 5000\r\n\r\n";
+    assert_eq!(rig.send(head).await.status, 413, "no 100 Continue comes first");
+}
+
+#[tokio::test]
 async fn preconditions_and_permissions_are_checked() {
     let rig = Rig::start(&[]).await;
     for (tag, status) in
