@@ -9,7 +9,7 @@ RUN cargo build --profile dist --locked --package promox --bin promox
 
 FROM debian:bookworm-slim
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends ca-certificates curl \
+    && apt-get install --yes --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin promox \
     && install --directory --owner=promox --group=promox --mode=0700 /data
@@ -19,8 +19,6 @@ ENV PROMOX_DATA__DIR=/data PROMOX_SERVER__LISTEN=0.0.0.0:8080
 VOLUME /data
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
-    CMD curl --fail --silent --insecure --output /dev/null http://127.0.0.1:8080/actuator/health/readiness \
-    || curl --fail --silent --insecure --output /dev/null https://127.0.0.1:8080/actuator/health/readiness
+HEALTHCHECK --interval=10s --timeout=6s --start-period=30s CMD ["promox", "health"]
 ENTRYPOINT ["promox"]
 CMD ["serve"]

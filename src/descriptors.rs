@@ -18,15 +18,19 @@ pub(crate) fn raise_limit() {
 
 /// The number of connections that may be open: `wanted`, or fewer if the limit of open files is too low for them.
 pub(crate) fn connections(wanted: usize) -> usize {
-    let Some(limit) = getrlimit(Resource::Nofile).current else { return wanted };
-    let most = usize::try_from(limit.saturating_sub(RESERVE.max(limit / 4))).unwrap_or(usize::MAX).max(1);
+    let most = possible_connections(getrlimit(Resource::Nofile).current);
     if most < wanted {
         tracing::warn!(
-            open_files = limit,
             connections = most,
             "limits.connections is {wanted}, but the limit of open files allows fewer; raise it, such as by LimitNOFILE \
              in the systemd unit"
         );
     }
     wanted.min(most)
+}
+
+/// The number of connections that a limit of open files allows; `None` is no limit.
+pub(crate) fn possible_connections(limit: Option<u64>) -> usize {
+    let Some(limit) = limit else { return usize::MAX };
+    usize::try_from(limit.saturating_sub(RESERVE.max(limit / 4))).unwrap_or(usize::MAX).max(1)
 }

@@ -6,6 +6,9 @@ use std::process::ExitCode;
 use crate::config::Faults;
 use crate::http::{BindError, Conflict};
 
+/// The exit code of a failed read or write.
+pub(crate) const IO: u8 = 74;
+
 /// Why the program failed.
 #[derive(Debug)]
 pub struct Exit {
@@ -31,7 +34,7 @@ impl Exit {
 
     /// 74: reading or writing failed.
     pub fn io(message: impl fmt::Display) -> Self {
-        Self { code: 74, message: message.to_string() }
+        Self { code: IO, message: message.to_string() }
     }
 
     /// 75: another process holds a port or a lock.

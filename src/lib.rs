@@ -16,4 +16,5 @@ pub mod node;
 pub mod ops;
 pub mod permissions;
 mod setup;
+mod systemd;
 pub mod verify;

@@ -35,11 +35,7 @@ pub const ROOT: &str = "root";
 impl Levels {
     /// Parses levels such as `info,promox=debug`; `apply` makes them current.
     pub fn new(text: &str, apply: impl Fn(Targets) -> bool + Send + Sync + 'static) -> Self {
-        let targets: Targets = text.parse().unwrap_or_default();
-        let mut levels: BTreeMap<String, LevelFilter> =
-            targets.iter().map(|(target, level)| (target.to_owned(), level)).collect();
-        levels.insert(ROOT.to_owned(), targets.default_level().unwrap_or(LevelFilter::OFF));
-        let levels = Self(Arc::new(Inner { levels: Mutex::new(levels), apply: Box::new(apply) }));
+        let levels = Self(Arc::new(Inner { levels: Mutex::new(parse(text)), apply: Box::new(apply) }));
         levels.enforce();
         levels
     }
@@ -47,6 +43,12 @@ impl Levels {
     /// Levels without effect, for a server in a process that does its own logging.
     pub fn detached() -> Self {
         Self::new("off", |_| true)
+    }
+
+    /// Replaces all levels by those of a text such as `info,promox=debug`.
+    pub fn replace(&self, text: &str) {
+        *self.0.levels.lock() = parse(text);
+        self.enforce();
     }
 
     /// Every target with a level of its own, and `root`.
@@ -75,6 +77,14 @@ impl Levels {
         let targets = Targets::new().with_default(root).with_targets(named.map(|(name, level)| (name.clone(), *level)));
         (self.0.apply)(targets)
     }
+}
+
+fn parse(text: &str) -> BTreeMap<String, LevelFilter> {
+    let targets: Targets = text.parse().unwrap_or_default();
+    let mut levels: BTreeMap<String, LevelFilter> =
+        targets.iter().map(|(target, level)| (target.to_owned(), level)).collect();
+    levels.insert(ROOT.to_owned(), targets.default_level().unwrap_or(LevelFilter::OFF));
+    levels
 }
 
 /// Starts logging for the whole process. Only the first call has an effect on the output.
@@ -110,5 +120,7 @@ mod tests {
         assert!(levels.set("promox::http", None) && levels.set("sqlx", Some(LevelFilter::TRACE)));
         assert!(!levels.set(ROOT, None), "the root keeps a level");
         assert_eq!(seen.lock().to_string(), "sqlx=trace,warn");
+        levels.replace("error,promox=info");
+        assert_eq!(seen.lock().to_string(), "promox=info,error");
     }
 }

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use promox_kernel::Cx;
 
 use super::{Common, progress, refusal_exit};
+use crate::cli::output::say;
 use crate::exit::Exit;
 use crate::log;
 
@@ -45,7 +46,7 @@ impl Analytics {
             promox.close().await;
             bar.finish_and_clear();
             done.map_err(refusal_exit)?;
-            println!("Rebuilt the figures from {events} events.");
+            say!("Rebuilt the figures from {events} events.");
             Ok(())
         })
     }

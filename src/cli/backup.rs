@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::remote::{Remote, RemoteOptions};
 use super::{Common, follow, progress, transfer};
+use crate::cli::output::say;
 use crate::config::Loaded;
 use crate::exit::Exit;
 use crate::log;
@@ -34,7 +35,7 @@ impl Backup {
                 None => back_up_offline(&loaded, &file).await,
             }
         })?;
-        println!("Wrote {length} bytes to {}", file.display());
+        say!("Wrote {length} bytes to {}", file.display());
         Ok(())
     }
 }

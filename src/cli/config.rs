@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::{Common, rehearsal};
+use crate::cli::output::{self, say};
 use crate::config::{Setting, Shares, exposed};
 use crate::exit::Exit;
 
@@ -26,16 +27,16 @@ impl Config {
         let loaded = common.load(Vec::new())?;
         match self.action {
             Action::Check => {
-                exposed(&loaded).iter().for_each(|line| println!("warning: {line}"));
+                exposed(&loaded).iter().for_each(|line| say!("warning: {line}"));
                 let faults = rehearsal::faults(&loaded)?;
                 if !faults.is_empty() {
                     return Err(Exit::config(faults.join("\n")));
                 }
-                println!("The configuration is valid.");
+                say!("The configuration is valid.");
             }
             Action::Print => {
-                print!("{}", to_toml(&loaded.list));
-                println!("\n# storage.memory_mib is divided: {}", Shares::of(&loaded.settings.storage));
+                output::print(format_args!("{}", to_toml(&loaded.list)));
+                say!("\n# storage.memory_mib is divided: {}", Shares::of(&loaded.settings.storage));
             }
         }
         Ok(())

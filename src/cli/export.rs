@@ -9,6 +9,7 @@ use promox_order::{ExportHistory, HistoryFormat};
 use promox_product::{ExportFormat, ExportProducts};
 
 use super::{Common, transfer};
+use crate::cli::output::say;
 use crate::exit::Exit;
 use crate::log;
 
@@ -62,7 +63,7 @@ impl Export {
             }
         };
         let length = save(result, file.clone()).await?;
-        println!("Wrote {length} bytes to {}", file.display());
+        say!("Wrote {length} bytes to {}", file.display());
         Ok(())
     }
 }

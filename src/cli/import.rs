@@ -15,6 +15,7 @@ use promox_product::online_retail::{self, CatalogReport, ProductRow};
 use promox_product::{ImportProducts, Products};
 
 use super::{Common, progress, refusal_exit, transfer};
+use crate::cli::output::say;
 use crate::exit::Exit;
 use crate::log;
 use crate::node::Promox;
@@ -101,7 +102,7 @@ async fn online_retail(promox: &Promox, cx: &Cx, file: File) -> Result<(), Exit>
     let refused = counted.refused.len();
     let unchanged = refused.saturating_add(usize::try_from(counted.kept).unwrap_or(usize::MAX));
     let set = rows.len().saturating_sub(unchanged);
-    println!("{set} stock counts set, {} kept, {refused} refused", counted.kept);
+    say!("{set} stock counts set, {} kept, {refused} refused", counted.kept);
     Ok(())
 }
 
@@ -126,19 +127,16 @@ async fn history(cx: &Cx, path: &Path, file: File) -> Result<(), Exit> {
     let body = transfer::body(path, file)?;
     let report = cx.run(ImportOrders { body }).await.map_err(refusal_exit)?;
     let (orders, notes) = (&report.orders, &report.credit_notes);
-    println!("orders: {}, rows: {}, total {}", orders.documents, orders.rows, orders.total);
-    println!("credit notes: {}, rows: {}, total {}", notes.documents, notes.rows, notes.total);
+    say!("orders: {}, rows: {}, total {}", orders.documents, orders.rows, orders.total);
+    say!("credit notes: {}, rows: {}, total {}", notes.documents, notes.rows, notes.total);
     print_report(&report.report);
     Ok(())
 }
 
 fn print_catalog_report(read: &CatalogReport) {
-    println!(
-        "{} rows read: {} sales, {} ignored (returns and rows without a price)",
-        read.rows, read.sales, read.skipped
-    );
+    say!("{} rows read: {} sales, {} ignored (returns and rows without a price)", read.rows, read.sales, read.skipped);
     if read.failed > 0 {
-        println!("{} rows could not be read", read.failed);
+        say!("{} rows could not be read", read.failed);
     }
     print_errors(read.errors.iter().map(|error| (error.row, &error.detail, &error.code)));
 }
@@ -149,16 +147,16 @@ fn print_report(report: &ImportReport) {
 }
 
 fn print_counts(created: u64, updated: u64, skipped: u64, failed: u64) {
-    println!("{created} created, {updated} updated, {skipped} unchanged");
-    println!("{failed} refused");
+    say!("{created} created, {updated} updated, {skipped} unchanged");
+    say!("{failed} refused");
 }
 
 fn print_errors(errors: impl ExactSizeIterator<Item = (u64, impl Display, impl Display)>) {
     let more = errors.len() > MAX_PRINTED;
     for (row, detail, code) in errors.take(MAX_PRINTED) {
-        println!("  row {row}: {detail} ({code})");
+        say!("  row {row}: {detail} ({code})");
     }
     if more {
-        println!("  …");
+        say!("  …");
     }
 }

@@ -7,6 +7,7 @@ use promox_embedded::disk::RealDisk;
 use promox_embedded::dump_journal;
 
 use super::Common;
+use crate::cli::output::say;
 use crate::config::Loaded;
 use crate::exit::Exit;
 use crate::{engine, log, node};
@@ -46,16 +47,15 @@ impl Journal {
 fn reset(loaded: &Loaded, accept_loss: bool) -> Result<(), Exit> {
     log::start(&loaded.settings.log);
     let end = promox_embedded::reset_journal(&engine::options(&loaded.settings), &node::schema()?, accept_loss)?;
-    println!(
+    say!(
         "The checkpoint contains every group up to number {}, of {}; after a clean stop there are no later ones.",
-        end.group, end.time
+        end.group,
+        end.time
     );
     if accept_loss {
-        println!("Started a new journal after the checkpoint.");
+        say!("Started a new journal after the checkpoint.");
     } else {
-        println!(
-            "Nothing was changed. --accept-loss starts a new journal after the checkpoint; later changes are lost."
-        );
+        say!("Nothing was changed. --accept-loss starts a new journal after the checkpoint; later changes are lost.");
     }
     Ok(())
 }

@@ -5,10 +5,14 @@ mod backup;
 mod completions;
 mod config;
 mod demo;
+mod doctor;
 mod export;
 mod follow;
+mod health;
 mod import;
 mod journal;
+mod man;
+mod output;
 mod progress;
 mod rehearsal;
 mod remote;
@@ -77,10 +81,16 @@ enum Command {
     User(user::User),
     /// Check or print the settings.
     Config(config::Config),
+    /// Examine settings, disk, clock, permissions, port and backups.
+    Doctor(doctor::Doctor),
+    /// Ask a running server whether it is ready.
+    Health(health::Health),
     /// Inspect the journal.
     Journal(journal::Journal),
     /// Print a completion script for a shell.
     Completions(completions::Completions),
+    /// Write manual pages.
+    Man(man::Man),
 }
 
 impl Command {
@@ -96,8 +106,11 @@ impl Command {
             Self::Analytics(command) => command.run(common),
             Self::User(command) => command.run(common),
             Self::Config(command) => command.run(common),
+            Self::Doctor(command) => command.run(common),
+            Self::Health(command) => command.run(common),
             Self::Journal(command) => command.run(common),
             Self::Completions(command) => command.run(),
+            Self::Man(command) => command.run(),
         }
     }
 }

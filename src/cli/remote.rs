@@ -1,5 +1,6 @@
 //! An HTTP client for commands that work with a running server.
 
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use tokio_rustls::TlsConnector;
 use tokio_util::task::TaskTracker;
 
 use super::Common;
+use crate::config::Settings;
 use crate::exit::Exit;
 
 /// The maximum number of bytes that are read of a JSON response.
@@ -60,6 +62,8 @@ pub(super) struct Remote {
     uri: Uri,
     token: String,
     roots: Option<RootCertStore>,
+    /// The address to connect to, if it is not the one that the URI names.
+    address: Option<SocketAddr>,
     tasks: TaskTracker,
 }
 
@@ -74,7 +78,23 @@ impl Remote {
             _ => return Err(fault()),
         };
         uri.host().ok_or_else(fault)?;
-        Ok(Self { uri, token, roots, tasks: TaskTracker::new() })
+        Ok(Self { uri, token, roots, address: None, tasks: TaskTracker::new() })
+    }
+
+    /// The server that listens where the settings say, on this machine. With TLS its certificate is expected to be valid
+    /// for the host of `server.public_url`, or to be the configured one.
+    pub(super) fn local(settings: &Settings, authority: Option<&Path>) -> Result<Self, Exit> {
+        let mut address = settings.server.listen;
+        if address.ip().is_unspecified() {
+            address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+        }
+        if !settings.tls.is_on() {
+            return Self::new(&format!("http://{address}"), String::new(), None);
+        }
+        let host = settings.server.public_url.parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_owned));
+        let url = format!("https://{}:{}", host.unwrap_or_else(|| "localhost".to_owned()), address.port());
+        let authority = authority.unwrap_or(&settings.tls.certificate);
+        Ok(Self { address: Some(address), ..Self::new(&url, String::new(), Some(authority))? })
     }
 
     /// Requests `path` and returns the body of the response as a stream, with its length if the server states it.
@@ -103,7 +123,11 @@ impl Remote {
         let port = self.uri.port_u16().unwrap_or(if self.roots.is_some() { 443 } else { 80 });
         let unreachable = |error: std::io::Error| Exit::io(format_args!("{} cannot be reached: {error}", self.uri));
         let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let connection = TcpStream::connect((bare, port)).await.map_err(unreachable)?;
+        let connection = match self.address {
+            Some(address) => TcpStream::connect(address).await,
+            None => TcpStream::connect((bare, port)).await,
+        };
+        let connection = connection.map_err(unreachable)?;
         let request = self.request(method, path, body)?;
         match &self.roots {
             None => self.send_over(connection, request).await,
@@ -120,8 +144,10 @@ impl Remote {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.uri.path().trim_end_matches('/')))
-            .header("host", self.uri.authority().map_or("", |authority| authority.as_str()))
-            .header("authorization", format!("Bearer {}", self.token));
+            .header("host", self.uri.authority().map_or("", |authority| authority.as_str()));
+        if !self.token.is_empty() {
+            request = request.header("authorization", format!("Bearer {}", self.token));
+        }
         if body.is_some() {
             request = request.header("content-type", "application/json");
         }

@@ -10,6 +10,7 @@ use clap::Args;
 use promox_embedded::{Copied, DirectoryState};
 
 use super::{Common, progress, transfer};
+use crate::cli::output::say;
 use crate::config::Loaded;
 use crate::exit::Exit;
 use crate::{engine, log, node};
@@ -30,7 +31,7 @@ impl Restore {
         log::start(&loaded.settings.log);
         let copied = restore(&loaded, &self.file)?;
         let dir = loaded.settings.data.dir.display();
-        println!(
+        say!(
             "{dir} now contains the store from {}: {} rows and index entries, all verified",
             self.file.display(),
             copied.items

@@ -9,6 +9,7 @@ use promox_user::{EnsuredAdmin, Users};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
 use super::Common;
+use crate::cli::output::say;
 use crate::config::Flag;
 use crate::exit::Exit;
 use crate::log;
@@ -60,9 +61,9 @@ impl User {
             drop(users);
             promox.close().await;
             match done.map_err(|error| Exit::usage(super::refusal_exit(error)))? {
-                EnsuredAdmin::Created => println!("{email} is now an administrator."),
+                EnsuredAdmin::Created => say!("{email} is now an administrator."),
                 EnsuredAdmin::Promoted => {
-                    println!("{email} is now an administrator with this password; its sessions have ended.");
+                    say!("{email} is now an administrator with this password; its sessions have ended.");
                 }
             }
             Ok(())

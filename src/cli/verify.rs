@@ -5,6 +5,7 @@ use clap::Args;
 
 use super::remote::{Remote, RemoteOptions};
 use super::{Common, follow, progress};
+use crate::cli::output::say;
 use crate::config::Loaded;
 use crate::exit::Exit;
 use crate::log;
@@ -26,9 +27,9 @@ impl Verify {
             None => verify_offline(&loaded)?,
         };
         for found in &verdict.findings {
-            println!("{}: {}", found.invariant, found.detail);
+            say!("{}: {}", found.invariant, found.detail);
         }
-        println!("{} checks, {} violations", verdict.checks, verdict.broken);
+        say!("{} checks, {} violations", verdict.checks, verdict.broken);
         if verdict.clean { Ok(()) } else { Err(Exit::data("the store violates invariants; see the list above")) }
     }
 }

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::Loaded;
+use crate::config::{Loaded, Settings};
 use crate::http::account::AccountPages;
 use crate::http::actuator::endpoints::{self, Actuator};
 use crate::http::actuator::health::Health;
@@ -69,6 +69,7 @@ struct Shared {
     edge: Arc<Edge>,
     loaded: Loaded,
     levels: Levels,
+    certificate: Option<Arc<Certificate>>,
 }
 
 impl fmt::Debug for Shared {
@@ -108,12 +109,12 @@ impl Server {
             let end = closing.clone();
             tasks.spawn(async move { end.run_until_cancelled(certificate.follow()).await });
         }
-        let connections = Arc::new(Connections::new(edge.clone(), &settings.server, &settings.limits, certificate));
+        let connections = Arc::new(Connections::new(edge.clone(), &settings.server, &settings.limits, certificate.clone()));
         let services = others.iter().filter_map(|(_, address, scope)| Some((scope.service()?, *address))).collect();
         for (listener, _, scope) in others.into_iter().chain([(listener, address, Scope::All)]) {
             tasks.spawn(accept(listener, scope, connections.clone(), closing.clone()));
         }
-        let shared = Arc::new(Shared { edge, loaded: loaded.clone(), levels });
+        let shared = Arc::new(Shared { edge, loaded: loaded.clone(), levels, certificate });
         let drain = Duration::from_millis(settings.server.drain_timeout_ms);
         Ok(Self { address, services, shared, tasks, closing, drain })
     }
@@ -130,7 +131,7 @@ impl Server {
 
     /// Registers the server's own operations: health, metrics, levels, the API description and its pages.
     pub fn register(&self, registry: &mut Registry) {
-        let Shared { edge, loaded, levels } = &*self.shared;
+        let Shared { edge, loaded, levels, .. } = &*self.shared;
         let parts = endpoints::Parts {
             metrics: edge.metrics.clone(),
             health: edge.health.clone(),
@@ -151,6 +152,14 @@ impl Server {
         edge.open.set(open).map_err(|_| Conflict::Operations("the server is already open".to_owned()))?;
         edge.health.set_ready(true);
         Ok(())
+    }
+
+    /// Applies the log levels of the settings, and reads the certificate again.
+    pub fn reload(&self, settings: &Settings) {
+        self.shared.levels.replace(&settings.log.level);
+        if let Some(certificate) = &self.shared.certificate {
+            certificate.reload();
+        }
     }
 
     /// The health of the server's parts.

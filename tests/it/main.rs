@@ -15,6 +15,7 @@
 //! | analytics | `analytics` |
 //! | the registry of applications, ports of services | `discovery`, `eureka_clients` |
 //! | rules for every route | `access`, `conventions`, `input` |
+//! | service managers, signals, the operator's commands | `operations`, `runs` |
 //! | crashes and races | `kill` (a killed process), `saga` (a crash at every commit), `races`, `damage`, `data_directory` |
 //! | a real month of trade, the sample shop | `online_retail`, `demo` |
 //!
@@ -59,6 +60,7 @@ mod journal;
 mod kill;
 mod limits_per_person;
 mod online_retail;
+mod operations;
 mod payments;
 mod process;
 mod promotion_units;

@@ -9,6 +9,7 @@ use clap::Args;
 use tempfile::TempDir;
 
 use super::{Common, serve};
+use crate::cli::output::say;
 use crate::config::{Flag, Loaded, Origin};
 use crate::exit::Exit;
 use crate::http::Server;
@@ -57,7 +58,7 @@ async fn demo(loaded: Loaded, levels: Levels) -> Result<(), Exit> {
     promox.close().await;
     seeded?;
     let dir = loaded.settings.data.dir.clone();
-    serve::serve(&loaded, server, |address| println!("{}", hints(address, &dir))).await
+    serve::serve(&loaded, server, |address| say!("{}", hints(address, &dir)), || Ok(loaded.clone())).await
 }
 
 /// Whether a setting has its default.

@@ -35,17 +35,21 @@ impl Certificate {
         loop {
             tokio::time::sleep(Duration::from_millis(self.settings.reload_ms)).await;
             let now = self.file_state();
-            if now == seen {
-                continue;
-            }
-            match read(&self.settings) {
-                Ok(config) => {
-                    self.current.store(config);
-                    tracing::info!(certificate = %self.settings.certificate.display(), "loaded a renewed certificate");
-                }
-                Err(error) => tracing::warn!(error, "the changed certificate is not usable; the last one stays in use"),
+            if now != seen {
+                self.reload();
             }
             seen = now;
+        }
+    }
+
+    /// Reads the files again. A certificate that is not usable is logged, and the last one stays in use.
+    pub(crate) fn reload(&self) {
+        match read(&self.settings) {
+            Ok(config) => {
+                self.current.store(config);
+                tracing::info!(certificate = %self.settings.certificate.display(), "loaded a renewed certificate");
+            }
+            Err(error) => tracing::warn!(error, "the changed certificate is not usable; the last one stays in use"),
         }
     }
 
