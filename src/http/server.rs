@@ -109,7 +109,8 @@ impl Server {
             let end = closing.clone();
             tasks.spawn(async move { end.run_until_cancelled(certificate.follow()).await });
         }
-        let connections = Arc::new(Connections::new(edge.clone(), &settings.server, &settings.limits, certificate.clone()));
+        let connections =
+            Arc::new(Connections::new(edge.clone(), &settings.server, &settings.limits, certificate.clone()));
         let services = others.iter().filter_map(|(_, address, scope)| Some((scope.service()?, *address))).collect();
         for (listener, _, scope) in others.into_iter().chain([(listener, address, Scope::All)]) {
             tasks.spawn(accept(listener, scope, connections.clone(), closing.clone()));

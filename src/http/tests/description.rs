@@ -44,12 +44,15 @@ async fn every_route_is_described_and_every_reference_resolves() {
 #[tokio::test]
 async fn fields_become_parameters_and_bodies() {
     let rig = Rig::start(&[]).await;
-    let paths = rig.get("/openapi.json").await.json()["paths"].clone();
+    let document = rig.get("/openapi.json").await.json();
+    let paths = document["paths"].clone();
     let get = &paths["/things/{id}"]["get"];
     assert_eq!((&get["parameters"][0]["in"], &get["parameters"][0]["name"]), (&json!("path"), &json!("id")));
     assert_eq!((&get["parameters"][1]["in"], &get["parameters"][1]["required"]), (&json!("query"), &json!(false)));
     let make = &paths["/things"]["post"];
-    assert_eq!(make["requestBody"]["content"]["application/json"]["schema"]["required"], json!(["name"]));
+    let body = &make["requestBody"]["content"]["application/json"]["schema"]["$ref"];
+    assert_eq!(body, "#/components/schemas/ProbeMakeBody");
+    assert_eq!(document["components"]["schemas"]["ProbeMakeBody"]["required"], json!(["name"]));
     assert_eq!(make["parameters"][0]["$ref"], "#/components/parameters/IdempotencyKey");
     assert!(paths["/upload"]["post"]["requestBody"]["content"]["text/csv"].is_object());
     let own = &paths["/openapi.json"]["get"]["responses"]["200"]["content"]["application/json"]["schema"];

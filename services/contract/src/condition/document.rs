@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 
 use promox_kernel::{Amount, Sku, text_enum};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 text_enum! {
     /// Comparison operators.
@@ -42,6 +42,7 @@ impl Operator {
 /// A condition: one of `all`, `any`, `not`, or a comparison of `field`, `op` and `value`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = one_of_its_forms)]
 pub struct Condition {
     /// Conditions that must all hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -64,6 +65,42 @@ pub struct Condition {
     /// The lines that an `items.…` field covers; all by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items: Option<Box<ItemFilter>>,
+}
+
+/// Describes a condition as one of its four forms, for clients that are generated from the description.
+fn one_of_its_forms(schema: &mut Schema) {
+    let Some(Value::Object(members)) = schema.remove("properties") else { return };
+    let form = |required: &[&str], optional: &[&str]| {
+        let of = |names: &[&str], strip: bool| -> Vec<(String, Value)> {
+            let member = |name: &&str| {
+                let known = members.get(*name).cloned().unwrap_or_default();
+                ((*name).to_owned(), if strip { never_null(known) } else { known })
+            };
+            names.iter().map(member).collect()
+        };
+        let properties: Map<String, Value> = of(required, true).into_iter().chain(of(optional, false)).collect();
+        json!({"type": "object", "required": required, "additionalProperties": false, "properties": properties})
+    };
+    let comparison = form(&["field", "op", "value"], &["items"]);
+    schema
+        .insert("oneOf".to_owned(), json!([form(&["all"], &[]), form(&["any"], &[]), form(&["not"], &[]), comparison]));
+    schema.remove("type");
+}
+
+/// The schema of an optional member where it is required.
+fn never_null(mut schema: Value) -> Value {
+    let Some(members) = schema.as_object_mut() else { return schema };
+    if let Some(Value::Array(types)) = members.get_mut("type") {
+        types.retain(|name| name != "null");
+        if let [only] = types.as_slice() {
+            let only = only.clone();
+            members.insert("type".to_owned(), only);
+        }
+    }
+    if let Some(Value::Array(variants)) = members.get_mut("anyOf") {
+        variants.retain(|variant| variant.get("type").is_none_or(|name| name != "null"));
+    }
+    schema
 }
 
 impl Condition {

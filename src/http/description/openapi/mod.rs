@@ -4,13 +4,13 @@
 
 mod examples;
 mod operation;
+mod schemas;
 
 use bytes::Bytes;
 use examples::Examples;
 use promox_contract::codes;
 use promox_kernel::{Error, Registry};
-use schemars::SchemaGenerator;
-use schemars::generate::SchemaSettings;
+use schemas::Schemas;
 use serde_json::{Map, Value, json};
 
 /// The document's JSON text.
@@ -19,14 +19,15 @@ pub(crate) fn document(registry: &Registry, title: &str, url: &str) -> Result<By
 }
 
 fn describe(registry: &Registry, title: &str, url: &str) -> Value {
-    let (mut generator, examples) = (generator(), Examples::read());
+    let (mut schemas, examples) = (Schemas::new(), Examples::read());
     let mut paths: Map<String, Value> = Map::new();
     for entry in registry.entries().iter().filter(|entry| !entry.path.is_empty()) {
         let path = paths.entry(entry.path.to_owned()).or_insert_with(|| json!({}));
         let method = entry.method.as_str().to_lowercase();
-        path[method] = operation::describe(entry, &mut generator, examples.of(entry.name));
+        path[method] = operation::describe(entry, &mut schemas, examples.of(entry.name));
     }
-    let mut schemas = generator.take_definitions(true);
+    let mut paths = Value::Object(paths);
+    let mut schemas = schemas.finish(&mut paths);
     schemas.insert("Problem".to_owned(), problem());
     json!({
         "openapi": "3.1.0",
@@ -52,15 +53,6 @@ fn describe(registry: &Registry, title: &str, url: &str) -> Value {
 const DESCRIPTION: &str = "JSON in camelCase; money as decimal strings; times in RFC 3339, UTC; errors as \
      application/problem+json with a stable `code`. Lists take `limit` and `cursor` and return `items` and \
      `nextCursor`. Unknown members in a request are an error.";
-
-/// Schemas of requests, collected under `components`.
-fn generator() -> SchemaGenerator {
-    let settings = SchemaSettings::draft2020_12().with(|settings| {
-        settings.definitions_path = "/components/schemas".into();
-        settings.meta_schema = None;
-    });
-    settings.into_generator()
-}
 
 fn tags(registry: &Registry) -> Vec<Value> {
     let mut names: Vec<&str> = Vec::new();
@@ -135,6 +127,15 @@ fn headers() -> Value {
             "description": "The resource's version and a digest of the response. If-Match compares the version, \
                  If-None-Match the whole tag.",
             "schema": {"type": "string"},
+        },
+        "RateLimit-Limit": {
+            "description": "The number of requests that the caller may make at once.", "schema": {"type": "integer"},
+        },
+        "RateLimit-Remaining": {
+            "description": "The number of requests that are left now.", "schema": {"type": "integer"},
+        },
+        "RateLimit-Reset": {
+            "description": "Seconds until the full number is available again.", "schema": {"type": "integer"},
         },
         "RetryAfter": {"description": "Seconds to wait before a retry.", "schema": {"type": "integer"}},
         "Warning": {

@@ -3,30 +3,34 @@
 #![allow(clippy::indexing_slicing, reason = "assigning to an index of a JSON object creates the member")]
 
 use promox_kernel::{Access, BodyKind, Entry, Method, Replay};
-use schemars::{Schema, SchemaGenerator};
+use schemars::Schema;
 use serde_json::{Map, Value, json};
 
+use super::schemas::Schemas;
+
 /// The operation object of an entry. `example` is an example of its request body.
-pub(crate) fn describe(entry: &Entry, generator: &mut SchemaGenerator, example: Option<&Value>) -> Value {
-    let (request, reply) = (entry.schemas)(generator);
-    let mut fields = Fields::of(resolve(&request, generator));
+pub(super) fn describe(entry: &Entry, schemas: &mut Schemas, example: Option<&Value>) -> Value {
+    let (request, _) = (entry.schemas)(&mut schemas.requests);
+    let (_, reply) = (entry.schemas)(&mut schemas.responses);
+    let mut fields = Fields::of(Schemas::resolve(&request, &schemas.requests));
     let mut parameters = fields.path(entry.path);
     let in_query = matches!(entry.method, Method::Get | Method::Delete) || entry.body != BodyKind::Json;
     if in_query {
         parameters.extend(fields.query());
     }
     parameters.extend(header_parameters(entry));
-    let is_list =
-        reply.as_ref().is_some_and(|reply| resolve(reply, generator).pointer("/properties/nextCursor").is_some());
+    let is_list = reply
+        .as_ref()
+        .is_some_and(|reply| Schemas::resolve(reply, &schemas.responses).pointer("/properties/nextCursor").is_some());
     let mut operation = json!({
         "operationId": entry.name,
         "tags": [entry.service],
         "summary": entry.summary,
         "parameters": parameters,
-        "security": security(entry.access),
+        "security": security(entry),
         "responses": responses(entry, reply, is_list),
     });
-    if let Some(body) = body(entry, fields, in_query, example) {
+    if let Some(body) = body(entry, fields, in_query, (schemas, example)) {
         operation["requestBody"] = body;
     }
     if let Some(permission) = entry.access.permission() {
@@ -35,10 +39,13 @@ pub(crate) fn describe(entry: &Entry, generator: &mut SchemaGenerator, example: 
     operation
 }
 
-/// The schema itself. The schema of an operation that is also the body of another one is a reference.
-fn resolve<'a>(request: &'a Schema, generator: &'a SchemaGenerator) -> &'a Value {
-    let name = request.get("$ref").and_then(Value::as_str).and_then(|path| path.rsplit('/').next());
-    name.and_then(|name| generator.definitions().get(name)).unwrap_or(request.as_value())
+/// The name of an operation's body: `order.place` takes an `OrderPlaceBody`.
+fn body_name(operation: &str) -> String {
+    let words = operation.split(['.', '_']).map(|word| {
+        let (first, rest) = word.split_at(word.len().min(1));
+        first.to_uppercase() + rest
+    });
+    words.collect::<String>() + "Body"
 }
 
 /// The fields of an operation that are not yet assigned to a place.
@@ -67,9 +74,11 @@ impl Fields {
         let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
         let names: Vec<&str> = names.map(|name| name.trim_start_matches('*')).collect();
         let parameter = |name: &&str| {
-            let schema = self.members.remove(*name).unwrap_or_else(|| json!({"type": "string"}));
+            let mut schema = self.members.remove(*name).unwrap_or_else(|| json!({"type": "string"}));
             self.required.retain(|required| required != name);
-            json!({"name": name, "in": "path", "required": true, "schema": schema})
+            let description = schema.as_object_mut().and_then(|schema| schema.remove("description"));
+            let description = description.unwrap_or_else(|| json!(format!("The {} in the path.", words_of(name))));
+            json!({"name": name, "in": "path", "required": true, "schema": schema, "description": description})
         };
         names.iter().map(parameter).collect()
     }
@@ -103,6 +112,11 @@ impl Fields {
         }
         schema
     }
+}
+
+/// The words of a name in camelCase.
+fn words_of(name: &str) -> String {
+    name.chars().flat_map(|c| c.is_uppercase().then_some(' ').into_iter().chain(c.to_lowercase())).collect()
 }
 
 /// A query parameter is present or absent; it cannot be null.
@@ -146,7 +160,12 @@ fn takes_if_match(entry: &Entry) -> bool {
     }
 }
 
-fn body(entry: &Entry, fields: Fields, in_query: bool, example: Option<&Value>) -> Option<Value> {
+fn body(
+    entry: &Entry,
+    fields: Fields,
+    in_query: bool,
+    (schemas, example): (&mut Schemas, Option<&Value>),
+) -> Option<Value> {
     match entry.body {
         BodyKind::Stream(types) => {
             let content = types.iter().map(|media_type| ((*media_type).to_owned(), binary()));
@@ -158,7 +177,8 @@ fn body(entry: &Entry, fields: Fields, in_query: bool, example: Option<&Value>) 
             let required = !fields.required.is_empty();
             let media_type =
                 if entry.method == Method::Patch { "application/merge-patch+json" } else { "application/json" };
-            let mut content = json!({"application/json": {"schema": fields.schema()}});
+            let schema = schemas.add_body(body_name(entry.name), fields.schema());
+            let mut content = json!({"application/json": {"schema": schema}});
             if let Some(example) = example {
                 content["application/json"]["example"] = example.clone();
             }
@@ -174,8 +194,18 @@ fn binary() -> Value {
     json!({"schema": {"type": "string", "format": "binary"}})
 }
 
-fn security(access: Access) -> Value {
-    match access {
+/// Services whose operations for anyone answer differently to a caller that is known: by its prices, limits or orders.
+const KNOW_THEIR_CALLERS: [&str; 8] =
+    ["product", "promotion", "order", "coupon", "flashsale", "reward", "cart", "payment"];
+
+/// The credentials that an operation takes. An empty object stands for none.
+fn security(entry: &Entry) -> Value {
+    match entry.access {
+        Access::Anyone if entry.service == "order" => {
+            json!([{}, {"bearer": []}, {"cartToken": []}, {"orderToken": []}])
+        }
+        Access::Anyone if ["user.login", "user.register"].contains(&entry.name) => json!([{}, {"cartToken": []}]),
+        Access::Anyone if KNOW_THEIR_CALLERS.contains(&entry.service) => json!([{}, {"bearer": []}]),
         Access::Anyone | Access::Signed | Access::Internal => json!([]),
         Access::Guest => json!([{"bearer": []}, {"cartToken": []}]),
         Access::Owner(_) => json!([{"bearer": []}, {"orderToken": []}]),
@@ -196,6 +226,9 @@ fn responses(entry: &Entry, reply: Option<Schema>, is_list: bool) -> Value {
     let has_content = !content.is_empty();
     if has_content {
         success["content"] = Value::Object(content);
+    }
+    for name in ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"] {
+        success["headers"][name] = json!({"$ref": format!("#/components/headers/{name}")});
     }
     if entry.replay == Replay::Keyed {
         success["headers"]["Idempotent-Replayed"] = json!({"$ref": "#/components/headers/IdempotentReplayed"});

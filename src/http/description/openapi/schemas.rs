@@ -1,0 +1,170 @@
+//! The schemas of the description. A type that is sent and received may have two: a request may leave out members that
+//! every response has. The one of requests is then called `…Input`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemars::Schema;
+use schemars::generate::{SchemaGenerator, SchemaSettings};
+use serde_json::{Map, Value};
+
+/// Where references point, by what the schema is for, until names are decided.
+const REQUESTS: &str = "/components/requests";
+const RESPONSES: &str = "/components/responses";
+/// Where they point in the document.
+const SCHEMAS: &str = "#/components/schemas/";
+
+/// All schemas, while the operations are described.
+pub(super) struct Schemas {
+    pub(super) requests: SchemaGenerator,
+    pub(super) responses: SchemaGenerator,
+    /// The bodies of operations, by name.
+    bodies: BTreeMap<String, Value>,
+}
+
+fn settings(path: &'static str) -> SchemaSettings {
+    SchemaSettings::draft2020_12().with(|settings| {
+        settings.definitions_path = path.into();
+        settings.meta_schema = None;
+    })
+}
+
+impl Schemas {
+    pub(super) fn new() -> Self {
+        Self {
+            requests: settings(REQUESTS).into_generator(),
+            responses: settings(RESPONSES).for_serialize().into_generator(),
+            bodies: BTreeMap::new(),
+        }
+    }
+
+    /// Adds the body of an operation and returns a reference to it.
+    pub(super) fn add_body(&mut self, name: String, schema: Value) -> Value {
+        let reference = serde_json::json!({"$ref": format!("{SCHEMAS}{name}")});
+        self.bodies.insert(name, schema);
+        reference
+    }
+
+    /// The schema itself, for one that may be a reference.
+    pub(super) fn resolve<'a>(schema: &'a Schema, generator: &'a SchemaGenerator) -> &'a Value {
+        let name = schema.get("$ref").and_then(Value::as_str).and_then(|path| path.rsplit('/').next());
+        name.and_then(|name| generator.definitions().get(name)).unwrap_or(schema.as_value())
+    }
+
+    /// The schemas that the operations refer to, by their final names, which are put into all references.
+    pub(super) fn finish(mut self, paths: &mut Value) -> Map<String, Value> {
+        let requests = self.requests.take_definitions(true);
+        let mut all = self.responses.take_definitions(true);
+        let two_formed = two_formed(&requests, &all);
+        let name_of = |name: &str| if two_formed.contains(name) { format!("{name}Input") } else { name.to_owned() };
+        for (name, schema) in requests {
+            all.entry(name_of(&name)).or_insert(schema);
+        }
+        all.extend(self.bodies);
+        for schema in all.values_mut().chain([&mut *paths]) {
+            each_reference(schema, &mut |reference| {
+                if let Some(name) = reference.strip_prefix(&format!("#{REQUESTS}/")) {
+                    *reference = format!("{SCHEMAS}{}", name_of(name));
+                } else if let Some(name) = reference.strip_prefix(&format!("#{RESPONSES}/")) {
+                    *reference = format!("{SCHEMAS}{name}");
+                }
+            });
+            open_booleans(schema);
+        }
+        let used = used(paths, &all);
+        all.retain(|name, _| used.contains(name));
+        all
+    }
+}
+
+/// The names of types whose requests and responses differ, in themselves or in what they refer to.
+fn two_formed(requests: &Map<String, Value>, responses: &Map<String, Value>) -> BTreeSet<String> {
+    let plain = |schema: &Value| {
+        let mut schema = schema.clone();
+        each_reference(&mut schema, &mut |reference| {
+            *reference = reference.rsplit('/').next().unwrap_or_default().to_owned();
+        });
+        schema
+    };
+    let both: Vec<(&String, Value, Value)> = requests
+        .iter()
+        .filter_map(|(name, request)| Some((name, plain(request), plain(responses.get(name)?))))
+        .collect();
+    let mut found: BTreeSet<String> =
+        both.iter().filter(|(_, request, response)| request != response).map(|(name, ..)| (*name).clone()).collect();
+    loop {
+        let before = found.len();
+        for (name, request, _) in &both {
+            let mut request = request.clone();
+            let mut refers = false;
+            each_reference(&mut request, &mut |reference| refers |= found.contains(reference.as_str()));
+            if refers {
+                found.insert((*name).clone());
+            }
+        }
+        if found.len() == before {
+            return found;
+        }
+    }
+}
+
+/// Calls `change` with every reference in a schema: of `$ref`, and of a discriminator's mapping.
+fn each_reference(value: &mut Value, change: &mut dyn FnMut(&mut String)) {
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members {
+                match member {
+                    Value::String(reference) if name == "$ref" => change(reference),
+                    Value::Object(mapping) if name == "mapping" => {
+                        mapping.values_mut().for_each(|target| {
+                            if let Value::String(reference) = target {
+                                change(reference);
+                            }
+                        });
+                    }
+                    _ => each_reference(member, change),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| each_reference(item, change)),
+        _ => {}
+    }
+}
+
+/// Writes the schema that allows everything as `{}`, which all generators of clients understand, where it is a member's or
+/// an item's.
+fn open_booleans(value: &mut Value) {
+    let open = |schema: &mut Value| {
+        if *schema == Value::Bool(true) {
+            *schema = Value::Object(Map::new());
+        }
+    };
+    match value {
+        Value::Object(members) => {
+            if let Some(Value::Object(properties)) = members.get_mut("properties") {
+                properties.values_mut().for_each(open);
+            }
+            members.get_mut("items").into_iter().for_each(open);
+            members.values_mut().for_each(open_booleans);
+        }
+        Value::Array(items) => items.iter_mut().for_each(open_booleans),
+        _ => {}
+    }
+}
+
+/// The names of the schemas that can be reached from the paths.
+fn used(paths: &Value, all: &Map<String, Value>) -> BTreeSet<String> {
+    let names = |value: &Value| {
+        let mut found = Vec::new();
+        each_reference(&mut value.clone(), &mut |reference| {
+            found.extend(reference.strip_prefix(SCHEMAS).map(str::to_owned));
+        });
+        found
+    };
+    let (mut used, mut open) = (BTreeSet::new(), names(paths));
+    while let Some(name) = open.pop() {
+        if let Some(schema) = all.get(&name).filter(|_| used.insert(name.clone())) {
+            open.extend(names(schema));
+        }
+    }
+    used
+}
