@@ -12,6 +12,7 @@ use promox_storage::ConsumerLoop;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::job_log::JobLog;
 use crate::ops::Worker;
 
 /// The time limit of one batch of a job.
@@ -25,6 +26,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Background {
     node: Arc<Node>,
+    jobs: JobLog,
     tasks: TaskTracker,
     closing: CancellationToken,
 }
@@ -32,15 +34,23 @@ pub struct Background {
 impl Background {
     /// The background of `node`, without any tasks yet.
     pub fn new(node: &Arc<Node>) -> Self {
-        Self { node: node.clone(), tasks: TaskTracker::new(), closing: CancellationToken::new() }
+        Self::recording(node, JobLog::default())
+    }
+
+    /// [`Background::new`], with runs of jobs recorded in `jobs`.
+    pub(crate) fn recording(node: &Arc<Node>, jobs: JobLog) -> Self {
+        Self { node: node.clone(), jobs, tasks: TaskTracker::new(), closing: CancellationToken::new() }
     }
 
     /// Runs a job on its schedule until the node stops.
     pub fn spawn_job(&self, job: Job) {
-        let (node, closing) = (self.node.clone(), self.closing.clone());
+        let (node, closing, log) = (self.node.clone(), self.closing.clone(), self.jobs.clone());
+        log.add(&job);
         self.tasks.spawn(async move {
             while !closing.is_cancelled() {
+                log.began(job.name, node.clock.now());
                 let more = batch(&job, &node).await;
+                log.ended(job.name, node.clock.now(), &more);
                 let pause = if more.is_ok() { job.every } else { RETRY_PAUSE.max(job.every) };
                 if !matches!(more, Ok(true)) && closing.run_until_cancelled(node.clock.sleep(pause)).await.is_none() {
                     break;

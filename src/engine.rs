@@ -110,7 +110,8 @@ pub fn clock(settings: &Settings, store: &Store) -> Result<Clock, Exit> {
 
 /// Adds the engine's metrics and health to the server's. Neither keeps the engine open.
 pub fn observe(store: &Store, server: &Server) {
-    let (scraped_engine, checked_engine) = (Arc::downgrade(&store.engine), Arc::downgrade(&store.engine));
+    let weak = || Arc::downgrade(&store.engine);
+    let (scraped_engine, checked_engine, journaling_engine) = (weak(), weak(), weak());
     server
         .metrics()
         .collect(Box::new(EngineCollector(Box::new(move || scraped_engine.upgrade().map(|engine| engine.metrics())))));
@@ -123,6 +124,16 @@ pub fn observe(store: &Store, server: &Server) {
         }
     };
     server.health().add("storage", Box::new(health));
+    let journal = move || {
+        let metrics = journaling_engine.upgrade().map(|engine| engine.metrics()).ok_or("the store is closed")?;
+        Ok(json!({
+            "groups": metrics.groups,
+            "bytes": metrics.journal_bytes,
+            "position": metrics.position,
+            "lastSyncSeconds": metrics.last_sync.as_secs_f64(),
+        }))
+    };
+    server.health().add("journal", Box::new(journal));
 }
 
 fn health_details(metrics: &Metrics) -> serde_json::Value {
@@ -158,6 +169,15 @@ impl Collector for EngineCollector {
             let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
             metric.encode_counter::<NoLabelSet, u64, f64>(&value, None)?;
         }
+        let (help, spent) = ("Time spent writing and syncing the journal", metrics.sync_total.as_secs_f64());
+        let mut metric = encoder.encode_descriptor("store_sync_seconds", help, None, MetricType::Counter)?;
+        metric.encode_counter::<NoLabelSet, f64, f64>(&spent, None)?;
+        for (name, help, span) in [
+            ("store_last_sync_seconds", "Time spent on the latest group's sync", metrics.last_sync),
+            ("store_last_checkpoint_seconds", "Time spent on the latest checkpoint", metrics.last_checkpoint),
+        ] {
+            encoder.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&span.as_secs_f64())?;
+        }
         for (name, help, value) in gauges(&metrics) {
             encoder.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)?;
         }
@@ -165,11 +185,10 @@ impl Collector for EngineCollector {
     }
 }
 
-fn counters(metrics: &Metrics) -> [(&'static str, &'static str, u64); 7] {
+fn counters(metrics: &Metrics) -> [(&'static str, &'static str, u64); 6] {
     [
         ("store_groups", "Groups written", metrics.groups),
         ("store_transactions", "Transactions completed or refused", metrics.transactions),
-        ("store_sync_micros", "Microseconds spent writing and syncing the journal", micros(metrics.sync_total)),
         ("store_journal_bytes", "Bytes of journal written", metrics.journal_bytes),
         ("store_refused_busy", "Transactions refused because of a timeout or a full queue", metrics.refused_busy),
         ("store_refused_full", "Transactions refused because the disk was full", metrics.refused_full),
@@ -177,26 +196,16 @@ fn counters(metrics: &Metrics) -> [(&'static str, &'static str, u64); 7] {
     ]
 }
 
-fn gauges(metrics: &Metrics) -> [(&'static str, &'static str, u64); 9] {
+fn gauges(metrics: &Metrics) -> [(&'static str, &'static str, u64); 7] {
     [
         ("store_queue_depth", "Transactions waiting", metrics.queue_depth),
         ("store_last_group", "Transactions in the latest group", metrics.last_group),
-        ("store_last_sync_micros", "Microseconds spent on the latest group's sync", micros(metrics.last_sync)),
         ("store_memory_table_bytes", "Bytes of committed rows in memory", metrics.memory_table_bytes),
-        (
-            "store_last_checkpoint_micros",
-            "Microseconds spent on the latest checkpoint",
-            micros(metrics.last_checkpoint),
-        ),
         ("store_checkpoint_age_seconds", "Seconds since the latest checkpoint", checkpoint_age(metrics)),
         ("store_position", "The latest group's number", metrics.position),
         ("store_applied_position", "The latest group that the checkpoint contains", metrics.applied_position),
         ("store_read_only", "1 while the disk is full", u64::from(metrics.read_only)),
     ]
-}
-
-fn micros(span: Duration) -> u64 {
-    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl From<OpenError> for Exit {

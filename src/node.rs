@@ -30,10 +30,11 @@ use crate::compute::ComputeThreads;
 use crate::config::{Loaded, Settings};
 use crate::exit::Exit;
 use crate::http::Server;
-use crate::ops::{Ops, Worker};
+use crate::job_log::JobLog;
+use crate::ops::{Ops, Watched, Worker};
 use crate::permissions::Permissions;
 use crate::verify::Auditor;
-use crate::{engine, idempotency, setup};
+use crate::{engine, idempotency, parts, setup};
 
 /// How long recovery may take before the server is ready.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(60);
@@ -60,7 +61,9 @@ fn services() -> Vec<Entry> {
         Entry::of(|parts| Ok(FlashSales::new(parts.promox(), parts.gates.clone()))),
         Entry::of(|parts| Ok(Analytics::new(parts.promox(), EventLog::of(&parts.shop())))),
         Entry::of(|parts| Ok(Discovery::new(setup::discovery_settings(parts.settings)))),
-        Entry::of(|parts| Ok(Ops::new(parts.shop(), parts.store.clone(), &parts.settings.data.dir))),
+        Entry::of(|parts| {
+            Ok(Ops::new(parts.shop(), parts.store.clone(), &parts.settings.data.dir, parts.jobs.clone()))
+        }),
     ]
 }
 
@@ -70,6 +73,7 @@ struct Parts<'a> {
     store: &'a engine::Store,
     cache: &'a Cache,
     gates: Arc<dyn GateEngine>,
+    jobs: JobLog,
 }
 
 impl Parts<'_> {
@@ -140,6 +144,7 @@ impl Promox {
             setup::first_admin(&users, &cx, &loaded.settings).await?;
         }
         engine::observe(&promox.store, server);
+        parts::observe(server, &promox.node, &loaded.settings, promox.find());
         setup::warn_of_sandbox(&loaded.settings, server);
         if let Some(discovery) = promox.find::<Discovery>() {
             let runs = |name: &str| promox.services.iter().any(|service| service.name() == name);
@@ -209,7 +214,8 @@ impl Promox {
         let Environment { store, clock, entropy, cache } = environment;
         let calls = if settings.server.encode_calls { Calls::Encoded } else { Calls::Direct };
         let node = Node::calling(clock, entropy, calls);
-        let parts = Parts { settings, store: &store, cache: &cache, gates: engine::gates() };
+        let jobs = server.map(Server::jobs).unwrap_or_default();
+        let parts = Parts { settings, store: &store, cache: &cache, gates: engine::gates(), jobs: jobs.clone() };
         let selected = services().into_iter().filter(|entry| wanted(entry.name));
         let services = selected.map(|entry| (entry.make)(&parts)).collect::<Result<Vec<_>, _>>()?;
         let auditor = Auditor::new(store.engine(), schema()?, services.clone(), &settings.data.dir);
@@ -225,8 +231,12 @@ impl Promox {
         }
         Permissions::register(&mut registry);
         node.install(registry);
-        let background = Background::new(&node);
-        Ok(Self { node, store, services, background, auditor, compute: None })
+        let background = Background::recording(&node, jobs);
+        let promox = Self { node, store, services, background, auditor, compute: None };
+        if let Some(ops) = promox.find::<Ops>() {
+            ops.watch(promox.watched());
+        }
+        Ok(promox)
     }
 
     /// Recovers every service, before any request or job.
@@ -248,18 +258,23 @@ impl Promox {
         }
     }
 
+    /// The consumers of every service, for operators.
+    fn watched(&self) -> Vec<Watched> {
+        let of_service = |service: &Arc<dyn DynService>| {
+            let target = self.database(service.database());
+            let watched = move |consumer: Arc<dyn promox_storage::Consumer>| {
+                let source = self.database(consumer.source());
+                Watched { consumer, source, target: target.clone() }
+            };
+            service.clone().consumers().into_iter().map(watched).collect::<Vec<_>>()
+        };
+        self.services.iter().flat_map(of_service).collect()
+    }
+
     /// The consumers of every service.
     pub fn consumers(&self) -> Vec<ConsumerLoop> {
-        let loops = |service: &Arc<dyn DynService>| {
-            let target = self.database(service.database());
-            let consumers = service.clone().consumers().into_iter();
-            let start = move |consumer: Arc<dyn promox_storage::Consumer>| {
-                let source = self.database(consumer.source());
-                ConsumerLoop::new(consumer, source, target.clone())
-            };
-            consumers.map(start).collect::<Vec<_>>()
-        };
-        self.services.iter().flat_map(loops).collect()
+        let start = |watched: Watched| ConsumerLoop::new(watched.consumer, watched.source, watched.target);
+        self.watched().into_iter().map(start).collect()
     }
 
     /// The jobs of every service, and those that prune the event logs.

@@ -15,7 +15,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use actuator::health::{Component, Health};
+pub use actuator::health::{AsyncComponent, Component, Health};
 pub use actuator::metrics::Metrics;
 pub(crate) use edge::response::stored_refusal;
 pub use edge::router::Conflict;

@@ -23,6 +23,7 @@ use crate::http::edge::scope::Scope;
 use crate::http::ports;
 use crate::http::wire::connection::Connections;
 use crate::http::wire::tls::Certificate;
+use crate::job_log::JobLog;
 use crate::log::Levels;
 
 /// The pause after a failed accept, typically because the process is out of file descriptors.
@@ -70,6 +71,7 @@ struct Shared {
     loaded: Loaded,
     levels: Levels,
     certificate: Option<Arc<Certificate>>,
+    jobs: JobLog,
 }
 
 impl fmt::Debug for Shared {
@@ -115,7 +117,8 @@ impl Server {
         for (listener, _, scope) in others.into_iter().chain([(listener, address, Scope::All)]) {
             tasks.spawn(accept(listener, scope, connections.clone(), closing.clone()));
         }
-        let shared = Arc::new(Shared { edge, loaded: loaded.clone(), levels, certificate });
+        let jobs = JobLog::default();
+        let shared = Arc::new(Shared { edge, loaded: loaded.clone(), levels, certificate, jobs });
         let drain = Duration::from_millis(settings.server.drain_timeout_ms);
         Ok(Self { address, services, shared, tasks, closing, drain })
     }
@@ -138,6 +141,9 @@ impl Server {
             health: edge.health.clone(),
             levels: levels.clone(),
             settings: loaded.list.clone(),
+            exchanges: edge.exchanges.clone(),
+            jobs: self.shared.jobs.clone(),
+            public_url: loaded.settings.server.public_url.clone(),
         };
         Actuator::new(parts).register(registry);
         docs::Docs::new(&loaded.settings).register(registry);
@@ -161,6 +167,11 @@ impl Server {
         if let Some(certificate) = &self.shared.certificate {
             certificate.reload();
         }
+    }
+
+    /// The log of the node's jobs, which the actuator shows.
+    pub(crate) fn jobs(&self) -> JobLog {
+        self.shared.jobs.clone()
     }
 
     /// The health of the server's parts.

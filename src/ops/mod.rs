@@ -1,4 +1,4 @@
-//! The operator's long tasks: verification, backups and exports.
+//! The operator's long tasks, verification, backups and exports, and the state of the node's background work.
 //!
 //! A task is a *run*: a row that says what is to be done, how far it is, and how it ended. Its invariants are:
 //!
@@ -14,11 +14,13 @@ mod folder;
 mod handlers;
 mod queries;
 mod records;
+mod state;
+mod state_api;
 mod watched;
 mod worker;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -28,12 +30,15 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::engine;
+use crate::job_log::JobLog;
 use folder::Folder;
 use records::{Run, RunByFile};
 
 pub use api::*;
 pub use backup::file_name;
 pub use records::{ExportContent, RunFormat, RunId, RunKind, RunState};
+pub(crate) use state::Watched;
+pub use state_api::*;
 pub(crate) use worker::Worker;
 
 /// How often expired files are looked for.
@@ -50,6 +55,10 @@ pub struct Ops {
     current: Mutex<Option<Current>>,
     /// Signalled when a run has ended.
     ended: watch::Sender<()>,
+    /// The log of the node's jobs.
+    jobs: JobLog,
+    /// The consumers of the node, set when all services exist.
+    consumers: OnceLock<Vec<Watched>>,
 }
 
 impl std::fmt::Debug for Ops {
@@ -68,7 +77,7 @@ struct Current {
 
 impl Ops {
     /// The service on its database. `store` is what backups contain, and files are written under `data_dir`.
-    pub(crate) fn new(db: Db, store: engine::Store, data_dir: &Path) -> Arc<Self> {
+    pub(crate) fn new(db: Db, store: engine::Store, data_dir: &Path, jobs: JobLog) -> Arc<Self> {
         Arc::new(Self {
             db,
             store,
@@ -76,7 +85,18 @@ impl Ops {
             wake: Notify::new(),
             current: Mutex::default(),
             ended: watch::Sender::new(()),
+            jobs,
+            consumers: OnceLock::new(),
         })
+    }
+
+    /// Shows these consumers. Only the first call has an effect.
+    pub(crate) fn watch(&self, consumers: Vec<Watched>) {
+        let _ = self.consumers.set(consumers);
+    }
+
+    fn watched(&self) -> &[Watched] {
+        self.consumers.get().map_or(&[], Vec::as_slice)
     }
 
     /// The progress of a run, if it is in progress.
@@ -130,7 +150,8 @@ impl Service for Ops {
     const TABLES: &'static [&'static TableDef] = &[Run::TABLE];
 
     fn register(self: &Arc<Self>, registry: &mut Registry) {
-        register!(registry, self; StartRun, ListRuns, GetRun, CancelRun, DownloadRun, Verify, Backup);
+        register!(registry, self; StartRun, ListRuns, GetRun, CancelRun, DownloadRun, Verify, Backup,
+            ListSagas, ListEvents, ListConsumers, ListDeadLetters, ReplayDeadLetter, ListJobs);
     }
 
     fn jobs(self: &Arc<Self>) -> Vec<Job> {

@@ -179,7 +179,9 @@ impl Resources {
         };
         let mut all = vec![("id", id), ("sku", "A".to_owned())];
         all.extend(["fid", "rid"].map(|name| (name, "999999".to_owned())));
-        all.extend(["slug", "key", "name", "provider", "app", "vip"].map(|name| (name, "none".to_owned())));
+        all.extend(
+            ["slug", "key", "name", "provider", "app", "vip", "component"].map(|name| (name, "none".to_owned())),
+        );
         all
     }
 }

@@ -13,6 +13,7 @@
 //! | promotions | `promotions`, `codes`, `limits_per_person`, `promotion_units`, `backtest` |
 //! | campaigns, coupons, flash sales, rewards | `campaigns`, `coupons`, `flash`, `rewards` |
 //! | analytics | `analytics` |
+//! | health, metrics, log levels, background work | `actuator` |
 //! | the registry of applications, ports of services | `discovery`, `eureka_clients` |
 //! | rules for every route | `access`, `conventions`, `input` |
 //! | service managers, signals, the operator's commands | `operations`, `runs` |
@@ -33,6 +34,7 @@
 
 mod access;
 mod accounts;
+mod actuator;
 mod analytics;
 mod api_keys;
 mod backtest;

@@ -1,6 +1,6 @@
 //! Operations of the notification service for other services: messages with secrets, which events must not contain.
 
-use promox_kernel::{Email, UserId, operation};
+use promox_kernel::{Email, UserId, json_reply, operation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -25,3 +25,20 @@ pub struct SendMessage {
     pub data: Map<String, Value>,
 }
 operation! { SendMessage => (), "notification.send", internal, "Sends a message from a template." }
+
+/// Counts the messages that are not sent yet, each kind up to 1,000.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GetMailQueue {}
+operation! { GetMailQueue => MailQueue, "notification.mail_queue", internal, "The messages that are not sent yet." }
+
+/// The answer to [`GetMailQueue`].
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MailQueue {
+    /// Messages that were not attempted yet.
+    pub waiting: usize,
+    /// Messages whose last attempt failed and that will be tried again.
+    pub failing: usize,
+}
+json_reply!(MailQueue);

@@ -47,6 +47,50 @@ pub struct ResumedCheckout {
 }
 json_reply!(ResumedCheckout);
 
+/// Lists running sagas, by order: checkouts in progress, and orders that are being compensated.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ListRunningSagas {
+    /// Only orders after this one.
+    pub after: Option<OrderId>,
+    /// Maximum sagas in the answer.
+    pub limit: usize,
+}
+operation! {
+    ListRunningSagas => RunningSagas, "order.list_running_sagas", internal, "Running checkouts and compensations."
+}
+
+/// The answer to [`ListRunningSagas`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RunningSagas {
+    /// The sagas.
+    pub items: Vec<RunningSaga>,
+    /// The last order in the answer; null if there are no more.
+    pub next: Option<OrderId>,
+}
+json_reply!(RunningSagas);
+
+/// A running saga.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RunningSaga {
+    /// The order.
+    pub order_id: OrderId,
+    /// The next step.
+    pub step: String,
+    /// Drivers that have taken it up.
+    pub attempt: i64,
+    /// Consecutive failures of the step.
+    pub tries: i64,
+    /// The latest failure.
+    pub last_error: Option<String>,
+    /// When another driver may take it up.
+    pub due_at: Timestamp,
+    /// When it began.
+    pub created_at: Timestamp,
+}
+
 /// Prices a cart as the checkout would. Unknown SKUs are left out, and codes that do not apply are reported. Only an
 /// empty cart is an error.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

@@ -1,6 +1,6 @@
 //! Operations on notifications: authorise, one read or write, convert.
 
-use promox_contract::notification::SendMessage;
+use promox_contract::notification::{GetMailQueue, MailQueue, SendMessage};
 use promox_contract::user::{ExportNotifications, PersonalData};
 use promox_kernel::{Cx, Error, Handle, Page, bounded};
 use promox_storage::Tx;
@@ -21,6 +21,12 @@ impl Handle<ListInbox> for Notifications {
     async fn handle(&self, cx: &Cx, op: ListInbox) -> Result<Page<Notification>, Error> {
         let user = checks::caller(cx)?;
         self.db.read(|tx| queries::inbox(tx, user, op.clone())).await
+    }
+}
+
+impl Handle<GetMailQueue> for Notifications {
+    async fn handle(&self, _: &Cx, _: GetMailQueue) -> Result<MailQueue, Error> {
+        Ok(self.db.read(queries::mail_queue).await?)
     }
 }
 

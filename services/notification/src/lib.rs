@@ -33,7 +33,7 @@ mod transport;
 
 use std::sync::Arc;
 
-use promox_contract::notification::SendMessage;
+use promox_contract::notification::{GetMailQueue, SendMessage};
 use promox_contract::user::ExportNotifications;
 use promox_kernel::{Email, Job, Registry, register};
 use promox_storage::{Consumer, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
@@ -87,7 +87,7 @@ impl Service for Notifications {
         register!(registry, self; ListInbox, MarkRead, GetPreferences, PutPreferences);
         register!(registry, self; GetNotificationSettings, PutNotificationSettings, PatchNotificationSettings);
         register!(registry, self; ListTemplates, GetTemplate, PutTemplate, PreviewTemplate);
-        register!(registry, self; ListDeliveries, RetryDelivery, SendMessage, ExportNotifications);
+        register!(registry, self; ListDeliveries, RetryDelivery, SendMessage, GetMailQueue, ExportNotifications);
     }
 
     fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use promox_contract::notification::MailQueue;
 use promox_kernel::{Cursor, Error, Limit, Page, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 use serde_json::{Value, json};
@@ -12,8 +13,8 @@ use crate::api::{
 };
 use crate::kinds::{Channel, MessageKind};
 use crate::records::{
-    Delivery, DeliveryByCreated, DeliveryByDue, DeliveryByStatus, DeliveryByUser, InboxByUnread, InboxByUser,
-    InboxItem, MessageBody, NORMAL, Preferences, Setting, StoredTemplate, URGENT,
+    Delivery, DeliveryByCreated, DeliveryByDue, DeliveryByStatus, DeliveryByUser, DeliveryStatus, InboxByUnread,
+    InboxByUser, InboxItem, MessageBody, NORMAL, Preferences, Setting, StoredTemplate, URGENT,
 };
 use crate::templates::{self, Source, builtin};
 
@@ -190,6 +191,12 @@ pub(crate) fn deliveries(tx: &Tx<'_>, op: ListDeliveries) -> Result<Page<Deliver
         None => tx.scan_by::<DeliveryByCreated>().backward().page(op.limit, op.cursor)?,
     };
     Ok(page.map(delivery))
+}
+
+/// The deliveries that are not sent yet, each kind up to 1,000.
+pub(crate) fn mail_queue(tx: &Tx<'_>) -> Result<MailQueue, StoreError> {
+    let count = |status| Ok::<_, StoreError>(tx.scan_by::<DeliveryByStatus>().prefix(status).collect(1_000)?.len());
+    Ok(MailQueue { waiting: count(DeliveryStatus::Pending)?, failing: count(DeliveryStatus::Failed)? })
 }
 
 /// A delivery as clients see it.

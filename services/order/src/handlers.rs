@@ -2,11 +2,12 @@
 
 use promox_contract::buyer::Buyer;
 use promox_contract::codes;
+use promox_contract::ids::OrderId;
 use promox_contract::order::{
     CancelVoidedOrder, CheckOrderAccess, CreditFigureList, CurrentOrderStatus, DescribeOrder, FindFirstPaidOrder,
-    FirstPaidOrder, GetOrderStatus, GetPurchaseTotals, ListCreditFigures, ListOrderFigures, OpenOrders,
-    OrderDescription, OrderFigureList, OrderStatus, PrepareErasure, PriceCart, PricedCart, PurchaseTotals,
-    ResumeCheckout, ResumedCheckout, VoidedOrder,
+    FirstPaidOrder, GetOrderStatus, GetPurchaseTotals, ListCreditFigures, ListOrderFigures, ListRunningSagas,
+    OpenOrders, OrderDescription, OrderFigureList, OrderStatus, PrepareErasure, PriceCart, PricedCart, PurchaseTotals,
+    ResumeCheckout, ResumedCheckout, RunningSaga, RunningSagas, VoidedOrder,
 };
 use promox_contract::promotion::{GetPricingTerms, PricingTerms};
 use promox_contract::user::{ExportOrders, FindAccounts, PersonalData};
@@ -23,10 +24,12 @@ use crate::checkout::transitions::{self, Resumable};
 use crate::commands::{cancel, erasure, fulfil, returns};
 use crate::history::export;
 use crate::pricing::{PricingRequest, Strictness, assess};
-use crate::records::{Order, OrderByUser, TimelineEntry};
+use crate::records::{Order, OrderByUser, Saga, TimelineEntry};
 use crate::rules::request;
 use crate::{Orders, figures, invoice, order_row, pricing_terms, queries, reject, returning};
 
+/// Maximum sagas that one request lists.
+const MAX_SAGAS: usize = 200;
 /// Maximum orders in a user's export.
 const MAX_EXPORTED: usize = 10_000;
 
@@ -37,6 +40,26 @@ impl Handle<PlaceOrder> for Orders {
 
     async fn check(&self, _: &Cx, op: PlaceOrder) -> Result<(), Error> {
         request::check(&op)
+    }
+}
+
+impl Handle<ListRunningSagas> for Orders {
+    async fn handle(&self, _: &Cx, op: ListRunningSagas) -> Result<RunningSagas, Error> {
+        let (first, limit) = (OrderId(op.after.map_or(0, |after| after.0) + 1), op.limit.min(MAX_SAGAS));
+        let mut rows = self.db.read(|tx| tx.scan::<Saga>().from(first).collect(limit + 1)).await?;
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next = rows.last().filter(|_| more).map(|row| row.order_id);
+        let view = |row: Saga| RunningSaga {
+            order_id: row.order_id,
+            step: row.step.to_string(),
+            attempt: row.attempt,
+            tries: row.tries,
+            last_error: row.last_error,
+            due_at: row.due_at,
+            created_at: row.created_at,
+        };
+        Ok(RunningSagas { items: rows.into_iter().map(view).collect(), next })
     }
 }
 

@@ -34,7 +34,7 @@ use std::sync::Arc;
 
 use promox_contract::order::{
     CancelVoidedOrder, CheckOrderAccess, DescribeOrder, FindFirstPaidOrder, GetOrderStatus, GetPurchaseTotals,
-    ListCreditFigures, ListOrderFigures, PrepareErasure, PriceCart, ResumeCheckout,
+    ListCreditFigures, ListOrderFigures, ListRunningSagas, PrepareErasure, PriceCart, ResumeCheckout,
 };
 use promox_contract::promotion::GetPricingTerms;
 use promox_contract::store::SettingsCache;
@@ -90,7 +90,7 @@ impl Service for Orders {
             DeliverFulfilment, RequestReturn, ApproveReturn, RejectReturn, ImportOrders, ExportHistory,
             PriceCart, DescribeOrder, CheckOrderAccess, ExportOrders, GetPurchaseTotals, FindFirstPaidOrder, PrepareErasure,
             ListOrderFigures, ListCreditFigures,
-            GetPricingTerms, ResumeCheckout, CancelVoidedOrder, GetOrderStatus,
+            GetPricingTerms, ListRunningSagas, ResumeCheckout, CancelVoidedOrder, GetOrderStatus,
         );
     }
 

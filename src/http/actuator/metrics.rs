@@ -1,17 +1,19 @@
 //! The server's metrics: atomic counters that requests update and reports sum up.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
+use prometheus_client::encoding::{self, DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use schemars::JsonSchema;
 use serde::Serialize;
+
+use super::process::ProcessCollector;
 
 /// Statuses with a counter of their own; all others share one.
 const STATUSES: [u16; 23] =
@@ -27,10 +29,18 @@ const BOUNDS: [u64; 16] = [
 pub(crate) struct Operation {
     service: &'static str,
     name: &'static str,
-    statuses: [AtomicU64; STATUSES.len()],
-    others: AtomicU64,
+    method: &'static str,
+    path: &'static str,
+    statuses: [Responses; STATUSES.len()],
+    others: Responses,
     latencies: [AtomicU64; BOUNDS.len()],
     slower: AtomicU64,
+}
+
+/// The responses of an operation with one status.
+#[derive(Debug, Default)]
+struct Responses {
+    count: AtomicU64,
     micros: AtomicU64,
 }
 
@@ -39,16 +49,25 @@ impl Operation {
     pub(crate) fn record(&self, status: u16, took: Duration) {
         let status = STATUSES.iter().position(|known| *known == status);
         let status = status.and_then(|at| self.statuses.get(at)).unwrap_or(&self.others);
-        status.fetch_add(1, Ordering::Relaxed);
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        status.count.fetch_add(1, Ordering::Relaxed);
+        status.micros.fetch_add(micros, Ordering::Relaxed);
         let bucket = self.latencies.get(BOUNDS.partition_point(|bound| *bound < micros)).unwrap_or(&self.slower);
         bucket.fetch_add(1, Ordering::Relaxed);
-        self.micros.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    fn responses(&self) -> impl Iterator<Item = (u16, &Responses)> {
+        STATUSES.into_iter().zip(&self.statuses).chain([(0, &self.others)])
     }
 
     fn by_status(&self) -> impl Iterator<Item = (u16, u64)> {
-        let counts = STATUSES.into_iter().zip(&self.statuses).chain([(0, &self.others)]);
-        counts.map(|(status, count)| (status, count.load(Ordering::Relaxed))).filter(|(_, count)| *count > 0)
+        let counts = self.responses().map(|(status, responses)| (status, responses.count.load(Ordering::Relaxed)));
+        counts.filter(|(_, count)| *count > 0)
+    }
+
+    /// The time that all requests took, in microseconds.
+    fn micros(&self) -> u64 {
+        self.responses().map(|(_, responses)| responses.micros.load(Ordering::Relaxed)).sum()
     }
 
     fn by_latency(&self) -> Vec<(u64, u64)> {
@@ -113,6 +132,8 @@ fn report(operation: &Operation) -> OperationReport {
 pub struct Metrics {
     pub(crate) traffic: Arc<Traffic>,
     registry: Arc<Mutex<Registry>>,
+    /// Metrics whose names are not ours, so they have no prefix.
+    common: Arc<Registry>,
     started: Instant,
 }
 
@@ -127,7 +148,10 @@ impl Metrics {
         let traffic = Arc::new(Traffic::default());
         let mut registry = Registry::with_prefix("promox");
         registry.register_collector(Box::new(TrafficCollector(traffic.clone())));
-        Self { traffic, registry: Arc::new(Mutex::new(registry)), started: Instant::now() }
+        let mut common = Registry::default();
+        common.register_collector(Box::new(ProcessCollector));
+        let (registry, common) = (Arc::new(Mutex::new(registry)), Arc::new(common));
+        Self { traffic, registry, common, started: Instant::now() }
     }
 
     /// Adds metrics of another part of the server, such as the engine, under the prefix `promox_`.
@@ -136,8 +160,14 @@ impl Metrics {
     }
 
     /// Adds counters for an operation. Call this once per operation.
-    pub(crate) fn operation(&self, service: &'static str, name: &'static str) -> Arc<Operation> {
-        let operation = Arc::new(Operation { service, name, ..Operation::default() });
+    pub(crate) fn operation(
+        &self,
+        service: &'static str,
+        name: &'static str,
+        method: &'static str,
+        path: &'static str,
+    ) -> Arc<Operation> {
+        let operation = Arc::new(Operation { service, name, method, path, ..Operation::default() });
         self.traffic.operations.lock().push(operation.clone());
         operation
     }
@@ -161,7 +191,10 @@ impl Metrics {
     /// All metrics in the text format of `OpenMetrics`.
     pub(crate) fn text(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &self.registry.lock())?;
+        encoding::text::encode_registry(&mut text, &self.registry.lock())?;
+        encoding::text::encode_registry(&mut text, &self.common)?;
+        server_requests(&mut text, &self.traffic.operations.lock())?;
+        encoding::text::encode_eof(&mut text)?;
         Ok(text)
     }
 }
@@ -192,6 +225,38 @@ impl Collector for TrafficCollector {
     }
 }
 
+/// Micrometer's metric of requests, a summary, which the library does not have.
+fn server_requests(text: &mut String, operations: &[Arc<Operation>]) -> fmt::Result {
+    text.push_str(
+        "# HELP http_server_requests_seconds Responses by operation and status.\n\
+         # TYPE http_server_requests_seconds summary\n# UNIT http_server_requests_seconds seconds\n",
+    );
+    for operation in operations {
+        let Operation { service, name, method, path, .. } = &**operation;
+        for (status, responses) in operation.responses() {
+            let count = responses.count.load(Ordering::Relaxed);
+            if count == 0 {
+                continue;
+            }
+            let seconds = Duration::from_micros(responses.micros.load(Ordering::Relaxed)).as_secs_f64();
+            let status = if status == 0 { "other".to_owned() } else { status.to_string() };
+            let outcome = match status.as_bytes().first() {
+                Some(b'2') => "SUCCESS",
+                Some(b'3') => "REDIRECTION",
+                Some(b'4') => "CLIENT_ERROR",
+                Some(b'5') => "SERVER_ERROR",
+                _ => "UNKNOWN",
+            };
+            let labels = format!(
+                r#"service="{service}",operation="{name}",method="{method}",uri="{path}",status="{status}",outcome="{outcome}""#
+            );
+            writeln!(text, "http_server_requests_seconds_count{{{labels}}} {count}")?;
+            writeln!(text, "http_server_requests_seconds_sum{{{labels}}} {seconds}")?;
+        }
+    }
+    Ok(())
+}
+
 fn requests(encoder: &mut DescriptorEncoder<'_>, operations: &[Arc<Operation>]) -> Result<(), fmt::Error> {
     let help = "Responses by operation and status";
     let mut metric = encoder.encode_descriptor("http_requests", help, None, MetricType::Counter)?;
@@ -218,7 +283,7 @@ fn durations(encoder: &mut DescriptorEncoder<'_>, operations: &[Arc<Operation>])
         let seconds =
             |micros: u64| if micros == u64::MAX { f64::INFINITY } else { Duration::from_micros(micros).as_secs_f64() };
         let buckets: Vec<(f64, u64)> = latencies.into_iter().map(|(bound, count)| (seconds(bound), count)).collect();
-        let sum = Duration::from_micros(operation.micros.load(Ordering::Relaxed)).as_secs_f64();
+        let sum = Duration::from_micros(operation.micros()).as_secs_f64();
         let labels = [("service", operation.service), ("operation", operation.name)];
         metric.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
     }
@@ -232,7 +297,7 @@ mod tests {
     #[test]
     fn responses_are_counted_by_status_and_latency() {
         let metrics = Metrics::new();
-        let operation = metrics.operation("order", "order.place");
+        let operation = metrics.operation("order", "order.place", "POST", "/api/orders");
         for (status, micros) in [(201, 90), (201, 100), (503, 3_000), (418, 20_000_000)] {
             operation.record(status, Duration::from_micros(micros));
         }
@@ -244,6 +309,8 @@ mod tests {
             r#"promox_http_request_duration_seconds_bucket{le="0.0001",service="order",operation="order.place"} 2"#,
             r#"promox_http_request_duration_seconds_bucket{le="+Inf",service="order",operation="order.place"} 4"#,
             "promox_http_connections 0",
+            r#"http_server_requests_seconds_count{service="order",operation="order.place",method="POST",uri="/api/orders",status="201",outcome="SUCCESS"} 2"#,
+            r#"status="201",outcome="SUCCESS"} 0.00019"#,
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }

@@ -24,7 +24,8 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::config::{Settings, Subnet};
-use crate::http::actuator::endpoints::LIVENESS;
+use crate::http::actuator::api::LIVENESS;
+use crate::http::actuator::exchanges::Exchanges;
 use crate::http::actuator::health::Health;
 use crate::http::actuator::metrics::Metrics;
 use crate::http::edge::buckets::{Buckets, RateState};
@@ -50,6 +51,7 @@ pub(crate) struct Edge {
     pub(crate) tasks: TaskTracker,
     pub(crate) metrics: Metrics,
     pub(crate) health: Health,
+    pub(crate) exchanges: Exchanges,
     pub(crate) open: OnceLock<Open>,
     ids: Ids,
     cors: Cors,
@@ -113,6 +115,7 @@ impl Edge {
             tasks: TaskTracker::new(),
             metrics: Metrics::new(),
             health: Health::default(),
+            exchanges: Exchanges::default(),
             open: OnceLock::new(),
             ids: Ids::new(&Entropy::system()),
             cors: Cors::new(&server.cors_origins),
@@ -374,6 +377,11 @@ impl<'a> Exchange<'a> {
         let status = response.status().as_u16();
         if let Some(route) = self.route {
             route.counters.record(status, took);
+        }
+        if let Some(open) = self.edge.open.get() {
+            let method = method_of(&self.parts.method).map_or("OTHER", promox_kernel::Method::as_str);
+            let request = (method, self.parts.uri.path(), self.client);
+            self.edge.exchanges.record(open.node.clock.now() - took, took, request, status, &self.id);
         }
         if self.edge.access_log {
             let (request_id, client) = (&*self.id, self.client);

@@ -132,7 +132,7 @@ impl Router {
                 keyed: is_keyed(entry)?,
                 service,
                 rate: rate(entry.name, index, limits),
-                counters: metrics.operation(entry.service, entry.name),
+                counters: metrics.operation(entry.service, entry.name, entry.method.as_str(), entry.path),
                 computes: COMPUTING.contains(&entry.name),
                 parameters,
             });
@@ -223,7 +223,7 @@ const COMPUTING: [&str; 1] = ["promotion.backtest"];
 
 /// Operations without a rate limit: monitoring may share an address with clients, and a server that refuses these would
 /// be taken for dead.
-const PROBES: [&str; 4] = ["ops.health", "ops.liveness", "ops.readiness", "ops.prometheus"];
+const PROBES: [&str; 5] = ["ops.health", "ops.liveness", "ops.readiness", "ops.health_component", "ops.prometheus"];
 
 /// The rate limit of an operation: its own with buckets of its own, the common one, or none for a probe.
 fn rate(name: &str, index: usize, limits: &Limits) -> Option<Rate> {

@@ -78,11 +78,21 @@ async fn health_reports_the_state_of_each_part() {
     rig.server.health().add("storage", Box::new(|| Ok(json!({"rows": 3}))));
     assert_eq!(
         rig.get("/actuator/health").await.json(),
-        json!({"status": "UP", "components": {"storage": {"status": "UP", "details": {"rows": 3}}}})
+        json!({
+            "status": "UP",
+            "components": {"storage": {"status": "UP", "details": {"rows": 3}}},
+            "groups": ["liveness", "readiness"],
+        })
     );
     rig.server.health().add("mail", Box::new(|| Err("no server".to_owned())));
     let down = rig.get("/actuator/health").await;
     assert_eq!((down.status, &down.json()["status"]), (503, &json!("DOWN")));
+    let mail = rig.get("/actuator/health/mail").await;
+    assert_eq!((mail.status, &mail.json()["details"]), (503, &json!({"error": "no server"})));
+    assert_eq!(
+        (rig.get("/actuator/health/storage").await.status, rig.get("/actuator/health/x").await.status),
+        (200, 404)
+    );
     assert_eq!(rig.get("/actuator/health/liveness").await.status, 200);
     assert_eq!(rig.get("/actuator/health/readiness").await.status, 200);
     let text = rig.get("/actuator/prometheus").await.body;
@@ -101,13 +111,29 @@ async fn an_operator_reads_settings_and_changes_log_levels() {
     let operator = ("authorization", "Bearer operator");
     let settings = rig.request("GET /actuator/env", &[operator], "").await;
     assert!(!settings.body.contains("hush"));
-    let password =
-        settings.json()["settings"].as_array().unwrap().iter().find(|item| item["key"] == "mail.password").cloned();
-    assert_eq!(password.unwrap()["origin"], "environment PROMOX_MAIL__PASSWORD");
-    let set = rig.post("/actuator/loggers", &[operator], r#"{"logger":"promox::http","level":"DEBUG"}"#).await;
-    assert_eq!((set.status, &set.json()["loggers"]["promox::http"]), (200, &json!("debug")));
-    for body in [r#"{"logger":"root"}"#, r#"{"logger":"a b","level":"INFO"}"#, r#"{"logger":"root","level":"LOUD"}"#] {
-        assert_eq!(rig.post("/actuator/loggers", &[operator], body).await.status, 422, "{body}");
+    let sources = settings.json()["propertySources"].as_array().unwrap().clone();
+    let variables = sources.iter().find(|source| source["name"] == "systemEnvironment").unwrap();
+    let password = &variables["properties"]["mail.password"];
+    assert_eq!(password, &json!({"value": "********", "origin": "environment PROMOX_MAIL__PASSWORD"}));
+    let one = rig.request("GET /actuator/env/mail.password", &[operator], "").await.json();
+    assert_eq!(one["property"], json!({"source": "systemEnvironment", "value": "********"}));
+    assert_eq!(rig.request("GET /actuator/env/mail.nothing", &[operator], "").await.status, 404);
+    let set = rig.post("/actuator/loggers/promox::http", &[operator], r#"{"configuredLevel":"DEBUG"}"#).await;
+    assert_eq!(set.status, 204);
+    let get = async |name: &str| rig.request(&format!("GET /actuator/loggers{name}"), &[operator], "").await.json();
+    let debug = json!({"configuredLevel": "DEBUG", "effectiveLevel": "DEBUG"});
+    assert_eq!(get("").await["loggers"]["promox::http"], debug);
+    assert_eq!(get("/promox::http").await, debug);
+    assert_eq!(get("/promox::http::edge").await, json!({"configuredLevel": null, "effectiveLevel": "DEBUG"}));
+    assert_eq!(get("/ROOT").await["configuredLevel"], "OFF");
+    for (name, body) in
+        [("root", "{}"), ("a%20b", r#"{"configuredLevel":"INFO"}"#), ("ROOT", r#"{"configuredLevel":"LOUD"}"#)]
+    {
+        assert_eq!(
+            rig.post(&format!("/actuator/loggers/{name}"), &[operator], body).await.status,
+            422,
+            "{name} {body}"
+        );
     }
     assert_eq!(rig.request("GET /actuator/info", &[operator], "").await.json()["name"], "promox");
     let metrics = rig.request("GET /actuator/metrics", &[operator], "").await.json();

@@ -12,6 +12,7 @@ pub mod conformance;
 mod consumer;
 mod db;
 mod ddl;
+mod dead_letters;
 mod engine;
 mod epochs;
 mod error;
@@ -48,6 +49,7 @@ pub use cache::{
 pub use chain::{Call, Chain, Outcome};
 pub use consumer::{Consumer, ConsumerLoop, Follower};
 pub use db::Db;
+pub use dead_letters::{UnappliedEvent, replay};
 pub use engine::{Batch, Claim, Direction, Engine, Fetching, Item, Lane, Reader, Space, Work, WorkOrder, Write};
 pub use epochs::EpochReader;
 pub use error::StoreError;

@@ -221,7 +221,13 @@ fn responses(entry: &Entry, reply: Option<Schema>, is_list: bool) -> Value {
         "headers": {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}},
     });
     let json = reply.map(|schema| ("application/json", json!({"schema": schema})));
-    let others = entry.media_types.iter().map(|media_type| (*media_type, content(media_type)));
+    // JSON under another name has the same schema.
+    let same = json.as_ref().map(|(_, content)| content.clone());
+    let other = |media_type: &&'static str| match &same {
+        Some(same) if media_type.ends_with("+json") => (*media_type, same.clone()),
+        _ => (*media_type, content(media_type)),
+    };
+    let others = entry.media_types.iter().map(other);
     let content: Map<String, Value> = json.into_iter().chain(others).map(|(name, it)| (name.to_owned(), it)).collect();
     let has_content = !content.is_empty();
     if has_content {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::rows::shelf;
 use super::tables::{Badge, Shelf};
 use super::{NOW, Store, cx};
-use crate::{Consumer, ConsumerLoop, Database, Db, Event, Recall, Report, StoreError, Tx, prune_events};
+use crate::{Consumer, ConsumerLoop, Database, Db, Event, Recall, Report, StoreError, Tx, prune_events, replay};
 
 #[derive(Debug, Serialize, Deserialize, PartialEq)]
 struct Moved {
@@ -107,6 +107,26 @@ pub(super) async fn consumers_apply_each_event_once(store: Store) {
     let letters: Vec<i64> =
         Result::<_, StoreError>::unwrap(letters).into_iter().map(|letter| letter.position).collect();
     assert_eq!(letters, [7]);
+}
+
+pub(super) async fn dead_letters_are_replayed_once(store: Store) {
+    store.write(|tx| tx.emit(7_i64, &Moved { to: 1 })).await.unwrap();
+    let promox = store.database(Database::Promox);
+    let node = Node::new(Clock::manual(NOW), Entropy::seeded(1));
+    let failing: Arc<dyn Consumer> = Arc::new(Badges { failing: 7 });
+    let mut consumer = ConsumerLoop::new(failing.clone(), store.db(), promox.clone());
+    while consumer.turn(&node).await.unwrap() {}
+    let again = async |consumer: &Arc<dyn Consumer>, position: i64| {
+        let replayed = replay(&cx(), consumer, &store.db(), &promox, position).await;
+        replayed.map(|letter| letter.position).map_err(|error| error.code().to_owned())
+    };
+    assert_eq!(again(&failing, 1).await, Err("REPLAY_FAILED".to_owned()));
+    let mended: Arc<dyn Consumer> = Arc::new(Badges { failing: 0 });
+    assert_eq!(again(&mended, 2).await, Err("NOT_FOUND".to_owned()));
+    assert_eq!(again(&mended, 1).await, Ok(1));
+    assert_eq!(again(&mended, 1).await, Err("NOT_FOUND".to_owned()), "it is applied once");
+    let badges = promox.read(|tx| tx.scan::<Badge>().collect(9)).await;
+    assert_eq!(Result::<_, StoreError>::unwrap(badges).len(), 1);
 }
 
 /// Writes badges, but reports a full disk a few times first.

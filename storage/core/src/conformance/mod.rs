@@ -154,6 +154,7 @@ cases! {
         "while the disk is full, consumers wait and create no dead letters",
     events::consumers_apply_each_event_once =>
         "consumers apply each event once, and events that fail become dead letters",
+    events::dead_letters_are_replayed_once => "a dead letter is applied once when it is replayed",
     events::events_are_kept_until_they_are_consumed =>
         "an expired event is kept until its own consumers have passed it",
     events::epochs_are_counted => "each name has an epoch, separately in each database",
