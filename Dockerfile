@@ -4,6 +4,8 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends cmake g++ make \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
+# The commit, which /actuator/info shows.
+ARG PROMOX_COMMIT
 COPY . .
 RUN cargo build --profile dist --locked --package promox --bin promox
 

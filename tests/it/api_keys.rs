@@ -110,3 +110,19 @@ async fn every_fault_of_a_new_key_is_reported() {
     assert_eq!(created["apiKey"]["applications"], json!(["REVIEWS"]));
     shop.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_works_with_a_key() {
+    let shop = Shop::start().await;
+    let (text, _) = create(&shop.admin, &["ops:read", "ops:write"]).await;
+    let file = shop.dir().join("shop.backup");
+    for arguments in [vec!["verify"], vec!["backup", file.to_str().unwrap()]] {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_promox"));
+        command.args(&arguments).args(["--url", &shop.url(), "--token", &text]);
+        let output = command.output().await.unwrap();
+        assert!(output.status.success(), "{arguments:?} {}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert!(file.metadata().unwrap().len() > 1_000);
+    std::fs::remove_file(&file).unwrap();
+    shop.close().await;
+}
