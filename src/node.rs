@@ -54,7 +54,8 @@ fn services() -> Vec<Entry> {
         Entry::of(|parts| Ok(Coupons::new(parts.promox(), parts.cache.clone(), parts.settings.limits.enabled))),
         Entry::of(|parts| Payments::new(parts.shop(), setup::payment_settings(parts.settings)).map_err(Exit::config)),
         Entry::of(|parts| {
-            Notifications::new(parts.shop(), setup::mail_settings(parts.settings)?).map_err(Exit::config)
+            let webhooks = setup::webhook_settings(parts.settings, &parts.ports);
+            Notifications::new(parts.shop(), setup::mail_settings(parts.settings)?, webhooks).map_err(Exit::config)
         }),
         Entry::of(|parts| Ok(Orders::new(parts.shop(), parts.cache.clone(), parts.settings.limits.enabled))),
         Entry::of(|parts| Ok(Rewards::new(parts.promox()))),
@@ -74,6 +75,8 @@ struct Parts<'a> {
     cache: &'a Cache,
     gates: Arc<dyn GateEngine>,
     jobs: JobLog,
+    /// The ports that this server listens on.
+    ports: Vec<u16>,
 }
 
 impl Parts<'_> {
@@ -215,7 +218,8 @@ impl Promox {
         let calls = if settings.server.encode_calls { Calls::Encoded } else { Calls::Direct };
         let node = Node::calling(clock, entropy, calls);
         let jobs = server.map(Server::jobs).unwrap_or_default();
-        let parts = Parts { settings, store: &store, cache: &cache, gates: engine::gates(), jobs: jobs.clone() };
+        let ports = server.map(Server::ports).unwrap_or_default();
+        let parts = Parts { settings, store: &store, cache: &cache, gates: engine::gates(), jobs: jobs.clone(), ports };
         let selected = services().into_iter().filter(|entry| wanted(entry.name));
         let services = selected.map(|entry| (entry.make)(&parts)).collect::<Result<Vec<_>, _>>()?;
         let auditor = Auditor::new(store.engine(), schema()?, services.clone(), &settings.data.dir);

@@ -157,6 +157,14 @@ pub(crate) fn mail_settings(settings: &Settings) -> Result<MailSettings, Exit> {
     })
 }
 
+/// The settings of webhooks, which are never sent to the server's own `ports`.
+pub(crate) fn webhook_settings(settings: &Settings, ports: &[u16]) -> promox_notification::webhooks::WebhookSettings {
+    promox_notification::webhooks::WebhookSettings {
+        networks: settings.webhooks.networks.clone(),
+        own_ports: ports.to_vec(),
+    }
+}
+
 /// The additional certificates to trust, or none if no file is named.
 fn roots(file: &Path) -> Result<Vec<u8>, Exit> {
     if file.as_os_str().is_empty() {

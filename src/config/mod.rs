@@ -19,5 +19,5 @@ pub use overlay::{Flag, Loaded, Origin, Setting, load};
 pub use promox_kernel::Subnet;
 pub use sections::{
     Admin, Auth, Data, Limits, Log, LogFormat, Mail, MailMode, MailTls, Payment, Rate, Server, Settings, Storage,
-    Store, Tls,
+    Store, Tls, Webhooks,
 };

@@ -34,6 +34,8 @@ pub struct Settings {
     pub mail: Mail,
     /// Payment settings.
     pub payment: Payment,
+    /// Webhooks to the merchant's own systems.
+    pub webhooks: Webhooks,
     /// Token settings.
     pub auth: Auth,
     /// The first administrator.
@@ -391,6 +393,14 @@ impl Default for Payment {
             stripe_url: "https://api.stripe.com".to_owned(),
         }
     }
+}
+
+/// Webhooks to the merchant's own systems.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Webhooks {
+    /// Addresses or networks that webhooks may be sent to although they are not public.
+    pub networks: Vec<Subnet>,
 }
 
 /// Token settings.

@@ -60,6 +60,7 @@ impl std::error::Error for BindError {}
 pub struct Server {
     address: SocketAddr,
     services: Vec<(&'static str, SocketAddr)>,
+    ports: Vec<u16>,
     shared: Arc<Shared>,
     tasks: TaskTracker,
     closing: CancellationToken,
@@ -113,6 +114,7 @@ impl Server {
         }
         let connections =
             Arc::new(Connections::new(edge.clone(), &settings.server, &settings.limits, certificate.clone()));
+        let ports = others.iter().map(|(_, address, _)| address.port()).chain([address.port()]).collect();
         let services = others.iter().filter_map(|(_, address, scope)| Some((scope.service()?, *address))).collect();
         for (listener, _, scope) in others.into_iter().chain([(listener, address, Scope::All)]) {
             tasks.spawn(accept(listener, scope, connections.clone(), closing.clone()));
@@ -120,7 +122,7 @@ impl Server {
         let jobs = JobLog::default();
         let shared = Arc::new(Shared { edge, loaded: loaded.clone(), levels, certificate, jobs });
         let drain = Duration::from_millis(settings.server.drain_timeout_ms);
-        Ok(Self { address, services, shared, tasks, closing, drain })
+        Ok(Self { address, services, ports, shared, tasks, closing, drain })
     }
 
     /// The addresses of services that have a port of their own.
@@ -131,6 +133,11 @@ impl Server {
     /// The address that the server listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Every port that the server listens on.
+    pub fn ports(&self) -> Vec<u16> {
+        self.ports.clone()
     }
 
     /// Registers the server's own operations: health, metrics, levels, the API description and its pages.

@@ -8,6 +8,7 @@
 //! | carts and checkout | `cart`, `checkout`, `gifts`, `idempotency` |
 //! | orders after the checkout | `returns`, `exports`, `round_trip` |
 //! | payments | `payments`, `stripe` (through localstripe, with faults and kills) |
+//! | webhooks to the merchant | `webhooks` |
 //! | accounts, roles, erasure, the audit trail | `accounts`, `api_keys` |
 //! | the store's settings | `settings` |
 //! | promotions | `promotions`, `codes`, `limits_per_person`, `promotion_units`, `backtest` |
@@ -78,4 +79,5 @@ mod settings;
 mod shop;
 mod sku_changes;
 mod stripe;
+mod webhooks;
 mod wrong_values;

@@ -25,7 +25,7 @@ pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> 
 }
 
 fn check_delivery(report: &mut Report, row: &Delivery) {
-    let open = matches!(row.status, DeliveryStatus::Pending | DeliveryStatus::Failed);
+    let open = row.status.is_open();
     report.check(
         "notification: a delivery has a due time while it is to be sent",
         open == row.due_at.is_some(),

@@ -18,6 +18,7 @@ text_enum! {
         VerifyEmail = "VERIFY_EMAIL",
         PasswordReset = "PASSWORD_RESET",
         StockLow = "STOCK_LOW",
+        WebhookDisabled = "WEBHOOK_DISABLED",
     }
 }
 
@@ -38,8 +39,8 @@ pub(crate) enum Subject {
     User,
     /// A link that contains a secret.
     Link,
-    /// A SKU.
-    Stock,
+    /// Something that the merchant should know, with the event's data.
+    Merchant,
 }
 
 impl MessageKind {
@@ -58,7 +59,7 @@ impl MessageKind {
         match self {
             Self::Welcome => Subject::User,
             Self::VerifyEmail | Self::PasswordReset => Subject::Link,
-            Self::StockLow => Subject::Stock,
+            Self::StockLow | Self::WebhookDisabled => Subject::Merchant,
             _ => Subject::Order,
         }
     }
@@ -67,7 +68,7 @@ impl MessageKind {
     pub(crate) fn channels(self) -> &'static [Channel] {
         match self.subject() {
             Subject::Order | Subject::User => Channel::ALL,
-            Subject::Link | Subject::Stock => &[Channel::Email],
+            Subject::Link | Subject::Merchant => &[Channel::Email],
         }
     }
 
@@ -79,6 +80,6 @@ impl MessageKind {
 
     /// Whether the kind is sent to customers, who then have a preference for it.
     pub(crate) fn is_for_customers(self) -> bool {
-        self != Self::StockLow
+        self.subject() != Subject::Merchant
     }
 }

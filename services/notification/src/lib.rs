@@ -1,4 +1,5 @@
-//! Notifications: messages to customers and the merchant, by e-mail and in the inbox.
+//! Notifications: messages to customers and the merchant, by e-mail and in the inbox, and webhooks to the merchant's own
+//! systems ([`webhooks`]).
 //!
 //! Consumers turn events into PENDING deliveries, one small row each: the kind and the order or user, never a text or
 //! an address. The sender takes due rows, queries the details, renders, sends and records every attempt. A failed
@@ -30,12 +31,13 @@ mod templates;
 #[cfg(test)]
 mod tests;
 mod transport;
+pub mod webhooks;
 
 use std::sync::Arc;
 
 use promox_contract::notification::{GetMailQueue, SendMessage};
 use promox_contract::user::ExportNotifications;
-use promox_kernel::{Email, Job, Registry, register};
+use promox_kernel::{Cx, Email, Error, Job, Registry, register};
 use promox_storage::{Consumer, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
 
 pub use kinds::{Channel, MessageKind};
@@ -47,6 +49,11 @@ use crate::api::{
 };
 use crate::templates::Renderer;
 use crate::transport::Transport;
+use crate::webhooks::api::{
+    CreateWebhook, DeleteWebhook, GetWebhook, ListWebhookDeliveries, ListWebhooks, RedeliverWebhook,
+    RotateWebhookSecret, TestWebhook, UpdateWebhook,
+};
+use crate::webhooks::{WebhookSettings, Webhooks, WriteWebhooks};
 
 /// The notification service.
 #[derive(Debug)]
@@ -59,15 +66,17 @@ pub struct Notifications {
     merchant: Email,
     /// The shop's URL, without a trailing slash.
     public_url: String,
+    webhooks: Webhooks,
 }
 
 impl Notifications {
     /// Creates the service on its database. The error says which setting is wrong.
-    pub fn new(db: Db, settings: MailSettings) -> Result<Arc<Self>, String> {
+    pub fn new(db: Db, settings: MailSettings, webhooks: WebhookSettings) -> Result<Arc<Self>, String> {
         let (from, merchant) = settings.addresses()?;
         let transport = Transport::new(settings.transport)?;
         let public_url = settings.public_url.trim_end_matches('/').to_owned();
-        Ok(Arc::new(Self { db, renderer: Renderer::new()?, transport, from, merchant, public_url }))
+        let webhooks = Webhooks::new(webhooks)?;
+        Ok(Arc::new(Self { db, renderer: Renderer::new()?, transport, from, merchant, public_url, webhooks }))
     }
 }
 
@@ -81,6 +90,8 @@ impl Service for Notifications {
         records::Preferences::TABLE,
         records::Setting::TABLE,
         records::StoredTemplate::TABLE,
+        webhooks::records::WebhookEndpoint::TABLE,
+        webhooks::records::WebhookDelivery::TABLE,
     ];
 
     fn register(self: &Arc<Self>, registry: &mut Registry) {
@@ -88,17 +99,39 @@ impl Service for Notifications {
         register!(registry, self; GetNotificationSettings, PutNotificationSettings, PatchNotificationSettings);
         register!(registry, self; ListTemplates, GetTemplate, PutTemplate, PreviewTemplate);
         register!(registry, self; ListDeliveries, RetryDelivery, SendMessage, GetMailQueue, ExportNotifications);
+        register!(registry, self; ListWebhooks, GetWebhook, CreateWebhook, UpdateWebhook, DeleteWebhook);
+        register!(registry, self; RotateWebhookSecret, TestWebhook, ListWebhookDeliveries, RedeliverWebhook);
     }
 
     fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {
-        vec![Arc::new(events::WriteDeliveries), Arc::new(events::EraseUser)]
+        let webhooks = |source| Arc::new(WriteWebhooks::of(source, self.webhooks.wanted()));
+        vec![
+            Arc::new(events::WriteDeliveries),
+            Arc::new(events::EraseUser),
+            webhooks(Database::Ecommerce),
+            webhooks(Database::Promox),
+        ]
     }
 
     fn jobs(self: &Arc<Self>) -> Vec<Job> {
-        vec![jobs::send_due(self), jobs::prune(self)]
+        vec![
+            jobs::send_due(self),
+            jobs::prune(self),
+            webhooks::send_due(self),
+            webhooks::send_failing(self),
+            webhooks::prune(self),
+        ]
     }
 
     fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
-        audit::audit(tx, report)
+        audit::audit(tx, report)?;
+        webhooks::audit(tx, report)
+    }
+
+    async fn recover(&self, _cx: &Cx) -> Result<(), Error> {
+        if self.db.read(webhooks::any).await? {
+            self.webhooks.expect_endpoints();
+        }
+        Ok(())
     }
 }

@@ -29,6 +29,13 @@ text_enum! {
     }
 }
 
+impl DeliveryStatus {
+    /// Whether another attempt is due.
+    pub(crate) fn is_open(self) -> bool {
+        matches!(self, Self::Pending | Self::Failed)
+    }
+}
+
 record! {
     /// An item of a user's inbox.
     pub(crate) struct InboxItem in Ecommerce.notifications = 380, key(id: NotificationId) {

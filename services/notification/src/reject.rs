@@ -41,6 +41,16 @@ pub(crate) fn too_many_locales() -> Error {
     Error::refused(codes::TOO_MANY_LOCALES, "A template can have at most 50 locales.")
 }
 
+/// 422: the store has the maximum number of webhook endpoints.
+pub(crate) fn too_many_webhooks(max: usize) -> Error {
+    Error::refused(codes::TOO_MANY_WEBHOOKS, format!("A store can have at most {max} webhook endpoints."))
+}
+
+/// 409: nothing is sent to a disabled webhook endpoint.
+pub(crate) fn webhook_disabled() -> Error {
+    Error::conflict(codes::WEBHOOK_DISABLED, "The webhook endpoint is disabled; enable it first.")
+}
+
 /// 409: the message was already sent.
 pub(crate) fn already_sent() -> Error {
     Error::conflict(codes::ALREADY_SENT, "This message was already sent.")

@@ -144,7 +144,7 @@ impl Notifications {
                 let locale = description.attributes.get("locale").cloned();
                 Ok(Addressed { to: description.email, user: Some(user), locale, members })
             }
-            (Subject::Stock, _, _) => {
+            (Subject::Merchant, _, _) => {
                 let members = context::members(&row.facts);
                 Ok(Addressed { to: self.merchant.clone(), user: None, locale: None, members })
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -65,6 +65,12 @@ impl HttpClient {
             if error.is::<LengthLimitError>() { SendError::TooLarge } else { SendError::Broken(error.to_string()) }
         })?;
         Ok(Response::from_parts(parts, collected.to_bytes()))
+    }
+
+    /// Sends a request and returns the status of the response, whose body is not read.
+    pub async fn status_of(&self, request: Request<Bytes>) -> Result<StatusCode, SendError> {
+        let sent = self.pool.request(request.map(Full::new)).await;
+        sent.map(|response| response.status()).map_err(|error| SendError::Broken(chain(&error)))
     }
 }
 

@@ -60,9 +60,17 @@ impl Event {
         self.kind == F::TYPE
     }
 
+    /// The event's data as JSON.
+    pub fn fact_value(&self) -> Result<serde_json::Value, StoreError> {
+        serde_json::from_str(&self.data).map_err(|error| self.damaged(&error))
+    }
+
     /// Decodes the event's data.
     pub fn fact<F: Fact>(&self) -> Result<F, StoreError> {
-        serde_json::from_str(&self.data)
-            .map_err(|error| StoreError::Damaged { place: format!("event {} {}: {error}", self.position, self.kind) })
+        serde_json::from_str(&self.data).map_err(|error| self.damaged(&error))
+    }
+
+    fn damaged(&self, error: &serde_json::Error) -> StoreError {
+        StoreError::Damaged { place: format!("event {} {}: {error}", self.position, self.kind) }
     }
 }

@@ -54,6 +54,7 @@ fn email(kind: MessageKind) -> (&'static str, &'static str, &'static str) {
         MessageKind::VerifyEmail => mail!("Confirm your address at {{ store.name }}", "verify_email"),
         MessageKind::PasswordReset => mail!("Set a new password for {{ store.name }}", "password_reset"),
         MessageKind::StockLow => mail!("{{ stock.sku }} is running low", "stock_low"),
+        MessageKind::WebhookDisabled => mail!("A webhook of {{ store.name }} was disabled", "webhook_disabled"),
     }
 }
 
@@ -99,5 +100,6 @@ fn inbox(kind: MessageKind) -> (&'static str, &'static str) {
         MessageKind::VerifyEmail => ("Confirm your address", "We sent you a message to confirm your address."),
         MessageKind::PasswordReset => ("New password", "We sent you a message to set a new password."),
         MessageKind::StockLow => ("{{ stock.sku }} is running low", "Units left: {{ stock.available }}."),
+        MessageKind::WebhookDisabled => ("A webhook was disabled", "{{ webhook.url }}: {{ webhook.reason }}"),
     }
 }

@@ -43,7 +43,10 @@ fn subject_data(kind: MessageKind) -> serde_json::Map<String, Value> {
         Subject::Link => {
             json!({"link": "https://shop.example/confirm?token=sample", "token": "sample", "expiresAt": "2026-11-23T06:33:00.000Z"})
         }
-        Subject::Stock => json!({"stock": {"sku": "85123A", "available": 3, "threshold": 5}}),
+        Subject::Merchant if kind == MessageKind::WebhookDisabled => {
+            json!({"webhook": {"url": "https://erp.example/hooks", "reason": "It answered 410 Gone."}})
+        }
+        Subject::Merchant => json!({"stock": {"sku": "85123A", "available": 3, "threshold": 5}}),
         Subject::Order => json!({
             "order": order(),
             "tracking": {"carrier": "Royal Mail", "number": "RM123456789GB"},

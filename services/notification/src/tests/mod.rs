@@ -5,3 +5,4 @@ mod sending;
 mod shop;
 mod smtp;
 mod templates;
+mod webhooks;

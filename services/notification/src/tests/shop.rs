@@ -17,6 +17,7 @@ use promox_testkit::{Harness, Setup};
 use tempfile::TempDir;
 
 use crate::api::{DeliveryView, ListDeliveries};
+use crate::webhooks::WebhookSettings;
 use crate::{MailSettings, MailTransport, Notifications};
 
 /// A stub of the order service. Order 1 is user 7's, order 2 a guest's, the buyer of order 3 was erased; there are no
@@ -103,6 +104,8 @@ impl Shop {
             public_url: "https://shop.example/".to_owned(),
             transport,
         };
+        let networks = vec!["127.0.0.1".parse().unwrap()];
+        let webhooks = WebhookSettings { networks, own_ports: vec![8080] };
         let orders = Arc::<Orders>::default();
         let ada = |id| UserDescription {
             email: email("ada@example.com"),
@@ -116,7 +119,7 @@ impl Shop {
                 Ok(UserDescriptions { items: known.map(ada).collect() })
             })
             .answer_from(&orders, Orders::describe)
-            .start(|databases| Notifications::new(databases.ecommerce.clone(), settings).unwrap());
+            .start(|databases| Notifications::new(databases.ecommerce.clone(), settings, webhooks).unwrap());
         Self { harness, orders, folder }
     }
 
