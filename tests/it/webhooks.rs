@@ -252,7 +252,7 @@ async fn private_addresses_and_the_shop_itself_are_no_targets() {
     let path = format!("/api/webhooks/{}", endpoint["id"]);
     shop.admin.patch(&path, &json!({"url": own})).await.expect(422);
     // The address is checked again when the connection is made, by the settings of that time.
-    let (dir, _) = (shop.close_and_keep().await, ());
+    let dir = shop.close_and_keep().await;
     let shop = Shop::open(dir, Vec::new()).await;
     order(&shop).await;
     let failed = delivery(&shop, &endpoint, "FAILED").await;
