@@ -13,6 +13,7 @@ pub(super) fn check(settings: &Settings) -> Vec<(&'static str, String)> {
     broken.extend(memory(settings));
     broken.extend(tls(settings));
     broken.extend(mail(settings));
+    broken.extend(discovery(settings));
     broken.extend(stripe(settings));
     broken.extend(texts(settings));
     broken
@@ -99,6 +100,15 @@ fn stripe(settings: &Settings) -> Vec<(&'static str, String)> {
         broken.push(("payment.stripe_url", fault));
     }
     broken
+}
+
+fn discovery(settings: &Settings) -> Vec<(&'static str, String)> {
+    let host = &settings.discovery.host;
+    let is_name = host.len() <= 253 && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
+    if is_name || host.parse::<std::net::IpAddr>().is_ok() {
+        return Vec::new();
+    }
+    vec![("discovery.host", format!("must be a host name or an address, without a port; got \"{host}\""))]
 }
 
 /// Whether `text` is a comma-separated list of log levels, each a default or for one target. A bare word that is not a

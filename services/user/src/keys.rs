@@ -48,13 +48,16 @@ impl Users {
         })
     }
 
-    /// Writes the last uses that are kept in memory.
+    /// Writes the last uses that are kept in memory. They are kept until they are written.
     pub(crate) async fn record_key_uses(&self, cx: &Cx) -> Result<(), Error> {
-        let uses = std::mem::take(&mut *self.key_uses.0.lock());
+        let uses = self.key_uses.0.lock().clone();
         if uses.is_empty() {
             return Ok(());
         }
-        Ok(self.db.write_in(cx, Lane::Bulk, move |tx| api_keys::record_uses(tx, &uses)).await?)
+        let written = uses.clone();
+        self.db.write_in(cx, Lane::Bulk, move |tx| api_keys::record_uses(tx, &uses)).await?;
+        self.key_uses.0.lock().retain(|id, at| written.get(id) != Some(at));
+        Ok(())
     }
 
     /// The view of a key, with its last use even if that is not written yet.

@@ -5,6 +5,7 @@ mod access_tokens;
 mod account;
 mod audit_log;
 mod auth;
+mod keys;
 mod roles;
 
 use std::ops::Deref;
