@@ -74,11 +74,13 @@ pub(crate) async fn operations(shop: &Shop) -> Vec<Operation> {
     let mut operations = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, described) in methods.as_object().unwrap() {
-            operations.push(Operation {
-                method: method.to_uppercase(),
-                path: path.clone(),
-                described: described.clone(),
-            });
+            let mut described = described.clone();
+            if let Some(body) = described.pointer_mut("/requestBody/content/application~1json/schema")
+                && let Some(pointer) = body["$ref"].as_str().and_then(|reference| reference.strip_prefix('#'))
+            {
+                *body = document.pointer(pointer).unwrap().clone();
+            }
+            operations.push(Operation { method: method.to_uppercase(), path: path.clone(), described });
         }
     }
     operations

@@ -7,9 +7,9 @@ use schemars::Schema;
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value};
 
-/// Where references point, by what the schema is for, until names are decided.
-const REQUESTS: &str = "/components/requests";
-const RESPONSES: &str = "/components/responses";
+/// Where references point, by what the schema is for, until names are decided. Nothing of the document is there.
+const REQUESTS: &str = "/components/schemasOfRequests";
+const RESPONSES: &str = "/components/schemasOfResponses";
 /// Where they point in the document.
 const SCHEMAS: &str = "#/components/schemas/";
 
