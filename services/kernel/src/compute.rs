@@ -107,6 +107,8 @@ impl<T> Drop for AbortOnDrop<T> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::disallowed_methods, reason = "a test waits for its own tasks")]
+
     use std::time::Duration;
 
     use tokio::sync::Semaphore;
