@@ -3,6 +3,7 @@
 
 pub mod background;
 pub mod cli;
+mod cluster;
 mod compute;
 pub mod config;
 mod descriptors;

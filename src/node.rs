@@ -11,6 +11,7 @@ use promox_cart::Carts;
 use promox_coupon::Coupons;
 use promox_discovery::Discovery;
 use promox_flashsale::FlashSales;
+use promox_gateway::{Gateway, Traffic};
 use promox_inventory::Inventory;
 use promox_kernel::{Calls, Clock, Cx, Entropy, Error, Job, Node, Registry};
 use promox_notification::Notifications;
@@ -63,6 +64,9 @@ fn services() -> Vec<Entry> {
         Entry::of(|parts| Ok(Analytics::new(parts.promox(), EventLog::of(&parts.shop())))),
         Entry::of(|parts| Ok(Discovery::new(setup::discovery_settings(parts.settings)))),
         Entry::of(|parts| {
+            Ok(Gateway::new(parts.shop(), parts.traffic.clone(), setup::gateway_settings(parts.settings)))
+        }),
+        Entry::of(|parts| {
             Ok(Ops::new(parts.shop(), parts.store.clone(), &parts.settings.data.dir, parts.jobs.clone()))
         }),
     ]
@@ -77,6 +81,7 @@ struct Parts<'a> {
     jobs: JobLog,
     /// The ports that this server listens on.
     ports: Vec<u16>,
+    traffic: Arc<Traffic>,
 }
 
 impl Parts<'_> {
@@ -219,7 +224,9 @@ impl Promox {
         let node = Node::calling(clock, entropy, calls);
         let jobs = server.map(Server::jobs).unwrap_or_default();
         let ports = server.map(Server::ports).unwrap_or_default();
-        let parts = Parts { settings, store: &store, cache: &cache, gates: engine::gates(), jobs: jobs.clone(), ports };
+        let traffic = server.map_or_else(|| Traffic::new(settings.traffic()), Server::traffic);
+        let gates = engine::gates();
+        let parts = Parts { settings, store: &store, cache: &cache, gates, jobs: jobs.clone(), ports, traffic };
         let selected = services().into_iter().filter(|entry| wanted(entry.name));
         let services = selected.map(|entry| (entry.make)(&parts)).collect::<Result<Vec<_>, _>>()?;
         let auditor = Auditor::new(store.engine(), schema()?, services.clone(), &settings.data.dir);
@@ -234,6 +241,9 @@ impl Promox {
             server.register(&mut registry);
         }
         Permissions::register(&mut registry);
+        if let Some(gateway) = registry.attached::<Arc<Gateway>>() {
+            gateway.check_configured(&registry).map_err(|refused| Exit::config(refused.message()))?;
+        }
         node.install(registry);
         let background = Background::recording(&node, jobs);
         let promox = Self { node, store, services, background, auditor, compute: None };

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use promox_discovery::{DiscoverySettings, OwnInstance};
+use promox_gateway::GatewaySettings;
 use promox_kernel::Cx;
 use promox_notification::{MailSettings, MailTransport, SmtpSecurity, SmtpSettings};
 use promox_product::IndexPlace;
@@ -56,6 +57,11 @@ pub(crate) fn user_settings(settings: &Settings) -> UserSettings {
         max_concurrent_hashes: Shares::of(&settings.storage).max_concurrent_hashes,
         ..UserSettings::default()
     }
+}
+
+/// The settings of the gateway.
+pub(crate) fn gateway_settings(settings: &Settings) -> GatewaySettings {
+    GatewaySettings { issuer: settings.auth.issuer.clone(), routes: settings.gateway.routes() }
 }
 
 /// The settings of the payment service.

@@ -16,6 +16,7 @@ pub(super) fn check(settings: &Settings) -> Vec<(&'static str, String)> {
     broken.extend(discovery(settings));
     broken.extend(stripe(settings));
     broken.extend(texts(settings));
+    broken.extend(settings.gateway.faults());
     broken
 }
 
@@ -53,7 +54,7 @@ fn ranges(settings: &Settings) -> Vec<(&'static str, String)> {
     ];
     let is_outside = |(_, value, min, max): &(&str, u64, u64, u64)| value < min || value > max;
     let fault = |(key, value, min, max)| (key, format!("must be between {min} and {max}; got {value}"));
-    table.into_iter().filter(is_outside).map(fault).collect()
+    table.into_iter().chain(settings.gateway.ranges()).filter(is_outside).map(fault).collect()
 }
 
 /// Checks that the memory is enough for everything that shares it.

@@ -7,6 +7,7 @@ mod check;
 mod discovery;
 mod exposed;
 mod fault;
+mod gateway;
 mod memory;
 mod overlay;
 mod sections;
@@ -14,10 +15,11 @@ mod sections;
 pub use discovery::{Discovery, OptionalAddress};
 pub use exposed::exposed;
 pub use fault::{Fault, Faults};
+pub use gateway::{AppRoute, Gateway};
 pub use memory::Shares;
 pub use overlay::{Flag, Loaded, Origin, Setting, load};
 pub use promox_kernel::Subnet;
 pub use sections::{
-    Admin, Auth, Data, Limits, Log, LogFormat, Mail, MailMode, MailTls, Payment, Rate, Server, Settings, Storage,
+    Admin, Auth, Cost, Data, Limits, Log, LogFormat, Mail, MailMode, MailTls, Payment, Rate, Server, Settings, Storage,
     Store, Tls, Webhooks,
 };

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use promox_gateway::TrafficSettings;
 use promox_kernel::{Currency, Subnet};
 use serde::{Deserialize, Serialize};
 
 use super::Discovery;
+use super::gateway::Gateway;
 
 /// All settings.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -26,6 +28,8 @@ pub struct Settings {
     pub limits: Limits,
     /// The registry of applications.
     pub discovery: Discovery,
+    /// The gateway: its policies, and the routes to applications.
+    pub gateway: Gateway,
     /// Defaults of a new store.
     pub store: Store,
     /// Logs.
@@ -191,6 +195,8 @@ pub struct Limits {
     pub clients: usize,
     /// Limits of single operations: `order.look_up=30/60` means 30 requests in 60 seconds.
     pub rates: Vec<Rate>,
+    /// What requests of single operations cost: `cart.set_codes=10` means as much as 10 requests.
+    pub costs: Vec<Cost>,
 }
 
 impl Default for Limits {
@@ -208,6 +214,7 @@ impl Default for Limits {
             burst: 1_000,
             clients: 65_536,
             rates: Vec::new(),
+            costs: Vec::new(),
         }
     }
 }
@@ -240,18 +247,48 @@ impl std::fmt::Display for Rate {
     }
 }
 
-impl Serialize for Rate {
-    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
+/// What a request of one operation costs of a client's limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// The name of the operation, such as `cart.set_codes`.
+    pub operation: String,
+    /// The number of requests that it counts as.
+    pub requests: u32,
+}
+
+impl FromStr for Cost {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let fault = || format!("must be a cost such as cart.set_codes=10; got \"{text}\"");
+        let (operation, requests) = text.split_once('=').ok_or_else(fault)?;
+        let requests = requests.trim().parse::<u32>().ok().filter(|number| *number > 0).ok_or_else(fault)?;
+        Ok(Self { operation: operation.trim().to_owned(), requests })
     }
 }
 
-impl<'de> Deserialize<'de> for Rate {
-    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(d)?;
-        text.parse().map_err(serde::de::Error::custom)
+impl std::fmt::Display for Cost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}={}", self.operation, self.requests)
     }
 }
+
+/// Implements serialisation for types with a text form.
+macro_rules! as_text {
+    ($($name:ty),+) => {$(
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                s.collect_str(self)
+            }
+        }
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(d)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )+};
+}
+as_text!(Rate, Cost);
 
 /// Defaults of a new store; an existing store keeps its own settings.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -429,6 +466,17 @@ pub struct Admin {
     pub email: String,
     /// Password.
     pub password: String,
+}
+
+impl Settings {
+    /// The settings of the policies of all services.
+    pub fn traffic(&self) -> TrafficSettings {
+        TrafficSettings {
+            max_running: self.limits.service_requests,
+            breaker: self.gateway.breaker(),
+            slow_start: Duration::from_millis(self.gateway.slow_start_ms),
+        }
+    }
 }
 
 impl Server {

@@ -10,7 +10,7 @@ mod description;
 mod edge;
 pub(crate) mod ports;
 mod server;
-mod wire;
+pub(crate) mod wire;
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use promox_gateway::Traffic;
 use promox_kernel::{Node, Registry};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -107,6 +108,7 @@ impl Server {
             }
         }
         let edge = Arc::new(Edge::new(settings));
+        edge.forwarder.dialer().set_own(address);
         let (tasks, closing) = (edge.tasks.clone(), CancellationToken::new());
         if let Some(certificate) = certificate.clone() {
             let end = closing.clone();
@@ -161,7 +163,7 @@ impl Server {
     pub fn open(&self, node: &Arc<Node>) -> Result<(), Conflict> {
         let edge = &self.shared.edge;
         let registry = node.registry().map_err(|error| Conflict::Operations(error.to_string()))?;
-        let router = Router::new(registry, &self.shared.loaded.settings.limits, &edge.metrics)?;
+        let router = Router::new(registry, &self.shared.loaded.settings.limits, &edge.metrics, &edge.traffic)?;
         let open = Open { node: node.clone(), router };
         edge.open.set(open).map_err(|_| Conflict::Operations("the server is already open".to_owned()))?;
         edge.health.set_ready(true);
@@ -186,6 +188,11 @@ impl Server {
         self.shared.edge.health.clone()
     }
 
+    /// The policies of all services.
+    pub fn traffic(&self) -> Arc<Traffic> {
+        self.shared.edge.traffic.clone()
+    }
+
     /// The server's metrics.
     pub fn metrics(&self) -> Metrics {
         self.shared.edge.metrics.clone()
@@ -199,6 +206,7 @@ impl Server {
     /// Stops accepting connections and waits for running requests. Returns whether all ended within the time limit.
     pub async fn shutdown(self) -> bool {
         self.closing.cancel();
+        self.shared.edge.forwarder.close();
         self.tasks.close();
         let drained = tokio::time::timeout(self.drain, self.tasks.wait()).await.is_ok();
         self.shared.edge.health.set_ready(false);

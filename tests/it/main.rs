@@ -16,6 +16,7 @@
 //! | analytics | `analytics` |
 //! | health, metrics, log levels, background work | `actuator` |
 //! | the registry of applications, ports of services | `discovery`, `eureka_clients` |
+//! | applications behind the gateway | `gateway` |
 //! | rules for every route | `access`, `conventions`, `input` |
 //! | service managers, signals, the operator's commands | `operations`, `runs` |
 //! | crashes and races | `kill` (a killed process), `saga` (a crash at every commit), `races`, `damage`, `data_directory` |
@@ -56,6 +57,7 @@ mod discovery;
 mod eureka_clients;
 mod exports;
 mod flash;
+mod gateway;
 mod gifts;
 mod idempotency;
 mod input;

@@ -36,6 +36,29 @@ impl Process {
         Self::spawn(command, dir).await
     }
 
+    /// Its memory in KiB: what is resident now, and the maximum since the last call.
+    pub(crate) fn memory_kib(&self) -> (u64, u64) {
+        let id = self.child.id().unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        std::fs::write(format!("/proc/{id}/clear_refs"), "5").unwrap();
+        let line = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        let number = |name: &str| line(name).trim().trim_end_matches(" kB").parse().unwrap();
+        (number("VmRSS:"), number("VmHWM:"))
+    }
+
+    /// Its resident memory in KiB once that of the first requests has been given back.
+    pub(crate) async fn settled_kib(&self) -> u64 {
+        self.anyone.get("/api/products").await.expect(200);
+        let mut before = self.memory_kib().0;
+        loop {
+            let now = self.memory_kib().0;
+            if now >= before {
+                return now;
+            }
+            before = now;
+        }
+    }
+
     async fn spawn(mut command: tokio::process::Command, dir: &Path) -> Self {
         command
             .args(["serve", "--log-level", "info"])

@@ -16,6 +16,7 @@ pub mod flashsale;
 pub mod ids;
 pub mod import;
 pub mod inventory;
+pub mod jwks;
 pub mod notification;
 pub mod order;
 pub mod order_line;

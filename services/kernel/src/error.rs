@@ -44,6 +44,10 @@ pub enum Kind {
     Throttled,
     /// Busy, not ready or too slow.
     Unavailable,
+    /// An application behind the gateway answered with nothing that can be passed on.
+    BadGateway,
+    /// An application behind the gateway did not answer in time.
+    GatewayTimeout,
     /// The disk is full; reads continue.
     Full,
     /// A bug or a failure of the server.

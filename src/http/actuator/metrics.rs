@@ -133,7 +133,7 @@ pub struct Metrics {
     pub(crate) traffic: Arc<Traffic>,
     registry: Arc<Mutex<Registry>>,
     /// Metrics whose names are not ours, so they have no prefix.
-    common: Arc<Registry>,
+    common: Arc<Mutex<Registry>>,
     started: Instant,
 }
 
@@ -150,13 +150,18 @@ impl Metrics {
         registry.register_collector(Box::new(TrafficCollector(traffic.clone())));
         let mut common = Registry::default();
         common.register_collector(Box::new(ProcessCollector));
-        let (registry, common) = (Arc::new(Mutex::new(registry)), Arc::new(common));
+        let (registry, common) = (Arc::new(Mutex::new(registry)), Arc::new(Mutex::new(common)));
         Self { traffic, registry, common, started: Instant::now() }
     }
 
     /// Adds metrics of another part of the server, such as the engine, under the prefix `promox_`.
     pub fn collect(&self, collector: Box<dyn Collector>) {
         self.registry.lock().register_collector(collector);
+    }
+
+    /// Adds metrics whose names are those of another library.
+    pub(crate) fn collect_unprefixed(&self, collector: Box<dyn Collector>) {
+        self.common.lock().register_collector(collector);
     }
 
     /// Adds counters for an operation. Call this once per operation.
@@ -192,7 +197,7 @@ impl Metrics {
     pub(crate) fn text(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encoding::text::encode_registry(&mut text, &self.registry.lock())?;
-        encoding::text::encode_registry(&mut text, &self.common)?;
+        encoding::text::encode_registry(&mut text, &self.common.lock())?;
         server_requests(&mut text, &self.traffic.operations.lock())?;
         encoding::text::encode_eof(&mut text)?;
         Ok(text)

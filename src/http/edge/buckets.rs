@@ -24,13 +24,25 @@ pub(crate) struct Rate {
     burst: u32,
     /// Microseconds per token.
     interval: u64,
+    /// The tokens that a request takes.
+    cost: u32,
 }
 
 impl Rate {
     /// Buckets of `burst` tokens, refilled by `count` tokens every `seconds`.
     pub(crate) fn new(class: usize, burst: u32, count: u32, seconds: u32) -> Self {
         let interval = (u64::from(seconds) * SECOND / u64::from(count.max(1))).max(1);
-        Self { class, burst, interval }
+        Self { class, burst, interval, cost: 1 }
+    }
+
+    /// The rate at which a request takes `cost` tokens, but never more than a bucket holds.
+    pub(crate) fn costing(self, cost: u32) -> Self {
+        Self { cost: cost.clamp(1, self.burst.max(1)), ..self }
+    }
+
+    /// The microseconds in which the tokens of a request come back.
+    fn price(&self) -> u64 {
+        u64::from(self.cost) * self.interval
     }
 
     fn span(&self) -> u64 {
@@ -72,7 +84,7 @@ impl Buckets {
         Self { started: Instant::now(), hasher: RandomState::new(), max_per_shard, shards: Default::default() }
     }
 
-    /// Takes a token from the client's bucket. The error says when the next one is available.
+    /// Takes the tokens of a request from the client's bucket. The error says when the next one is available.
     pub(crate) fn take(&self, rate: Rate, principal: &Principal, address: IpAddr) -> (RateState, Result<(), Error>) {
         let now = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.take_at(now, rate, principal, address)
@@ -90,10 +102,10 @@ impl Buckets {
             }
         }
         let full = buckets.entry(key).or_insert(now);
-        let debt = full.saturating_sub(now) + rate.interval;
+        let debt = full.saturating_sub(now) + rate.price();
         if debt > rate.span() {
             let wait = (debt - rate.span()).div_ceil(SECOND);
-            return (rate_state(rate, debt - rate.interval), Err(throttled(wait)));
+            return (rate_state(rate, debt - rate.price()), Err(throttled(wait)));
         }
         *full = now + debt;
         (rate_state(rate, debt), Ok(()))

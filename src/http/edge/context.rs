@@ -11,9 +11,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, Version, header};
 use promox_contract::codes;
 use promox_contract::user::KEY_PREFIX;
-use promox_kernel::{Access, Cx, Entropy, Error, Kind, Principal, sha256};
-
-use crate::config::Subnet;
+use promox_kernel::{Access, Cx, Entropy, Error, Kind, Principal, Subnet, sha256};
 
 pub(crate) const CART_TOKEN: HeaderName = HeaderName::from_static("x-cart-token");
 pub(crate) const ORDER_TOKEN: HeaderName = HeaderName::from_static("x-order-token");

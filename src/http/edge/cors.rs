@@ -33,6 +33,12 @@ impl Cors {
         if self.any { Some(HeaderValue::from_static("*")) } else { known().then(|| origin.clone()) }
     }
 
+    /// Whether a page of this origin may call: a configured one, or the shop's own at `host`.
+    pub(crate) fn is_known(&self, origin: &str, host: &str) -> bool {
+        let own = origin.split_once("://").is_some_and(|(_, named)| named.eq_ignore_ascii_case(host));
+        self.any || own || self.origins.iter().any(|known| known == origin)
+    }
+
     /// Lets the requesting page read the response if its origin is allowed.
     pub(crate) fn allow_origin(&self, request: &HeaderMap, response: &mut HeaderMap) {
         if !self.any && !self.origins.is_empty() {
@@ -56,6 +62,17 @@ impl Cors {
             headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(MAX_AGE));
         }
         response
+    }
+}
+
+/// Adds headers to the response of an application behind the gateway. What may be stored or framed is for the application
+/// to say.
+pub(crate) fn add_forwarded_headers(headers: &mut HeaderMap, secure: bool) {
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(header::X_FRAME_OPTIONS).or_insert(HeaderValue::from_static("SAMEORIGIN"));
+    headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("same-origin"));
+    if secure {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }
 }
 

@@ -10,32 +10,36 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::WWW_AUTHENTICATE;
+use http::header::{UPGRADE, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderValue, Method};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use promox_contract::codes;
 use promox_contract::user::Authenticate;
+use promox_gateway::{Outcome, Permit, Traffic};
 use promox_kernel::{
     Access, BodyKind, BoxFuture, Claim, Content, Cx, Entropy, Entry, Error, Kind, Node, Principal, Request, Response,
-    accept,
+    Subnet, accept,
 };
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-use crate::config::{Settings, Subnet};
+use crate::cluster::forward::Forwarder;
+use crate::config::Settings;
 use crate::http::actuator::api::LIVENESS;
+use crate::http::actuator::breakers::BreakerCollector;
 use crate::http::actuator::exchanges::Exchanges;
 use crate::http::actuator::health::Health;
 use crate::http::actuator::metrics::Metrics;
-use crate::http::edge::buckets::{Buckets, RateState};
+use crate::http::edge::buckets::{Buckets, Rate, RateState};
 use crate::http::edge::context::{self, HeadLimits, Ids};
 use crate::http::edge::cors::{self, Cors};
 use crate::http::edge::incoming::{self, Bounds};
 use crate::http::edge::response;
-use crate::http::edge::router::{Lookup, Permit, Route, Router};
+use crate::http::edge::router::{Lookup, Route, Router, common_rate};
 use crate::http::edge::scope::Scope;
 use crate::http::edge::{etag, if_match};
+use crate::http::wire::activity::Switch;
 use crate::http::wire::compress::Coding;
 use crate::http::wire::payload::Payload;
 
@@ -54,15 +58,21 @@ pub(crate) struct Edge {
     pub(crate) exchanges: Exchanges,
     pub(crate) open: OnceLock<Open>,
     ids: Ids,
-    cors: Cors,
+    pub(super) cors: Cors,
     buckets: Option<Buckets>,
-    trusted: Vec<Subnet>,
+    pub(super) trusted: Vec<Subnet>,
     bounds: Bounds,
     head_limits: HeadLimits,
-    request_timeout: Duration,
+    pub(super) request_timeout: Duration,
+    /// The rate of operations that have none of their own.
+    pub(super) common_rate: Rate,
     upload_timeout: Duration,
     compression: bool,
     access_log: bool,
+    /// The policies of all services.
+    pub(crate) traffic: Arc<Traffic>,
+    /// Passes requests on to applications.
+    pub(crate) forwarder: Forwarder,
 }
 
 /// The state that requests need besides the edge, set when the node is ready.
@@ -81,15 +91,29 @@ pub(crate) struct Peer {
 }
 
 /// A request being handled, with what is known about it so far.
-struct Exchange<'a> {
-    edge: &'a Arc<Edge>,
-    parts: &'a Parts,
-    scope: Scope,
+pub(super) struct Exchange<'a> {
+    pub(super) edge: &'a Arc<Edge>,
+    pub(super) parts: &'a Parts,
+    pub(super) peer: Peer,
     id: Arc<str>,
     client: IpAddr,
+    /// The client's connection after a switch to another protocol, and what is held as long as it is open.
+    pub(super) switch: Option<Switch>,
     route: Option<&'a Route>,
-    allow: Option<&'a HeaderValue>,
+    pub(super) allow: Option<&'a HeaderValue>,
     rate_state: Option<RateState>,
+    /// The caller, for the access log.
+    caller: Principal,
+    /// The trace that the request is part of.
+    pub(super) trace: Option<Arc<str>>,
+}
+
+/// What a successful request is answered with.
+pub(super) enum Answer {
+    /// The reply of an operation.
+    Own(Response),
+    /// The response of an application.
+    Forwarded(http::Response<Payload>),
 }
 
 /// Counts a request as in flight until it is dropped.
@@ -111,13 +135,19 @@ impl Drop for InFlight<'_> {
 impl Edge {
     pub(crate) fn new(settings: &Settings) -> Self {
         let (server, limits) = (&settings.server, &settings.limits);
+        let (tasks, traffic, entropy) = (TaskTracker::new(), Traffic::new(settings.traffic()), Entropy::system());
+        let metrics = Metrics::new();
+        metrics.collect_unprefixed(Box::new(BreakerCollector(traffic.clone())));
+        let via = format!("promox-{}", entropy.code(8).to_lowercase());
         Self {
-            tasks: TaskTracker::new(),
-            metrics: Metrics::new(),
+            forwarder: Forwarder::new(settings, traffic.clone(), tasks.clone(), via),
+            traffic,
+            tasks,
+            metrics,
             health: Health::default(),
             exchanges: Exchanges::default(),
             open: OnceLock::new(),
-            ids: Ids::new(&Entropy::system()),
+            ids: Ids::new(&entropy),
             cors: Cors::new(&server.cors_origins),
             buckets: limits.enabled.then(|| Buckets::new(limits.clients)),
             trusted: server.trusted_proxies.clone(),
@@ -128,6 +158,7 @@ impl Edge {
             },
             head_limits: HeadLimits { bytes: limits.header_bytes, headers: limits.headers },
             request_timeout: server.request_timeout(),
+            common_rate: common_rate(limits),
             upload_timeout: Duration::from_millis(server.upload_timeout_ms),
             compression: server.compression,
             access_log: settings.log.access,
@@ -147,19 +178,23 @@ impl Edge {
     ) -> http::Response<Payload> {
         let started = Instant::now();
         let _in_flight = InFlight::new(&self.metrics.traffic.in_flight);
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        let switch = if parts.headers.contains_key(UPGRADE) { Switch::take(&mut parts) } else { None };
         let mut exchange = Exchange {
             edge: &self,
             parts: &parts,
-            scope: peer.scope,
+            peer,
+            switch,
             id: self.request_id_of(&parts.headers),
             client: context::client(&parts.headers, peer.address, &self.trusted),
             route: None,
             allow: None,
             rate_state: None,
+            caller: Principal::Anonymous,
+            trace: None,
         };
         let result = exchange.run(body).await;
-        let response = exchange.respond(result, peer);
+        let response = exchange.respond(result);
         exchange.record(&response, started.elapsed());
         response
     }
@@ -183,18 +218,26 @@ fn method_of(method: &Method) -> Option<promox_kernel::Method> {
 
 impl<'a> Exchange<'a> {
     /// Handles the request.
-    async fn run(&mut self, body: Incoming) -> Result<Response, Error> {
+    async fn run(&mut self, body: Incoming) -> Result<Answer, Error> {
         self.edge.head_limits.check(self.parts)?;
-        let Some(open) = self.edge.open.get() else { return self.respond_early() };
-        let (route, path) = self.find(open)?;
+        let Some(open) = self.edge.open.get() else { return self.respond_early().map(Answer::Own) };
+        let (route, path) = match self.find(open) {
+            Err(error) if error.code() == codes::NO_SUCH_ROUTE => {
+                let (gateway, route) = self.application(open).ok_or(error)?;
+                return self.forward(open, gateway, &route, body).await.map(Answer::Forwarded);
+            }
+            found => found?,
+        };
         self.route = Some(route);
-        let permit = route.service.enter()?;
+        let permit = route.enter(self.edge.traffic.now())?;
         let cx = self.admit(open, route).await?;
         let request = self.read(route, path, body).await?;
-        if route.method.is_safe() {
-            return self.run_read(open, route, cx, request).await;
-        }
-        self.run_write(open, route, cx, request, permit).await
+        let work = if route.method.is_safe() {
+            self.run_read(open, route, cx, request, permit).await
+        } else {
+            self.run_write(open, route, cx, request, permit).await
+        };
+        work.map(Answer::Own)
     }
 
     /// Before the node is ready, only liveness responds.
@@ -207,7 +250,7 @@ impl<'a> Exchange<'a> {
     }
 
     fn find(&mut self, open: &'a Open) -> Result<(&'a Route, Vec<(String, String)>), Error> {
-        match open.router.find(self.scope, method_of(&self.parts.method), self.parts.uri.path())? {
+        match open.router.find(self.peer.scope, method_of(&self.parts.method), self.parts.uri.path())? {
             Lookup::Route(route, values) => Ok((route, values)),
             Lookup::OtherMethods(allow) => {
                 self.allow = Some(allow);
@@ -219,13 +262,24 @@ impl<'a> Exchange<'a> {
 
     /// Authenticates the caller, applies its rate limit and checks its access. Returns the context of the request.
     async fn admit(&mut self, open: &Open, route: &Route) -> Result<Cx, Error> {
-        let headers = &self.parts.headers;
         let limit = match route.body {
             BodyKind::Json | BodyKind::Ignored => self.edge.request_timeout,
             BodyKind::Stream(_) => self.edge.upload_timeout,
         };
+        let mut cx = self.context(open, limit)?;
+        self.identify(&mut cx, route.access, route.rate).await?;
+        // Nothing is changed for a client that does not accept the response's media type.
+        if !route.method.is_safe() && route.has_content {
+            cx.prefers(&[accept::JSON])?;
+        }
+        Ok(cx)
+    }
+
+    /// The context of the request, whose caller is not known yet.
+    pub(super) fn context(&self, open: &Open, limit: Duration) -> Result<Cx, Error> {
+        let headers = &self.parts.headers;
         let now = open.node.clock.now();
-        let mut cx = Cx {
+        Ok(Cx {
             principal: Principal::Anonymous,
             cart_token: context::token(headers, &context::CART_TOKEN),
             order_token: context::token(headers, &context::ORDER_TOKEN),
@@ -240,24 +294,25 @@ impl<'a> Exchange<'a> {
             accept: context::accept(headers),
             claim: None,
             node: open.node.clone(),
-        };
-        let caller = authenticate(&cx, headers, route.access).await;
-        if let Ok(principal) = &caller {
-            cx.principal = principal.clone();
-        }
-        // A failed authentication counts against the address's rate, so that tokens cannot be guessed without limit.
-        self.throttle(route, &cx.principal)?;
-        caller?;
-        route.access.check(&cx)?;
-        // Nothing is changed for a client that does not accept the response's media type.
-        if !route.method.is_safe() && route.has_content {
-            cx.prefers(&[accept::JSON])?;
-        }
-        Ok(cx)
+        })
     }
 
-    fn throttle(&mut self, route: &Route, principal: &Principal) -> Result<(), Error> {
-        let (Some(buckets), Some(rate)) = (&self.edge.buckets, route.rate) else { return Ok(()) };
+    /// Authenticates the caller, applies its rate limit and checks its access.
+    pub(super) async fn identify(&mut self, cx: &mut Cx, access: Access, rate: Option<Rate>) -> Result<(), Error> {
+        let caller = authenticate(cx, &self.parts.headers, access).await;
+        if let Ok(principal) = &caller {
+            cx.principal = principal.clone();
+            self.caller = principal.clone();
+            self.trace.clone_from(&cx.traceparent);
+        }
+        // A failed authentication counts against the address's rate, so that tokens cannot be guessed without limit.
+        self.throttle(rate, &cx.principal)?;
+        caller?;
+        access.check(cx)
+    }
+
+    fn throttle(&mut self, rate: Option<Rate>, principal: &Principal) -> Result<(), Error> {
+        let (Some(buckets), Some(rate)) = (&self.edge.buckets, rate) else { return Ok(()) };
         let (rate_state, result) = buckets.take(rate, principal, self.client);
         self.rate_state = Some(rate_state);
         result
@@ -280,11 +335,20 @@ impl<'a> Exchange<'a> {
     }
 
     /// Runs a read on the connection's task, so that it is dropped with the connection.
-    async fn run_read(&self, open: &Open, route: &Route, cx: Cx, request: Request) -> Result<Response, Error> {
+    async fn run_read(
+        &self,
+        open: &Open,
+        route: &Route,
+        cx: Cx,
+        request: Request,
+        mut permit: Permit,
+    ) -> Result<Response, Error> {
         let registry = open.node.registry()?;
         let entry = registry.entries().get(route.entry).ok_or_else(starting)?;
         let span = tracing::debug_span!("read", operation = entry.name, request = %self.id);
-        let response = catch_panic(cx.in_time(start(entry, route, &cx, request))).instrument(span).await?;
+        let result = catch_panic(cx.in_time(start(entry, route, &cx, request))).instrument(span).await;
+        permit.settle(outcome_of(&result), self.edge.traffic.now());
+        let response = result?;
         if let Some(media_type) = response.content.media_type() {
             accept::choose(cx.accept.as_deref(), &[media_type])?;
         }
@@ -298,17 +362,19 @@ impl<'a> Exchange<'a> {
         route: &Route,
         mut cx: Cx,
         request: Request,
-        permit: Permit,
+        mut permit: Permit,
     ) -> Result<Response, Error> {
         cx.claim = self.claim(route, &cx, &request)?;
         let registry = open.node.registry()?;
         let entry = registry.entries().get(route.entry).ok_or_else(starting)?;
         let span = tracing::debug_span!("write", operation = entry.name, request = %self.id);
         let work = start(entry, route, &cx, request);
+        let traffic = self.edge.traffic.clone();
         let task = async move {
-            let _permit = permit;
             // With a key, the idempotency store applies the deadline and still stores the reply.
-            if cx.claim.is_some() { work.await } else { cx.in_time(work).await }
+            let result = if cx.claim.is_some() { work.await } else { cx.in_time(work).await };
+            permit.settle(outcome_of(&result), traffic.now());
+            result
         };
         self.edge.tasks.spawn(task.instrument(span)).await.unwrap_or_else(|error| Err(Error::internal(error)))
     }
@@ -328,10 +394,12 @@ impl<'a> Exchange<'a> {
         })))
     }
 
-    fn respond(&self, result: Result<Response, Error>, peer: Peer) -> http::Response<Payload> {
+    fn respond(&self, result: Result<Answer, Error>) -> http::Response<Payload> {
         let (parts, edge) = (self.parts, self.edge);
+        let is_forwarded = matches!(result, Ok(Answer::Forwarded(_)));
         let mut response = match result {
-            Ok(response) => {
+            Ok(Answer::Forwarded(response)) => response,
+            Ok(Answer::Own(response)) => {
                 let coding = if edge.compression { Coding::of(&response.content, &parts.headers) } else { None };
                 response::reply(etag::revalidate(&parts.method, &parts.headers, response, coding), coding)
             }
@@ -340,12 +408,18 @@ impl<'a> Exchange<'a> {
         if let Some(rate_state) = self.rate_state {
             response::rate_headers(response.headers_mut(), rate_state);
         }
-        cors::add_security_headers(response.headers_mut(), peer.secure);
+        if is_forwarded {
+            cors::add_forwarded_headers(response.headers_mut(), self.peer.secure);
+        } else {
+            cors::add_security_headers(response.headers_mut(), self.peer.secure);
+        }
         edge.cors.allow_origin(&parts.headers, response.headers_mut());
         if let Ok(id) = HeaderValue::from_str(&self.id) {
             response.headers_mut().insert(context::REQUEST_ID, id);
         }
-        response::strip_body(&parts.method, &mut response);
+        if !is_forwarded {
+            response::strip_body(&parts.method, &mut response);
+        }
         response
     }
 
@@ -356,7 +430,7 @@ impl<'a> Exchange<'a> {
         }
         self.log(error);
         let mut response = response::refusal(error, &self.id, self.parts.uri.path(), self.allow);
-        if error.kind() == Kind::Unauthenticated && self.route.is_some_and(|route| route.service.name == DISCOVERY) {
+        if error.kind() == Kind::Unauthenticated && self.route.is_some_and(|route| route.policy.name() == DISCOVERY) {
             response.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static(r#"Basic realm="promox""#));
         }
         response
@@ -387,8 +461,27 @@ impl<'a> Exchange<'a> {
             let (request_id, client) = (&*self.id, self.client);
             let (method, path) = (self.parts.method.as_str(), self.parts.uri.path());
             let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-            tracing::info!(target: "promox::access", request_id, %client, method, path, status, micros);
+            let user = self.caller.name();
+            // The bytes of a stream are not known yet.
+            let bytes = response.body().size_hint().exact();
+            let instance = match response.body() {
+                Payload::Forwarded(download) => Some(download.instance()),
+                _ => None,
+            };
+            let trace = self.trace.as_deref().and_then(|trace| trace.get(3..35));
+            tracing::info!(
+                target: "promox::access",
+                request_id, %client, user, method, path, status, micros, bytes, instance, trace
+            );
         }
+    }
+}
+
+/// What the result of an operation says about its service.
+fn outcome_of(result: &Result<Response, Error>) -> Outcome {
+    match result {
+        Err(error) if error.kind() == Kind::Internal || error.code() == codes::DEADLINE_EXCEEDED => Outcome::Failure,
+        _ => Outcome::Success,
     }
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod context;
 pub(crate) mod cors;
 pub(crate) mod etag;
 pub(crate) mod exchange;
+pub(crate) mod forwarding;
 pub(crate) mod if_match;
 pub(crate) mod incoming;
 pub(crate) mod problem;

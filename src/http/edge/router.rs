@@ -1,13 +1,14 @@
 //! Routes from the registry. Method and path lead to an operation with its counters, rate and service's permits.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use http::HeaderValue;
 use percent_encoding::percent_decode_str;
 use promox_contract::codes;
+use promox_gateway::{Permit, Policy, Traffic};
 use promox_kernel::{Access, BodyKind, Entry, Error, Kind, Method, Registry, Replay};
 
 use crate::config::Limits;
@@ -45,7 +46,8 @@ pub(crate) struct Route {
     pub(crate) method: Method,
     /// Whether the operation accepts idempotency keys.
     pub(crate) keyed: bool,
-    pub(crate) service: Arc<Service>,
+    /// The policies of its service.
+    pub(crate) policy: Arc<Policy>,
     /// The rate limit, or none for monitoring operations.
     pub(crate) rate: Option<Rate>,
     pub(crate) counters: Arc<Operation>,
@@ -54,35 +56,12 @@ pub(crate) struct Route {
     parameters: Vec<&'static str>,
 }
 
-/// Counts the running requests of a service. Requests above the limit are refused with Retry-After.
-#[derive(Debug)]
-pub(crate) struct Service {
-    pub(crate) name: &'static str,
-    running: AtomicUsize,
-    max_running: usize,
-}
-
-/// Permission to run one request of a service.
-pub(crate) struct Permit(Arc<Service>);
-
-impl Service {
-    /// Acquires a permit, or fails when the service is at its limit.
-    pub(crate) fn enter(self: &Arc<Self>) -> Result<Permit, Error> {
-        let permit = Permit(self.clone());
-        if self.running.fetch_add(1, Ordering::Relaxed) < self.max_running {
-            return Ok(permit);
-        }
-        Err(Error::unavailable(
-            codes::SERVICE_BUSY,
-            format!("The {} service has reached its limit of concurrent requests.", self.name),
-            1,
-        ))
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::Relaxed);
+impl Route {
+    /// Permits a request at `now`, the time since the start, as far as the policies of the service allow it.
+    pub(crate) fn enter(&self, now: Duration) -> Result<Permit, Error> {
+        // A monitor must get an answer while the breaker is open.
+        let is_probe = self.rate.is_none();
+        if is_probe { self.policy.enter_unbroken(now) } else { self.policy.enter(now) }
     }
 }
 
@@ -108,15 +87,16 @@ pub(crate) enum Lookup<'a> {
 
 impl Router {
     /// Builds the routes of all operations that have a path.
-    pub(crate) fn new(registry: &Registry, limits: &Limits, metrics: &Metrics) -> Result<Self, Conflict> {
-        let mut services: HashMap<&'static str, Arc<Service>> = HashMap::new();
+    pub(crate) fn new(
+        registry: &Registry,
+        limits: &Limits,
+        metrics: &Metrics,
+        traffic: &Traffic,
+    ) -> Result<Self, Conflict> {
         let mut shapes: BTreeMap<String, BTreeMap<Method, usize>> = BTreeMap::new();
         let mut routes: Vec<Route> = Vec::new();
         for (index, entry) in registry.entries().iter().enumerate().filter(|(_, entry)| !entry.path.is_empty()) {
             let (shape, parameters) = shape(entry.path);
-            let max_running = limits.service_requests;
-            let new_service = || Arc::new(Service { name: entry.service, running: AtomicUsize::new(0), max_running });
-            let service = services.entry(entry.service).or_insert_with(new_service).clone();
             let methods = shapes.entry(shape).or_default();
             if let Some(first) = methods.insert(entry.method, routes.len()) {
                 let other = routes.get(first).and_then(|route| registry.entries().get(route.entry));
@@ -130,7 +110,7 @@ impl Router {
                 has_content: entry.has_content,
                 method: entry.method,
                 keyed: is_keyed(entry)?,
-                service,
+                policy: traffic.service(entry.service),
                 rate: rate(entry.name, index, limits),
                 counters: metrics.operation(entry.service, entry.name, entry.method.as_str(), entry.path),
                 computes: COMPUTING.contains(&entry.name),
@@ -147,7 +127,7 @@ impl Router {
         let path = scope.resolve(path);
         let found = self.paths.at(&path).map_err(|_| nothing())?;
         let mut routes = found.value.routes.values().filter_map(|index| self.routes.get(*index));
-        if !routes.any(|route| scope.includes(route.service.name, &path)) {
+        if !routes.any(|route| scope.includes(route.policy.name(), &path)) {
             return Err(nothing());
         }
         let index = method.and_then(|method| found.value.routes.get(&method));
@@ -221,25 +201,46 @@ const SENSITIVE: [(&str, u32); 8] = [
 /// Operations that compute for long: they evaluate all orders of a period.
 const COMPUTING: [&str; 1] = ["promotion.backtest"];
 
+/// Operations that cost more of the common limit than a page: those that try codes, and those that compute, with default
+/// costs that `limits.costs` overrides.
+const COSTS: [(&str, u32); 5] = [
+    ("cart.set_codes", 10),
+    ("coupon.validate", 10),
+    ("order.quote", 2),
+    ("order.place", 2),
+    ("promotion.calculate", 2),
+];
+
 /// Operations without a rate limit: monitoring may share an address with clients, and a server that refuses these would
 /// be taken for dead.
 const PROBES: [&str; 5] = ["ops.health", "ops.liveness", "ops.readiness", "ops.health_component", "ops.prometheus"];
 
-/// The rate limit of an operation: its own with buckets of its own, the common one, or none for a probe.
+/// The rate limit of an operation: its own with buckets of its own, the common one at its cost, or none for a probe.
 fn rate(name: &str, index: usize, limits: &Limits) -> Option<Rate> {
     let configured = limits.rates.iter().find(|rate| rate.operation == name).map(|own| (own.count, own.seconds));
     let built_in = || SENSITIVE.iter().find(|(sensitive, _)| *sensitive == name).map(|(_, count)| (*count, 60));
-    match configured.or_else(built_in) {
-        Some((count, seconds)) => Some(Rate::new(index + 1, count, count, seconds)),
-        None if PROBES.contains(&name) => None,
-        None => Some(Rate::new(0, limits.burst, limits.requests_per_minute, 60)),
-    }
+    let rate = match configured.or_else(built_in) {
+        Some((count, seconds)) => Rate::new(index + 1, count, count, seconds),
+        None if PROBES.contains(&name) => return None,
+        None => {
+            common_rate(limits).costing(COSTS.iter().find(|(costly, _)| *costly == name).map_or(1, |(_, cost)| *cost))
+        }
+    };
+    let cost = limits.costs.iter().find(|cost| cost.operation == name);
+    Some(cost.map_or(rate, |cost| rate.costing(cost.requests)))
+}
+
+/// The rate that all operations without one of their own share.
+pub(crate) fn common_rate(limits: &Limits) -> Rate {
+    Rate::new(0, limits.burst, limits.requests_per_minute, 60)
 }
 
 fn check_rates(registry: &Registry, limits: &Limits) -> Result<(), Conflict> {
     let known = |name: &str| registry.entries().iter().any(|entry| entry.name == name);
-    match limits.rates.iter().find(|rate| !known(&rate.operation)) {
-        Some(rate) => Err(Conflict::Settings(format!("limits.rates: there is no operation {}", rate.operation))),
+    let rates = limits.rates.iter().map(|rate| ("limits.rates", &rate.operation));
+    let costs = limits.costs.iter().map(|cost| ("limits.costs", &cost.operation));
+    match rates.chain(costs).find(|(_, operation)| !known(operation)) {
+        Some((key, operation)) => Err(Conflict::Settings(format!("{key}: there is no operation {operation}"))),
         None => Ok(()),
     }
 }

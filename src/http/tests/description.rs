@@ -149,6 +149,7 @@ fn a_route_registered_twice_is_refused() {
     let limits = crate::config::Limits::default();
     let keys = promox_storage::MemoryEngine::new().database(promox_storage::Database::Ecommerce);
     registry.keep_keys("probe", &crate::idempotency::keeper(keys));
-    let router = Router::new(&registry, &limits, &Metrics::new());
+    let traffic = promox_gateway::Traffic::new(crate::config::Settings::default().traffic());
+    let router = Router::new(&registry, &limits, &Metrics::new(), &traffic);
     assert!(matches!(router, Err(Conflict::Operations(_))));
 }

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use hyper::upgrade::OnUpgrade;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The activity of one connection.
@@ -47,6 +48,25 @@ impl Activity {
     /// Whether no request is running.
     pub(crate) fn is_idle(&self) -> bool {
         self.running.load(Ordering::Relaxed) == 0
+    }
+
+    /// The activity of a connection that carries no requests any more.
+    pub(crate) fn of_tunnel() -> Arc<Self> {
+        let activity = Self::new();
+        activity.head_since.store(0, Ordering::Relaxed);
+        activity.multiplexed.store(true, Ordering::Relaxed);
+        activity
+    }
+
+    /// The number of reads and writes so far.
+    pub(crate) fn moved(&self) -> u64 {
+        self.moved.load(Ordering::Relaxed)
+    }
+
+    /// Records that the connection has switched to another protocol. From then on it is never idle.
+    pub(crate) fn switched(&self) {
+        self.running.fetch_add(1, Ordering::Relaxed);
+        self.other_version.store(true, Ordering::Relaxed);
     }
 
     fn age(&self) -> u64 {
@@ -89,6 +109,24 @@ impl Activity {
 
     fn was_written(&self) {
         self.moved.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A connection that may switch to another protocol, and what is held as long as it is open.
+pub(crate) struct Switch {
+    pub(crate) upgrade: OnUpgrade,
+    pub(crate) held: Option<Held>,
+}
+
+/// What a connection holds as long as it is open.
+#[derive(Clone)]
+pub(crate) struct Held(pub(crate) Arc<dyn Send + Sync>);
+
+impl Switch {
+    /// Takes the connection from a request that asks for a switch.
+    pub(crate) fn take(parts: &mut http::request::Parts) -> Option<Self> {
+        let upgrade = parts.extensions.remove::<OnUpgrade>()?;
+        Some(Self { upgrade, held: parts.extensions.remove::<Held>() })
     }
 }
 

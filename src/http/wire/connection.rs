@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use http::header::UPGRADE;
 use hyper::rt::Executor;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -21,7 +22,8 @@ use crate::config::{Limits, Server};
 use crate::descriptors;
 use crate::http::edge::exchange::{Edge, InFlight, Peer};
 use crate::http::edge::scope::Scope;
-use crate::http::wire::activity::{Tracked, Watch};
+use crate::http::wire::activity::{Held, Tracked, Watch};
+use crate::http::wire::payload::Payload;
 use crate::http::wire::slots::{Slot, Slots};
 use crate::http::wire::tls::Certificate;
 use crate::http::wire::unread::Completed;
@@ -101,6 +103,7 @@ impl Connections {
         let _open = InFlight::new(&self.edge.metrics.traffic.connections);
         // Responses are written whole; waiting for more data would only delay them.
         let _ = stream.set_nodelay(true);
+        let slot = Arc::new(slot);
         let Some(certificate) = &self.certificate else {
             return self.serve_stream(stream, peer, &slot, &closing).await;
         };
@@ -113,7 +116,7 @@ impl Connections {
         }
     }
 
-    async fn serve_stream<S>(&self, stream: S, peer: Peer, slot: &Slot, closing: &CancellationToken)
+    async fn serve_stream<S>(&self, stream: S, peer: Peer, slot: &Arc<Slot>, closing: &CancellationToken)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -121,16 +124,28 @@ impl Connections {
         let mut watch = Watch::new(activity.clone(), self.header, self.idle);
         let stream = Tracked::new(stream, activity.clone());
         let stream = TokioIo::new(Completed::new(stream, activity.clone(), self.edge.clone(), peer));
-        let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
-            let running = activity.request(request.version());
-            let exchange = self.edge.clone().respond(peer, request);
+        let (edge, held) = (self.edge.clone(), Held(slot.clone()));
+        let shared = activity.clone();
+        let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
+            let running = shared.request(request.version());
+            if request.headers().contains_key(UPGRADE) {
+                request.extensions_mut().insert(held.clone());
+            }
+            let (exchange, activity) = (edge.clone().respond(peer, request), shared.clone());
             async move {
-                let response = exchange.await;
-                drop(running);
+                let mut response = exchange.await;
+                if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
+                    activity.switched();
+                }
+                match response.body_mut() {
+                    // An application may be silent in the middle of a response for as long as the gateway permits.
+                    Payload::Forwarded(download) => download.keep(Box::new(running)),
+                    _ => drop(running),
+                }
                 Ok::<_, Infallible>(response)
             }
         });
-        let mut connection = pin!(self.builder.serve_connection(stream, service));
+        let mut connection = pin!(self.builder.serve_connection_with_upgrades(stream, service));
         let mut closed = pin!(closing.cancelled());
         let mut evicted = pin!(slot.evicted.cancelled());
         let mut check = pin!(sleep(watch.pause()));

@@ -9,6 +9,7 @@ use http_body_util::Full;
 use hyper::body::{Body, Frame, SizeHint};
 use promox_kernel::{BodyReader, Error};
 
+use crate::cluster::download::Download;
 use crate::http::wire::compress::Compressor;
 
 /// The body of a response.
@@ -17,6 +18,8 @@ pub(crate) enum Payload {
     Whole(Full<Bytes>),
     /// A stream.
     Stream(Box<Chunks>),
+    /// The response of an application behind the gateway.
+    Forwarded(Box<Download>),
 }
 
 type Next = Pin<Box<dyn Future<Output = (BodyReader, Option<Result<Bytes, Error>>)> + Send>>;
@@ -95,6 +98,7 @@ impl Body for Payload {
         match self.get_mut() {
             Self::Whole(full) => Pin::new(full).poll_frame(cx).map_err(|never| match never {}),
             Self::Stream(chunks) => chunks.poll(cx),
+            Self::Forwarded(download) => download.poll(cx),
         }
     }
 
@@ -102,6 +106,7 @@ impl Body for Payload {
         match self {
             Self::Whole(full) => full.is_end_stream(),
             Self::Stream(chunks) => chunks.next.is_none(),
+            Self::Forwarded(download) => download.is_end_stream(),
         }
     }
 
@@ -109,6 +114,7 @@ impl Body for Payload {
         match self {
             Self::Whole(full) => full.size_hint(),
             Self::Stream(chunks) => chunks.left.map_or_else(SizeHint::default, SizeHint::with_exact),
+            Self::Forwarded(download) => download.size_hint(),
         }
     }
 }

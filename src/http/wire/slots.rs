@@ -9,10 +9,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use promox_kernel::client_network;
+use promox_kernel::{Subnet, client_network};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Subnet;
 use crate::http::wire::activity::Activity;
 
 /// The connections of one address, by number: the oldest first.

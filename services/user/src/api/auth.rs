@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use promox_contract::jwks::Jwks;
 use promox_kernel::{Email, json_reply, operation};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -177,30 +178,4 @@ pub struct GetJwks {}
 operation! {
     GetJwks => Jwks, "user.jwks", Get "/.well-known/jwks.json", Anyone, 200,
     "Gets the public keys that verify access tokens (RFC 7517)."
-}
-
-/// A JSON Web Key Set.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Jwks {
-    /// The keys, newest first.
-    pub keys: Vec<Jwk>,
-}
-json_reply!(Jwks);
-
-/// A public Ed25519 key (RFC 8037).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Jwk {
-    /// The key type, `OKP`.
-    pub kty: String,
-    /// The curve, `Ed25519`.
-    pub crv: String,
-    /// The public key, in base64url.
-    pub x: String,
-    /// The key id, which the headers of tokens name.
-    pub kid: String,
-    /// The algorithm, `EdDSA`.
-    pub alg: String,
-    /// The use, `sig`.
-    #[serde(rename = "use")]
-    pub usage: String,
 }

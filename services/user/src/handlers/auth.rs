@@ -1,10 +1,11 @@
 //! Registration, login, token refresh, password reset.
 
+use promox_contract::jwks::{Jwk, Jwks};
 use promox_kernel::{Cx, Error, Handle};
 use promox_storage::Tx;
 
 use crate::api::{
-    Accepted, ForgotPassword, GetJwks, Jwk, Jwks, LoggedIn, Login, Logout, LogoutAll, Refresh, Register, ResetPassword,
+    Accepted, ForgotPassword, GetJwks, LoggedIn, Login, Logout, LogoutAll, Refresh, Register, ResetPassword,
     SetUpAdmin, VerifyEmail,
 };
 use crate::commands::accounts;
@@ -139,14 +140,7 @@ impl Handle<GetJwks> for Users {
     async fn handle(&self, _: &Cx, _: GetJwks) -> Result<Jwks, Error> {
         let mut rows = self.db.read(keys::all).await?;
         rows.sort_by_key(|key| std::cmp::Reverse(key.signs_from));
-        let keys = rows.into_iter().map(|key| Jwk {
-            kty: "OKP".to_owned(),
-            crv: "Ed25519".to_owned(),
-            x: crate::tokens::base64url(&key.public_key),
-            kid: key.kid,
-            alg: "EdDSA".to_owned(),
-            usage: "sig".to_owned(),
-        });
+        let keys = rows.into_iter().map(|key| Jwk::ed25519(key.kid, crate::tokens::base64url(&key.public_key)));
         Ok(Jwks { keys: keys.collect() })
     }
 }

@@ -4,6 +4,7 @@
 mod client;
 pub(crate) mod compare;
 pub(crate) mod floors;
+pub(crate) mod gateway;
 mod hello;
 pub(crate) mod instructions;
 pub(crate) mod long_runs;

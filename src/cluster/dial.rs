@@ -1,0 +1,85 @@
+//! Connects to instances, at addresses that their route permits.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use promox_gateway::{Instance, is_allowed};
+use promox_kernel::Subnet;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+
+/// Maximum number of addresses of a host name that are tried.
+const MAX_ADDRESSES: usize = 4;
+
+/// Why an instance could not be connected to.
+#[derive(Debug)]
+pub(crate) enum DialFault {
+    /// None of its addresses may be connected to.
+    Refused,
+    /// It could not be reached.
+    Unreachable(io::Error),
+}
+
+/// Connects to instances.
+#[derive(Debug)]
+pub(crate) struct Dialer {
+    limit: Duration,
+    /// The address that promox itself listens on.
+    own: OnceLock<SocketAddr>,
+}
+
+impl Dialer {
+    /// A dialer that waits for `limit`, from the host's name to the connection.
+    pub(crate) fn new(limit: Duration) -> Self {
+        Self { limit, own: OnceLock::new() }
+    }
+
+    /// States the address that promox listens on, which is never connected to.
+    pub(crate) fn set_own(&self, address: SocketAddr) {
+        let _ = self.own.set(address);
+    }
+
+    /// Whether an instance at this address may be connected to.
+    pub(crate) fn permits(&self, address: SocketAddr, networks: &[Subnet]) -> bool {
+        let ip = address.ip();
+        let is_own = |own: &SocketAddr| {
+            own.port() == address.port() && (ip.to_canonical().is_loopback() || ip.to_canonical() == own.ip())
+        };
+        is_allowed(ip, networks) && !self.own.get().is_some_and(is_own)
+    }
+
+    /// Connects to an instance at an address in `networks`. Also returns the address.
+    pub(crate) async fn connect(
+        &self,
+        instance: &Instance,
+        networks: &[Subnet],
+    ) -> Result<(TcpStream, SocketAddr), DialFault> {
+        let late = |_| Err(DialFault::Unreachable(io::ErrorKind::TimedOut.into()));
+        timeout(self.limit, self.connect_any(instance, networks)).await.unwrap_or_else(late)
+    }
+
+    async fn connect_any(
+        &self,
+        instance: &Instance,
+        networks: &[Subnet],
+    ) -> Result<(TcpStream, SocketAddr), DialFault> {
+        let (host, port) = (instance.host.as_str(), instance.port);
+        let addresses: Vec<SocketAddr> = match host.parse::<IpAddr>() {
+            Ok(ip) => vec![SocketAddr::new(ip, port)],
+            Err(_) => lookup_host((host, port)).await.map_err(DialFault::Unreachable)?.take(MAX_ADDRESSES).collect(),
+        };
+        let mut fault = DialFault::Refused;
+        for address in addresses.into_iter().filter(|address| self.permits(*address, networks)) {
+            match TcpStream::connect(address).await {
+                Ok(stream) => {
+                    let _ = stream.set_nodelay(true);
+                    return Ok((stream, address));
+                }
+                Err(error) => fault = DialFault::Unreachable(error),
+            }
+        }
+        Err(fault)
+    }
+}

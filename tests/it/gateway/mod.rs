@@ -1,0 +1,8 @@
+//! The gateway: routes to applications, what passes through, and what happens when instances fail.
+
+mod bad_upstreams;
+mod policies;
+mod proxying;
+mod resilience;
+mod routes;
+mod upstream;
