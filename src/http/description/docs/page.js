@@ -42,17 +42,98 @@ function outline(description, schema, open) {
 
 function access(operation) {
   if (operation["x-permission"]) return operation["x-permission"];
+  // An empty object among the alternatives stands for no credentials.
+  if ((operation.security || []).some((item) => Object.keys(item).length === 0)) return "anyone";
   const schemes = (operation.security || []).flatMap((item) => Object.keys(item));
   if (schemes.length === 0) return "anyone";
   return schemes.includes("cartToken") ? "guest or user" : "user";
 }
 
+// The members of a schema with their descriptions.
+function memberTable(description, schema) {
+  while (schema && schema.$ref) schema = resolve(description, schema.$ref);
+  const described = Object.entries((schema && schema.properties) || {}).filter(([, member]) => member.description);
+  if (described.length === 0) return [];
+  const table = make("table");
+  for (const [name, member] of described) {
+    const row = make("tr");
+    row.append(make("td", name + ((schema.required || []).includes(name) ? "" : "?")), make("td", member.description));
+    table.append(row);
+  }
+  return [table];
+}
+
 function bodies(description, parent, title, content) {
-  for (const [media, { schema }] of Object.entries(content || {})) {
+  for (const [media, { schema, example }] of Object.entries(content || {})) {
     parent.append(make("h3", title + " · " + media));
     const shown = outline(description, schema, []);
     parent.append(make("pre", typeof shown === "string" ? shown : JSON.stringify(shown, null, 2)));
+    parent.append(...memberTable(description, schema));
+    if (example) parent.append(make("h3", "Example"), make("pre", JSON.stringify(example, null, 2)));
   }
+}
+
+// A form that sends the operation to this server, with the curl command for the same request.
+function tryForm(description, path, method, operation) {
+  const form = make("form");
+  const parameters = operation.parameters.map((item) => (item.$ref ? resolve(description, item.$ref) : item));
+  const field = (name, place, value) => {
+    const label = make("label", name + " ");
+    const input = make(place === "body" ? "textarea" : "input", undefined, { name, "data-place": place });
+    input.value = value || "";
+    label.append(input);
+    form.append(label);
+    return input;
+  };
+  field("access token or API key", "token", sessionStorage.getItem("token")).type = "password";
+  for (const { name, in: place } of parameters) field(name, place);
+  const content = operation.requestBody && operation.requestBody.content["application/json"];
+  if (content) field("body", "body", content.example ? JSON.stringify(content.example, null, 2) : "{}");
+  const [send, command, answer] = [make("button", "Send"), make("pre"), make("pre")];
+  answer.setAttribute("aria-live", "polite");
+  form.append(send, make("h3", "curl"), command, answer);
+
+  function request() {
+    const given = (place) =>
+      [...form.elements].filter((input) => input.dataset.place === place && input.value !== "");
+    const filled = given("path").reduce(
+      (at, { name, value }) => at.replace("{" + name + "}", encodeURIComponent(value)), path);
+    const query = new URLSearchParams(given("query").map(({ name, value }) => [name, value])).toString();
+    const headers = Object.fromEntries(given("header").map(({ name, value }) => [name, value]));
+    const [token] = given("token");
+    if (token) headers.authorization = "Bearer " + token.value;
+    const [body] = given("body");
+    if (body) headers["content-type"] = "application/json";
+    return { url: location.origin + filled + (query && "?" + query), headers, body: body && body.value, token };
+  }
+  function showCommand() {
+    const { url, headers, body } = request();
+    const quote = (text) => "'" + text.replaceAll("'", "'\\''") + "'";
+    const secret = (name, value) => (name === "authorization" ? "Bearer $TOKEN" : value);
+    const parts = ["curl -X " + method.toUpperCase(), quote(url)];
+    for (const [name, value] of Object.entries(headers)) {
+      const text = name + ": " + secret(name, value);
+      parts.push("-H " + (name === "authorization" ? '"' + text + '"' : quote(text)));
+    }
+    if (body) parts.push("-d " + quote(body));
+    command.textContent = parts.join(" ");
+  }
+  form.addEventListener("input", showCommand);
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const { url, headers, body, token } = request();
+    if (token) sessionStorage.setItem("token", token.value);
+    try {
+      const reply = await fetch(url, { method: method.toUpperCase(), headers, body });
+      const text = await reply.text();
+      const isJson = (reply.headers.get("content-type") || "").includes("json");
+      answer.textContent = reply.status + "\n" + (isJson ? JSON.stringify(JSON.parse(text), null, 2) : text);
+    } catch (error) {
+      answer.textContent = String(error);
+    }
+  });
+  showCommand();
+  return form;
 }
 
 function parameterTable(description, parameters) {
@@ -69,7 +150,7 @@ function parameterTable(description, parameters) {
   return table;
 }
 
-function details(description, operation) {
+function details(description, path, method, operation) {
   const inside = make("div");
   inside.append(make("p", operation.operationId));
   if (operation.parameters.length > 0) {
@@ -83,18 +164,21 @@ function details(description, operation) {
   }
   const errors = Object.keys(operation.responses).filter((status) => operation.responses[status].$ref);
   inside.append(make("p", "Errors: " + errors.join(", ")));
+  inside.append(make("h3", "Try it"), tryForm(description, path, method, operation));
   return inside;
 }
 
 function row(description, path, method, operation) {
-  const element = make("details");
+  const element = make("details", undefined, { id: operation.operationId });
   const summary = make("summary");
   summary.append(make("span", method.toUpperCase(), { class: "method" }), make("code", path));
   summary.append(make("span", operation.summary), make("span", access(operation), { class: "access" }));
   element.append(summary);
   element.dataset.words = [path, operation.operationId, operation.summary].join(" ").toLowerCase();
   element.addEventListener("toggle", () => {
-    if (element.open && element.children.length === 1) element.append(details(description, operation));
+    if (!element.open) return;
+    if (element.children.length === 1) element.append(details(description, path, method, operation));
+    history.replaceState(null, "", "#" + operation.operationId);
   });
   return element;
 }
@@ -118,6 +202,14 @@ function show(description) {
   }
 }
 
+// Opens the operation that the address names, such as /docs#order.place.
+function openLinked() {
+  const element = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (!element) return;
+  if (element.tagName === "DETAILS") element.open = true;
+  element.scrollIntoView();
+}
+
 function filter(words) {
   const wanted = words.toLowerCase().split(/\s+/);
   for (const element of document.querySelectorAll("details")) {
@@ -126,7 +218,9 @@ function filter(words) {
 }
 
 document.getElementById("find").addEventListener("input", (event) => filter(event.target.value));
+addEventListener("hashchange", openLinked);
 fetch("/openapi.json")
   .then((response) => response.json())
   .then(show)
+  .then(openLinked)
   .catch((error) => { document.getElementById("operations").textContent = "The description could not be loaded: " + error; });

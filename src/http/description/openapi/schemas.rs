@@ -70,6 +70,7 @@ impl Schemas {
             });
             open_booleans(schema);
         }
+        follow_aliases(paths, &mut all);
         let used = used(paths, &all);
         all.retain(|name, _| used.contains(name));
         all
@@ -104,6 +105,23 @@ fn two_formed(requests: &Map<String, Value>, responses: &Map<String, Value>) -> 
         if found.len() == before {
             return found;
         }
+    }
+}
+
+/// Replaces references to schemas that are only another name of one, which not all generators of clients understand.
+fn follow_aliases(paths: &mut Value, all: &mut Map<String, Value>) {
+    let targets: BTreeMap<String, String> = all
+        .iter()
+        .filter_map(|(name, schema)| Some((format!("{SCHEMAS}{name}"), schema.get("$ref")?.as_str()?.to_owned())))
+        .collect();
+    for schema in all.values_mut().chain([paths]) {
+        each_reference(schema, &mut |reference| {
+            // An alias of an alias takes as many steps; a circle cannot come from types.
+            for _ in 0..targets.len() {
+                let Some(target) = targets.get(reference) else { break };
+                reference.clone_from(target);
+            }
+        });
     }
 }
 
