@@ -52,14 +52,19 @@ impl Schemas {
 
     /// The schemas that the operations refer to, by their final names, which are put into all references.
     pub(super) fn finish(mut self, paths: &mut Value) -> Map<String, Value> {
-        let requests = self.requests.take_definitions(true);
+        let bodies = Value::Object(self.bodies.into_iter().collect());
+        let mut requests = self.requests.take_definitions(true);
+        retain_used(&mut requests, &format!("#{REQUESTS}/"), &[paths, &bodies]);
         let mut all = self.responses.take_definitions(true);
+        retain_used(&mut all, &format!("#{RESPONSES}/"), &[paths]);
         let two_formed = two_formed(&requests, &all);
         let name_of = |name: &str| if two_formed.contains(name) { format!("{name}Input") } else { name.to_owned() };
         for (name, schema) in requests {
             all.entry(name_of(&name)).or_insert(schema);
         }
-        all.extend(self.bodies);
+        if let Value::Object(bodies) = bodies {
+            all.extend(bodies);
+        }
         for schema in all.values_mut().chain([&mut *paths]) {
             each_reference(schema, &mut |reference| {
                 if let Some(name) = reference.strip_prefix(&format!("#{REQUESTS}/")) {
@@ -71,8 +76,7 @@ impl Schemas {
             open_booleans(schema);
         }
         follow_aliases(paths, &mut all);
-        let used = used(paths, &all);
-        all.retain(|name, _| used.contains(name));
+        retain_used(&mut all, SCHEMAS, &[paths]);
         all
     }
 }
@@ -169,20 +173,21 @@ fn open_booleans(value: &mut Value) {
     }
 }
 
-/// The names of the schemas that can be reached from the paths.
-fn used(paths: &Value, all: &Map<String, Value>) -> BTreeSet<String> {
+/// Removes the schemas that cannot be reached from the roots by references with this prefix.
+fn retain_used(schemas: &mut Map<String, Value>, prefix: &str, roots: &[&Value]) {
     let names = |value: &Value| {
         let mut found = Vec::new();
         each_reference(&mut value.clone(), &mut |reference| {
-            found.extend(reference.strip_prefix(SCHEMAS).map(str::to_owned));
+            found.extend(reference.strip_prefix(prefix).map(str::to_owned));
         });
         found
     };
-    let (mut used, mut open) = (BTreeSet::new(), names(paths));
+    let mut used = BTreeSet::new();
+    let mut open: Vec<String> = roots.iter().flat_map(|root| names(root)).collect();
     while let Some(name) = open.pop() {
-        if let Some(schema) = all.get(&name).filter(|_| used.insert(name.clone())) {
+        if let Some(schema) = schemas.get(&name).filter(|_| used.insert(name.clone())) {
             open.extend(names(schema));
         }
     }
-    used
+    schemas.retain(|name, _| used.contains(name));
 }
