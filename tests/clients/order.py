@@ -11,7 +11,7 @@ from promox_api_client.models import Address, OrderPlaceBody, PaymentChoice, Sku
 
 shop = os.environ["SHOP"]
 anyone = Client(base_url=shop, raise_on_unexpected_status=True)
-sku = product_list.sync(client=anyone, in_stock=True, limit=1).items[0].sku
+sku = product_list.sync(client=anyone, in_stock=True, limit=1).items[0].variants[0].sku
 
 
 def place(client, **members):

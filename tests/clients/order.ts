@@ -7,7 +7,7 @@ if (!baseUrl) throw new Error("SHOP must be the address of a sample shop");
 client.setConfig({ baseUrl });
 
 const found = await productList({ query: { inStock: true, limit: 1 } });
-const sku = found.data?.items[0]?.sku;
+const sku = found.data?.items[0]?.variants[0]?.sku;
 if (!sku) throw new Error("the shop sells nothing");
 
 const place = (email?: string) =>

@@ -70,7 +70,7 @@ pub struct Condition {
 /// Describes a condition as one of its four forms, for clients that are generated from the description.
 fn one_of_its_forms(schema: &mut Schema) {
     let Some(Value::Object(members)) = schema.remove("properties") else { return };
-    let form = |required: &[&str], optional: &[&str]| {
+    let form = |title: &str, required: &[&str], optional: &[&str]| {
         let of = |names: &[&str], strip: bool| -> Vec<(String, Value)> {
             let member = |name: &&str| {
                 let known = members.get(*name).cloned().unwrap_or_default();
@@ -79,11 +79,21 @@ fn one_of_its_forms(schema: &mut Schema) {
             names.iter().map(member).collect()
         };
         let properties: Map<String, Value> = of(required, true).into_iter().chain(of(optional, false)).collect();
-        json!({"type": "object", "required": required, "additionalProperties": false, "properties": properties})
+        json!({
+            "title": title,
+            "type": "object",
+            "required": required,
+            "additionalProperties": false,
+            "properties": properties,
+        })
     };
-    let comparison = form(&["field", "op", "value"], &["items"]);
-    schema
-        .insert("oneOf".to_owned(), json!([form(&["all"], &[]), form(&["any"], &[]), form(&["not"], &[]), comparison]));
+    let forms = json!([
+        form("AllCondition", &["all"], &[]),
+        form("AnyCondition", &["any"], &[]),
+        form("NotCondition", &["not"], &[]),
+        form("Comparison", &["field", "op", "value"], &["items"]),
+    ]);
+    schema.insert("oneOf".to_owned(), forms);
     schema.remove("type");
 }
 

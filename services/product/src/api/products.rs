@@ -178,7 +178,7 @@ operation! {
 /// A product's id in a request whose members all have defaults. It always comes from the path.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct ProductKey(Option<ProductId>);
+pub struct ProductKey(#[schemars(with = "ProductId")] Option<ProductId>);
 
 impl ProductKey {
     /// The id, or 404 if it is absent.

@@ -78,6 +78,7 @@ impl Fields {
             self.required.retain(|required| required != name);
             let description = schema.as_object_mut().and_then(|schema| schema.remove("description"));
             let description = description.unwrap_or_else(|| json!(format!("The {} in the path.", words_of(name))));
+            let schema = without_null(schema);
             json!({"name": name, "in": "path", "required": true, "schema": schema, "description": description})
         };
         names.iter().map(parameter).collect()
@@ -119,7 +120,7 @@ fn words_of(name: &str) -> String {
     name.chars().flat_map(|c| c.is_uppercase().then_some(' ').into_iter().chain(c.to_lowercase())).collect()
 }
 
-/// A query parameter is present or absent; it cannot be null.
+/// A parameter is present or absent; it cannot be null.
 fn without_null(mut schema: Value) -> Value {
     let Some(members) = schema.as_object_mut() else { return schema };
     if members.get("default").is_some_and(Value::is_null) {

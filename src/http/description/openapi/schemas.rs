@@ -76,6 +76,7 @@ impl Schemas {
             open_booleans(schema);
         }
         follow_aliases(paths, &mut all);
+        name_variants(&mut all);
         retain_used(&mut all, SCHEMAS, &[paths]);
         all
     }
@@ -127,6 +128,21 @@ fn follow_aliases(paths: &mut Value, all: &mut Map<String, Value>) {
             }
         });
     }
+}
+
+/// Gives the variants of a schema that have a title a name of their own, because generators of clients cannot refer to what
+/// stands in place.
+fn name_variants(all: &mut Map<String, Value>) {
+    let mut named = Map::new();
+    for variant in all.values_mut().filter_map(|schema| schema.get_mut("oneOf")?.as_array_mut()).flatten() {
+        if let Some(name) = variant.get("title").and_then(Value::as_str).map(str::to_owned) {
+            named.insert(
+                name.clone(),
+                std::mem::replace(variant, serde_json::json!({"$ref": format!("{SCHEMAS}{name}")})),
+            );
+        }
+    }
+    all.extend(named);
 }
 
 /// Calls `change` with every reference in a schema: of `$ref`, and of a discriminator's mapping.
