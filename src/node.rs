@@ -56,7 +56,8 @@ fn services() -> Vec<Entry> {
         Entry::of(|parts| Payments::new(parts.shop(), setup::payment_settings(parts.settings)).map_err(Exit::config)),
         Entry::of(|parts| {
             let webhooks = setup::webhook_settings(parts.settings, &parts.ports);
-            Notifications::new(parts.shop(), setup::mail_settings(parts.settings)?, webhooks).map_err(Exit::config)
+            let (mail, sms) = (setup::mail_settings(parts.settings)?, setup::sms_settings(parts.settings));
+            Notifications::new(parts.shop(), mail, sms, webhooks).map_err(Exit::config)
         }),
         Entry::of(|parts| Ok(Orders::new(parts.shop(), parts.cache.clone(), parts.settings.limits.enabled))),
         Entry::of(|parts| Ok(Rewards::new(parts.promox()))),

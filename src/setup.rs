@@ -7,13 +7,13 @@ use std::time::Duration;
 use promox_discovery::{DiscoverySettings, OwnInstance};
 use promox_gateway::GatewaySettings;
 use promox_kernel::Cx;
-use promox_notification::{MailSettings, MailTransport, SmtpSecurity, SmtpSettings};
+use promox_notification::{MailSettings, MailTransport, SmsProvider, SmsSettings, SmtpSecurity, SmtpSettings};
 use promox_product::IndexPlace;
 use promox_store::{Store, StoreSettings};
 use promox_user::{UserSettings, Users};
 use serde_json::json;
 
-use crate::config::{Loaded, MailMode, MailTls, Origin, Payment, Settings, Shares};
+use crate::config::{Loaded, MailMode, MailTls, Origin, Payment, Settings, Shares, SmsMode};
 use crate::exit::Exit;
 use crate::http::{Server, ports};
 
@@ -161,6 +161,27 @@ pub(crate) fn mail_settings(settings: &Settings) -> Result<MailSettings, Exit> {
         public_url: settings.server.public_url.clone(),
         transport,
     })
+}
+
+/// The settings of text messages.
+pub(crate) fn sms_settings(settings: &Settings) -> SmsSettings {
+    let sms = &settings.sms;
+    match sms.mode {
+        SmsMode::Log => SmsSettings::Log,
+        SmsMode::Http => SmsSettings::Http(SmsProvider {
+            url: sms.url.clone(),
+            from: sms.from.clone(),
+            credentials: (sms.user.clone(), sms.password.clone()),
+            headers: sms.headers.clone(),
+            content_type: sms.content_type.clone(),
+            body: sms.body.clone(),
+        }),
+        SmsMode::Twilio => {
+            let twilio = SmsProvider::twilio(&sms.user, &sms.password, &sms.from);
+            let url = if sms.url.is_empty() { twilio.url } else { sms.url.clone() };
+            SmsSettings::Http(SmsProvider { url, headers: sms.headers.clone(), ..twilio })
+        }
+    }
 }
 
 /// The settings of webhooks, which are never sent to the server's own `ports`.

@@ -5,7 +5,7 @@ use std::path::Path;
 use promox_contract::condition::Timetable;
 use promox_kernel::bounded;
 
-use super::{MailMode, Settings, Shares};
+use super::{MailMode, Settings, Shares, SmsMode};
 
 /// Every violated rule as `(key, message)`.
 pub(super) fn check(settings: &Settings) -> Vec<(&'static str, String)> {
@@ -15,6 +15,7 @@ pub(super) fn check(settings: &Settings) -> Vec<(&'static str, String)> {
     broken.extend(mail(settings));
     broken.extend(discovery(settings));
     broken.extend(stripe(settings));
+    broken.extend(sms(settings));
     broken.extend(texts(settings));
     broken.extend(settings.gateway.faults());
     broken
@@ -84,6 +85,26 @@ fn mail(settings: &Settings) -> Vec<(&'static str, String)> {
         return vec![("mail.host", "must name the mail server when mail.mode is smtp".to_owned())];
     }
     Vec::new()
+}
+
+/// Settings that a provider of text messages needs.
+fn sms(settings: &Settings) -> Vec<(&'static str, String)> {
+    let sms = &settings.sms;
+    let mut broken = Vec::new();
+    let required: &[(&'static str, &str)] = match sms.mode {
+        SmsMode::Log => &[],
+        SmsMode::Http => &[("sms.url", &sms.url), ("sms.body", &sms.body)],
+        SmsMode::Twilio => &[("sms.user", &sms.user), ("sms.password", &sms.password), ("sms.from", &sms.from)],
+    };
+    for (key, _) in required.iter().filter(|(_, value)| value.is_empty()) {
+        broken.push((*key, "must be set when sms.mode is not log".to_owned()));
+    }
+    if !sms.url.is_empty()
+        && let Err(fault) = promox_outbound::check_url(&sms.url, false)
+    {
+        broken.push(("sms.url", fault));
+    }
+    broken
 }
 
 /// Keys that are mixed up, and a URL that is not Stripe's or a test's.

@@ -68,8 +68,10 @@ pub struct Loaded {
 }
 
 /// Keys of secrets, which are never shown.
-const SECRETS: [&str; 5] = [
+const SECRETS: [&str; 7] = [
     "mail.password",
+    "sms.password",
+    "sms.headers",
     "payment.sandbox_webhook_secret",
     "payment.stripe_secret_key",
     "payment.stripe_webhook_secret",

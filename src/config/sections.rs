@@ -38,6 +38,8 @@ pub struct Settings {
     pub mail: Mail,
     /// Payment settings.
     pub payment: Payment,
+    /// Text messages.
+    pub sms: Sms,
     /// Webhooks to the merchant's own systems.
     pub webhooks: Webhooks,
     /// Token settings.
@@ -430,6 +432,55 @@ impl Default for Payment {
             stripe_url: "https://api.stripe.com".to_owned(),
         }
     }
+}
+
+/// Text messages.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Sms {
+    /// Where text messages go.
+    pub mode: SmsMode,
+    /// The URL to which messages are posted.
+    pub url: String,
+    /// The sender: a number or a name that the provider knows.
+    pub from: String,
+    /// The user for HTTP Basic, or Twilio's account.
+    pub user: String,
+    /// The password for HTTP Basic, or the token of Twilio's account.
+    pub password: String,
+    /// More headers, a line each.
+    pub headers: String,
+    /// The media type of the body.
+    pub content_type: String,
+    /// The body, with `{to}`, `{from}` and `{text}` where the values go.
+    pub body: String,
+}
+
+impl Default for Sms {
+    fn default() -> Self {
+        Self {
+            mode: SmsMode::Log,
+            url: String::new(),
+            from: String::new(),
+            user: String::new(),
+            password: String::new(),
+            headers: String::new(),
+            content_type: "application/json".to_owned(),
+            body: r#"{"to": "{to}", "from": "{from}", "text": "{text}"}"#.to_owned(),
+        }
+    }
+}
+
+/// Where text messages go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SmsMode {
+    /// They are only listed with the deliveries.
+    Log,
+    /// To an HTTP provider that the other settings describe.
+    Http,
+    /// To Twilio.
+    Twilio,
 }
 
 /// Webhooks to the merchant's own systems.

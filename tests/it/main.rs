@@ -8,7 +8,7 @@
 //! | carts and checkout | `cart`, `checkout`, `gifts`, `idempotency` |
 //! | orders after the checkout | `returns`, `exports`, `round_trip` |
 //! | payments | `payments`, `stripe` (through localstripe, with faults and kills) |
-//! | webhooks to the merchant | `webhooks` |
+//! | webhooks to the merchant, text messages, push messages | `webhooks`, `messages` |
 //! | accounts, roles, erasure, the audit trail | `accounts`, `api_keys` |
 //! | the store's settings | `settings` |
 //! | promotions | `promotions`, `codes`, `limits_per_person`, `promotion_units`, `backtest` |
@@ -64,6 +64,7 @@ mod input;
 mod journal;
 mod kill;
 mod limits_per_person;
+mod messages;
 mod online_retail;
 mod operations;
 mod payments;
@@ -71,6 +72,7 @@ mod process;
 mod promotion_units;
 mod promotions;
 mod races;
+mod receiver;
 mod references;
 mod returns;
 mod rewards;

@@ -1,94 +1,13 @@
 //! Webhooks to the merchant: signatures as Standard Webhooks' own library checks them, retries, redirects, and targets
 //! that are refused.
 
-use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::process::Stdio;
-use std::sync::Arc;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
-use hyper::service::service_fn;
-use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
-use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
 use crate::eureka_clients::installed;
+use crate::receiver::{Received, Receiver};
 use crate::shop::{Shop, order_of};
-
-/// A message that was received: path, headers and body.
-#[derive(Clone, Debug)]
-struct Received {
-    path: String,
-    headers: Value,
-    body: String,
-}
-
-/// The merchant's own system: it records messages and answers by their path.
-#[derive(Clone)]
-struct Receiver {
-    address: SocketAddr,
-    received: Arc<Mutex<Vec<Received>>>,
-    /// The status that `/switch` answers with.
-    status: Arc<Mutex<u16>>,
-}
-
-impl Receiver {
-    async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let receiver = Self {
-            address: listener.local_addr().unwrap(),
-            received: Arc::default(),
-            status: Arc::new(Mutex::new(500)),
-        };
-        let own = receiver.clone();
-        tokio::spawn(async move {
-            while let Ok((connection, _)) = listener.accept().await {
-                let own = own.clone();
-                let service = service_fn(move |request| {
-                    let own = own.clone();
-                    async move { Ok::<_, Infallible>(own.answer(request).await) }
-                });
-                tokio::spawn(
-                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(connection), service),
-                );
-            }
-        });
-        receiver
-    }
-
-    async fn answer(&self, request: Request<hyper::body::Incoming>) -> Response<Full<Bytes>> {
-        let path = request.uri().path().to_owned();
-        let headers = request.headers().iter().map(|(name, value)| (name.to_string(), json!(value.to_str().unwrap())));
-        let headers = Value::Object(headers.collect());
-        let body = String::from_utf8(request.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap();
-        self.received.lock().push(Received { path: path.clone(), headers, body });
-        let status = match path.as_str() {
-            "/switch" => *self.status.lock(),
-            "/moved" => 302,
-            "/gone" => 410,
-            _ => 204,
-        };
-        Response::builder().status(status).header("location", "/elsewhere").body(Full::new(Bytes::new())).unwrap()
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
-    }
-
-    /// Waits until `count` messages were received at a path and returns them.
-    async fn wait_for(&self, path: &str, count: usize) -> Vec<Received> {
-        loop {
-            let found: Vec<Received> = self.received.lock().iter().filter(|it| it.path == path).cloned().collect();
-            if found.len() >= count {
-                return found;
-            }
-            tokio::task::yield_now().await;
-        }
-    }
-}
 
 /// Verifies a message with the library `standardwebhooks`. Returns whether the secret has signed it.
 fn is_signed(secret: &str, message: &Received) -> bool {
@@ -102,7 +21,7 @@ fn is_signed(secret: &str, message: &Received) -> bool {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let given = json!({"secret": secret, "body": message.body, "headers": message.headers});
+    let given = json!({"secret": secret, "body": message.text(), "headers": message.headers});
     serde_json::to_writer(child.stdin.take().unwrap(), &given).unwrap();
     child.wait().unwrap().success()
 }
@@ -142,17 +61,14 @@ async fn events_are_signed_filtered_and_delivered_once() {
     add(&shop, &receiver.url("/all"), json!([])).await;
     let placed = order(&shop).await;
     let message = receiver.wait_for("/orders", 1).await.remove(0);
-    let body: Value = serde_json::from_str(&message.body).unwrap();
+    let body: Value = message.json();
     assert_eq!((&body["type"], &body["aggregateId"]), (&json!("ORDER_CONFIRMED"), &placed["id"]));
     assert_eq!(message.headers["webhook-id"], body["id"]);
     assert!(is_signed(&secret, &message));
-    let forged = Received { body: message.body.replace("CONFIRMED", "CANCELLED"), ..message.clone() };
+    let forged = Received { body: message.text().replace("CONFIRMED", "CANCELLED").into_bytes(), ..message.clone() };
     assert!(!is_signed(&secret, &forged), "another body is not signed");
     let all = receiver.wait_for("/all", 3).await;
-    let kinds: Vec<String> = all
-        .iter()
-        .map(|it| serde_json::from_str::<Value>(&it.body).unwrap()["type"].as_str().unwrap().into())
-        .collect();
+    let kinds: Vec<String> = all.iter().map(|it| it.json()["type"].as_str().unwrap().into()).collect();
     assert!(kinds.contains(&"ORDER_CREATED".to_owned()) && kinds.contains(&"PAYMENT_CAPTURED".to_owned()), "{kinds:?}");
     // A new secret signs at once, and the old one for a day more.
     let path = format!("/api/webhooks/{}", orders["id"]);

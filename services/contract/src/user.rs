@@ -85,6 +85,9 @@ pub struct UserDescription {
     pub email: Email,
     /// The name, if given.
     pub name: Option<String>,
+    /// The phone number, if given.
+    #[serde(default)]
+    pub phone: Option<String>,
     /// When the account was created.
     pub registered_at: Timestamp,
     /// The account's attributes.

@@ -73,7 +73,7 @@ operation! {
     "The caller's message preferences, by kind and channel."
 }
 
-/// Sets the caller's message preferences; omitted ones are enabled.
+/// Sets the caller's message preferences; omitted ones have their default: SMS is off, everything else is on.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PutPreferences {
@@ -226,7 +226,7 @@ pub struct PutTemplate {
     pub locale: Option<String>,
     /// The subject, or the title in the inbox.
     pub subject: String,
-    /// The HTML part; required for EMAIL, not allowed for INBOX.
+    /// The HTML part; required for EMAIL, not allowed for the others.
     pub html: Option<String>,
     /// The plain text.
     pub text: String,

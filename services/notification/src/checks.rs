@@ -26,20 +26,20 @@ pub(crate) fn caller(cx: &Cx) -> Result<UserId, Error> {
     cx.principal.user().ok_or_else(fault)
 }
 
-/// Validates preferences; returns those that are turned off.
-pub(crate) fn muted(op: &PutPreferences) -> Result<Vec<(MessageKind, Channel)>, Error> {
-    let (mut muted, mut faults) = (Vec::new(), Faults::default());
+/// Validates preferences; returns those that differ from the default.
+pub(crate) fn changed(op: &PutPreferences) -> Result<Vec<(MessageKind, Channel)>, Error> {
+    let (mut changed, mut faults) = (Vec::new(), Faults::default());
     for (index, preference) in op.preferences.iter().enumerate() {
         let (kind, channel, enabled) = (preference.kind, preference.channel, preference.enabled);
         if !kind.is_for_customers() || !kind.channels().contains(&channel) {
             faults.add(reject::no_such_channel(index, kind, channel));
         } else if !enabled && !kind.is_optional(channel) {
             faults.add(reject::mandatory(index, kind));
-        } else if !enabled && !muted.contains(&(kind, channel)) {
-            muted.push((kind, channel));
+        } else if enabled != channel.is_on_by_default() && !changed.contains(&(kind, channel)) {
+            changed.push((kind, channel));
         }
     }
-    faults.finish().map(|()| muted)
+    faults.finish().map(|()| changed)
 }
 
 /// Checks that a source has the parts of its channel, and that none is too large.
@@ -56,7 +56,9 @@ pub(crate) fn check_source(source: Source, channel: Channel) -> Result<Source, E
     }
     match (channel, source.html.is_some()) {
         (Channel::Email, false) => Err(Error::field("/html", "an e-mail must have an HTML part")),
-        (Channel::Inbox, true) => Err(Error::field("/html", "the inbox shows plain text only")),
+        (Channel::Inbox | Channel::Sms | Channel::Push, true) => {
+            Err(Error::field("/html", "this channel shows plain text only"))
+        }
         _ => Ok(source),
     }
 }

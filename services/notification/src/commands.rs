@@ -8,13 +8,14 @@ use serde_json::{Map, Value, json};
 
 use crate::api::NotificationSettings;
 use crate::kinds::{Channel, MessageKind};
+use crate::push::records::{Subscription, SubscriptionId};
 use crate::queries::{self, MAX_LOCALES, SETTINGS};
 use crate::records::{
-    Attempt, Delivery, DeliveryByReference, DeliveryByUser, DeliveryId, DeliveryStatus, InboxByUser, InboxItem,
+    Attempt, Branch, Delivery, DeliveryByReference, DeliveryByUser, DeliveryId, DeliveryStatus, InboxByUser, InboxItem,
     MessageBody, NORMAL, NotificationId, Preferences, Setting, StoredTemplate, URGENT,
 };
 use crate::templates::{Message, Source};
-use crate::{reject, rules};
+use crate::{push, reject, rules};
 
 /// Maximum rows erased of a user in each table; an inbox is pruned long before it has this many.
 const MAX_ERASED: usize = 4_000;
@@ -50,8 +51,36 @@ pub(crate) fn enqueue(
         attempts: Json(Vec::new()),
         created_at: now,
         updated_at: now,
+        channel: None,
+        subscription: None,
+        branched_at: None,
     })?;
     Ok(id)
+}
+
+/// Adds the deliveries of a message through other channels, once.
+fn branch(tx: &mut Tx<'_>, row: &mut Delivery, user: UserId, branches: &[Branch]) -> Result<(), StoreError> {
+    if row.branched_at.is_some() {
+        return Ok(());
+    }
+    row.branched_at = Some(tx.now());
+    for branch in branches {
+        let id = DeliveryId(tx.next_id::<Delivery>()?);
+        tx.insert(&Delivery {
+            id,
+            status: DeliveryStatus::Pending,
+            queue: Some(NORMAL),
+            due_at: Some(tx.now()),
+            user_id: Some(user),
+            failures: 0,
+            attempts: Json(Vec::new()),
+            in_inbox: true,
+            channel: Some(branch.channel),
+            subscription: branch.subscription,
+            ..row.clone()
+        })?;
+    }
+    Ok(())
 }
 
 /// A rendered message that another service requested under a reference.
@@ -89,6 +118,10 @@ pub(crate) struct Outcome {
     pub(crate) result: DeliveryResult,
     /// The user and the inbox item, if one is to be created.
     pub(crate) inbox: Option<(UserId, Message)>,
+    /// The user and the other channels of the message.
+    pub(crate) branches: Option<(UserId, Vec<Branch>)>,
+    /// The subscription that its browser has ended.
+    pub(crate) ended: Option<SubscriptionId>,
 }
 
 /// The result of one attempt at a delivery.
@@ -114,6 +147,12 @@ pub(crate) fn record(tx: &mut Tx<'_>, outcomes: &[Outcome]) -> Result<(), Error>
         if let Some((user, message)) = outcome.inbox.as_ref().filter(|_| !row.in_inbox) {
             put_in_inbox(tx, row.kind, row.order_id, *user, message)?;
             row.in_inbox = true;
+        }
+        if let Some((user, branches)) = &outcome.branches {
+            branch(tx, &mut row, *user, branches)?;
+        }
+        if let Some(subscription) = &outcome.ended {
+            tx.delete::<Subscription>(subscription)?;
         }
         row.updated_at = tx.now();
         apply_result(tx, row, &outcome.result)?;
@@ -208,14 +247,14 @@ pub(crate) fn mark_read(tx: &mut Tx<'_>, user: UserId, id: NotificationId, read:
     Ok(item)
 }
 
-/// Sets the messages that a user has turned off.
+/// Sets the preferences of a user that differ from the default.
 pub(crate) fn set_preferences(
     tx: &mut Tx<'_>,
     user: UserId,
-    muted: Vec<(MessageKind, Channel)>,
+    changed: Vec<(MessageKind, Channel)>,
 ) -> Result<(), StoreError> {
     let updated_at: Timestamp = tx.now();
-    tx.put(&Preferences { user_id: user, muted: Json(muted), updated_at })
+    tx.put(&Preferences { user_id: user, muted: Json(changed), updated_at })
 }
 
 /// Stores a template, which the caller has tested.
@@ -269,7 +308,7 @@ pub(crate) fn erase(tx: &mut Tx<'_>, user: UserId) -> Result<(), StoreError> {
         tx.delete::<Delivery>(&row.id)?;
     }
     tx.delete::<Preferences>(&user)?;
-    Ok(())
+    push::commands::erase(tx, user)
 }
 
 /// Deletes finished deliveries last changed before `oldest_delivery` and inbox items created before `oldest_item`, at

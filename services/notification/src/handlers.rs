@@ -41,23 +41,23 @@ impl Handle<MarkRead> for Notifications {
 impl Handle<GetPreferences> for Notifications {
     async fn handle(&self, cx: &Cx, _: GetPreferences) -> Result<PreferencesView, Error> {
         let user = checks::caller(cx)?;
-        let muted = self.db.read(|tx| queries::muted(tx, user)).await?;
-        Ok(queries::preferences(&muted))
+        let changed = self.db.read(|tx| queries::changed(tx, user)).await?;
+        Ok(queries::preferences(&changed))
     }
 }
 
 impl Handle<PutPreferences> for Notifications {
     async fn handle(&self, cx: &Cx, op: PutPreferences) -> Result<PreferencesView, Error> {
         let user = checks::caller(cx)?;
-        let muted = checks::muted(&op)?;
-        let view = queries::preferences(&muted);
-        let work = move |tx: &mut Tx<'_>| Ok::<_, Error>(commands::set_preferences(tx, user, muted.clone())?);
+        let changed = checks::changed(&op)?;
+        let view = queries::preferences(&changed);
+        let work = move |tx: &mut Tx<'_>| Ok::<_, Error>(commands::set_preferences(tx, user, changed.clone())?);
         self.db.write(cx, work).await?;
         Ok(view)
     }
 
     async fn check(&self, _: &Cx, op: PutPreferences) -> Result<(), Error> {
-        checks::muted(&op).map(drop)
+        checks::changed(&op).map(drop)
     }
 }
 

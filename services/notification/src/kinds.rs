@@ -27,6 +27,17 @@ text_enum! {
     Channel {
         Email = "EMAIL",
         Inbox = "INBOX",
+        /// A text message to the account's phone number. Users turn it on themselves.
+        Sms = "SMS",
+        /// A message to the browsers that a user has subscribed.
+        Push = "PUSH",
+    }
+}
+
+impl Channel {
+    /// Whether messages are sent through the channel unless the user has said otherwise.
+    pub(crate) fn is_on_by_default(self) -> bool {
+        self != Self::Sms
     }
 }
 
@@ -75,7 +86,7 @@ impl MessageKind {
     /// Whether users can turn off this kind in a channel. E-mails that the law or the order requires are always sent.
     pub(crate) fn is_optional(self, channel: Channel) -> bool {
         let is_optional_email = matches!(self, Self::OrderShipped | Self::OrderDelivered | Self::Welcome);
-        channel == Channel::Inbox || is_optional_email
+        channel != Channel::Email || is_optional_email
     }
 
     /// Whether the kind is sent to customers, who then have a preference for it.

@@ -1,4 +1,5 @@
-//! Notifications: messages to customers and the merchant, by e-mail and in the inbox, and webhooks to the merchant's own
+//! Notifications: messages to customers and the merchant, by e-mail, in the inbox, as text messages and in browsers
+//! ([`push`]), and webhooks to the merchant's own
 //! systems ([`webhooks`]).
 //!
 //! Consumers turn events into PENDING deliveries, one small row each: the kind and the order or user, never a text or
@@ -7,7 +8,7 @@
 //! [`promox_contract::notification::SendMessage`]: they are rendered at once, and their body is deleted once it is
 //! sent.
 //!
-//! Invariants, checked by [`Service::audit`]: an event has exactly one delivery; a delivery has a due time if and only
+//! Invariants, checked by [`Service::audit`]: an event has one delivery for each channel; a delivery has a due time if and only
 //! if it is still to be sent; a stored body belongs to such a delivery; an inbox item is in the index of unread items
 //! if and only if it is unread. A delivery is sent at least once: after a crash between sending and recording it is
 //! sent again, under the same message id.
@@ -21,19 +22,21 @@ mod handlers;
 mod jobs;
 mod kinds;
 mod mail;
+pub mod push;
 mod queries;
 mod records;
 mod reject;
 mod rules;
 mod sender;
 mod settings;
+mod sms;
 mod templates;
 #[cfg(test)]
 mod tests;
 mod transport;
 pub mod webhooks;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use promox_contract::notification::{GetMailQueue, SendMessage};
 use promox_contract::user::ExportNotifications;
@@ -42,11 +45,15 @@ use promox_storage::{Consumer, Database, Db, Record, Report, Service, StoreError
 
 pub use kinds::{Channel, MessageKind};
 pub use settings::{MailSettings, MailTransport, SmtpSecurity, SmtpSettings};
+pub use sms::{SmsProvider, SmsSettings};
 
 use crate::api::{
     GetNotificationSettings, GetPreferences, GetTemplate, ListDeliveries, ListInbox, ListTemplates, MarkRead,
     PatchNotificationSettings, PreviewTemplate, PutNotificationSettings, PutPreferences, PutTemplate, RetryDelivery,
 };
+use crate::push::Identity;
+use crate::push::api::{GetPushKey, ListSubscriptions, Subscribe, Unsubscribe};
+use crate::sms::Sms;
 use crate::templates::Renderer;
 use crate::transport::Transport;
 use crate::webhooks::api::{
@@ -67,16 +74,25 @@ pub struct Notifications {
     /// The shop's URL, without a trailing slash.
     public_url: String,
     webhooks: Webhooks,
+    sms: Sms,
+    /// The key pair that identifies the shop to push services, once it was needed.
+    identity: OnceLock<Arc<Identity>>,
 }
 
 impl Notifications {
     /// Creates the service on its database. The error says which setting is wrong.
-    pub fn new(db: Db, settings: MailSettings, webhooks: WebhookSettings) -> Result<Arc<Self>, String> {
+    pub fn new(
+        db: Db,
+        settings: MailSettings,
+        sms: SmsSettings,
+        webhooks: WebhookSettings,
+    ) -> Result<Arc<Self>, String> {
         let (from, merchant) = settings.addresses()?;
         let transport = Transport::new(settings.transport)?;
         let public_url = settings.public_url.trim_end_matches('/').to_owned();
         let webhooks = Webhooks::new(webhooks)?;
-        Ok(Arc::new(Self { db, renderer: Renderer::new()?, transport, from, merchant, public_url, webhooks }))
+        let (renderer, sms, identity) = (Renderer::new()?, Sms::new(sms)?, OnceLock::new());
+        Ok(Arc::new(Self { db, renderer, transport, from, merchant, public_url, webhooks, sms, identity }))
     }
 }
 
@@ -90,6 +106,8 @@ impl Service for Notifications {
         records::Preferences::TABLE,
         records::Setting::TABLE,
         records::StoredTemplate::TABLE,
+        push::records::Subscription::TABLE,
+        push::records::PushKey::TABLE,
         webhooks::records::WebhookEndpoint::TABLE,
         webhooks::records::WebhookDelivery::TABLE,
     ];
@@ -99,6 +117,7 @@ impl Service for Notifications {
         register!(registry, self; GetNotificationSettings, PutNotificationSettings, PatchNotificationSettings);
         register!(registry, self; ListTemplates, GetTemplate, PutTemplate, PreviewTemplate);
         register!(registry, self; ListDeliveries, RetryDelivery, SendMessage, GetMailQueue, ExportNotifications);
+        register!(registry, self; GetPushKey, ListSubscriptions, Subscribe, Unsubscribe);
         register!(registry, self; ListWebhooks, GetWebhook, CreateWebhook, UpdateWebhook, DeleteWebhook);
         register!(registry, self; RotateWebhookSecret, TestWebhook, ListWebhookDeliveries, RedeliverWebhook);
     }

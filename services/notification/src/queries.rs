@@ -12,9 +12,10 @@ use crate::api::{
     TemplateView,
 };
 use crate::kinds::{Channel, MessageKind};
+use crate::push;
 use crate::records::{
-    Delivery, DeliveryByCreated, DeliveryByDue, DeliveryByStatus, DeliveryByUser, DeliveryStatus, InboxByUnread,
-    InboxByUser, InboxItem, MessageBody, NORMAL, Preferences, Setting, StoredTemplate, URGENT,
+    Branch, Delivery, DeliveryByCreated, DeliveryByDue, DeliveryByStatus, DeliveryByUser, DeliveryStatus,
+    InboxByUnread, InboxByUser, InboxItem, MessageBody, NORMAL, Preferences, Setting, StoredTemplate, URGENT,
 };
 use crate::templates::{self, Source, builtin};
 
@@ -57,25 +58,26 @@ pub(crate) fn notification(item: InboxItem) -> Notification {
     }
 }
 
-/// Whether a user with these preferences receives a kind of message through a channel.
-pub(crate) fn wants(muted: &[(MessageKind, Channel)], kind: MessageKind, channel: Channel) -> bool {
-    !kind.is_optional(channel) || !muted.contains(&(kind, channel))
+/// Whether a user receives a kind of message through a channel. `changed` are the preferences that differ from the
+/// default.
+pub(crate) fn wants(changed: &[(MessageKind, Channel)], kind: MessageKind, channel: Channel) -> bool {
+    !kind.is_optional(channel) || channel.is_on_by_default() != changed.contains(&(kind, channel))
 }
 
-/// The messages that a user has turned off.
-pub(crate) fn muted(tx: &Tx<'_>, user: UserId) -> Result<Vec<(MessageKind, Channel)>, StoreError> {
+/// The preferences of a user that differ from the default.
+pub(crate) fn changed(tx: &Tx<'_>, user: UserId) -> Result<Vec<(MessageKind, Channel)>, StoreError> {
     Ok(tx.get::<Preferences>(&user)?.map(|row| row.muted.0).unwrap_or_default())
 }
 
-/// All preferences of a user who has turned off `muted`.
-pub(crate) fn preferences(muted: &[(MessageKind, Channel)]) -> PreferencesView {
+/// All preferences of a user; `changed` are those that differ from the default.
+pub(crate) fn preferences(changed: &[(MessageKind, Channel)]) -> PreferencesView {
     let preferences = templates::all().filter(|(kind, _)| kind.is_for_customers());
     PreferencesView {
         preferences: preferences
             .map(|(kind, channel)| PreferenceView {
                 kind,
                 channel,
-                enabled: wants(muted, kind, channel),
+                enabled: wants(changed, kind, channel),
                 mandatory: !kind.is_optional(channel),
             })
             .collect(),
@@ -105,12 +107,27 @@ pub(crate) fn sources(
     user: Option<UserId>,
     locales: &[String],
 ) -> Result<(Option<Source>, Option<Source>), StoreError> {
-    let muted = user.map(|user| muted(tx, user)).transpose()?.unwrap_or_default();
+    let changed = user.map(|user| changed(tx, user)).transpose()?.unwrap_or_default();
     let source_for = |channel| {
-        let is_sent = kind.channels().contains(&channel) && wants(&muted, kind, channel);
+        let is_sent = kind.channels().contains(&channel) && wants(&changed, kind, channel);
         is_sent.then(|| source(tx, kind, channel, locales)).transpose()
     };
     Ok((source_for(Channel::Email)?, source_for(Channel::Inbox)?.filter(|_| user.is_some())))
+}
+
+/// The other channels through which a user receives a kind of message: text messages, and each subscribed browser.
+pub(crate) fn branches(tx: &Tx<'_>, kind: MessageKind, user: UserId) -> Result<Vec<Branch>, StoreError> {
+    let changed = changed(tx, user)?;
+    let is_sent = |channel| kind.channels().contains(&channel) && wants(&changed, kind, channel);
+    let mut branches = Vec::new();
+    if is_sent(Channel::Sms) {
+        branches.push(Branch { channel: Channel::Sms, subscription: None });
+    }
+    if is_sent(Channel::Push) {
+        let browsers = push::commands::of_user(tx, user)?.into_iter();
+        branches.extend(browsers.map(|row| Branch { channel: Channel::Push, subscription: Some(row.id) }));
+    }
+    Ok(branches)
 }
 
 /// The template in use for the first of `locales`. `customized` is true only if that very locale is customised.
@@ -204,7 +221,7 @@ pub(crate) fn delivery(row: Delivery) -> DeliveryView {
     DeliveryView {
         id: row.id,
         kind: row.kind,
-        channel: Channel::Email,
+        channel: row.channel.unwrap_or(Channel::Email),
         status: row.status,
         order_id: row.order_id,
         user_id: row.user_id,
@@ -240,6 +257,7 @@ pub(crate) fn export(tx: &Tx<'_>, user: UserId) -> Result<Value, StoreError> {
     Ok(json!({
         "inbox": inbox.into_iter().map(notification).collect::<Vec<_>>(),
         "deliveries": deliveries.into_iter().map(delivery).collect::<Vec<_>>(),
-        "preferences": preferences(&muted(tx, user)?),
+        "preferences": preferences(&changed(tx, user)?),
+        "subscriptions": push::commands::of_user(tx, user)?.into_iter().map(|row| row.endpoint).collect::<Vec<_>>(),
     }))
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::kinds::{Channel, MessageKind};
+use crate::push::records::SubscriptionId;
 
 id! {
     /// The id of an inbox item.
@@ -59,7 +60,7 @@ pub(crate) const URGENT: u32 = 0;
 pub(crate) const NORMAL: u32 = 1;
 
 record! {
-    /// The delivery of a message by e-mail. The recipient's address is queried by order or user when it is sent.
+    /// The delivery of a message through one channel. The recipient's address is queried by order or user when it is sent.
     pub(crate) struct Delivery in Ecommerce.deliveries = 385, key(id: DeliveryId) {
         kind: MessageKind,
         status: DeliveryStatus,
@@ -82,12 +83,26 @@ record! {
         attempts: Json<Vec<Attempt>>,
         created_at: Timestamp,
         updated_at: Timestamp,
+        /// The channel; null for e-mail.
+        channel: Option<Channel>,
+        /// The browser, for a push message.
+        subscription: Option<SubscriptionId>,
+        /// When the deliveries through other channels were added; null until then.
+        branched_at: Option<Timestamp>,
     }
     unique DeliveryByReference = 386 (reference);
     index DeliveryByStatus = 387 (status, created_at);
     index DeliveryByDue = 388 (queue, due_at);
     index DeliveryByUser = 389 (user_id);
     index DeliveryByCreated = 404 (created_at);
+}
+
+/// Another channel of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Branch {
+    pub(crate) channel: Channel,
+    /// The browser, for a push message.
+    pub(crate) subscription: Option<SubscriptionId>,
 }
 
 /// One attempt at a delivery.
@@ -114,8 +129,9 @@ record! {
 }
 
 record! {
-    /// The messages, by kind and channel, that a user has turned off.
+    /// The preferences of a user, by kind and channel, that differ from the default.
     pub(crate) struct Preferences in Ecommerce.notification_preferences = 395, key(user_id: UserId) {
+        /// Those that the user has changed: turned off, or on for text messages, which are off by default.
         muted: Json<Vec<(MessageKind, Channel)>>,
         updated_at: Timestamp,
     }

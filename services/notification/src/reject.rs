@@ -46,6 +46,11 @@ pub(crate) fn too_many_webhooks(max: usize) -> Error {
     Error::refused(codes::TOO_MANY_WEBHOOKS, format!("A store can have at most {max} webhook endpoints."))
 }
 
+/// 422: the user has the maximum number of subscribed browsers.
+pub(crate) fn too_many_subscriptions(max: usize) -> Error {
+    Error::refused(codes::TOO_MANY_SUBSCRIPTIONS, format!("At most {max} browsers can be subscribed."))
+}
+
 /// 409: nothing is sent to a disabled webhook endpoint.
 pub(crate) fn webhook_disabled() -> Error {
     Error::conflict(codes::WEBHOOK_DISABLED, "The webhook endpoint is disabled; enable it first.")

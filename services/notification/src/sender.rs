@@ -7,13 +7,15 @@ use futures_util::stream;
 use minijinja::Value;
 use promox_contract::order::DescribeOrder;
 use promox_contract::store::{GetStoreProfile, StoreProfile};
-use promox_contract::user::DescribeUsers;
+use promox_contract::user::{DescribeUsers, UserDescription};
 use promox_kernel::{Cx, Email, Error, Kind, UserId};
 use promox_storage::Lane;
 
 use crate::commands::{self, DeliveryResult, Outcome};
 use crate::kinds::{Channel, MessageKind, Subject};
-use crate::records::{Attempt, Delivery, MessageBody};
+use crate::push::PushOutcome;
+use crate::push::records::{Subscription, SubscriptionId};
+use crate::records::{Attempt, Branch, Delivery, MessageBody};
 use crate::templates::context::{self, Members};
 use crate::templates::{Message, Source, builtin};
 use crate::{Notifications, mail, queries, rules};
@@ -30,6 +32,8 @@ struct Prepared {
     message: Option<Message>,
     /// The user and the inbox item, if one is to be created.
     inbox: Option<(UserId, Message)>,
+    /// The user and the other channels of the message.
+    branches: Option<(UserId, Vec<Branch>)>,
 }
 
 /// The recipient of a message, and the template data.
@@ -38,6 +42,7 @@ struct Addressed {
     user: Option<UserId>,
     /// The recipient's preferred locale, if known.
     locale: Option<String>,
+    phone: Option<String>,
     members: Members,
 }
 
@@ -49,6 +54,17 @@ enum PrepareError {
     Temporary(String),
     /// Another service is not available at the moment; this does not count as an attempt.
     Unavailable,
+}
+
+impl PrepareError {
+    /// The result of the delivery.
+    fn result(self, cx: &Cx) -> DeliveryResult {
+        match self {
+            Self::Unavailable => DeliveryResult::Postponed,
+            Self::Temporary(why) => DeliveryResult::Failed(attempt(cx, false, &why), false),
+            Self::Permanent(why) => DeliveryResult::Failed(attempt(cx, false, &why), true),
+        }
+    }
 }
 
 impl From<Error> for PrepareError {
@@ -82,19 +98,81 @@ impl Notifications {
 
     /// Prepares and sends one delivery.
     async fn deliver(&self, cx: &Cx, store: &StoreProfile, row: Delivery, body: Option<MessageBody>) -> Outcome {
+        if let Some(channel) = row.channel.filter(|channel| *channel != Channel::Email) {
+            return self.deliver_text(cx, store, &row, channel).await;
+        }
         let prepared = match body {
             Some(body) => Ok(stored_message(body)),
             None => self.prepare(cx, store, &row).await,
         };
         let (id, attempts) = (row.id, row.attempts.len());
-        let (result, inbox) = match prepared {
-            Ok(Prepared { to, message: Some(message), inbox }) => (self.send(cx, &row, &to, &message).await, inbox),
-            Ok(Prepared { message: None, inbox, .. }) => (DeliveryResult::Unwanted, inbox),
-            Err(PrepareError::Unavailable) => (DeliveryResult::Postponed, None),
-            Err(PrepareError::Temporary(why)) => (DeliveryResult::Failed(attempt(cx, false, &why), false), None),
-            Err(PrepareError::Permanent(why)) => (DeliveryResult::Failed(attempt(cx, false, &why), true), None),
+        let (result, inbox, branches) = match prepared {
+            Ok(Prepared { to, message: Some(message), inbox, branches }) => {
+                (self.send(cx, &row, &to, &message).await, inbox, branches)
+            }
+            Ok(Prepared { message: None, inbox, branches, .. }) => (DeliveryResult::Unwanted, inbox, branches),
+            Err(error) => (error.result(cx), None, None),
         };
-        Outcome { id, attempts, result, inbox }
+        Outcome { id, attempts, result, inbox, branches, ended: None }
+    }
+
+    /// Sends one text message or push message.
+    async fn deliver_text(&self, cx: &Cx, store: &StoreProfile, row: &Delivery, channel: Channel) -> Outcome {
+        let (id, attempts) = (row.id, row.attempts.len());
+        let (result, ended) = match self.prepare_text(cx, store, row, channel).await {
+            Ok((message, phone)) if channel == Channel::Sms => (self.send_sms(cx, &message, phone).await, None),
+            Ok((message, _)) => {
+                self.send_push(cx, row, &message).await.unwrap_or_else(|error| (error.result(cx), None))
+            }
+            Err(error) => (error.result(cx), None),
+        };
+        Outcome { id, attempts, result, inbox: None, branches: None, ended }
+    }
+
+    /// Renders a text message or push message. Returns it with the recipient's phone number.
+    async fn prepare_text(
+        &self,
+        cx: &Cx,
+        store: &StoreProfile,
+        row: &Delivery,
+        channel: Channel,
+    ) -> Result<(Message, Option<String>), PrepareError> {
+        let addressed = self.address(cx, row).await?;
+        let locales = rules::locale_chain(addressed.locale.as_deref(), &store.locale);
+        let source = self.db.read(|tx| queries::source(tx, row.kind, channel, &locales)).await.map_err(Error::from)?;
+        let context = self.context(store, addressed.members);
+        let message = self.render(row.kind, channel, &source, &context).map_err(PrepareError::Permanent)?;
+        Ok((message, addressed.phone))
+    }
+
+    async fn send_sms(&self, cx: &Cx, message: &Message, phone: Option<String>) -> DeliveryResult {
+        // An account without a number gets no text messages.
+        let Some(phone) = phone else { return DeliveryResult::Unwanted };
+        let text = format!("{}: {}", message.subject, message.text.trim());
+        match self.sms.send(&cx.node.clock, &phone, &text).await {
+            Ok(answer) => DeliveryResult::Sent(attempt(cx, true, &answer)),
+            Err(refusal) => DeliveryResult::Failed(attempt(cx, false, &refusal.detail), refusal.permanent),
+        }
+    }
+
+    /// Sends a push message. Returns the result, and the subscription if its browser has ended it.
+    async fn send_push(
+        &self,
+        cx: &Cx,
+        row: &Delivery,
+        message: &Message,
+    ) -> Result<(DeliveryResult, Option<SubscriptionId>), PrepareError> {
+        let Some(id) = row.subscription else { return Ok((DeliveryResult::Unwanted, None)) };
+        let browser = self.db.read(|tx| tx.get::<Subscription>(&id)).await.map_err(Error::from)?;
+        let Some(browser) = browser else { return Ok((DeliveryResult::Unwanted, None)) };
+        Ok(match self.push(cx, &browser, message).await? {
+            PushOutcome::Accepted(answer) => (DeliveryResult::Sent(attempt(cx, true, &answer)), None),
+            PushOutcome::Failed(why, permanent) => (DeliveryResult::Failed(attempt(cx, false, &why), permanent), None),
+            PushOutcome::Gone => {
+                let why = "the browser has ended the subscription";
+                (DeliveryResult::Failed(attempt(cx, false, why), true), Some(id))
+            }
+        })
     }
 
     async fn send(&self, cx: &Cx, row: &Delivery, to: &Email, message: &Message) -> DeliveryResult {
@@ -124,7 +202,13 @@ impl Notifications {
         };
         let message = render(Channel::Email, email)?;
         let inbox = render(Channel::Inbox, inbox.filter(|_| !row.in_inbox))?;
-        Ok(Prepared { to: addressed.to, message, inbox: user.zip(inbox) })
+        let branches = match user.filter(|_| row.branched_at.is_none()) {
+            Some(user) => {
+                Some((user, self.db.read(|tx| queries::branches(tx, kind, user)).await.map_err(Error::from)?))
+            }
+            None => None,
+        };
+        Ok(Prepared { to: addressed.to, message, inbox: user.zip(inbox), branches })
     }
 
     /// Queries the recipient and the template data of a delivery.
@@ -134,22 +218,33 @@ impl Notifications {
                 let order = cx.call(DescribeOrder { order_id }).await?;
                 let members = context::order(&order, &row.facts);
                 let to = order.email.ok_or_else(|| PrepareError::Permanent("the buyer no longer exists".to_owned()))?;
-                Ok(Addressed { to, user: order.user_id, locale: None, members })
+                let buyer = match order.user_id {
+                    Some(user) => self.describe(cx, user).await?,
+                    None => None,
+                };
+                let (locale, phone) = buyer.map_or((None, None), |buyer| (locale_of(&buyer), buyer.phone));
+                Ok(Addressed { to, user: order.user_id, locale, phone, members })
             }
             (Subject::User, _, Some(user)) => {
-                let description = cx.call(DescribeUsers { ids: vec![user] }).await?.items.into_iter().next();
+                let description = self.describe(cx, user).await?;
                 let description =
                     description.ok_or_else(|| PrepareError::Permanent("the user no longer exists".to_owned()))?;
-                let members = Members::from([("name".to_owned(), Value::from(description.name))]);
-                let locale = description.attributes.get("locale").cloned();
-                Ok(Addressed { to: description.email, user: Some(user), locale, members })
+                let locale = locale_of(&description);
+                let UserDescription { email, name, phone, .. } = description;
+                let members = Members::from([("name".to_owned(), Value::from(name))]);
+                Ok(Addressed { to: email, user: Some(user), locale, phone, members })
             }
             (Subject::Merchant, _, _) => {
                 let members = context::members(&row.facts);
-                Ok(Addressed { to: self.merchant.clone(), user: None, locale: None, members })
+                Ok(Addressed { to: self.merchant.clone(), user: None, locale: None, phone: None, members })
             }
             _ => Err(PrepareError::Permanent("the message is no longer stored".to_owned())),
         }
+    }
+
+    /// A user, unless the account no longer exists.
+    async fn describe(&self, cx: &Cx, user: UserId) -> Result<Option<UserDescription>, Error> {
+        Ok(cx.call(DescribeUsers { ids: vec![user] }).await?.items.into_iter().next())
     }
 
     /// The data of a template: `members` and the store. The name is null if it is unknown.
@@ -182,7 +277,12 @@ impl Notifications {
 /// A message that was rendered when it was requested; its inbox item exists already.
 fn stored_message(body: MessageBody) -> Prepared {
     let message = Message { subject: body.subject, html: body.html, text: body.text };
-    Prepared { to: body.email, message: Some(message), inbox: None }
+    Prepared { to: body.email, message: Some(message), inbox: None, branches: None }
+}
+
+/// The locale that a user has chosen.
+fn locale_of(user: &UserDescription) -> Option<String> {
+    user.attributes.get("locale").cloned()
 }
 
 fn attempt(cx: &Cx, sent: bool, detail: &str) -> Attempt {

@@ -67,6 +67,7 @@ pub fn user_description(id: UserId) -> UserDescription {
         id,
         email: email(&format!("user{id}@example.com")),
         name: None,
+        phone: None,
         registered_at: Timestamp::EPOCH,
         attributes: BTreeMap::new(),
     }

@@ -328,6 +328,7 @@ pub(crate) fn description(user: User) -> Option<UserDescription> {
         id: user.id,
         email: user.email?,
         name: user.name,
+        phone: user.phone,
         registered_at: user.created_at,
         attributes: user.attributes.0,
     })

@@ -31,7 +31,7 @@ pub(crate) fn source(kind: MessageKind, channel: Channel) -> Source {
             let (subject, html, text) = email(kind);
             Source { subject: subject.to_owned(), html: Some(html.to_owned()), text: text.to_owned() }
         }
-        Channel::Inbox => {
+        Channel::Inbox | Channel::Sms | Channel::Push => {
             let (subject, text) = inbox(kind);
             Source { subject: subject.to_owned(), html: None, text: text.to_owned() }
         }
@@ -58,7 +58,7 @@ fn email(kind: MessageKind) -> (&'static str, &'static str, &'static str) {
     }
 }
 
-/// The title and text of an inbox item.
+/// The title and text of an inbox item, a text message or a push message.
 fn inbox(kind: MessageKind) -> (&'static str, &'static str) {
     match kind {
         MessageKind::OrderReceived => (

@@ -220,7 +220,7 @@ mod tests {
                 let context = context::value(&context);
                 let message = renderer.render(&builtin::source(kind, channel), &context).unwrap();
                 assert!(!message.text.trim().is_empty(), "{kind} {channel}");
-                assert_eq!(message.html.is_empty(), channel == Channel::Inbox, "{kind} {channel}");
+                assert_eq!(message.html.is_empty(), channel != Channel::Email, "{kind} {channel}");
                 assert!(!message.text.contains("none") && !message.html.contains("none"), "{kind} {channel}");
             }
         }

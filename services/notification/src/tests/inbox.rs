@@ -73,7 +73,7 @@ async fn optional_messages_can_be_turned_off_and_mandatory_ones_cannot() {
     let all = shop.user(7).call(GetPreferences {}).await.unwrap().preferences;
     let off: Vec<_> = all
         .iter()
-        .filter(|preference| !preference.enabled)
+        .filter(|preference| preference.enabled != preference.channel.is_on_by_default())
         .map(|preference| (preference.kind, preference.channel))
         .collect();
     assert_eq!(off, [(MessageKind::OrderConfirmed, Channel::Inbox)], "omitted preferences are enabled again");

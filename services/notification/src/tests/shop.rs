@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use crate::api::{DeliveryView, ListDeliveries};
 use crate::webhooks::WebhookSettings;
-use crate::{MailSettings, MailTransport, Notifications};
+use crate::{MailSettings, MailTransport, Notifications, SmsSettings};
 
 /// A stub of the order service. Order 1 is user 7's, order 2 a guest's, the buyer of order 3 was erased; there are no
 /// others.
@@ -119,7 +119,9 @@ impl Shop {
                 Ok(UserDescriptions { items: known.map(ada).collect() })
             })
             .answer_from(&orders, Orders::describe)
-            .start(|databases| Notifications::new(databases.ecommerce.clone(), settings, webhooks).unwrap());
+            .start(|databases| {
+                Notifications::new(databases.ecommerce.clone(), settings, SmsSettings::Log, webhooks).unwrap()
+            });
         Self { harness, orders, folder }
     }
 

@@ -2,7 +2,6 @@
 
 use promox_contract::codes;
 use promox_kernel::{Cx, Error, FieldError, Handle, Page, bounded};
-use promox_outbound::check_url;
 
 use super::api::{
     CreateWebhook, DeleteWebhook, GetWebhook, ListWebhookDeliveries, ListWebhooks, RedeliverWebhook,
@@ -19,8 +18,7 @@ impl Notifications {
     /// Validates a URL: its form, and that its host has only addresses that webhooks may be sent to.
     async fn check_webhook_url(&self, url: &str) -> Result<(), Error> {
         let refused = |fault: String| Error::invalid(vec![FieldError::coded("/url", codes::URL_REFUSED, fault)]);
-        let uri = check_url(url, false).map_err(refused)?;
-        self.webhooks.reach.check_host(&uri).await.map_err(refused)
+        self.webhooks.check_url(url).await.map_err(refused)
     }
 
     async fn check_change(&self, change: &EndpointChange) -> Result<(), Error> {

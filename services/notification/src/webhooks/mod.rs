@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use promox_kernel::Subnet;
-use promox_outbound::{HttpClient, Reach};
+use promox_outbound::{HttpClient, Reach, check_url};
 use promox_storage::{Report, StoreError, Tx};
 
 pub(crate) use events::WriteWebhooks;
@@ -50,6 +50,16 @@ impl Webhooks {
     pub(crate) fn new(settings: WebhookSettings) -> Result<Self, String> {
         let reach = Reach::Public { networks: settings.networks, own_ports: settings.own_ports };
         Ok(Self { client: HttpClient::new(reach.clone())?, reach, wanted: Arc::default() })
+    }
+
+    /// The client that reaches public addresses only.
+    pub(crate) fn client(&self) -> &HttpClient {
+        &self.client
+    }
+
+    /// Refuses a URL whose host has an address that is not public. The error says why.
+    pub(crate) async fn check_url(&self, url: &str) -> Result<(), String> {
+        self.reach.check_host(&check_url(url, false)?).await
     }
 
     /// Notes that there may be an endpoint. Called before the first one is stored, so that no event is missed.

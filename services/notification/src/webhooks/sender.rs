@@ -54,7 +54,7 @@ impl Notifications {
         let sent = async {
             check_url(&endpoint.url, false)?;
             let request = request(endpoint, row, began).map_err(|error| error.to_string())?;
-            self.webhooks.client.status_of(request).await.map_err(|error| error.to_string())
+            self.webhooks.client().status_of(request).await.map_err(|error| error.to_string())
         };
         let result = tokio::select! {
             biased;
