@@ -5,9 +5,10 @@ use std::io;
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use clap::Args;
+use promox_kernel::{Clock, Timestamp};
 use rustix::process::{Resource, getrlimit};
 
 use super::remote::Remote;
@@ -84,7 +85,7 @@ impl Doctor {
             Ok(newest) => newest,
             Err(error) => return (Level::Fault, format!("backups: {}: {error}", dir.display())),
         };
-        let Some(age) = newest.map(|time| SystemTime::now().duration_since(time).unwrap_or_default()) else {
+        let Some(age) = newest.map(|time| Clock::wall().since(time)) else {
             return (Level::Fault, format!("backups: {} has none; run promox backup", dir.display()));
         };
         let hours = age.as_secs() / 3600;
@@ -144,7 +145,7 @@ fn permissions(dir: &Path) -> Finding {
 
 /// Compares the clock with the newest file of the store, which a clock that went wrong leaves in the future.
 fn clock(dir: &Path) -> Finding {
-    let ahead = newest_file(dir).ok().flatten().and_then(|time| time.duration_since(SystemTime::now()).ok());
+    let ahead = newest_file(dir).ok().flatten().map(|time| time.since(Clock::wall()));
     match ahead.filter(|ahead| *ahead > MAX_AHEAD) {
         Some(ahead) => {
             let text = format!("clock: the store was written {} s in the future; set the time", ahead.as_secs());
@@ -155,7 +156,7 @@ fn clock(dir: &Path) -> Finding {
 }
 
 /// The time of the newest file in a directory, not in those below it.
-fn newest_file(dir: &Path) -> io::Result<Option<SystemTime>> {
+fn newest_file(dir: &Path) -> io::Result<Option<Timestamp>> {
     let mut newest = None;
     let entries = match std::fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -164,7 +165,7 @@ fn newest_file(dir: &Path) -> io::Result<Option<SystemTime>> {
     for entry in entries {
         let metadata = entry?.metadata()?;
         if metadata.is_file() {
-            newest = newest.max(Some(metadata.modified()?));
+            newest = newest.max(Some(Timestamp::from_seconds(metadata.mtime())));
         }
     }
     Ok(newest)
