@@ -95,7 +95,8 @@ pub(crate) fn refuse_body(body: &Incoming) -> Result<(), Error> {
 /// Reads a whole JSON body. The rest of a refused body is drained for a moment, so that the client sees the refusal and
 /// not a connection reset.
 ///
-/// A `PUT` or `PATCH` needs a body, and so does whoever says that it is JSON; other requests without one send no members.
+/// A `PUT` or `PATCH` needs a body, because without one it would reset something, or do nothing; another request without
+/// one sends no members.
 pub(crate) async fn json(
     method: Method,
     headers: &HeaderMap,
@@ -103,7 +104,7 @@ pub(crate) async fn json(
     bounds: Bounds,
 ) -> Result<Bytes, Error> {
     let read = read_json(headers, &mut body, bounds).await;
-    let required = matches!(method, Method::Put | Method::Patch) || headers.contains_key(CONTENT_TYPE);
+    let required = matches!(method, Method::Put | Method::Patch);
     if required && read.as_ref().is_ok_and(Bytes::is_empty) {
         return Err(empty());
     }

@@ -58,7 +58,10 @@ async fn fields_become_parameters_and_bodies() {
     let own = &paths["/openapi.json"]["get"]["responses"]["200"]["content"]["application/json"]["schema"];
     assert_eq!(own["type"], "object");
     let secret = &paths["/secret"]["get"];
-    assert_eq!((&secret["x-permission"], &secret["security"]), (&json!("probe:read"), &json!([{"bearer": []}])));
+    assert_eq!(
+        (&secret["x-permission"], &secret["security"]),
+        (&json!("probe:read"), &json!([{"bearer": []}, {"basic": []}]))
+    );
 }
 
 #[tokio::test]

@@ -195,7 +195,7 @@ impl Handle<Authenticate> for Probe {
     async fn handle(&self, _: &Cx, op: Authenticate) -> Result<Authenticated, Error> {
         let permissions = match op.token.as_str() {
             "reader" => ["probe:read".to_owned()].into(),
-            "operator" => ["ops:read".to_owned()].into(),
+            "operator" => ["ops:read".to_owned(), "ops:write".to_owned()].into(),
             "nobody" => [].into(),
             _ => return Err(Error::new(Kind::Unauthenticated, "INVALID_TOKEN", "The token is not valid.")),
         };
