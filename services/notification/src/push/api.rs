@@ -35,7 +35,7 @@ pub struct Subscribe {
     /// The browser's keys.
     pub keys: SubscriptionKeys,
     /// Ignored; accepted because browsers send it.
-    pub expiration_time: Option<f64>,
+    pub expiration_time: Option<u64>,
 }
 operation! {
     Subscribe => SubscriptionView, "notification.subscribe", Post "/api/notifications/subscriptions", User, 201,
