@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use promox_contract::coupon::CountEnteredCodes;
 use promox_contract::ids::{ProductId, VariantId};
 use promox_contract::inventory::{Availability, GetAvailableStock};
 use promox_contract::order::{PriceCart, PricedCart};
@@ -90,6 +91,7 @@ impl Shop {
             .answer_from(&catalog, StubCatalog::describe)
             .answer_from(&catalog, StubCatalog::available)
             .answer_from(&catalog, StubCatalog::price)
+            .answer(|_: &Cx, _: CountEnteredCodes| Ok(()))
             .start(|databases| Carts::new(databases.ecommerce.clone()));
         Self { harness, catalog }
     }

@@ -34,7 +34,7 @@ async fn an_endpoint_that_accepts_nothing_for_three_days_is_disabled() {
     let shop = Shop::open();
     let id = add(&shop).await;
     shop.publish(1, confirmed(1)).await;
-    shop.work().await;
+    shop.advance_and_work(Duration::from_secs(1)).await;
     let first = deliveries(&shop, id).await.remove(0);
     assert_eq!((&first["status"], first["attempts"].as_array().unwrap().len()), (&json!("FAILED"), 1), "{first}");
     assert!(get(&shop, id).await["failingSince"].is_string());
