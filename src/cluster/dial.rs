@@ -1,7 +1,7 @@
 //! Connects to instances, at addresses that their route permits.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -22,12 +22,22 @@ pub(crate) enum DialFault {
     Unreachable(io::Error),
 }
 
+/// Whether an address belongs to this machine: a packet to it would leave from it. Nothing is sent.
+fn is_of_this_machine(ip: IpAddr) -> bool {
+    let any: IpAddr = if ip.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let source = std::net::UdpSocket::bind((any, 0)).and_then(|socket| {
+        socket.connect((ip, 9))?;
+        socket.local_addr()
+    });
+    source.is_ok_and(|source| source.ip() == ip)
+}
+
 /// Connects to instances.
 #[derive(Debug)]
 pub(crate) struct Dialer {
     limit: Duration,
-    /// The address that promox itself listens on.
-    own: OnceLock<SocketAddr>,
+    /// The addresses that promox itself listens on.
+    own: OnceLock<Vec<SocketAddr>>,
 }
 
 impl Dialer {
@@ -36,18 +46,21 @@ impl Dialer {
         Self { limit, own: OnceLock::new() }
     }
 
-    /// States the address that promox listens on, which is never connected to.
-    pub(crate) fn set_own(&self, address: SocketAddr) {
-        let _ = self.own.set(address);
+    /// States the addresses that promox listens on, which are never connected to.
+    pub(crate) fn set_own(&self, addresses: Vec<SocketAddr>) {
+        let _ = self.own.set(addresses);
     }
 
     /// Whether an instance at this address may be connected to.
     pub(crate) fn permits(&self, address: SocketAddr, networks: &[Subnet]) -> bool {
         let ip = address.ip();
         let is_own = |own: &SocketAddr| {
-            own.port() == address.port() && (ip.to_canonical().is_loopback() || ip.to_canonical() == own.ip())
+            let ip = ip.to_canonical();
+            let is_here =
+                || ip.is_loopback() || ip == own.ip() || (own.ip().is_unspecified() && is_of_this_machine(ip));
+            own.port() == address.port() && is_here()
         };
-        is_allowed(ip, networks) && !self.own.get().is_some_and(is_own)
+        is_allowed(ip, networks) && !self.own.get().is_some_and(|own| own.iter().any(is_own))
     }
 
     /// Connects to an instance at an address in `networks`. Also returns the address.

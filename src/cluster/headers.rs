@@ -32,11 +32,11 @@ const OWN_REQUEST: [HeaderName; 15] = [
     header::EXPECT,
     header::CONTENT_LENGTH,
     header::FORWARDED,
-    HeaderName::from_static("x-forwarded-for"),
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-proto"),
-    HeaderName::from_static("x-forwarded-prefix"),
     HeaderName::from_static("x-real-ip"),
+    HeaderName::from_static("x-client-ip"),
+    HeaderName::from_static("true-client-ip"),
+    HeaderName::from_static("cf-connecting-ip"),
+    HeaderName::from_static("x-original-url"),
     HeaderName::from_static("proxy-connection"),
 ];
 
@@ -83,6 +83,17 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// Whether a header could pass for one that a proxy sets. Many servers fold `_` and `-` into one, so that a name with an
+/// underscore stands for one without.
+fn is_forged(name: &HeaderName) -> bool {
+    name.as_str().starts_with("x-forwarded") || name.as_str().contains('_') || name == "x-rewrite-url"
+}
+
+/// Whether a `Host` can be one, so that it cannot end the quotation that it is written in.
+fn is_host(host: &str) -> bool {
+    host.chars().all(|c| c.is_ascii_alphanumeric() || "-._~:[]%".contains(c))
+}
+
 fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(HeaderName::from_static(name), value);
@@ -93,9 +104,11 @@ fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
 pub(crate) fn to_instance(client: &HeaderMap, origin: Origin<'_>) -> HeaderMap {
     let mut headers = client.clone();
     strip_hop_by_hop(&mut headers);
-    for name in &OWN_REQUEST {
+    let forged: Vec<HeaderName> = headers.keys().filter(|name| is_forged(name)).cloned().collect();
+    for name in OWN_REQUEST.iter().chain(&forged) {
         headers.remove(name);
     }
+    let origin = Origin { host: if is_host(origin.host) { origin.host } else { "" }, ..origin };
     let scheme = if origin.is_secure { "https" } else { "http" };
     let address = origin.client.to_string();
     let node = if origin.client.is_ipv6() { format!("\"[{address}]\"") } else { address.clone() };
@@ -103,7 +116,9 @@ pub(crate) fn to_instance(client: &HeaderMap, origin: Origin<'_>) -> HeaderMap {
     set(&mut headers, "forwarded", &format!("for={node};proto={scheme}{host}"));
     set(&mut headers, "x-forwarded-for", origin.chain.unwrap_or(&address));
     set(&mut headers, "x-forwarded-proto", scheme);
-    set(&mut headers, "x-forwarded-host", origin.host);
+    if !origin.host.is_empty() {
+        set(&mut headers, "x-forwarded-host", origin.host);
+    }
     if let Some(prefix) = origin.prefix {
         set(&mut headers, "x-forwarded-prefix", prefix);
     }
@@ -135,4 +150,34 @@ pub(crate) fn has_passed(headers: &HeaderMap, via: &str) -> bool {
 /// The protocol that a request wants to switch to.
 pub(crate) fn upgrade(headers: &HeaderMap) -> Option<&str> {
     headers.get(header::UPGRADE)?.to_str().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_cannot_forge_what_a_proxy_states() {
+        let mut sent = HeaderMap::new();
+        for name in ["x-forwarded-for", "x_forwarded_for", "x-forwarded-port", "x_promox_identity", "x-original-url"] {
+            sent.insert(HeaderName::from_static(name), HeaderValue::from_static("forged"));
+        }
+        let origin = Origin {
+            client: [192, 0, 2, 1].into(),
+            chain: None,
+            host: "shop\", for=6.6.6.6;host=\"x",
+            is_secure: false,
+            prefix: None,
+            request_id: "r",
+            traceparent: "t",
+            identity: "i",
+            via: "v",
+        };
+        let passed = to_instance(&sent, origin);
+        assert!(passed.values().all(|value| value != "forged"), "{passed:?}");
+        assert_eq!(passed["forwarded"], "for=192.0.2.1;proto=http");
+        assert!(!passed.contains_key("x-forwarded-host"));
+        let passed = to_instance(&sent, Origin { host: "[2001:db8::1]:8080", ..origin });
+        assert_eq!(passed["x-forwarded-host"], "[2001:db8::1]:8080");
+    }
 }

@@ -108,7 +108,8 @@ impl Server {
             }
         }
         let edge = Arc::new(Edge::new(settings));
-        edge.forwarder.dialer().set_own(address);
+        let own = others.iter().map(|(_, address, _)| *address).chain([address]).collect();
+        edge.forwarder.dialer().set_own(own);
         let (tasks, closing) = (edge.tasks.clone(), CancellationToken::new());
         if let Some(certificate) = certificate.clone() {
             let end = closing.clone();

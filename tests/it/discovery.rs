@@ -24,7 +24,7 @@ fn registering(client: &Client, key: &str) -> Client {
 fn instance(app: &str, id: &str, port: u16) -> Value {
     json!({"instance": {
         "instanceId": id, "hostName": "127.0.0.1", "app": app, "ipAddr": "127.0.0.1", "status": "UP",
-        "port": {"$": port, "@enabled": "true"}, "vipAddress": app.to_lowercase(), "secureVipAddress": "secure",
+        "port": {"$": port, "@enabled": "true"}, "vipAddress": app.to_lowercase(), "secureVipAddress": app.to_lowercase(),
         "dataCenterInfo": {"@class": "com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo", "name": "MyOwn"},
         "somethingNew": {"is": "ignored"},
     }})
@@ -41,6 +41,11 @@ async fn an_instance_registers_renews_changes_and_cancels() {
     assert_eq!(put(&client, "/eureka/apps/REVIEWS/r1").await.status, 404, "unknown, so that it registers");
     assert_eq!(client.post("/eureka/apps/REVIEWS", &instance("reviews", "r1", 8090)).await.status, 204);
     assert_eq!(put(&client, "/eureka/v2/apps/reviews/r1?status=UP&lastDirtyTimestamp=1&x=y").await.status, 200);
+    for (address, code) in [("order-service", "APPLICATION_RESERVED"), ("reviews,others", "APPLICATION_NOT_YOURS")] {
+        let mut taken = instance("reviews", "r2", 6666);
+        taken["instance"]["vipAddress"] = json!(address);
+        client.post("/eureka/apps/REVIEWS", &taken).await.refused(403, code);
+    }
     let one = client.get("/eureka/apps/REVIEWS/r1").await.expect(200)["instance"].clone();
     assert_eq!((&one["app"], &one["port"]), (&json!("REVIEWS"), &json!({"$": 8090, "@enabled": "true"})));
     assert_eq!(one["leaseInfo"]["durationInSecs"], 90);
@@ -60,8 +65,8 @@ async fn an_instance_registers_renews_changes_and_cancels() {
     for (path, found) in [
         ("/eureka/vips/reviews", 200),
         ("/eureka/vips/other", 404),
-        ("/eureka/svips/secure", 200),
-        ("/eureka/svips/reviews", 404),
+        ("/eureka/svips/reviews", 200),
+        ("/eureka/svips/secure", 404),
         ("/eureka/apps/OTHER", 404),
         ("/eureka/instances/r2", 404),
     ] {

@@ -23,6 +23,10 @@ impl Handle<Register> for Discovery {
             None => Vec::new(),
         };
         let registration = Registration::read(&app, &op.body.media_type, &bytes, cx.now)?;
+        // Clients resolve a virtual address like a name, so it is guarded like one.
+        for address in registration.virtual_addresses() {
+            self.check_writer(cx, address)?;
+        }
         self.registry.lock().register(cx.now, registration)
     }
 }

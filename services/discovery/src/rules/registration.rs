@@ -74,6 +74,12 @@ const TEXTS: [&str; 8] = [
 ];
 
 impl Registration {
+    /// The virtual addresses, plain and secure, under which clients find the instance.
+    pub(crate) fn virtual_addresses(&self) -> impl Iterator<Item = &str> {
+        let texts = ["vipAddress", "secureVipAddress"].into_iter().filter_map(|name| self.texts.get(name));
+        texts.flat_map(|text| text.split(',')).map(str::trim).filter(|address| !address.is_empty())
+    }
+
     /// Reads and validates an instance of `app` as it was sent.
     pub(crate) fn read(app: &str, media_type: &str, bytes: &[u8], now: Timestamp) -> Result<Self, Error> {
         let document = document(media_type, bytes)?;

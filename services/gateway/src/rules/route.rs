@@ -266,6 +266,9 @@ impl Reserved {
 
     /// Whether a route at `path` would take, or be taken by, a path of promox.
     fn takes(&self, path: &str) -> bool {
+        // Applications may ignore case, and a client that mistypes must not reach another server.
+        let path = path.to_ascii_lowercase();
+        let path = path.as_str();
         let overlaps = |own: &str| starts_with(path, own) || starts_with(own, path);
         let name = path.strip_prefix("/api/").and_then(|rest| rest.split('/').next());
         self.prefixes.iter().any(|own| overlaps(own))

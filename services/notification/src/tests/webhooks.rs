@@ -44,7 +44,7 @@ async fn an_endpoint_that_accepts_nothing_for_three_days_is_disabled() {
         let now = deliveries(&shop, id).await.remove(0);
         assert_eq!(now["attempts"].as_array().unwrap().len(), attempts, "{pause}");
     }
-    for _ in 0..80 {
+    for _ in 0..100 {
         shop.advance_and_work(Duration::from_hours(1)).await;
     }
     let dead = deliveries(&shop, id).await.remove(0);
