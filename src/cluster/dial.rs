@@ -1,12 +1,13 @@
 //! Connects to instances, at addresses that their route permits.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use promox_gateway::{Instance, is_allowed};
 use promox_kernel::Subnet;
+use promox_outbound::is_own as is_own_address;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
@@ -20,16 +21,6 @@ pub(crate) enum DialFault {
     Refused,
     /// It could not be reached.
     Unreachable(io::Error),
-}
-
-/// Whether an address belongs to this machine: a packet to it would leave from it. Nothing is sent.
-fn is_of_this_machine(ip: IpAddr) -> bool {
-    let any: IpAddr = if ip.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let source = std::net::UdpSocket::bind((any, 0)).and_then(|socket| {
-        socket.connect((ip, 9))?;
-        socket.local_addr()
-    });
-    source.is_ok_and(|source| source.ip() == ip)
 }
 
 /// Connects to instances.
@@ -57,7 +48,7 @@ impl Dialer {
         let is_own = |own: &SocketAddr| {
             let ip = ip.to_canonical();
             let is_here =
-                || ip.is_loopback() || ip == own.ip() || (own.ip().is_unspecified() && is_of_this_machine(ip));
+                || ip.is_loopback() || ip == own.ip() || (own.ip().is_unspecified() && is_own_address(address));
             own.port() == address.port() && is_here()
         };
         is_allowed(ip, networks) && !self.own.get().is_some_and(|own| own.iter().any(is_own))

@@ -61,7 +61,7 @@ pub use if_match::IfMatch;
 pub use job::Job;
 pub use listeners::{Listeners, Streamed, server_sent};
 pub use money::{Amount, Currency, round_half_up};
-pub use network::client_network;
+pub use network::{client_network, embedded_v4, is_never_reachable};
 pub use op::{Access, BodyKind, Method, Op, Replay, service_of};
 pub use page::{Cursor, Limit, ListWarning, Page, Warnings};
 pub use patch::{OrNull, Patch, nullable};

@@ -1,6 +1,37 @@
-//! Which addresses count as one client.
+//! Addresses: which count as one client, and which nobody may reach through promox.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::Subnet;
+
+const fn v4(a: u8, b: u8, c: u8, d: u8, bits: u32) -> Subnet {
+    Subnet::new(IpAddr::V4(Ipv4Addr::new(a, b, c, d)), bits)
+}
+
+const fn v6(address: u128, bits: u32) -> Subnet {
+    Subnet::new(IpAddr::V6(Ipv6Addr::from_bits(address)), bits)
+}
+
+/// "This" network, link-local addresses with the metadata services of clouds, other addresses of such services, multicast,
+/// reserved and broadcast addresses.
+const UNREACHABLE: [Subnet; 10] = [
+    v4(0, 0, 0, 0, 8),
+    v4(169, 254, 0, 0, 16),
+    v4(224, 0, 0, 0, 3),
+    v4(100, 100, 100, 200, 32),
+    v4(168, 63, 129, 16, 32),
+    v4(192, 0, 0, 192, 32),
+    v6(0, 128),
+    v6(0xfe80 << 112, 10),
+    v6(0xff00 << 112, 8),
+    v6(0xfd00_0ec2_0000_0000_0000_0000_0000_0254, 128),
+];
+
+/// Whether no setting can permit connections to an address for a URL or an instance that somebody names.
+pub fn is_never_reachable(address: IpAddr) -> bool {
+    let address = embedded_v4(address);
+    UNREACHABLE.iter().any(|network| network.contains(address))
+}
 
 /// The network of one client: its IPv4 address, or the /64 of its IPv6 address, which one subscriber has. An IPv4
 /// address that is written as IPv6 (`::ffff:192.0.2.1`) counts as IPv4.
@@ -8,6 +39,23 @@ pub fn client_network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+    }
+}
+
+/// The IPv4 address that an IPv6 address leads to: mapped (`::ffff:0:0/96`), translated (NAT64, `64:ff9b::/96` and
+/// `64:ff9b:1::/48`), 6to4 (`2002::/16`) or compatible (`::/96`). Other addresses are returned unchanged.
+pub fn embedded_v4(ip: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = ip else { return ip };
+    if let Some(v4) = v6.to_ipv4_mapped() {
+        return v4.into();
+    }
+    let v4_of = |high: u16, low: u16| IpAddr::from(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)));
+    match v6.segments() {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x64, 0xff9b, 1, _, _, _, high, low] | [0x2002, high, low, ..] => {
+            v4_of(high, low)
+        }
+        [0, 0, 0, 0, 0, 0, high, low] if high != 0 => v4_of(high, low),
+        _ => ip,
     }
 }
 
@@ -24,6 +72,27 @@ mod tests {
             ("2001:db8:1:2::", "2001:db8:1:2::"),
         ] {
             assert_eq!(client_network(address.parse().unwrap()).to_string(), network);
+        }
+    }
+
+    #[test]
+    fn metadata_services_are_unreachable_in_every_spelling() {
+        for address in [
+            "169.254.169.254",
+            "::ffff:169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
+            "2002:a9fe:a9fe::",
+            "168.63.129.16",
+            "fd00:ec2::254",
+            "fe80::1",
+            "0.0.0.0",
+            "::",
+            "255.255.255.255",
+        ] {
+            assert!(is_never_reachable(address.parse().unwrap()), "{address}");
+        }
+        for address in ["127.0.0.1", "::1", "10.0.0.1", "8.8.8.8", "2606:4700::1"] {
+            assert!(!is_never_reachable(address.parse().unwrap()), "{address}");
         }
     }
 }

@@ -11,4 +11,4 @@ mod connect;
 mod reach;
 
 pub use client::{HttpClient, SendError};
-pub use reach::{Reach, check_url};
+pub use reach::{Reach, check_url, is_own};

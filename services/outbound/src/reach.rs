@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use http::Uri;
-use promox_kernel::Subnet;
+use promox_kernel::{Subnet, embedded_v4, is_never_reachable};
 
 /// The addresses that a client may connect to.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ impl Reach {
         let Self::Public { networks, own_ports } = self else { return Ok(()) };
         let ip = embedded_v4(address.ip());
         let is_allowed = networks.iter().any(|network| network.contains(ip));
-        if is_never_allowed(ip) || (!is_public(ip) && !is_allowed) {
+        if is_never_reachable(ip) || (!is_public(ip) && !is_allowed) {
             return Err(format!("the address {} is not public", address.ip()));
         }
         if own_ports.contains(&address.port()) && is_own(address) {
@@ -75,51 +75,14 @@ pub(crate) fn host_and_port(uri: &Uri) -> Result<(String, u16), String> {
     Ok((host.to_owned(), uri.port_u16().unwrap_or(default)))
 }
 
-/// Whether an address belongs to this machine: a packet to it would have it as its source.
-fn is_own(address: SocketAddr) -> bool {
+/// Whether an address belongs to this machine: a packet to it would have it as its source. Nothing is sent.
+pub fn is_own(address: SocketAddr) -> bool {
     let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let source = UdpSocket::bind((any, 0)).and_then(|socket| {
         socket.connect(address)?;
         socket.local_addr()
     });
     source.is_ok_and(|source| source.ip() == address.ip())
-}
-
-/// The IPv4 address that an IPv6 address leads to: mapped (`::ffff:0:0/96`), translated (NAT64, `64:ff9b::/96` and
-/// `64:ff9b:1::/48`), 6to4 (`2002::/16`) or compatible (`::/96`). Other addresses are returned unchanged.
-fn embedded_v4(ip: IpAddr) -> IpAddr {
-    let IpAddr::V6(v6) = ip else { return ip };
-    if let Some(v4) = v6.to_ipv4_mapped() {
-        return v4.into();
-    }
-    let v4_of = |high: u16, low: u16| IpAddr::from(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)));
-    match v6.segments() {
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x64, 0xff9b, 1, _, _, _, high, low] | [0x2002, high, low, ..] => {
-            v4_of(high, low)
-        }
-        [0, 0, 0, 0, 0, 0, high, low] if high != 0 => v4_of(high, low),
-        _ => ip,
-    }
-}
-
-/// Addresses that no setting allows: link-local ones, with the metadata services of clouds, and unspecified, multicast
-/// and broadcast ones.
-fn is_never_allowed(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(v4) => {
-            v4.is_link_local()
-                || v4.is_unspecified()
-                || v4.is_multicast()
-                || v4.is_broadcast()
-                || v4 == Ipv4Addr::new(100, 100, 100, 200)
-        }
-        IpAddr::V6(v6) => {
-            v6.is_unicast_link_local()
-                || v6.is_unspecified()
-                || v6.is_multicast()
-                || v6 == Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)
-        }
-    }
 }
 
 /// Whether an address is public: in no network that IANA lists as private, shared, reserved or for documentation.

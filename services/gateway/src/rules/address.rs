@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use promox_kernel::Subnet;
+use promox_kernel::{Subnet, embedded_v4, is_never_reachable};
 
 const fn v4(a: u8, b: u8, c: u8, d: u8, bits: u32) -> Subnet {
     Subnet::new(IpAddr::V4(Ipv4Addr::new(a, b, c, d)), bits)
@@ -22,39 +22,11 @@ const DEFAULT_NETWORKS: [Subnet; 6] = [
     v6([0xfc00, 0], 7),
 ];
 
-/// Networks that no route can permit: "this" network, link-local with the metadata services of clouds, multicast,
-/// reserved and broadcast.
-const NEVER: [Subnet; 9] = [
-    v4(0, 0, 0, 0, 8),
-    v4(169, 254, 0, 0, 16),
-    v4(224, 0, 0, 0, 3),
-    v4(100, 100, 100, 200, 32),
-    v4(168, 63, 129, 16, 32),
-    v4(192, 0, 0, 192, 32),
-    v6([0xfe80, 0], 10),
-    v6([0xff00, 0], 8),
-    Subnet::new(IpAddr::V6(Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254)), 128),
-];
-
-/// The IPv4 address inside a NAT64 address (RFC 6052), otherwise the address, IPv4 also if it is mapped into IPv6.
-fn effective(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => match v6.segments() {
-            [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
-                IpAddr::V4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
-            }
-            _ => IpAddr::V6(v6),
-        },
-        v4 @ IpAddr::V4(_) => v4,
-    }
-}
-
 /// Whether an instance at `address` may get requests of a route with these networks; with none, of the default ones.
 pub fn is_allowed(address: IpAddr, networks: &[Subnet]) -> bool {
-    let address = effective(address);
+    let address = embedded_v4(address);
     let networks = if networks.is_empty() { &DEFAULT_NETWORKS } else { networks };
-    let is_never = address.is_unspecified() || NEVER.iter().any(|network| network.contains(address));
-    !is_never && networks.iter().any(|network| network.contains(address))
+    !is_never_reachable(address) && networks.iter().any(|network| network.contains(address))
 }
 
 #[cfg(test)]
