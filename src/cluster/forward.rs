@@ -21,8 +21,9 @@ use crate::cluster::download::{Download, Held};
 use crate::cluster::headers::{self, Origin};
 use crate::cluster::pool::{Connection, Pool};
 use crate::cluster::tunnel;
-use crate::cluster::upload::{Upload, UploadProgress, too_large};
+use crate::cluster::upload::{Upload, UploadProgress};
 use crate::config::Settings;
+use crate::http::wire::length::{check_announced, too_large};
 use crate::http::wire::payload::Payload;
 
 /// Maximum number of instances that a request is tried at.
@@ -115,22 +116,25 @@ impl Forwarder {
         self.pool.close();
     }
 
-    /// Passes a request on and returns the response, whose body follows piece by piece.
-    pub(crate) async fn forward(&self, mut call: Call<'_>, body: Incoming) -> Result<http::Response<Payload>, Error> {
+    /// Passes a request on and returns the response, whose body follows piece by piece. `body` is taken once an attempt
+    /// begins.
+    pub(crate) async fn forward(
+        &self,
+        mut call: Call<'_>,
+        body: &mut Option<Incoming>,
+    ) -> Result<http::Response<Payload>, Error> {
         let target = call.route.rule.target(call.parts.uri.path())?;
         if headers::has_passed(&call.parts.headers, &self.via) {
             let message = "The request has passed this server before: the route leads back to it.";
             return Err(Error::new(Kind::BadGateway, codes::LOOP_DETECTED, message));
         }
         let is_upgrade = check_upgrade(call.parts)?;
-        if announces_more(&call.parts.headers, self.upload) {
-            return Err(too_large(self.upload));
-        }
+        check_announced(&call.parts.headers, self.upload)?;
         let passage = call.route.enter(self.traffic.now())?;
         let app = self.app_of(&call).await;
         let permit = app.enter(self.traffic.now())?;
         let outgoing = self.outgoing(&call, &app, target, is_upgrade)?;
-        let (upload, progress) = Upload::of(body, self.upload);
+        let (upload, progress) = Upload::of(body.take(), self.upload);
         let exchange =
             Exchange { forwarder: self, app: &app, networks: &call.route.rule.networks, progress: &progress };
         let deadline = call.route.rule.limits.deadline_ms.map_or(self.deadline, Duration::from_millis);
@@ -281,11 +285,6 @@ fn check_upgrade(parts: &Parts) -> Result<bool, Error> {
             Err(Error::new(Kind::Malformed, codes::UPGRADE_REFUSED, message))
         }
     }
-}
-
-fn announces_more(headers: &HeaderMap, limit: u64) -> bool {
-    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    announced.is_some_and(|length| length > limit)
 }
 
 /// The response of an instance, with what belongs to it.

@@ -10,6 +10,8 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use promox_contract::codes;
 use promox_kernel::{Error, Kind};
 
+use crate::http::wire::length::too_large;
+
 /// How far a body is.
 #[derive(Debug, Default)]
 pub(crate) struct UploadProgress {
@@ -53,12 +55,12 @@ pub(crate) struct ClientBody {
 
 impl Upload {
     /// The client's body, of at most `limit` bytes.
-    pub(crate) fn of(body: Incoming, limit: u64) -> (Self, Arc<UploadProgress>) {
+    pub(crate) fn of(body: Option<Incoming>, limit: u64) -> (Self, Arc<UploadProgress>) {
         let progress = Arc::new(UploadProgress::default());
-        if body.is_end_stream() {
+        let Some(body) = body.filter(|body| !body.is_end_stream()) else {
             progress.is_over.store(true, Ordering::Relaxed);
             return (Self::Empty, progress);
-        }
+        };
         (Self::Client(Box::new(ClientBody { body, left: limit, progress: progress.clone() })), progress)
     }
 
@@ -66,12 +68,6 @@ impl Upload {
     pub(crate) fn is_empty(&self) -> bool {
         matches!(self, Self::Empty)
     }
-}
-
-/// The error for a body of more than `limit` bytes.
-pub(crate) fn too_large(limit: u64) -> Error {
-    Error::new(Kind::TooLarge, codes::BODY_TOO_LARGE, format!("The body must have at most {limit} bytes here."))
-        .with("limit", limit)
 }
 
 impl ClientBody {

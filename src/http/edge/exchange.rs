@@ -10,9 +10,9 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{UPGRADE, WWW_AUTHENTICATE};
+use http::header::{CONNECTION, UPGRADE, WWW_AUTHENTICATE};
 use http::request::Parts;
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, Version};
 use hyper::body::{Body as _, Incoming};
 use promox_contract::codes;
 use promox_contract::user::Authenticate;
@@ -95,6 +95,8 @@ pub(super) struct Exchange<'a> {
     pub(super) edge: &'a Arc<Edge>,
     pub(super) parts: &'a Parts,
     pub(super) peer: Peer,
+    /// The body, unless something reads it as a stream.
+    pub(super) body: Option<Incoming>,
     id: Arc<str>,
     client: IpAddr,
     /// The client's connection after a switch to another protocol, and what is held as long as it is open.
@@ -184,6 +186,7 @@ impl Edge {
             edge: &self,
             parts: &parts,
             peer,
+            body: Some(body),
             switch,
             id: self.request_id_of(&parts.headers),
             client: context::client(&parts.headers, peer.address, &self.trusted),
@@ -193,8 +196,12 @@ impl Edge {
             caller: Principal::Anonymous,
             trace: None,
         };
-        let result = exchange.run(body).await;
-        let response = exchange.respond(result);
+        let result = exchange.run().await;
+        let is_reusable = exchange.drain().await;
+        let mut response = exchange.respond(result);
+        if !is_reusable {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         exchange.record(&response, started.elapsed());
         response
     }
@@ -217,21 +224,31 @@ fn method_of(method: &Method) -> Option<promox_kernel::Method> {
 }
 
 impl<'a> Exchange<'a> {
+    /// Drains the rest of the body, and returns whether the connection can be used again, as one with HTTP/2 always can.
+    async fn drain(&mut self) -> bool {
+        match &mut self.body {
+            Some(body) if self.parts.version < Version::HTTP_2 => {
+                incoming::drain(&self.parts.headers, body, self.edge.bounds).await
+            }
+            _ => true,
+        }
+    }
+
     /// Handles the request.
-    async fn run(&mut self, body: Incoming) -> Result<Answer, Error> {
+    async fn run(&mut self) -> Result<Answer, Error> {
         self.edge.head_limits.check(self.parts)?;
         let Some(open) = self.edge.open.get() else { return self.respond_early().map(Answer::Own) };
         let (route, path) = match self.find(open) {
             Err(error) if error.code() == codes::NO_SUCH_ROUTE => {
                 let (gateway, route) = self.application(open).ok_or(error)?;
-                return self.forward(open, gateway, &route, body).await.map(Answer::Forwarded);
+                return self.forward(open, gateway, &route).await.map(Answer::Forwarded);
             }
             found => found?,
         };
         self.route = Some(route);
         let permit = route.enter(self.edge.traffic.now())?;
         let cx = self.admit(open, route).await?;
-        let request = self.read(route, path, body).await?;
+        let request = self.read(route, path).await?;
         let work = if route.method.is_safe() {
             self.run_read(open, route, cx, request, permit).await
         } else {
@@ -318,9 +335,9 @@ impl<'a> Exchange<'a> {
         result
     }
 
-    async fn read(&self, route: &Route, path: Vec<(String, String)>, body: Incoming) -> Result<Request, Error> {
+    async fn read(&mut self, route: &Route, path: Vec<(String, String)>) -> Result<Request, Error> {
         let query = context::query(self.parts.uri.query().unwrap_or_default())?;
-        let headers = &self.parts.headers;
+        let (headers, body) = (&self.parts.headers, &mut self.body);
         let takes_no_body = matches!(route.method, promox_kernel::Method::Get | promox_kernel::Method::Delete);
         let (body, raw) = match route.body {
             BodyKind::Stream(accepted) => {
@@ -328,7 +345,7 @@ impl<'a> Exchange<'a> {
                 (Bytes::new(), Some(raw))
             }
             BodyKind::Ignored => (Bytes::new(), None),
-            BodyKind::Json if takes_no_body => (incoming::refuse_body(&body).map(|()| Bytes::new())?, None),
+            BodyKind::Json if takes_no_body => (incoming::refuse_body(body.as_ref()).map(|()| Bytes::new())?, None),
             BodyKind::Json => (incoming::json(route.method, headers, body, self.edge.bounds).await?, None),
         };
         Ok(Request { path, query, body, raw })

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, HOST, HeaderName, HeaderValue, ORIGIN};
 use http::{HeaderMap, Method};
-use hyper::body::Incoming;
 use promox_contract::codes;
 use promox_gateway::{Gateway, RequestHead, Route};
 use promox_kernel::{Error, Kind};
@@ -57,7 +56,6 @@ impl<'a> Exchange<'a> {
         open: &Open,
         gateway: &Gateway,
         route: &Arc<Route>,
-        body: Incoming,
     ) -> Result<http::Response<Payload>, Error> {
         let headers = &self.parts.headers;
         let is_preflight = headers.contains_key(ORIGIN) && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
@@ -86,7 +84,7 @@ impl<'a> Exchange<'a> {
             upgrade,
             guard,
         };
-        self.edge.forwarder.forward(call, body).await
+        self.edge.forwarder.forward(call, &mut self.body).await
     }
 
     /// The rate of a route: its own, or the common one.

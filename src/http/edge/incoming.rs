@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use promox_contract::codes;
@@ -12,10 +12,12 @@ use promox_kernel::{Body, BodyReader, BodySender, Error, Kind, Method};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-/// The maximum time for which a refused body is drained.
-const LINGER: Duration = Duration::from_secs(1);
-/// The maximum number of bytes of a refused body that are drained.
-const MAX_DRAINED: usize = 8 << 20;
+use crate::http::wire::length::{check_announced, too_large};
+
+/// The maximum time for which the rest of a short body is drained.
+const DRAIN_TIME: Duration = Duration::from_secs(1);
+/// The maximum length of a body, in bytes, that is drained after a refusal, so that its connection can be used again.
+const MAX_DRAINED: u64 = 64 << 10;
 
 /// The limits of one body.
 #[derive(Clone, Copy, Debug)]
@@ -26,11 +28,6 @@ pub(crate) struct Bounds {
     pub(crate) upload: u64,
     /// Time limit for a JSON body, and for each next piece of an upload.
     pub(crate) read_timeout: Duration,
-}
-
-fn too_large(limit: u64) -> Error {
-    Error::new(Kind::TooLarge, codes::BODY_TOO_LARGE, format!("The body must have at most {limit} bytes here."))
-        .with("limit", limit)
 }
 
 fn too_slow() -> Error {
@@ -74,15 +71,9 @@ fn empty() -> Error {
     Error::new(Kind::Malformed, codes::MALFORMED_JSON, "The body is empty; send a JSON object, at least {}.")
 }
 
-/// Whether the head announces more than `limit` bytes.
-fn announces_more(headers: &HeaderMap, limit: u64) -> bool {
-    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    length.is_some_and(|length| length > limit)
-}
-
 /// Refuses a body on an operation that takes none.
-pub(crate) fn refuse_body(body: &Incoming) -> Result<(), Error> {
-    if body.size_hint().exact() == Some(0) {
+pub(crate) fn refuse_body(body: Option<&Incoming>) -> Result<(), Error> {
+    if is_empty(body) {
         return Ok(());
     }
     Err(Error::new(
@@ -92,46 +83,45 @@ pub(crate) fn refuse_body(body: &Incoming) -> Result<(), Error> {
     ))
 }
 
-/// Reads a whole JSON body. The rest of a refused body is drained for a moment, so that the client sees the refusal and
-/// not a connection reset.
+/// Whether there is no body.
+fn is_empty(body: Option<&Incoming>) -> bool {
+    body.is_none_or(|body| body.size_hint().exact() == Some(0))
+}
+
+/// Reads a whole JSON body.
 ///
 /// A `PUT` or `PATCH` needs a body, because without one it would reset something, or do nothing; another request without
 /// one sends no members.
 pub(crate) async fn json(
     method: Method,
     headers: &HeaderMap,
-    mut body: Incoming,
+    body: &mut Option<Incoming>,
     bounds: Bounds,
 ) -> Result<Bytes, Error> {
-    let read = read_json(headers, &mut body, bounds).await;
+    let read = match body {
+        Some(body) if !is_empty(Some(body)) => read_json(headers, body, bounds).await?,
+        _ => Bytes::new(),
+    };
     let required = matches!(method, Method::Put | Method::Patch);
-    if required && read.as_ref().is_ok_and(Bytes::is_empty) {
-        return Err(empty());
-    }
-    // A client that waits for `100 Continue` has not sent the body, and reading it would ask for it.
-    let is_waiting = headers.contains_key(EXPECT);
-    if !is_waiting && matches!(&read, Err(error) if matches!(error.kind(), Kind::TooLarge | Kind::UnsupportedMedia)) {
-        let _ = timeout(LINGER.min(bounds.read_timeout), drain(&mut body)).await;
-    }
-    read
+    if required && read.is_empty() { Err(empty()) } else { Ok(read) }
 }
 
-/// Drains the body, up to a limit.
-async fn drain(body: &mut Incoming) {
-    let mut left = MAX_DRAINED;
-    while let Some(Ok(frame)) = body.frame().await {
-        let length = frame.data_ref().map_or(0, Bytes::len);
-        if length > left {
-            return;
-        }
-        left -= length;
+/// Drains what a refusal left of a body, if that is little. Returns whether the connection can be used again.
+///
+/// A client that waits for `100 Continue` has not sent the body, and reading it would ask for it.
+pub(crate) async fn drain(headers: &HeaderMap, body: &mut Incoming, bounds: Bounds) -> bool {
+    if body.is_end_stream() {
+        return true;
     }
+    let is_short = body.size_hint().upper().is_some_and(|length| length <= MAX_DRAINED);
+    if !is_short || headers.contains_key(EXPECT) {
+        return false;
+    }
+    let rest = async { while let Some(Ok(_)) = body.frame().await {} };
+    timeout(DRAIN_TIME.min(bounds.read_timeout), rest).await.is_ok() && body.is_end_stream()
 }
 
 async fn read_json(headers: &HeaderMap, body: &mut Incoming, bounds: Bounds) -> Result<Bytes, Error> {
-    if body.size_hint().exact() == Some(0) {
-        return Ok(Bytes::new());
-    }
     let media_type = media_type(headers);
     // A JSON Patch is a list of changes: read as a merge patch it would make no sense.
     let is_json = media_type == "application/json" || media_type.ends_with("+json");
@@ -143,9 +133,7 @@ async fn read_json(headers: &HeaderMap, body: &mut Incoming, bounds: Bounds) -> 
     }
     refuse_coding(headers)?;
     let limit = u64::try_from(bounds.json).unwrap_or(u64::MAX);
-    if announces_more(headers, limit) {
-        return Err(too_large(limit));
-    }
+    check_announced(headers, limit)?;
     timeout(bounds.read_timeout, collect(body, bounds.json)).await.map_err(|_| too_slow())?
 }
 
@@ -169,7 +157,7 @@ async fn collect(body: &mut Incoming, limit: usize) -> Result<Bytes, Error> {
 /// An upload of one of the accepted types; a task passes it on while the operation reads.
 pub(crate) fn upload(
     headers: &HeaderMap,
-    body: Incoming,
+    body: &mut Option<Incoming>,
     accepted: &[&str],
     bounds: Bounds,
     tasks: &TaskTracker,
@@ -179,11 +167,11 @@ pub(crate) fn upload(
         return Err(wrong_type(&accepted.join(" or ")));
     }
     refuse_coding(headers)?;
-    if announces_more(headers, bounds.upload) {
-        return Err(too_large(bounds.upload));
-    }
+    check_announced(headers, bounds.upload)?;
     let (sender, reader) = BodyReader::pair();
-    tasks.spawn(forward(body, sender, bounds));
+    if let Some(body) = body.take() {
+        tasks.spawn(forward(body, sender, bounds));
+    }
     let named = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
         Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
     };

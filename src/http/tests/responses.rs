@@ -3,7 +3,7 @@
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::{Rig, request};
+use super::{Reply, Rig, request};
 use crate::http::Conflict;
 
 #[tokio::test]
@@ -113,6 +113,45 @@ async fn a_body_that_is_too_large_is_refused_before_it_is_asked_for() {
     let head = "POST /things HTTP/1.1\r\nhost: shop\r\nconnection: close\r\ncontent-type: application/json\r\n\
                 expect: 100-continue\r\ncontent-length: 5000\r\n\r\n";
     assert_eq!(rig.send(head).await.status, 413, "no 100 Continue comes first");
+}
+
+#[tokio::test]
+async fn a_client_that_sends_a_refused_body_to_its_end_sees_the_response() {
+    let rig = Rig::start(&[("PROMOX_LIMITS__BODY_BYTES", "2048"), ("PROMOX_LIMITS__UPLOAD_MIB", "1")]).await;
+    // More than the buffers of a connection hold.
+    let body = vec![b'x'; 32 << 20];
+    for (path, media_type) in [("/things", "application/json"), ("/upload", "text/csv"), ("/nowhere", "text/csv")] {
+        for framing in [format!("content-length: {}", body.len()), "transfer-encoding: chunked".to_owned()] {
+            let mut stream = rig.connect().await;
+            let head = format!("POST {path} HTTP/1.1\r\nhost: shop\r\ncontent-type: {media_type}\r\n{framing}\r\n\r\n");
+            stream.write_all(head.as_bytes()).await.unwrap();
+            if framing.starts_with("transfer") {
+                stream.write_all(format!("{:x}\r\n", body.len()).as_bytes()).await.unwrap();
+            }
+            stream.write_all(&body).await.unwrap();
+            let mut bytes = Vec::new();
+            stream.read_to_end(&mut bytes).await.unwrap();
+            let reply = Reply::parse(&bytes);
+            let expected = if path == "/nowhere" { 404 } else { 413 };
+            assert_eq!(reply.status, expected, "{path} {framing}: {reply:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_after_a_short_refused_body_and_closed_after_a_long_one() {
+    let rig = Rig::start(&[("PROMOX_LIMITS__BODY_BYTES", "2048")]).await;
+    for (length, is_kept) in [(3_000, true), (200_000, false)] {
+        let mut stream = rig.connect().await;
+        let body = "x".repeat(length);
+        let refused = format!("POST /nowhere HTTP/1.1\r\nhost: shop\r\ncontent-length: {length}\r\n\r\n{body}");
+        stream.write_all((refused + &request("GET /things/7", &[], "")).as_bytes()).await.unwrap();
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await.unwrap();
+        let reply = Reply::parse(&bytes);
+        assert_eq!((reply.status, reply.header("connection")), (404, if is_kept { "" } else { "close" }));
+        assert_eq!(reply.body.contains("HTTP/1.1 200"), is_kept, "{reply:?}");
+    }
 }
 
 #[tokio::test]

@@ -29,6 +29,8 @@ pub(crate) struct Activity {
     settled: AtomicBool,
     /// Whether any request used a version other than HTTP/1.1.
     other_version: AtomicBool,
+    /// Whether the client may still be sending the body of a request that is answered.
+    unread: AtomicBool,
 }
 
 impl Activity {
@@ -42,6 +44,7 @@ impl Activity {
             multiplexed: AtomicBool::new(false),
             settled: AtomicBool::new(true),
             other_version: AtomicBool::new(false),
+            unread: AtomicBool::new(false),
         })
     }
 
@@ -69,6 +72,16 @@ impl Activity {
         self.other_version.store(true, Ordering::Relaxed);
     }
 
+    /// Records that a request is answered before its body may have been read to its end.
+    pub(crate) fn answered_early(&self) {
+        self.unread.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the client may still be sending the body of a request that is answered.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.unread.load(Ordering::Relaxed)
+    }
+
     fn age(&self) -> u64 {
         u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
@@ -82,6 +95,7 @@ impl Activity {
             self.other_version.store(true, Ordering::Relaxed);
         }
         self.settled.store(false, Ordering::Relaxed);
+        self.unread.store(false, Ordering::Relaxed);
         self.head_since.store(0, Ordering::Relaxed);
         self.running.fetch_add(1, Ordering::Relaxed);
         RunningRequest(self.clone())

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::header::UPGRADE;
+use hyper::body::Body as _;
 use hyper::rt::Executor;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -128,6 +129,7 @@ impl Connections {
         let shared = activity.clone();
         let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
             let running = shared.request(request.version());
+            let has_body = !request.body().is_end_stream();
             if request.headers().contains_key(UPGRADE) {
                 request.extensions_mut().insert(held.clone());
             }
@@ -136,6 +138,9 @@ impl Connections {
                 let mut response = exchange.await;
                 if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
                     activity.switched();
+                }
+                if has_body && (!response.status().is_success() || matches!(response.body(), Payload::Forwarded(_))) {
+                    activity.answered_early();
                 }
                 match response.body_mut() {
                     // An application may be silent in the middle of a response for as long as the gateway permits.

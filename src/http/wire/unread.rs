@@ -1,14 +1,21 @@
-//! Responses to heads that hyper could not read. hyper writes a bare status by itself. It is completed here before it
-//! is sent, so that the client gets a problem document as for any other error.
+//! What the client still sends, or has sent in vain, when a connection ends: responses to heads that hyper could not read,
+//! and bodies that were refused.
+//!
+//! To an unreadable head hyper writes a bare status by itself. It is completed here before it is sent, so that the client
+//! gets a problem document as for any other error.
 //!
 //! hyper's own response is recognised by the order of events: all responses are flushed, no request has begun since,
 //! and the written bytes start like a head. A chunk of a streamed response starts with its size. HTTP/1.0 has no
 //! chunks, so connections that have used it are left alone, as are those of HTTP/2.
+//!
+//! A connection that is closed while bytes arrive is reset, and the client may lose the response. So the connection is
+//! closed in one direction first, and what still arrives is read for a moment (RFC 9112, section 9.6).
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -16,6 +23,7 @@ use http::{HeaderMap, HeaderValue};
 use promox_contract::codes;
 use promox_kernel::{Error, Kind};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
 
 use crate::http::edge::context;
 use crate::http::edge::cors;
@@ -26,9 +34,8 @@ use crate::http::wire::activity::Activity;
 
 /// The start of an HTTP/1 head.
 const HEAD: &[u8] = b"HTTP/1.";
-/// The maximum number of bytes of a refused request that are drained, so that its client sees the response and not a
-/// connection reset.
-const MAX_DRAINED: usize = 1 << 20;
+/// How long a connection is read after its last response, so that a client that is still sending sees the response.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// The error behind hyper's bare response.
 fn error_behind(bare: &[u8]) -> Error {
@@ -70,33 +77,28 @@ fn complete_response(edge: &Edge, peer: Peer, bare: &[u8]) -> Bytes {
     out.into()
 }
 
-/// A stream on which bare responses are completed.
+/// A stream on which bare responses are completed, and that is closed only when the client has stopped sending.
 pub(crate) struct Completed<S> {
     stream: S,
     activity: Arc<Activity>,
     edge: Arc<Edge>,
     peer: Peer,
-    refusal: Option<Refusal>,
-}
-
-/// A completed response that is being written.
-struct Refusal {
-    left: Bytes,
-    is_shut: bool,
-    drained: usize,
+    /// The rest of a completed response that is being written.
+    refusal: Option<Bytes>,
+    /// Until when the client is read, once nothing more is sent.
+    lingers: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Completed<S> {
     pub(crate) fn new(stream: S, activity: Arc<Activity>, edge: Arc<Edge>, peer: Peer) -> Self {
-        Self { stream, activity, edge, peer, refusal: None }
+        Self { stream, activity, edge, peer, refusal: None, lingers: None }
     }
 
     /// Replaces `bytes` by a completed response if they are hyper's own response. Returns whether they are.
     fn intercepts(&mut self, bytes: &[u8]) -> bool {
         let is_bare = self.refusal.is_none() && self.activity.is_settled() && bytes.starts_with(HEAD);
         if is_bare {
-            let left = complete_response(&self.edge, self.peer, bytes);
-            self.refusal = Some(Refusal { left, is_shut: false, drained: 0 });
+            self.refusal = Some(complete_response(&self.edge, self.peer, bytes));
         }
         is_bare
     }
@@ -105,31 +107,32 @@ impl<S> Completed<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Completed<S> {
     /// Writes the rest of the completed response.
     fn poll_refusal(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(refusal) = &mut self.refusal else { return Poll::Ready(Ok(())) };
-        while !refusal.left.is_empty() {
-            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &refusal.left))?;
+        let Some(left) = &mut self.refusal else { return Poll::Ready(Ok(())) };
+        while !left.is_empty() {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, left))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            refusal.left.advance(written);
+            left.advance(written);
         }
         Poll::Ready(Ok(()))
     }
 
-    /// Drains what a refused client still sends, up to a limit; the connection's deadlines bound the time.
-    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(refusal) = &mut self.refusal else { return Poll::Ready(Ok(())) };
-        let mut room = [0; 4096];
-        while refusal.drained < MAX_DRAINED {
-            let mut buffer = ReadBuf::new(&mut room);
-            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
-            let read = buffer.filled().len();
-            if read == 0 {
-                break;
+    /// Reads what the client still sends, for a limited time.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(end) = &mut self.lingers else { return Poll::Ready(()) };
+        let mut room = [0; 16 << 10];
+        loop {
+            if end.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
             }
-            refusal.drained += read;
+            let mut buffer = ReadBuf::new(&mut room);
+            match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => {}
+                // The client has closed the connection too.
+                _ => return Poll::Ready(()),
+            }
         }
-        Poll::Ready(Ok(()))
     }
 }
 
@@ -169,12 +172,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Completed<S> {
     }
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_refusal(cx))?;
-        if !self.refusal.as_ref().is_some_and(|refusal| refusal.is_shut) {
+        if self.lingers.is_none() {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            if self.refusal.is_some() || self.activity.is_unread() {
+                self.lingers = Some(Box::pin(sleep(LINGER)));
+            }
         }
-        if let Some(refusal) = &mut self.refusal {
-            refusal.is_shut = true;
-        }
-        self.poll_drain(cx)
+        self.poll_linger(cx).map(Ok)
     }
 }
