@@ -8,7 +8,7 @@
 //! | carts and checkout | `cart`, `checkout`, `gifts`, `idempotency` |
 //! | orders after the checkout | `returns`, `exports`, `round_trip` |
 //! | payments | `payments`, `stripe` (through localstripe, with faults and kills) |
-//! | webhooks to the merchant, text messages, push messages | `webhooks`, `messages` |
+//! | webhooks to the merchant, text messages, push messages, languages of messages | `webhooks`, `messages`, `languages` |
 //! | accounts, roles, erasure, the audit trail | `accounts`, `api_keys` |
 //! | the store's settings | `settings` |
 //! | promotions | `promotions`, `codes`, `limits_per_person`, `promotion_units`, `backtest` |
@@ -22,7 +22,7 @@
 //! | crashes and races | `kill` (a killed process), `saga` (a crash at every commit), `races`, `damage`, `data_directory` |
 //! | a real month of trade, the sample shop | `online_retail`, `demo` |
 //!
-//! `shop`, `client`, `process` and `journal` are shared by the tests. The client compares every
+//! `shop`, `client`, `process`, `journal` and `mailbox` are shared by the tests. The client compares every
 //! answer with the description of the server (`description`).
 
 #![allow(
@@ -63,7 +63,9 @@ mod idempotency;
 mod input;
 mod journal;
 mod kill;
+mod languages;
 mod limits_per_person;
+mod mailbox;
 mod messages;
 mod online_retail;
 mod operations;

@@ -1,6 +1,6 @@
 //! Operations of the notification service for other services: messages with secrets, which events must not contain.
 
-use promox_kernel::{Email, UserId, json_reply, operation};
+use promox_kernel::{Email, Locale, UserId, json_reply, operation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -18,8 +18,8 @@ pub struct SendMessage {
     pub email: Email,
     /// The account whose inbox receives the message, if any.
     pub user_id: Option<UserId>,
-    /// The language, such as `"en"`; null for the store's language.
-    pub locale: Option<String>,
+    /// The language; null for the store's language.
+    pub locale: Option<Locale>,
     /// The template's data. The built-in `verify_email` and `password_reset` show `link`, or `token` without one, and
     /// greet `name` if present.
     pub data: Map<String, Value>,

@@ -1,6 +1,8 @@
 //! Operations of the order service for other services, and its events.
 
-use promox_kernel::{Amount, Currency, Email, Timestamp, UserId, fact, facts, json_reply, operation, text_enum};
+use promox_kernel::{
+    Amount, Currency, Email, Locale, Timestamp, UserId, fact, facts, json_reply, operation, text_enum,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -169,6 +171,9 @@ pub struct OrderDescription {
     pub user_id: Option<UserId>,
     /// The buyer's e-mail address; null after an erasure.
     pub email: Option<Email>,
+    /// The languages that the buyer's browser accepted, the preferred ones first.
+    #[serde(default)]
+    pub languages: Vec<Locale>,
     /// The name on the shipping address.
     pub name: Option<String>,
     /// The currency.

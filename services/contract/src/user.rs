@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use promox_kernel::{Email, Principal, Timestamp, UserId, fact, json_reply, operation};
+use promox_kernel::{Email, Locale, Principal, Timestamp, UserId, fact, json_reply, operation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -88,6 +88,12 @@ pub struct UserDescription {
     /// The phone number, if given.
     #[serde(default)]
     pub phone: Option<String>,
+    /// The language of messages, if chosen.
+    #[serde(default)]
+    pub locale: Option<Locale>,
+    /// The IANA time zone, if given.
+    #[serde(default)]
+    pub timezone: Option<String>,
     /// When the account was created.
     pub registered_at: Timestamp,
     /// The account's attributes.

@@ -39,7 +39,7 @@ impl<'a> Range<'a> {
 
 /// Parses a weight into thousandths: `0.5` becomes 500. A malformed weight counts as 1, so that the client still gets a
 /// response.
-fn thousandths(text: &str) -> u32 {
+pub(crate) fn thousandths(text: &str) -> u32 {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits: String = fraction.chars().chain("000".chars()).take(3).collect();
     match whole {

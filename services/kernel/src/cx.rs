@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::codes;
-use crate::{Clock, Compute, Entropy, Error, IfMatch, Op, Principal, Registry, Response, Timestamp, accept};
+use crate::{Clock, Compute, Entropy, Error, IfMatch, Locale, Op, Principal, Registry, Response, Timestamp, accept};
 
 /// State that all requests of a node share.
 #[derive(Debug)]
@@ -115,6 +115,8 @@ pub struct Cx {
     pub client: Option<IpAddr>,
     /// The `Accept` header as sent, for operations that offer several media types.
     pub accept: Option<Arc<str>>,
+    /// The `Accept-Language` header as sent, for the language of messages.
+    pub accept_language: Option<Arc<str>>,
     /// The idempotency key under which the operation runs.
     pub claim: Option<Arc<Claim>>,
     /// The node it runs on.
@@ -137,6 +139,7 @@ impl Cx {
             if_match: None,
             client: None,
             accept: None,
+            accept_language: None,
             claim: None,
             node: node.clone(),
         }
@@ -196,6 +199,11 @@ impl Cx {
     /// The offered media type that the caller prefers. 406 `NOT_ACCEPTABLE` if it accepts none.
     pub fn prefers<'a>(&self, offered: &[&'a str]) -> Result<&'a str, Error> {
         accept::choose(self.accept.as_deref(), offered)
+    }
+
+    /// The languages that the caller accepts, the preferred ones first.
+    pub fn languages(&self) -> Vec<Locale> {
+        self.accept_language.as_deref().map(Locale::accepted).unwrap_or_default()
     }
 
     /// Fails with 412 `VERSION_MISMATCH` if there is an `If-Match` that does not name `version`.

@@ -6,7 +6,7 @@
 
 use rust_decimal::Decimal;
 
-use crate::{Amount, Currency, Email, Sku, Timestamp};
+use crate::{Amount, Currency, Email, Locale, Sku, Timestamp};
 
 /// The type of a column in a relational engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -261,6 +261,7 @@ macro_rules! text_column {
 text_column! {
     Sku, Sku::as_str, Sku::fold, Some(crate::text::fold_sku);
     Email, Email::as_str, Email::normal, Some(crate::email::normal_form);
+    Locale, Locale::as_str, Locale::as_str, None;
     Currency, |currency: &Currency| currency.code(), |currency: &Currency| currency.code(), None;
 }
 

@@ -76,6 +76,7 @@ pub(crate) struct Head {
     traceparent: Option<Arc<str>>,
     client: Option<IpAddr>,
     accept: Option<Arc<str>>,
+    accept_language: Option<Arc<str>>,
 }
 
 impl Head {
@@ -92,6 +93,7 @@ impl Head {
             traceparent: cx.traceparent.clone(),
             client: cx.client,
             accept: cx.accept.clone(),
+            accept_language: cx.accept_language.clone(),
         }
     }
 
@@ -110,6 +112,7 @@ impl Head {
             if_match: None,
             client: self.client,
             accept: self.accept,
+            accept_language: self.accept_language,
             claim: None,
             node: node.clone(),
         }

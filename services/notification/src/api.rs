@@ -1,7 +1,7 @@
 //! Requests and replies of the notification service's routes.
 
 use promox_contract::ids::OrderId;
-use promox_kernel::{Cursor, Limit, Page, Timestamp, UserId, json_reply, operation};
+use promox_kernel::{Cursor, Limit, Locale, Page, Timestamp, UserId, json_reply, operation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -206,7 +206,7 @@ pub struct GetTemplate {
     /// The channel; EMAIL by default.
     pub channel: Option<Channel>,
     /// The locale, such as `en-GB`; the store's by default.
-    pub locale: Option<String>,
+    pub locale: Option<Locale>,
 }
 operation! {
     GetTemplate => TemplateView, "notification.get_template", Get "/api/notifications/templates/{key}",
@@ -223,7 +223,7 @@ pub struct PutTemplate {
     /// The channel; EMAIL by default.
     pub channel: Option<Channel>,
     /// The locale, such as `en-GB`; the store's by default.
-    pub locale: Option<String>,
+    pub locale: Option<Locale>,
     /// The subject, or the title in the inbox.
     pub subject: String,
     /// The HTML part; required for EMAIL, not allowed for the others.
@@ -246,7 +246,7 @@ pub struct PreviewTemplate {
     /// The channel; EMAIL by default.
     pub channel: Option<Channel>,
     /// The locale, such as `en-GB`; the store's by default.
-    pub locale: Option<String>,
+    pub locale: Option<Locale>,
     /// A subject that replaces the template's.
     pub subject: Option<String>,
     /// An HTML part that replaces the template's.
@@ -272,7 +272,7 @@ pub struct TemplateView {
     /// The channel.
     pub channel: Channel,
     /// The locale.
-    pub locale: String,
+    pub locale: Locale,
     /// The subject, or the title in the inbox.
     pub subject: String,
     /// The HTML part; omitted for the inbox.

@@ -2,11 +2,11 @@
 
 use promox_contract::codes;
 use promox_contract::store::{GetStoreProfile, StoreProfile};
-use promox_kernel::{Cx, Error, Faults, Kind, UserId};
+use promox_kernel::{Cx, Error, Faults, Kind, Locale, UserId};
 
-use crate::api::PutPreferences;
+use crate::api::{PreviewTemplate, PutPreferences};
 use crate::kinds::{Channel, MessageKind};
-use crate::templates::Source;
+use crate::templates::{Source, Wording};
 use crate::{reject, rules};
 
 /// The template that a request names.
@@ -14,7 +14,7 @@ pub(crate) struct TemplateName {
     pub(crate) kind: MessageKind,
     pub(crate) channel: Channel,
     /// The requested locale and its fallbacks.
-    pub(crate) locales: Vec<String>,
+    pub(crate) locales: Vec<Locale>,
 }
 
 pub(crate) async fn store(cx: &Cx) -> Result<StoreProfile, Error> {
@@ -63,21 +63,39 @@ pub(crate) fn check_source(source: Source, channel: Channel) -> Result<Source, E
     }
 }
 
+/// The wording with the parts of a draft, which is in the requested locale.
+pub(crate) fn drafted(wording: Wording, name: &TemplateName, draft: &PreviewTemplate) -> Result<Wording, Error> {
+    let (language, stored) = (wording.language, wording.source);
+    let is_draft = draft.subject.is_some() || draft.html.is_some() || draft.text.is_some();
+    let html = if name.channel == Channel::Email { draft.html.clone().or(stored.html) } else { draft.html.clone() };
+    let source = Source {
+        subject: draft.subject.clone().unwrap_or(stored.subject),
+        html,
+        text: draft.text.clone().unwrap_or(stored.text),
+    };
+    let source = check_source(source, name.channel)?;
+    Ok(Wording::new(source, if is_draft { name.locale() } else { language }, &name.locales))
+}
+
 impl TemplateName {
     /// Validates the parts of a name; 404 if there is no such template.
     pub(crate) async fn read(
         cx: &Cx,
         key: &str,
         channel: Option<Channel>,
-        locale: Option<&str>,
+        locale: Option<&Locale>,
     ) -> Result<Self, Error> {
         let kind = MessageKind::from_key(key).ok_or_else(reject::no_template)?;
         let channel = channel.unwrap_or(Channel::Email);
         if !kind.channels().contains(&channel) {
             return Err(reject::no_template());
         }
-        let locale = locale.map(rules::locale).transpose()?;
-        let locales = rules::locale_chain(locale.as_deref(), &store(cx).await?.locale);
+        let locales = rules::locale_chain(locale.map_or(&[], std::slice::from_ref), &store(cx).await?.locale);
         Ok(Self { kind, channel, locales })
+    }
+
+    /// The requested locale.
+    pub(crate) fn locale(&self) -> Locale {
+        self.locales.first().cloned().unwrap_or_else(Locale::english)
     }
 }

@@ -2,7 +2,7 @@
 
 use promox_contract::audit::Audited;
 use promox_contract::ids::OrderId;
-use promox_kernel::{Cx, Email, Error, IfMatch, Json, Timestamp, UserId};
+use promox_kernel::{Cx, Email, Error, IfMatch, Json, Locale, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 use serde_json::{Map, Value, json};
 
@@ -105,8 +105,8 @@ pub(crate) fn send(tx: &mut Tx<'_>, requested: &RequestedMessage) -> Result<(), 
     if let Some((user, message)) = &requested.inbox {
         put_in_inbox(tx, requested.kind, None, *user, message)?;
     }
-    let Message { subject, html, text } = requested.message.clone();
-    Ok(tx.insert(&MessageBody { delivery_id, email: requested.email.clone(), subject, html, text })?)
+    let (email, Message { subject, html, text, language }) = (requested.email.clone(), requested.message.clone());
+    Ok(tx.insert(&MessageBody { delivery_id, email, subject, html, text, language: Some(language) })?)
 }
 
 /// The outcome of a delivery in one run of the sender.
@@ -260,7 +260,7 @@ pub(crate) fn set_preferences(
 /// Stores a template, which the caller has tested.
 pub(crate) fn put_template(
     tx: &mut Tx<'_>,
-    key: (MessageKind, Channel, String),
+    key: (MessageKind, Channel, Locale),
     source: Source,
     if_match: Option<&IfMatch>,
     actor: &str,

@@ -14,7 +14,7 @@ use crate::api::{
 use crate::checks::{self, TemplateName};
 use crate::commands::{self, RequestedMessage};
 use crate::kinds::{Channel, MessageKind};
-use crate::templates::{Source, context, sample};
+use crate::templates::{Source, Wording, context, sample};
 use crate::{Notifications, queries, reject, rules};
 
 impl Handle<ListInbox> for Notifications {
@@ -92,25 +92,24 @@ impl Handle<ListTemplates> for Notifications {
 
 impl Handle<GetTemplate> for Notifications {
     async fn handle(&self, cx: &Cx, op: GetTemplate) -> Result<TemplateView, Error> {
-        let name = TemplateName::read(cx, &op.key, op.channel, op.locale.as_deref()).await?;
+        let name = TemplateName::read(cx, &op.key, op.channel, op.locale.as_ref()).await?;
         self.db.read(|tx| queries::template(tx, name.kind, name.channel, &name.locales)).await
     }
 }
 
 impl Handle<PutTemplate> for Notifications {
     async fn handle(&self, cx: &Cx, op: PutTemplate) -> Result<TemplateView, Error> {
-        let name = TemplateName::read(cx, &op.key, op.channel, op.locale.as_deref()).await?;
+        let name = TemplateName::read(cx, &op.key, op.channel, op.locale.as_ref()).await?;
         let source = checks::check_source(Source { subject: op.subject, html: op.html, text: op.text }, name.channel)?;
+        let wording = Wording::new(source, name.locale(), &name.locales);
         for sample in sample::all(name.kind) {
-            self.renderer
-                .render(&source, &context::value(&sample))
-                .map_err(|fault| reject::template_invalid(&fault))?;
+            let rendered = self.renderer.render(&wording, &context::json_members(&sample));
+            rendered.map_err(|fault| reject::template_invalid(&fault))?;
         }
         let (actor, if_match) = (cx.principal.name(), cx.if_match.clone());
         let work = move |tx: &mut Tx<'_>| {
-            let locale = name.locales.first().cloned().unwrap_or_default();
-            let key = (name.kind, name.channel, locale);
-            commands::put_template(tx, key, source.clone(), if_match.as_ref(), &actor)?;
+            let key = (name.kind, name.channel, name.locale());
+            commands::put_template(tx, key, wording.source.clone(), if_match.as_ref(), &actor)?;
             queries::template(tx, name.kind, name.channel, &name.locales)
         };
         self.db.write(cx, work).await
@@ -119,17 +118,14 @@ impl Handle<PutTemplate> for Notifications {
 
 impl Handle<PreviewTemplate> for Notifications {
     async fn handle(&self, cx: &Cx, op: PreviewTemplate) -> Result<Preview, Error> {
-        let name = TemplateName::read(cx, &op.key, op.channel, op.locale.as_deref()).await?;
-        let stored = self.db.read(|tx| queries::source(tx, name.kind, name.channel, &name.locales)).await?;
-        let html = if name.channel == Channel::Email { op.html.or(stored.html) } else { op.html };
-        let draft =
-            Source { subject: op.subject.unwrap_or(stored.subject), html, text: op.text.unwrap_or(stored.text) };
-        let draft = checks::check_source(draft, name.channel)?;
+        let name = TemplateName::read(cx, &op.key, op.channel, op.locale.as_ref()).await?;
+        let wording = self.db.read(|tx| queries::wording(tx, name.kind, name.channel, &name.locales)).await?;
+        let draft = checks::drafted(wording, &name, &op)?;
         let mut data = sample::full(name.kind);
         if let Value::Object(members) = &mut data {
             members.extend(op.data);
         }
-        let rendered = self.renderer.render(&draft, &context::value(&data));
+        let rendered = self.renderer.render(&draft, &context::json_members(&data));
         let message = rendered.map_err(|fault| reject::template_invalid(&fault))?;
         Ok(Preview { subject: message.subject, html: message.html, text: message.text })
     }
@@ -154,14 +150,15 @@ impl Handle<SendMessage> for Notifications {
         let kind = MessageKind::from_key(&op.template).ok_or_else(reject::no_template)?;
         let reference = bounded(&op.reference, 1, 200).map_err(|detail| Error::field("/reference", detail))?;
         let store = checks::store(cx).await?;
-        let locales = rules::locale_chain(op.locale.as_deref(), &store.locale);
+        let locales = rules::locale_chain(op.locale.as_slice(), &store.locale);
         let user = op.user_id;
-        let (email, inbox) = self.db.read(|tx| queries::sources(tx, kind, user, &locales)).await?;
+        let (email, inbox) = self.db.read(|tx| queries::wordings(tx, kind, user, &locales)).await?;
         let Some(email) = email else { return Ok(()) };
-        let context = self.context(&store, context::members(&op.data));
-        let render = |channel, source: &Source| self.render(kind, channel, source, &context).map_err(Error::internal);
+        let members = self.members(&store, None, context::members(&op.data));
+        let render =
+            |channel, wording: &Wording| self.render(kind, channel, wording, &members).map_err(Error::internal);
         let message = render(Channel::Email, &email)?;
-        let inbox = inbox.map(|source| render(Channel::Inbox, &source)).transpose()?;
+        let inbox = inbox.map(|wording| render(Channel::Inbox, &wording)).transpose()?;
         let requested =
             RequestedMessage { reference, kind, user_id: user, email: op.email, message, inbox: user.zip(inbox) };
         self.db.write(cx, move |tx| commands::send(tx, &requested)).await

@@ -31,6 +31,7 @@ pub(crate) fn compose(
         .date(SystemTime::UNIX_EPOCH + Duration::from_micros(micros))
         .message_id(Some(format!("<delivery-{id}-{}@{}>", at.0, from.email.domain())))
         .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned()))
+        .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Content-Language"), message.language.to_string()))
         .subject(message.subject.clone());
     let text = SinglePart::plain(message.text.clone());
     let parts = if message.html.is_empty() {
@@ -50,6 +51,7 @@ mod tests {
     fn compose_to(to: &str, subject: &str) -> String {
         let from: Mailbox = "Shop <shop@example.com>".parse().unwrap();
         let message = Message {
+            language: "de".parse().unwrap(),
             subject: subject.to_owned(),
             html: "<p>Grüße</p>".to_owned(),
             text: "Grüße\n.\nBcc: all".to_owned(),
@@ -102,8 +104,13 @@ mod tests {
     fn a_repeated_delivery_is_the_same_mail() {
         let mail = compose_to("ada@example.com", "Hello");
         assert_eq!(mail, compose_to("ada@example.com", "Hello"));
-        for part in ["Message-ID: <delivery-7-", "multipart/alternative", "Auto-Submitted: auto-generated", "text/html"]
-        {
+        for part in [
+            "Message-ID: <delivery-7-",
+            "multipart/alternative",
+            "Auto-Submitted: auto-generated",
+            "Content-Language: de",
+            "text/html",
+        ] {
             assert!(mail.contains(part), "{part} in {mail}");
         }
         assert!(mail.contains("Date: Mon, 12 Jan 1970"));

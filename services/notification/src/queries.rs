@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use promox_contract::notification::MailQueue;
-use promox_kernel::{Cursor, Error, Limit, Page, Timestamp, UserId};
+use promox_kernel::{Cursor, Error, Limit, Locale, Page, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 use serde_json::{Value, json};
 
@@ -17,7 +17,8 @@ use crate::records::{
     Branch, Delivery, DeliveryByCreated, DeliveryByDue, DeliveryByStatus, DeliveryByUser, DeliveryStatus,
     InboxByUnread, InboxByUser, InboxItem, MessageBody, NORMAL, Preferences, Setting, StoredTemplate, URGENT,
 };
-use crate::templates::{self, Source, builtin};
+use crate::templates::builtin::Language;
+use crate::templates::{self, Source, Wording, builtin};
 
 /// Maximum locales of one template.
 pub(crate) const MAX_LOCALES: usize = 50;
@@ -84,35 +85,41 @@ pub(crate) fn preferences(changed: &[(MessageKind, Channel)]) -> PreferencesView
     }
 }
 
-/// The template in use: that of the first of `locales` that the merchant has customised, otherwise the built-in one.
-pub(crate) fn source(
+/// The template in use: the first of `locales` decides that the merchant has customised or that is a language with
+/// built-in templates.
+pub(crate) fn wording(
     tx: &Tx<'_>,
     kind: MessageKind,
     channel: Channel,
-    locales: &[String],
-) -> Result<Source, StoreError> {
+    locales: &[Locale],
+) -> Result<Wording, StoreError> {
     for locale in locales {
         if let Some(stored) = tx.get::<StoredTemplate>(&(kind, channel, locale.clone()))? {
-            return Ok(stored.into());
+            return Ok(Wording::new(stored.into(), locale.clone(), locales));
+        }
+        // A region is followed by its language, which the merchant may have customised.
+        let built_in = Language::of(locale).filter(|_| locale.region().is_none());
+        if let Some(language) = built_in {
+            return Ok(Wording::built_in(kind, channel, language, locales));
         }
     }
-    Ok(builtin::source(kind, channel))
+    Ok(Wording::built_in(kind, channel, Language::English, locales))
 }
 
-/// The sources of a message for e-mail and for the inbox; `None` if the kind is not sent there or the user turned it
+/// The wordings of a message for e-mail and for the inbox; `None` if the kind is not sent there or the user turned it
 /// off.
-pub(crate) fn sources(
+pub(crate) fn wordings(
     tx: &Tx<'_>,
     kind: MessageKind,
     user: Option<UserId>,
-    locales: &[String],
-) -> Result<(Option<Source>, Option<Source>), StoreError> {
+    locales: &[Locale],
+) -> Result<(Option<Wording>, Option<Wording>), StoreError> {
     let changed = user.map(|user| changed(tx, user)).transpose()?.unwrap_or_default();
-    let source_for = |channel| {
+    let wording_for = |channel| {
         let is_sent = kind.channels().contains(&channel) && wants(&changed, kind, channel);
-        is_sent.then(|| source(tx, kind, channel, locales)).transpose()
+        is_sent.then(|| wording(tx, kind, channel, locales)).transpose()
     };
-    Ok((source_for(Channel::Email)?, source_for(Channel::Inbox)?.filter(|_| user.is_some())))
+    Ok((wording_for(Channel::Email)?, wording_for(Channel::Inbox)?.filter(|_| user.is_some())))
 }
 
 /// The other channels through which a user receives a kind of message: text messages, and each subscribed browser.
@@ -135,12 +142,12 @@ pub(crate) fn template(
     tx: &Tx<'_>,
     kind: MessageKind,
     channel: Channel,
-    locales: &[String],
+    locales: &[Locale],
 ) -> Result<TemplateView, Error> {
-    let locale = locales.first().cloned().unwrap_or_else(|| builtin::LOCALE.to_owned());
+    let locale = locales.first().cloned().unwrap_or_else(Locale::english);
     Ok(match tx.get::<StoredTemplate>(&(kind, channel, locale.clone()))? {
         Some(stored) => template_view(stored),
-        None => uncustomized_view(kind, channel, locale, source(tx, kind, channel, locales)?),
+        None => uncustomized_view(kind, channel, locale, wording(tx, kind, channel, locales)?.source),
     })
 }
 
@@ -158,7 +165,7 @@ fn template_view(stored: StoredTemplate) -> TemplateView {
     }
 }
 
-fn uncustomized_view(kind: MessageKind, channel: Channel, locale: String, source: Source) -> TemplateView {
+fn uncustomized_view(kind: MessageKind, channel: Channel, locale: Locale, source: Source) -> TemplateView {
     TemplateView {
         key: kind.key(),
         channel,
@@ -177,8 +184,11 @@ pub(crate) fn all_templates(tx: &Tx<'_>, limit: Limit, cursor: Option<Cursor>) -
     let after = cursor.map(|Cursor(key)| key).unwrap_or_default();
     let mut views = BTreeMap::new();
     for (kind, channel) in templates::all() {
-        let built_in = uncustomized_view(kind, channel, builtin::LOCALE.to_owned(), builtin::source(kind, channel));
-        views.insert(sort_key(&built_in), built_in);
+        for language in Language::ALL {
+            let source = builtin::source(kind, channel, language);
+            let built_in = uncustomized_view(kind, channel, language.locale(), source);
+            views.insert(sort_key(&built_in), built_in);
+        }
         for stored in tx.scan::<StoredTemplate>().prefix((kind, channel)).collect(MAX_LOCALES)? {
             let view = template_view(stored);
             views.insert(sort_key(&view), view);

@@ -1,7 +1,7 @@
 //! The tables of notifications, numbers 380 to 419.
 
 use promox_contract::ids::OrderId;
-use promox_kernel::{Email, Json, Timestamp, UserId, id, text_enum};
+use promox_kernel::{Email, Json, Locale, Timestamp, UserId, id, text_enum};
 use promox_storage::record;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -125,6 +125,8 @@ record! {
         subject: String,
         html: String,
         text: String,
+        /// The language of the text; null in older rows.
+        language: Option<Locale>,
     }
 }
 
@@ -148,7 +150,7 @@ record! {
 
 record! {
     /// A template customised by the merchant; without a row the built-in one is used.
-    pub(crate) struct StoredTemplate in Ecommerce.notification_templates = 400, key(kind: MessageKind, channel: Channel, locale: String) {
+    pub(crate) struct StoredTemplate in Ecommerce.notification_templates = 400, key(kind: MessageKind, channel: Channel, locale: Locale) {
         subject: String,
         /// The HTML part; null for the inbox.
         html: Option<String>,

@@ -1,8 +1,8 @@
-//! The rules of notifications: retries, attempt texts and locales. No storage, no clock.
+//! The rules of notifications: retries, attempt texts and the choice of locales. No storage, no clock.
 
 use std::time::Duration;
 
-use promox_kernel::{BackOff, Error, Timestamp};
+use promox_kernel::{BackOff, Locale, Timestamp};
 
 /// Maximum failed attempts; with the pauses below, a delivery is given up after about 17 hours.
 pub(crate) const MAX_ATTEMPTS: usize = 11;
@@ -27,28 +27,11 @@ pub(crate) fn attempt_detail(text: &str) -> String {
     words.collect::<Vec<_>>().join(" ").chars().take(MAX_DETAIL_LEN).collect()
 }
 
-/// Validates and normalises a locale such as `en` or `en-GB`.
-pub(crate) fn locale(text: &str) -> Result<String, Error> {
-    let mut parts = text.trim().split(['-', '_']);
-    let language = parts.next().unwrap_or_default().to_ascii_lowercase();
-    let fault = || Error::field("/locale", "must be a language with an optional region, such as en or en-GB");
-    if !(2..=3).contains(&language.len()) || !language.chars().all(|c| c.is_ascii_lowercase()) {
-        return Err(fault());
-    }
-    let Some(region) = parts.next() else { return Ok(language) };
-    let valid = (2..=8).contains(&region.len()) && region.chars().all(|c| c.is_ascii_alphanumeric());
-    if !valid || parts.next().is_some() {
-        return Err(fault());
-    }
-    Ok(format!("{language}-{}", region.to_ascii_uppercase()))
-}
-
-/// The locales to try, best first: the requested one, its language, the store's, its language, English.
-pub(crate) fn locale_chain(requested: Option<&str>, store: &str) -> Vec<String> {
+/// The locales to try, best first: the wanted ones, the store's, English; each followed by its language alone.
+pub(crate) fn locale_chain(wanted: &[Locale], store: &str) -> Vec<Locale> {
     let mut chain = Vec::new();
-    for text in requested.into_iter().chain([store, "en"]) {
-        let Ok(locale) = locale(text) else { continue };
-        let language = locale.split('-').next().unwrap_or_default().to_owned();
+    for locale in wanted.iter().cloned().chain(store.parse::<Locale>()).chain([Locale::english()]) {
+        let language = locale.without_region();
         for candidate in [locale, language] {
             if !chain.contains(&candidate) {
                 chain.push(candidate);
@@ -74,12 +57,14 @@ mod tests {
 
     #[test]
     fn locales_fall_back_to_the_stores_and_to_english() {
-        assert_eq!(locale_chain(Some("de_ch"), "fr-FR"), ["de-CH", "de", "fr-FR", "fr", "en"]);
-        assert_eq!(locale_chain(None, "en"), ["en"]);
-        assert_eq!(locale_chain(Some("../x"), "en-GB"), ["en-GB", "en"]);
-        for bad in ["", "e", "english", "en-", "en-GB-x", "e1", "en/GB"] {
-            assert!(locale(bad).is_err(), "{bad}");
-        }
+        let chain = |wanted: &[&str], store| {
+            let wanted: Vec<Locale> = wanted.iter().map(|text| text.parse().unwrap()).collect();
+            locale_chain(&wanted, store).into_iter().map(|locale| locale.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(chain(&["de_ch"], "fr-FR"), ["de-CH", "de", "fr-FR", "fr", "en"]);
+        assert_eq!(chain(&["it", "de-DE", "de"], "en-GB"), ["it", "de-DE", "de", "en-GB", "en"]);
+        assert_eq!(chain(&[], "en"), ["en"]);
+        assert_eq!(chain(&[], "zh-Hant-TW"), ["en"], "a tag that names no region of a language is passed over");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use minijinja::Value;
 use promox_contract::order::DescribeOrder;
 use promox_contract::store::{GetStoreProfile, StoreProfile};
 use promox_contract::user::{DescribeUsers, UserDescription};
-use promox_kernel::{Cx, Email, Error, Kind, UserId};
+use promox_kernel::{Cx, Email, Error, Kind, Locale, UserId};
 use promox_storage::Lane;
 
 use crate::commands::{self, DeliveryResult, Outcome};
@@ -16,8 +16,9 @@ use crate::kinds::{Channel, MessageKind, Subject};
 use crate::push::PushOutcome;
 use crate::push::records::{Subscription, SubscriptionId};
 use crate::records::{Attempt, Branch, Delivery, MessageBody};
+use crate::templates::builtin::Language;
 use crate::templates::context::{self, Members};
-use crate::templates::{Message, Source, builtin};
+use crate::templates::{Message, Wording, filters};
 use crate::{Notifications, mail, queries, rules};
 
 /// Maximum deliveries per run.
@@ -40,8 +41,10 @@ struct Prepared {
 struct Addressed {
     to: Email,
     user: Option<UserId>,
-    /// The recipient's preferred locale, if known.
-    locale: Option<String>,
+    /// The locales that the recipient wants, the preferred ones first.
+    locales: Vec<Locale>,
+    /// The recipient's time zone, if known.
+    timezone: Option<String>,
     phone: Option<String>,
     members: Members,
 }
@@ -138,10 +141,11 @@ impl Notifications {
         channel: Channel,
     ) -> Result<(Message, Option<String>), PrepareError> {
         let addressed = self.address(cx, row).await?;
-        let locales = rules::locale_chain(addressed.locale.as_deref(), &store.locale);
-        let source = self.db.read(|tx| queries::source(tx, row.kind, channel, &locales)).await.map_err(Error::from)?;
-        let context = self.context(store, addressed.members);
-        let message = self.render(row.kind, channel, &source, &context).map_err(PrepareError::Permanent)?;
+        let locales = rules::locale_chain(&addressed.locales, &store.locale);
+        let wording =
+            self.db.read(|tx| queries::wording(tx, row.kind, channel, &locales)).await.map_err(Error::from)?;
+        let members = self.members(store, addressed.timezone, addressed.members);
+        let message = self.render(row.kind, channel, &wording, &members).map_err(PrepareError::Permanent)?;
         Ok((message, addressed.phone))
     }
 
@@ -189,14 +193,14 @@ impl Notifications {
     /// Queries the recipient and renders the parts of a message that the recipient has not turned off.
     async fn prepare(&self, cx: &Cx, store: &StoreProfile, row: &Delivery) -> Result<Prepared, PrepareError> {
         let addressed = self.address(cx, row).await?;
-        let locales = rules::locale_chain(addressed.locale.as_deref(), &store.locale);
+        let locales = rules::locale_chain(&addressed.locales, &store.locale);
         let (kind, user) = (row.kind, addressed.user);
         let (email, inbox) =
-            self.db.read(|tx| queries::sources(tx, kind, user, &locales)).await.map_err(Error::from)?;
-        let context = self.context(store, addressed.members);
-        let render = |channel, source: Option<Source>| {
-            source
-                .map(|source| self.render(kind, channel, &source, &context))
+            self.db.read(|tx| queries::wordings(tx, kind, user, &locales)).await.map_err(Error::from)?;
+        let members = self.members(store, addressed.timezone, addressed.members);
+        let render = |channel, wording: Option<Wording>| {
+            wording
+                .map(|wording| self.render(kind, channel, &wording, &members))
                 .transpose()
                 .map_err(PrepareError::Permanent)
         };
@@ -222,21 +226,24 @@ impl Notifications {
                     Some(user) => self.describe(cx, user).await?,
                     None => None,
                 };
-                let (locale, phone) = buyer.map_or((None, None), |buyer| (locale_of(&buyer), buyer.phone));
-                Ok(Addressed { to, user: order.user_id, locale, phone, members })
+                let (chosen, timezone, phone) =
+                    buyer.map_or((None, None, None), |buyer| (buyer.locale, buyer.timezone, buyer.phone));
+                let locales = chosen.into_iter().chain(order.languages).collect();
+                Ok(Addressed { to, user: order.user_id, locales, timezone, phone, members })
             }
             (Subject::User, _, Some(user)) => {
                 let description = self.describe(cx, user).await?;
                 let description =
                     description.ok_or_else(|| PrepareError::Permanent("the user no longer exists".to_owned()))?;
-                let locale = locale_of(&description);
-                let UserDescription { email, name, phone, .. } = description;
+                let UserDescription { email, name, phone, locale, timezone, .. } = description;
                 let members = Members::from([("name".to_owned(), Value::from(name))]);
-                Ok(Addressed { to: email, user: Some(user), locale, phone, members })
+                let locales = locale.into_iter().collect();
+                Ok(Addressed { to: email, user: Some(user), locales, timezone, phone, members })
             }
             (Subject::Merchant, _, _) => {
                 let members = context::members(&row.facts);
-                Ok(Addressed { to: self.merchant.clone(), user: None, locale: None, phone: None, members })
+                let to = self.merchant.clone();
+                Ok(Addressed { to, user: None, locales: Vec::new(), timezone: None, phone: None, members })
             }
             _ => Err(PrepareError::Permanent("the message is no longer stored".to_owned())),
         }
@@ -247,28 +254,31 @@ impl Notifications {
         Ok(cx.call(DescribeUsers { ids: vec![user] }).await?.items.into_iter().next())
     }
 
-    /// The data of a template: `members` and the store. The name is null if it is unknown.
-    pub(crate) fn context(&self, store: &StoreProfile, mut members: Members) -> Value {
+    /// The data of a template: `members`, the store, and the zone in which times are shown, the store's by default. The
+    /// name is null if it is unknown.
+    pub(crate) fn members(&self, store: &StoreProfile, timezone: Option<String>, mut members: Members) -> Members {
         members.entry("name".to_owned()).or_insert(Value::from(()));
         members.insert("store".to_owned(), context::store(store, &self.public_url));
-        Value::from(members)
+        members.insert(filters::TIMEZONE.to_owned(), Value::from(timezone.unwrap_or_else(|| store.timezone.clone())));
+        members
     }
 
-    /// Renders a template. If a merchant's template fails on real data, the built-in one is used instead.
+    /// Renders a template. If a merchant's template fails on real data, the built-in one of its language is used instead.
     pub(crate) fn render(
         &self,
         kind: MessageKind,
         channel: Channel,
-        source: &Source,
-        context: &Value,
+        wording: &Wording,
+        members: &Members,
     ) -> Result<Message, String> {
-        self.renderer.render(source, context).or_else(|fault| {
+        self.renderer.render(wording, members).or_else(|fault| {
             tracing::warn!(
                 %kind, %channel, part = fault.part, line = fault.line, detail = fault.detail,
                 "a template could not be rendered; the built-in one is used"
             );
-            let built_in = builtin::source(kind, channel);
-            let rendered = self.renderer.render(&built_in, context);
+            let language = Language::of(&wording.language).unwrap_or(Language::English);
+            let built_in = Wording::built_in(kind, channel, language, std::slice::from_ref(&wording.locale));
+            let rendered = self.renderer.render(&built_in, members);
             rendered.map_err(|fault| format!("the built-in template could not be rendered: {}", fault.detail))
         })
     }
@@ -276,13 +286,9 @@ impl Notifications {
 
 /// A message that was rendered when it was requested; its inbox item exists already.
 fn stored_message(body: MessageBody) -> Prepared {
-    let message = Message { subject: body.subject, html: body.html, text: body.text };
-    Prepared { to: body.email, message: Some(message), inbox: None, branches: None }
-}
-
-/// The locale that a user has chosen.
-fn locale_of(user: &UserDescription) -> Option<String> {
-    user.attributes.get("locale").cloned()
+    let MessageBody { email, subject, html, text, language, .. } = body;
+    let message = Message { language: language.unwrap_or_else(Locale::english), subject, html, text };
+    Prepared { to: email, message: Some(message), inbox: None, branches: None }
 }
 
 fn attempt(cx: &Cx, sent: bool, detail: &str) -> Attempt {

@@ -229,6 +229,7 @@ pub(crate) fn describe(tx: &Tx<'_>, id: OrderId) -> Result<OrderDescription, Err
         status: order.status,
         user_id: order.user_id,
         email: order.email,
+        languages: order.details.0.languages,
         name: order.details.0.shipping_address.map(|address| address.name),
         currency: order.currency,
         lines,

@@ -8,7 +8,7 @@ use promox_contract::order::{FigureUse, OrderStatus};
 use promox_contract::order_line::{OrderLine, net};
 use promox_contract::payment::PaymentStatus;
 use promox_contract::promotion::{AppliedPromotion, LineDiscount, RejectedPromotion};
-use promox_kernel::{Amount, Currency, Email, EncodedJson, Json, Sku, Timestamp, UserId, id, text_enum};
+use promox_kernel::{Amount, Currency, Email, EncodedJson, Json, Locale, Sku, Timestamp, UserId, id, text_enum};
 use promox_storage::record;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -119,6 +119,9 @@ pub(crate) struct OrderDetails {
     /// The payment provider's code, if it declined.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) decline_code: Option<String>,
+    /// The languages that the buyer's browser accepted, the preferred ones first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) languages: Vec<Locale>,
 }
 
 /// An entry of an order's history: a step of its checkout or a later change.

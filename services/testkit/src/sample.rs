@@ -68,6 +68,8 @@ pub fn user_description(id: UserId) -> UserDescription {
         email: email(&format!("user{id}@example.com")),
         name: None,
         phone: None,
+        locale: None,
+        timezone: None,
         registered_at: Timestamp::EPOCH,
         attributes: BTreeMap::new(),
     }

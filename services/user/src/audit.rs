@@ -42,6 +42,8 @@ fn users(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
             || user.name.is_some()
             || user.phone.is_some()
             || user.birth_date.is_some()
+            || user.locale.is_some()
+            || user.timezone.is_some()
             || user.referral_code.is_some()
             || !user.attributes.0.is_empty();
         report.check(ERASED, !(erased && has_personal_data), || format!("user {}", user.id));

@@ -119,7 +119,7 @@ impl Users {
             template: template.to_owned(),
             email,
             user_id: Some(user.id),
-            locale: None,
+            locale: user.locale.clone(),
             data,
         }
     }

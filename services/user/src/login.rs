@@ -74,8 +74,17 @@ impl Users {
         };
         let password_hash = self.passwords.hash(&cx.node.entropy, op.password.0).await?;
         let referral_code = cx.node.entropy.code(10);
-        let (email, roles) = (op.email, &[permissions::CUSTOMER]);
-        Ok(NewAccount { email, password_hash, name, phone, referral_code, referred_by, ignore_plus_tags, roles })
+        Ok(NewAccount {
+            email: op.email,
+            password_hash,
+            name,
+            phone,
+            locale: op.locale,
+            referral_code,
+            referred_by,
+            ignore_plus_tags,
+            roles: &[permissions::CUSTOMER],
+        })
     }
 
     /// The user with this address and password, or `None` if either is wrong. It takes the same time whether or not the

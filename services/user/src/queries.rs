@@ -176,6 +176,8 @@ pub(crate) fn user_view(tx: &Tx<'_>, user: User) -> Result<UserView, StoreError>
         name: user.name,
         phone: user.phone,
         birth_date: user.birth_date,
+        locale: user.locale,
+        timezone: user.timezone,
         attributes: user.attributes.0,
         status: user.status,
         erasure: erasure.as_ref().map(erasure_view),
@@ -329,6 +331,8 @@ pub(crate) fn description(user: User) -> Option<UserDescription> {
         email: user.email?,
         name: user.name,
         phone: user.phone,
+        locale: user.locale,
+        timezone: user.timezone,
         registered_at: user.created_at,
         attributes: user.attributes.0,
     })

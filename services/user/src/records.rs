@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use promox_kernel::{Email, Json, Timestamp, UserId, text_enum};
+use promox_kernel::{Email, Json, Locale, Timestamp, UserId, text_enum};
 use promox_storage::record;
 
 use crate::api::UserStatus;
@@ -57,6 +57,10 @@ record! {
         updated_at: Timestamp,
         erased_at: Option<Timestamp>,
         version: i64,
+        /// The language of messages; null for the store's.
+        locale: Option<Locale>,
+        /// The IANA time zone; null for the store's.
+        timezone: Option<String>,
     }
     unique UserByEmail = 301 (email);
     index UserByStatus = 302 (status);

@@ -69,6 +69,7 @@ impl Users {
             password_hash,
             name: None,
             phone: None,
+            locale: None,
             referral_code: cx.node.entropy.code(10),
             referred_by: None,
             ignore_plus_tags: false,

@@ -94,6 +94,11 @@ pub(crate) fn accept(headers: &HeaderMap) -> Option<Arc<str>> {
     text(headers, &header::ACCEPT).filter(|types| types.len() <= MAX_ACCEPT_LEN).map(Into::into)
 }
 
+/// The languages that the client accepts, if the header has a reasonable length.
+pub(crate) fn accept_language(headers: &HeaderMap) -> Option<Arc<str>> {
+    text(headers, &header::ACCEPT_LANGUAGE).filter(|list| list.len() <= MAX_ACCEPT_LEN).map(Into::into)
+}
+
 /// The access token or API key of `Authorization`: after `Bearer`, or an API key as the password of `Basic`, for clients
 /// that know no other scheme. Anything else is an error, so that no client wrongly assumes that it is logged in.
 pub(crate) fn credential(headers: &HeaderMap) -> Result<Option<Cow<'_, str>>, Error> {

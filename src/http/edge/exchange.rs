@@ -309,6 +309,7 @@ impl<'a> Exchange<'a> {
             if_match: if_match::read(headers)?,
             client: Some(self.client),
             accept: context::accept(headers),
+            accept_language: context::accept_language(headers),
             claim: None,
             node: open.node.clone(),
         })

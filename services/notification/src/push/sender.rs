@@ -93,7 +93,10 @@ impl Notifications {
         };
         let keys = BrowserKeys::read(&to.p256dh, &to.auth).map_err(|name| format!("the key {name} is damaged"))?;
         let text: String = message.text.trim().chars().take(MAX_TEXT_LEN).collect();
-        let payload = json!({"title": message.subject, "body": text, "url": self.public_url}).to_string();
+        let payload = json!({
+            "title": message.subject, "body": text, "url": self.public_url, "lang": message.language,
+        })
+        .to_string();
         let body = encryption::encrypt(payload.as_bytes(), &keys, random).ok_or("the message cannot be encrypted")?;
         let contact = format!("mailto:{}", self.from.email);
         let authorization = identity.authorization(&origin, &contact, cx.node.clock.now());

@@ -70,9 +70,14 @@ pub(crate) fn members(object: &Map<String, Json>) -> Members {
     object.iter().map(|(name, member)| (name.clone(), value(member))).collect()
 }
 
+/// The members of a JSON document.
+pub(crate) fn json_members(document: &Json) -> Members {
+    document.as_object().map(members).unwrap_or_default()
+}
+
 /// Converts JSON for templates. A number that is not an integer is passed as its digits, because `serde_json` is built
 /// with arbitrary precision.
-pub(crate) fn value(json: &Json) -> Value {
+fn value(json: &Json) -> Value {
     match json {
         Json::Null => Value::from(()),
         Json::Bool(flag) => Value::from(*flag),

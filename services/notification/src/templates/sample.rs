@@ -9,6 +9,7 @@ pub(crate) fn full(kind: MessageKind) -> Value {
     let mut data = json!({
         "store": {"name": "Sample Shop", "url": "https://shop.example", "locale": "en", "currency": "GBP"},
         "name": "Ada Lovelace",
+        "timezone": "Europe/London",
     });
     if let Some(members) = data.as_object_mut() {
         members.extend(subject_data(kind));
@@ -44,7 +45,7 @@ fn subject_data(kind: MessageKind) -> serde_json::Map<String, Value> {
             json!({"link": "https://shop.example/confirm?token=sample", "token": "sample", "expiresAt": "2026-11-23T06:33:00.000Z"})
         }
         Subject::Merchant if kind == MessageKind::WebhookDisabled => {
-            json!({"webhook": {"url": "https://erp.example/hooks", "reason": "It answered 410 Gone."}})
+            json!({"webhook": {"url": "https://erp.example/hooks", "reason": "It answered 410 Gone.", "gone": true, "error": null}})
         }
         Subject::Merchant => json!({"stock": {"sku": "85123A", "available": 3, "threshold": 5}}),
         Subject::Order => json!({

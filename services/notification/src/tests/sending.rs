@@ -64,7 +64,7 @@ async fn each_kind_of_event_has_its_own_message() {
     shop.publish(1, low).await;
     shop.work().await;
     let mails = shop.mails();
-    assert!(mails[0].contains("7.65 GBP") && mails[0].contains("guest@example.com"), "{}", mails[0]);
+    assert!(mails[0].contains("=C2=A37.65") && mails[0].contains("guest@example.com"), "{}", mails[0]);
     assert!(mails[1].contains("Subject: Welcome to Tea & Co") && mails[1].contains("https://shop.example"));
     assert!(mails[2].contains("To: shop@example.com") && mails[2].contains("85123A"));
     shop.verify();

@@ -55,6 +55,7 @@ fn description(id: OrderId, user_id: Option<UserId>, email: Option<Email>) -> Or
         status: OrderStatus::Confirmed,
         user_id,
         email,
+        languages: Vec::new(),
         name: Some("Ada".to_owned()),
         currency: Currency::GBP,
         totals: totals([&line]),

@@ -251,7 +251,7 @@ pub(crate) fn record(tx: &mut Tx<'_>, outcomes: &[WebhookOutcome]) -> Result<(),
                 push(&mut row, attempt);
                 end(&mut row, DeliveryStatus::Dead);
                 if let Some(endpoint) = endpoint {
-                    disable(tx, endpoint, "It answered 410 Gone.")?;
+                    disable(tx, endpoint, None)?;
                 }
             }
             Posted::Dropped => end(&mut row, DeliveryStatus::Dead),
@@ -297,7 +297,7 @@ fn note_failure(
     let Some(mut endpoint) = endpoint else { return Ok(()) };
     if is_dead && rules::is_out_of_patience(endpoint.failing_since, tx.now()) {
         let why = attempt.detail.clone().unwrap_or_else(|| "It accepts no messages.".to_owned());
-        return disable(tx, endpoint, &format!("It has accepted nothing for three days. {why}"));
+        return disable(tx, endpoint, Some(&why));
     }
     if endpoint.failing_since.is_none() {
         endpoint.failing_since = Some(tx.now());
@@ -306,15 +306,22 @@ fn note_failure(
     Ok(())
 }
 
-/// Disables an endpoint and tells the merchant.
-fn disable(tx: &mut Tx<'_>, mut endpoint: WebhookEndpoint, reason: &str) -> Result<(), Error> {
+/// Disables an endpoint and tells the merchant: after days of failures, of which `error` is the last, or because the
+/// endpoint is gone.
+fn disable(tx: &mut Tx<'_>, mut endpoint: WebhookEndpoint, error: Option<&str>) -> Result<(), Error> {
     if endpoint.status == WebhookStatus::Disabled {
         return Ok(());
     }
     endpoint.status = WebhookStatus::Disabled;
-    endpoint.disabled_reason = Some(reason.to_owned());
+    let reason = error.map_or_else(
+        || "It answered 410 Gone.".to_owned(),
+        |error| format!("It has accepted nothing for three days. {error}"),
+    );
+    endpoint.disabled_reason = Some(reason.clone());
     touch(tx, &mut endpoint)?;
-    let facts = json!({"webhook": {"url": endpoint.url, "reason": reason}});
+    let facts = json!({
+        "webhook": {"url": endpoint.url, "reason": reason, "gone": error.is_none(), "error": error},
+    });
     let facts = if let Value::Object(members) = facts { members } else { serde_json::Map::new() };
     let message = NewDelivery { kind: MessageKind::WebhookDisabled, order_id: None, user_id: None, facts };
     enqueue(tx, message, None)?;

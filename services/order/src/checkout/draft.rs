@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use promox_contract::ids::CartId;
 use promox_contract::payment::PaymentChoice;
-use promox_kernel::{Claim, Email, UserId};
+use promox_kernel::{Claim, Email, Locale, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
@@ -64,6 +64,9 @@ pub(crate) struct NewOrder {
     /// The points that the order will earn.
     #[serde(default)]
     pub(crate) points_earned: i64,
+    /// The languages that the buyer's browser accepts, the preferred ones first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) languages: Vec<Locale>,
 }
 
 /// The compensation of a checkout.

@@ -50,6 +50,7 @@ impl Orders {
             attributes: body.attributes.clone(),
             entitlements,
             points_earned,
+            languages: cx.languages(),
         };
         let draft = Draft {
             order: Some(Box::new(order)),

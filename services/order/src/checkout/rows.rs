@@ -146,6 +146,7 @@ fn pending_order(now: Timestamp, id: OrderId, new: NewOrder, draft: &Draft) -> O
             points_multiplier: new.entitlements.points_multiplier,
             customer: None,
             decline_code: None,
+            languages: new.languages,
         }),
         timeline: EncodedJson::default(),
         version: 1,

@@ -108,6 +108,7 @@ pub(crate) fn erase(tx: &mut Tx<'_>, user_id: UserId) -> Result<(), Error> {
         order.details.shipping_address = order.details.shipping_address.take().map(anonymized);
         order.details.billing_address = None;
         order.details.note = None;
+        order.details.languages.clear();
         order.details.attributes.clear();
         touch(tx, &mut order)?;
     }

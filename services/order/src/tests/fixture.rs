@@ -179,6 +179,7 @@ pub(super) fn draft(lines: &[Line]) -> Draft {
         attributes: std::collections::BTreeMap::default(),
         entitlements: Entitlements::default(),
         points_earned: 0,
+        languages: Vec::new(),
     };
     Draft { order: Some(Box::new(order)), actor: "user:7".into(), ..Draft::default() }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use promox_kernel::{Cursor, Email, Limit, Page, Patch, Timestamp, UserId, json_reply, operation, text_enum};
+use promox_kernel::{Cursor, Email, Limit, Locale, Page, Patch, Timestamp, UserId, json_reply, operation, text_enum};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -39,6 +39,10 @@ pub struct UserView {
     pub phone: Option<String>,
     /// The date of birth, `YYYY-MM-DD`.
     pub birth_date: Option<String>,
+    /// The language of messages, such as `de` or `en-GB`; null for the store's.
+    pub locale: Option<Locale>,
+    /// The IANA time zone, such as `Europe/London`; null for the store's.
+    pub timezone: Option<String>,
     /// Additional attributes.
     pub attributes: BTreeMap<String, String>,
     /// The status of the account.
@@ -80,6 +84,13 @@ pub struct UpdateMe {
     /// The date of birth, `YYYY-MM-DD`.
     #[serde(default)]
     pub birth_date: Patch<String>,
+    /// The language of messages, such as `de` or `en-GB`; null for the store's.
+    #[serde(default)]
+    pub locale: Patch<Locale>,
+    /// The IANA time zone, such as `Europe/London`, in which marketing messages respect quiet hours; null for the
+    /// store's.
+    #[serde(default)]
+    pub timezone: Patch<String>,
     /// Additional attributes. Null removes an attribute.
     #[serde(default)]
     pub attributes: Patch<BTreeMap<String, Option<String>>>,

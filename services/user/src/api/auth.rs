@@ -3,7 +3,7 @@
 use std::fmt;
 
 use promox_contract::jwks::Jwks;
-use promox_kernel::{Email, json_reply, operation};
+use promox_kernel::{Email, Locale, json_reply, operation};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +44,8 @@ pub struct Register {
     pub name: Option<String>,
     /// The phone number.
     pub phone: Option<String>,
+    /// The language of messages, such as `de` or `en-GB`; the store's if omitted.
+    pub locale: Option<Locale>,
     /// The referral code of another user.
     pub referral_code: Option<String>,
 }

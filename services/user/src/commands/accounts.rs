@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use promox_contract::user::UserRegistered;
-use promox_kernel::{Cx, Email, Error, Faults, Json, Patch, UserId};
+use promox_kernel::{Cx, Email, Error, Faults, Json, Locale, Patch, UserId};
 use promox_storage::{StoreError, Tx};
 
 use super::{messages, sessions};
@@ -19,6 +19,7 @@ pub(crate) struct NewAccount {
     pub(crate) password_hash: String,
     pub(crate) name: Option<String>,
     pub(crate) phone: Option<String>,
+    pub(crate) locale: Option<Locale>,
     /// The referral code that the account will share.
     pub(crate) referral_code: String,
     /// The referral code of another user, who referred this one.
@@ -59,6 +60,8 @@ pub(crate) fn create(tx: &mut Tx<'_>, new: &NewAccount) -> Result<User, Error> {
         updated_at: now,
         erased_at: None,
         version: 1,
+        locale: new.locale.clone(),
+        timezone: None,
     };
     save(tx, None, &user)?;
     for role in new.roles {
@@ -100,6 +103,8 @@ pub(crate) fn update_profile(tx: &mut Tx<'_>, cx: &Cx, id: UserId, change: &Upda
     checked(&mut faults, "/phone", &change.phone, profile::phone).apply(&mut after.phone);
     let birth_date = |text: &str| profile::birth_date(text, now);
     checked(&mut faults, "/birthDate", &change.birth_date, birth_date).apply(&mut after.birth_date);
+    change.locale.clone().apply(&mut after.locale);
+    checked(&mut faults, "/timezone", &change.timezone, profile::timezone).apply(&mut after.timezone);
     match &change.attributes {
         Patch::Keep => {}
         Patch::Clear => after.attributes.0.clear(),

@@ -87,6 +87,7 @@ fn erase(tx: &mut Tx<'_>, cx: &Cx, id: UserId) -> Result<(), Error> {
     (after.email, after.mailbox, after.password_hash) = (None, None, None);
     (after.name, after.phone) = (None, None);
     (after.birth_date, after.referral_code, after.email_verified_at) = (None, None, None);
+    (after.locale, after.timezone) = (None, None);
     after.attributes.0.clear();
     save(tx, Some(&before), &after)?;
     tx.emit(id, &UserErased { user_id: id })?;

@@ -32,6 +32,13 @@ pub(crate) fn birth_date(text: &str, now: Timestamp) -> Result<String, String> {
     if date.to_string() == text && date.year() >= 1900 && date <= latest { Ok(text.to_owned()) } else { Err(fault()) }
 }
 
+/// Validates the name of a time zone.
+pub(crate) fn timezone(text: &str) -> Result<String, String> {
+    let known = jiff::tz::TimeZone::get(text);
+    let known = known.ok().and_then(|zone| zone.iana_name().map(str::to_owned));
+    known.ok_or_else(|| format!("must be an IANA time zone such as Europe/London; got \"{text}\""))
+}
+
 /// Validates a referral code and converts it to upper case.
 pub(crate) fn referral_code(text: &str) -> Result<String, String> {
     bounded(text, 1, 64).map(|code| code.to_uppercase())

@@ -134,7 +134,7 @@ fn secret(text: &str) -> Secret {
 
 fn registration(address: &str) -> Register {
     let email = email(address);
-    Register { email, password: secret(PASSWORD), name: None, phone: None, referral_code: None }
+    Register { email, password: secret(PASSWORD), name: None, phone: None, locale: None, referral_code: None }
 }
 
 fn login(address: &str, password: &str) -> Login {
