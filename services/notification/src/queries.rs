@@ -22,9 +22,6 @@ use crate::templates::{self, Source, Wording, builtin};
 
 /// Maximum locales of one template.
 pub(crate) const MAX_LOCALES: usize = 50;
-/// Maximum inbox items, and maximum deliveries, in a user's export.
-const MAX_EXPORTED: usize = 5_000;
-
 /// The key of the settings row.
 pub(crate) const SETTINGS: u32 = 1;
 
@@ -262,8 +259,8 @@ pub(crate) fn due(
 
 /// All data held about a user, for the export of personal data.
 pub(crate) fn export(tx: &Tx<'_>, user: UserId) -> Result<Value, StoreError> {
-    let inbox = tx.scan_by::<InboxByUser>().prefix(user).backward().collect(MAX_EXPORTED)?;
-    let deliveries = tx.scan_by::<DeliveryByUser>().prefix(Some(user)).backward().collect(MAX_EXPORTED)?;
+    let inbox = tx.scan_by::<InboxByUser>().prefix(user).backward().all()?;
+    let deliveries = tx.scan_by::<DeliveryByUser>().prefix(Some(user)).backward().all()?;
     Ok(json!({
         "inbox": inbox.into_iter().map(notification).collect::<Vec<_>>(),
         "deliveries": deliveries.into_iter().map(delivery).collect::<Vec<_>>(),

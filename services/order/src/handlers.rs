@@ -30,8 +30,6 @@ use crate::{Orders, figures, invoice, order_row, pricing_terms, queries, reject,
 
 /// Maximum sagas that one request lists.
 const MAX_SAGAS: usize = 200;
-/// Maximum orders in a user's export.
-const MAX_EXPORTED: usize = 10_000;
 
 impl Handle<PlaceOrder> for Orders {
     async fn handle(&self, cx: &Cx, op: PlaceOrder) -> Result<OrderView, Error> {
@@ -245,7 +243,7 @@ impl Handle<ExportOrders> for Orders {
         let views = self
             .db
             .read(|tx| {
-                let orders: Vec<Order> = tx.scan_by::<OrderByUser>().prefix(Some(op.user_id)).collect(MAX_EXPORTED)?;
+                let orders: Vec<Order> = tx.scan_by::<OrderByUser>().prefix(Some(op.user_id)).all()?;
                 orders.into_iter().map(|order| queries::view(tx, order)).collect::<Result<Vec<_>, Error>>()
             })
             .await?;

@@ -12,9 +12,6 @@ use crate::records::{
 use crate::reject;
 use crate::rules::MAX_ALL_REFUNDS;
 
-/// Maximum payments in a user's export.
-const MAX_EXPORTED: usize = 2_000;
-
 /// A payment as the order service sees it.
 pub(crate) fn outcome(payment: &Payment) -> PaymentOutcome {
     PaymentOutcome {
@@ -113,8 +110,8 @@ fn views(tx: &Tx<'_>, page: Page<Payment>) -> Result<Page<PaymentView>, Error> {
     page.try_map(|payment| view(tx, payment))
 }
 
-/// A user's payments for the export of personal data, oldest first, at most [`MAX_EXPORTED`].
+/// A user's payments for the export of personal data, oldest first.
 pub(crate) fn export(tx: &Tx<'_>, user: UserId) -> Result<Vec<PaymentView>, StoreError> {
-    let own = tx.scan_by::<PaymentByUser>().prefix(Some(user)).collect(MAX_EXPORTED)?;
+    let own = tx.scan_by::<PaymentByUser>().prefix(Some(user)).all()?;
     own.into_iter().map(|payment| view(tx, payment)).collect()
 }

@@ -25,9 +25,6 @@ use crate::rules::worth;
 use crate::settings::{self, RewardSettings};
 use crate::{Rewards, checks, reject};
 
-/// The maximum number of rows of each kind in an export.
-const MAX_EXPORTED: usize = 5_000;
-
 impl Handle<GetAccount> for Rewards {
     async fn handle(&self, cx: &Cx, op: GetAccount) -> Result<AccountView, Error> {
         checks::check_may_read(cx, op.id)?;
@@ -290,11 +287,11 @@ impl Handle<ExportRewards> for Rewards {
     async fn handle(&self, cx: &Cx, op: ExportRewards) -> Result<PersonalData, Error> {
         let read = |tx: &Tx<'_>| {
             let terms = self.terms.at(tx)?;
-            let entries = tx.scan_by::<EntryByUser>().prefix(op.user_id).backward().collect(MAX_EXPORTED)?;
+            let entries = tx.scan_by::<EntryByUser>().prefix(op.user_id).backward().all()?;
             let entries: Vec<TransactionView> = entries.into_iter().map(queries::transaction_view).collect();
-            let unlocked = tx.scan::<Unlocked>().prefix(op.user_id).collect(MAX_EXPORTED)?;
+            let unlocked = tx.scan::<Unlocked>().prefix(op.user_id).all()?;
             let achieved: Vec<_> = unlocked.iter().map(|item| (item.achievement_id, item.at)).collect();
-            let redeemed = tx.scan_by::<RedemptionByUser>().prefix(op.user_id).backward().collect(MAX_EXPORTED)?;
+            let redeemed = tx.scan_by::<RedemptionByUser>().prefix(op.user_id).backward().all()?;
             let redeemed: Vec<RedemptionView> = redeemed.into_iter().map(redemption_view).collect();
             let account = queries::account(tx, &terms, op.user_id, cx.now)?;
             Ok::<_, Error>(serde_json::json!({

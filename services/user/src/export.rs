@@ -9,9 +9,6 @@ use crate::api::{AddressView, PersonalExport};
 use crate::records::{Address, AuditByActor};
 use crate::{Users, queries};
 
-/// Maximum audit entries in an export.
-const EXPORTED_ENTRIES: usize = 1_000;
-
 /// The data that one service holds. If it cannot be had, the whole export fails, because an incomplete one would
 /// mislead.
 async fn export_part<O: Op>(cx: &Cx, op: O) -> Result<O::Reply, Error> {
@@ -42,7 +39,7 @@ impl Users {
         )?;
         let read = |tx: &Tx<'_>| {
             let actor = format!("user:{user_id}");
-            let entries = tx.scan_by::<AuditByActor>().prefix(actor.as_str()).backward().collect(EXPORTED_ENTRIES)?;
+            let entries = tx.scan_by::<AuditByActor>().prefix(actor.as_str()).backward().all()?;
             let account = queries::user_view(tx, queries::user(tx, user_id)?)?;
             Ok::<_, Error>((account, address_book(tx, user_id)?, queries::sessions(tx, user_id)?, entries))
         };
