@@ -113,12 +113,21 @@ pub(crate) async fn drain(headers: &HeaderMap, body: &mut Incoming, bounds: Boun
     if body.is_end_stream() {
         return true;
     }
-    let is_short = body.size_hint().upper().is_some_and(|length| length <= MAX_DRAINED);
-    if !is_short || headers.contains_key(EXPECT) {
+    if headers.contains_key(EXPECT) || body.size_hint().lower() > MAX_DRAINED {
         return false;
     }
-    let rest = async { while let Some(Ok(_)) = body.frame().await {} };
-    timeout(DRAIN_TIME.min(bounds.read_timeout), rest).await.is_ok() && body.is_end_stream()
+    let rest = async {
+        let mut drained = 0;
+        while drained <= MAX_DRAINED {
+            match body.frame().await {
+                Some(Ok(frame)) => drained += frame.data_ref().map_or(0, |data| data.len() as u64),
+                Some(Err(_)) => return false,
+                None => return true,
+            }
+        }
+        false
+    };
+    timeout(DRAIN_TIME.min(bounds.read_timeout), rest).await.unwrap_or(false)
 }
 
 async fn read_json(headers: &HeaderMap, body: &mut Incoming, bounds: Bounds) -> Result<Bytes, Error> {

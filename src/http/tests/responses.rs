@@ -141,10 +141,17 @@ async fn a_client_that_sends_a_refused_body_to_its_end_sees_the_response() {
 #[tokio::test]
 async fn a_connection_is_kept_after_a_short_refused_body_and_closed_after_a_long_one() {
     let rig = Rig::start(&[("PROMOX_LIMITS__BODY_BYTES", "2048")]).await;
-    for (length, is_kept) in [(3_000, true), (200_000, false)] {
+    for (length, is_kept, is_chunked) in
+        [(3_000, true, false), (3_000, true, true), (200_000, false, false), (200_000, false, true)]
+    {
         let mut stream = rig.connect().await;
         let body = "x".repeat(length);
-        let refused = format!("POST /nowhere HTTP/1.1\r\nhost: shop\r\ncontent-length: {length}\r\n\r\n{body}");
+        let refused = if is_chunked {
+            let chunk = format!("{length:x}\r\n{body}\r\n0\r\n\r\n");
+            format!("POST /nowhere HTTP/1.1\r\nhost: shop\r\ntransfer-encoding: chunked\r\n\r\n{chunk}")
+        } else {
+            format!("POST /nowhere HTTP/1.1\r\nhost: shop\r\ncontent-length: {length}\r\n\r\n{body}")
+        };
         stream.write_all((refused + &request("GET /things/7", &[], "")).as_bytes()).await.unwrap();
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).await.unwrap();
@@ -152,6 +159,16 @@ async fn a_connection_is_kept_after_a_short_refused_body_and_closed_after_a_long
         assert_eq!((reply.status, reply.header("connection")), (404, if is_kept { "" } else { "close" }));
         assert_eq!(reply.body.contains("HTTP/1.1 200"), is_kept, "{reply:?}");
     }
+    let mut stream = rig.connect().await;
+    let headers = "content-type: application/json\r\ntransfer-encoding: chunked";
+    let accepted =
+        format!("POST /things HTTP/1.1\r\nhost: shop\r\n{headers}\r\n\r\nc\r\n{{\"name\":\"x\"}}\r\n0\r\n\r\n");
+    stream.write_all((accepted + &request("GET /things/7", &[], "")).as_bytes()).await.unwrap();
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await.unwrap();
+    let reply = Reply::parse(&bytes);
+    assert_eq!((reply.status, reply.header("connection")), (201, ""));
+    assert!(reply.body.contains("HTTP/1.1 200"), "{reply:?}");
 }
 
 #[tokio::test]
