@@ -122,17 +122,16 @@ impl Analytics {
         let sums = self.sum(period, wanted).await?;
         let before = period.previous(&store.zone);
         let sums_before = self.sum(before, Wanted { buyers: true, ..Wanted::default() }).await?;
-        let held = self.points_held(&[period.to, before.to]).await?;
-        let [held, held_before] = held.as_slice() else {
-            return Err(Error::internal("the number of points held is missing"));
-        };
+        // The period before ends where this one begins.
+        let held_before = self.points_held(period.from).await?;
+        let held = held_before + sums.measures.points_held();
         Ok(Summary {
-            figures: figures(store, period, &sums, *held),
+            figures: figures(store, period, &sums, held),
             currency: store.currency,
             top_products: self.top_products(store, &sums, ProductOrder::Revenue, TOP_COUNT).await?,
             top_promotions: top_promotions(cx, store, &sums).await?,
             flash_sales: top_flash_sales(cx, store, &sums).await?,
-            previous: figures(store, before, &sums_before, *held_before),
+            previous: figures(store, before, &sums_before, held_before),
         })
     }
 

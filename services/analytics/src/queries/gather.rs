@@ -66,15 +66,12 @@ impl Analytics {
         Ok(Some(sums))
     }
 
-    /// The number of points that customers held at each of the times: the sum of all months before the time, and of the
-    /// part of its month.
-    pub(crate) async fn points_held(&self, times: &[Timestamp]) -> Result<Vec<i64>, Error> {
-        let month = |at: &Timestamp| Period { from: Level::Month.floor(*at), to: *at };
-        let periods: Vec<Period> = times.iter().map(month).collect();
-        let sums = self.sums(&periods, Wanted::default()).await?;
-        let before = |tx: &Tx<'_>| periods.iter().map(|period| held_before(tx, period.from)).collect();
-        let before: Vec<i64> = self.db.read::<_, StoreError, _>(before).await?;
-        Ok(sums.iter().zip(before).map(|(sums, before)| sums.measures.points_held() + before).collect())
+    /// The number of points that customers held at a time: the sum of all months before it, and of the part of its month.
+    pub(crate) async fn points_held(&self, at: Timestamp) -> Result<i64, Error> {
+        let month = Level::Month.floor(at);
+        let sums = self.sum(Period { from: month, to: at }, Wanted::default()).await?;
+        let before: i64 = self.db.read::<_, StoreError, _>(|tx| held_before(tx, month)).await?;
+        Ok(sums.measures.points_held() + before)
     }
 
     /// The sums of one period.

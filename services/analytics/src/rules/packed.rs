@@ -32,6 +32,23 @@ pub(crate) struct Totals {
     pub(crate) revenue: i128,
 }
 
+impl Totals {
+    fn add(&mut self, other: &Self, sign: Sign) {
+        match sign {
+            Sign::Plus => {
+                self.orders += other.orders;
+                self.units += other.units;
+                self.revenue += other.revenue;
+            }
+            Sign::Minus => {
+                self.orders -= other.orders;
+                self.units -= other.units;
+                self.revenue -= other.revenue;
+            }
+        }
+    }
+}
+
 impl Packed {
     /// Encodes sales.
     pub(crate) fn new(products: &Products) -> Self {
@@ -57,7 +74,10 @@ impl Packed {
         match self.0.split_first() {
             Some((&COLUMNS, _)) => {
                 if let Some(columns) = Columns::parse(&self.0) {
-                    columns.each(visit);
+                    columns.each(|place, orders, units, revenue| {
+                        let totals = Totals { orders, units, revenue: i128::from(revenue) };
+                        visit(columns.first.saturating_add_unsigned(place as u64), columns.scale, totals);
+                    });
                 }
             }
             Some((_, list)) => {
@@ -160,31 +180,30 @@ impl<'b> Columns<'b> {
         valid.then_some(Self { first: i64::from_le_bytes(first), scale: u32::from(scale), bitmap, figures })
     }
 
-    fn each(&self, mut visit: impl FnMut(i64, u32, Totals)) {
-        let [orders, units, revenue] = self.figures.map(|(width, numbers)| numbers.chunks_exact(width));
-        let mut figures = orders.zip(units).zip(revenue);
-        for (eight, byte) in (0_i64..).step_by(8).zip(self.bitmap) {
+    /// Visits each product by its distance from the first one, with its orders, units and revenue.
+    fn each(&self, mut visit: impl FnMut(usize, i64, i64, i64)) {
+        let [orders, units, revenue] = self.figures.map(|(width, bytes)| numbers(width, bytes));
+        let mut figures = orders.into_iter().zip(units).zip(revenue);
+        for (eight, byte) in (0..).step_by(8).zip(self.bitmap) {
             let mut bits = *byte;
             while bits != 0 {
-                let product = self.first + eight + i64::from(bits.trailing_zeros());
+                let place = eight + bits.trailing_zeros() as usize;
                 bits &= bits - 1;
                 let Some(((orders, units), revenue)) = figures.next() else { return };
-                let (orders, units, revenue) = (number(orders), number(units), i128::from(number(revenue)));
-                visit(product, self.scale, Totals { orders, units, revenue });
+                visit(place, orders, units, revenue);
             }
         }
     }
 }
 
-/// A number of 1, 2, 4 or 8 bytes.
-fn number(bytes: &[u8]) -> i64 {
-    let number = match bytes.len() {
-        1 => bytes.try_into().map(|bytes| i64::from(i8::from_le_bytes(bytes))),
-        2 => bytes.try_into().map(|bytes| i64::from(i16::from_le_bytes(bytes))),
-        4 => bytes.try_into().map(|bytes| i64::from(i32::from_le_bytes(bytes))),
-        _ => bytes.try_into().map(i64::from_le_bytes),
-    };
-    number.unwrap_or(0)
+/// Decodes the numbers of a column, which have 1, 2, 4 or 8 bytes each.
+fn numbers(width: usize, bytes: &[u8]) -> Vec<i64> {
+    match width {
+        1 => bytes.iter().map(|byte| i64::from(i8::from_le_bytes([*byte]))).collect(),
+        2 => bytes.as_chunks().0.iter().map(|bytes| i64::from(i16::from_le_bytes(*bytes))).collect(),
+        4 => bytes.as_chunks().0.iter().map(|bytes| i64::from(i32::from_le_bytes(*bytes))).collect(),
+        _ => bytes.as_chunks().0.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect(),
+    }
 }
 
 /// An amount in units of a scale.
@@ -203,7 +222,27 @@ pub(crate) struct ProductSums {
 impl ProductSums {
     /// Adds or subtracts the sales of a row.
     pub(crate) fn add(&mut self, packed: &Packed, sign: Sign) {
-        packed.each(|product, scale, totals| self.add_totals(product, scale, totals, sign));
+        let columns = packed.0.first().filter(|form| **form == COLUMNS).and_then(|_| Columns::parse(&packed.0));
+        match columns {
+            Some(columns) => self.add_columns(&columns, sign),
+            None => packed.each(|product, scale, totals| self.add_totals(product, scale, totals, sign)),
+        }
+    }
+
+    /// Adds or subtracts columns. Most of a report's time is spent here, so scale and bounds are settled once per row.
+    fn add_columns(&mut self, columns: &Columns<'_>, sign: Sign) {
+        let Ok(first) = usize::try_from(columns.first) else { return };
+        let factor = self.factor_for(columns.scale);
+        let end = first + columns.bitmap.len() * 8;
+        if self.totals.len() < end {
+            self.totals.resize(end, Totals::default());
+        }
+        let Some(totals) = self.totals.get_mut(first..end) else { return };
+        columns.each(|place, orders, units, revenue| {
+            if let Some(sum) = totals.get_mut(place) {
+                sum.add(&Totals { orders, units, revenue: i128::from(revenue) * factor }, sign);
+            }
+        });
     }
 
     /// Adds the sales of a product.
@@ -215,29 +254,23 @@ impl ProductSums {
 
     fn add_totals(&mut self, product: i64, scale: u32, totals: Totals, sign: Sign) {
         let Ok(at) = usize::try_from(product) else { return };
+        let revenue = totals.revenue * self.factor_for(scale);
+        if self.totals.len() <= at {
+            self.totals.resize(at + 1, Totals::default());
+        }
+        if let Some(sum) = self.totals.get_mut(at) {
+            sum.add(&Totals { revenue, ..totals }, sign);
+        }
+    }
+
+    /// What revenue of a scale is multiplied with to have the scale of the sums, which becomes at least that scale.
+    fn factor_for(&mut self, scale: u32) -> i128 {
         if scale > self.scale {
             let factor = power_of_ten(scale - self.scale);
             self.totals.iter_mut().for_each(|sum| sum.revenue *= factor);
             self.scale = scale;
         }
-        let revenue =
-            if scale == self.scale { totals.revenue } else { totals.revenue * power_of_ten(self.scale - scale) };
-        if self.totals.len() <= at {
-            self.totals.resize(at + 1, Totals::default());
-        }
-        let Some(sum) = self.totals.get_mut(at) else { return };
-        match sign {
-            Sign::Plus => {
-                sum.orders += totals.orders;
-                sum.units += totals.units;
-                sum.revenue += revenue;
-            }
-            Sign::Minus => {
-                sum.orders -= totals.orders;
-                sum.units -= totals.units;
-                sum.revenue -= revenue;
-            }
-        }
+        power_of_ten(self.scale - scale)
     }
 
     /// The products with sales, by number.
