@@ -8,7 +8,7 @@
 //! | carts and checkout | `cart`, `checkout`, `gifts`, `idempotency` |
 //! | orders after the checkout | `returns`, `exports`, `round_trip` |
 //! | payments | `payments`, `stripe` (through localstripe, with faults and kills) |
-//! | webhooks to the merchant, text messages, push messages, languages of messages | `webhooks`, `messages`, `languages` |
+//! | webhooks to the merchant, text messages, push messages, languages of messages | `webhooks`, `messages`, `languages`, `reminders` |
 //! | accounts, roles, erasure, the audit trail | `accounts`, `api_keys` |
 //! | the store's settings | `settings` |
 //! | promotions | `promotions`, `codes`, `limits_per_person`, `promotion_units`, `backtest` |
@@ -76,6 +76,7 @@ mod promotions;
 mod races;
 mod receiver;
 mod references;
+mod reminders;
 mod returns;
 mod rewards;
 mod round_trip;

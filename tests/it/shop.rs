@@ -2,6 +2,7 @@
 //! end.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use promox::config::{Loaded, load};
 use promox::http::Server;
@@ -140,6 +141,13 @@ impl Shop {
     /// The node's time in seconds since the Unix epoch.
     pub(crate) fn seconds(&self) -> i64 {
         self.node.node().clock.now().0 / 1_000_000
+    }
+
+    /// Lets the node's clock step forward, as after a suspended machine, and logs the admin in again.
+    pub(crate) async fn advance(&mut self, span: Duration) {
+        let clock = &self.node.node().clock;
+        clock.follow(clock.now() + span).unwrap();
+        self.admin = log_in(&self.anyone, EMAIL).await;
     }
 
     /// All items of a list as the admin sees it, fetched page by page.

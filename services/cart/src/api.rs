@@ -3,7 +3,7 @@
 use promox_contract::ids::{CartId, ProductId};
 use promox_contract::order::Totals;
 use promox_contract::promotion::RejectReason;
-use promox_kernel::{Amount, Currency, Sku, Timestamp, json_reply, operation, text_enum};
+use promox_kernel::{Amount, Currency, Email, Sku, Timestamp, json_reply, operation, text_enum};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -91,6 +91,29 @@ operation! {
     "Sets the cart's promotion and coupon codes."
 }
 
+/// Notes that the guest agreed to be reminded of the cart by e-mail, once, if it is not ordered.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SetReminder {
+    /// The guest's e-mail address.
+    pub email: Email,
+    /// Whether the guest agreed; must be true.
+    pub agreed: bool,
+}
+operation! {
+    SetReminder => CartView, "cart.set_reminder", Put "/api/carts/current/reminder", Guest, 200,
+    "Notes that a guest agreed to be reminded of the cart.", refuses [404]
+}
+
+/// Withdraws a guest's agreement to be reminded of the cart.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeleteReminder {}
+operation! {
+    DeleteReminder => (), "cart.delete_reminder", Delete "/api/carts/current/reminder", Guest, 204,
+    "Withdraws a guest's agreement to be reminded of the cart."
+}
+
 /// Merges a guest's cart into the caller's and closes it. Repeating the request changes nothing.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -122,6 +145,8 @@ pub struct CartView {
     pub codes: CartCodes,
     /// The totals, calculated as at checkout; zero with the warning `AMOUNT_TOO_LARGE`.
     pub totals: Totals,
+    /// The address at which a guest agreed to be reminded of the cart; null for a user, who sets preferences.
+    pub reminder_email: Option<Email>,
     /// What prevents ordering this cart as it is.
     pub warnings: Vec<CartWarning>,
     /// When it was created.

@@ -41,6 +41,8 @@ fn check_cart(tx: &Tx<'_>, report: &mut Report, cart: &Cart) -> Result<(), Store
     report.check("cart: a merged cart is empty", open_or_empty, || format!("cart {}", cart.id));
     let has_one_holder = cart.user_id.is_some() != cart.token_hash.is_some();
     report.check("cart: a cart belongs to a user or a guest", has_one_holder, || format!("cart {}", cart.id));
+    let is_guests = cart.email.is_none() || (cart.token_hash.is_some() && cart.merged_by.is_none());
+    report.check("cart: only a guest's open cart has an address", is_guests, || format!("cart {}", cart.id));
     let ordered = tx.scan::<CartOrder>().prefix(cart.id).backward().first()?.map_or(0, |order| order.version);
     let unordered = items.iter().all(|item| item.version > ordered && item.version <= cart.version);
     report.check("cart: an ordered cart has no lines", unordered, || {

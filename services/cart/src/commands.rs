@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use promox_contract::cart::EmptyCart;
+use promox_contract::cart::{EmptyCart, PrepareCartReminder};
 use promox_contract::ids::CartId;
 use promox_contract::product::VariantRef;
-use promox_kernel::{Cx, Error, IfMatch, Json, Timestamp};
+use promox_kernel::{Cx, Email, Error, IfMatch, Json, Locale, Timestamp};
 use promox_storage::{StoreError, Tx};
 
 use crate::queries::{self, Contents, Holder, lines, open_cart};
@@ -228,6 +228,12 @@ impl Change {
         self.if_match.as_ref().map_or(Ok(()), |if_match| if_match.check(cart.version))
     }
 
+    /// The change that a guest requests; refused for a logged-in user.
+    pub(crate) fn of_guest(cx: &Cx) -> Result<Self, Error> {
+        let change = Self::of(cx)?;
+        if matches!(change.holder, Holder::User(_)) { Err(reject::reminder_of_user()) } else { Ok(change) }
+    }
+
     /// The change that the caller requests.
     pub(crate) fn of(cx: &Cx) -> Result<Self, Error> {
         Ok(Self { holder: Holder::of(cx)?, if_match: cx.if_match.clone() })
@@ -255,13 +261,60 @@ pub(crate) fn new_cart(id: CartId, holder: &Holder, now: Timestamp) -> Cart {
         idle_at: None,
         created_at: now,
         updated_at: now,
+        email: None,
+        languages: None,
+        link_hash: None,
+        reminded_version: None,
     }
+}
+
+/// Notes that a guest agreed to be reminded of the cart at an address, or no longer wants that.
+pub(crate) fn set_reminder(
+    tx: &mut Tx<'_>,
+    change: &Change,
+    email: Option<Email>,
+    languages: Vec<Locale>,
+) -> Result<Contents, Error> {
+    let mut contents = queries::contents(tx, &change.holder)?.ok_or_else(reject::no_cart)?;
+    let cart = &mut contents.cart;
+    change.check(cart)?;
+    cart.languages = email.as_ref().map(|_| Json(languages));
+    if email.is_none() {
+        cart.link_hash = None;
+    }
+    cart.email = email;
+    cart.version += 1;
+    touch(tx, cart)?;
+    Ok(contents)
+}
+
+/// Prepares the reminder of a cart that is still as it was abandoned; `None` if it is not, or if there was one before. The
+/// hash is that of the token which opens a guest's cart.
+pub(crate) fn prepare_reminder(
+    tx: &mut Tx<'_>,
+    op: &PrepareCartReminder,
+    link_hash: &[u8],
+) -> Result<Option<Contents>, StoreError> {
+    let unchanged = |cart: &Cart| cart.version == op.version && cart.merged_by.is_none() && cart.lines > 0;
+    let is_first = |cart: &Cart| cart.reminded_version.is_none_or(|version| version == op.version);
+    let has_recipient = |cart: &Cart| cart.user_id.is_some() || cart.email.is_some();
+    let found = tx.get::<Cart>(&op.cart_id)?;
+    let Some(mut cart) = found.filter(|cart| unchanged(cart) && is_first(cart) && has_recipient(cart)) else {
+        return Ok(None);
+    };
+    cart.reminded_version = Some(op.version);
+    cart.link_hash = cart.email.is_some().then(|| link_hash.to_vec());
+    tx.put(&cart)?;
+    Contents::read(tx, cart).map(Some)
 }
 
 /// Stores a changed cart and restarts the times after which it counts as abandoned or expires.
 pub(crate) fn touch(tx: &mut Tx<'_>, cart: &mut Cart) -> Result<(), StoreError> {
     let now = tx.now();
     cart.updated_at = now;
+    if cart.lines == 0 {
+        (cart.link_hash, cart.reminded_version) = (None, None);
+    }
     cart.idle_at = rules::idle_at(now, cart.lines);
     cart.expires_at = cart.token_hash.is_some().then(|| rules::expires_at(now));
     tx.put(cart)

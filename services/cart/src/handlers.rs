@@ -1,16 +1,22 @@
 //! Operations on carts: authorise, one read or write, convert.
 
-use promox_contract::cart::{CartContents, CheckCart, EmptyCart, GetCartForCheckout, MergeGuestCart};
+use promox_contract::cart::{
+    CartContents, CheckCart, EmptyCart, GetCartForCheckout, MergeGuestCart, PrepareCartReminder, PreparedCartReminder,
+};
+use promox_contract::order::IsCartInCheckout;
 use promox_contract::user::{ExportCarts, PersonalData};
 use promox_kernel::{Cx, Error, Handle};
-use promox_storage::{Transact, Transaction};
+use promox_storage::{Transact, Transaction, Tx};
 use serde_json::json;
 
-use crate::api::{AddItem, CartView, ChangeItem, CreateCart, DeleteCart, GetCart, MergeCart, RemoveItem, SetCodes};
+use crate::api::{
+    AddItem, CartView, ChangeItem, CreateCart, DeleteCart, DeleteReminder, GetCart, MergeCart, RemoveItem, SetCodes,
+    SetReminder,
+};
 use crate::commands::{self, Change, Edit};
 use crate::editing::Merge;
 use crate::queries::{self, Holder};
-use crate::views::{TooLarge, in_stock, sold_variant, variant, view};
+use crate::views::{TooLarge, in_stock, reminder_lines, sold_variant, variant, view};
 use crate::{Carts, reject, rules};
 
 impl Handle<CreateCart> for Carts {
@@ -81,6 +87,44 @@ impl Handle<SetCodes> for Carts {
         let change = Change::of(cx)?;
         self.count_entered_codes(cx, promotion_code.iter().chain(&coupon_codes)).await?;
         self.edit(cx, change, Edit::SetCodes { promotion_code, coupon_codes }).await
+    }
+}
+
+impl Handle<SetReminder> for Carts {
+    async fn handle(&self, cx: &Cx, op: SetReminder) -> Result<CartView, Error> {
+        rules::agreement(op.agreed)?;
+        let change = Change::of_guest(cx)?;
+        let languages = cx.languages();
+        let work =
+            move |tx: &mut Tx<'_>| commands::set_reminder(tx, &change, Some(op.email.clone()), languages.clone());
+        let contents = self.db.write(cx, work).await?;
+        view(cx, contents, Vec::new(), TooLarge::Warn).await
+    }
+
+    async fn check(&self, _: &Cx, op: SetReminder) -> Result<(), Error> {
+        rules::agreement(op.agreed)
+    }
+}
+
+impl Handle<DeleteReminder> for Carts {
+    async fn handle(&self, cx: &Cx, _: DeleteReminder) -> Result<(), Error> {
+        let change = Change::of_guest(cx)?;
+        self.db.write(cx, move |tx| commands::set_reminder(tx, &change, None, Vec::new()).map(drop)).await
+    }
+}
+
+impl Handle<PrepareCartReminder> for Carts {
+    async fn handle(&self, cx: &Cx, op: PrepareCartReminder) -> Result<PreparedCartReminder, Error> {
+        let in_checkout = cx.call(IsCartInCheckout { cart_id: op.cart_id }).await?.in_checkout;
+        if in_checkout {
+            return Ok(PreparedCartReminder { reminder: None });
+        }
+        let token = cx.node.entropy.token();
+        let hash = rules::token_hash(&token);
+        let prepared = self.db.write(cx, move |tx| Ok::<_, Error>(commands::prepare_reminder(tx, &op, &hash)?)).await?;
+        let Some(contents) = prepared else { return Ok(PreparedCartReminder { reminder: None }) };
+        let lines = reminder_lines(cx, &contents).await?;
+        Ok(PreparedCartReminder { reminder: Some(queries::reminder(contents.cart, lines, token)) })
     }
 }
 

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use promox_contract::cart::CartAbandoned;
-use promox_kernel::{Cx, Error, Job};
+use promox_contract::notification::GetCartIdleTime;
+use promox_kernel::{Cx, Error, Job, Timestamp};
 use promox_storage::{Lane, Tx};
 
 use crate::Carts;
 use crate::commands::delete_cart;
 use crate::records::{Cart, CartByExpiry, CartByIdle};
+use crate::rules;
 
 /// Maximum carts reported by one transaction.
 const MAX_REPORTED: usize = 200;
@@ -18,30 +20,34 @@ const MAX_DELETED: usize = 100;
 /// Maximum lines deleted by one transaction, unless a single cart has more.
 const MAX_DELETED_LINES: u32 = 4_000;
 
-/// Emits an event for each cart with items that has been idle for a day, and another only after a further change.
+/// Emits an event for each cart with items that has been idle for the time of the settings, and another only after a
+/// further change.
 pub(crate) fn report_abandoned(carts: &Arc<Carts>) -> Job {
     let carts = carts.clone();
     Job::new("cart.report_abandoned", Duration::from_mins(1), move |cx: Cx| {
         let carts = carts.clone();
         async move {
-            let now = cx.now;
-            let due = carts.db.read(|tx| tx.scan_by::<CartByIdle>().before(Some(now)).first()).await?;
-            if due.is_none() {
+            // The oldest entry of the index decides whether there is anything to do.
+            let Some(oldest) = carts.db.read(|tx| tx.scan_by::<CartByIdle>().first()).await? else { return Ok(false) };
+            let before = rules::abandoned_before(cx.now, cx.call(GetCartIdleTime {}).await?.minutes);
+            if oldest.idle_at >= Some(before) {
                 return Ok(false);
             }
-            carts.db.write_in(&cx, Lane::Bulk, report_batch).await
+            carts.db.write_in(&cx, Lane::Bulk, move |tx| report_batch(tx, before)).await
         }
     })
 }
 
 /// Reports one batch of abandoned carts. Returns whether there may be more.
-fn report_batch(tx: &mut Tx<'_>) -> Result<bool, Error> {
-    let due: Vec<Cart> = tx.scan_by::<CartByIdle>().before(Some(tx.now())).collect(MAX_REPORTED)?;
+fn report_batch(tx: &mut Tx<'_>, before: Timestamp) -> Result<bool, Error> {
+    let due: Vec<Cart> = tx.scan_by::<CartByIdle>().before(Some(before)).collect(MAX_REPORTED)?;
     let more = due.len() == MAX_REPORTED;
     for mut cart in due {
         cart.idle_at = None;
         tx.put(&cart)?;
-        tx.emit(cart.id, &CartAbandoned { cart_id: cart.id, user_id: cart.user_id })?;
+        let has_recipient = cart.user_id.is_some() || cart.email.is_some();
+        let fact = CartAbandoned { cart_id: cart.id, user_id: cart.user_id, version: cart.version, has_recipient };
+        tx.emit(cart.id, &fact)?;
     }
     Ok(more)
 }

@@ -26,12 +26,14 @@ mod tests;
 
 use std::sync::Arc;
 
-use promox_contract::cart::{CheckCart, EmptyCart, GetCartForCheckout, MergeGuestCart};
+use promox_contract::cart::{CheckCart, EmptyCart, GetCartForCheckout, MergeGuestCart, PrepareCartReminder};
 use promox_contract::user::ExportCarts;
 use promox_kernel::{Job, Registry, register};
 use promox_storage::{Consumer, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
 
-use crate::api::{AddItem, ChangeItem, CreateCart, DeleteCart, GetCart, MergeCart, RemoveItem, SetCodes};
+use crate::api::{
+    AddItem, ChangeItem, CreateCart, DeleteCart, DeleteReminder, GetCart, MergeCart, RemoveItem, SetCodes, SetReminder,
+};
 
 /// The cart service.
 #[derive(Debug)]
@@ -54,6 +56,7 @@ impl Service for Carts {
 
     fn register(self: &Arc<Self>, registry: &mut Registry) {
         register!(registry, self; CreateCart, GetCart, DeleteCart, AddItem, ChangeItem, RemoveItem, SetCodes, MergeCart);
+        register!(registry, self; SetReminder, DeleteReminder, PrepareCartReminder);
         register!(registry, self; GetCartForCheckout, MergeGuestCart, ExportCarts);
         promox_storage::register_transactions!(registry, self; CheckCart, EmptyCart);
     }

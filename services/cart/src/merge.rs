@@ -9,8 +9,8 @@ use promox_storage::{StoreError, Tx};
 
 use crate::api::{CartWarning, WarningCode};
 use crate::commands::{Draft, touch};
-use crate::queries::{Contents, Holder, lines, open_cart};
-use crate::records::{Cart, CartByToken, CartItem, CartMerge};
+use crate::queries::{Contents, Holder, guest_cart, lines, open_cart};
+use crate::records::{Cart, CartItem, CartMerge};
 use crate::rules;
 
 /// The outcome of planning a merge.
@@ -63,7 +63,7 @@ pub(crate) fn guest_variants(tx: &Tx<'_>, token_hash: &[u8]) -> Result<Vec<Varia
 
 /// Plans the merge of a guest's cart without storing anything.
 pub(crate) fn plan(tx: &Tx<'_>, token_hash: &[u8], user: UserId, available: &Available) -> Result<Plan, Error> {
-    let Some(guest) = tx.get_by::<CartByToken>(Some(token_hash.to_vec()))? else { return Ok(Plan::Unknown) };
+    let Some(guest) = guest_cart(tx, token_hash)? else { return Ok(Plan::Unknown) };
     match guest.merged_by {
         Some(by) if by == user => return Ok(Plan::AlreadyMerged),
         Some(_) => return Ok(Plan::Unknown),
@@ -168,6 +168,7 @@ fn close_guest_cart(tx: &mut Tx<'_>, mut guest: Cart, user: UserId, sums: Sums) 
     guest.merged_by = Some(user);
     guest.promotion_code = None;
     guest.coupon_codes.clear();
+    (guest.email, guest.languages) = (None, None);
     guest.lines = 0;
     guest.version += 1;
     touch(tx, &mut guest)?;

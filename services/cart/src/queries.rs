@@ -1,13 +1,13 @@
 //! Reads: carts by holder, with their contents.
 
-use promox_contract::cart::{CartContents, CheckCart};
+use promox_contract::cart::{CartContents, CartReminder, CartReminderLine, CheckCart};
 use promox_contract::codes;
 use promox_contract::ids::{CartId, VariantId};
 use promox_contract::inventory::SkuQuantity;
 use promox_kernel::{Cx, Error, Kind, Sku, UserId};
 use promox_storage::{StoreError, Tx};
 
-use crate::records::{Cart, CartByToken, CartByUser, CartItem};
+use crate::records::{Cart, CartByLink, CartByToken, CartByUser, CartItem};
 use crate::reject;
 use crate::rules::{MAX_LINES, token_hash};
 
@@ -92,11 +92,19 @@ pub(crate) fn lines(tx: &Tx<'_>, cart: CartId) -> Result<Vec<CartItem>, StoreErr
     tx.scan::<CartItem>().prefix(cart).collect(MAX_LINES as usize)
 }
 
+/// The cart that a guest's token opens: the guest's own, or that in the link of a reminder.
+pub(crate) fn guest_cart(tx: &Tx<'_>, hash: &[u8]) -> Result<Option<Cart>, StoreError> {
+    match tx.get_by::<CartByToken>(Some(hash.to_vec()))? {
+        Some(cart) => Ok(Some(cart)),
+        None => tx.get_by::<CartByLink>(Some(hash.to_vec())),
+    }
+}
+
 /// The cart of a holder; `None` if there is none or it was merged.
 pub(crate) fn open_cart(tx: &Tx<'_>, holder: &Holder) -> Result<Option<Cart>, StoreError> {
     let cart = match holder {
         Holder::User(user) => tx.get_by::<CartByUser>(Some(*user))?,
-        Holder::Guest(hash) => tx.get_by::<CartByToken>(Some(hash))?,
+        Holder::Guest(hash) => guest_cart(tx, hash)?,
     };
     Ok(cart.filter(|cart| cart.merged_by.is_none()))
 }
@@ -104,6 +112,17 @@ pub(crate) fn open_cart(tx: &Tx<'_>, holder: &Holder) -> Result<Option<Cart>, St
 /// The cart of a holder with its lines; `None` if there is none or it was merged.
 pub(crate) fn contents(tx: &Tx<'_>, holder: &Holder) -> Result<Option<Contents>, StoreError> {
     open_cart(tx, holder)?.map(|cart| Contents::read(tx, cart)).transpose()
+}
+
+/// The reminder of a cart. The token opens a guest's cart.
+pub(crate) fn reminder(cart: Cart, lines: Vec<CartReminderLine>, token: String) -> CartReminder {
+    CartReminder {
+        user_id: cart.user_id,
+        token: cart.email.is_some().then_some(token),
+        email: cart.email,
+        languages: cart.languages.map(|languages| languages.0).unwrap_or_default(),
+        lines,
+    }
 }
 
 /// Refuses the order of a cart that is no longer the holder's, or has changed since it was read.

@@ -1,7 +1,7 @@
 //! The tables of carts, numbers 350 to 379.
 
 use promox_contract::ids::{CartId, OrderId, VariantId};
-use promox_kernel::{Json, Sku, Timestamp, UserId};
+use promox_kernel::{Email, Json, Locale, Sku, Timestamp, UserId};
 use promox_storage::record;
 
 record! {
@@ -23,17 +23,27 @@ record! {
         next_place: u32,
         /// The number of changes, from 1.
         version: i64,
-        /// When the cart counts as abandoned; null while it is empty, and once that has been reported.
+        /// A day after the last change; null while the cart is empty, and once it was reported as abandoned. The job
+        /// compares it with the time that the message settings state, so that a change of that applies to all carts.
         idle_at: Option<Timestamp>,
         /// When a guest's cart is deleted; null for a user's.
         expires_at: Option<Timestamp>,
         created_at: Timestamp,
         updated_at: Timestamp,
+        /// The address of a guest who agreed to be reminded of the cart.
+        email: Option<Email>,
+        /// The languages that the guest's browser accepted then, the preferred ones first.
+        languages: Option<Json<Vec<Locale>>>,
+        /// SHA-256 of the token in the link of a guest's reminder, which opens the cart as the guest's own token does.
+        link_hash: Option<Vec<u8>>,
+        /// The version at which a reminder was prepared; null until then, and again once the cart is empty.
+        reminded_version: Option<i64>,
     }
     unique CartByUser = 351 (user_id);
     unique CartByToken = 352 (token_hash);
     index CartByIdle = 353 (idle_at);
     index CartByExpiry = 354 (expires_at);
+    unique CartByLink = 355 (link_hash);
 }
 
 record! {

@@ -24,6 +24,12 @@ pub(crate) fn cart_full() -> Error {
     Error::refused(codes::CART_FULL, format!("A cart has at most {MAX_LINES} lines."))
 }
 
+/// 422: the cart of a logged-in user has no address of its own.
+pub(crate) fn reminder_of_user() -> Error {
+    let fault = "a logged-in user is reminded at the account's address; see /api/notifications/preferences";
+    Error::field("/email", fault)
+}
+
 /// 422: the cart is empty.
 pub(crate) fn cart_empty() -> Error {
     Error::refused(codes::CART_EMPTY, "The cart is empty.")

@@ -10,7 +10,7 @@ pub(crate) const MAX_UNITS: u32 = 9_999;
 pub(crate) const MAX_LINES: u32 = 1_000;
 /// Maximum coupons of a cart.
 pub(crate) const MAX_COUPONS: usize = 10;
-/// How long a cart must be idle to count as abandoned.
+/// The time from the last change of a cart to its `idle_at`.
 const IDLE: Duration = Duration::from_hours(24);
 /// How long a guest's cart may be idle before it is deleted.
 const GUEST_LIFE: Duration = Duration::from_hours(720);
@@ -77,14 +77,25 @@ fn normalized(code: &str) -> String {
     code.chars().filter(|c| !matches!(c, ' ' | '-' | '_')).flat_map(char::to_uppercase).collect()
 }
 
+/// Refuses a reminder that the guest did not agree to.
+pub(crate) fn agreement(agreed: bool) -> Result<(), Error> {
+    let fault = "must be true: a guest is reminded only after agreeing to it";
+    if agreed { Ok(()) } else { Err(Error::field("/agreed", fault)) }
+}
+
 /// The SHA-256 of a guest's token, which is stored instead of the token.
 pub(crate) fn token_hash(token: &str) -> Vec<u8> {
     sha256([token.as_bytes()]).to_vec()
 }
 
-/// When a cart that is changed now counts as abandoned; `None` for a cart without lines.
+/// The `idle_at` of a cart that is changed now; `None` for a cart without lines.
 pub(crate) fn idle_at(now: Timestamp, lines: u32) -> Option<Timestamp> {
     (lines > 0).then_some(now + IDLE)
+}
+
+/// The latest `idle_at` of the carts that are abandoned now, if a cart must be idle for `minutes`.
+pub(crate) fn abandoned_before(now: Timestamp, minutes: u32) -> Timestamp {
+    now + IDLE - Duration::from_secs(u64::from(minutes) * 60)
 }
 
 /// When a guest's cart that is changed now is deleted.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use promox_contract::cart::CartReminderLine;
 use promox_contract::codes;
 use promox_contract::ids::VariantId;
 use promox_contract::inventory::GetAvailableStock;
@@ -92,10 +93,24 @@ pub(crate) async fn view(
         items,
         codes: CartCodes { promotion_code: cart.promotion_code, coupon_codes: cart.coupon_codes.0 },
         totals: priced.totals,
+        reminder_email: cart.email,
         warnings,
         created_at: cart.created_at,
         updated_at: cart.updated_at,
     })
+}
+
+/// The lines of a cart as its reminder shows them.
+pub(crate) async fn reminder_lines(cx: &Cx, contents: &Contents) -> Result<Vec<CartReminderLine>, Error> {
+    let skus = contents.items.iter().map(|item| item.sku.clone()).collect();
+    let described = cx.call(DescribeSkus { skus }).await?.items;
+    let names: BTreeMap<VariantId, String> = described.into_iter().map(|it| (it.variant_id, it.name)).collect();
+    let line = |item: &CartItem| CartReminderLine {
+        sku: item.sku.clone(),
+        name: names.get(&item.variant_id).cloned().unwrap_or_else(|| item.sku.to_string()),
+        quantity: item.quantity,
+    };
+    Ok(contents.items.iter().map(line).collect())
 }
 
 /// The variants in a cart that the catalog still sells.

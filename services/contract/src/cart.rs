@@ -1,6 +1,6 @@
 //! Operations of the cart service for other services, and its events.
 
-use promox_kernel::{UserId, fact, json_reply, operation};
+use promox_kernel::{Email, Locale, Sku, UserId, fact, json_reply, operation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +69,58 @@ pub struct MergeGuestCart {
 }
 operation! { MergeGuestCart => (), "cart.merge_guest", internal, "Merges a guest's cart into a user's." }
 
-/// A cart with items was idle for a day.
+/// Prepares the reminder of an abandoned cart, once until the cart is emptied. A guest's cart gets a token for the link,
+/// which replaces an earlier one. Repeating the request for the same version prepares the same reminder.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PrepareCartReminder {
+    /// The cart.
+    pub cart_id: CartId,
+    /// The version that was abandoned.
+    pub version: i64,
+}
+operation! {
+    PrepareCartReminder => PreparedCartReminder, "cart.prepare_reminder", internal, "The reminder of an abandoned cart."
+}
+
+/// The answer to [`PrepareCartReminder`].
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PreparedCartReminder {
+    /// The reminder; null if the cart has changed, is being ordered, was reminded of before, or has no recipient.
+    pub reminder: Option<CartReminder>,
+}
+json_reply!(PreparedCartReminder);
+
+/// What a reminder shows, and whom it is for.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CartReminder {
+    /// The user; null for a guest.
+    pub user_id: Option<UserId>,
+    /// The address of a guest who agreed to reminders; null for a user.
+    pub email: Option<Email>,
+    /// The languages that the guest's browser accepted, the preferred ones first.
+    pub languages: Vec<Locale>,
+    /// The token that opens a guest's cart, for the link; null for a user's cart, which is opened by logging in.
+    pub token: Option<String>,
+    /// The lines, in display order.
+    pub lines: Vec<CartReminderLine>,
+}
+
+/// A line of an abandoned cart.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CartReminderLine {
+    /// The SKU.
+    pub sku: Sku,
+    /// The product's name; the SKU if it is no longer sold.
+    pub name: String,
+    /// The units.
+    pub quantity: u32,
+}
+
+/// A cart with items was idle for the time that the message settings state.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CartAbandoned {
@@ -77,5 +128,11 @@ pub struct CartAbandoned {
     pub cart_id: CartId,
     /// The user, if known.
     pub user_id: Option<UserId>,
+    /// The version of the cart.
+    #[serde(default)]
+    pub version: i64,
+    /// Whether somebody can be reminded: the user, or a guest who agreed to that.
+    #[serde(default)]
+    pub has_recipient: bool,
 }
 fact! { CartAbandoned = "CART_ABANDONED" in "cart" kept 30 }

@@ -26,6 +26,23 @@ pub struct SendMessage {
 }
 operation! { SendMessage => (), "notification.send", internal, "Sends a message from a template." }
 
+/// Gets when a cart counts as abandoned.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GetCartIdleTime {}
+operation! {
+    GetCartIdleTime => CartIdleTime, "notification.cart_idle_time", internal, "When a cart counts as abandoned."
+}
+
+/// The answer to [`GetCartIdleTime`].
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CartIdleTime {
+    /// How long a cart with items must be unchanged.
+    pub minutes: u32,
+}
+json_reply!(CartIdleTime);
+
 /// Counts the messages that are not sent yet, each kind up to 1,000.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

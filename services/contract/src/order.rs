@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::buyer::Buyer;
-use crate::ids::OrderId;
+use crate::ids::{CartId, OrderId};
 use crate::inventory::SkuQuantity;
 use crate::order_line::OrderLine;
 use crate::promotion::{AppliedPromotion, RejectedPromotion};
@@ -188,6 +188,26 @@ pub struct OrderDescription {
     pub tracking: Option<(String, String)>,
 }
 json_reply!(OrderDescription);
+
+/// Asks whether a checkout of a cart is in progress.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IsCartInCheckout {
+    /// The cart.
+    pub cart_id: CartId,
+}
+operation! {
+    IsCartInCheckout => CartInCheckout, "order.is_cart_in_checkout", internal, "Whether a cart is being ordered."
+}
+
+/// The answer to [`IsCartInCheckout`].
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CartInCheckout {
+    /// Whether a checkout of the cart is in progress.
+    pub in_checkout: bool,
+}
+json_reply!(CartInCheckout);
 
 /// Checks that the caller may see an order, by login or by the order's token. 404 if not, or if the order does not
 /// exist.

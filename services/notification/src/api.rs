@@ -1,12 +1,13 @@
 //! Requests and replies of the notification service's routes.
 
 use promox_contract::ids::OrderId;
-use promox_kernel::{Cursor, Limit, Locale, Page, Timestamp, UserId, json_reply, operation};
+use promox_kernel::{Cursor, Limit, Locale, OrNull, Page, Patch, Timestamp, UserId, json_reply, nullable, operation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::kinds::{Channel, MessageKind};
+pub use crate::quiet::{QuietHours, TimeOfDay};
 pub use crate::records::{Attempt, DeliveryId, DeliveryStatus, NotificationId};
 
 /// Lists the caller's inbox, newest first.
@@ -138,6 +139,14 @@ operation! {
 pub struct PutNotificationSettings {
     /// Whether buyers get a message as soon as an order is placed, before its payment is complete.
     pub order_received: bool,
+    /// Whether customers, and guests who agreed, are reminded of a cart that they left.
+    pub cart_abandoned: bool,
+    /// The minutes after which an unchanged cart with items is abandoned, 1 to 40,320 (28 days).
+    pub cart_abandoned_minutes: u32,
+    /// The hours in which marketing messages wait, in the recipient's zone; null for none.
+    #[serde(deserialize_with = "nullable")]
+    #[schemars(with = "OrNull<QuietHours>")]
+    pub quiet_hours: Option<QuietHours>,
     /// The version that the change is based on; if sent, it must be the current one.
     pub version: Option<i64>,
 }
@@ -153,6 +162,13 @@ operation! {
 pub struct PatchNotificationSettings {
     /// Whether buyers get a message as soon as an order is placed, before its payment is complete.
     pub order_received: Option<bool>,
+    /// Whether customers, and guests who agreed, are reminded of a cart that they left.
+    pub cart_abandoned: Option<bool>,
+    /// The minutes after which an unchanged cart with items is abandoned, 1 to 40,320 (28 days).
+    pub cart_abandoned_minutes: Option<u32>,
+    /// The hours in which marketing messages wait, in the recipient's zone; null for none.
+    #[serde(default)]
+    pub quiet_hours: Patch<QuietHours>,
     /// The version that the change is based on; if sent, it must be the current one.
     pub version: Option<i64>,
 }
@@ -169,6 +185,15 @@ pub struct NotificationSettings {
     /// Whether buyers get a message (`ORDER_RECEIVED`) as soon as an order is placed, before its payment is complete.
     /// Off by default: `ORDER_CONFIRMED` is sent as soon as the payment is complete.
     pub order_received: bool,
+    /// Whether customers, and guests who agreed, are reminded of a cart that they left (`CART_ABANDONED`): once until
+    /// the cart is ordered or emptied. Off by default.
+    pub cart_abandoned: bool,
+    /// The minutes after which an unchanged cart with items is abandoned, for the message and for the event of that name;
+    /// 1,440 by default.
+    pub cart_abandoned_minutes: u32,
+    /// The hours in which marketing messages wait: `CART_ABANDONED`, in every channel. The recipient's time zone counts,
+    /// or the store's if that is unknown. Null for none, the default.
+    pub quiet_hours: Option<QuietHours>,
     /// The number of changes so far; 0 for the defaults.
     pub version: i64,
 }
@@ -177,8 +202,24 @@ json_reply!(NotificationSettings, etag version);
 impl NotificationSettings {
     /// Whether these settings allow a kind of message.
     pub(crate) fn sends(&self, kind: MessageKind) -> bool {
-        kind != MessageKind::OrderReceived || self.order_received
+        match kind {
+            MessageKind::OrderReceived => self.order_received,
+            MessageKind::CartAbandoned => self.cart_abandoned,
+            _ => true,
+        }
     }
+}
+
+/// Ends a kind of message for the recipient of a link in one. It needs no login, and changes nothing if it is repeated.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EndMessages {
+    /// The token of the link.
+    pub token: String,
+}
+operation! {
+    EndMessages => (), "notification.unsubscribe", Post "/api/notifications/unsubscribe", Anyone, 204,
+    "Ends a kind of message by the link in one. Mail programs call it as RFC 8058 says.", ignores_body, refuses [404]
 }
 
 /// Lists all templates: the built-in ones, and the merchant's own in every locale.

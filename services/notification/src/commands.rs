@@ -6,7 +6,7 @@ use promox_kernel::{Cx, Email, Error, IfMatch, Json, Locale, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 use serde_json::{Map, Value, json};
 
-use crate::api::NotificationSettings;
+use crate::api::{NotificationSettings, PatchNotificationSettings};
 use crate::kinds::{Channel, MessageKind};
 use crate::push::records::{Subscription, SubscriptionId};
 use crate::queries::{self, MAX_LOCALES, SETTINGS};
@@ -131,8 +131,10 @@ pub(crate) enum DeliveryResult {
     Sent(Attempt),
     /// The message was not accepted; the flag says whether the failure is permanent.
     Failed(Attempt, bool),
-    /// The recipient has turned off this message by e-mail.
+    /// The recipient has turned off this message by e-mail, or there is no reason for it any more.
     Unwanted,
+    /// The recipient has quiet hours until then.
+    Waiting(Timestamp),
     /// The details are not available at the moment, so there was no attempt.
     Postponed,
 }
@@ -168,6 +170,7 @@ fn apply_result(tx: &mut Tx<'_>, mut row: Delivery, result: &DeliveryResult) -> 
             tx.delete::<Delivery>(&row.id)?;
             return Ok(());
         }
+        DeliveryResult::Waiting(until) => row.due_at = Some(*until),
         DeliveryResult::Postponed => row.due_at = Some(tx.now() + rules::POSTPONED_PAUSE),
         DeliveryResult::Sent(attempt) => {
             push_attempt(&mut row, attempt);
@@ -279,19 +282,28 @@ pub(crate) fn put_template(
     Ok(tx.emit(0, &Audited::new(actor.to_owned(), "notification.put_template", audit_subject, before, after))?)
 }
 
-/// Changes which optional messages are sent; `None` changes nothing.
+/// Changes the message settings.
 pub(crate) fn change_settings(
     tx: &mut Tx<'_>,
     cx: &Cx,
-    order_received: Option<bool>,
+    patch: &PatchNotificationSettings,
 ) -> Result<NotificationSettings, Error> {
     let before = queries::settings(tx)?;
     cx.check_version(before.version)?;
-    let order_received = order_received.unwrap_or(before.order_received);
-    if order_received == before.order_received {
+    let after = rules::patched(before.clone(), patch)?;
+    if after == before {
         return Ok(before);
     }
-    tx.put(&Setting { id: SETTINGS, order_received, version: before.version + 1, updated_at: tx.now() })?;
+    tx.put(&Setting {
+        id: SETTINGS,
+        order_received: after.order_received,
+        version: before.version + 1,
+        updated_at: tx.now(),
+        cart_abandoned: Some(after.cart_abandoned),
+        cart_abandoned_minutes: Some(after.cart_abandoned_minutes),
+        quiet_from: after.quiet_hours.map(|hours| hours.from.minutes()),
+        quiet_until: after.quiet_hours.map(|hours| hours.until.minutes()),
+    })?;
     let after = queries::settings(tx)?;
     let (actor, subject) = (cx.principal.name(), "settings:notifications".to_owned());
     tx.emit(0, &Audited::new(actor, "settings.update", subject, &before, &after))?;

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use promox_contract::cart::CartAbandoned;
 use promox_contract::ids::OrderId;
 use promox_contract::inventory::StockLow;
 use promox_contract::order::{
@@ -34,6 +35,7 @@ fn kind_of(event: &Event) -> Option<MessageKind> {
         (OrderReturned::TYPE, MessageKind::OrderReturned),
         (PaymentRefunded::TYPE, MessageKind::PaymentRefunded),
         (UserRegistered::TYPE, MessageKind::Welcome),
+        (CartAbandoned::TYPE, MessageKind::CartAbandoned),
         (StockLow::TYPE, MessageKind::StockLow),
     ];
     kinds.into_iter().find(|(kind, _)| *kind == event.kind).map(|(_, kind)| kind)
@@ -56,16 +58,18 @@ impl Consumer for WriteDeliveries {
         let settings = queries::settings(tx)?;
         for event in events {
             if let Some(kind) = kind_of(event).filter(|kind| settings.sends(*kind)) {
-                commands::enqueue(tx, new_delivery(kind, event)?, None)?;
+                if let Some(delivery) = new_delivery(kind, event)? {
+                    commands::enqueue(tx, delivery, None)?;
+                }
             }
         }
         Ok(())
     }
 }
 
-/// The delivery for an event.
-fn new_delivery(kind: MessageKind, event: &Event) -> Result<NewDelivery, StoreError> {
-    Ok(match kind {
+/// The delivery for an event; `None` if it is for nobody.
+fn new_delivery(kind: MessageKind, event: &Event) -> Result<Option<NewDelivery>, StoreError> {
+    Ok(Some(match kind {
         MessageKind::OrderReturned => {
             let fact: OrderReturned = event.fact()?;
             let facts = json!({
@@ -83,6 +87,14 @@ fn new_delivery(kind: MessageKind, event: &Event) -> Result<NewDelivery, StoreEr
             let fact: UserRegistered = event.fact()?;
             about_user(kind, fact.user_id)
         }
+        MessageKind::CartAbandoned => {
+            let fact: CartAbandoned = event.fact()?;
+            if !fact.has_recipient {
+                return Ok(None);
+            }
+            let facts = members(json!({"cartId": fact.cart_id, "version": fact.version}));
+            NewDelivery { kind, order_id: None, user_id: fact.user_id, facts }
+        }
         MessageKind::StockLow => {
             let fact: StockLow = event.fact()?;
             let stock = json!({"sku": fact.sku, "available": fact.available, "threshold": fact.threshold});
@@ -90,7 +102,7 @@ fn new_delivery(kind: MessageKind, event: &Event) -> Result<NewDelivery, StoreEr
         }
         // Other messages about an order show its state when they are sent, so the id is enough.
         _ => about_order(kind, OrderId(event.aggregate_id), Value::Null),
-    })
+    }))
 }
 
 /// An amount for templates. `some` is true unless the amount is zero.

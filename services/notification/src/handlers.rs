@@ -1,21 +1,21 @@
 //! Operations on notifications: authorise, one read or write, convert.
 
-use promox_contract::notification::{GetMailQueue, MailQueue, SendMessage};
+use promox_contract::notification::{CartIdleTime, GetCartIdleTime, GetMailQueue, MailQueue, SendMessage};
 use promox_contract::user::{ExportNotifications, PersonalData};
-use promox_kernel::{Cx, Error, Handle, Page, bounded};
+use promox_kernel::{Cx, Error, Handle, Page, Patch, bounded};
 use promox_storage::Tx;
 use serde_json::Value;
 
 use crate::api::{
-    DeliveryView, GetNotificationSettings, GetPreferences, GetTemplate, ListDeliveries, ListInbox, ListTemplates,
-    MarkRead, Notification, NotificationSettings, PatchNotificationSettings, PreferencesView, Preview, PreviewTemplate,
-    PutNotificationSettings, PutPreferences, PutTemplate, RetryDelivery, TemplateView,
+    DeliveryView, EndMessages, GetNotificationSettings, GetPreferences, GetTemplate, ListDeliveries, ListInbox,
+    ListTemplates, MarkRead, Notification, NotificationSettings, PatchNotificationSettings, PreferencesView, Preview,
+    PreviewTemplate, PutNotificationSettings, PutPreferences, PutTemplate, RetryDelivery, TemplateView,
 };
 use crate::checks::{self, TemplateName};
 use crate::commands::{self, RequestedMessage};
 use crate::kinds::{Channel, MessageKind};
 use crate::templates::{Source, Wording, context, sample};
-use crate::{Notifications, queries, reject, rules};
+use crate::{Notifications, queries, reject, rules, unsubscribing};
 
 impl Handle<ListInbox> for Notifications {
     async fn handle(&self, cx: &Cx, op: ListInbox) -> Result<Page<Notification>, Error> {
@@ -69,7 +69,13 @@ impl Handle<GetNotificationSettings> for Notifications {
 
 impl Handle<PutNotificationSettings> for Notifications {
     async fn handle(&self, cx: &Cx, op: PutNotificationSettings) -> Result<NotificationSettings, Error> {
-        let patch = PatchNotificationSettings { order_received: Some(op.order_received), version: op.version };
+        let patch = PatchNotificationSettings {
+            order_received: Some(op.order_received),
+            cart_abandoned: Some(op.cart_abandoned),
+            cart_abandoned_minutes: Some(op.cart_abandoned_minutes),
+            quiet_hours: op.quiet_hours.map_or(Patch::Clear, Patch::Set),
+            version: op.version,
+        };
         self.handle(cx, patch).await
     }
 }
@@ -80,7 +86,23 @@ impl Handle<PatchNotificationSettings> for Notifications {
         if caller.if_match.is_none() {
             caller.if_match = op.version.map(Into::into);
         }
-        self.db.write(cx, move |tx| commands::change_settings(tx, &caller, op.order_received)).await
+        self.db.write(cx, move |tx| commands::change_settings(tx, &caller, &op)).await
+    }
+}
+
+impl Handle<GetCartIdleTime> for Notifications {
+    async fn handle(&self, _: &Cx, _: GetCartIdleTime) -> Result<CartIdleTime, Error> {
+        let settings = self.db.read(queries::settings).await?;
+        Ok(CartIdleTime { minutes: settings.cart_abandoned_minutes })
+    }
+}
+
+impl Handle<EndMessages> for Notifications {
+    async fn handle(&self, cx: &Cx, op: EndMessages) -> Result<(), Error> {
+        let secret = self.db.read(unsubscribing::secret).await?;
+        let named = secret.and_then(|secret| unsubscribing::read(&secret, &op.token));
+        let (kind, recipient) = named.ok_or_else(reject::no_such_link)?;
+        self.db.write(cx, move |tx| Ok(unsubscribing::end(tx, kind, recipient.clone())?)).await
     }
 }
 

@@ -15,6 +15,7 @@ text_enum! {
         PaymentRefunded = "PAYMENT_REFUNDED",
         PaymentFailed = "PAYMENT_FAILED",
         Welcome = "WELCOME",
+        CartAbandoned = "CART_ABANDONED",
         VerifyEmail = "VERIFY_EMAIL",
         PasswordReset = "PASSWORD_RESET",
         StockLow = "STOCK_LOW",
@@ -48,6 +49,8 @@ pub(crate) enum Subject {
     Order,
     /// A user.
     User,
+    /// A cart, whose contents are queried when the message is sent.
+    Cart,
     /// A link that contains a secret.
     Link,
     /// Something that the merchant should know, with the event's data.
@@ -69,6 +72,7 @@ impl MessageKind {
     pub(crate) fn subject(self) -> Subject {
         match self {
             Self::Welcome => Subject::User,
+            Self::CartAbandoned => Subject::Cart,
             Self::VerifyEmail | Self::PasswordReset => Subject::Link,
             Self::StockLow | Self::WebhookDisabled => Subject::Merchant,
             _ => Subject::Order,
@@ -78,15 +82,21 @@ impl MessageKind {
     /// The channels of the kind. Secrets and messages to the merchant are sent by e-mail only.
     pub(crate) fn channels(self) -> &'static [Channel] {
         match self.subject() {
-            Subject::Order | Subject::User => Channel::ALL,
+            Subject::Order | Subject::User | Subject::Cart => Channel::ALL,
             Subject::Link | Subject::Merchant => &[Channel::Email],
         }
     }
 
     /// Whether users can turn off this kind in a channel. E-mails that the law or the order requires are always sent.
     pub(crate) fn is_optional(self, channel: Channel) -> bool {
-        let is_optional_email = matches!(self, Self::OrderShipped | Self::OrderDelivered | Self::Welcome);
+        let is_optional_email =
+            matches!(self, Self::OrderShipped | Self::OrderDelivered | Self::Welcome) || self.is_marketing();
         channel != Channel::Email || is_optional_email
+    }
+
+    /// Whether the kind is advertising: it has a link that ends it, and waits for the end of quiet hours.
+    pub(crate) fn is_marketing(self) -> bool {
+        self == Self::CartAbandoned
     }
 
     /// Whether the kind is sent to customers, who then have a preference for it.

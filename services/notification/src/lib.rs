@@ -24,8 +24,10 @@ mod kinds;
 mod mail;
 pub mod push;
 mod queries;
+mod quiet;
 mod records;
 mod reject;
+mod reminders;
 mod rules;
 mod sender;
 mod settings;
@@ -34,11 +36,12 @@ mod templates;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod unsubscribing;
 pub mod webhooks;
 
 use std::sync::{Arc, OnceLock};
 
-use promox_contract::notification::{GetMailQueue, SendMessage};
+use promox_contract::notification::{GetCartIdleTime, GetMailQueue, SendMessage};
 use promox_contract::user::ExportNotifications;
 use promox_kernel::{Cx, Email, Error, Job, Registry, register};
 use promox_storage::{Consumer, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
@@ -48,8 +51,9 @@ pub use settings::{MailSettings, MailTransport, SmtpSecurity, SmtpSettings};
 pub use sms::{SmsProvider, SmsSettings};
 
 use crate::api::{
-    GetNotificationSettings, GetPreferences, GetTemplate, ListDeliveries, ListInbox, ListTemplates, MarkRead,
-    PatchNotificationSettings, PreviewTemplate, PutNotificationSettings, PutPreferences, PutTemplate, RetryDelivery,
+    EndMessages, GetNotificationSettings, GetPreferences, GetTemplate, ListDeliveries, ListInbox, ListTemplates,
+    MarkRead, PatchNotificationSettings, PreviewTemplate, PutNotificationSettings, PutPreferences, PutTemplate,
+    RetryDelivery,
 };
 use crate::push::Identity;
 use crate::push::api::{GetPushKey, ListSubscriptions, Subscribe, Unsubscribe};
@@ -108,6 +112,8 @@ impl Service for Notifications {
         records::StoredTemplate::TABLE,
         push::records::Subscription::TABLE,
         push::records::PushKey::TABLE,
+        records::UnsubscribeSecret::TABLE,
+        records::UnsubscribedAddress::TABLE,
         webhooks::records::WebhookEndpoint::TABLE,
         webhooks::records::WebhookDelivery::TABLE,
     ];
@@ -115,6 +121,7 @@ impl Service for Notifications {
     fn register(self: &Arc<Self>, registry: &mut Registry) {
         register!(registry, self; ListInbox, MarkRead, GetPreferences, PutPreferences);
         register!(registry, self; GetNotificationSettings, PutNotificationSettings, PatchNotificationSettings);
+        register!(registry, self; GetCartIdleTime, EndMessages);
         register!(registry, self; ListTemplates, GetTemplate, PutTemplate, PreviewTemplate);
         register!(registry, self; ListDeliveries, RetryDelivery, SendMessage, GetMailQueue, ExportNotifications);
         register!(registry, self; GetPushKey, ListSubscriptions, Subscribe, Unsubscribe);

@@ -11,12 +11,13 @@ use promox_kernel::{Email, Timestamp};
 use crate::records::DeliveryId;
 use crate::templates::Message;
 
-/// Composes the e-mail of a delivery. Its message id depends on `id` and `at` only, so a repeated delivery has the
+/// Composes the e-mail of a delivery, with the URL that ends such messages if there is one. Its message id depends on `id` and `at` only, so a repeated delivery has the
 /// same.
 pub(crate) fn compose(
     from: &Mailbox,
     to: &Email,
     message: &Message,
+    unsubscribe: Option<&str>,
     id: DeliveryId,
     at: Timestamp,
 ) -> Result<Mail, String> {
@@ -30,9 +31,15 @@ pub(crate) fn compose(
         .to(Mailbox::new(None, to))
         .date(SystemTime::UNIX_EPOCH + Duration::from_micros(micros))
         .message_id(Some(format!("<delivery-{id}-{}@{}>", at.0, from.email.domain())))
-        .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned()))
-        .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Content-Language"), message.language.to_string()))
+        .raw_header(header("Auto-Submitted", "auto-generated".to_owned()))
+        .raw_header(header("Content-Language", message.language.to_string()))
         .subject(message.subject.clone());
+    let builder = match unsubscribe {
+        Some(url) => builder
+            .raw_header(header("List-Unsubscribe", format!("<{url}>")))
+            .raw_header(header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned())),
+        None => builder,
+    };
     let text = SinglePart::plain(message.text.clone());
     let parts = if message.html.is_empty() {
         builder.singlepart(text)
@@ -42,6 +49,11 @@ pub(crate) fn compose(
         builder.multipart(MultiPart::alternative().boundary(boundary).singlepart(text).singlepart(html))
     };
     parts.map_err(|error| error.to_string())
+}
+
+/// A header with this name and value.
+fn header(name: &'static str, value: String) -> HeaderValue {
+    HeaderValue::new(HeaderName::new_from_ascii_str(name), value)
 }
 
 #[cfg(test)]
@@ -57,7 +69,7 @@ mod tests {
             text: "Grüße\n.\nBcc: all".to_owned(),
         };
         let at = Timestamp::from_seconds(1_000_000);
-        let mail = compose(&from, &to.parse().unwrap(), &message, DeliveryId(7), at).unwrap();
+        let mail = compose(&from, &to.parse().unwrap(), &message, None, DeliveryId(7), at).unwrap();
         String::from_utf8(mail.formatted()).unwrap()
     }
 

@@ -12,13 +12,14 @@ use crate::api::{
     TemplateView,
 };
 use crate::kinds::{Channel, MessageKind};
-use crate::push;
+use crate::quiet::{QuietHours, TimeOfDay};
 use crate::records::{
     Branch, Delivery, DeliveryByCreated, DeliveryByDue, DeliveryByStatus, DeliveryByUser, DeliveryStatus,
     InboxByUnread, InboxByUser, InboxItem, MessageBody, NORMAL, Preferences, Setting, StoredTemplate, URGENT,
 };
 use crate::templates::builtin::Language;
 use crate::templates::{self, Source, Wording, builtin};
+use crate::{push, rules};
 
 /// Maximum locales of one template.
 pub(crate) const MAX_LOCALES: usize = 50;
@@ -28,8 +29,16 @@ pub(crate) const SETTINGS: u32 = 1;
 /// The settings of the optional messages.
 pub(crate) fn settings(tx: &Tx<'_>) -> Result<NotificationSettings, StoreError> {
     let row = tx.get::<Setting>(&SETTINGS)?;
-    let (order_received, version) = row.map_or((false, 0), |row| (row.order_received, row.version));
-    Ok(NotificationSettings { order_received, version })
+    let row = row.as_ref();
+    let time = |minutes: Option<u32>| minutes.and_then(TimeOfDay::from_minutes);
+    let quiet_hours = row.and_then(|row| time(row.quiet_from).zip(time(row.quiet_until)));
+    Ok(NotificationSettings {
+        order_received: row.is_some_and(|row| row.order_received),
+        cart_abandoned: row.and_then(|row| row.cart_abandoned).unwrap_or(false),
+        cart_abandoned_minutes: row.and_then(|row| row.cart_abandoned_minutes).unwrap_or(rules::CART_IDLE_MINUTES),
+        quiet_hours: quiet_hours.map(|(from, until)| QuietHours { from, until }),
+        version: row.map_or(0, |row| row.version),
+    })
 }
 
 /// A page of a user's inbox, newest first.

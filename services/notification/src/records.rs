@@ -145,6 +145,14 @@ record! {
         order_received: bool,
         version: i64,
         updated_at: Timestamp,
+        /// Whether recipients are reminded of abandoned carts.
+        cart_abandoned: Option<bool>,
+        /// The minutes after which an unchanged cart is abandoned.
+        cart_abandoned_minutes: Option<u32>,
+        /// When quiet hours begin, in minutes since midnight; null without quiet hours.
+        quiet_from: Option<u32>,
+        /// When they end.
+        quiet_until: Option<u32>,
     }
 }
 
@@ -157,5 +165,20 @@ record! {
         text: String,
         version: i64,
         updated_at: Timestamp,
+    }
+}
+
+record! {
+    /// The secret of the links that end a kind of message: one row.
+    pub(crate) struct UnsubscribeSecret in Ecommerce.unsubscribe_secrets = 416, key(id: u32) {
+        secret: Vec<u8>,
+        created_at: Timestamp,
+    }
+}
+
+record! {
+    /// A kind of message that a guest has ended, by a digest of the address.
+    pub(crate) struct UnsubscribedAddress in Ecommerce.unsubscribed_addresses = 417, key(address_hash: Vec<u8>, kind: MessageKind) {
+        created_at: Timestamp,
     }
 }

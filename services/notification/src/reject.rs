@@ -65,3 +65,8 @@ pub(crate) fn already_sent() -> Error {
 pub(crate) fn body_gone() -> Error {
     Error::conflict(codes::MESSAGE_GONE, "This message contained a secret and is no longer stored: request a new one.")
 }
+
+/// 404: no message has this link.
+pub(crate) fn no_such_link() -> Error {
+    Error::not_found("link of a message")
+}

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use promox_kernel::{BackOff, Locale, Timestamp};
+use promox_kernel::{BackOff, Error, Faults, Locale, Timestamp};
+
+use crate::api::{NotificationSettings, PatchNotificationSettings};
 
 /// Maximum failed attempts; with the pauses below, a delivery is given up after about 17 hours.
 pub(crate) const MAX_ATTEMPTS: usize = 11;
@@ -10,6 +12,10 @@ pub(crate) const MAX_ATTEMPTS: usize = 11;
 pub(crate) const MAX_STORED_ATTEMPTS: usize = 40;
 /// How long a delivery is postponed when its details are not available.
 pub(crate) const POSTPONED_PAUSE: Duration = Duration::from_secs(30);
+/// The minutes after which an unchanged cart is abandoned, unless the settings say otherwise.
+pub(crate) const CART_IDLE_MINUTES: u32 = 24 * 60;
+/// Maximum of these minutes: guests' carts are deleted after 30 days.
+const MAX_CART_IDLE_MINUTES: u32 = 28 * 24 * 60;
 /// Maximum length of an attempt's text in characters.
 const MAX_DETAIL_LEN: usize = 300;
 
@@ -25,6 +31,25 @@ pub(crate) fn next_attempt_at(now: Timestamp, failed: usize, permanent: bool) ->
 pub(crate) fn attempt_detail(text: &str) -> String {
     let words = text.split_whitespace().map(|word| if word.contains('@') { "<address>" } else { word });
     words.collect::<Vec<_>>().join(" ").chars().take(MAX_DETAIL_LEN).collect()
+}
+
+/// Applies a patch to the message settings.
+pub(crate) fn patched(
+    mut settings: NotificationSettings,
+    patch: &PatchNotificationSettings,
+) -> Result<NotificationSettings, Error> {
+    let mut faults = Faults::default();
+    settings.order_received = patch.order_received.unwrap_or(settings.order_received);
+    settings.cart_abandoned = patch.cart_abandoned.unwrap_or(settings.cart_abandoned);
+    settings.cart_abandoned_minutes = patch.cart_abandoned_minutes.unwrap_or(settings.cart_abandoned_minutes);
+    patch.quiet_hours.clone().apply(&mut settings.quiet_hours);
+    if !(1..=MAX_CART_IDLE_MINUTES).contains(&settings.cart_abandoned_minutes) {
+        faults.note("/cartAbandonedMinutes", format!("must be 1 to {MAX_CART_IDLE_MINUTES} minutes"));
+    }
+    if settings.quiet_hours.is_some_and(|hours| hours.from == hours.until) {
+        faults.note("/quietHours", "must begin and end at different times");
+    }
+    faults.finish().map(|()| settings)
 }
 
 /// The locales to try, best first: the wanted ones, the store's, English; each followed by its language alone.

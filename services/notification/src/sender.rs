@@ -8,7 +8,7 @@ use minijinja::Value;
 use promox_contract::order::DescribeOrder;
 use promox_contract::store::{GetStoreProfile, StoreProfile};
 use promox_contract::user::{DescribeUsers, UserDescription};
-use promox_kernel::{Cx, Email, Error, Kind, Locale, UserId};
+use promox_kernel::{Cx, Email, Error, Kind, Locale, Timestamp, UserId};
 use promox_storage::Lane;
 
 use crate::commands::{self, DeliveryResult, Outcome};
@@ -31,6 +31,8 @@ struct Prepared {
     to: Email,
     /// The e-mail; `None` if the recipient has turned it off.
     message: Option<Message>,
+    /// The URL that ends messages of the kind, for marketing.
+    unsubscribe: Option<String>,
     /// The user and the inbox item, if one is to be created.
     inbox: Option<(UserId, Message)>,
     /// The user and the other channels of the message.
@@ -38,19 +40,25 @@ struct Prepared {
 }
 
 /// The recipient of a message, and the template data.
-struct Addressed {
-    to: Email,
-    user: Option<UserId>,
+pub(crate) struct Addressed {
+    pub(crate) to: Email,
+    pub(crate) user: Option<UserId>,
     /// The locales that the recipient wants, the preferred ones first.
-    locales: Vec<Locale>,
+    pub(crate) locales: Vec<Locale>,
     /// The recipient's time zone, if known.
-    timezone: Option<String>,
-    phone: Option<String>,
-    members: Members,
+    pub(crate) timezone: Option<String>,
+    pub(crate) phone: Option<String>,
+    pub(crate) members: Members,
+    /// The token of the link that ends messages of the kind, for marketing.
+    pub(crate) unsubscribe: Option<String>,
 }
 
 /// Why a delivery could not be prepared.
-enum PrepareError {
+pub(crate) enum PrepareError {
+    /// There is no reason to send it any more.
+    Unwanted,
+    /// The recipient has quiet hours until then.
+    Quiet(Timestamp),
     /// It cannot succeed later either.
     Permanent(String),
     /// It may succeed later; this counts as a failed attempt.
@@ -63,6 +71,8 @@ impl PrepareError {
     /// The result of the delivery.
     fn result(self, cx: &Cx) -> DeliveryResult {
         match self {
+            Self::Unwanted => DeliveryResult::Unwanted,
+            Self::Quiet(until) => DeliveryResult::Waiting(until),
             Self::Unavailable => DeliveryResult::Postponed,
             Self::Temporary(why) => DeliveryResult::Failed(attempt(cx, false, &why), false),
             Self::Permanent(why) => DeliveryResult::Failed(attempt(cx, false, &why), true),
@@ -110,8 +120,8 @@ impl Notifications {
         };
         let (id, attempts) = (row.id, row.attempts.len());
         let (result, inbox, branches) = match prepared {
-            Ok(Prepared { to, message: Some(message), inbox, branches }) => {
-                (self.send(cx, &row, &to, &message).await, inbox, branches)
+            Ok(Prepared { to, message: Some(message), unsubscribe, inbox, branches }) => {
+                (self.send(cx, &row, &to, &message, unsubscribe.as_deref()).await, inbox, branches)
             }
             Ok(Prepared { message: None, inbox, branches, .. }) => (DeliveryResult::Unwanted, inbox, branches),
             Err(error) => (error.result(cx), None, None),
@@ -140,7 +150,7 @@ impl Notifications {
         row: &Delivery,
         channel: Channel,
     ) -> Result<(Message, Option<String>), PrepareError> {
-        let addressed = self.address(cx, row).await?;
+        let addressed = self.address(cx, store, row).await?;
         let locales = rules::locale_chain(&addressed.locales, &store.locale);
         let wording =
             self.db.read(|tx| queries::wording(tx, row.kind, channel, &locales)).await.map_err(Error::from)?;
@@ -179,8 +189,15 @@ impl Notifications {
         })
     }
 
-    async fn send(&self, cx: &Cx, row: &Delivery, to: &Email, message: &Message) -> DeliveryResult {
-        let mail = match mail::compose(&self.from, to, message, row.id, row.created_at) {
+    async fn send(
+        &self,
+        cx: &Cx,
+        row: &Delivery,
+        to: &Email,
+        message: &Message,
+        unsubscribe: Option<&str>,
+    ) -> DeliveryResult {
+        let mail = match mail::compose(&self.from, to, message, unsubscribe, row.id, row.created_at) {
             Ok(mail) => mail,
             Err(why) => return DeliveryResult::Failed(attempt(cx, false, &why), true),
         };
@@ -192,7 +209,7 @@ impl Notifications {
 
     /// Queries the recipient and renders the parts of a message that the recipient has not turned off.
     async fn prepare(&self, cx: &Cx, store: &StoreProfile, row: &Delivery) -> Result<Prepared, PrepareError> {
-        let addressed = self.address(cx, row).await?;
+        let addressed = self.address(cx, store, row).await?;
         let locales = rules::locale_chain(&addressed.locales, &store.locale);
         let (kind, user) = (row.kind, addressed.user);
         let (email, inbox) =
@@ -212,11 +229,13 @@ impl Notifications {
             }
             None => None,
         };
-        Ok(Prepared { to: addressed.to, message, inbox: user.zip(inbox), branches })
+        let one_click = |token| format!("{}/api/notifications/unsubscribe?token={token}", self.public_url);
+        let unsubscribe = addressed.unsubscribe.map(one_click);
+        Ok(Prepared { to: addressed.to, message, unsubscribe, inbox: user.zip(inbox), branches })
     }
 
     /// Queries the recipient and the template data of a delivery.
-    async fn address(&self, cx: &Cx, row: &Delivery) -> Result<Addressed, PrepareError> {
+    async fn address(&self, cx: &Cx, store: &StoreProfile, row: &Delivery) -> Result<Addressed, PrepareError> {
         match (row.kind.subject(), row.order_id, row.user_id) {
             (Subject::Order, Some(order_id), _) => {
                 let order = cx.call(DescribeOrder { order_id }).await?;
@@ -229,7 +248,7 @@ impl Notifications {
                 let (chosen, timezone, phone) =
                     buyer.map_or((None, None, None), |buyer| (buyer.locale, buyer.timezone, buyer.phone));
                 let locales = chosen.into_iter().chain(order.languages).collect();
-                Ok(Addressed { to, user: order.user_id, locales, timezone, phone, members })
+                Ok(Addressed { to, user: order.user_id, locales, timezone, phone, members, unsubscribe: None })
             }
             (Subject::User, _, Some(user)) => {
                 let description = self.describe(cx, user).await?;
@@ -238,19 +257,27 @@ impl Notifications {
                 let UserDescription { email, name, phone, locale, timezone, .. } = description;
                 let members = Members::from([("name".to_owned(), Value::from(name))]);
                 let locales = locale.into_iter().collect();
-                Ok(Addressed { to: email, user: Some(user), locales, timezone, phone, members })
+                Ok(Addressed { to: email, user: Some(user), locales, timezone, phone, members, unsubscribe: None })
             }
+            (Subject::Cart, _, _) => self.address_cart(cx, store, row).await,
             (Subject::Merchant, _, _) => {
                 let members = context::members(&row.facts);
-                let to = self.merchant.clone();
-                Ok(Addressed { to, user: None, locales: Vec::new(), timezone: None, phone: None, members })
+                Ok(Addressed {
+                    to: self.merchant.clone(),
+                    user: None,
+                    locales: Vec::new(),
+                    timezone: None,
+                    phone: None,
+                    members,
+                    unsubscribe: None,
+                })
             }
             _ => Err(PrepareError::Permanent("the message is no longer stored".to_owned())),
         }
     }
 
     /// A user, unless the account no longer exists.
-    async fn describe(&self, cx: &Cx, user: UserId) -> Result<Option<UserDescription>, Error> {
+    pub(crate) async fn describe(&self, cx: &Cx, user: UserId) -> Result<Option<UserDescription>, Error> {
         Ok(cx.call(DescribeUsers { ids: vec![user] }).await?.items.into_iter().next())
     }
 
@@ -288,7 +315,7 @@ impl Notifications {
 fn stored_message(body: MessageBody) -> Prepared {
     let MessageBody { email, subject, html, text, language, .. } = body;
     let message = Message { language: language.unwrap_or_else(Locale::english), subject, html, text };
-    Prepared { to: email, message: Some(message), inbox: None, branches: None }
+    Prepared { to: email, message: Some(message), unsubscribe: None, inbox: None, branches: None }
 }
 
 fn attempt(cx: &Cx, sent: bool, detail: &str) -> Attempt {

@@ -4,10 +4,10 @@ use promox_contract::buyer::Buyer;
 use promox_contract::codes;
 use promox_contract::ids::OrderId;
 use promox_contract::order::{
-    CancelVoidedOrder, CheckOrderAccess, CreditFigureList, CurrentOrderStatus, DescribeOrder, FindFirstPaidOrder,
-    FirstPaidOrder, GetOrderStatus, GetPurchaseTotals, ListCreditFigures, ListOrderFigures, ListRunningSagas,
-    OpenOrders, OrderDescription, OrderFigureList, OrderStatus, PrepareErasure, PriceCart, PricedCart, PurchaseTotals,
-    ResumeCheckout, ResumedCheckout, RunningSaga, RunningSagas, VoidedOrder,
+    CancelVoidedOrder, CartInCheckout, CheckOrderAccess, CreditFigureList, CurrentOrderStatus, DescribeOrder,
+    FindFirstPaidOrder, FirstPaidOrder, GetOrderStatus, GetPurchaseTotals, IsCartInCheckout, ListCreditFigures,
+    ListOrderFigures, ListRunningSagas, OpenOrders, OrderDescription, OrderFigureList, OrderStatus, PrepareErasure,
+    PriceCart, PricedCart, PurchaseTotals, ResumeCheckout, ResumedCheckout, RunningSaga, RunningSagas, VoidedOrder,
 };
 use promox_contract::promotion::{GetPricingTerms, PricingTerms};
 use promox_contract::user::{ExportOrders, FindAccounts, PersonalData};
@@ -24,7 +24,7 @@ use crate::checkout::transitions::{self, Resumable};
 use crate::commands::{cancel, erasure, fulfil, returns};
 use crate::history::export;
 use crate::pricing::{PricingRequest, Strictness, assess};
-use crate::records::{Order, OrderByUser, Saga, TimelineEntry};
+use crate::records::{Order, OrderByUser, Saga, SagaByCart, TimelineEntry};
 use crate::rules::request;
 use crate::{Orders, figures, invoice, order_row, pricing_terms, queries, reject, returning};
 
@@ -215,6 +215,13 @@ impl Handle<CheckOrderAccess> for Orders {
         let order = self.db.read(|tx| tx.get::<Order>(&op.order_id)).await?;
         let own = order.is_some_and(|order| queries::owns(cx, &order));
         if own { Ok(()) } else { Err(Error::not_found("order")) }
+    }
+}
+
+impl Handle<IsCartInCheckout> for Orders {
+    async fn handle(&self, _: &Cx, op: IsCartInCheckout) -> Result<CartInCheckout, Error> {
+        let saga = self.db.read(|tx| tx.get_by::<SagaByCart>(Some(op.cart_id))).await?;
+        Ok(CartInCheckout { in_checkout: saga.is_some() })
     }
 }
 

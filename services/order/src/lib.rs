@@ -34,7 +34,7 @@ use std::sync::Arc;
 
 use promox_contract::order::{
     CancelVoidedOrder, CheckOrderAccess, DescribeOrder, FindFirstPaidOrder, GetOrderStatus, GetPurchaseTotals,
-    ListCreditFigures, ListOrderFigures, ListRunningSagas, PrepareErasure, PriceCart, ResumeCheckout,
+    IsCartInCheckout, ListCreditFigures, ListOrderFigures, ListRunningSagas, PrepareErasure, PriceCart, ResumeCheckout,
 };
 use promox_contract::promotion::GetPricingTerms;
 use promox_contract::store::SettingsCache;
@@ -88,7 +88,7 @@ impl Service for Orders {
         register!(registry, self;
             QuoteOrder, PlaceOrder, ListOrders, LookUpOrder, GetOrder, GetTimeline, GetInvoice, CancelOrder, ShipOrder,
             DeliverFulfilment, RequestReturn, ApproveReturn, RejectReturn, ImportOrders, ExportHistory,
-            PriceCart, DescribeOrder, CheckOrderAccess, ExportOrders, GetPurchaseTotals, FindFirstPaidOrder, PrepareErasure,
+            PriceCart, DescribeOrder, IsCartInCheckout, CheckOrderAccess, ExportOrders, GetPurchaseTotals, FindFirstPaidOrder, PrepareErasure,
             ListOrderFigures, ListCreditFigures,
             GetPricingTerms, ListRunningSagas, ResumeCheckout, CancelVoidedOrder, GetOrderStatus,
         );

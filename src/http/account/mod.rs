@@ -1,4 +1,5 @@
-//! The pages behind the links in messages: a new password, the confirmation of an address, and the first administrator.
+//! The pages behind the links in messages: a new password, the confirmation of an address, the end of a kind of message,
+//! and the first administrator.
 //!
 //! Each sends its form to the API. A link alone changes nothing, because programs that scan mail open links too.
 
@@ -48,6 +49,18 @@ promox_kernel::operation! {
     "The page on which the first administrator is created.", sends ["text/html"]
 }
 
+/// The page that ends a kind of message. The link in such a message has the token.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(crate) struct GetUnsubscribePage {
+    /// The token from the message, which the page's script sends.
+    #[allow(dead_code, reason = "read in the browser only")]
+    pub token: Option<String>,
+}
+promox_kernel::operation! {
+    GetUnsubscribePage => Download, "account.unsubscribe_page", Get "/unsubscribe", Anyone, 200,
+    "The page on which a recipient ends a kind of message.", sends ["text/html"]
+}
+
 /// The pages' script.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct GetAccountScript {}
@@ -59,7 +72,8 @@ promox_kernel::operation! {
 impl AccountPages {
     pub(crate) fn register(registry: &mut Registry) {
         let pages = Arc::new(Self);
-        promox_kernel::register!(registry, &pages; GetResetPage, GetVerifyPage, GetSetupPage, GetAccountScript);
+        promox_kernel::register!(registry, &pages; GetResetPage, GetVerifyPage, GetSetupPage, GetUnsubscribePage);
+        promox_kernel::register!(registry, &pages; GetAccountScript);
     }
 }
 
@@ -81,6 +95,12 @@ impl Handle<GetVerifyPage> for AccountPages {
 
 impl Handle<GetSetupPage> for AccountPages {
     async fn handle(&self, _: &Cx, _: GetSetupPage) -> Result<Download, Error> {
+        Ok(page())
+    }
+}
+
+impl Handle<GetUnsubscribePage> for AccountPages {
+    async fn handle(&self, _: &Cx, _: GetUnsubscribePage) -> Result<Download, Error> {
         Ok(page())
     }
 }

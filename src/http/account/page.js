@@ -22,7 +22,9 @@ async function send(event) {
   button.disabled = true;
   status.textContent = "";
   try {
-    const reply = await fetch(form.dataset.api, {
+    // Messages are ended by their link alone, whose token is in the query; every other form sends it in the body.
+    const query = form.id === "unsubscribe" ? `?${new URLSearchParams({ token })}` : "";
+    const reply = await fetch(form.dataset.api + query, {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ token, ...fields }),

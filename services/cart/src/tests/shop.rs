@@ -5,9 +5,14 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU32};
+
 use promox_contract::coupon::CountEnteredCodes;
 use promox_contract::ids::{ProductId, VariantId};
 use promox_contract::inventory::{Availability, GetAvailableStock};
+use promox_contract::notification::{CartIdleTime, GetCartIdleTime};
+use promox_contract::order::{CartInCheckout, IsCartInCheckout};
 use promox_contract::order::{PriceCart, PricedCart};
 use promox_contract::order_line::OrderLine;
 use promox_contract::product::{DescribeSkus, SkuDescription, SkuDescriptions};
@@ -74,6 +79,10 @@ impl StubCatalog {
 pub(super) struct Shop {
     harness: Harness<Carts>,
     pub(super) catalog: Arc<StubCatalog>,
+    /// The minutes after which a cart is abandoned.
+    pub(super) idle_minutes: Arc<AtomicU32>,
+    /// Whether the carts are being ordered.
+    pub(super) in_checkout: Arc<AtomicBool>,
 }
 
 impl Deref for Shop {
@@ -87,13 +96,17 @@ impl Deref for Shop {
 impl Shop {
     pub(super) fn open() -> Self {
         let catalog = Arc::new(StubCatalog::default());
+        let (idle_minutes, in_checkout) = (Arc::new(AtomicU32::new(1_440)), Arc::<AtomicBool>::default());
+        let (idle, ordering) = (idle_minutes.clone(), in_checkout.clone());
         let harness = Setup::at("1970-01-12T13:46:40Z")
             .answer_from(&catalog, StubCatalog::describe)
             .answer_from(&catalog, StubCatalog::available)
             .answer_from(&catalog, StubCatalog::price)
             .answer(|_: &Cx, _: CountEnteredCodes| Ok(()))
+            .answer(move |_: &Cx, _: GetCartIdleTime| Ok(CartIdleTime { minutes: idle.load(Relaxed) }))
+            .answer(move |_: &Cx, _: IsCartInCheckout| Ok(CartInCheckout { in_checkout: ordering.load(Relaxed) }))
             .start(|databases| Carts::new(databases.ecommerce.clone()));
-        Self { harness, catalog }
+        Self { harness, catalog, idle_minutes, in_checkout }
     }
 
     pub(super) fn stock(&self, name: &str, pence: i64, units: u32) {

@@ -8,4 +8,4 @@ pub(crate) mod records;
 mod sender;
 
 pub(crate) use encryption::Identity;
-pub(crate) use sender::PushOutcome;
+pub(crate) use sender::{PushOutcome, unhex};

@@ -112,7 +112,7 @@ impl Notifications {
 }
 
 /// The 32 bytes of a hexadecimal text.
-fn unhex(text: &str) -> Option<[u8; 32]> {
+pub(crate) fn unhex(text: &str) -> Option<[u8; 32]> {
     let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let pair = |pair: &[u8]| match pair {
         [high, low] => Some((digit(high)? << 4) | digit(low)?),

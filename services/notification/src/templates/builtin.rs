@@ -3,7 +3,7 @@
 use promox_kernel::Locale;
 
 use crate::kinds::{Channel, MessageKind};
-use crate::templates::Source;
+use crate::templates::source::Source;
 
 /// A language of the built-in templates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -144,6 +144,10 @@ messages! { english, "en":
         "Welcome to {{ store.name }}",
         "Welcome",
         "Your account at {{ store.name }} is ready.";
+    CartAbandoned "cart_abandoned"
+        "Your cart at {{ store.name }}",
+        "Your cart is waiting",
+        "There are still items in your cart: {{ cart.link }}";
     VerifyEmail "verify_email"
         "Confirm your address at {{ store.name }}",
         "Confirm your address",
@@ -206,6 +210,10 @@ messages! { german, "de":
         "Willkommen bei {{ store.name }}",
         "Willkommen",
         "Ihr Konto bei {{ store.name }} ist eingerichtet.";
+    CartAbandoned "cart_abandoned"
+        "Ihr Warenkorb bei {{ store.name }}",
+        "Ihr Warenkorb wartet",
+        "In Ihrem Warenkorb liegen noch Artikel: {{ cart.link }}";
     VerifyEmail "verify_email"
         "Bestätigen Sie Ihre Adresse bei {{ store.name }}",
         "Bestätigen Sie Ihre Adresse",

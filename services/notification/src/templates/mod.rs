@@ -9,6 +9,7 @@ pub(crate) mod builtin;
 pub(crate) mod context;
 pub(crate) mod filters;
 pub(crate) mod sample;
+mod source;
 
 use std::io;
 use std::sync::Arc;
@@ -19,9 +20,9 @@ use parking_lot::Mutex;
 use promox_kernel::{Bounded, Locale};
 
 use crate::kinds::{Channel, MessageKind};
-use crate::records::StoredTemplate;
 use crate::templates::builtin::Language;
 use crate::templates::context::Members;
+pub(crate) use crate::templates::source::Source;
 
 /// Maximum instructions per part; an order with a thousand lines takes a tenth of them.
 const FUEL: u64 = 1_000_000;
@@ -39,21 +40,6 @@ const MAX_TAG: usize = 1_000;
 const MAX_TAGS: usize = 1_000;
 /// Sources whose parts are kept parsed.
 const MAX_PARSED: usize = 256;
-
-/// The template source of each part of a message.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Source {
-    pub(crate) subject: String,
-    /// The HTML part; `None` for the inbox.
-    pub(crate) html: Option<String>,
-    pub(crate) text: String,
-}
-
-impl From<StoredTemplate> for Source {
-    fn from(stored: StoredTemplate) -> Self {
-        Self { subject: stored.subject, html: stored.html, text: stored.text }
-    }
-}
 
 /// A source, and how its text is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -348,6 +334,9 @@ mod tests {
                 ("/store/url", "https://laden.example"),
                 ("/link", "https://laden.example/x"),
                 ("/order/lines/0/name", "Teelicht"),
+                ("/cart/lines/0/name", "Teelicht"),
+                ("/cart/link", "https://laden.example/x"),
+                ("/unsubscribe", "https://laden.example/y"),
                 ("/tracking/carrier", "Post"),
             ] {
                 if let Some(found) = data.pointer_mut(pointer) {

@@ -21,8 +21,11 @@ pub(crate) fn full(kind: MessageKind) -> Value {
 pub(crate) fn sparse(kind: MessageKind) -> Value {
     let mut data = full(kind);
     if let Some(members) = data.as_object_mut() {
-        for name in ["name", "tracking", "link"] {
+        for name in ["name", "tracking", "link", "unsubscribe"] {
             members.entry(name).and_modify(|member| *member = Value::Null);
+        }
+        if let Some(cart) = members.get_mut("cart").and_then(Value::as_object_mut) {
+            cart.insert("lines".to_owned(), json!([]));
         }
         if let Some(order) = members.get_mut("order").and_then(Value::as_object_mut) {
             order.insert("lines".to_owned(), json!([]));
@@ -44,6 +47,13 @@ fn subject_data(kind: MessageKind) -> serde_json::Map<String, Value> {
         Subject::Link => {
             json!({"link": "https://shop.example/confirm?token=sample", "token": "sample", "expiresAt": "2026-11-23T06:33:00.000Z"})
         }
+        Subject::Cart => json!({
+            "cart": {
+                "link": "https://shop.example/cart?token=sample",
+                "lines": [{"sku": "85123A", "name": "White hanging heart T-light holder", "quantity": 6}],
+            },
+            "unsubscribe": "https://shop.example/unsubscribe?token=sample",
+        }),
         Subject::Merchant if kind == MessageKind::WebhookDisabled => {
             json!({"webhook": {"url": "https://erp.example/hooks", "reason": "It answered 410 Gone.", "gone": true, "error": null}})
         }

@@ -8,7 +8,7 @@ use promox_contract::notification::SendMessage;
 use promox_contract::order::OrderCreated;
 use promox_contract::payment::PaymentRefunded;
 use promox_contract::user::UserErased;
-use promox_kernel::{Currency, Kind, Limit, UserId};
+use promox_kernel::{Currency, Kind, Limit, Patch, UserId};
 use promox_testkit::sample::{email, order_fact};
 use serde_json::{Map, json};
 
@@ -237,11 +237,23 @@ async fn a_placed_order_is_acknowledged_if_the_setting_is_on() {
     shop.publish(1, OrderCreated(order_fact(1))).await;
     shop.work().await;
     assert_eq!(shop.deliveries().await.len(), 0, "by default only complete payments are acknowledged");
-    let set = |order_received| PatchNotificationSettings { order_received, version: None };
+    let set = |order_received| PatchNotificationSettings {
+        order_received,
+        cart_abandoned: None,
+        cart_abandoned_minutes: None,
+        quiet_hours: Patch::Keep,
+        version: None,
+    };
     let settings = shop.cx().call(set(Some(true))).await.unwrap();
     assert_eq!((settings.order_received, settings.version), (true, 1));
     assert_eq!(shop.cx().call(set(None)).await.unwrap(), settings, "omitted members stay unchanged");
-    let stale = PutNotificationSettings { order_received: false, version: Some(0) };
+    let stale = PutNotificationSettings {
+        order_received: false,
+        cart_abandoned: false,
+        cart_abandoned_minutes: 60,
+        quiet_hours: None,
+        version: Some(0),
+    };
     assert_eq!(shop.cx().call(stale).await.unwrap_err().code(), "VERSION_MISMATCH");
     shop.publish(1, OrderCreated(order_fact(1))).await;
     shop.publish(1, confirmed(1)).await;
