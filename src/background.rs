@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::job_log::JobLog;
 use crate::ops::Worker;
+use crate::traces::Exporter;
 
 /// The time limit of one batch of a job.
 const BATCH_LIMIT: Duration = Duration::from_mins(1);
@@ -98,6 +99,11 @@ impl Background {
     /// Executes the operator's runs until the node stops.
     pub(crate) fn spawn_worker(&self, worker: Worker) {
         self.tasks.spawn(worker.work(self.closing.clone()));
+    }
+
+    /// Sends the spans of traces until the node stops.
+    pub(crate) fn spawn_exporter(&self, exporter: Exporter) {
+        self.tasks.spawn(exporter.run(self.closing.clone()));
     }
 
     /// Starts no further batches and waits for the running ones.

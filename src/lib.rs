@@ -20,4 +20,5 @@ mod parts;
 pub mod permissions;
 mod setup;
 mod systemd;
+mod traces;
 pub mod verify;

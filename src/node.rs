@@ -34,6 +34,7 @@ use crate::http::Server;
 use crate::job_log::JobLog;
 use crate::ops::{Ops, Watched, Worker};
 use crate::permissions::Permissions;
+use crate::traces::Exporter;
 use crate::verify::Auditor;
 use crate::{engine, idempotency, parts, setup};
 
@@ -159,6 +160,9 @@ impl Promox {
             let runs = |name: &str| promox.services.iter().any(|service| service.name() == name);
             let own = setup::own_instances(&loaded.settings, server, &runs);
             discovery.announce(promox.node.clock.now(), &own);
+        }
+        if let Some(exporter) = Exporter::start(&loaded.settings, &promox.node, server)? {
+            promox.background.spawn_exporter(exporter);
         }
         promox.start_background();
         server.open(&promox.node)?;

@@ -16,6 +16,7 @@ pub(super) fn check(settings: &Settings) -> Vec<(&'static str, String)> {
     broken.extend(discovery(settings));
     broken.extend(stripe(settings));
     broken.extend(sms(settings));
+    broken.extend(tracing(settings));
     broken.extend(texts(settings));
     broken.extend(settings.gateway.faults());
     broken
@@ -103,6 +104,21 @@ fn sms(settings: &Settings) -> Vec<(&'static str, String)> {
         && let Err(fault) = promox_outbound::check_url(&sms.url, false)
     {
         broken.push(("sms.url", fault));
+    }
+    broken
+}
+
+/// The collector of traces.
+fn tracing(settings: &Settings) -> Vec<(&'static str, String)> {
+    let tracing = &settings.tracing;
+    let mut broken = Vec::new();
+    if !tracing.otlp_url.is_empty()
+        && let Err(fault) = promox_outbound::check_url(&tracing.otlp_url, true)
+    {
+        broken.push(("tracing.otlp_url", fault));
+    }
+    if tracing.sample_percent > 100 {
+        broken.push(("tracing.sample_percent", format!("must be 0 to 100; got {}", tracing.sample_percent)));
     }
     broken
 }

@@ -42,6 +42,8 @@ pub struct Settings {
     pub sms: Sms,
     /// Webhooks to the merchant's own systems.
     pub webhooks: Webhooks,
+    /// Traces.
+    pub tracing: Tracing,
     /// Token settings.
     pub auth: Auth,
     /// The first administrator.
@@ -489,6 +491,24 @@ pub enum SmsMode {
 pub struct Webhooks {
     /// Addresses or networks that webhooks may be sent to although they are not public.
     pub networks: Vec<Subnet>,
+}
+
+/// Traces, sent to a collector.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tracing {
+    /// The URL of the collector's OTLP interface over HTTP; empty for no traces.
+    pub otlp_url: String,
+    /// How many of 100 requests without a trace of their caller are recorded.
+    pub sample_percent: u32,
+    /// The name under which the spans appear.
+    pub service_name: String,
+}
+
+impl Default for Tracing {
+    fn default() -> Self {
+        Self { otlp_url: String::new(), sample_percent: 100, service_name: "promox".to_owned() }
+    }
 }
 
 /// Token settings.

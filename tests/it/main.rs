@@ -14,7 +14,7 @@
 //! | promotions | `promotions`, `codes`, `limits_per_person`, `promotion_units`, `backtest` |
 //! | campaigns, coupons, flash sales, rewards | `campaigns`, `coupons`, `flash`, `rewards` |
 //! | analytics | `analytics` |
-//! | health, metrics, log levels, background work | `actuator` |
+//! | health, metrics, log levels, background work, traces | `actuator`, `traces` |
 //! | the registry of applications, ports of services | `discovery`, `eureka_clients` |
 //! | applications behind the gateway | `gateway` |
 //! | rules for every route | `access`, `conventions`, `input` |
@@ -86,5 +86,6 @@ mod settings;
 mod shop;
 mod sku_changes;
 mod stripe;
+mod traces;
 mod webhooks;
 mod wrong_values;

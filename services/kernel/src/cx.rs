@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::codes;
+use crate::trace::{self, Span, SpanKind, Tracer};
 use crate::{Clock, Compute, Entropy, Error, IfMatch, Locale, Op, Principal, Registry, Response, Timestamp, accept};
 
 /// State that all requests of a node share.
@@ -22,6 +23,7 @@ pub struct Node {
     pub compute: Compute,
     calls: Calls,
     registry: OnceLock<Registry>,
+    tracer: OnceLock<Tracer>,
 }
 
 /// How services of one process call each other.
@@ -43,12 +45,29 @@ impl Node {
 
     /// [`Node::new`] with a choice of how services call each other.
     pub fn calling(clock: Clock, entropy: Entropy, calls: Calls) -> Arc<Self> {
-        Arc::new(Self { clock, entropy, compute: Compute::default(), calls, registry: OnceLock::new() })
+        Arc::new(Self {
+            clock,
+            entropy,
+            compute: Compute::default(),
+            calls,
+            registry: OnceLock::new(),
+            tracer: OnceLock::new(),
+        })
     }
 
     /// Installs the registry of services. Only the first call has an effect.
     pub fn install(&self, registry: Registry) {
         let _ = self.registry.set(registry);
+    }
+
+    /// Records traces from now on. Only the first call has an effect.
+    pub fn trace_with(&self, tracer: Tracer) {
+        let _ = self.tracer.set(tracer);
+    }
+
+    /// What records traces, if that is configured.
+    pub fn tracer(&self) -> Option<&Tracer> {
+        self.tracer.get()
     }
 
     /// The registry. 503 `STARTING` before [`Node::install`].
@@ -158,14 +177,29 @@ impl Cx {
     pub async fn call<O: Op>(&self, op: O) -> Result<O::Reply, Error> {
         match self.node.calls {
             Calls::Direct => self.run(op).await,
-            Calls::Encoded => self.wait_for::<O, _>(self.node.registry()?.call_encoded(self, &op)).await,
+            Calls::Encoded => {
+                let (cx, span) = self.traced(O::NAME);
+                let work = self.wait_for::<O, _>(self.node.registry()?.call_encoded(&cx, &op));
+                observed(span, work).await
+            }
         }
     }
 
     /// Runs an operation in this process, for the command line: as the same caller and under the same deadline, without
     /// the idempotency key and `If-Match`. Access is not checked.
     pub async fn run<O: Op>(&self, op: O) -> Result<O::Reply, Error> {
-        self.wait_for::<O, _>(self.node.registry()?.call(self.for_call(), op)).await
+        let (cx, span) = self.traced(O::NAME);
+        let work = self.wait_for::<O, _>(self.node.registry()?.call(cx.for_call(), op));
+        observed(span, work).await
+    }
+
+    /// The context of an operation with a span of its own, if this request is part of a trace that is recorded.
+    pub fn traced(&self, operation: &'static str) -> (Self, Option<Span>) {
+        let parent = self.traceparent.as_deref();
+        let span = self.node.tracer().zip(parent);
+        let span = span.and_then(|(tracer, parent)| tracer.span(Some(parent), SpanKind::Internal, operation));
+        let traceparent = span.as_ref().map(Span::traceparent).or_else(|| self.traceparent.clone());
+        (Self { traceparent, ..self.clone() }, span)
     }
 
     /// Runs work until the request's deadline. Then the work is dropped and fails with 503 `DEADLINE_EXCEEDED`.
@@ -210,4 +244,17 @@ impl Cx {
     pub fn check_version(&self, version: i64) -> Result<(), Error> {
         self.if_match.as_ref().map_or(Ok(()), |expected| expected.check(version))
     }
+}
+
+/// Does the work of an operation for its span, which ends with the work and tells whether it failed.
+pub async fn observed<T>(span: Option<Span>, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let Some(mut span) = span else { return work.await };
+    let result = trace::within(Some(&span), work).await;
+    if let Err(error) = &result {
+        span.set("error.type", error.code());
+        if error.kind() == crate::Kind::Internal {
+            span.fail(error.code());
+        }
+    }
+    result
 }

@@ -40,6 +40,7 @@ mod subnet;
 mod text;
 mod text_enum;
 mod time;
+pub mod trace;
 pub mod value;
 mod wire;
 
@@ -50,7 +51,7 @@ pub use bounded::Bounded;
 pub use clock::Clock;
 pub use compute::Compute;
 pub use country::country;
-pub use cx::{Calls, Claim, Cx, Node};
+pub use cx::{Calls, Claim, Cx, Node, observed};
 pub use digest::{hex, sha256};
 pub use email::Email;
 pub use encoding::{EncodedJson, Json};

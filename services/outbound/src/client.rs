@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use promox_kernel::trace;
 
 use crate::connect::Connector;
 use crate::reach::Reach;
@@ -59,8 +62,7 @@ impl HttpClient {
 
     /// Sends a request to its absolute URL and reads the response to its end.
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, SendError> {
-        let sent = self.pool.request(request.map(Full::new)).await;
-        let (parts, body) = sent.map_err(|error| SendError::Broken(chain(&error)))?.into_parts();
+        let (parts, body) = self.begin(request).await?.into_parts();
         let collected = Limited::new(body, MAX_BODY_BYTES).collect().await.map_err(|error| {
             if error.is::<LengthLimitError>() { SendError::TooLarge } else { SendError::Broken(error.to_string()) }
         })?;
@@ -69,8 +71,32 @@ impl HttpClient {
 
     /// Sends a request and returns the status of the response, whose body is not read.
     pub async fn status_of(&self, request: Request<Bytes>) -> Result<StatusCode, SendError> {
+        self.begin(request).await.map(|response| response.status())
+    }
+
+    /// Sends a request and reads the head of the response, as a span of the trace that the task works for.
+    async fn begin(&self, mut request: Request<Bytes>) -> Result<Response<Incoming>, SendError> {
+        let host = request.uri().host().unwrap_or_default().to_owned();
+        let mut span = trace::client_span(request.method().as_str());
+        if let Some(span) = &mut span {
+            span.set("http.request.method", request.method().as_str());
+            span.set("server.address", host.as_str());
+            if let Ok(value) = HeaderValue::from_str(&span.traceparent()) {
+                request.headers_mut().insert("traceparent", value);
+            }
+        }
         let sent = self.pool.request(request.map(Full::new)).await;
-        sent.map(|response| response.status()).map_err(|error| SendError::Broken(chain(&error)))
+        let sent = sent.map_err(|error| SendError::Broken(chain(&error)));
+        if let Some(span) = &mut span {
+            match &sent {
+                Ok(response) => span.set("http.response.status_code", response.status().as_u16()),
+                Err(_) => span.set("error.type", "no_response"),
+            }
+            if sent.as_ref().map_or(true, |response| response.status().as_u16() >= 400) {
+                span.fail(format!("{host} refused the request or did not answer"));
+            }
+        }
+        sent
     }
 }
 

@@ -17,9 +17,10 @@ use hyper::body::{Body as _, Incoming};
 use promox_contract::codes;
 use promox_contract::user::Authenticate;
 use promox_gateway::{Outcome, Permit, Traffic};
+use promox_kernel::trace::{Span, SpanKind, Tracer};
 use promox_kernel::{
     Access, BodyKind, BoxFuture, Claim, Content, Cx, Entropy, Entry, Error, Kind, Node, Principal, Request, Response,
-    Subnet, accept,
+    Subnet, accept, observed,
 };
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
@@ -108,6 +109,10 @@ pub(super) struct Exchange<'a> {
     caller: Principal,
     /// The trace that the request is part of.
     pub(super) trace: Option<Arc<str>>,
+    /// The span of the request, if its trace is recorded.
+    span: Option<Span>,
+    /// The path of the route to an application that the request takes.
+    pub(super) forwarded: Option<String>,
 }
 
 /// What a successful request is answered with.
@@ -195,6 +200,8 @@ impl Edge {
             rate_state: None,
             caller: Principal::Anonymous,
             trace: None,
+            span: None,
+            forwarded: None,
         };
         let result = exchange.run().await;
         let is_reusable = exchange.drain().await;
@@ -293,9 +300,13 @@ impl<'a> Exchange<'a> {
     }
 
     /// The context of the request, whose caller is not known yet.
-    pub(super) fn context(&self, open: &Open, limit: Duration) -> Result<Cx, Error> {
+    pub(super) fn context(&mut self, open: &Open, limit: Duration) -> Result<Cx, Error> {
         let headers = &self.parts.headers;
         let now = open.node.clock.now();
+        let traceparent = context::traceparent(headers);
+        let method = self.parts.method.as_str();
+        let begin = |tracer: &Tracer| tracer.span(traceparent.as_deref(), SpanKind::Server, method);
+        self.span = open.node.tracer().and_then(begin);
         Ok(Cx {
             principal: Principal::Anonymous,
             cart_token: context::token(headers, &context::CART_TOKEN),
@@ -305,7 +316,7 @@ impl<'a> Exchange<'a> {
             ends_at: now + limit,
             request_id: self.id.clone(),
             path: Some(self.parts.uri.path().into()),
-            traceparent: context::traceparent(headers),
+            traceparent: self.span.as_ref().map(Span::traceparent).or(traceparent),
             if_match: if_match::read(headers)?,
             client: Some(self.client),
             accept: context::accept(headers),
@@ -464,9 +475,33 @@ impl<'a> Exchange<'a> {
         }
     }
 
+    /// The path of the operation's route, with names in place of its parameters.
+    fn template(&self) -> Option<&'a str> {
+        let registry = self.edge.open.get()?.node.registry().ok()?;
+        registry.entries().get(self.route?.entry).map(|entry| entry.path)
+    }
+
+    /// Ends the span of the request.
+    fn end_span(&mut self, status: u16) {
+        let Some(mut span) = self.span.take() else { return };
+        let method = self.parts.method.as_str();
+        let template = self.forwarded.as_deref().or_else(|| self.template());
+        if let Some(template) = template {
+            span.rename(format!("{method} {template}"));
+            span.set("http.route", template);
+        }
+        span.set("http.request.method", method);
+        span.set("url.path", self.parts.uri.path());
+        span.set("http.response.status_code", status);
+        if status >= 500 {
+            span.fail(format!("answered {status}"));
+        }
+    }
+
     /// Counts the response, and logs it if the access log is enabled.
-    fn record(&self, response: &http::Response<Payload>, took: Duration) {
+    fn record(&mut self, response: &http::Response<Payload>, took: Duration) {
         let status = response.status().as_u16();
+        self.end_span(status);
         if let Some(route) = self.route {
             route.counters.record(status, took);
         }
@@ -514,11 +549,12 @@ async fn authenticate(cx: &Cx, headers: &http::HeaderMap, access: Access) -> Res
 /// it will.
 fn start(entry: &Entry, route: &Route, cx: &Cx, request: Request) -> BoxFuture<Result<Response, Error>> {
     let is_long = route.computes || request.body.len() >= LARGE_BODY;
+    let (cx, span) = cx.traced(entry.name);
     let work = entry.run(cx.clone(), request);
+    let work = if span.is_some() { Box::pin(observed(span, work)) } else { work };
     if !is_long {
         return work;
     }
-    let cx = cx.clone();
     Box::pin(async move { cx.node.compute.run(&cx, work).await })
 }
 

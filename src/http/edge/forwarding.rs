@@ -6,6 +6,7 @@ use http::header::{ACCESS_CONTROL_REQUEST_METHOD, HOST, HeaderName, HeaderValue,
 use http::{HeaderMap, Method};
 use promox_contract::codes;
 use promox_gateway::{Gateway, RequestHead, Route};
+use promox_kernel::trace::{Span, SpanKind};
 use promox_kernel::{Error, Kind};
 
 use crate::cluster::forward::Call;
@@ -68,7 +69,12 @@ impl<'a> Exchange<'a> {
         self.check_origin()?;
         let is_trusted = self.edge.trusted.iter().any(|subnet| subnet.contains(self.peer.address));
         let said_secure = is_trusted && text(headers, &FORWARDED_PROTO).is_some_and(|proto| proto == "https");
-        let traceparent = cx.traceparent.clone().unwrap_or_else(|| self.new_trace());
+        self.forwarded = Some(route.rule.path.clone());
+        let traced = open.node.tracer().zip(cx.traceparent.as_deref());
+        let mut span =
+            traced.and_then(|(tracer, parent)| tracer.span(Some(parent), SpanKind::Client, self.parts.method.as_str()));
+        let own = span.as_ref().map(Span::traceparent).or_else(|| cx.traceparent.clone());
+        let traceparent = own.unwrap_or_else(|| self.new_trace());
         self.trace = Some(traceparent.clone());
         let switch = self.switch.take();
         let (upgrade, guard) = switch.map_or((None, None), |switch| (Some(switch.upgrade), switch.held.map(|it| it.0)));
@@ -84,7 +90,16 @@ impl<'a> Exchange<'a> {
             upgrade,
             guard,
         };
-        self.edge.forwarder.forward(call, &mut self.body).await
+        let answer = self.edge.forwarder.forward(call, &mut self.body).await;
+        if let Some(span) = &mut span {
+            span.set("http.request.method", self.parts.method.as_str());
+            span.set("server.address", route.app.name());
+            match &answer {
+                Ok(response) => span.set("http.response.status_code", response.status().as_u16()),
+                Err(error) => span.fail(error.code()),
+            }
+        }
+        answer
     }
 
     /// The rate of a route: its own, or the common one.

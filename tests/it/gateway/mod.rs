@@ -6,3 +6,6 @@ mod proxying;
 mod resilience;
 mod routes;
 mod upstream;
+
+pub(crate) use routes::shop_with;
+pub(crate) use upstream::Upstream;

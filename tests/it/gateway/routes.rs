@@ -8,7 +8,7 @@ use crate::shop::Shop;
 pub(super) const ROUTES: &str = "/api/gateway/routes";
 
 /// A shop with an application at `/api/blog` that anyone may call.
-pub(super) async fn shop_with(app: &Upstream, settings: &[(&str, &str)]) -> Shop {
+pub(crate) async fn shop_with(app: &Upstream, settings: &[(&str, &str)]) -> Shop {
     let address = app.address.to_string();
     let common = [
         ("PROMOX_GATEWAY__APPS__BLOG__ACCESS", "anyone"),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use http::{Request, StatusCode};
-use promox_kernel::{Cx, Error};
+use promox_kernel::{Cx, Error, trace};
 use promox_outbound::check_url;
 use promox_storage::Lane;
 
@@ -51,11 +51,14 @@ impl Notifications {
         };
         let clock = &cx.node.clock;
         let began = clock.now();
-        let sent = async {
+        // The post is part of the trace in which the event was made.
+        let traceparent = row.traceparent.as_deref().map(Into::into);
+        let (_, span) = Cx { traceparent, ..cx.clone() }.traced("notification.post_webhook");
+        let sent = trace::within(span.as_ref(), async {
             check_url(&endpoint.url, false)?;
             let request = request(endpoint, row, began).map_err(|error| error.to_string())?;
             self.webhooks.client().status_of(request).await.map_err(|error| error.to_string())
-        };
+        });
         let result = tokio::select! {
             biased;
             result = sent => result,
