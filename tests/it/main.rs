@@ -6,7 +6,7 @@
 //! | --- | --- |
 //! | products, categories, search, stock | `catalog`, `catalog_prices` (price rules), `sku_changes`, `references` |
 //! | carts and checkout | `cart`, `checkout`, `gifts`, `idempotency` |
-//! | orders after the checkout | `returns`, `exports`, `round_trip` |
+//! | orders after the checkout | `returns`, `shipments` (captures by parcels), `exports`, `round_trip` |
 //! | payments | `payments`, `stripe` (through localstripe, with faults and kills) |
 //! | webhooks to the merchant, text messages, push messages, languages of messages | `webhooks`, `messages`, `languages`, `reminders` |
 //! | accounts, roles, erasure, the audit trail | `accounts`, `api_keys` |
@@ -83,6 +83,7 @@ mod round_trip;
 mod runs;
 mod saga;
 mod settings;
+mod shipments;
 mod shop;
 mod sku_changes;
 mod stripe;

@@ -444,6 +444,21 @@ fact! {
     CreditNoteImported = "CREDIT_NOTE_IMPORTED" in "order",
 }
 
+/// Goods were shipped of an order whose money is captured as they are.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ParcelShipped {
+    /// The order.
+    pub order_id: OrderId,
+    /// The parcel.
+    pub parcel_id: i64,
+    /// The money that the goods left to ship cost. Everything else that is due is to be captured.
+    pub unshipped: Amount,
+}
+fact! {
+    ParcelShipped = "PARCEL_SHIPPED" in "order",
+}
+
 /// The data of every event of an order.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -29,6 +29,8 @@ text_enum! {
         /// The provider has accepted the charge and decides it later.
         Processing = "PROCESSING",
         Authorized = "AUTHORIZED",
+        /// A part was captured as goods were shipped; the rest is still authorised.
+        PartiallyCaptured = "PARTIALLY_CAPTURED",
         Captured = "CAPTURED",
         PartiallyRefunded = "PARTIALLY_REFUNDED",
         Refunded = "REFUNDED",
@@ -46,6 +48,29 @@ text_enum! {
         CashOnDelivery = "CASH_ON_DELIVERY",
         /// A bank transfer, captured manually.
         BankTransfer = "BANK_TRANSFER",
+    }
+}
+
+text_enum! {
+    /// When the money of a card payment is captured.
+    CaptureAt {
+        /// With the order.
+        Order = "ORDER",
+        /// As goods are shipped: the order only authorises the money.
+        Shipment = "SHIPMENT",
+    }
+}
+
+impl CaptureAt {
+    /// Whether the money is captured with the order.
+    pub fn is_order(&self) -> bool {
+        *self == Self::Order
+    }
+}
+
+impl Default for CaptureAt {
+    fn default() -> Self {
+        Self::Order
     }
 }
 
@@ -73,7 +98,7 @@ pub struct CheckPaymentChoice {
 }
 operation! { CheckPaymentChoice => (), "payment.check_choice", internal, "Validates a payment method and token." }
 
-/// Charges an order: authorises and captures a card payment, or records a manual payment. An order has one payment.
+/// Charges an order: authorises a card payment and captures it, unless that waits for the shipment, or records a manual payment. An order has one payment.
 /// Repeating the request resumes it with the same key at the provider, so nothing is ever charged twice.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -89,6 +114,8 @@ pub struct TakePayment {
     /// The account that pays, if any. It may see the payment.
     #[serde(default)]
     pub user_id: Option<UserId>,
+    /// When the money is captured. Methods that staff record are captured by hand in either case.
+    pub capture_at: CaptureAt,
 }
 operation! { TakePayment => PaymentOutcome, "payment.take", internal, "Charges an order." }
 
@@ -192,6 +219,10 @@ pub struct SettleReturn {
     pub fee: Amount,
     /// Whether everything of the order is returned with this return, so that only the fee is still due.
     pub whole: bool,
+    /// The part of `amount` that is for units which were never shipped.
+    pub unshipped: Amount,
+    /// Whether some goods were shipped and none are left to ship.
+    pub complete: bool,
     /// The reason, for the books.
     pub reason: String,
 }
@@ -216,6 +247,23 @@ json_reply!(ReturnSettlement);
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentCaptured {
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// The payment's order.
+    pub order_id: OrderId,
+    /// The amount of this capture.
+    pub amount: Amount,
+    /// The currency.
+    pub currency: Currency,
+    /// The status of the payment after it. Earlier events lack it: their captures were in full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<PaymentStatus>,
+}
+
+/// Money was authorised after the buyer or the provider had kept the order waiting. Its capture follows the shipment.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PaymentAuthorized {
     /// The payment.
     pub payment_id: PaymentId,
     /// The payment's order.
@@ -257,7 +305,11 @@ pub struct PaymentRefunded {
     /// The return; null for a refund of money alone and for one caused by the end of the order.
     #[serde(default)]
     pub return_id: Option<i64>,
+    /// The status of the payment after it. Earlier events lack it: it follows from the amounts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<PaymentStatus>,
 }
+
 /// The buyer's bank disputes a captured payment, or a dispute has changed. Money that the bank takes back is settled with
 /// the provider and is not a refund.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -279,6 +331,7 @@ pub struct PaymentDisputed {
     pub status: String,
 }
 fact! {
+    PaymentAuthorized = "PAYMENT_AUTHORIZED" in "payment",
     PaymentCaptured = "PAYMENT_CAPTURED" in "payment",
     PaymentFailed = "PAYMENT_FAILED" in "payment",
     PaymentRefunded = "PAYMENT_REFUNDED" in "payment",

@@ -6,7 +6,7 @@ use promox_kernel::{Amount, Currency, OrNull, json_reply, nullable};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::payment::PaymentMethod;
+use crate::payment::{CaptureAt, PaymentMethod};
 
 /// The default return period in days: the withdrawal period of the EU, which most shops elsewhere grant too.
 const DEFAULT_RETURN_DAYS: u32 = 14;
@@ -195,6 +195,9 @@ pub struct PaymentSettings {
     /// (`payment.sandbox` for test payments); without one, cards are refused. The payments of orders that were placed
     /// while a method was enabled can still be captured, voided and refunded after it is disabled.
     pub methods: Vec<PaymentMethod>,
+    /// When the money of new orders paid by card is captured: `ORDER`, with the order, or `SHIPMENT`, as its goods are
+    /// shipped. Orders that were placed before a change keep their time.
+    pub capture_at: CaptureAt,
     /// The number of changes. If sent with a change, it must be the current version, as with `If-Match`.
     #[serde(default)]
     pub version: i64,
@@ -203,7 +206,7 @@ json_reply!(PaymentSettings, etag version);
 
 impl Default for PaymentSettings {
     fn default() -> Self {
-        Self { methods: vec![PaymentMethod::Card], version: 0 }
+        Self { methods: vec![PaymentMethod::Card], capture_at: CaptureAt::Order, version: 0 }
     }
 }
 

@@ -173,7 +173,9 @@ fn report_money(order: &Order, returns: &[Return], report: &mut Report) {
     let due = order.total - voided;
     if was_confirmed(order) && !due.is_zero() {
         match order.payment_status {
-            Some(PaymentStatus::Pending | PaymentStatus::Authorized) => report.left(DUE, order.id, due),
+            Some(PaymentStatus::Pending | PaymentStatus::Authorized | PaymentStatus::PartiallyCaptured) => {
+                report.left(DUE, order.id, due);
+            }
             Some(PaymentStatus::Voided) => {
                 let confirmed = order.status == OrderStatus::Confirmed;
                 report.check("order: no confirmed order has a voided payment", !confirmed, || {

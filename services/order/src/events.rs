@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use promox_contract::codes;
+use promox_contract::ids::PaymentId;
 use promox_contract::order::{OrderRefunded, OrderStatus};
 use promox_contract::payment::{
-    PaymentCaptured, PaymentDisputed, PaymentFailed, PaymentOutcome, PaymentRefunded, PaymentStatus,
+    PaymentAuthorized, PaymentCaptured, PaymentDisputed, PaymentFailed, PaymentOutcome, PaymentRefunded, PaymentStatus,
 };
 use promox_contract::user::UserErased;
 use promox_kernel::{Amount, Error, Timestamp};
 use promox_storage::{Consumer, Database, Event, Tx};
 
-use crate::checkout::transitions::{confirm_captured, expire_failed};
+use crate::checkout::transitions::{confirm_paid, expire_failed};
 use crate::commands::fulfil::finish_if_returned;
 use crate::commands::{cancel, erasure, returns};
 use crate::exact::Exact;
@@ -37,7 +38,8 @@ impl Consumer for PaymentEvents {
     }
 
     fn wants(&self, event: &Event) -> bool {
-        event.is::<PaymentCaptured>()
+        event.is::<PaymentAuthorized>()
+            || event.is::<PaymentCaptured>()
             || event.is::<PaymentFailed>()
             || event.is::<PaymentRefunded>()
             || event.is::<PaymentDisputed>()
@@ -50,9 +52,14 @@ impl Consumer for PaymentEvents {
 }
 
 fn apply(tx: &mut Tx<'_>, event: &Event) -> Result<(), Error> {
-    if event.is::<PaymentCaptured>() {
+    if event.is::<PaymentAuthorized>() {
+        let fact: PaymentAuthorized = event.fact()?;
+        let zero = fact.currency.zero();
+        confirm_paid(tx, fact.order_id, &paid((fact.payment_id, PaymentStatus::Authorized), zero, fact.amount))
+    } else if event.is::<PaymentCaptured>() {
         let fact: PaymentCaptured = event.fact()?;
-        confirm_captured(tx, fact.order_id, &captured(&fact))
+        let status = fact.status.unwrap_or(PaymentStatus::Captured);
+        confirm_paid(tx, fact.order_id, &paid((fact.payment_id, status), fact.amount, fact.amount))
     } else if event.is::<PaymentFailed>() {
         payment_failed(tx, &event.fact()?)
     } else if event.is::<PaymentRefunded>() {
@@ -64,18 +71,18 @@ fn apply(tx: &mut Tx<'_>, event: &Event) -> Result<(), Error> {
     }
 }
 
-/// The outcome of a captured payment.
-fn captured(fact: &PaymentCaptured) -> PaymentOutcome {
+/// The outcome of a payment of which an amount was authorised or captured.
+fn paid((id, status): (PaymentId, PaymentStatus), captured: Amount, secured: Amount) -> PaymentOutcome {
     PaymentOutcome {
-        id: fact.payment_id,
-        status: PaymentStatus::Captured,
+        id,
+        status,
         undecided: false,
         decline_code: None,
         action: None,
-        captured: fact.amount,
+        captured,
         refunded: Amount::ZERO,
-        left: fact.amount,
-        secured: fact.amount,
+        left: captured,
+        secured,
     }
 }
 
@@ -87,8 +94,8 @@ fn refunded(tx: &mut Tx<'_>, fact: &PaymentRefunded, at: Timestamp) -> Result<()
     order.refunds.0.push(OrderRefund { at: Exact(at), amount: fact.amount, for_return });
     let lines = items(tx, order.id)?;
     let is_refunded_in_full = fact.refunded >= fact.captured;
-    let status = if is_refunded_in_full { PaymentStatus::Refunded } else { PaymentStatus::PartiallyRefunded };
-    note_payment_status(&mut order, status);
+    let by_amounts = if is_refunded_in_full { PaymentStatus::Refunded } else { PaymentStatus::PartiallyRefunded };
+    note_payment_status(&mut order, fact.status.unwrap_or(by_amounts));
     if fact.return_id.is_none() {
         returns::count_refund(&mut order, &lines, fact.amount);
     }

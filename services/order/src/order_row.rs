@@ -67,9 +67,10 @@ pub(crate) fn note_payment_status(order: &mut Order, status: PaymentStatus) {
         Status::RequiresAction | Status::Processing => 1,
         Status::Authorized => 2,
         Status::Failed | Status::Voided => 3,
-        Status::Captured => 4,
-        Status::PartiallyRefunded => 5,
-        Status::Refunded => 6,
+        Status::PartiallyCaptured => 4,
+        Status::Captured => 5,
+        Status::PartiallyRefunded => 6,
+        Status::Refunded => 7,
     };
     if order.payment_status.is_none_or(|known| rank(status) >= rank(known)) {
         order.payment_status = Some(status);

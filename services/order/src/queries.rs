@@ -216,6 +216,16 @@ pub(crate) fn look_up(tx: &Tx<'_>, number: &str, email: &Email) -> Result<OrderV
     view(tx, matching.ok_or_else(|| Error::not_found("order"))?)
 }
 
+/// Whether the payment service has not decided the refund of an approved return of an order yet.
+pub(crate) fn any_settling(tx: &Tx<'_>, id: OrderId) -> Result<bool, Error> {
+    for row in tx.scan_by::<ReturnByOrder>().prefix(id).rows() {
+        if row?.is_settling() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// The description of an order for messages, with the tracking of its latest parcel.
 pub(crate) fn describe(tx: &Tx<'_>, id: OrderId) -> Result<OrderDescription, Error> {
     let order = tx.get::<Order>(&id)?.ok_or_else(|| Error::not_found("order"))?;

@@ -6,7 +6,7 @@ use promox_contract::ids::{CampaignId, CartId, FlashSaleId, OrderId, PaymentId, 
 use promox_contract::inventory::SkuQuantity;
 use promox_contract::order::{FigureUse, OrderStatus};
 use promox_contract::order_line::{OrderLine, net};
-use promox_contract::payment::PaymentStatus;
+use promox_contract::payment::{CaptureAt, PaymentStatus};
 use promox_contract::promotion::{AppliedPromotion, LineDiscount, RejectedPromotion};
 use promox_kernel::{Amount, Currency, Email, EncodedJson, Json, Locale, Sku, Timestamp, UserId, id, text_enum};
 use promox_storage::record;
@@ -122,6 +122,9 @@ pub(crate) struct OrderDetails {
     /// The languages that the buyer's browser accepted, the preferred ones first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) languages: Vec<Locale>,
+    /// When the money of a card payment is captured.
+    #[serde(skip_serializing_if = "CaptureAt::is_order")]
+    pub(crate) capture_at: CaptureAt,
 }
 
 /// An entry of an order's history: a step of its checkout or a later change.
@@ -321,6 +324,12 @@ pub(crate) struct Approval {
     pub(crate) fee: Amount,
     /// Whether the last of the order's goods are returned.
     pub(crate) whole: bool,
+    /// The part of `money` that is for units which were never shipped.
+    #[serde(default)]
+    pub(crate) unshipped: Amount,
+    /// Whether some goods were shipped and none are left to ship.
+    #[serde(default)]
+    pub(crate) complete: bool,
     /// Who approved the return.
     pub(crate) actor: String,
 }

@@ -34,6 +34,8 @@ impl Orders {
                     amount: approval.money + approval.shipping_refund - approval.shipping_by_points,
                     fee: approval.fee,
                     whole: approval.whole,
+                    unshipped: approval.unshipped,
+                    complete: approval.complete,
                     reason: row.reason.clone(),
                 };
                 Some(cx.elevated().call(settle).await?)

@@ -1,12 +1,12 @@
 //! Requests and replies of the payment service's own routes.
 
 use promox_contract::ids::{OrderId, PaymentId};
-use promox_contract::payment::{PaymentAction, PaymentStatus};
+use promox_contract::payment::{CaptureAt, PaymentAction, PaymentStatus};
 use promox_kernel::{Amount, Body, Currency, Cursor, Limit, Page, Timestamp, json_reply, operation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use crate::records::{Attempt, AttemptOutcome, Method, Provider, RefundStatus};
+pub use crate::records::{Attempt, AttemptOutcome, CaptureStatus, Method, Provider, RefundStatus};
 
 /// Lists payments, newest first: all of them with the permission `payment:read`, otherwise the caller's own.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -59,8 +59,10 @@ operation! {
     "Continues a payment that is REQUIRES_ACTION or PROCESSING.", keyed
 }
 
-/// Records that a manual payment has arrived, or captures an authorised payment. The full amount due is captured: the
-/// order's amount less earlier returns. While the order's checkout is running, the answer is 409
+/// Records that a manual payment has arrived, or captures an authorised payment. All that is due and not captured is
+/// captured: the order's amount less earlier returns. A payment with `captureAt` `SHIPMENT` is captured by its shipments
+/// without this request, which takes the rest ahead of the goods, for example before the card's authorisation expires;
+/// the answer is 202 while the provider has not answered. While the order's checkout is running, the answer is 409
 /// `CHECKOUT_IN_PROGRESS`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -71,7 +73,7 @@ pub struct CapturePayment {
 operation! {
     CapturePayment => PaymentView, "payment.capture", Post "/api/payments/{id}/capture",
     Permission("payment:write"), 200,
-    "Captures a payment in full.", keyed
+    "Captures a payment in full.", keyed, also [202]
 }
 
 /// Voids a payment that was not captured, and cancels its order. After the first shipment the answer is 409
@@ -155,6 +157,10 @@ pub struct PaymentView {
     pub voided: Amount,
     /// The latest charge requests to the provider, at most 20, oldest first.
     pub attempts: Vec<Attempt>,
+    /// When the money is captured: `ORDER`, or `SHIPMENT`, in parts as goods are shipped.
+    pub capture_at: CaptureAt,
+    /// The captures of a payment that is captured as goods are shipped, oldest first. Others have none.
+    pub captures: Vec<CaptureView>,
     /// Refunds, oldest first.
     pub refunds: Vec<RefundView>,
     /// The action required of the buyer while the status is REQUIRES_ACTION.
@@ -179,6 +185,23 @@ impl PaymentView {
     fn http_status(&self) -> Option<u16> {
         self.waiting.then_some(202)
     }
+}
+
+/// A capture of a payment that is captured as goods are shipped.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CaptureView {
+    /// The capture's id.
+    pub id: i64,
+    /// The amount.
+    pub amount: Amount,
+    /// Its cause: `parcel:` with the parcel's id, `return:` with the id of a return after which no goods were left to
+    /// ship, or `request:` for a capture by an administrator.
+    pub reference: String,
+    /// The status: PENDING until the provider has answered, FAILED if it had cancelled the payment.
+    pub status: CaptureStatus,
+    /// When the capture was claimed.
+    pub created_at: Timestamp,
 }
 
 /// A refund.

@@ -6,12 +6,14 @@ use promox_contract::store::IN_CURRENCY;
 use promox_kernel::Amount;
 use promox_storage::{Report, StoreError, Tx};
 
-use crate::records::{Payment, PaymentEntry, Refund, RefundByReference, RefundStatus, Settlement};
+use crate::records::{
+    Capture, CaptureStatus, Payment, PaymentEntry, Refund, RefundByReference, RefundStatus, Settlement,
+};
 use crate::{queries, rules};
 
 /// Checks every row of this service and reports the facts that other services must agree with.
 pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {
-    let (mut entries, mut refunds) = (0, 0);
+    let (mut entries, mut refunds, mut captures) = (0, 0, 0);
     for payment in tx.scan::<Payment>().rows() {
         let payment = payment?;
         report.names(IN_CURRENCY, payment.currency.code(), || format!("payment {}", payment.id));
@@ -21,14 +23,16 @@ pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> 
         });
         entries += check_ledger(tx, report, &payment)?;
         refunds += check_refunds(tx, report, &payment)?;
+        captures += check_captures(tx, report, &payment)?;
         check_sums(report, &payment);
-        if payment.captured > Amount::ZERO && payment.cancelled_at.is_none() {
+        let is_captured = payment.captured > Amount::ZERO && payment.status != Status::PartiallyCaptured;
+        if is_captured && payment.cancelled_at.is_none() {
             report.right(PAID, payment.order_id, payment.captured);
         }
         if payment.refunded > Amount::ZERO {
             report.left(REFUNDED_BY_PAYMENT, payment.order_id, payment.refunded.0.normalize());
         }
-        if matches!(payment.status, Status::Pending | Status::Authorized) && payment.cancelled_at.is_none() {
+        if payment.awaits_capture() {
             report.right(DUE, payment.order_id, payment.due());
         }
     }
@@ -42,6 +46,10 @@ pub(crate) fn audit(tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> 
     let all_refunds = count(tx.scan::<Refund>().rows())?;
     report.check("payment: every refund belongs to a payment", refunds == all_refunds, || {
         format!("{refunds} of {all_refunds}")
+    });
+    let all_captures = count(tx.scan::<Capture>().rows())?;
+    report.check("payment: every capture belongs to a payment", captures == all_captures, || {
+        format!("{captures} of {all_captures}")
     });
     Ok(())
 }
@@ -76,6 +84,11 @@ fn check_ledger(tx: &Tx<'_>, report: &mut Report, payment: &Payment) -> Result<u
         )
     });
     report.check("payment: voided ≤ authorised", voided <= authorized, || format!("payment {}", payment.id));
+    let is_captured = matches!(payment.status, Status::Captured | Status::PartiallyRefunded | Status::Refunded);
+    let is_released = !payment.is_captured_later() || !is_captured || captured + voided >= authorized;
+    report.check("payment: what is authorised is captured or released in the end", is_released, || {
+        format!("payment {}: {captured} captured and {voided} released of {authorized}", payment.id)
+    });
     Ok(usize::try_from(number).unwrap_or(0))
 }
 
@@ -102,6 +115,23 @@ fn check_refunds(tx: &Tx<'_>, report: &mut Report, payment: &Payment) -> Result<
     Ok(refunds.len())
 }
 
+/// Checks the captures that follow shipments against the payment. Returns their number.
+fn check_captures(tx: &Tx<'_>, report: &mut Report, payment: &Payment) -> Result<usize, StoreError> {
+    let captures = queries::captures(tx, payment.id)?;
+    let sum = |status| {
+        captures.iter().filter(|capture| capture.status == status).map(|capture| capture.amount).sum::<Amount>()
+    };
+    let (pending, succeeded) = (sum(CaptureStatus::Pending), sum(CaptureStatus::Succeeded));
+    let tag = || format!("payment {}: {pending} pending and {succeeded} captured", payment.id);
+    report.check("payment: capturing = sum of pending captures", pending == payment.capturing(), tag);
+    report.check("payment: captures ≤ captured", succeeded <= payment.captured, tag);
+    let is_claimed = payment.capturing().is_zero() || payment.captured + payment.capturing() <= payment.due();
+    report.check("payment: captured and claimed ≤ due", is_claimed, tag);
+    let due_if_pending = |capture: &Capture| (capture.status == CaptureStatus::Pending) == capture.due_at.is_some();
+    report.check("payment: a pending capture is due for a retry", captures.iter().all(due_if_pending), tag);
+    Ok(captures.len())
+}
+
 /// Checks that the refund with the return's reference has the decided amount, and reports the return's effect.
 fn check_settlement(tx: &Tx<'_>, report: &mut Report, settlement: &Settlement) -> Result<(), StoreError> {
     let Settlement { return_id, payment_id, refund, voided, .. } = settlement;
@@ -123,12 +153,14 @@ fn check_sums(report: &mut Report, payment: &Payment) {
             "payment {id}: {authorized} authorised, {captured} captured, {refunded} refunded and {refunding} pending"
         )
     });
-    let full = captured.is_zero() || *captured == payment.due();
+    let is_partial = payment.is_captured_later() && payment.status == Status::PartiallyCaptured;
+    let full = captured.is_zero() || is_partial || *captured == payment.due();
     report.check("payment: a capture is for the full amount", full, || format!("payment {id}: {captured} of {amount}"));
     let matches_status = match payment.status {
         Status::Pending | Status::RequiresAction | Status::Processing | Status::Failed => captured.is_zero(),
         Status::Voided => captured.is_zero() && payment.due().is_zero(),
         Status::Authorized => captured.is_zero() && authorized == amount,
+        Status::PartiallyCaptured => !captured.is_zero() && *captured < payment.due(),
         Status::Captured => *captured == payment.due() && refunded.is_zero(),
         Status::PartiallyRefunded => refunded < captured && *refunded > Amount::ZERO,
         Status::Refunded => refunded == captured && !captured.is_zero(),

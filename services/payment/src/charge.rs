@@ -16,6 +16,8 @@ pub(crate) struct Charge {
     pub(crate) currency: Currency,
     /// The provider's token for the payment method; empty once the charge is decided.
     pub(crate) token: String,
+    /// Whether the money is only authorised, and captured by later requests.
+    pub(crate) authorize_only: bool,
     /// The provider's id of the charge, once the charge is registered or answered.
     pub(crate) reference: Option<String>,
 }
@@ -29,6 +31,7 @@ impl Charge {
             amount: payment.due(),
             currency: payment.currency,
             token: payment.token.clone().unwrap_or_default(),
+            authorize_only: payment.is_captured_later(),
             reference: payment.reference.clone(),
         }
     }

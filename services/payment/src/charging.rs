@@ -49,7 +49,7 @@ impl Payments {
     }
 
     /// Charges an order. The returned transaction replies with the outcome. If the provider has decided an earlier
-    /// attempt, no call is made. A first answer that is a capture is recorded by the transaction, so that the order can
+    /// attempt, no call is made. A first answer that is a success is recorded by the transaction, so that the order can
     /// be confirmed in the same group; every other answer has been recorded before this returns.
     pub(crate) async fn take(&self, cx: &Cx, request: PaymentRequest) -> Result<Transaction<PaymentOutcome>, Error> {
         let known = self.db.read(|tx| queries::chargeable(tx, request.order_id)).await?;
@@ -71,8 +71,7 @@ impl Payments {
             Err(_) if known.as_ref().is_some_and(|known| known.reference.is_some()) => (ProviderUpdate::NoAnswer, true),
             Err(reject) => (ProviderUpdate::Declined { code: reject.code().to_owned() }, known.is_some()),
         };
-        let is_first_capture = !is_stored && matches!(update, ProviderUpdate::Captured { .. });
-        let expected = is_first_capture.then(|| charge::captured_outcome(id, &request, cx.now));
+        let expected = if is_stored { None } else { charge::first_outcome(id, &request, &update, cx.now) };
         let record = move |tx: &mut Tx<'_>| charge::record(tx, id, &request, &attempts, &update);
         if let Some(expected) = expected {
             let transaction = self.db.transaction(move |tx| Ok(queries::outcome(&record(tx)?)));
@@ -191,11 +190,17 @@ impl Payments {
     /// Decides and requests the refund of a return. If the provider does not answer, a job repeats the request.
     pub(crate) async fn settle_return(&self, cx: &Cx, request: ReturnRefund) -> Result<ReturnSettlement, Error> {
         let order_id = request.order_id;
+        if let Some(payment) = self.db.read(|tx| queries::of_order(tx, order_id)).await? {
+            self.request_captures(cx, payment.id).await?;
+        }
         let decided = self.db.write(cx, move |tx| refund::decide_return(tx, &request)).await?;
         match decided.next {
             NextStep::Done => {}
             NextStep::Void(payment) => self.void(cx, &payment).await?,
             NextStep::Refund(refund) => drop(self.settle(cx, refund).await?),
+        }
+        if let Some(payment) = decided.release {
+            self.release(cx, &payment).await?;
         }
         let payment = self.db.read(|tx| queries::of_order(tx, order_id)).await?;
         let payment = payment.as_ref().map(queries::outcome).ok_or_else(|| Error::not_found("payment"))?;

@@ -81,6 +81,9 @@ impl Handle<CapturePayment> for Payments {
         if order.status == OrderStatus::Pending {
             return Err(reject::in_checkout());
         }
+        if payment.is_captured_later() {
+            return self.capture_rest(cx, payment).await;
+        }
         self.capture(cx, payment).await
     }
 }
@@ -142,6 +145,7 @@ impl Transact<TakePayment> for Payments {
             amount: rules::money(op.amount, op.currency)?,
             currency: op.currency,
             choice: rules::choose(&op.choice, |method| self.gateways.default_for(method))?,
+            capture_at: op.capture_at,
         };
         self.take(cx, request).await
     }
@@ -168,8 +172,9 @@ impl Handle<CancelPayment> for Payments {
 
 impl Handle<SettleReturn> for Payments {
     async fn handle(&self, cx: &Cx, op: SettleReturn) -> Result<ReturnSettlement, Error> {
-        let SettleReturn { order_id, return_id, amount, fee, whole, reason } = op;
-        self.settle_return(cx, ReturnRefund { order_id, return_id, amount, fee, whole, reason }).await
+        let SettleReturn { order_id, return_id, amount, fee, whole, unshipped, complete, reason } = op;
+        let request = ReturnRefund { order_id, return_id, amount, fee, whole, unshipped, complete, reason };
+        self.settle_return(cx, request).await
     }
 }
 

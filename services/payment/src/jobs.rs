@@ -1,4 +1,4 @@
-//! Scheduled jobs: resume unpaid orders, repeat unanswered refunds, delete old webhooks.
+//! Scheduled jobs: resume unpaid orders, capture what was shipped, repeat unanswered refunds, delete old webhooks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +30,15 @@ pub(crate) fn resume_checkouts(payments: &Arc<Payments>) -> Job {
     Job::new("payment.resume_checkouts", Duration::from_secs(1), move |cx| {
         let payments = payments.clone();
         async move { payments.resume_checkouts(&cx).await }
+    })
+}
+
+/// Requests the captures that follow shipments, until providers answer.
+pub(crate) fn settle_captures(payments: &Arc<Payments>) -> Job {
+    let payments = payments.clone();
+    Job::new("payment.settle_captures", Duration::from_secs(1), move |cx| {
+        let payments = payments.clone();
+        async move { payments.capture_due(&cx).await }
     })
 }
 

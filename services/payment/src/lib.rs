@@ -1,12 +1,14 @@
 //! Payments: each order is charged through a provider once, and refunded once.
 //!
 //! Tables: `payments` (one per order), `payment_entries` (the append-only ledger of what was authorised, captured,
-//! refunded and voided), `refunds`, `return_settlements` (the refund of each return), `payment_cancellations` (orders
+//! refunded and voided), `captures` (of shipped goods), `refunds`, `return_settlements` (the refund of each return), `payment_cancellations` (orders
 //! that ended before they had a payment), `unpaid_orders` (orders whose checkout is to be resumed), `provider_events`
 //! (processed webhooks).
 //!
 //! Invariants:
 //! - authorised ≥ captured ≥ refunded + pending refunds ≥ 0, each the sum of its entries;
+//! - a payment that is captured as goods are shipped claims an amount before the provider is asked for it, and claims
+//!   never exceed what is due;
 //! - every call to a provider carries an idempotency key derived from stored ids (of the order or the refund), so that
 //!   a call whose answer was lost can be repeated without moving money twice;
 //! - money captured after its order ended is refunded once, whatever the source and order of the provider's updates;
@@ -19,6 +21,7 @@
 
 pub mod api;
 mod audit;
+mod capturing;
 mod charge;
 mod charging;
 mod checks;
@@ -123,6 +126,7 @@ impl Service for Payments {
     const TABLES: &'static [&'static TableDef] = &[
         records::Payment::TABLE,
         records::PaymentEntry::TABLE,
+        records::Capture::TABLE,
         records::Refund::TABLE,
         records::Settlement::TABLE,
         records::Cancellation::TABLE,
@@ -139,11 +143,16 @@ impl Service for Payments {
     }
 
     fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {
-        vec![Arc::new(events::FollowOrders)]
+        vec![Arc::new(events::FollowOrders), Arc::new(events::FollowParcels)]
     }
 
     fn jobs(self: &Arc<Self>) -> Vec<Job> {
-        vec![jobs::settle_refunds(self), jobs::prune_events(self), jobs::resume_checkouts(self)]
+        vec![
+            jobs::settle_refunds(self),
+            jobs::prune_events(self),
+            jobs::resume_checkouts(self),
+            jobs::settle_captures(self),
+        ]
     }
 
     fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {

@@ -10,6 +10,7 @@ use promox_storage::Tx;
 use crate::api::PaymentView;
 use crate::charge::Charge;
 use crate::charging::apply_update;
+use crate::gateway::CaptureRequest;
 use crate::records::Payment;
 use crate::rules::{self, ProviderUpdate};
 use crate::{Payments, queries, reject};
@@ -58,7 +59,8 @@ impl Payments {
     /// capture refused.
     pub(crate) async fn capture(&self, cx: &Cx, payment: Payment) -> Result<PaymentView, Error> {
         let (id, gateway, charge) = (payment.id, self.gateways.of(payment.provider)?, Charge::of(&payment));
-        let answer = self.within_limit(cx, gateway.capture(&cx.node, &charge)).await.ok_or_else(reject::no_answer)?;
+        let request = CaptureRequest { key: charge.key.clone(), amount: charge.amount, charge };
+        let answer = self.within_limit(cx, gateway.capture(&cx.node, &request)).await.ok_or_else(reject::no_answer)?;
         let update = answer.update();
         match update {
             ProviderUpdate::Captured { .. } => {

@@ -1,16 +1,22 @@
 //! Reads: payments by id, order and user, and their representations for clients and for the order service.
 
+use std::time::Duration;
+
 use promox_contract::ids::{OrderId, PaymentId};
-use promox_contract::payment::PaymentOutcome;
-use promox_kernel::{Cursor, Error, Limit, Page, UserId};
+use promox_contract::payment::{CaptureAt, PaymentOutcome};
+use promox_kernel::{Cursor, Error, Limit, Page, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 
-use crate::api::{PaymentView, RefundView};
+use crate::api::{CaptureView, PaymentView, RefundView};
 use crate::records::{
-    Cancellation, Payment, PaymentByCreated, PaymentByOrder, PaymentByUser, Refund, RefundByReference,
+    Cancellation, Capture, CaptureByDue, CaptureByReference, CaptureStatus, Payment, PaymentByCreated, PaymentByOrder,
+    PaymentByUser, Refund, RefundByReference,
 };
 use crate::reject;
 use crate::rules::MAX_ALL_REFUNDS;
+
+/// Maximum captures of a payment: one for each parcel and each return, and manual ones.
+const MAX_CAPTURES: usize = 2_000;
 
 /// A payment as the order service sees it.
 pub(crate) fn outcome(payment: &Payment) -> PaymentOutcome {
@@ -37,6 +43,14 @@ pub(crate) fn view(tx: &Tx<'_>, payment: Payment) -> Result<PaymentView, StoreEr
         status: refund.status,
         created_at: refund.created_at,
     });
+    let claimed = if payment.is_captured_later() { captures(tx, payment.id)? } else { Vec::new() };
+    let captures = claimed.into_iter().map(|capture| CaptureView {
+        id: capture.id,
+        amount: capture.amount,
+        reference: capture.reference,
+        status: capture.status,
+        created_at: capture.created_at,
+    });
     Ok(PaymentView {
         id: payment.id,
         order_id: payment.order_id,
@@ -50,6 +64,8 @@ pub(crate) fn view(tx: &Tx<'_>, payment: Payment) -> Result<PaymentView, StoreEr
         refunded: payment.refunded,
         voided: payment.voided,
         attempts: payment.attempts.0,
+        capture_at: payment.capture_at.unwrap_or(CaptureAt::Order),
+        captures: captures.collect(),
         refunds: refunds.collect(),
         action: payment.action.0,
         failure_code: payment.failure_code,
@@ -64,6 +80,26 @@ pub(crate) fn refunds(tx: &Tx<'_>, id: PaymentId) -> Result<Vec<Refund>, StoreEr
     let mut refunds = tx.scan_by::<RefundByReference>().prefix(id).collect(MAX_ALL_REFUNDS)?;
     refunds.sort_by_key(|refund| (refund.created_at, refund.id));
     Ok(refunds)
+}
+
+/// The captures of a payment, oldest first.
+pub(crate) fn captures(tx: &Tx<'_>, id: PaymentId) -> Result<Vec<Capture>, StoreError> {
+    let mut captures = tx.scan_by::<CaptureByReference>().prefix(id).collect(MAX_CAPTURES)?;
+    captures.sort_by_key(|capture| (capture.created_at, capture.id));
+    Ok(captures)
+}
+
+/// The pending captures of a payment, oldest first.
+pub(crate) fn pending_captures(tx: &Tx<'_>, id: PaymentId) -> Result<Vec<Capture>, StoreError> {
+    let mut found = captures(tx, id)?;
+    found.retain(|capture| capture.status == CaptureStatus::Pending);
+    Ok(found)
+}
+
+/// The pending captures whose next attempt is due, at most `max`.
+pub(crate) fn due_captures(tx: &Tx<'_>, now: Timestamp, max: usize) -> Result<Vec<Capture>, StoreError> {
+    let after_now = Some(now + Duration::from_micros(1));
+    tx.scan_by::<CaptureByDue>().before(after_now).collect(max)
 }
 
 /// The payment with an id, or 404.

@@ -2,7 +2,7 @@
 
 use promox_contract::ids::{OrderId, PaymentId};
 pub use promox_contract::payment::PaymentMethod as Method;
-use promox_contract::payment::{PaymentAction, PaymentStatus};
+use promox_contract::payment::{CaptureAt, PaymentAction, PaymentStatus};
 use promox_kernel::{Amount, Currency, Json, Timestamp, UserId, text_enum};
 use promox_storage::record;
 use schemars::JsonSchema;
@@ -75,6 +75,10 @@ record! {
         version: i64,
         created_at: Timestamp,
         updated_at: Timestamp,
+        /// When the money is captured; null, as for older payments, means with the order.
+        capture_at: Option<CaptureAt>,
+        /// The amount claimed by captures that the provider has not answered; null until there is one.
+        capturing: Option<Amount>,
     }
     unique PaymentByOrder = 251 (order_id);
     index PaymentByUser = 252 (user_id, created_at);
@@ -101,6 +105,36 @@ record! {
         refund_id: Option<i64>,
         at: Timestamp,
     }
+}
+
+text_enum! {
+    /// The status of a capture that follows a shipment.
+    CaptureStatus {
+        Pending = "PENDING",
+        Succeeded = "SUCCEEDED",
+        Failed = "FAILED",
+    }
+}
+
+record! {
+    /// A capture of a part of an authorised payment. Its amount is claimed from what is due before the provider is
+    /// called.
+    pub(crate) struct Capture in Ecommerce.captures = 270, key(id: i64) {
+        payment_id: PaymentId,
+        /// Unique per payment: `parcel:3`, `return:7`, `request:2`.
+        reference: String,
+        amount: Amount,
+        /// Whether nothing else is to be captured, so that the provider releases the rest.
+        is_last: bool,
+        status: CaptureStatus,
+        tries: u32,
+        /// When the request is repeated; null once the capture is decided.
+        due_at: Option<Timestamp>,
+        created_at: Timestamp,
+        settled_at: Option<Timestamp>,
+    }
+    unique CaptureByReference = 271 (payment_id, reference);
+    index CaptureByDue = 272 (due_at);
 }
 
 text_enum! {

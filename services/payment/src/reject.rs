@@ -42,6 +42,11 @@ pub(crate) fn no_answer() -> Error {
     Error::unavailable(codes::PROVIDER_SILENT, "The payment provider has not answered; try again.", 2)
 }
 
+/// 503: a capture of the payment waits for its provider, and decides how much can be refunded.
+pub(crate) fn capturing() -> Error {
+    Error::unavailable(codes::CAPTURE_PENDING, "A capture of the payment waits for its provider; try again.", 2)
+}
+
 /// 409: the provider accepts no charges any more.
 pub(crate) fn provider_off(provider: Provider) -> Error {
     let (code, message) = match provider {

@@ -2,7 +2,7 @@
 
 use promox_contract::codes;
 use promox_contract::ids::OrderId;
-use promox_contract::payment::{PaymentAction, PaymentChoice, PaymentStatus as Status};
+use promox_contract::payment::{CaptureAt, PaymentAction, PaymentChoice, PaymentStatus as Status};
 use promox_kernel::{Amount, Currency, Error, FieldError, Timestamp};
 
 use crate::records::{Attempt, Method, Payment, Provider};
@@ -48,9 +48,10 @@ pub(crate) fn next(status: Status, update: &ProviderUpdate) -> Option<Status> {
         (Status::Pending | Status::RequiresAction, ProviderUpdate::Processing { .. }) => Some(Status::Processing),
         (_, ProviderUpdate::Authorized { .. }) if is_open => Some(Status::Authorized),
         (_, ProviderUpdate::Captured { .. }) if is_open => Some(Status::Captured),
-        (Status::Authorized | Status::Voided | Status::Failed, ProviderUpdate::Captured { .. }) => {
-            Some(Status::Captured)
-        }
+        (
+            Status::Authorized | Status::PartiallyCaptured | Status::Voided | Status::Failed,
+            ProviderUpdate::Captured { .. },
+        ) => Some(Status::Captured),
         (Status::Pending, ProviderUpdate::NeedsAction { .. }) => Some(Status::RequiresAction),
         (_, ProviderUpdate::Declined { .. }) if is_open => Some(Status::Failed),
         (_, ProviderUpdate::Voided) if is_open || status == Status::Authorized => Some(Status::Voided),
@@ -58,9 +59,17 @@ pub(crate) fn next(status: Status, update: &ProviderUpdate) -> Option<Status> {
     }
 }
 
-/// The status after a refund.
-pub(crate) fn after_refund(captured: Amount, refunded: Amount) -> Status {
-    if refunded >= captured { Status::Refunded } else { Status::PartiallyRefunded }
+impl Provider {
+    /// Whether charges can be authorised and captured later. Staff record manual payments by hand.
+    pub(crate) fn authorizes(self) -> bool {
+        self != Self::Manual
+    }
+
+    /// Whether an authorised charge can be captured in several parts. With other providers one capture takes all that is
+    /// due once no goods are left to ship.
+    pub(crate) fn captures_in_parts(self) -> bool {
+        self == Self::Sandbox
+    }
 }
 
 /// The effect of a return on its payment.
@@ -95,32 +104,67 @@ impl Payment {
         self.amount - self.voided
     }
 
-    /// Whether the payment can still be captured.
+    /// Whether the money is captured as goods are shipped.
+    pub(crate) fn is_captured_later(&self) -> bool {
+        self.capture_at == Some(CaptureAt::Shipment)
+    }
+
+    /// The amount claimed by captures that the provider has not answered.
+    pub(crate) fn capturing(&self) -> Amount {
+        self.capturing.unwrap_or_else(|| self.currency.zero())
+    }
+
+    /// The amount that is due and neither captured nor claimed by a capture.
+    pub(crate) fn uncaptured(&self) -> Amount {
+        self.due() - self.captured - self.capturing()
+    }
+
+    /// The status that follows from the captured and refunded amounts.
+    pub(crate) fn status_by_amounts(&self) -> Status {
+        match (self.captured, self.refunded) {
+            (captured, _) if captured < self.due() => Status::PartiallyCaptured,
+            (_, refunded) if refunded.is_zero() => Status::Captured,
+            (captured, refunded) if refunded >= captured => Status::Refunded,
+            _ => Status::PartiallyRefunded,
+        }
+    }
+
+    /// Whether a part of the payment can still be captured.
     pub(crate) fn awaits_capture(&self) -> bool {
-        matches!(self.status, Status::Pending | Status::Authorized) && self.cancelled_at.is_none()
+        let is_open = matches!(self.status, Status::Pending | Status::Authorized | Status::PartiallyCaptured);
+        is_open && self.cancelled_at.is_none()
     }
 
-    /// The amount that covers goods if they are shipped now: what is captured and not refunded, or the amount due if it
-    /// is authorised or collected on delivery.
+    /// The amount to capture when the goods that are left to ship cost `unshipped`, or `None`. A provider that captures
+    /// once waits for the last goods.
+    pub(crate) fn to_capture(&self, unshipped: Amount) -> Option<Amount> {
+        let is_authorized = self.status != Status::Pending && self.awaits_capture() && self.is_captured_later();
+        if !is_authorized || (!unshipped.is_zero() && !self.provider.captures_in_parts()) {
+            return None;
+        }
+        Some(self.uncaptured() - unshipped).filter(|amount| *amount > Amount::ZERO)
+    }
+
+    /// The amount that covers goods if they are shipped now: what is captured and not refunded, and what is still due if
+    /// it is authorised or collected on delivery.
     pub(crate) fn secured(&self) -> Amount {
-        let is_promised = self.status == Status::Authorized || self.method == Method::CashOnDelivery;
-        if is_promised && self.awaits_capture() { self.due() } else { self.left() }
+        let is_promised = self.status != Status::Pending || self.method == Method::CashOnDelivery;
+        if is_promised && self.awaits_capture() { self.left() + self.due() - self.captured } else { self.left() }
     }
 
-    /// The effect of a return of goods worth `amount`, less `fee`. A captured payment is refunded, at most by what is
-    /// left of it. Before the capture the amount due is reduced instead; when the last goods are returned (`whole`),
-    /// only the fee stays due.
-    pub(crate) fn return_effect(&self, amount: Amount, fee: Amount, whole: bool) -> ReturnEffect {
-        let uncaptured = self.awaits_capture();
-        let value = match (uncaptured, whole) {
-            (true, true) => self.due(),
-            (true, false) => amount.min(self.due()),
-            (false, _) => amount.min(self.left()),
-        };
-        let fee = fee.min(value);
+    /// The effect of a return of goods worth `amount`, less `fee`, of which the part `unshipped` is for units that were
+    /// never shipped. A captured payment is refunded, at most by what is left of it. What is not captured is no longer
+    /// due instead, first for the units that were not shipped; if nothing was captured when the last goods are returned
+    /// (`whole`), only the fee stays due.
+    pub(crate) fn return_effect(&self, amount: Amount, fee: Amount, unshipped: Amount, whole: bool) -> ReturnEffect {
         let zero = self.currency.zero();
-        let (refund, voided) = if uncaptured { (zero, value - fee) } else { (value - fee, zero) };
-        ReturnEffect { refund, voided, fee }
+        let (open, left) = (if self.awaits_capture() { self.uncaptured() } else { zero }, self.left());
+        let nothing_captured = self.awaits_capture() && self.captured.is_zero();
+        let value = if whole && nothing_captured { open } else { amount.min(open + left) };
+        let fee = fee.min(value);
+        let first_voided = (value - fee).min(unshipped).min(open);
+        let refund = (value - fee - first_voided).min(left);
+        ReturnEffect { refund, voided: value - fee - refund, fee }
     }
 
     /// Adds attempts and counts them; only the latest [`MAX_ATTEMPTS`] are kept.
@@ -134,7 +178,8 @@ impl Payment {
     /// Refuses a capture when there is nothing to capture.
     pub(crate) fn check_capture(&self) -> Result<(), Error> {
         let awaits_manual_payment = self.provider == Provider::Manual && self.status == Status::Pending;
-        if self.cancelled_at.is_none() && (awaits_manual_payment || self.status == Status::Authorized) {
+        let is_authorized = matches!(self.status, Status::Authorized | Status::PartiallyCaptured);
+        if self.cancelled_at.is_none() && (awaits_manual_payment || is_authorized) {
             return Ok(());
         }
         Err(reject::transition(self.status, Status::Captured))
@@ -184,6 +229,11 @@ pub(crate) fn order_of(key: &str) -> Option<OrderId> {
     key.strip_prefix("order-")?.strip_suffix("-charge")?.parse().ok().map(OrderId)
 }
 
+/// The idempotency key of a part's capture at the provider.
+pub(crate) fn capture_key(id: i64) -> String {
+    format!("capture-{id}")
+}
+
 /// The idempotency key of a refund at the provider.
 pub(crate) fn refund_key(id: i64) -> String {
     format!("refund-{id}")
@@ -197,6 +247,11 @@ pub(crate) fn refund_of(key: &str) -> Option<i64> {
 /// The reference of a return's refund.
 pub(crate) fn return_reference(return_id: i64) -> String {
     format!("return:{return_id}")
+}
+
+/// The reference of a parcel's capture.
+pub(crate) fn parcel_reference(parcel_id: i64) -> String {
+    format!("parcel:{parcel_id}")
 }
 
 /// The return that a refund's reference names, if it is the refund of a return.

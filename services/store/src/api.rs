@@ -1,6 +1,6 @@
 //! Operations on the store's settings: reading, replacing and patching each group.
 
-use promox_contract::payment::PaymentMethod;
+use promox_contract::payment::{CaptureAt, PaymentMethod};
 
 pub use promox_contract::settings::{
     PaymentSettings, ShippingMethod, ShippingRate, ShippingSettings, StoreSettings, TaxRate, TaxSettings, Zone,
@@ -63,6 +63,8 @@ pub struct TaxPatch {
 pub struct PaymentPatch {
     /// All enabled payment methods.
     pub methods: Patch<Vec<PaymentMethod>>,
+    /// When the money of new orders paid by card is captured: `ORDER` or `SHIPMENT`.
+    pub capture_at: Patch<CaptureAt>,
     /// The version to change. If sent, it must be the current one.
     pub version: Patch<i64>,
 }
@@ -98,5 +100,5 @@ settings_operations! {
     [GetTaxes "store.get_taxes", PutTaxes "store.put_taxes", PatchTaxes "store.patch_taxes"]
         TaxSettings, TaxPatch, "/api/settings/taxes", "The tax classes and rates.";
     [GetPayments "store.get_payments", PutPayments "store.put_payments", PatchPayments "store.patch_payments"]
-        PaymentSettings, PaymentPatch, "/api/settings/payments", "The enabled payment methods.";
+        PaymentSettings, PaymentPatch, "/api/settings/payments", "The enabled payment methods, and when cards are captured.";
 }

@@ -6,6 +6,7 @@ use parking_lot::RwLock;
 use promox_contract::settings::{Settings, StoreSettings};
 use promox_kernel::Currency;
 use promox_storage::{Db, StoreError, Tx};
+use serde_json::Value;
 
 use crate::records::Setting;
 use crate::rules::Group;
@@ -56,10 +57,20 @@ pub(crate) fn epoch(tx: &Tx<'_>) -> Result<i64, StoreError> {
 /// Loads a group. A node stores all groups before it serves; until then the defaults of a new store apply.
 pub(crate) fn load<G: Group>(tx: &Tx<'_>) -> Result<G, StoreError> {
     let Some(row) = tx.get::<Setting>(&G::NAME.to_owned())? else { return Ok(G::default()) };
-    let mut group: G = serde_json::from_value(row.value.0)
+    let mut group: G = serde_json::from_value(complete(row.value.0, G::default()))
         .map_err(|error| StoreError::Damaged { place: format!("settings {}: {error}", G::NAME) })?;
     group.set_version(row.version);
     Ok(group)
+}
+
+/// A stored group with the members that an older version of the program did not have, at their defaults.
+fn complete<G: Group>(mut stored: Value, default: G) -> Value {
+    if let (Some(stored), Ok(Value::Object(default))) = (stored.as_object_mut(), serde_json::to_value(default)) {
+        for (name, value) in default {
+            stored.entry(name).or_insert(value);
+        }
+    }
+    stored
 }
 
 /// The store's currency; `None` until the settings of a new store are written.

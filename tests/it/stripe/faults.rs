@@ -21,7 +21,7 @@ use crate::shop::all;
 const WORKERS: usize = 6;
 const ROUNDS: u64 = 5;
 /// In how many of 16 requests to the provider a fault is injected.
-const FAULTS: u64 = 5;
+pub(super) const FAULTS: u64 = 5;
 
 /// The requests that were sent, by idempotency key.
 type Sent = Arc<Mutex<BTreeMap<String, Value>>>;
@@ -58,13 +58,23 @@ async fn load(client: Client, admin: Client, name: String, cards: Cards, sent: S
     }
 }
 
-struct Countdown {
+/// Tells when a number of answers was reached.
+pub(super) struct Countdown {
     left: AtomicUsize,
     reached: Notify,
 }
 
 impl Countdown {
-    fn count_down(&self) {
+    pub(super) fn new(left: usize) -> Self {
+        Self { left: AtomicUsize::new(left), reached: Notify::new() }
+    }
+
+    /// Waits until the number is reached.
+    pub(super) async fn reached(&self) {
+        self.reached.notified().await;
+    }
+
+    pub(super) fn count_down(&self) {
         if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.reached.notify_one();
         }
@@ -72,7 +82,7 @@ impl Countdown {
 }
 
 /// Starts the shop; the proxy delivers webhooks to it.
-async fn start(dir: &Path, proxy: &Proxy) -> Process {
+pub(super) async fn start(dir: &Path, proxy: &Proxy) -> Process {
     let mut settings = settings(&proxy.url);
     settings.push(("PROMOX_PAYMENT__TIMEOUT_MS".to_owned(), "400".to_owned()));
     let process = Process::start_with(dir, &settings).await;
@@ -80,7 +90,7 @@ async fn start(dir: &Path, proxy: &Proxy) -> Process {
     process
 }
 
-async fn kill(process: Process, proxy: &Proxy) {
+pub(super) async fn kill(process: Process, proxy: &Proxy) {
     proxy.deliver_to(None);
     process.kill().await;
 }
@@ -164,15 +174,14 @@ async fn faults_and_kills_charge_nobody_twice_and_lose_no_payment() {
         proxy.inject(FAULTS);
         let process = start(dir.path(), &proxy).await;
         let admin = process.admin().await;
-        let left = AtomicUsize::new(8 + usize::try_from(entropy.below(30)).unwrap());
-        let answered = Arc::new(Countdown { left, reached: Notify::new() });
+        let answered = Arc::new(Countdown::new(8 + usize::try_from(entropy.below(30)).unwrap()));
         let workers: Vec<_> = (0..WORKERS)
             .map(|worker| {
                 let (client, name) = (Client::new(process.address), format!("r{round}-{worker}"));
                 tokio::spawn(load(client, admin.clone(), name, cards.clone(), sent.clone(), answered.clone()))
             })
             .collect();
-        answered.reached.notified().await;
+        answered.reached().await;
         kill(process, &proxy).await;
         for worker in workers {
             worker.await.unwrap();

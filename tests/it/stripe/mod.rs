@@ -3,6 +3,7 @@
 mod faults;
 pub(crate) mod provider;
 mod proxy;
+mod shipments;
 
 use aws_lc_rs::hmac;
 use promox_kernel::{Entropy, hex};

@@ -51,6 +51,7 @@ async fn each_kind_of_event_has_its_own_message() {
         captured: "7.65".parse().unwrap(),
         currency: Currency::GBP,
         return_id: None,
+        status: None,
     };
     shop.publish(1, refund).await;
     shop.publish(7, registered(7)).await;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use promox_contract::ids::CartId;
-use promox_contract::payment::PaymentChoice;
+use promox_contract::payment::{CaptureAt, PaymentChoice};
 use promox_kernel::{Claim, Email, Locale, UserId};
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,9 @@ pub(crate) struct Draft {
     pub(crate) order: Option<Box<NewOrder>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) choice: Option<PaymentChoice>,
+    /// When the money is captured.
+    #[serde(default, skip_serializing_if = "CaptureAt::is_order")]
+    pub(crate) capture_at: CaptureAt,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) claim: Option<StoredClaim>,
     /// A guest's secret for the order, which is returned once.
@@ -37,6 +40,7 @@ impl Draft {
         Self {
             order: None,
             choice: self.choice.clone(),
+            capture_at: self.capture_at,
             claim: self.claim.clone(),
             token: self.token.clone(),
             actor: self.actor.clone(),

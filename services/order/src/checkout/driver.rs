@@ -245,7 +245,8 @@ impl<'a> Driver<'a> {
             let order = self.orders.db.read(|tx| order_row::load(tx, id)).await?;
             (order.total, order.currency, order.user_id)
         };
-        let take = TakePayment { order_id: id, amount, currency, choice: choice.clone(), user_id };
+        let (choice, capture_at) = (choice.clone(), draft.capture_at);
+        let take = TakePayment { order_id: id, amount, currency, choice, user_id, capture_at };
         let outcome = match Call::prepare(self.cx, take).await {
             Ok(Call::Prepared(outcome, recording)) if secures_order(&outcome) => {
                 return self.record_and_confirm(outcome, recording).await;

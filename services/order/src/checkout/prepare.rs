@@ -55,6 +55,7 @@ impl Orders {
         let draft = Draft {
             order: Some(Box::new(order)),
             choice,
+            capture_at: settings.payments.capture_at,
             claim: cx.claim.as_deref().map(StoredClaim::of),
             token: guest.then(|| cx.node.entropy.token()),
             actor: cx.principal.name(),

@@ -147,6 +147,7 @@ fn pending_order(now: Timestamp, id: OrderId, new: NewOrder, draft: &Draft) -> O
             customer: None,
             decline_code: None,
             languages: new.languages,
+            capture_at: draft.capture_at,
         }),
         timeline: EncodedJson::default(),
         version: 1,

@@ -287,9 +287,9 @@ pub(crate) fn compensate_later(tx: &mut Tx<'_>, lease: &SagaLease, error: &str) 
     Ok(tx.put(&saga)?)
 }
 
-/// Confirms a checkout that waits for the buyer, because its payment was captured. For a confirmed order the capture is
-/// recorded.
-pub(crate) fn confirm_captured(tx: &mut Tx<'_>, order_id: OrderId, paid: &PaymentOutcome) -> Result<(), Error> {
+/// Confirms a checkout that waits for the buyer, because its payment was authorised or captured. For a confirmed order a
+/// capture is recorded.
+pub(crate) fn confirm_paid(tx: &mut Tx<'_>, order_id: OrderId, paid: &PaymentOutcome) -> Result<(), Error> {
     let Some(saga) = tx.get::<Saga>(&order_id)? else { return note_capture(tx, order_id, paid) };
     if saga.step != SagaStep::AwaitingAction {
         return Ok(());
@@ -302,14 +302,20 @@ pub(crate) fn confirm_captured(tx: &mut Tx<'_>, order_id: OrderId, paid: &Paymen
     confirm(tx, &lease, Some(paid), None).map(drop)
 }
 
-/// Records the capture of a confirmed order's payment.
+/// Records a capture of a confirmed order's payment.
 fn note_capture(tx: &mut Tx<'_>, order_id: OrderId, paid: &PaymentOutcome) -> Result<(), Error> {
     let Some(mut order) = tx.get::<Order>(&order_id)? else { return Ok(()) };
-    if !matches!(order.payment_status, Some(PaymentStatus::Pending | PaymentStatus::Authorized)) {
+    use PaymentStatus::{Authorized, PartiallyCaptured, Pending};
+    let is_open = matches!(order.payment_status, Some(Pending | Authorized | PartiallyCaptured));
+    if !is_open || paid.status == Authorized {
         return Ok(());
     }
     note_payment(&mut order, Some(paid));
-    note(&mut order, tx.now(), "TAKE_PAYMENT", "DONE", "The payment was captured.", "system")?;
+    let detail = match paid.status {
+        PartiallyCaptured => format!("{} {} of the payment were captured.", paid.captured, order.currency),
+        _ => "The payment was captured.".to_owned(),
+    };
+    note(&mut order, tx.now(), "TAKE_PAYMENT", "DONE", &detail, "system")?;
     touch(tx, &mut order)
 }
 

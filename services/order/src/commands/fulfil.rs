@@ -5,17 +5,18 @@ use std::collections::HashMap;
 use promox_contract::codes;
 use promox_contract::ids::OrderId;
 use promox_contract::inventory::{SkuQuantity, VariantQuantity};
-use promox_contract::order::{OrderDelivered, OrderShipped, OrderStatus};
-use promox_contract::payment::{PaymentOutcome, PaymentStatus};
+use promox_contract::order::{OrderDelivered, OrderShipped, OrderStatus, ParcelShipped};
+use promox_contract::payment::{CaptureAt, PaymentOutcome, PaymentStatus};
 use promox_kernel::{Amount, Cx, Error, Faults, Json, bounded};
 use promox_storage::Tx;
 
 use crate::api::{FulfilmentView, ShipOrder};
 use crate::order_row::{self, fact, note, touch};
-use crate::queries::{fulfilment_view, items};
+use crate::queries::{any_settling, fulfilment_view, items};
 use crate::records::{Fulfilment, FulfilmentId, FulfilmentStatus, Order, OrderItem};
 use crate::reject;
-use crate::rules::{request, returns, states};
+use crate::rules::returns::{Split, share_of_units, split_money_and_points};
+use crate::rules::{request, states};
 
 /// Ships a parcel, if `payment` covers its goods or the request confirms that they are shipped unpaid.
 pub(crate) fn ship(
@@ -29,6 +30,9 @@ pub(crate) fn ship(
     if !matches!(order.status, OrderStatus::Confirmed | OrderStatus::Processing) || order.imported {
         let message = format!("An order that is {} has nothing to ship.", order.status);
         return Err(reject::state(codes::NOT_SHIPPABLE, message, order.status));
+    }
+    if captured_by_shipment(&order) && any_settling(tx, order.id)? {
+        return Err(reject::return_in_progress());
     }
     let mut lines = items(tx, op.id)?;
     let parcel = match &op.items {
@@ -60,7 +64,33 @@ pub(crate) fn ship(
     update_status(&mut order, &lines);
     touch(tx, &mut order)?;
     tx.emit(order.id, &OrderShipped(fact(&order)))?;
+    if captured_by_shipment(&order) {
+        let unshipped = unshipped_money(&order, &lines);
+        tx.emit(order.id, &ParcelShipped { order_id: order.id, parcel_id: id.0, unshipped })?;
+    }
     Ok(fulfilment_view(fulfilment))
+}
+
+/// Whether the money of an order is captured as its goods are shipped.
+pub(crate) fn captured_by_shipment(order: &Order) -> bool {
+    order.details.capture_at == CaptureAt::Shipment && order.payment_id.is_some()
+}
+
+/// The money that the goods left to ship cost. The last goods cost what all others leave.
+fn unshipped_money(order: &Order, lines: &[OrderItem]) -> Amount {
+    let goods_total: Amount = lines.iter().map(|line| line.total).sum();
+    let left = |line: &OrderItem| {
+        let before = line.shipped + line.withdrawn;
+        share_of_units(line.total, line.quantity, before, line.quantity.saturating_sub(before), order.currency)
+    };
+    let worth = lines.iter().map(left).sum();
+    money_and_points_of(order, goods_total, goods_total - worth, worth).money
+}
+
+/// How goods worth `now` were paid for in money and points, after goods worth `before`.
+fn money_and_points_of(order: &Order, goods_total: Amount, before: Amount, now: Amount) -> Split {
+    let Order { points_redeemed, points_value, currency, .. } = *order;
+    split_money_and_points(goods_total, before, now, points_redeemed, points_value, currency)
 }
 
 /// Refuses to ship unpaid goods. Compares the price of the units that the buyer would have, less returned ones, with
@@ -69,18 +99,11 @@ fn check_paid(order: &Order, lines: &[OrderItem], payment: Option<&PaymentOutcom
     let zero = order.currency.zero();
     let kept = |line: &OrderItem| {
         let units = line.shipped - (line.returned - line.withdrawn);
-        returns::share_of_units(line.total, line.quantity, line.returned, units, order.currency)
+        share_of_units(line.total, line.quantity, line.returned, units, order.currency)
     };
     let goods_total: Amount = lines.iter().map(|line| line.total).sum();
     let worth = lines.iter().map(kept).sum();
-    let needed = returns::split_money_and_points(
-        goods_total,
-        order.returned,
-        worth,
-        order.points_redeemed,
-        order.points_value,
-        order.currency,
-    );
+    let needed = money_and_points_of(order, goods_total, order.returned, worth);
     let secured = payment.map_or(zero, |payment| payment.secured);
     if needed.money > secured { Err(reject::unpaid(needed.money, secured, order.currency)) } else { Ok(()) }
 }
@@ -100,7 +123,7 @@ fn check_request(op: &ShipOrder) -> Result<(), Error> {
 }
 
 /// The units of a line that are not shipped and were not returned before they were shipped.
-fn shippable(line: &OrderItem) -> u32 {
+pub(crate) fn shippable(line: &OrderItem) -> u32 {
     line.quantity.saturating_sub(line.shipped + line.withdrawn)
 }
 

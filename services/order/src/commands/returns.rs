@@ -15,9 +15,11 @@ use promox_storage::{Recall, Tx};
 use rust_decimal::Decimal;
 
 use crate::api::{ApproveReturn, RequestReturn, ReturnView};
-use crate::commands::fulfil::{all_returned, as_sold, finish_if_returned, update_status};
+use crate::commands::fulfil::{
+    all_returned, as_sold, captured_by_shipment, finish_if_returned, shippable, update_status,
+};
 use crate::order_row::{self, fact, note, note_payment, touch};
-use crate::queries::{items, return_view, visible};
+use crate::queries::{any_settling, items, return_view, visible};
 use crate::records::{Approval, Order, OrderItem, Return, ReturnByOrder, ReturnId, ReturnStatus};
 use crate::reject;
 use crate::rules::returns::{Split, Worth};
@@ -111,7 +113,8 @@ fn not_returnable(order: &Order) -> Error {
 /// Counts units as returned in an order's lines. Returns their worth; refused if the order has fewer units left.
 fn count_returned_units(order: &Order, lines: &mut [OrderItem], units: &[SkuQuantity]) -> Result<Worth, Error> {
     let mut unassigned: HashMap<String, u32> = units.iter().map(|item| (item.sku.fold(), item.quantity)).collect();
-    let mut worth = Worth { total: order.currency.zero(), net: order.currency.zero() };
+    let zero = order.currency.zero();
+    let mut worth = Worth { total: zero, net: zero, unshipped: zero };
     for line in lines.iter_mut() {
         if let Some(left) = unassigned.get_mut(&line.sku.fold()) {
             let count = (line.quantity - line.returned).min(*left);
@@ -120,7 +123,10 @@ fn count_returned_units(order: &Order, lines: &mut [OrderItem], units: &[SkuQuan
             worth.net += share(line.net(order.prices_include_tax));
             // Units that the buyer has are returned before units that were never shipped.
             let with_buyer = line.shipped.saturating_sub(line.returned - line.withdrawn);
-            line.withdrawn += count.saturating_sub(with_buyer);
+            let withdrawn = count.saturating_sub(with_buyer);
+            let before = line.returned + count - withdrawn;
+            worth.unshipped += returns::share_of_units(line.total, line.quantity, before, withdrawn, order.currency);
+            line.withdrawn += withdrawn;
             line.returned += count;
             *left -= count;
         }
@@ -163,6 +169,10 @@ pub(crate) fn begin_approval(tx: &mut Tx<'_>, cx: &Cx, op: &ApproveReturn) -> Re
     let mut order = order_row::load(tx, op.id)?;
     if !states::returnable(order.status) {
         return Err(not_returnable(&order));
+    }
+    // Which part is voided and which refunded depends on the decisions before.
+    if captured_by_shipment(&order) && any_settling(tx, op.id)? {
+        return Err(reject::return_in_progress());
     }
     let mut lines = items(tx, op.id)?;
     let worth = count_returned_units(&order, &mut lines, &row.items)?;
@@ -223,6 +233,8 @@ fn approval_terms(
         order.points_value,
         order.currency,
     );
+    let shipped: u32 = lines.iter().map(|line| line.shipped).sum();
+    let left_to_ship: u32 = lines.iter().map(shippable).sum();
     let max_fee = money + shipping.money;
     if fee > max_fee {
         return Err(reject::fee(max_fee, order.currency));
@@ -235,6 +247,8 @@ fn approval_terms(
         shipping_by_points: shipping_refund - shipping.money,
         fee,
         whole: all_returned(lines),
+        unshipped: returns::part_in_money(money, worth.unshipped, worth.total, order.currency),
+        complete: shipped > 0 && left_to_ship == 0,
         actor: cx.principal.name(),
     })
 }

@@ -326,6 +326,8 @@ impl DocumentHead<'_> {
             shipping_by_points: Amount::ZERO,
             fee: self.amount(given.fee, codes::INVALID_RETURN)?,
             whole: false,
+            unshipped: Amount::ZERO,
+            complete: false,
             actor: "system".to_owned(),
         };
         Ok(Return {

@@ -25,6 +25,8 @@ pub(crate) struct Worth {
     pub(crate) total: Amount,
     /// The revenue of the units: their price after discounts, without tax.
     pub(crate) net: Amount,
+    /// The part of `total` that is for units which were never shipped.
+    pub(crate) unshipped: Amount,
 }
 
 /// The repayment of an amount in money and points.
@@ -57,6 +59,11 @@ pub(crate) fn split_money_and_points(
     let points_of = |part: Amount| round_half_up(portion(points_for_goods, part.0, whole.0), 0).to_i64().unwrap_or(0);
     let after = before + now;
     Split { money: now - (value_of(after) - value_of(before)), points: points_of(after) - points_of(before) }
+}
+
+/// The part of `money`, repaid for goods worth `whole`, that falls to goods worth `part`.
+pub(crate) fn part_in_money(money: Amount, part: Amount, whole: Amount, currency: Currency) -> Amount {
+    if part.is_zero() { currency.zero() } else { currency.round(portion(money.0, part.0, whole.0)) }
 }
 
 /// Splits the repayment of shipping worth `now`, which is refunded after shipping worth `before`. The goods of the

@@ -1,14 +1,16 @@
 //! Updates about a charge and their effects. Answers of a provider and its webhooks take the same path.
 
 use promox_contract::ids::{OrderId, PaymentId};
-use promox_contract::payment::{PaymentCaptured, PaymentFailed, PaymentOutcome, PaymentStatus as Status};
+use promox_contract::payment::{
+    CaptureAt, PaymentAuthorized, PaymentCaptured, PaymentFailed, PaymentOutcome, PaymentStatus as Status,
+};
 use promox_kernel::{Amount, Currency, Json, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 
-use super::{NextStep, add_entry, refund, save};
+use super::{NextStep, add_entry, claim, enter_released, refund, save};
 use crate::charge::Charge;
 use crate::queries;
-use crate::records::{Attempt, Cancellation, EntryKind, Payment};
+use crate::records::{Attempt, Cancellation, CaptureStatus, EntryKind, Payment};
 use crate::rules::{self, Choice, ProviderUpdate};
 
 /// A validated request to pay for an order.
@@ -19,6 +21,7 @@ pub(crate) struct PaymentRequest {
     pub(crate) amount: Amount,
     pub(crate) currency: Currency,
     pub(crate) choice: Choice,
+    pub(crate) capture_at: CaptureAt,
 }
 
 impl PaymentRequest {
@@ -30,8 +33,16 @@ impl PaymentRequest {
             amount: self.amount,
             currency: self.currency,
             token: self.choice.token.clone().unwrap_or_default(),
+            authorize_only: self.capture_at() == CaptureAt::Shipment,
             reference: None,
         }
+    }
+}
+
+impl PaymentRequest {
+    /// When the money is captured; methods that staff record are not captured by a shipment.
+    fn capture_at(&self) -> CaptureAt {
+        if self.choice.provider.authorizes() { self.capture_at } else { CaptureAt::Order }
     }
 }
 
@@ -99,14 +110,26 @@ fn new_payment(id: PaymentId, request: &PaymentRequest, cancellation: Option<Can
         version: 0,
         created_at: now,
         updated_at: now,
+        capture_at: Some(request.capture_at()),
+        capturing: None,
     }
 }
 
-/// The outcome of a payment whose first answer is a capture, unless its order ends meanwhile.
-pub(crate) fn captured_outcome(id: PaymentId, request: &PaymentRequest, now: Timestamp) -> PaymentOutcome {
+/// The outcome of a payment whose first answer is a success, unless its order ends meanwhile; `None` for other answers.
+pub(crate) fn first_outcome(
+    id: PaymentId,
+    request: &PaymentRequest,
+    update: &ProviderUpdate,
+    now: Timestamp,
+) -> Option<PaymentOutcome> {
     let payment = new_payment(id, request, None, now);
-    let (authorized, captured) = (payment.amount, payment.amount);
-    queries::outcome(&Payment { status: Status::Captured, authorized, captured, ..payment })
+    let (authorized, zero) = (payment.amount, payment.currency.zero());
+    let (status, captured) = match update {
+        ProviderUpdate::Captured { .. } => (Status::Captured, authorized),
+        ProviderUpdate::Authorized { .. } => (Status::Authorized, zero),
+        _ => return None,
+    };
+    Some(queries::outcome(&Payment { status, authorized, captured, ..payment }))
 }
 
 /// Applies an update and stores the payment. An update that the status does not allow has no effect.
@@ -116,8 +139,11 @@ pub(crate) fn apply_update(
     update: &ProviderUpdate,
 ) -> Result<Payment, StoreError> {
     if let Some(status) = rules::next(payment.status, update) {
-        payment.status = status;
+        let before = std::mem::replace(&mut payment.status, status);
         apply_effects(tx, &mut payment, update)?;
+        if status == Status::Authorized && before != Status::Pending {
+            report_authorized(tx, &payment)?;
+        }
         if !matches!(payment.status, Status::Pending | Status::RequiresAction) {
             payment.token = None;
         }
@@ -148,9 +174,16 @@ fn apply_effects(tx: &mut Tx<'_>, payment: &mut Payment, update: &ProviderUpdate
     Ok(())
 }
 
+/// Reports an authorisation for which the order waits.
+fn report_authorized(tx: &mut Tx<'_>, payment: &Payment) -> Result<(), StoreError> {
+    let Payment { id: payment_id, order_id, authorized: amount, currency, .. } = *payment;
+    tx.emit(payment_id, &PaymentAuthorized { payment_id, order_id, amount, currency })
+}
+
 /// Marks the whole amount as voided. Unless the order ended first, its payment is reported as failed.
 fn void(tx: &mut Tx<'_>, payment: &mut Payment) -> Result<(), StoreError> {
     payment.voided = payment.amount;
+    claim::close_pending(tx, payment, CaptureStatus::Failed)?;
     if payment.authorized > payment.captured {
         let amount = payment.authorized - payment.captured;
         add_entry(tx, payment, (EntryKind::Void, amount), None, None)?;
@@ -169,7 +202,7 @@ fn authorize(tx: &mut Tx<'_>, payment: &mut Payment, reference: &str) -> Result<
     add_entry(tx, payment, (EntryKind::Authorize, payment.authorized), Some(reference.to_owned()), None)
 }
 
-/// Records a capture. If the order has ended, the refund is opened in the same transaction.
+/// Records a capture of all that is due. If the order has ended, the refund is opened in the same transaction.
 fn capture(tx: &mut Tx<'_>, payment: &mut Payment, reference: &str) -> Result<(), StoreError> {
     if payment.due().is_zero() {
         // The provider captured a voided payment: the whole amount counts as captured, so that all of it is refunded.
@@ -178,12 +211,24 @@ fn capture(tx: &mut Tx<'_>, payment: &mut Payment, reference: &str) -> Result<()
     if payment.authorized.is_zero() {
         authorize(tx, payment, reference)?;
     }
-    payment.captured = payment.due();
+    claim::close_pending(tx, payment, CaptureStatus::Succeeded)?;
+    add_capture(tx, payment, payment.due() - payment.captured, reference)
+}
+
+/// Enters a captured amount and sets the status that follows. The caller stores the payment.
+pub(crate) fn add_capture(
+    tx: &mut Tx<'_>,
+    payment: &mut Payment,
+    amount: Amount,
+    reference: &str,
+) -> Result<(), StoreError> {
+    payment.captured += amount;
     payment.failure_code = None;
-    add_entry(tx, payment, (EntryKind::Capture, payment.captured), Some(reference.to_owned()), None)?;
-    let (payment_id, order_id) = (payment.id, payment.order_id);
-    let fact = PaymentCaptured { payment_id, order_id, amount: payment.captured, currency: payment.currency };
-    tx.emit(payment_id, &fact)?;
+    payment.status = payment.status_by_amounts();
+    add_entry(tx, payment, (EntryKind::Capture, amount), Some(reference.to_owned()), None)?;
+    enter_released(tx, payment)?;
+    let (payment_id, order_id, status) = (payment.id, payment.order_id, Some(payment.status));
+    tx.emit(payment_id, &PaymentCaptured { payment_id, order_id, amount, currency: payment.currency, status })?;
     if payment.cancelled_at.is_some() {
         refund::open_cancel_refund(tx, payment)?;
     }

@@ -1,10 +1,13 @@
 //! Changes to payments: updates of charges, refunds and cancellations. Only these modules add ledger entries.
 
+pub(crate) mod capture;
 pub(crate) mod charge;
+pub(crate) mod claim;
 pub(crate) mod refund;
 pub(crate) mod webhook;
 
 use promox_contract::ids::PaymentId;
+use promox_contract::payment::PaymentStatus;
 use promox_kernel::Amount;
 use promox_storage::{StoreError, Tx};
 
@@ -40,4 +43,14 @@ fn save(tx: &mut Tx<'_>, payment: &mut Payment) -> Result<(), StoreError> {
     payment.version += 1;
     payment.updated_at = tx.now();
     tx.put(payment)
+}
+
+/// Enters what remains authorised once everything that is due is captured: the provider releases it. The caller stores
+/// the payment.
+fn enter_released(tx: &mut Tx<'_>, payment: &mut Payment) -> Result<(), StoreError> {
+    let rest = payment.authorized - payment.captured;
+    if payment.is_captured_later() && payment.status != PaymentStatus::PartiallyCaptured && rest > Amount::ZERO {
+        add_entry(tx, payment, (EntryKind::Void, rest), None, None)?;
+    }
+    Ok(())
 }

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use promox_contract::ids::{OrderId, PaymentId};
-use promox_contract::payment::PaymentRefunded;
+use promox_contract::payment::{PaymentRefunded, PaymentStatus as Status};
 use promox_kernel::{Amount, BackOff, Error, Timestamp};
 use promox_storage::{StoreError, Tx};
 
-use super::{NextStep, add_entry, save};
+use super::{NextStep, add_entry, claim, enter_released, save};
 use crate::queries;
 use crate::records::{EntryKind, Payment, Refund, RefundByDue, RefundByReference, RefundStatus, Settlement};
 use crate::reject;
@@ -89,6 +89,10 @@ pub(crate) struct ReturnRefund {
     pub(crate) fee: Amount,
     /// Whether the last of the order's goods are returned.
     pub(crate) whole: bool,
+    /// The part of the amount that is for units which were never shipped.
+    pub(crate) unshipped: Amount,
+    /// Whether some goods were shipped and none are left to ship.
+    pub(crate) complete: bool,
     pub(crate) reason: String,
 }
 
@@ -97,17 +101,22 @@ pub(crate) struct ReturnRefund {
 pub(crate) struct ReturnDecision {
     pub(crate) settlement: Settlement,
     pub(crate) next: NextStep,
+    /// The payment, if its provider must be told that the rest is not captured any more.
+    pub(crate) release: Option<Payment>,
 }
 
 /// Decides the effect of a return once; a repeated request gets the stored decision. The amount is claimed for a
-/// refund, or deducted from what is due, in the same transaction.
+/// refund, or deducted from what is due, in the same transaction. A new decision waits for captures that are pending.
 pub(crate) fn decide_return(tx: &mut Tx<'_>, request: &ReturnRefund) -> Result<ReturnDecision, Error> {
     let mut payment = queries::of_order(tx, request.order_id)?.ok_or(Error::not_found("payment"))?;
     if let Some(settlement) = tx.get::<Settlement>(&request.return_id)? {
-        let next = next_step(tx, payment, &settlement)?;
-        return Ok(ReturnDecision { settlement, next });
+        return decision(tx, payment, settlement);
     }
-    let ReturnEffect { refund, voided, fee } = payment.return_effect(request.amount, request.fee, request.whole);
+    if !payment.capturing().is_zero() {
+        return Err(reject::capturing());
+    }
+    let ReturnEffect { refund, voided, fee } =
+        payment.return_effect(request.amount, request.fee, request.unshipped, request.whole);
     let (payment_id, at) = (payment.id, tx.now());
     let settlement = Settlement { return_id: request.return_id, payment_id, refund, voided, fee, at };
     tx.insert(&settlement)?;
@@ -118,20 +127,31 @@ pub(crate) fn decide_return(tx: &mut Tx<'_>, request: &ReturnRefund) -> Result<R
     if refund > Amount::ZERO {
         open(tx, &mut payment, Some(&rules::return_reference(request.return_id)), refund, &request.reason)?;
     }
+    if payment.status == Status::PartiallyCaptured {
+        payment.status = payment.status_by_amounts();
+        enter_released(tx, &mut payment)?;
+    }
+    if request.complete {
+        claim::claim_rest(tx, &mut payment, request.return_id)?;
+    }
     save(tx, &mut payment)?;
-    let next = next_step(tx, payment, &settlement)?;
-    Ok(ReturnDecision { settlement, next })
+    decision(tx, payment, settlement)
 }
 
-/// What is still to be requested from the provider after a return was decided.
-fn next_step(tx: &Tx<'_>, payment: Payment, settlement: &Settlement) -> Result<NextStep, StoreError> {
+/// A decided return, with what is still to be requested from the provider. A job requests captures.
+fn decision(tx: &Tx<'_>, payment: Payment, settlement: Settlement) -> Result<ReturnDecision, Error> {
     let reference = rules::return_reference(settlement.return_id);
     let refund = tx.get_by::<RefundByReference>((payment.id, &reference))?;
-    if let Some(refund) = refund.filter(|refund| refund.status == RefundStatus::Pending) {
-        return Ok(NextStep::Refund(refund.id));
-    }
-    let nothing_due = payment.due().is_zero() && payment.check_void().is_ok();
-    Ok(if nothing_due { NextStep::Void(Box::new(payment)) } else { NextStep::Done })
+    let pending = refund.filter(|refund| refund.status == RefundStatus::Pending);
+    let is_released = payment.authorized > payment.captured && payment.captured >= payment.due();
+    let releases = is_released && payment.captured > Amount::ZERO && payment.provider.captures_in_parts();
+    let release = Some(payment.clone()).filter(|_| releases && !settlement.voided.is_zero());
+    let next = match pending {
+        Some(refund) => NextStep::Refund(refund.id),
+        None if payment.due().is_zero() && payment.check_void().is_ok() => NextStep::Void(Box::new(payment)),
+        None => NextStep::Done,
+    };
+    Ok(ReturnDecision { settlement, next, release })
 }
 
 /// Refuses another manual refund of a payment that has [`MAX_REFUNDS`].
@@ -150,7 +170,7 @@ pub(crate) fn settle(tx: &mut Tx<'_>, id: i64, reference: &str) -> Result<Paymen
     }
     payment.refunding -= refund.amount;
     payment.refunded += refund.amount;
-    payment.status = rules::after_refund(payment.captured, payment.refunded);
+    payment.status = payment.status_by_amounts();
     add_entry(tx, &mut payment, (EntryKind::Refund, refund.amount), Some(reference.to_owned()), Some(id))?;
     save(tx, &mut payment)?;
     refund.status = RefundStatus::Succeeded;
@@ -170,6 +190,7 @@ fn emit_refunded(tx: &mut Tx<'_>, payment: &Payment, refund: &Refund) -> Result<
         captured: payment.captured,
         currency: payment.currency,
         return_id: rules::return_of(&refund.reference),
+        status: Some(payment.status),
     };
     tx.emit(payment.id, &fact)
 }

@@ -99,6 +99,10 @@ fn update_charge(
     if amount.is_some_and(|amount| !is_expected(amount)) {
         return Err(reject::mismatch(due, payment.currency));
     }
+    if *update == ProviderUpdate::Voided && !payment.capturing().is_zero() {
+        // The answer to the capture tells which of the two came first.
+        return Err(reject::capturing());
+    }
     match rules::next(payment.status, update) {
         Some(_) => Ok(Some(charge::apply_update(tx, payment, update)?)),
         None => Ok(None),

@@ -4,7 +4,7 @@ use std::future::ready;
 
 use promox_kernel::Node;
 
-use super::{Answer, Answering, Gateway, RefundRequest};
+use super::{Answer, Answering, CaptureRequest, Gateway, RefundRequest};
 use crate::charge::Charge;
 use crate::rules;
 
@@ -31,8 +31,8 @@ impl Gateway for Manual {
         captured(charge)
     }
 
-    fn capture<'a>(&'a self, _node: &'a Node, charge: &'a Charge) -> Answering<'a, Answer> {
-        captured(charge)
+    fn capture<'a>(&'a self, _node: &'a Node, request: &'a CaptureRequest) -> Answering<'a, Answer> {
+        captured(&request.charge)
     }
 
     fn void<'a>(&'a self, _node: &'a Node, _charge: &'a Charge) -> Answering<'a, Answer> {

@@ -31,6 +31,17 @@ pub(crate) struct RefundRequest {
     pub(crate) charge: Charge,
 }
 
+/// A capture at a provider.
+#[derive(Clone, Debug)]
+pub(crate) struct CaptureRequest {
+    /// The idempotency key, which never changes.
+    pub(crate) key: String,
+    /// The amount to capture.
+    pub(crate) amount: Amount,
+    /// The authorised charge.
+    pub(crate) charge: Charge,
+}
+
 /// What a provider says about a charge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
@@ -126,11 +137,12 @@ pub(crate) trait Gateway: fmt::Debug + Send + Sync {
         Box::pin(ready(Ok(Answer::Awaited)))
     }
 
-    /// Captures the amount of an authorised charge.
-    fn capture<'a>(&'a self, node: &'a Node, charge: &'a Charge) -> Answering<'a, Answer>;
+    /// Captures an amount of an authorised charge. `Captured` means that this amount was captured, which may be a part
+    /// of the charge only where [`Provider::captures_in_parts`] says so.
+    fn capture<'a>(&'a self, node: &'a Node, request: &'a CaptureRequest) -> Answering<'a, Answer>;
 
-    /// Cancels a charge of which no capture is recorded, so that it can never be captured. The answer is `Captured` if
-    /// that came first.
+    /// Cancels what is not captured of a charge, so that it can never be captured. The answer is `Captured` if all of it
+    /// was captured before.
     fn void<'a>(&'a self, node: &'a Node, charge: &'a Charge) -> Answering<'a, Answer>;
 
     /// Refunds money. Returns the provider's reference of the refund.

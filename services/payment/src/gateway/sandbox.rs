@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use promox_contract::payment::PaymentAction;
 use promox_kernel::{Clock, Error, Node, Timestamp, hex, sha256};
 
-use super::{Answer, Answering, Failed, Gateway, RefundRequest, SignedRequest, standard_webhooks};
+use super::{Answer, Answering, CaptureRequest, Failed, Gateway, RefundRequest, SignedRequest, standard_webhooks};
 use crate::charge::Charge;
 use crate::commands::webhook::Webhook;
 use crate::{Settings, reject, rules};
@@ -49,7 +49,7 @@ impl Sandbox {
 
     async fn request_charge(&self, clock: &Clock, charge: &Charge, earlier_tries: u32) -> Result<Answer, Failed> {
         self.simulate_latency(clock).await;
-        let captured = || Ok(Answer::Captured { reference: reference(&charge.key) });
+        let accepted = || Ok(accepted(charge, reference(&charge.key)));
         let declined = |code: &str| Ok(Answer::Declined { code: code.to_owned() });
         match charge.token.as_str() {
             "tok_declined" => declined("CARD_DECLINED"),
@@ -60,7 +60,7 @@ impl Sandbox {
             }
             "tok_timeout" if self.count(charge, earlier_tries) == 1 => std::future::pending().await,
             "tok_flaky" if self.count(charge, earlier_tries) <= 2 => Err(Failed),
-            "tok_visa" | "tok_timeout" | "tok_flaky" => captured(),
+            "tok_visa" | "tok_timeout" | "tok_flaky" => accepted(),
             _ => declined("INVALID_TOKEN"),
         }
     }
@@ -104,11 +104,11 @@ impl Gateway for Sandbox {
     }
 
     fn resume<'a>(&'a self, node: &'a Node, charge: &'a Charge) -> Answering<'a, Answer> {
-        Box::pin(async { Ok(Answer::Captured { reference: self.settle(&node.clock, &charge.key).await? }) })
+        Box::pin(async { Ok(accepted(charge, self.settle(&node.clock, &charge.key).await?)) })
     }
 
-    fn capture<'a>(&'a self, node: &'a Node, charge: &'a Charge) -> Answering<'a, Answer> {
-        self.resume(node, charge)
+    fn capture<'a>(&'a self, node: &'a Node, request: &'a CaptureRequest) -> Answering<'a, Answer> {
+        Box::pin(async { Ok(Answer::Captured { reference: self.settle(&node.clock, &request.key).await? }) })
     }
 
     fn void<'a>(&'a self, node: &'a Node, charge: &'a Charge) -> Answering<'a, Answer> {
@@ -134,6 +134,11 @@ impl Gateway for Sandbox {
     }
 }
 
+/// The answer to a charge that succeeds.
+fn accepted(charge: &Charge, reference: String) -> Answer {
+    if charge.authorize_only { Answer::Authorized { reference } } else { Answer::Captured { reference } }
+}
+
 /// The sandbox's reference of the charge or refund with a key.
 fn reference(key: &str) -> String {
     let digest = sha256([key.as_bytes()]);
@@ -154,6 +159,7 @@ mod tests {
             amount: Amount::ZERO,
             currency: Currency::GBP,
             token: token.into(),
+            authorize_only: false,
             reference: None,
         }
     }

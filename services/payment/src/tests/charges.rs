@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use promox_contract::ids::{OrderId, PaymentId};
-use promox_contract::payment::{GetOrderPayment, PaymentStatus as Status};
+use promox_contract::payment::{CaptureAt, GetOrderPayment, PaymentStatus as Status, TakePayment};
 use promox_contract::user::ExportPayments;
 use promox_kernel::{Currency, Kind, Limit};
 
@@ -79,8 +79,8 @@ async fn a_request_never_waits_past_its_deadline() {
         token: Some("tok_timeout".into()),
     };
     let amount = "1".parse().unwrap();
-    let (order_id, currency) = (OrderId(1), Currency::GBP);
-    let op = promox_contract::payment::TakePayment { order_id, amount, currency, choice, user_id: None };
+    let (order_id, currency, capture_at) = (OrderId(1), Currency::GBP, CaptureAt::Order);
+    let op = TakePayment { order_id, amount, currency, choice, user_id: None, capture_at };
     assert!(shop.ticking(shop.run(cx, op)).await.unwrap().undecided);
     assert!(shop.node.clock.now().since(start) <= Duration::from_millis(1550));
 }
@@ -193,7 +193,8 @@ async fn lists_are_ordered_by_time_and_not_by_id() {
             token: Some("tok_visa".into()),
         };
         let (order_id, amount, currency) = (OrderId(order), "1".parse().unwrap(), Currency::GBP);
-        let op = promox_contract::payment::TakePayment { order_id, amount, currency, choice, user_id: Some(OWNER) };
+        let (user_id, capture_at) = (Some(OWNER), CaptureAt::Order);
+        let op = TakePayment { order_id, amount, currency, choice, user_id, capture_at };
         let cx = promox_kernel::Cx { now: now - Duration::from_secs(ago), ..shop.cx() };
         shop.run(cx, op).await.unwrap();
     }

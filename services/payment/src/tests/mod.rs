@@ -3,6 +3,7 @@
 mod cancellations;
 mod charges;
 mod refunds;
+mod shipments;
 mod shop;
 mod unpaid;
 mod webhooks;

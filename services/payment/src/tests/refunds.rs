@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use promox_contract::ids::OrderId;
 use promox_contract::payment::{PaymentStatus as Status, ReturnSettlement, SETTLED, SettleReturn, return_effect};
-use promox_kernel::{Error, Kind, Reply};
+use promox_kernel::{Amount, Error, Kind, Reply};
 use promox_storage::{Recall, Service};
 use tokio::task::JoinSet;
 
@@ -21,8 +21,14 @@ async fn settle(
     whole: bool,
 ) -> Result<ReturnSettlement, Error> {
     let (amount, fee) = (amount.parse().unwrap(), fee.parse().unwrap());
-    let op = SettleReturn { order_id: OrderId(order), return_id, amount, fee, whole, reason: "returned".into() };
+    let op = settle_op(order, (return_id, amount, fee), whole);
     shop.ticking(shop.call(op)).await
+}
+
+/// A return of shipped goods.
+fn settle_op(order: i64, (return_id, amount, fee): (i64, Amount, Amount), whole: bool) -> SettleReturn {
+    let (order_id, reason) = (OrderId(order), "returned".into());
+    SettleReturn { order_id, return_id, amount, fee, whole, unshipped: Amount::ZERO, complete: false, reason }
 }
 
 #[tokio::test]
@@ -125,9 +131,7 @@ async fn concurrent_refunds_never_exceed_the_capture() {
             if n % 2 == 0 {
                 return cx.call(refund_op(1, Some("3.00"))).await.is_ok();
             }
-            let (amount, fee) = ("3.00".parse().unwrap(), promox_kernel::Amount::ZERO);
-            let op =
-                SettleReturn { order_id: OrderId(1), return_id: n, amount, fee, whole: false, reason: String::new() };
+            let op = settle_op(1, (n, "3.00".parse().unwrap(), Amount::ZERO), false);
             !cx.call(op).await.unwrap().refund.is_zero()
         });
     }

@@ -13,7 +13,8 @@ use promox_contract::order::{
     ResumedCheckout, VoidedOrder,
 };
 use promox_contract::payment::{
-    CancelPayment, DUE, PAID, PAYMENT_REFUNDS, PaymentChoice, PaymentOutcome, PaymentStatus, SETTLED, TakePayment,
+    CancelPayment, CaptureAt, DUE, PAID, PAYMENT_REFUNDS, PaymentChoice, PaymentOutcome, PaymentStatus, SETTLED,
+    TakePayment,
 };
 use promox_kernel::{Currency, Cx, Error, Handle, Timestamp, UserId};
 use promox_testkit::{Databases, Harness, Setup};
@@ -130,8 +131,18 @@ impl Shop {
         let choice = PaymentChoice { method: method.into(), provider: None, token: token.map(str::to_owned) };
         let amount = amount.parse().unwrap();
         let user_id = (order < 100).then_some(OWNER);
-        let op = TakePayment { order_id: OrderId(order), amount, currency, choice, user_id };
+        let capture_at = CaptureAt::Order;
+        let op = TakePayment { order_id: OrderId(order), amount, currency, choice, user_id, capture_at };
         self.ticking(self.call(op)).await
+    }
+
+    /// Takes a card payment that is captured as goods are shipped.
+    pub(super) async fn authorize(&self, order: i64, token: &str, amount: &str) -> PaymentOutcome {
+        let choice = PaymentChoice { method: "CARD".into(), provider: None, token: Some(token.into()) };
+        let (order_id, amount, currency) = (OrderId(order), amount.parse().unwrap(), Currency::GBP);
+        let (user_id, capture_at) = (Some(OWNER), CaptureAt::Shipment);
+        let op = TakePayment { order_id, amount, currency, choice, user_id, capture_at };
+        self.ticking(self.call(op)).await.unwrap()
     }
 
     pub(super) async fn cancel(&self, order: i64) -> Result<(), Error> {

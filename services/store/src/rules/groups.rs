@@ -236,6 +236,7 @@ impl Group for PaymentSettings {
     const NAME: &'static str = "payments";
     fn patch(&mut self, patch: PaymentPatch, faults: &mut Faults) {
         patch.methods.replace(&mut self.methods, "/methods", faults);
+        patch.capture_at.replace(&mut self.capture_at, "/captureAt", faults);
         patch.version.replace(&mut self.version, "/version", faults);
     }
     fn version(&self) -> i64 {

@@ -7,6 +7,10 @@
 //!
 //! Idempotency keys contain the intent's id, so that they are unique in an account that several shops share, and Stripe
 //! keeps them for a day only, so that nothing relies on them alone: a refund is looked for before it is requested.
+//!
+//! An intent is captured once. Captures in parts are a feature of some accounts and cards only, and a card's
+//! authorisation is released by the first capture everywhere else. So a payment that is captured as goods are shipped is
+//! captured when the last of them are, for all that is due by then.
 
 mod api;
 mod decline;
@@ -17,7 +21,7 @@ mod webhook;
 use futures_util::future::BoxFuture;
 use promox_kernel::{Error, Node, Timestamp, hex};
 
-use super::{Answer, Answering, Failed, Gateway, RefundRequest, Registration, SignedRequest};
+use super::{Answer, Answering, CaptureRequest, Failed, Gateway, RefundRequest, Registration, SignedRequest};
 use crate::charge::Charge;
 use crate::commands::webhook::{Subject, Webhook};
 use crate::records::Provider;
@@ -61,7 +65,7 @@ impl Stripe {
             ("currency", &currency),
             ("payment_method", &charge.token),
             ("payment_method_types[]", "card"),
-            ("capture_method", "automatic"),
+            ("capture_method", if charge.authorize_only { "manual" } else { "automatic" }),
             (&metadata, &order),
         ];
         let key = format!("{}-{}", charge.key, hex(&node.entropy.bytes::<12>()));
@@ -95,10 +99,11 @@ impl Stripe {
         }
     }
 
-    /// Captures what is due of an intent; the rest of its amount is released.
-    async fn capture_due(&self, node: &Node, charge: &Charge) -> Result<Answer, Failed> {
+    /// Captures an amount of an intent; the rest of it is released.
+    async fn capture_once(&self, node: &Node, request: &CaptureRequest) -> Result<Answer, Failed> {
+        let charge = &request.charge;
         let id = reference(charge)?;
-        let units = money::units(charge.amount, charge.currency).ok_or(Failed)?.to_string();
+        let units = money::units(request.amount, charge.currency).ok_or(Failed)?.to_string();
         let form = [("amount_to_capture", units.as_str())];
         match self.api.act(node, (id, "capture"), &format!("{id}-capture-{units}"), &form).await {
             Ok(intent) => Ok(intent.answer()),
@@ -195,8 +200,8 @@ impl Gateway for Stripe {
         Box::pin(self.state(node, charge))
     }
 
-    fn capture<'a>(&'a self, node: &'a Node, charge: &'a Charge) -> Answering<'a, Answer> {
-        Box::pin(self.capture_due(node, charge))
+    fn capture<'a>(&'a self, node: &'a Node, request: &'a CaptureRequest) -> Answering<'a, Answer> {
+        Box::pin(self.capture_once(node, request))
     }
 
     fn void<'a>(&'a self, node: &'a Node, charge: &'a Charge) -> Answering<'a, Answer> {
