@@ -1,5 +1,5 @@
-//! Payments that are captured as goods are shipped (`captureAt: SHIPMENT`): what is captured is what was shipped, at any
-//! moment and to the cent, and what is cancelled is voided.
+//! Payments that are captured as goods are shipped (`captureAt: SHIPMENT`): what is captured is what was shipped, at
+//! any moment and to the cent, and what is cancelled is voided.
 
 use serde_json::{Value, json};
 

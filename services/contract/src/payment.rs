@@ -98,8 +98,9 @@ pub struct CheckPaymentChoice {
 }
 operation! { CheckPaymentChoice => (), "payment.check_choice", internal, "Validates a payment method and token." }
 
-/// Charges an order: authorises a card payment and captures it, unless that waits for the shipment, or records a manual payment. An order has one payment.
-/// Repeating the request resumes it with the same key at the provider, so nothing is ever charged twice.
+/// Charges an order: authorises a card payment and captures it, unless that waits for the shipment, or records a manual
+/// payment. An order has one payment. Repeating the request resumes it with the same key at the provider, so nothing is
+/// ever charged twice.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TakePayment {

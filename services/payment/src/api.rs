@@ -60,10 +60,10 @@ operation! {
 }
 
 /// Records that a manual payment has arrived, or captures an authorised payment. All that is due and not captured is
-/// captured: the order's amount less earlier returns. A payment with `captureAt` `SHIPMENT` is captured by its shipments
-/// without this request, which takes the rest ahead of the goods, for example before the card's authorisation expires;
-/// the answer is 202 while the provider has not answered. While the order's checkout is running, the answer is 409
-/// `CHECKOUT_IN_PROGRESS`.
+/// captured: the order's amount less earlier returns. A payment with `captureAt` `SHIPMENT` is captured by its
+/// shipments without this request, which takes the rest ahead of the goods, for example before the card's authorisation
+/// expires; the answer is 202 while the provider has not answered. While the order's checkout is running, the answer is
+/// 409 `CHECKOUT_IN_PROGRESS`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CapturePayment {

@@ -1,5 +1,5 @@
-//! Capturing what was shipped: calls the provider for a claimed capture and records the outcome. Unanswered requests are
-//! repeated until the provider answers.
+//! Capturing what was shipped: calls the provider for a claimed capture and records the outcome. Unanswered requests
+//! are repeated until the provider answers.
 
 use promox_contract::audit::Audited;
 use promox_contract::ids::PaymentId;

@@ -1,9 +1,9 @@
 //! Payments: each order is charged through a provider once, and refunded once.
 //!
 //! Tables: `payments` (one per order), `payment_entries` (the append-only ledger of what was authorised, captured,
-//! refunded and voided), `captures` (of shipped goods), `refunds`, `return_settlements` (the refund of each return), `payment_cancellations` (orders
-//! that ended before they had a payment), `unpaid_orders` (orders whose checkout is to be resumed), `provider_events`
-//! (processed webhooks).
+//! refunded and voided), `captures` (of shipped goods), `refunds`, `return_settlements` (the refund of each return),
+//! `payment_cancellations` (orders that ended before they had a payment), `unpaid_orders` (orders whose checkout is to
+//! be resumed), `provider_events` (processed webhooks).
 //!
 //! Invariants:
 //! - authorised ≥ captured ≥ refunded + pending refunds ≥ 0, each the sum of its entries;

@@ -65,8 +65,8 @@ impl Provider {
         self != Self::Manual
     }
 
-    /// Whether an authorised charge can be captured in several parts. With other providers one capture takes all that is
-    /// due once no goods are left to ship.
+    /// Whether an authorised charge can be captured in several parts. With other providers one capture takes all that
+    /// is due once no goods are left to ship.
     pub(crate) fn captures_in_parts(self) -> bool {
         self == Self::Sandbox
     }
@@ -145,8 +145,8 @@ impl Payment {
         Some(self.uncaptured() - unshipped).filter(|amount| *amount > Amount::ZERO)
     }
 
-    /// The amount that covers goods if they are shipped now: what is captured and not refunded, and what is still due if
-    /// it is authorised or collected on delivery.
+    /// The amount that covers goods if they are shipped now: what is captured and not refunded, and what is still due
+    /// if it is authorised or collected on delivery.
     pub(crate) fn secured(&self) -> Amount {
         let is_promised = self.status != Status::Pending || self.method == Method::CashOnDelivery;
         if is_promised && self.awaits_capture() { self.left() + self.due() - self.captured } else { self.left() }

@@ -1,5 +1,5 @@
-//! Faults and kills between shipments and their captures: afterwards the provider has captured what was shipped and kept,
-//! once, and nothing of what was not.
+//! Faults and kills between shipments and their captures: afterwards the provider has captured what was shipped and
+//! kept, once, and nothing of what was not.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,8 +65,8 @@ async fn held(provider: &Provider) -> BTreeMap<String, (i64, usize)> {
     held
 }
 
-/// What is to be held of an order, in minor units: the price of the goods that the buyer keeps, once no goods are left to
-/// ship. Nothing is shipped after a return.
+/// What is to be held of an order, in minor units: the price of the goods that the buyer keeps, once no goods are left
+/// to ship. Nothing is shipped after a return.
 fn wanted(order: &Value) -> i64 {
     // Lists without items are left out.
     let list = |items: &Value| items.as_array().cloned().unwrap_or_default();

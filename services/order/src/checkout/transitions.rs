@@ -287,8 +287,8 @@ pub(crate) fn compensate_later(tx: &mut Tx<'_>, lease: &SagaLease, error: &str) 
     Ok(tx.put(&saga)?)
 }
 
-/// Confirms a checkout that waits for the buyer, because its payment was authorised or captured. For a confirmed order a
-/// capture is recorded.
+/// Confirms a checkout that waits for the buyer, because its payment was authorised or captured. For a confirmed order
+/// a capture is recorded.
 pub(crate) fn confirm_paid(tx: &mut Tx<'_>, order_id: OrderId, paid: &PaymentOutcome) -> Result<(), Error> {
     let Some(saga) = tx.get::<Saga>(&order_id)? else { return note_capture(tx, order_id, paid) };
     if saga.step != SagaStep::AwaitingAction {

@@ -1,5 +1,5 @@
-//! Claims of amounts to capture, before the provider is called. Each has a reference that names its cause, so that a cause
-//! claims once.
+//! Claims of amounts to capture, before the provider is called. Each has a reference that names its cause, so that a
+//! cause claims once.
 
 use promox_contract::ids::{OrderId, PaymentId};
 use promox_contract::payment::PaymentStatus;

@@ -141,8 +141,8 @@ pub(crate) trait Gateway: fmt::Debug + Send + Sync {
     /// of the charge only where [`Provider::captures_in_parts`] says so.
     fn capture<'a>(&'a self, node: &'a Node, request: &'a CaptureRequest) -> Answering<'a, Answer>;
 
-    /// Cancels what is not captured of a charge, so that it can never be captured. The answer is `Captured` if all of it
-    /// was captured before.
+    /// Cancels what is not captured of a charge, so that it can never be captured. The answer is `Captured` if all of
+    /// it was captured before.
     fn void<'a>(&'a self, node: &'a Node, charge: &'a Charge) -> Answering<'a, Answer>;
 
     /// Refunds money. Returns the provider's reference of the refund.

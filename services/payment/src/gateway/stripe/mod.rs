@@ -9,8 +9,8 @@
 //! keeps them for a day only, so that nothing relies on them alone: a refund is looked for before it is requested.
 //!
 //! An intent is captured once. Captures in parts are a feature of some accounts and cards only, and a card's
-//! authorisation is released by the first capture everywhere else. So a payment that is captured as goods are shipped is
-//! captured when the last of them are, for all that is due by then.
+//! authorisation is released by the first capture everywhere else. So a payment that is captured as goods are shipped
+//! is captured when the last of them are, for all that is due by then.
 
 mod api;
 mod decline;
