@@ -31,6 +31,7 @@ text_enum! {
         OrderRefunded = "ORDER_REFUNDED",
         OrderReturned = "ORDER_RETURNED",
         OrderShipped = "ORDER_SHIPPED",
+        PaymentAuthorized = "PAYMENT_AUTHORIZED",
         PaymentCaptured = "PAYMENT_CAPTURED",
         PaymentDisputed = "PAYMENT_DISPUTED",
         PaymentFailed = "PAYMENT_FAILED",
