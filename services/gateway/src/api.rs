@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::records::RouteId;
 use crate::routed::RouteSource;
-use crate::rules::breaker::BreakerState;
 use crate::rules::route::{RouteLimits, RouteRule};
+use promox_outbound::breaker::BreakerState;
 
 /// Lists all routes with their figures: those to applications, and those of promox itself by service and path.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

@@ -9,9 +9,9 @@ use promox_contract::discovery::{InstanceStatus, RegisteredInstance};
 
 use crate::policy::{Figures, Permit, Policy, Reported};
 use crate::rules::balance::{Candidate, pick};
-use crate::rules::breaker::{Breaker, BreakerCounts, BreakerSettings, BreakerState, Outcome, Pass};
 use crate::rules::budget::RetryBudget;
 use crate::rules::route::split_address;
+use promox_outbound::breaker::{Breaker, BreakerCounts, BreakerSettings, BreakerState, Outcome, Pass};
 
 /// An instance of an application.
 #[derive(Debug)]

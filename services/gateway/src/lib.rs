@@ -34,10 +34,10 @@ use promox_storage::{Database, Db, Record, Report, Service, StoreError, TableDef
 pub use api::*;
 pub use app::{App, Attempt, Instance, InstanceReport};
 pub use policy::{Permit, Policy, PolicyReport, Reported};
+pub use promox_outbound::breaker::{BreakerCounts, BreakerSettings, BreakerState, Outcome};
 pub use records::RouteId;
 pub use routed::{Passage, Route, RouteSource};
 pub use rules::address::is_allowed;
-pub use rules::breaker::{BreakerCounts, BreakerSettings, BreakerState, Outcome};
 pub use rules::identity::Subject;
 pub use rules::route::{RouteLimits, RouteRule};
 pub use traffic::{RequestHead, Traffic, TrafficSettings};

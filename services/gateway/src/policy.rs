@@ -8,8 +8,8 @@ use std::time::Duration;
 use promox_kernel::Error;
 
 use crate::reject;
-use crate::rules::breaker::{Breaker, BreakerCounts, BreakerSettings, BreakerState, Outcome, Pass};
 use crate::rules::latency::Latencies;
+use promox_outbound::breaker::{Breaker, BreakerCounts, BreakerSettings, BreakerState, Outcome, Pass};
 
 /// The policies of a service, with the figures of its requests.
 #[derive(Debug)]

@@ -14,10 +14,10 @@ use crate::policy::Reported;
 use crate::records::{IdentityKey, RouteId, StoredRoute};
 use crate::routed::{Route, RouteSource};
 use crate::rules::address;
-use crate::rules::breaker::{BreakerCounts, BreakerState};
 use crate::rules::identity::base64url;
 use crate::rules::route::{Reserved, RouteLimits, RouteRule};
 use crate::traffic::Traffic;
+use promox_outbound::breaker::{BreakerCounts, BreakerState};
 
 /// Maximum stored routes and keys, which is more than there ever are.
 const MAX_ROWS: usize = 1_000;

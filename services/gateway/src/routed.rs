@@ -10,8 +10,8 @@ use crate::app::App;
 use crate::policy::{Figures, Reported};
 use crate::records::RouteId;
 use crate::reject;
-use crate::rules::breaker::Outcome;
 use crate::rules::route::RouteRule;
+use promox_outbound::breaker::Outcome;
 
 text_enum! {
     /// Where a route comes from.

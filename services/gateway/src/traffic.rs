@@ -12,8 +12,8 @@ use parking_lot::{Mutex, RwLock};
 use crate::app::App;
 use crate::policy::Policy;
 use crate::routed::Route;
-use crate::rules::breaker::BreakerSettings;
 use crate::rules::table::{Head, Table};
+use promox_outbound::breaker::BreakerSettings;
 
 /// The settings of the policies.
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,6 @@
 
 pub(crate) mod address;
 pub(crate) mod balance;
-pub(crate) mod breaker;
 pub(crate) mod budget;
 pub(crate) mod identity;
 pub(crate) mod latency;

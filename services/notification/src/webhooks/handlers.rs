@@ -2,13 +2,14 @@
 
 use promox_contract::codes;
 use promox_kernel::{Cx, Error, FieldError, Handle, Page, bounded};
+use promox_outbound::standard_webhooks;
 
 use super::api::{
     CreateWebhook, DeleteWebhook, GetWebhook, ListWebhookDeliveries, ListWebhooks, RedeliverWebhook,
     RotateWebhookSecret, TestWebhook, UpdateWebhook, WebhookDeliveryView, WebhookSecretView, WebhookView,
 };
 use super::commands::{self, EndpointChange};
-use super::{queries, rules};
+use super::queries;
 use crate::Notifications;
 
 /// Maximum length of a description in characters.
@@ -55,7 +56,7 @@ impl Handle<CreateWebhook> for Notifications {
             status: None,
         };
         self.check_change(&change).await?;
-        let (actor, secret) = (cx.principal.name(), rules::secret(cx.node.entropy.bytes()));
+        let (actor, secret) = (cx.principal.name(), standard_webhooks::secret(cx.node.entropy.bytes()));
         self.webhooks.expect_endpoints();
         let stored = secret.clone();
         let endpoint = self.db.write(cx, move |tx| commands::create(tx, &actor, &change, &stored)).await?;
@@ -83,7 +84,7 @@ impl Handle<DeleteWebhook> for Notifications {
 
 impl Handle<RotateWebhookSecret> for Notifications {
     async fn handle(&self, cx: &Cx, op: RotateWebhookSecret) -> Result<WebhookSecretView, Error> {
-        let (actor, secret) = (cx.principal.name(), rules::secret(cx.node.entropy.bytes()));
+        let (actor, secret) = (cx.principal.name(), standard_webhooks::secret(cx.node.entropy.bytes()));
         let stored = secret.clone();
         let endpoint = self.db.write(cx, move |tx| commands::rotate(tx, &actor, op.id, &stored)).await?;
         Ok(WebhookSecretView { webhook: queries::view(endpoint), secret })

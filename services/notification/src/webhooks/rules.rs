@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::hmac;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use promox_kernel::Timestamp;
+use promox_outbound::standard_webhooks;
 
 use super::records::Secret;
 
@@ -43,21 +41,10 @@ pub(crate) fn is_out_of_patience(since: Option<Timestamp>, now: Timestamp) -> bo
     since.is_some_and(|since| now.since(since) >= PATIENCE)
 }
 
-/// A new secret of these random bytes.
-pub(crate) fn secret(random: [u8; 32]) -> String {
-    format!("whsec_{}", STANDARD.encode(random))
-}
-
 /// The header `webhook-signature`: a signature by each secret that signs at this time.
 pub(crate) fn signatures(secrets: &[Secret], message: &str, at: Timestamp, body: &str) -> String {
-    let signed = format!("{message}.{}.{body}", at.seconds());
     let current = secrets.iter().filter(|secret| secret.until.is_none_or(|until| until > at));
-    let sign = |secret: &Secret| {
-        let bytes = STANDARD.decode(secret.text.trim_start_matches("whsec_")).unwrap_or_default();
-        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &bytes), signed.as_bytes());
-        format!("v1,{}", STANDARD.encode(tag.as_ref()))
-    };
-    current.map(sign).collect::<Vec<_>>().join(" ")
+    standard_webhooks::signatures(current.map(|secret| secret.text.as_str()), message, at, body)
 }
 
 #[cfg(test)]

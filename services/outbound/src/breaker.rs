@@ -67,7 +67,7 @@ pub enum Outcome {
 
 /// Permission for one call. Its result is recorded with it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pass {
+pub struct Pass {
     /// The period of one state in which it was given. Results of earlier periods are dropped.
     period: u64,
 }
@@ -103,7 +103,7 @@ struct Inner {
 
 /// A circuit breaker. Times are measured from the start of the process.
 #[derive(Debug)]
-pub(crate) struct Breaker {
+pub struct Breaker {
     settings: BreakerSettings,
     inner: Mutex<Inner>,
     /// Whether it is not closed: spares calls the lock.
@@ -112,7 +112,8 @@ pub(crate) struct Breaker {
 }
 
 impl Breaker {
-    pub(crate) fn new(settings: BreakerSettings) -> Self {
+    /// A closed breaker.
+    pub fn new(settings: BreakerSettings) -> Self {
         let inner = Inner {
             state: BreakerState::Closed,
             period: 0,
@@ -126,7 +127,7 @@ impl Breaker {
     }
 
     /// Permits a call, or returns how long the breaker stays open.
-    pub(crate) fn enter(&self, now: Duration) -> Result<Pass, Duration> {
+    pub fn enter(&self, now: Duration) -> Result<Pass, Duration> {
         if !self.is_tripped.load(Ordering::Acquire) {
             return Ok(Pass { period: self.period.load(Ordering::Relaxed) });
         }
@@ -148,7 +149,7 @@ impl Breaker {
     }
 
     /// Whether [`Breaker::enter`] would permit a call.
-    pub(crate) fn permits(&self, now: Duration) -> bool {
+    pub fn permits(&self, now: Duration) -> bool {
         if !self.is_tripped.load(Ordering::Acquire) {
             return true;
         }
@@ -161,7 +162,7 @@ impl Breaker {
     }
 
     /// Records the result of a call that took `took`.
-    pub(crate) fn record(&self, pass: Pass, outcome: Outcome, took: Duration, now: Duration) {
+    pub fn record(&self, pass: Pass, outcome: Outcome, took: Duration, now: Duration) {
         let mut inner = self.inner.lock();
         if pass.period != inner.period {
             return;
@@ -205,7 +206,7 @@ impl Breaker {
     }
 
     /// The state and the counts of the window.
-    pub(crate) fn report(&self, now: Duration) -> (BreakerState, BreakerCounts) {
+    pub fn report(&self, now: Duration) -> (BreakerState, BreakerCounts) {
         let inner = self.inner.lock();
         let is_due = inner.state == BreakerState::Open && now >= inner.open_until;
         (if is_due { BreakerState::HalfOpen } else { inner.state }, inner.counts)
