@@ -44,7 +44,10 @@ const RECOVERY_LIMIT: Duration = Duration::from_secs(60);
 /// Every service, in the order of recovery: a service that is called recovers before its callers.
 fn services() -> Vec<Entry> {
     vec![
-        Entry::of(|parts| Ok(Store::new(parts.shop(), setup::initial_store_settings(parts.settings)))),
+        Entry::of(|parts| {
+            let hooks = setup::hook_settings(parts.settings, &parts.ports);
+            Store::new(parts.shop(), setup::initial_store_settings(parts.settings), hooks).map_err(Exit::config)
+        }),
         Entry::of(|parts| Ok(Users::new(parts.shop(), parts.cache.clone(), setup::user_settings(parts.settings)))),
         Entry::of(|parts| Ok(Inventory::new(parts.shop()))),
         Entry::of(|parts| Ok(Promotions::new(parts.promox()))),

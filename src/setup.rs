@@ -9,6 +9,7 @@ use promox_gateway::GatewaySettings;
 use promox_kernel::Cx;
 use promox_notification::{MailSettings, MailTransport, SmsProvider, SmsSettings, SmtpSecurity, SmtpSettings};
 use promox_product::IndexPlace;
+use promox_store::hooks::HookSettings;
 use promox_store::{Store, StoreSettings};
 use promox_user::{UserSettings, Users};
 use serde_json::json;
@@ -190,6 +191,11 @@ pub(crate) fn webhook_settings(settings: &Settings, ports: &[u16]) -> promox_not
         networks: settings.webhooks.networks.clone(),
         own_ports: ports.to_vec(),
     }
+}
+
+/// The settings of hooks, which may lead where webhooks may.
+pub(crate) fn hook_settings(settings: &Settings, ports: &[u16]) -> HookSettings {
+    HookSettings { networks: settings.webhooks.networks.clone(), own_ports: ports.to_vec() }
 }
 
 /// The additional certificates to trust, or none if no file is named.

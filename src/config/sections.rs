@@ -489,7 +489,7 @@ pub enum SmsMode {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Webhooks {
-    /// Addresses or networks that webhooks may be sent to although they are not public.
+    /// Addresses or networks that webhooks may be sent to, and hooks may be in, although they are not public.
     pub networks: Vec<Subnet>,
 }
 

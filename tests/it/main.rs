@@ -9,6 +9,7 @@
 //! | orders after the checkout | `returns`, `shipments` (captures by parcels), `exports`, `round_trip` |
 //! | payments | `payments`, `stripe` (through localstripe, with faults and kills) |
 //! | webhooks to the merchant, text messages, push messages, languages of messages | `webhooks`, `messages`, `languages`, `reminders` |
+//! | hooks that the merchant's service answers | `hooks` |
 //! | accounts, roles, erasure, the audit trail | `accounts`, `api_keys` |
 //! | the store's settings | `settings` |
 //! | promotions | `promotions`, `codes`, `limits_per_person`, `promotion_units`, `backtest` |
@@ -59,6 +60,7 @@ mod exports;
 mod flash;
 mod gateway;
 mod gifts;
+mod hooks;
 mod idempotency;
 mod input;
 mod journal;

@@ -24,6 +24,7 @@ use promox_reward::Rewards;
 use promox_storage::{
     Cache, ConsumerLoop, Database, DynService, Engine, EventLog, MemoryEngine, MemoryGates, Report, Service, Tx,
 };
+use promox_store::hooks::HookSettings;
 use promox_store::{Store, StoreSettings};
 use promox_user::{UserSettings, Users};
 use proptest::prelude::*;
@@ -59,7 +60,7 @@ impl Shop {
         let coupons = Coupons::new(promox.clone(), cache.clone(), false);
         let (carts, inventory) = (Carts::new(shop.clone()), Inventory::new(shop.clone()));
         let orders = Orders::new(shop.clone(), cache.clone(), false);
-        let store = Store::new(shop.clone(), StoreSettings::default());
+        let store = Store::new(shop.clone(), StoreSettings::default(), HookSettings::default()).unwrap();
         let payments = Payments::new(
             shop.clone(),
             promox_payment::Settings { sandbox: true, ..promox_payment::Settings::default() },

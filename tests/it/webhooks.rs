@@ -10,7 +10,7 @@ use crate::receiver::{Received, Receiver};
 use crate::shop::{Shop, order_of};
 
 /// Verifies a message with the library `standardwebhooks`. Returns whether the secret has signed it.
-fn is_signed(secret: &str, message: &Received) -> bool {
+pub(crate) fn is_signed(secret: &str, message: &Received) -> bool {
     let script = "import json, sys\n\
                   from standardwebhooks.webhooks import Webhook\n\
                   given = json.load(sys.stdin)\n\

@@ -23,4 +23,6 @@ promox_kernel::id! {
     FlashSaleId,
     /// A reservation in a flash sale.
     FlashReservationId,
+    /// The id of a hook.
+    HookId,
 }

@@ -6,6 +6,7 @@ use promox_kernel::{Amount, Currency, OrNull, json_reply, nullable};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::hook::HookKind;
 use crate::payment::{CaptureAt, PaymentMethod};
 
 /// The default return period in days: the withdrawal period of the EU, which most shops elsewhere grant too.
@@ -222,4 +223,6 @@ pub struct Settings {
     pub taxes: TaxSettings,
     /// The payment settings.
     pub payments: PaymentSettings,
+    /// The kinds of the hooks that are asked during checkouts.
+    pub hooks: Vec<HookKind>,
 }

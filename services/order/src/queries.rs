@@ -74,6 +74,7 @@ pub(crate) fn view_of_rows(order: Order, items: Vec<OrderItem>) -> OrderView {
         fulfilments: Vec::new(),
         returns: Vec::new(),
         order_token: None,
+        hooks: details.hooks,
         imported: order.imported,
         created_at: order.created_at,
         updated_at: order.updated_at,

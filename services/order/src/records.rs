@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use promox_contract::hook::HookRecord;
 use promox_contract::ids::{CampaignId, CartId, FlashSaleId, OrderId, PaymentId, ProductId, VariantId};
 use promox_contract::inventory::SkuQuantity;
 use promox_contract::order::{FigureUse, OrderStatus};
@@ -125,6 +126,9 @@ pub(crate) struct OrderDetails {
     /// When the money of a card payment is captured.
     #[serde(skip_serializing_if = "CaptureAt::is_order")]
     pub(crate) capture_at: CaptureAt,
+    /// What the merchant's service was asked for this order, and its answers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) hooks: Vec<HookRecord>,
 }
 
 /// An entry of an order's history: a step of its checkout or a later change.

@@ -1,6 +1,7 @@
 //! The store service: the store's name, currency and time zone, and its shipping, taxes and payment methods.
 //!
-//! It owns the settings, in four groups, and the lock that fixes the currency. Its invariants are:
+//! It owns the settings, in four groups, the hooks ([`hooks`]), and the lock that fixes the currency. Its invariants
+//! are:
 //!
 //! - A new store's settings are written once, before anything else.
 //! - Each change applies to the version that it names.
@@ -11,6 +12,7 @@ mod audit;
 mod checks;
 mod commands;
 mod handlers;
+pub mod hooks;
 mod queries;
 mod records;
 mod reject;
@@ -20,6 +22,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use promox_contract::hook::AskHook;
 use promox_contract::store::{
     GetCurrentSettings, GetStoreProfile, GetStoreTaxes, ListEnabledPaymentMethods, LockCurrency, SettleCurrencyLock,
 };
@@ -27,6 +30,8 @@ use promox_kernel::{Currency, Cx, Error, Registry, register};
 use promox_storage::{Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
 
 pub use api::*;
+use hooks::api::{CreateHook, DeleteHook, GetHook, ListHooks, TestHook, UpdateHook};
+use hooks::{HookSettings, Hooks};
 pub use rules::MAX_NAME_LEN;
 
 /// The store service.
@@ -36,12 +41,13 @@ pub struct Store {
     /// The initial settings of a new store.
     initial: StoreSettings,
     settings: queries::CachedSettings,
+    hooks: Hooks,
 }
 
 impl Store {
-    /// The service on its database. A new store starts with the `initial` settings.
-    pub fn new(db: Db, initial: StoreSettings) -> Arc<Self> {
-        Arc::new(Self { db, initial, settings: queries::CachedSettings::default() })
+    /// The service on its database. A new store starts with the `initial` settings. Fails if TLS cannot be set up.
+    pub fn new(db: Db, initial: StoreSettings, hooks: HookSettings) -> Result<Arc<Self>, String> {
+        Ok(Arc::new(Self { db, initial, settings: queries::CachedSettings::default(), hooks: Hooks::new(hooks)? }))
     }
 
     /// Writes the settings of a new store. From then on the stored settings apply and the configuration is ignored.
@@ -59,12 +65,13 @@ impl Store {
 impl Service for Store {
     const NAME: &'static str = "store";
     const DATABASE: Database = Database::Ecommerce;
-    const TABLES: &'static [&'static TableDef] = &[records::Setting::TABLE];
+    const TABLES: &'static [&'static TableDef] = &[records::Setting::TABLE, hooks::records::Hook::TABLE];
 
     fn register(self: &Arc<Self>, registry: &mut Registry) {
         register!(registry, self;
             GetStore, PutStore, PatchStore, GetShipping, PutShipping, PatchShipping, GetTaxes, PutTaxes, PatchTaxes,
             GetPayments, PutPayments, PatchPayments,
+            ListHooks, GetHook, CreateHook, UpdateHook, DeleteHook, TestHook, AskHook,
             GetStoreProfile, ListEnabledPaymentMethods, GetStoreTaxes, GetCurrentSettings, LockCurrency, SettleCurrencyLock,
         );
     }

@@ -8,6 +8,7 @@ use promox_kernel::Currency;
 use promox_storage::{Db, StoreError, Tx};
 use serde_json::Value;
 
+use crate::hooks::queries::enabled_kinds;
 use crate::records::Setting;
 use crate::rules::Group;
 
@@ -42,7 +43,8 @@ impl CachedSettings {
         if let Some(current) = self.0.read().clone().filter(|current| current.epoch == epoch) {
             return Ok(current);
         }
-        let settings = Settings { store: load(tx)?, shipping: load(tx)?, taxes: load(tx)?, payments: load(tx)? };
+        let (store, shipping, taxes, payments) = (load(tx)?, load(tx)?, load(tx)?, load(tx)?);
+        let settings = Settings { store, shipping, taxes, payments, hooks: enabled_kinds(tx)? };
         let current = AtEpoch { epoch, settings: Arc::new(settings) };
         *self.0.write() = Some(current.clone());
         Ok(current)

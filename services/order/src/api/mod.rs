@@ -4,6 +4,7 @@ mod history;
 
 use std::collections::BTreeMap;
 
+use promox_contract::hook::HookRecord;
 use promox_contract::ids::{FlashReservationId, OrderId, PaymentId};
 use promox_contract::inventory::SkuQuantity;
 use promox_contract::order::{OrderStatus, Totals};
@@ -172,6 +173,9 @@ pub struct OrderView {
     /// A guest's secret for this order, returned only once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_token: Option<String>,
+    /// What the merchant's own service was asked for this order (`/api/hooks`), and its answers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<HookRecord>,
     /// Whether the order was imported from another system.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub imported: bool,

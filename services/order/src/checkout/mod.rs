@@ -12,5 +12,6 @@ mod opening;
 mod prepare;
 pub(crate) mod rows;
 pub(crate) mod transitions;
+mod validation;
 
 pub(crate) use driver::Driver;

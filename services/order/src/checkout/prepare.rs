@@ -9,6 +9,7 @@ use promox_kernel::{Amount, Cx, Error, FieldError};
 use crate::Orders;
 use crate::api::PlaceOrder;
 use crate::checkout::draft::{Draft, NewOrder, OrderedCart, StoredClaim};
+use crate::checkout::validation::validate;
 use crate::pricing::{NamedCode, PricingRequest, Strictness, assess, quote_terms};
 use crate::reject;
 use crate::rules::price::Priced;
@@ -38,7 +39,7 @@ impl Orders {
         let choice = payment_choice(cx, body, priced.totals.total).await?;
         let guest = cx.principal.user().is_none();
         let points_earned = points_earned(cx, &priced, entitlements.points_multiplier).await?;
-        let order = NewOrder {
+        let mut order = NewOrder {
             number: new_number(cx),
             user_id: cx.principal.user(),
             email,
@@ -52,6 +53,7 @@ impl Orders {
             points_earned,
             languages: cx.languages(),
         };
+        validate(cx, &settings, &mut order, choice.as_ref().map(|choice| choice.method.as_str())).await?;
         let draft = Draft {
             order: Some(Box::new(order)),
             choice,

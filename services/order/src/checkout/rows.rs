@@ -148,6 +148,7 @@ fn pending_order(now: Timestamp, id: OrderId, new: NewOrder, draft: &Draft) -> O
             decline_code: None,
             languages: new.languages,
             capture_at: draft.capture_at,
+            hooks: new.priced.hooks,
         }),
         timeline: EncodedJson::default(),
         version: 1,

@@ -4,6 +4,7 @@ use promox_contract::buyer::Buyer;
 use promox_contract::cart::{CartContents, GetCartForCheckout};
 use promox_contract::codes;
 use promox_contract::coupon::ResolveCodes;
+use promox_contract::hook::{HookKind, HookRecord};
 use promox_contract::inventory::SkuQuantity;
 use promox_contract::order_line::OrderLine;
 use promox_contract::promotion::{CartLine, EvaluateCart, Evaluation, Offer};
@@ -12,6 +13,7 @@ use promox_contract::settings::{Settings, TaxSettings};
 use promox_kernel::{Amount, Cx, Email, Error, Kind};
 
 use super::entitlements::Entitlements;
+use super::hooks;
 use super::lines::{Reserved, describe, flash_lines, gift_lines};
 use super::request::{NamedCode, PricingRequest, Strictness};
 use crate::rules::price::{self, Basket, Priced};
@@ -74,7 +76,7 @@ pub(crate) async fn assess(
     let buyer = Buyer::identify(cx, cx.principal.user(), request.email.clone()).await?;
     let email = buyer.email().cloned();
     let evaluator = Evaluator { cx, request, buyer: &buyer, settings, lines: &lines, codes: &codes };
-    let EvaluatedWithShipping { options, chosen, mut evaluation } =
+    let EvaluatedWithShipping { options, chosen, mut evaluation, hooks } =
         evaluator.evaluate_with_shipping(strictness != Strictness::Cart).await?;
     let offers = std::mem::take(&mut evaluation.offers);
     warnings.append(&mut evaluation.warnings);
@@ -89,26 +91,46 @@ pub(crate) async fn assess(
     let gift_lines = gift_lines(cx, &evaluation.gifts).await?;
     let gifts = gift_lines.len();
     lines.extend(gift_lines);
-    let mut basket = Basket {
+    let basket = Basket {
         lines: &lines,
         currency: settings.store.currency,
         address: request.shipping_address.as_ref(),
         taxes: &settings.taxes,
         shipping: chosen.as_ref(),
+        asked_tax: None,
         points: 0,
         points_value: Amount::ZERO,
     };
+    let priced = price_with_tax_and_points(cx, request, settings, basket, evaluation, hooks).await?;
+    if email.is_none() && !warnings.iter().any(|known| known == LIMITS_UNCHECKED) {
+        warnings.push(LIMITS_UNCHECKED.to_owned());
+    }
+    let is_asked = [HookKind::Tax, HookKind::ShippingRates].iter().any(|kind| settings.hooks.contains(kind));
+    let needs_address = is_asked || !settings.shipping.zones.is_empty() || !settings.taxes.rates.is_empty();
+    Ok(Assessment { needs_address, cart, codes, email, options, priced, gifts, offers, entitlements, warnings })
+}
+
+/// Prices a basket without tax hook and points, and then with them. `hooks` are the questions asked so far.
+async fn price_with_tax_and_points(
+    cx: &Cx,
+    request: &PricingRequest,
+    settings: &Settings,
+    basket: Basket<'_>,
+    evaluation: Evaluation,
+    mut hooks: Vec<HookRecord>,
+) -> Result<Priced, Error> {
     let mut priced = price::price(&basket, evaluation.clone())?;
+    let asked = hooks::tax(cx, request, settings, (&basket, &priced), &mut hooks).await?;
+    let mut basket = Basket { asked_tax: asked.as_ref(), ..basket };
+    if asked.is_some() {
+        priced = price::price(&basket, evaluation.clone())?;
+    }
     if let Some(points) = request.points.filter(|points| *points > 0) {
         basket.points_value = points_value(cx, points, &priced).await?;
         basket.points = points;
         priced = price::price(&basket, evaluation)?;
     }
-    if email.is_none() && !warnings.iter().any(|known| known == LIMITS_UNCHECKED) {
-        warnings.push(LIMITS_UNCHECKED.to_owned());
-    }
-    let needs_address = !settings.shipping.zones.is_empty() || !settings.taxes.rates.is_empty();
-    Ok(Assessment { needs_address, cart, codes, email, options, priced, gifts, offers, entitlements, warnings })
+    Ok(Priced { hooks, ..priced })
 }
 
 /// The caller's cart and its items.
@@ -161,6 +183,8 @@ struct EvaluatedWithShipping {
     options: Vec<ShippingOption>,
     chosen: Option<ShippingOption>,
     evaluation: Evaluation,
+    /// The question for the shipping rates, if a hook was asked.
+    hooks: Vec<HookRecord>,
 }
 
 /// The inputs of the evaluation of promotions.
@@ -179,13 +203,23 @@ impl Evaluator<'_> {
     /// so if the discounts lead to another rate, promotions are evaluated once more with it. If the goods cannot be
     /// shipped as requested, that is an error if `refuse`; otherwise no shipping is charged.
     async fn evaluate_with_shipping(self, refuse: bool) -> Result<EvaluatedWithShipping, Error> {
-        let Self { request, settings, .. } = self;
+        let Self { cx, request, settings, lines, .. } = self;
         let (address, requested) = (request.shipping_address.as_ref(), request.shipping_method.as_deref());
-        let options_for = |goods| shipping::options(&settings.shipping, address, goods, settings.store.currency);
+        let mut hooks = Vec::new();
+        let asked = hooks::shipping(cx, request, settings, lines, &mut hooks).await?;
+        let options_for = |goods| match &asked {
+            Some(options) => options.clone(),
+            None => shipping::options(&settings.shipping, address, goods, settings.store.currency),
+        };
         let subtotal = price::subtotal(self.lines, settings.store.currency)?;
         let options = options_for(subtotal);
         // Without an address the methods are unknown, unless there are no zones and one method serves every address.
-        let are_options_known = address.is_some() || settings.shipping.zones.is_empty();
+        // The price of a quote replaces this one, with a method that the store's own rates may not have.
+        let is_hooked = settings.hooks.contains(&HookKind::ShippingRates);
+        let are_options_known = match address {
+            Some(_) => !(is_hooked && request.is_quoted),
+            None => settings.shipping.zones.is_empty() && !is_hooked,
+        };
         let chosen = match shipping::choose(&options, requested) {
             Err(error) if refuse && are_options_known => return Err(error),
             chosen => chosen.ok().cloned(),
@@ -193,15 +227,15 @@ impl Evaluator<'_> {
         let evaluation = self.evaluate(chosen.as_ref()).await?;
         let discount = evaluation.goods_discount();
         if discount.is_zero() {
-            return Ok(EvaluatedWithShipping { options, chosen, evaluation });
+            return Ok(EvaluatedWithShipping { options, chosen, evaluation, hooks });
         }
         let options = options_for(subtotal - discount);
         let chosen_after_discount = shipping::choose(&options, requested).ok().cloned();
         if chosen_after_discount == chosen {
-            return Ok(EvaluatedWithShipping { options, chosen, evaluation });
+            return Ok(EvaluatedWithShipping { options, chosen, evaluation, hooks });
         }
         let evaluation = self.evaluate(chosen_after_discount.as_ref()).await?;
-        Ok(EvaluatedWithShipping { options, chosen: chosen_after_discount, evaluation })
+        Ok(EvaluatedWithShipping { options, chosen: chosen_after_discount, evaluation, hooks })
     }
 
     /// Evaluates promotions with a shipping method.

@@ -5,6 +5,7 @@
 
 mod assess;
 mod entitlements;
+pub(crate) mod hooks;
 mod lines;
 mod quote;
 mod quotes;

@@ -1,6 +1,7 @@
 //! The price of an order: lines, promotions, shipping, tax and points, rounded to the currency's digits.
 
 use promox_contract::codes;
+use promox_contract::hook::{HookRecord, TaxAnswer};
 use promox_contract::order::Totals;
 use promox_contract::order_line::{OrderLine, tax_of};
 use promox_contract::promotion::{AppliedPromotion, CartLine, Evaluation, RejectedPromotion};
@@ -20,6 +21,8 @@ pub(crate) struct Basket<'a> {
     pub(crate) address: Option<&'a Address>,
     pub(crate) taxes: &'a TaxSettings,
     pub(crate) shipping: Option<&'a ShippingOption>,
+    /// The tax by the merchant's service, in place of the store's rates.
+    pub(crate) asked_tax: Option<&'a TaxAnswer>,
     pub(crate) points: u32,
     pub(crate) points_value: Amount,
 }
@@ -34,6 +37,9 @@ pub(crate) struct Priced {
     pub(crate) shipping_method: Option<String>,
     pub(crate) applied: Vec<AppliedPromotion>,
     pub(crate) rejected: Vec<RejectedPromotion>,
+    /// What the merchant's service was asked for this price.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) hooks: Vec<HookRecord>,
 }
 
 /// The total of the goods before cart promotions. Refused with 422 `AMOUNT_TOO_LARGE` above 10^18 minor units.
@@ -59,13 +65,19 @@ pub(crate) fn price(basket: &Basket<'_>, evaluation: Evaluation) -> Result<Price
     let currency = basket.currency;
     let goods_total = subtotal(basket.lines, currency)?;
     let discounts = evaluation.line_discounts.into_iter().chain(std::iter::repeat(Vec::new()));
-    let lines: Vec<OrderLine> =
-        basket.lines.iter().zip(discounts).map(|(line, discounts)| price_line(basket, line, discounts)).collect();
+    let lines: Vec<OrderLine> = basket
+        .lines
+        .iter()
+        .zip(discounts)
+        .enumerate()
+        .map(|(n, (line, given))| price_line(basket, n, line, given))
+        .collect();
     let shipping = basket.shipping.map_or(currency.zero(), |option| option.amount);
     let shipping_paid = shipping - evaluation.shipping_discount;
     let prices_include_tax = basket.taxes.prices_include_tax;
     let shipping_rate = tax_rate(basket.taxes, basket.address, &basket.taxes.shipping_tax_class);
-    let shipping_tax = tax_of(shipping_paid, shipping_rate, prices_include_tax, currency);
+    let by_rate = || tax_of(shipping_paid, shipping_rate, prices_include_tax, currency);
+    let shipping_tax = basket.asked_tax.map_or_else(by_rate, |asked| asked.shipping);
     let added_tax = if prices_include_tax { currency.zero() } else { shipping_tax };
     let line_totals: Amount = lines.iter().map(|line| line.total).sum();
     let totals = Totals {
@@ -87,12 +99,14 @@ pub(crate) fn price(basket: &Basket<'_>, evaluation: Evaluation) -> Result<Price
         shipping_method: basket.shipping.map(|option| option.method.clone()),
         applied: evaluation.applied,
         rejected: evaluation.rejected,
+        hooks: Vec::new(),
     })
 }
 
-/// Prices a line with its discounts and tax.
+/// Prices the line with this number, from 0, with its discounts and tax.
 fn price_line(
     basket: &Basket<'_>,
+    number: usize,
     line: &CartLine,
     discounts: Vec<promox_contract::promotion::LineDiscount>,
 ) -> OrderLine {
@@ -102,7 +116,8 @@ fn price_line(
     let discount: Amount = discounts.iter().map(|discount| discount.amount).sum();
     let discounted = subtotal - discount;
     let rate = tax_rate(basket.taxes, basket.address, &item.tax_class);
-    let tax = tax_of(discounted, rate, prices_include_tax, currency);
+    let asked = basket.asked_tax.and_then(|asked| asked.lines.get(number).copied());
+    let tax = asked.unwrap_or_else(|| tax_of(discounted, rate, prices_include_tax, currency));
     OrderLine {
         sku: item.sku.clone(),
         variant_id: Some(item.variant_id),

@@ -166,6 +166,7 @@ pub(super) fn draft(lines: &[Line]) -> Draft {
         shipping_method: None,
         applied: Vec::new(),
         rejected: Vec::new(),
+        hooks: Vec::new(),
     };
     let order = NewOrder {
         number: "ABCDE-FGHJK".into(),

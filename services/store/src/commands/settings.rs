@@ -97,7 +97,7 @@ fn value<G: Group>(group: &G) -> Result<serde_json::Value, Error> {
 }
 
 /// Increments the epoch, so that every service reloads the settings.
-fn increment_epoch(tx: &mut Tx<'_>) -> Result<(), StoreError> {
+pub(crate) fn increment_epoch(tx: &mut Tx<'_>) -> Result<(), StoreError> {
     let epoch = epoch(tx)?;
     tx.put(&Setting { name: EPOCH.to_owned(), value: Json(serde_json::Value::Null), version: epoch + 1 })
 }

@@ -58,7 +58,7 @@ pub(crate) const ADDED_PERMISSIONS: [(&str, &str); 1] = [("MANAGER", "analytics:
 
 /// Permissions that no operation declares because handlers check them.
 const CHECKED_BY_HANDLERS: &[&str] =
-    &["notification:read", "notification:write", "ops:read", "payment:write", "webhook:write"];
+    &["hook:write", "notification:read", "notification:write", "ops:read", "payment:write", "webhook:write"];
 
 /// All permissions: those that operations declare (`named`), those that handlers check, and those of the seeded roles.
 pub(crate) fn all(named: BTreeSet<String>) -> BTreeSet<String> {
