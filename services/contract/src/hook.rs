@@ -61,6 +61,7 @@ pub struct HookLine {
 }
 
 /// A question to a hook.
+#[allow(clippy::large_enum_variant, reason = "a question is asked once and not stored")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub enum HookQuestion {
     /// Asks for the tax.

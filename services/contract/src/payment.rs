@@ -68,6 +68,7 @@ impl CaptureAt {
     }
 }
 
+#[allow(clippy::derivable_impls, reason = "a macro declares the enum")]
 impl Default for CaptureAt {
     fn default() -> Self {
         Self::Order
