@@ -72,11 +72,15 @@ pub struct Entry {
     pub versioned: bool,
     /// [`Reply::LOCATED`].
     pub located: bool,
-    /// The schemas of the operation and, if it is JSON, of the reply.
-    pub schemas: fn(&mut SchemaGenerator) -> (Schema, Option<Schema>),
-    run: Run,
+    for_clients: Option<ForClients>,
     answer: Option<Answer>,
     keys: Option<KeyKeeper>,
+}
+
+/// What an operation has that clients may request.
+struct ForClients {
+    schemas: fn(&mut SchemaGenerator) -> (Schema, Option<Schema>),
+    run: Run,
 }
 
 impl fmt::Debug for Entry {
@@ -88,10 +92,18 @@ impl fmt::Debug for Entry {
 impl Entry {
     /// Checks access, binds the request and handles it; under an idempotency key, only once.
     pub fn run(&self, cx: Cx, request: Request) -> BoxFuture<Result<Response, Error>> {
+        let Some(ForClients { run, .. }) = &self.for_clients else {
+            return Box::pin(std::future::ready(Err(not_for_clients(self.name))));
+        };
         match (&self.keys, cx.claim.clone()) {
-            (Some(keys), Some(claim)) => keys(cx.clone(), claim, (self.run)(cx, request)),
-            _ => (self.run)(cx, request),
+            (Some(keys), Some(claim)) => keys(cx.clone(), claim, run(cx, request)),
+            _ => run(cx, request),
         }
+    }
+
+    /// The schemas of the operation and, if it is JSON, of the reply; `None` for an internal operation.
+    pub fn schemas(&self, generator: &mut SchemaGenerator) -> Option<(Schema, Option<Schema>)> {
+        self.for_clients.as_ref().map(|for_clients| (for_clients.schemas)(generator))
     }
 
     /// Whether the operation takes no idempotency keys or can store them.
@@ -123,18 +135,34 @@ impl fmt::Debug for Registry {
     }
 }
 
-/// The in-process handler of an operation.
-struct Callable<O: Op>(Box<dyn Fn(Cx, O) -> BoxFuture<Result<O::Reply, Error>> + Send + Sync>);
+/// The in-process handler of an operation. A client's request and another node's call lead to it too, so that the
+/// handler's code exists once.
+struct Callable<O: Op>(Arc<dyn Fn(Cx, O) -> BoxFuture<Result<O::Reply, Error>> + Send + Sync>);
+
+impl<O: Op> Clone for Callable<O> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
 
 impl Registry {
     /// Registers `service` as the handler of the operation `O`.
     pub fn register<O: Op, H: Handle<O>>(&mut self, service: &Arc<H>) {
         let handler = service.clone();
-        let callable = Callable::<O>(Box::new(move |cx, op| {
+        let callable = Callable::<O>(Arc::new(move |cx, op| {
             let service = handler.clone();
             Box::pin(async move { service.handle(&cx, op).await })
         }));
-        self.attach(callable);
+        self.attach(callable.clone());
+        // A constant, so that nothing is compiled for clients that have no way to an operation.
+        let for_clients = if const { O::PATH.is_empty() } {
+            None
+        } else {
+            Some(ForClients {
+                schemas: |generator| (O::json_schema(generator), O::Reply::schema(generator)),
+                run: runner(service.clone(), callable.clone()),
+            })
+        };
         self.entries.push(Entry {
             service: O::SERVICE,
             name: O::NAME,
@@ -151,9 +179,8 @@ impl Registry {
             body: O::BODY,
             versioned: O::Reply::VERSIONED,
             located: O::Reply::LOCATED,
-            schemas: |generator| (O::json_schema(generator), O::Reply::schema(generator)),
-            run: runner::<O, H>(service.clone()),
-            answer: O::WIRE.map(|wire| answerer::<O, H>(service.clone(), wire)),
+            for_clients,
+            answer: O::WIRE.map(|wire| answerer(callable, wire)),
             keys: None,
         });
     }
@@ -210,14 +237,18 @@ fn not_callable_by_services(name: &str) -> Error {
     Error::internal(format_args!("{name} is for clients only; services must not call it"))
 }
 
+fn not_for_clients(name: &str) -> Error {
+    Error::internal(format_args!("{name} is for services only; clients must not request it"))
+}
+
 fn unknown_operation(name: &str) -> Error {
     Error::internal(format_args!("no service of this node handles {name}"))
 }
 
-fn answerer<O: Op, H: Handle<O>>(service: Arc<H>, wire: Wire<O>) -> Answer {
+fn answerer<O: Op>(callable: Callable<O>, wire: Wire<O>) -> Answer {
     Box::new(move |cx, op| {
-        let (service, op, encode) = (service.clone(), (wire.decode)(op), wire.encode_reply);
-        Box::pin(async move { encode(&service.handle(&cx, op?).await?) })
+        let (callable, op, encode) = (callable.clone(), (wire.decode)(op), wire.encode_reply);
+        Box::pin(async move { encode(&(callable.0)(cx, op?).await?) })
     })
 }
 
@@ -233,15 +264,16 @@ async fn bound<O: Op, H: Handle<O>>(service: &H, cx: &Cx, mut request: Request) 
     Err(Error::invalid([unread, &mend::others(&refused, unread)].concat()))
 }
 
-fn runner<O: Op, H: Handle<O>>(service: Arc<H>) -> Run {
+fn runner<O: Op, H: Handle<O>>(service: Arc<H>, callable: Callable<O>) -> Run {
     Box::new(move |cx, request| {
-        let service = service.clone();
+        let (service, callable) = (service.clone(), callable.clone());
         Box::pin(async move {
             O::ACCESS.check(&cx)?;
             let op = bound(&*service, &cx, request).await?;
-            let reply = service.handle(&cx, op).await?;
+            let claim = cx.claim.clone();
+            let reply = (callable.0)(cx, op).await?;
             // A reply that its transaction has recorded is serialised already.
-            match cx.claim.as_ref().and_then(|claim| claim.response()) {
+            match claim.and_then(|claim| claim.response()) {
                 Some(response) => Ok(response),
                 None => reply.respond(O::STATUS),
             }

@@ -103,19 +103,17 @@ pub trait Transact<O: Op>: Send + Sync + 'static {
     fn transaction(&self, cx: &Cx, op: O) -> impl Future<Output = Result<Transaction<O::Reply>, Error>> + Send;
 }
 
-/// Handles operations by running their transactions.
-struct TransactionHandler<S>(Arc<S>);
+/// Prepares the transactions of operations of type `O` whose service runs in this process, and handles the operations
+/// by running them.
+pub(crate) struct TransactionFactory<O: Op>(
+    Arc<dyn Fn(Cx, O) -> BoxFuture<Result<Transaction<O::Reply>, Error>> + Send + Sync>,
+);
 
-impl<O: Op, S: Transact<O>> Handle<O> for TransactionHandler<S> {
+impl<O: Op> Handle<O> for TransactionFactory<O> {
     async fn handle(&self, cx: &Cx, op: O) -> Result<O::Reply, Error> {
-        self.0.transaction(cx, op).await?.run(cx).await
+        self.transaction(cx, op).await?.run(cx).await
     }
 }
-
-/// Prepares the transactions of operations of type `O` whose service runs in this process.
-pub(crate) struct TransactionFactory<O: Op>(
-    Box<dyn Fn(Cx, O) -> BoxFuture<Result<Transaction<O::Reply>, Error>> + Send + Sync>,
-);
 
 impl<O: Op> TransactionFactory<O> {
     /// Prepares the transaction of an operation.
@@ -126,12 +124,13 @@ impl<O: Op> TransactionFactory<O> {
 
 /// Registers the handler of `O`, both for calls and for links of chains.
 pub fn register_transaction<O: Op, S: Transact<O>>(registry: &mut Registry, service: &Arc<S>) {
-    registry.register::<O, _>(&Arc::new(TransactionHandler(service.clone())));
     let service = service.clone();
-    registry.attach(TransactionFactory::<O>(Box::new(move |cx, op| {
+    let factory = TransactionFactory::<O>(Arc::new(move |cx, op| {
         let service = service.clone();
         Box::pin(async move { service.transaction(&cx, op).await })
-    })));
+    }));
+    registry.register::<O, _>(&Arc::new(TransactionFactory(factory.0.clone())));
+    registry.attach(factory);
 }
 
 /// Registers the operations of a service that consist of one transaction each, as in

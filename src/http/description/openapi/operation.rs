@@ -10,8 +10,8 @@ use super::schemas::Schemas;
 
 /// The operation object of an entry. `example` is an example of its request body.
 pub(super) fn describe(entry: &Entry, schemas: &mut Schemas, example: Option<&Value>) -> Value {
-    let (request, _) = (entry.schemas)(&mut schemas.requests);
-    let (_, reply) = (entry.schemas)(&mut schemas.responses);
+    let (request, _) = entry.schemas(&mut schemas.requests).unwrap_or_default();
+    let (_, reply) = entry.schemas(&mut schemas.responses).unwrap_or_default();
     let mut fields = Fields::of(Schemas::resolve(&request, &schemas.requests));
     let mut parameters = fields.path(entry.path);
     let in_query = matches!(entry.method, Method::Get | Method::Delete) || entry.body != BodyKind::Json;
