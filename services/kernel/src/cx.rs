@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::future::Future;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -178,9 +179,9 @@ impl Cx {
         match self.node.calls {
             Calls::Direct => self.run(op).await,
             Calls::Encoded => {
-                let (cx, span) = self.traced(O::NAME);
-                let work = self.wait_for::<O, _>(self.node.registry()?.call_encoded(&cx, &op));
-                observed(span, work).await
+                let (cx, span) = self.callee(O::NAME);
+                let answer = Box::pin(self.node.registry()?.call_encoded(&cx, &op));
+                self.answered(O::SERVICE, span, answer).await
             }
         }
     }
@@ -188,18 +189,43 @@ impl Cx {
     /// Runs an operation in this process, for the command line: as the same caller and under the same deadline, without
     /// the idempotency key and `If-Match`. Access is not checked.
     pub async fn run<O: Op>(&self, op: O) -> Result<O::Reply, Error> {
-        let (cx, span) = self.traced(O::NAME);
-        let work = self.wait_for::<O, _>(self.node.registry()?.call(cx.for_call(), op));
-        observed(span, work).await
+        let (cx, span) = self.callee(O::NAME);
+        let answer = self.node.registry()?.call(cx, op);
+        self.answered(O::SERVICE, span, answer).await
+    }
+
+    /// The context of an operation that this request calls, with a span of its own if the trace is recorded.
+    fn callee(&self, operation: &'static str) -> (Self, Option<Span>) {
+        let (mut cx, span) = (self.for_call(), self.span(operation));
+        if let Some(span) = &span {
+            cx.traceparent = Some(span.traceparent());
+        }
+        (cx, span)
+    }
+
+    /// Waits for the answer to a call. It is boxed, so that this is compiled once for all operations with the same reply.
+    async fn answered<T>(
+        &self,
+        service: &str,
+        span: Option<Span>,
+        answer: Pin<Box<dyn Future<Output = Result<T, Error>> + Send + '_>>,
+    ) -> Result<T, Error> {
+        observed(span, self.wait_for(service, answer)).await
+    }
+
+    /// A span of an operation, if this request is part of a trace that is recorded.
+    fn span(&self, operation: &'static str) -> Option<Span> {
+        let (tracer, parent) = self.node.tracer().zip(self.traceparent.as_deref())?;
+        tracer.span(Some(parent), SpanKind::Internal, operation)
     }
 
     /// The context of an operation with a span of its own, if this request is part of a trace that is recorded.
     pub fn traced(&self, operation: &'static str) -> (Self, Option<Span>) {
-        let parent = self.traceparent.as_deref();
-        let span = self.node.tracer().zip(parent);
-        let span = span.and_then(|(tracer, parent)| tracer.span(Some(parent), SpanKind::Internal, operation));
-        let traceparent = span.as_ref().map(Span::traceparent).or_else(|| self.traceparent.clone());
-        (Self { traceparent, ..self.clone() }, span)
+        let (mut cx, span) = (self.clone(), self.span(operation));
+        if let Some(span) = &span {
+            cx.traceparent = Some(span.traceparent());
+        }
+        (cx, span)
     }
 
     /// Runs work until the request's deadline. Then the work is dropped and fails with 503 `DEADLINE_EXCEEDED`.
@@ -209,11 +235,11 @@ impl Cx {
         tokio::time::timeout_at(self.deadline, work).await.map_err(late)?
     }
 
-    /// Waits for the service of `O` until the request's deadline. Then it fails with 503 `DEADLINE_EXCEEDED`, whose
+    /// Waits for an answer of a service until the request's deadline. Then it fails with 503 `DEADLINE_EXCEEDED`, whose
     /// message names the service.
-    pub async fn wait_for<O: Op, T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    pub async fn wait_for<T>(&self, service: &str, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         tokio::time::timeout_at(self.deadline, answer).await.map_err(|_| {
-            Error::unavailable(codes::DEADLINE_EXCEEDED, format!("{} did not answer in time.", O::SERVICE), 1)
+            Error::unavailable(codes::DEADLINE_EXCEEDED, format!("{service} did not answer in time."), 1)
         })?
     }
 

@@ -207,18 +207,23 @@ impl Registry {
     }
 
     /// Runs an operation in process. Access is not checked, because the caller is a service.
-    pub async fn call<O: Op>(&self, cx: Cx, op: O) -> Result<O::Reply, Error> {
+    pub fn call<O: Op>(&self, cx: Cx, op: O) -> BoxFuture<Result<O::Reply, Error>> {
         match self.attached::<Callable<O>>() {
-            Some(callable) => (callable.0)(cx, op).await,
-            None => Err(unknown_operation(O::NAME)),
+            Some(callable) => (callable.0)(cx, op),
+            None => Box::pin(std::future::ready(Err(unknown_operation(O::NAME)))),
         }
     }
 
     /// Calls an operation as another node would: the operation, its context and the reply are encoded and decoded.
     pub(crate) async fn call_encoded<O: Op>(&self, cx: &Cx, op: &O) -> Result<O::Reply, Error> {
         let wire = O::WIRE.ok_or_else(|| not_callable_by_services(O::NAME))?;
-        match self.serve(&cx.node, O::NAME, &encode(&Head::of(cx))?, &(wire.encode)(op)?).await {
-            Ok(reply) => (wire.decode_reply)(&reply),
+        (wire.decode_reply)(&self.exchange(cx, O::NAME, &(wire.encode)(op)?).await?)
+    }
+
+    /// Calls the named operation with its encoding, and returns the encoded reply.
+    async fn exchange(&self, cx: &Cx, name: &str, op: &[u8]) -> Result<Vec<u8>, Error> {
+        match self.serve(&cx.node, name, &encode(&Head::of(cx))?, op).await {
+            Ok(reply) => Ok(reply),
             Err(refusal) => Err(decode_checked(&refusal)?),
         }
     }

@@ -549,12 +549,13 @@ async fn authenticate(cx: &Cx, headers: &http::HeaderMap, access: Access) -> Res
 /// it will.
 fn start(entry: &Entry, route: &Route, cx: &Cx, request: Request) -> BoxFuture<Result<Response, Error>> {
     let is_long = route.computes || request.body.len() >= LARGE_BODY;
-    let (cx, span) = cx.traced(entry.name);
-    let work = entry.run(cx.clone(), request);
+    let (traced, span) = cx.traced(entry.name);
+    let work = entry.run(traced, request);
     let work = if span.is_some() { Box::pin(observed(span, work)) } else { work };
     if !is_long {
         return work;
     }
+    let cx = cx.clone();
     Box::pin(async move { cx.node.compute.run(&cx, work).await })
 }
 

@@ -61,7 +61,7 @@ impl<R: PartialEq + Clone + Send + 'static> Call<R> {
             return cx.call(op).await.map(Self::Done);
         };
         let cx = cx.for_call();
-        match cx.wait_for::<O, _>(factory.transaction(&cx, op)).await?.take_expected() {
+        match cx.wait_for(O::SERVICE, factory.transaction(&cx, op)).await?.take_expected() {
             (Some(reply), transaction) => Ok(Self::Prepared(reply, transaction)),
             (None, transaction) => transaction.run(&cx).await.map(Self::Done),
         }
@@ -160,7 +160,7 @@ async fn ready<O: Op, T: Send + 'static>(cx: Cx, op: O, convert: fn(O::Reply) ->
     let Some(factory) = cx.node.in_process::<TransactionFactory<O>>() else {
         return Ok(Ready::Remote(Box::pin(async move { cx.call(op).await.map(convert) })));
     };
-    let transaction = cx.wait_for::<O, _>(factory.transaction(&cx, op)).await?;
+    let transaction = cx.wait_for(O::SERVICE, factory.transaction(&cx, op)).await?;
     Ok(Ready::Local(transaction.map(convert), None))
 }
 

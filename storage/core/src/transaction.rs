@@ -117,8 +117,8 @@ impl<O: Op> Handle<O> for TransactionFactory<O> {
 
 impl<O: Op> TransactionFactory<O> {
     /// Prepares the transaction of an operation.
-    pub(crate) async fn transaction(&self, cx: &Cx, op: O) -> Result<Transaction<O::Reply>, Error> {
-        (self.0)(cx.clone(), op).await
+    pub(crate) fn transaction(&self, cx: &Cx, op: O) -> BoxFuture<Result<Transaction<O::Reply>, Error>> {
+        (self.0)(cx.clone(), op)
     }
 }
 

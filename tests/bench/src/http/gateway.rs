@@ -1,4 +1,5 @@
-//! The gateway, compared with nginx and HAProxy in front of the same application in one run.
+//! The gateway, compared with nginx and HAProxy in front of the same application in one run, and what rate limits cost a
+//! built-in route.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -32,6 +33,8 @@ pub(crate) struct Options {
 
 /// The length of the application's answer.
 const LENGTH: usize = 1024;
+/// A rate that the load does not reach, so that it is counted and never refused.
+const UNREACHABLE: &str = "1000000000";
 /// Time until a proxy must listen.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -125,19 +128,24 @@ async fn table(options: &Options) -> Result<(), Box<dyn Error>> {
         }
     }
     drop(promox);
+    println!("GET /api/products/1 of promox itself");
+    let mut limited = Program::built_here()?;
+    limited.set("limits.enabled", "true");
+    limited.set("limits.requests_per_minute", UNREACHABLE);
+    limited.set("limits.burst", UNREACHABLE);
+    let mut programs = vec![("without limits", Program::built_here()?), ("with limits", limited)];
     if let Some(baseline) = &options.baseline {
-        println!("GET /api/products/1 of promox itself");
-        let programs = [("without policies", Program::at(baseline)?), ("with policies", Program::built_here()?)];
-        let mut servers = Vec::new();
-        for (name, program) in programs {
-            let server = Server::start_program(program).await?;
-            server.fill(10).await?;
-            servers.push((name, server));
-        }
-        for _ in 0..options.rounds {
-            for (name, server) in &servers {
-                row(name, server.address, "/api/products/1", options).await?;
-            }
+        programs.push(("baseline", Program::at(baseline)?));
+    }
+    let mut servers = Vec::new();
+    for (name, program) in programs {
+        let server = Server::start_program(program).await?;
+        server.fill(10).await?;
+        servers.push((name, server));
+    }
+    for _ in 0..options.rounds {
+        for (name, server) in &servers {
+            row(name, server.address, "/api/products/1", options).await?;
         }
     }
     Ok(())
