@@ -34,7 +34,12 @@ async fn a_guest_is_written_to_in_the_browsers_language() {
         ("mia@example.com", Some("*, ;;q=x"), "en", ["Total: £1,234.50", "Thank you"]),
     ] {
         let client = languages.map_or(shop.anyone.clone(), |list| shop.anyone.with("accept-language", list));
-        client.post("/api/orders", &order_to(address)).await.expect(201);
+        let order = client.post("/api/orders", &order_to(address)).await.expect(201);
+        let invoice = shop.admin.get(&format!("/api/orders/{}/invoice", order["id"])).await;
+        let page = String::from_utf8(invoice.bytes.to_vec()).unwrap();
+        let (word, amount) = if language == "de" { ("Rechnung", "Gesamtsumme") } else { ("Invoice", "£1,234.50") };
+        assert!(page.contains(&format!("<html lang=\"{language}\">")) && page.contains(word), "{page}");
+        assert!(page.contains(amount), "{page}");
         let mail = wait_for_mails(&shop, address, 1).await.remove(0);
         assert_eq!(mail.header("Content-Language").as_deref(), Some(language), "{address}");
         assert!(mail.html.contains(&format!("<html lang=\"{language}\">")), "{}", mail.html);

@@ -10,7 +10,7 @@ use promox_contract::order::{
     PriceCart, PricedCart, PurchaseTotals, ResumeCheckout, ResumedCheckout, RunningSaga, RunningSagas, VoidedOrder,
 };
 use promox_contract::promotion::{GetPricingTerms, PricingTerms};
-use promox_contract::user::{ExportOrders, FindAccounts, PersonalData};
+use promox_contract::user::{DescribeUsers, ExportOrders, FindAccounts, PersonalData};
 use promox_kernel::{Cx, Download, Email, Error, Handle, Page, multiline};
 use promox_storage::Tx;
 
@@ -98,7 +98,13 @@ impl Handle<GetInvoice> for Orders {
             let message = format!("There is no invoice for an order that is {}.", view.status);
             return Err(reject::state(codes::ORDER_NOT_CONFIRMED, message, view.status));
         }
-        let page = invoice::render(&store, &view)?;
+        let mut languages = Vec::new();
+        if let Some(user) = view.user_id {
+            let described = cx.elevated().call(DescribeUsers { ids: vec![user] }).await?.items;
+            languages.extend(described.into_iter().filter_map(|user| user.locale));
+        }
+        languages.extend(self.db.read(|tx| queries::languages(tx, op.id)).await?);
+        let page = invoice::render(&store, &view, &languages)?;
         Ok(Download::bytes("text/html; charset=utf-8", page))
     }
 }

@@ -2,7 +2,7 @@
 
 use promox_contract::ids::OrderId;
 use promox_contract::order::{OrderDescription, OrderStatus, Totals};
-use promox_kernel::{Cursor, Cx, Email, Error, Limit, Page, Principal, Timestamp, UserId};
+use promox_kernel::{Cursor, Cx, Email, Error, Limit, Locale, Page, Principal, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 
 use crate::api::{FulfilmentView, ListOrders, OrderPayment, OrderView, ReturnView};
@@ -225,6 +225,11 @@ pub(crate) fn any_settling(tx: &Tx<'_>, id: OrderId) -> Result<bool, Error> {
         }
     }
     Ok(false)
+}
+
+/// The languages that the buyer's browser accepted, the preferred ones first.
+pub(crate) fn languages(tx: &Tx<'_>, id: OrderId) -> Result<Vec<Locale>, StoreError> {
+    Ok(tx.get::<Order>(&id)?.map(|order| order.details.0.languages).unwrap_or_default())
 }
 
 /// The description of an order for messages, with the tracking of its latest parcel.
