@@ -53,7 +53,8 @@ impl Orders {
             points_earned,
             languages: cx.languages(),
         };
-        validate(cx, &settings, &mut order, choice.as_ref().map(|choice| choice.method.as_str())).await?;
+        let method = choice.as_ref().map(|choice| choice.method.as_str());
+        Box::pin(validate(cx, &settings, &mut order, method)).await?;
         let draft = Draft {
             order: Some(Box::new(order)),
             choice,

@@ -304,8 +304,8 @@ pub(crate) fn confirm_paid(tx: &mut Tx<'_>, order_id: OrderId, paid: &PaymentOut
 
 /// Records a capture of a confirmed order's payment.
 fn note_capture(tx: &mut Tx<'_>, order_id: OrderId, paid: &PaymentOutcome) -> Result<(), Error> {
-    let Some(mut order) = tx.get::<Order>(&order_id)? else { return Ok(()) };
     use PaymentStatus::{Authorized, PartiallyCaptured, Pending};
+    let Some(mut order) = tx.get::<Order>(&order_id)? else { return Ok(()) };
     let is_open = matches!(order.payment_status, Some(Pending | Authorized | PartiallyCaptured));
     if !is_open || paid.status == Authorized {
         return Ok(());

@@ -120,7 +120,7 @@ async fn price_with_tax_and_points(
     mut hooks: Vec<HookRecord>,
 ) -> Result<Priced, Error> {
     let mut priced = price::price(&basket, evaluation.clone())?;
-    let asked = hooks::tax(cx, request, settings, (&basket, &priced), &mut hooks).await?;
+    let asked = Box::pin(hooks::tax(cx, request, settings, (&basket, &priced), &mut hooks)).await?;
     let mut basket = Basket { asked_tax: asked.as_ref(), ..basket };
     if asked.is_some() {
         priced = price::price(&basket, evaluation.clone())?;
@@ -206,7 +206,7 @@ impl Evaluator<'_> {
         let Self { cx, request, settings, lines, .. } = self;
         let (address, requested) = (request.shipping_address.as_ref(), request.shipping_method.as_deref());
         let mut hooks = Vec::new();
-        let asked = hooks::shipping(cx, request, settings, lines, &mut hooks).await?;
+        let asked = Box::pin(hooks::shipping(cx, request, settings, lines, &mut hooks)).await?;
         let options_for = |goods| match &asked {
             Some(options) => options.clone(),
             None => shipping::options(&settings.shipping, address, goods, settings.store.currency),
