@@ -87,6 +87,8 @@ struct Operation {
     path: String,
     security: Vec<String>,
     permission: Option<String>,
+    /// Whether a user without the permission gets what is their own.
+    is_own: bool,
 }
 
 fn operations(document: &Value) -> Vec<Operation> {
@@ -103,6 +105,7 @@ fn operations(document: &Value) -> Vec<Operation> {
                 path: path.clone(),
                 security: schemes.map(|scheme| scheme.as_object().unwrap().keys().next().unwrap().clone()).collect(),
                 permission: described["x-permission"].as_str().map(str::to_owned),
+                is_own: described["x-own"] == true,
             });
         }
     }
@@ -138,6 +141,7 @@ impl Operation {
             _ if caller == Caller::Key => Access::Forbidden,
             (false, _) => Access::Unauthenticated,
             (true, None) => Access::Open,
+            (true, Some(_)) if self.is_own => Access::Open,
             (true, Some(_)) if self.accepts("orderToken") => Access::Absent,
             (true, Some(_)) => Access::Forbidden,
         }

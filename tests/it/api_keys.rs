@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::client::Client;
-use crate::shop::{PASSWORD, Shop, log_in};
+use crate::shop::{PASSWORD, Shop, log_in, order_of};
 
 /// Creates a key with these permissions and returns it with what is stored about it.
 pub(crate) async fn create(creator: &Client, permissions: &[&str]) -> (String, Value) {
@@ -60,6 +60,51 @@ async fn a_key_permits_what_it_and_its_creator_may_do_at_that_moment() {
     key.post("/api/products", &json!({"sku": "B", "name": "B", "price": "1.00"})).await.refused(401, "KEY_INVALID");
     shop.admin.patch(&format!("/api/users/{user}"), &json!({"status": "ACTIVE"})).await.expect(200);
     key.post("/api/products", &json!({"sku": "B", "name": "B", "price": "1.00"})).await.expect(201);
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_with_the_permission_reads_what_belongs_to_users() {
+    let shop = Shop::start().await;
+    shop.product("A", "1.00", 10).await;
+    let customer = shop.customer("me@example.com").await;
+    let order = customer.post("/api/orders", &order_of(&[("A", 1)], "tok_visa")).await.expect(201);
+    let me = customer.get("/api/users/me").await.expect(200)["id"].clone();
+    let (reader, _) = create(&shop.admin, &["order:read", "reward:read"]).await;
+    let reader = shop.anyone.bearer(&reader);
+    let listed = reader.get("/api/orders").await.expect(200);
+    assert_eq!(listed["items"][0]["id"], order["id"]);
+    let account = format!("/api/rewards/account/{me}");
+    for path in ["", "/transactions", "/achievements", "/redemptions"] {
+        reader.get(&format!("{account}{path}")).await.expect(200);
+    }
+    let (other, _) = create(&shop.admin, &["product:read"]).await;
+    let other = shop.anyone.bearer(&other);
+    for path in ["/api/orders", &account] {
+        other.get(path).await.refused(403, "FORBIDDEN");
+    }
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_grants_nobody_what_it_lacks() {
+    let shop = Shop::start().await;
+    let (text, _) = create(&shop.admin, &["role:write", "user:read", "user:write"]).await;
+    let key = shop.anyone.bearer(&text);
+    let customer = shop.customer("me@example.com").await;
+    let me = customer.get("/api/users/me").await.expect(200)["id"].clone();
+    let own = key.get("/api/roles/CUSTOMER").await.expect(200)["permissions"].clone();
+    for role in ["CUSTOMER", "SUPPORT"] {
+        let more = json!({"permissions": ["role:write", "payment:refund"]});
+        key.patch(&format!("/api/roles/{role}"), &more).await.refused(403, "BEYOND_YOUR_PERMISSIONS");
+    }
+    key.patch("/api/roles/SUPPORT", &json!({"permissions": []})).await.refused(403, "BEYOND_YOUR_PERMISSIONS");
+    let role = json!({"name": "REFUNDER", "permissions": ["payment:refund"]});
+    key.post("/api/roles", &role).await.refused(403, "BEYOND_YOUR_PERMISSIONS");
+    let roles = json!({"roles": ["CUSTOMER", "SUPPORT"]});
+    key.patch(&format!("/api/users/{me}"), &roles).await.refused(403, "BEYOND_YOUR_PERMISSIONS");
+    assert_eq!(key.get("/api/roles/CUSTOMER").await.expect(200)["permissions"], own);
+    customer.get("/api/users").await.refused(403, "FORBIDDEN");
     shop.close().await;
 }
 

@@ -47,6 +47,8 @@ pub enum Access {
     /// A user, for their own data. A login that requested the erasure of its account is also accepted, until the
     /// erasure is done.
     Account,
+    /// A user, for their own data, or a user or key with the permission, for everybody's. The handler checks whose it is.
+    UserOr(&'static str),
     /// The owner, the holder of an order token, or a user with the permission. The handler checks who the owner is.
     Owner(&'static str),
     /// A user or a key with the permission.
@@ -69,6 +71,7 @@ impl Access {
             Self::Anyone | Self::Signed | Self::Internal | Self::Checked(_) => true,
             Self::Guest => may_own || cx.cart_token.is_some(),
             Self::User | Self::Account => may_own,
+            Self::UserOr(permission) => may_own || cx.principal.allows(permission),
             Self::Owner(permission) => may_own || cx.order_token.is_some() || cx.principal.allows(permission),
             Self::Permission(permission) => cx.principal.allows(permission),
         };
@@ -90,7 +93,10 @@ impl Access {
     /// The permission that it names, if any.
     pub const fn permission(self) -> Option<&'static str> {
         match self {
-            Self::Owner(permission) | Self::Permission(permission) | Self::Checked(permission) => Some(permission),
+            Self::UserOr(permission)
+            | Self::Owner(permission)
+            | Self::Permission(permission)
+            | Self::Checked(permission) => Some(permission),
             _ => None,
         }
     }

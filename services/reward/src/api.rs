@@ -18,7 +18,8 @@ pub struct GetAccount {
     pub id: UserId,
 }
 operation! {
-    GetAccount => AccountView, "reward.get_account", Get "/api/rewards/account/{id}", User, 200,
+    GetAccount => AccountView, "reward.get_account", Get "/api/rewards/account/{id}",
+    UserOr("reward:read"), 200,
     "Gets a user's points and tier. The account of another user requires `reward:read`."
 }
 
@@ -76,7 +77,7 @@ pub struct ListTransactions {
 }
 operation! {
     ListTransactions => Page<TransactionView>, "reward.list_transactions", Get "/api/rewards/account/{id}/transactions",
-    User, 200,
+    UserOr("reward:read"), 200,
     "Lists the points ledger of a user, newest first."
 }
 
@@ -130,7 +131,7 @@ pub struct ListUserAchievements {
 }
 operation! {
     ListUserAchievements => Page<UserAchievementView>, "reward.list_user_achievements", Get "/api/rewards/account/{id}/achievements",
-    User, 200,
+    UserOr("reward:read"), 200,
     "Lists a user's achievements."
 }
 
@@ -472,7 +473,7 @@ pub struct ListRedemptions {
 }
 operation! {
     ListRedemptions => Page<RedemptionView>, "reward.list_redemptions", Get "/api/rewards/account/{id}/redemptions",
-    User, 200,
+    UserOr("reward:read"), 200,
     "Lists the offers that a user has redeemed."
 }
 

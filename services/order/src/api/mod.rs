@@ -247,7 +247,9 @@ pub struct ListOrders {
     #[serde(default)]
     pub cursor: Option<Cursor>,
 }
-operation! { ListOrders => Page<OrderView>, "order.list", Get "/api/orders", User, 200, "Orders, newest first." }
+operation! {
+    ListOrders => Page<OrderView>, "order.list", Get "/api/orders", UserOr("order:read"), 200, "Orders, newest first."
+}
 
 /// Returns the history of an order, oldest entry first.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

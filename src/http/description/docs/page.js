@@ -41,6 +41,7 @@ function outline(description, schema, open) {
 }
 
 function access(operation) {
+  if (operation["x-own"]) return "user (own) or " + operation["x-permission"];
   if (operation["x-permission"]) return operation["x-permission"];
   // An empty object among the alternatives stands for no credentials.
   if ((operation.security || []).some((item) => Object.keys(item).length === 0)) return "anyone";

@@ -36,6 +36,10 @@ pub(super) fn describe(entry: &Entry, schemas: &mut Schemas, example: Option<&Va
     if let Some(permission) = entry.access.permission() {
         operation["x-permission"] = permission.into();
     }
+    if matches!(entry.access, Access::UserOr(_)) {
+        // A user without the permission gets what is their own.
+        operation["x-own"] = true.into();
+    }
     operation
 }
 
@@ -211,7 +215,7 @@ fn security(entry: &Entry) -> Value {
         Access::Guest => json!([{"bearer": []}, {"cartToken": []}]),
         Access::Owner(_) => json!([{"bearer": []}, {"orderToken": []}]),
         Access::User | Access::Account => json!([{"bearer": []}]),
-        Access::Permission(_) | Access::Checked(_) => json!([{"bearer": []}, {"basic": []}]),
+        Access::UserOr(_) | Access::Permission(_) | Access::Checked(_) => json!([{"bearer": []}, {"basic": []}]),
     }
 }
 
