@@ -12,6 +12,7 @@ use promox_kernel::Error;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::cluster::pool::{Connection, Pool};
+use crate::http::wire::lease::AccessEnd;
 
 /// What a response holds until it is complete: it counts as in flight, and its connection is then kept.
 pub(crate) struct Held {
@@ -28,6 +29,8 @@ pub(crate) struct Download {
     /// Ends a response of which nothing comes any more. It is made when the first piece has to be waited for.
     watch: Option<Pin<Box<Sleep>>>,
     is_over: bool,
+    /// Ends the response when its caller loses its access.
+    end: Option<AccessEnd>,
     /// Anything else that lives as long as the response.
     guards: Vec<Box<dyn Send>>,
 }
@@ -36,12 +39,17 @@ impl Download {
     /// A body that may pause for at most `idle` between two pieces.
     pub(crate) fn new(body: Incoming, held: Held, idle: Duration) -> Self {
         let is_over = body.is_end_stream();
-        Self { body, held, idle, watch: None, is_over, guards: Vec::new() }
+        Self { body, held, idle, watch: None, is_over, end: None, guards: Vec::new() }
     }
 
     /// Keeps `guard` until the response is complete or given up.
     pub(crate) fn keep(&mut self, guard: Box<dyn Send>) {
         self.guards.push(guard);
+    }
+
+    /// Cuts the response off with `end`.
+    pub(crate) fn end_with(&mut self, end: AccessEnd) {
+        self.end = Some(end);
     }
 
     /// The id of the instance that it comes from.
@@ -50,6 +58,10 @@ impl Download {
     }
 
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if self.end.as_mut().is_some_and(|end| end.as_mut().poll(cx).is_ready()) {
+            self.end = None;
+            return Poll::Ready(Some(Err(Error::internal("the caller's access to a response has ended"))));
+        }
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.watch = None;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 use hyper::body::{Body as _, Incoming};
@@ -23,6 +23,7 @@ use crate::cluster::pool::{Connection, Pool};
 use crate::cluster::tunnel;
 use crate::cluster::upload::{Upload, UploadProgress};
 use crate::config::Settings;
+use crate::http::wire::lease::Lease;
 use crate::http::wire::length::{check_announced, too_large};
 use crate::http::wire::payload::Payload;
 
@@ -52,6 +53,8 @@ pub(crate) struct Call<'a> {
     pub(crate) upgrade: Option<OnUpgrade>,
     /// Held as long as a tunnel is open.
     pub(crate) guard: Option<Arc<dyn Send + Sync>>,
+    /// Ends a tunnel or a stream when the caller loses its access; none for a caller without credentials.
+    pub(crate) lease: Option<Lease>,
 }
 
 /// Passes requests on.
@@ -75,6 +78,14 @@ struct Outgoing {
     headers: HeaderMap,
     is_upgrade: bool,
     is_safe: bool,
+}
+
+/// What belongs to the client's side of a request.
+struct Client {
+    /// Its connection, if it switches to another protocol.
+    upgrade: Option<OnUpgrade>,
+    guard: Option<Arc<dyn Send + Sync>>,
+    lease: Option<Lease>,
 }
 
 /// A failed attempt.
@@ -139,8 +150,12 @@ impl Forwarder {
             Exchange { forwarder: self, app: &app, networks: &call.route.rule.networks, progress: &progress };
         let deadline = call.route.rule.limits.deadline_ms.map_or(self.deadline, Duration::from_millis);
         let answered = exchange.run(&outgoing, upload, deadline).await;
-        let (upgrade, guard) = (call.upgrade.take(), call.guard.take());
-        self.answer(answered, permit, passage, upgrade.filter(|_| is_upgrade), guard)
+        let client = Client {
+            upgrade: call.upgrade.take().filter(|_| is_upgrade),
+            guard: call.guard.take(),
+            lease: call.lease.take(),
+        };
+        self.answer(answered, permit, passage, client)
     }
 
     /// The application that gets the request, with its instances as they are registered now.
@@ -205,8 +220,7 @@ impl Forwarder {
         answered: Result<Answered, Error>,
         mut permit: Permit,
         passage: Passage,
-        upgrade: Option<OnUpgrade>,
-        guard: Option<Arc<dyn Send + Sync>>,
+        client: Client,
     ) -> Result<http::Response<Payload>, Error> {
         let now = self.traffic.now();
         let outcome = match &answered {
@@ -220,7 +234,12 @@ impl Forwarder {
         let (mut head, body) = response.into_parts();
         let is_switched = head.status == StatusCode::SWITCHING_PROTOCOLS;
         headers::to_client(&mut head.headers);
+        if head.status == StatusCode::UNAUTHORIZED {
+            // An application gets no credentials but an identity token, so promox says which it takes.
+            head.headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         head.version = Version::HTTP_11;
+        let Client { upgrade, guard, lease } = client;
         let (true, Some(client)) = (is_switched, upgrade) else {
             if is_switched {
                 return Err(reject::upstream_failed(&attempt.instance.id, "it switched protocols unasked"));
@@ -228,6 +247,10 @@ impl Forwarder {
             let held = Held { connection: Some(connection), pool: self.pool.clone(), attempt };
             let mut download = Download::new(body, held, self.idle);
             download.keep(Box::new((permit, passage)));
+            // A response of a known length ends by itself.
+            if let Some(lease) = lease.filter(|_| !head.headers.contains_key(CONTENT_LENGTH)) {
+                download.end_with(lease.watch());
+            }
             return Ok(http::Response::from_parts(head, Payload::Forwarded(Box::new(download))));
         };
         head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
@@ -236,10 +259,16 @@ impl Forwarder {
             return Err(Error::internal("the connection cannot switch protocols"));
         };
         let (idle, closing) = (self.idle, self.closing.clone());
+        let ended = async move {
+            match lease {
+                Some(lease) => drop(closing.run_until_cancelled(lease.watch()).await),
+                None => closing.cancelled().await,
+            }
+        };
         self.tasks.spawn(async move {
             let _held = (permit, passage, attempt, guard);
             if let Ok(instance) = instance.await {
-                tunnel::join(client, instance, idle, closing).await;
+                tunnel::join(client, instance, idle, ended).await;
             }
         });
         Ok(http::Response::from_parts(head, Payload::empty()))
@@ -440,6 +469,10 @@ impl Exchange<'_> {
                 until = Instant::now() + if self.progress.is_over() { limit } else { self.forwarder.stall };
                 continue;
             };
+            if answered.as_ref().is_ok_and(|response| has_two_lengths(response.headers())) {
+                let what = "its response has both a Content-Length and a Transfer-Encoding";
+                return Err(Failed::Final(reject::upstream_failed(self.app.name(), what)));
+            }
             return answered.map_err(|mut error| match error.take_message() {
                 Some(request) => Failed::Unsent(request.into_body(), error.error().to_string()),
                 None if self.progress.is_too_large() => Failed::Final(too_large(self.forwarder.upload)),
@@ -461,6 +494,12 @@ impl Exchange<'_> {
         }
         Error::new(Kind::Malformed, codes::BODY_TIMEOUT, "The body did not arrive in time.")
     }
+}
+
+/// Whether a response states its length twice, so that the next reader could find another end than this one (RFC 9112,
+/// section 6.3).
+fn has_two_lengths(headers: &HeaderMap) -> bool {
+    headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING)
 }
 
 /// Whether a response arrived that is not HTTP/1.1.

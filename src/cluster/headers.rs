@@ -8,6 +8,8 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 const IDENTITY: &str = "x-promox-identity";
 /// The beginning of the names of headers between promox, its nodes and applications, which clients cannot send.
 const OWN: &str = "x-promox-";
+/// The beginning of the names of headers that permit pages of other origins to read a response.
+const CORS: &str = "access-control-";
 
 /// Headers of one connection, RFC 9110 section 7.6.1.
 const HOP_BY_HOP: [HeaderName; 8] = [
@@ -41,8 +43,17 @@ const OWN_REQUEST: [HeaderName; 15] = [
 ];
 
 /// Headers of a response that are not passed on: they would act on all of the shop's origin.
-const OWN_RESPONSE: [HeaderName; 4] = [
+const OWN_RESPONSE: [HeaderName; 13] = [
     header::SET_COOKIE,
+    header::WWW_AUTHENTICATE,
+    HeaderName::from_static("x-cart-token"),
+    HeaderName::from_static("x-order-token"),
+    HeaderName::from_static("service-worker-allowed"),
+    HeaderName::from_static("nel"),
+    HeaderName::from_static("report-to"),
+    HeaderName::from_static("reporting-endpoints"),
+    HeaderName::from_static("accept-ch"),
+    HeaderName::from_static("origin-agent-cluster"),
     HeaderName::from_static("alt-svc"),
     HeaderName::from_static("clear-site-data"),
     header::STRICT_TRANSPORT_SECURITY,
@@ -136,7 +147,9 @@ pub(crate) fn to_instance(client: &HeaderMap, origin: Origin<'_>) -> HeaderMap {
 /// Removes from a response what is meant for promox alone, or for the whole origin.
 pub(crate) fn to_client(headers: &mut HeaderMap) {
     strip_hop_by_hop(headers);
-    for name in &OWN_RESPONSE {
+    // Which pages may read responses is decided for promox as a whole.
+    let cors: Vec<HeaderName> = headers.keys().filter(|name| name.as_str().starts_with(CORS)).cloned().collect();
+    for name in OWN_RESPONSE.iter().chain(&cors) {
         headers.remove(name);
     }
 }

@@ -1,20 +1,19 @@
 //! A connection that has switched to another protocol: bytes are passed both ways.
 
+use std::future::Future;
 use std::time::Duration;
 
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional_with_sizes;
-use tokio_util::sync::CancellationToken;
 
 use crate::http::wire::activity::{Activity, Tracked};
 
 /// The size of the buffer in each direction.
 const BUFFER: usize = 8 << 10;
 
-/// Passes bytes between a client and an instance until either closes, nothing was sent for `idle`, or `closing` is
-/// cancelled.
-pub(crate) async fn join(client: OnUpgrade, instance: Upgraded, idle: Duration, closing: CancellationToken) {
+/// Passes bytes between a client and an instance until either closes, nothing was sent for `idle`, or `ended` completes.
+pub(crate) async fn join(client: OnUpgrade, instance: Upgraded, idle: Duration, ended: impl Future<Output = ()>) {
     let Ok(client) = client.await else { return };
     let activity = Activity::of_tunnel();
     let mut client = Tracked::new(TokioIo::new(client), activity.clone());
@@ -38,6 +37,6 @@ pub(crate) async fn join(client: OnUpgrade, instance: Upgraded, idle: Duration, 
             }
         }
         () = overdue => {}
-        () = closing.cancelled() => {}
+        () = ended => {}
     }
 }

@@ -42,11 +42,14 @@ use crate::http::edge::scope::Scope;
 use crate::http::edge::{etag, if_match};
 use crate::http::wire::activity::Switch;
 use crate::http::wire::compress::Coding;
+use crate::http::wire::lease::Lease;
 use crate::http::wire::payload::Payload;
 
 /// The service whose clients may know no scheme but Basic. Browsers ask for a password where it is offered, so the others
 /// do not offer it.
 const DISCOVERY: &str = "discovery";
+/// The media type of streams that have no end of their own.
+const EVENT_STREAM: &str = "text/event-stream";
 /// The length of a JSON body, in bytes, from which its operation is expected to compute for longer than a millisecond:
 /// several hundred lines of an order.
 const LARGE_BODY: usize = 16 << 10;
@@ -105,6 +108,8 @@ pub(super) struct Exchange<'a> {
     route: Option<&'a Route>,
     pub(super) allow: Option<&'a HeaderValue>,
     rate_state: Option<RateState>,
+    /// Ends an event stream when its caller loses its access.
+    lease: Option<Lease>,
     /// The caller, for the access log.
     caller: Principal,
     /// The trace that the request is part of.
@@ -198,6 +203,7 @@ impl Edge {
             route: None,
             allow: None,
             rate_state: None,
+            lease: None,
             caller: Principal::Anonymous,
             trace: None,
             span: None,
@@ -247,6 +253,7 @@ impl<'a> Exchange<'a> {
         let Some(open) = self.edge.open.get() else { return self.respond_early().map(Answer::Own) };
         let (route, path) = match self.find(open) {
             Err(error) if error.code() == codes::NO_SUCH_ROUTE => {
+                self.check_method()?;
                 let (gateway, route) = self.application(open).ok_or(error)?;
                 return self.forward(open, gateway, &route).await.map(Answer::Forwarded);
             }
@@ -357,7 +364,10 @@ impl<'a> Exchange<'a> {
                 (Bytes::new(), Some(raw))
             }
             BodyKind::Ignored => (Bytes::new(), None),
-            BodyKind::Json if takes_no_body => (incoming::refuse_body(body.as_ref()).map(|()| Bytes::new())?, None),
+            BodyKind::Json if takes_no_body => {
+                incoming::refuse_body(headers, body, self.edge.bounds).await?;
+                (Bytes::new(), None)
+            }
             BodyKind::Json => (incoming::json(route.method, headers, body, self.edge.bounds).await?, None),
         };
         Ok(Request { path, query, body, raw })
@@ -365,7 +375,7 @@ impl<'a> Exchange<'a> {
 
     /// Runs a read on the connection's task, so that it is dropped with the connection.
     async fn run_read(
-        &self,
+        &mut self,
         open: &Open,
         route: &Route,
         cx: Cx,
@@ -380,6 +390,9 @@ impl<'a> Exchange<'a> {
         let response = result?;
         if let Some(media_type) = response.content.media_type() {
             accept::choose(cx.accept.as_deref(), &[media_type])?;
+        }
+        if response.content.media_type() == Some(EVENT_STREAM) {
+            self.lease = self.lease(&cx, route.access)?;
         }
         Ok(response)
     }
@@ -408,6 +421,12 @@ impl<'a> Exchange<'a> {
         self.edge.tasks.spawn(task.instrument(span)).await.unwrap_or_else(|error| Err(Error::internal(error)))
     }
 
+    /// What ends a stream when its caller loses its access; `None` for a caller without credentials.
+    pub(super) fn lease(&self, cx: &Cx, access: Access) -> Result<Option<Lease>, Error> {
+        let token = context::credential(&self.parts.headers)?;
+        Ok(token.map(|token| Lease::new(cx, token.into_owned(), access)))
+    }
+
     fn claim(&self, route: &Route, cx: &Cx, request: &Request) -> Result<Option<Arc<Claim>>, Error> {
         if !route.keyed {
             return Ok(None);
@@ -423,7 +442,7 @@ impl<'a> Exchange<'a> {
         })))
     }
 
-    fn respond(&self, result: Result<Answer, Error>) -> http::Response<Payload> {
+    fn respond(&mut self, result: Result<Answer, Error>) -> http::Response<Payload> {
         let (parts, edge) = (self.parts, self.edge);
         let is_forwarded = matches!(result, Ok(Answer::Forwarded(_)));
         let mut response = match result {
@@ -434,6 +453,9 @@ impl<'a> Exchange<'a> {
             }
             Err(error) => self.refuse(&error),
         };
+        if let Some(lease) = self.lease.take() {
+            response.body_mut().end_with(lease.watch());
+        }
         if let Some(rate_state) = self.rate_state {
             response::rate_headers(response.headers_mut(), rate_state);
         }

@@ -51,6 +51,16 @@ impl<'a> Exchange<'a> {
         Some((gateway, route))
     }
 
+    /// Refuses `TRACE`, which would show what promox adds to a request, and `CONNECT`, which no route means.
+    pub(super) fn check_method(&mut self) -> Result<(), Error> {
+        if !matches!(self.parts.method, Method::TRACE | Method::CONNECT) {
+            return Ok(());
+        }
+        self.allow = Some(&METHODS);
+        let message = format!("{} is not supported.", self.parts.method);
+        Err(Error::new(Kind::MethodNotAllowed, codes::METHOD_NOT_ALLOWED, message))
+    }
+
     /// Passes the request on, if the caller may send it.
     pub(super) async fn forward(
         &mut self,
@@ -78,6 +88,7 @@ impl<'a> Exchange<'a> {
         self.trace = Some(traceparent.clone());
         let switch = self.switch.take();
         let (upgrade, guard) = switch.map_or((None, None), |switch| (Some(switch.upgrade), switch.held.map(|it| it.0)));
+        let lease = self.lease(&cx, route.access)?;
         let call = Call {
             cx: &cx,
             parts: self.parts,
@@ -89,6 +100,7 @@ impl<'a> Exchange<'a> {
             traceparent: &traceparent,
             upgrade,
             guard,
+            lease,
         };
         let answer = self.edge.forwarder.forward(call, &mut self.body).await;
         if let Some(span) = &mut span {

@@ -72,8 +72,12 @@ fn empty() -> Error {
 }
 
 /// Refuses a body on an operation that takes none.
-pub(crate) fn refuse_body(body: Option<&Incoming>) -> Result<(), Error> {
-    if is_empty(body) {
+pub(crate) async fn refuse_body(headers: &HeaderMap, body: &mut Option<Incoming>, bounds: Bounds) -> Result<(), Error> {
+    let brings_none = match body {
+        Some(body) if !is_empty(Some(body)) => comes_to_nothing(headers, body, bounds).await?,
+        _ => true,
+    };
+    if brings_none {
         return Ok(());
     }
     Err(Error::new(
@@ -86,6 +90,24 @@ pub(crate) fn refuse_body(body: Option<&Incoming>) -> Result<(), Error> {
 /// Whether there is no body.
 fn is_empty(body: Option<&Incoming>) -> bool {
     body.is_none_or(|body| body.size_hint().exact() == Some(0))
+}
+
+/// Whether a body that was announced without its length turns out to be empty.
+async fn comes_to_nothing(headers: &HeaderMap, body: &mut Incoming, bounds: Bounds) -> Result<bool, Error> {
+    // A client that waits for `100 Continue` has a body, and reading it would ask for it.
+    if body.size_hint().exact().is_some() || headers.contains_key(EXPECT) {
+        return Ok(false);
+    }
+    let first_byte = async {
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| connection_lost(&error))?;
+            if frame.data_ref().is_some_and(|data| !data.is_empty()) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    };
+    timeout(bounds.read_timeout, first_byte).await.map_err(|_| too_slow())?
 }
 
 /// Reads a whole JSON body.
@@ -132,6 +154,9 @@ pub(crate) async fn drain(headers: &HeaderMap, body: &mut Incoming, bounds: Boun
 
 async fn read_json(headers: &HeaderMap, body: &mut Incoming, bounds: Bounds) -> Result<Bytes, Error> {
     let media_type = media_type(headers);
+    if media_type.is_empty() && comes_to_nothing(headers, body, bounds).await? {
+        return Ok(Bytes::new());
+    }
     // A JSON Patch is a list of changes: read as a merge patch it would make no sense.
     let is_json = media_type == "application/json" || media_type.ends_with("+json");
     if !is_json || media_type == "application/json-patch+json" {

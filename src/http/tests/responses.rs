@@ -98,6 +98,20 @@ async fn a_change_needs_a_body() {
 }
 
 #[tokio::test]
+async fn an_empty_body_in_chunks_is_no_body() {
+    let rig = Rig::start(&[]).await;
+    let chunked = [("transfer-encoding", "chunked")];
+    let empty = rig.send(&(request("POST /things", &chunked, "") + "0\r\n\r\n")).await;
+    assert_eq!((empty.status, &empty.json()["errors"][0]["pointer"]), (422, &"/name".into()), "it lacks members only");
+    assert_eq!(rig.send(&(request("PATCH /things/7", &chunked, "") + "0\r\n\r\n")).await.code(), "MALFORMED_JSON");
+    assert_eq!(rig.send(&(request("GET /things/7", &chunked, "") + "0\r\n\r\n")).await.status, 200);
+    let filled = rig.send(&(request("POST /things", &chunked, "") + "2\r\n{}\r\n0\r\n\r\n")).await;
+    assert_eq!(filled.code(), "UNSUPPORTED_MEDIA_TYPE");
+    let filled = rig.send(&(request("GET /things/7", &chunked, "") + "2\r\n{}\r\n0\r\n\r\n")).await;
+    assert_eq!(filled.code(), "BODY_NOT_TAKEN");
+}
+
+#[tokio::test]
 async fn json_is_taken_in_utf_8_only() {
     let rig = Rig::start(&[]).await;
     for (charset, status) in [("utf-8", 201), ("\"UTF-8\"", 201), ("utf-16", 415), ("iso-8859-1", 415)] {

@@ -3,6 +3,7 @@
 pub(crate) mod activity;
 pub(crate) mod compress;
 pub(crate) mod connection;
+pub(crate) mod lease;
 pub(crate) mod length;
 pub(crate) mod payload;
 pub(crate) mod slots;

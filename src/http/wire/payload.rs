@@ -11,6 +11,7 @@ use promox_kernel::{BodyReader, Error};
 
 use crate::cluster::download::Download;
 use crate::http::wire::compress::Compressor;
+use crate::http::wire::lease::AccessEnd;
 
 /// The body of a response.
 pub(crate) enum Payload {
@@ -30,6 +31,8 @@ pub(crate) struct Chunks {
     compressor: Option<Compressor>,
     /// The bytes that are still to come, if their number is known.
     left: Option<u64>,
+    /// Ends the stream when its caller loses its access.
+    end: Option<AccessEnd>,
 }
 
 impl Payload {
@@ -46,7 +49,14 @@ impl Payload {
     /// A payload of what `reader` yields, compressed by `compressor` if given.
     pub(crate) fn stream(reader: BodyReader, compressor: Option<Compressor>) -> Self {
         let left = reader.length().filter(|_| compressor.is_none());
-        Self::Stream(Box::new(Chunks { next: Some(advance(reader)), compressor, left }))
+        Self::Stream(Box::new(Chunks { next: Some(advance(reader)), compressor, left, end: None }))
+    }
+
+    /// Ends a stream of promox with `end`, between two chunks. Other payloads stay as they are.
+    pub(crate) fn end_with(&mut self, end: AccessEnd) {
+        if let Self::Stream(chunks) = self {
+            chunks.end = Some(end);
+        }
     }
 }
 
@@ -63,6 +73,9 @@ fn advance(mut reader: BodyReader) -> Next {
 
 impl Chunks {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if self.end.as_mut().is_some_and(|end| end.as_mut().poll(cx).is_ready()) {
+            (self.next, self.end) = (None, None);
+        }
         loop {
             let Some(next) = &mut self.next else { return Poll::Ready(None) };
             let (reader, chunk) = std::task::ready!(next.as_mut().poll(cx));

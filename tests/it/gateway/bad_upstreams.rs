@@ -34,6 +34,7 @@ async fn garbage_is_a_502() {
         &b"SSH-2.0-OpenSSH_9.2\r\n\r\n"[..],
         b"HTTP/1.1 999999 What\r\n\r\n",
         b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
         b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n",
         b"",
         long,

@@ -5,6 +5,7 @@ mod policies;
 mod proxying;
 mod resilience;
 mod routes;
+mod streams;
 mod upstream;
 
 pub(crate) use routes::shop_with;

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::routes::{ROUTES, shop_with};
-use super::upstream::Upstream;
+use super::upstream::{OF_THE_ORIGIN, Upstream};
 use crate::process::Process;
 use crate::shop::Shop;
 
@@ -90,13 +90,16 @@ async fn responses_come_without_what_is_meant_for_the_whole_origin() {
     let shop = shop_with(&app, &[("PROMOX_SERVER__CORS_ORIGINS", "https://a.example")]).await;
     let answer = shop.anyone.with("origin", "https://a.example").get("/api/blog/cookie").await;
     assert_eq!(answer.status, 200);
-    for name in ["set-cookie", "x-promox-secret", "keep-alive"] {
+    for name in ["x-promox-secret", "keep-alive"].into_iter().chain(OF_THE_ORIGIN.map(|(name, _)| name)) {
         assert!(!answer.headers.contains_key(name), "{name}");
     }
     assert_eq!(answer.headers["x-app"], "kept");
     assert_eq!(answer.headers["x-content-type-options"], "nosniff");
     assert_eq!(answer.headers["access-control-allow-origin"], "https://a.example");
     assert!(answer.headers.contains_key("x-request-id") && !answer.headers.contains_key("cache-control"));
+    let challenge = shop.anyone.get("/api/blog/login").await;
+    let offered: Vec<_> = challenge.headers.get_all("www-authenticate").iter().map(|it| it.to_str().unwrap()).collect();
+    assert_eq!((challenge.status, offered), (401, vec!["Bearer"]));
     let preflight = shop.anyone.with("origin", "https://a.example").with("access-control-request-method", "PUT");
     let preflight = preflight.send("OPTIONS", "/api/blog/posts", "", Bytes::new()).await.unwrap();
     assert_eq!(preflight.status, 204);
@@ -106,6 +109,25 @@ async fn responses_come_without_what_is_meant_for_the_whole_origin() {
     for path in ["/api/blog/../orders", "/api/blog/%2e%2e/x", "/api/blog/a%2Fb"] {
         shop.anyone.get(path).await.refused(400, "MALFORMED_PATH");
     }
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trace_and_connect_reach_no_application() {
+    let app = Upstream::start("blog").await;
+    let shop = shop_with(&app, &[]).await;
+    for line in
+        ["TRACE /api/blog/posts", "CONNECT /api/blog/posts", "TRACE /api/orders", "TRACE /nowhere", "CONNECT shop:80"]
+    {
+        let mut stream = TcpStream::connect(shop.address()).await.unwrap();
+        let head = format!("{line} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 405 ") && answer.contains("\r\nallow: GET"), "{line}: {answer}");
+        assert!(answer.contains("METHOD_NOT_ALLOWED"), "{line}: {answer}");
+    }
+    assert_eq!(app.requests(), 0);
     shop.close().await;
 }
 

@@ -22,6 +22,19 @@ use tokio::sync::Semaphore;
 /// A piece of a large body.
 static PIECE: &[u8] = &[7; 65_536];
 
+/// Headers of the responses to `/cookie` that are for promox to send, because they act on all of its origin.
+pub(crate) const OF_THE_ORIGIN: [(&str, &str); 9] = [
+    ("set-cookie", "a=b"),
+    ("www-authenticate", "Basic realm=\"shop\""),
+    ("x-order-token", "t"),
+    ("x-cart-token", "t"),
+    ("access-control-allow-credentials", "true"),
+    ("access-control-allow-methods", "PUT"),
+    ("service-worker-allowed", "/"),
+    ("clear-site-data", "\"*\""),
+    ("alt-svc", "h3=\":443\""),
+];
+
 type Reply = Response<BoxBody<Bytes, Infallible>>;
 
 /// An application that answers as its path says. Dropping it closes its listener, but not its connections.
@@ -116,6 +129,12 @@ async fn answer(mut request: Request<Incoming>, state: Arc<State>) -> Result<Rep
             whole(state.name.clone())
         }
         "events" => events(),
+        "login" => {
+            let mut reply = whole("log in");
+            *reply.status_mut() = StatusCode::UNAUTHORIZED;
+            reply.headers_mut().insert("www-authenticate", "Basic realm=\"shop\"".parse().unwrap());
+            reply
+        }
         "fail" => {
             let mut reply = whole("broken");
             *reply.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
@@ -124,7 +143,7 @@ async fn answer(mut request: Request<Incoming>, state: Arc<State>) -> Result<Rep
         "cookie" => {
             let mut reply = whole("ok");
             for (name, value) in
-                [("set-cookie", "a=b"), ("x-promox-secret", "1"), ("x-app", "kept"), ("keep-alive", "9")]
+                [("x-promox-secret", "1"), ("x-app", "kept"), ("keep-alive", "9")].into_iter().chain(OF_THE_ORIGIN)
             {
                 reply.headers_mut().insert(name, value.parse().unwrap());
             }
