@@ -113,7 +113,7 @@ async fn xml_is_read_and_written_without_types_and_entities() {
         assert!(text.contains(part), "{part}\n{text}");
     }
     let bomb = "<!DOCTYPE a [<!ENTITY b SYSTEM \"file:///etc/passwd\">]><instance><hostName>&b;</hostName></instance>";
-    assert_eq!(send(bomb.to_owned()).await.status, 400);
+    send(bomb.to_owned()).await.refused(400, "MALFORMED_XML");
     assert_eq!(send(document(&"x".repeat(70_000))).await.status, 413);
     assert_eq!(send(document("169.254.169.254")).await.status, 422);
     let wrong = client.send("POST", "/eureka/apps/REVIEWS", "text/plain", "x".into()).await.unwrap();
@@ -153,6 +153,59 @@ async fn a_key_registers_its_own_applications_only() {
     assert_eq!(open.anyone.get("/eureka/apps").await.status, 200);
     open.anyone.delete("/eureka/apps/CART-SERVICE/x").await.refused(403, "APPLICATION_RESERVED");
     open.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_of_promox_and_odd_ones_cannot_be_registered() {
+    let open = Shop::start_with(&[("PROMOX_DISCOVERY__OPEN", "true")]).await;
+    for client in [&open.anyone, &open.admin] {
+        for app in ["PROMOX", "order", "Order", "gateway", "EUREKA", "discovery-service", "store", "CART"] {
+            let refused = client.post(&format!("/eureka/apps/{app}"), &instance(app, "x", 1)).await;
+            refused.refused(403, "APPLICATION_RESERVED");
+        }
+    }
+    let long = "A".repeat(64);
+    for (app, path) in [("A B", "A%20B"), ("A/B", "A%2FB"), ("\u{dc}", "%C3%9C"), (&long, &long)] {
+        let refused = open.anyone.post(&format!("/eureka/apps/{path}"), &instance(app, "x", 1)).await;
+        let refused = refused.refused(422, "VALIDATION_FAILED");
+        assert_eq!(refused["errors"][0]["pointer"], "/instance/app", "{refused}");
+    }
+    let longest = "A".repeat(63);
+    open.anyone.post(&format!("/eureka/apps/{longest}"), &instance(&longest, "x", 1)).await.expect(204);
+    open.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_are_registered_in_one_spelling_and_within_the_networks_of_their_routes() {
+    let settings = [("PROMOX_DISCOVERY__OPEN", "true"), ("PROMOX_GATEWAY__APPS__REVIEWS__NETWORKS", "10.7.0.0/16")];
+    let shop = Shop::start_with(&settings).await;
+    let client = shop.anyone.with("accept", "application/json");
+    let register = |app: &'static str, host: &str, ip: &str| {
+        let mut body = instance(app, "x", 8090);
+        body["instance"]["hostName"] = json!(host);
+        body["instance"]["ipAddr"] = json!(ip);
+        let client = client.clone();
+        async move { client.post(&format!("/eureka/apps/{app}"), &body).await }
+    };
+    for ip in ["168230919", "012.7.0.7", "0xa.7.0.7", "10.7", "10.7.0.7:80", "somewhere"] {
+        let refused = register("BLOG", "blog.local", ip).await.refused(422, "VALIDATION_FAILED");
+        assert_eq!(refused["errors"][0]["pointer"], "/instance/ipAddr", "{refused}");
+    }
+    for host in ["2130706433", "0177.0.0.1", "0x7f000001"] {
+        let refused = register("BLOG", host, "").await.refused(422, "VALIDATION_FAILED");
+        assert_eq!(refused["errors"][0]["pointer"], "/instance/hostName", "{refused}");
+    }
+    for ip in ["10.8.0.1", "::ffff:10.8.0.1", "127.0.0.1"] {
+        let refused = register("REVIEWS", "reviews.local", ip).await.refused(422, "VALIDATION_FAILED");
+        assert_eq!(refused["errors"][0]["code"], "ADDRESS_REFUSED", "{refused}");
+    }
+    register("REVIEWS", "10.8.0.1", "").await.refused(422, "VALIDATION_FAILED");
+    register("REVIEWS", "reviews.local", "::ffff:10.7.0.7").await.expect(204);
+    let stored = client.get("/eureka/apps/REVIEWS/x").await.expect(200);
+    assert_eq!(stored["instance"]["ipAddr"], "10.7.0.7");
+    // An application without a route is checked when it gets one.
+    register("BLOG", "blog.local", "127.0.0.1").await.expect(204);
+    shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

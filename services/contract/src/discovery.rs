@@ -6,6 +6,24 @@ use promox_kernel::{Timestamp, json_reply, operation, text_enum};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// Maximum length of an application's name: that of a label of a host name.
+pub const MAX_APP_NAME: usize = 63;
+
+/// Whether an application can have this name: 1 to 63 letters, digits, dots, hyphens and underscores.
+pub fn is_app_name(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    !name.is_empty() && name.len() <= MAX_APP_NAME && name.bytes().all(is_plain)
+}
+
+/// Whether a name belongs to promox, so that no application can have it: that of one of these services, alone or with
+/// `-SERVICE`, or one of promox as a whole.
+pub fn is_reserved_app<'a>(name: &str, services: impl IntoIterator<Item = &'a str>) -> bool {
+    let name = name.to_ascii_uppercase();
+    let bare = name.strip_suffix("-SERVICE").unwrap_or(&name);
+    ["PROMOX", "GATEWAY", "DISCOVERY", "EUREKA"].contains(&bare)
+        || services.into_iter().any(|service| service.eq_ignore_ascii_case(bare))
+}
+
 text_enum! {
     /// The status of a registered instance. Only instances that are UP receive requests.
     InstanceStatus {

@@ -13,6 +13,7 @@ pub mod condition;
 pub mod coupon;
 pub mod discovery;
 pub mod flashsale;
+pub mod gateway;
 pub mod hook;
 pub mod ids;
 pub mod import;

@@ -1,6 +1,11 @@
 //! Who may register and read. With `discovery.open` anyone may.
 
-use promox_kernel::{Access, Cx, Error, Principal};
+use std::net::IpAddr;
+
+use promox_contract::codes;
+use promox_contract::discovery::is_reserved_app;
+use promox_contract::gateway::CheckAddress;
+use promox_kernel::{Access, Cx, Error, FieldError, Principal};
 
 use crate::{Discovery, reject};
 
@@ -24,7 +29,8 @@ impl Discovery {
         if !self.settings.open {
             Access::Permission(REGISTER).check(cx)?;
         }
-        if self.registry.lock().is_own(&app) {
+        let services = cx.node.registry()?.entries().iter().map(|entry| entry.service);
+        if self.registry.lock().is_own(&app) || is_reserved_app(&app, services) {
             return Err(reject::reserved(&app));
         }
         match &cx.principal {
@@ -33,5 +39,15 @@ impl Discovery {
             }
             _ => Ok(app),
         }
+    }
+
+    /// Refuses an instance at an address from which no route would pass requests on to its application.
+    pub(crate) async fn check_address(&self, cx: &Cx, app: &str, address: Option<IpAddr>) -> Result<(), Error> {
+        let Some(address) = address else { return Ok(()) };
+        if cx.call(CheckAddress { app: app.to_owned(), address }).await?.permitted {
+            return Ok(());
+        }
+        let detail = format!("{address} is not in the networks of the routes to {app}");
+        Err(Error::invalid(vec![FieldError::coded("/instance/ipAddr", codes::ADDRESS_REFUSED, detail)]))
     }
 }

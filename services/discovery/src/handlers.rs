@@ -27,6 +27,7 @@ impl Handle<Register> for Discovery {
         for address in registration.virtual_addresses() {
             self.check_writer(cx, address)?;
         }
+        self.check_address(cx, &app, registration.address()).await?;
         self.registry.lock().register(cx.now, registration)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use promox_contract::gateway::{AddressCheck, CheckAddress};
 use promox_contract::jwks::Jwks;
 use promox_kernel::{Cx, Error, Faults, Handle};
 
@@ -45,6 +46,12 @@ impl Handle<DeleteRoute> for Gateway {
         let caller = cx.clone();
         self.db.write(cx, move |tx| commands::delete(tx, &caller, op.id)).await?;
         self.load(cx).await
+    }
+}
+
+impl Handle<CheckAddress> for Gateway {
+    async fn handle(&self, _: &Cx, op: CheckAddress) -> Result<AddressCheck, Error> {
+        Ok(AddressCheck { permitted: queries::permits(&self.traffic.routes(), &op.app, op.address) })
     }
 }
 

@@ -76,6 +76,14 @@ pub(crate) fn routes(
     all.filter_map(route).collect()
 }
 
+/// Whether an instance of an application at this address could get requests of a route. An application without a route may
+/// have any address, which is checked when a request is passed on.
+pub(crate) fn permits(routes: &[Arc<Route>], app: &str, address: IpAddr) -> bool {
+    let names = |route: &&Arc<Route>| route.rule.app == app || route.rule.fallback.as_deref() == Some(app);
+    let mut own = routes.iter().filter(names).peekable();
+    own.peek().is_none() || own.any(|route| address::is_allowed(address, &route.rule.networks))
+}
+
 /// All routes with their figures: those to applications, then those of promox by service and path.
 pub(crate) fn views(traffic: &Traffic, registry: &Registry) -> Vec<RouteView> {
     let mut views: Vec<RouteView> = traffic.routes().iter().map(|route| view(traffic, route)).collect();

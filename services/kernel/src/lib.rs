@@ -64,7 +64,7 @@ pub use job::Job;
 pub use listeners::{Listeners, Streamed, server_sent};
 pub use locale::Locale;
 pub use money::{Amount, Currency, round_half_up};
-pub use network::{client_network, embedded_v4, is_never_reachable};
+pub use network::{client_network, embedded_v4, is_disguised_address, is_never_reachable};
 pub use op::{Access, BodyKind, Method, Op, Replay, service_of};
 pub use page::{Cursor, Limit, ListWarning, Page, Warnings};
 pub use patch::{OrNull, Patch, nullable};

@@ -59,6 +59,18 @@ pub fn embedded_v4(ip: IpAddr) -> IpAddr {
     }
 }
 
+/// Whether a resolver may read a host as an IPv4 address although it is not written as one: in decimal, octal or
+/// hexadecimal, such as `2130706433`, `0177.0.0.1` or `0x7f.1`. As in URLs, that is so if its last label is a number.
+pub fn is_disguised_address(host: &str) -> bool {
+    let last = host.strip_suffix('.').unwrap_or(host).rsplit('.').next().unwrap_or_default();
+    let hex = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+    let is_number = match hex {
+        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        None => !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()),
+    };
+    is_number && host.parse::<IpAddr>().is_err()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +84,18 @@ mod tests {
             ("2001:db8:1:2::", "2001:db8:1:2::"),
         ] {
             assert_eq!(client_network(address.parse().unwrap()).to_string(), network);
+        }
+    }
+
+    #[test]
+    fn addresses_in_disguise_are_recognised() {
+        for host in
+            ["2130706433", "0177.0.0.1", "127.1", "0x7f000001", "0X7F.1", "127.0.0.1.", "010.0.0.1", "a.1", "1.0x"]
+        {
+            assert!(is_disguised_address(host), "{host}");
+        }
+        for host in ["127.0.0.1", "::1", "::ffff:10.0.0.1", "localhost", "a1", "web-1", "7.example", "0xg.x", ""] {
+            assert!(!is_disguised_address(host), "{host}");
         }
     }
 

@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use promox_contract::discovery::InstanceStatus;
-use promox_kernel::{Error, Faults, Kind, Timestamp, codes};
+use promox_contract::codes;
+use promox_contract::discovery::{InstanceStatus, MAX_APP_NAME, is_app_name};
+use promox_kernel::{Error, Faults, Kind, Timestamp, is_disguised_address, is_never_reachable};
 use serde_json::Value;
 
 use super::xml;
@@ -88,8 +89,9 @@ impl Registration {
         if !stated.is_empty() && stated != app {
             fields.faults.note("/app", format!("must be {app}, the application in the path"));
         }
-        if app.len() > MAX_TEXT || app.chars().any(char::is_control) {
-            fields.faults.note("/app", format!("must have at most {MAX_TEXT} printable characters"));
+        if !is_app_name(app) {
+            let detail = format!("must be 1 to {MAX_APP_NAME} letters, digits, dots, hyphens and underscores");
+            fields.faults.note("/app", detail);
         }
         let host = fields.text("hostName");
         if host.is_empty() {
@@ -99,7 +101,7 @@ impl Registration {
         let registration = Self {
             app: app.to_owned(),
             id: if id.is_empty() { host.clone() } else { id },
-            ip: fields.text("ipAddr"),
+            ip: fields.ip(),
             status: fields.status(),
             port: fields.port("port"),
             secure_port: fields.port("securePort"),
@@ -122,28 +124,35 @@ impl Registration {
         fields.faults.finish().map(|()| registration)
     }
 
+    /// The address that requests are sent to, if it is not a name.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        let host = if self.ip.is_empty() { &self.host } else { &self.ip };
+        host.parse().ok()
+    }
+
     /// A text that is passed on, or an empty one.
     pub(crate) fn text(&self, name: &str) -> &str {
         self.texts.get(name).map_or("", String::as_str)
     }
 }
 
-/// Why an address cannot be one of an application: requests to it would reach the machine itself or a cloud's metadata.
-fn unusable(address: &str) -> Option<&'static str> {
-    let is_refused = match address.parse::<IpAddr>().ok()?.to_canonical() {
-        IpAddr::V4(v4) => v4.is_link_local() || v4.is_unspecified() || v4.is_multicast() || v4.is_broadcast(),
-        IpAddr::V6(v6) => {
-            let is_metadata = v6.segments().starts_with(&[0xfd00, 0x0ec2]);
-            v6.is_unicast_link_local() || v6.is_unspecified() || v6.is_multicast() || is_metadata
-        }
-    };
+/// Why a host cannot be one of an application: requests to it would reach a cloud's metadata, or it hides an address from
+/// those who check it.
+fn unusable(host: &str) -> Option<&'static str> {
+    if is_disguised_address(host) {
+        return Some("must not be an IP address in another form than 10.0.0.7");
+    }
+    let is_refused = host.parse().is_ok_and(is_never_reachable);
     is_refused.then_some("must not be a link-local, multicast, unspecified or metadata address")
 }
 
 /// The instance in a body.
 fn document(media_type: &str, bytes: &[u8]) -> Result<Value, Error> {
+    let is_json = media_type.ends_with("json");
+    let code = if is_json { codes::MALFORMED_JSON } else { codes::MALFORMED_XML };
+    let malformed = |fault: &str| malformed(code, fault);
     let text = std::str::from_utf8(bytes).map_err(|_| malformed("it is not UTF-8"))?;
-    if media_type.ends_with("json") {
+    if is_json {
         let mut whole: Value = serde_json::from_str(text).map_err(|error| malformed(&error.to_string()))?;
         let inner = whole.get_mut("instance").map(Value::take);
         return inner.ok_or_else(|| Error::field("/instance", "is required"));
@@ -155,8 +164,8 @@ fn document(media_type: &str, bytes: &[u8]) -> Result<Value, Error> {
     }
 }
 
-fn malformed(fault: &str) -> Error {
-    Error::new(Kind::Malformed, codes::MALFORMED_JSON, format!("The instance cannot be read: {fault}."))
+fn malformed(code: &'static str, fault: &str) -> Error {
+    Error::new(Kind::Malformed, code, format!("The instance cannot be read: {fault}."))
 }
 
 /// The metadata of an instance with the query parameters of a request added.
@@ -226,6 +235,16 @@ impl Fields<'_> {
     fn text(&mut self, name: &str) -> String {
         let text = self.at(&[name]).and_then(plain).unwrap_or_default();
         self.faults.take(format!("/{name}"), checked(text.trim(), MAX_TEXT)).unwrap_or_default()
+    }
+
+    /// The stated IP address in its usual form, an IPv4 address not as IPv6; empty if there is none.
+    fn ip(&mut self) -> String {
+        let text = self.text("ipAddr");
+        if text.is_empty() {
+            return text;
+        }
+        let ip = text.parse::<IpAddr>().map_err(|_| "must be an IP address such as 10.0.0.7".to_owned());
+        self.faults.take("/ipAddr", ip).map_or_else(String::new, |ip| ip.to_canonical().to_string())
     }
 
     fn within(&mut self, outer: &str, name: &str) -> Option<String> {
@@ -327,6 +346,26 @@ mod tests {
     }
 
     #[test]
+    fn addresses_have_one_spelling_and_names_plain_characters() {
+        let stated = |app: &str, ip: &str| {
+            let json = json!({"instance": {"hostName": "h", "app": app, "ipAddr": ip}}).to_string();
+            Registration::read(app, "application/json", json.as_bytes(), Timestamp::from_seconds(1_000))
+        };
+        for (ip, stored) in
+            [("10.0.0.7", "10.0.0.7"), ("::ffff:10.0.0.7", "10.0.0.7"), ("FD00:0:0::1", "fd00::1"), ("", "")]
+        {
+            assert_eq!(stated("REVIEWS", ip).unwrap().ip, stored, "{ip}");
+        }
+        for ip in ["167772167", "012.0.0.7", "0xa.0.0.7", "10.7", "10.0.0.7:80", "reviews.local"] {
+            assert_eq!(stated("REVIEWS", ip).unwrap_err().errors()[0].pointer, "/instance/ipAddr", "{ip}");
+        }
+        for app in ["A B", "A/B", "A\u{e9}", &"A".repeat(64)] {
+            assert_eq!(stated(app, "").unwrap_err().errors()[0].pointer, "/instance/app", "{app}");
+        }
+        assert!(stated(&"A".repeat(63), "").is_ok());
+    }
+
+    #[test]
     fn every_fault_is_reported() {
         let json = json!({"instance": {
             "app": "OTHER", "ipAddr": "169.254.169.254", "port": {"$": 70000, "@enabled": "true"},
@@ -342,8 +381,13 @@ mod tests {
         {
             assert!(read(media_type, bad).is_err(), "{bad}");
         }
+        assert_eq!(read("application/json", "{").unwrap_err().code(), "MALFORMED_JSON");
+        assert_eq!(read("application/xml", "<instance>").unwrap_err().code(), "MALFORMED_XML");
         for address in ["fe80::1", "::ffff:169.254.1.1", "0.0.0.0", "fd00:ec2::254", "224.0.0.1"] {
             assert!(unusable(address).is_some(), "{address}");
+        }
+        for host in ["2130706433", "0177.0.0.1", "0x7f.1"] {
+            assert!(unusable(host).is_some(), "{host}");
         }
         for address in ["127.0.0.1", "10.1.2.3", "reviews.local", "", "fd12::1"] {
             assert!(unusable(address).is_none(), "{address}");

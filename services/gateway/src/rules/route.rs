@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use promox_contract::codes;
-use promox_kernel::{Access, Error, Faults, FieldError, Kind, Subnet};
+use promox_contract::discovery::{is_app_name, is_reserved_app};
+use promox_kernel::{Access, Error, Faults, FieldError, Kind, Subnet, is_disguised_address};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +13,7 @@ use crate::rules::address;
 
 /// Maximum length of a path, host or header value.
 const MAX_TEXT: usize = 200;
-/// Maximum length of an application's name.
+/// Maximum length of a header's name.
 const MAX_NAME: usize = 64;
 /// Maximum number of networks, instances, methods or headers of a route.
 const MAX_LIST: usize = 32;
@@ -142,8 +143,8 @@ impl RouteRule {
         let is_own = |name: &str| reserved.is_own_name(name);
         for (pointer, name) in [("/app", Some(&self.app)), ("/fallback", self.fallback.as_ref())] {
             let Some(name) = name else { continue };
-            if !is_name(name) {
-                faults.note(pointer, "must be a name of 1 to 64 letters, digits, dots, hyphens and underscores");
+            if !is_app_name(name) {
+                faults.note(pointer, "must be a name of 1 to 63 letters, digits, dots, hyphens and underscores");
             } else if is_own(name) {
                 faults.code(pointer, codes::NAME_RESERVED, "is the name of a service of promox");
             }
@@ -182,7 +183,7 @@ impl RouteRule {
         if self.host.as_deref().is_some_and(|host| !is_host(host)) {
             faults.note("/host", "must be a host name without a port");
         }
-        let is_header = |(name, value): (&String, &String)| is_name(name) && value.len() <= MAX_TEXT;
+        let is_header = |(name, value): (&String, &String)| is_header_name(name) && value.len() <= MAX_TEXT;
         if self.headers.len() > MAX_LIST || !self.headers.iter().all(is_header) {
             faults.note("/headers", "must be at most 32 headers with values of at most 200 bytes");
         }
@@ -259,9 +260,7 @@ impl RouteLimits {
 
 impl Reserved {
     fn is_own_name(&self, name: &str) -> bool {
-        let bare = name.strip_suffix("-SERVICE").unwrap_or(name);
-        let known = self.services.iter().any(|service| service.eq_ignore_ascii_case(bare));
-        known || ["PROMOX", "GATEWAY", "DISCOVERY", "EUREKA"].contains(&bare)
+        is_reserved_app(name, self.services.iter().copied())
     }
 
     /// Whether a route at `path` would take, or be taken by, a path of promox.
@@ -273,7 +272,7 @@ impl Reserved {
         let name = path.strip_prefix("/api/").and_then(|rest| rest.split('/').next());
         self.prefixes.iter().any(|own| overlaps(own))
             || KEPT.iter().any(|own| overlaps(own))
-            || name.is_some_and(|name| self.is_own_name(&name.to_ascii_uppercase()))
+            || name.is_some_and(|name| self.is_own_name(name))
     }
 }
 
@@ -282,7 +281,7 @@ pub(crate) fn starts_with(path: &str, prefix: &str) -> bool {
     prefix == "/" || path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-fn is_name(name: &str) -> bool {
+fn is_header_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
     !name.is_empty() && name.len() <= MAX_NAME && name.bytes().all(plain)
 }
@@ -301,7 +300,8 @@ fn is_path(path: &str) -> bool {
 pub(crate) fn split_address(text: &str) -> Option<(&str, u16)> {
     let (host, port) = text.trim().rsplit_once(':')?;
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let is_host = host.bytes().all(is_host_byte) || host.parse::<IpAddr>().is_ok();
+    let is_name = host.bytes().all(is_host_byte) && !is_disguised_address(host);
+    let is_host = is_name || host.parse::<IpAddr>().is_ok();
     let port = port.parse().ok().filter(|port| *port > 0)?;
     (!host.is_empty() && host.len() <= MAX_TEXT && is_host).then_some((host, port))
 }
@@ -351,7 +351,9 @@ mod tests {
             methods: vec!["FETCH".into()],
             host: Some("a:80".into()),
             access: Some("order:eat".into()),
-            instances: vec!["127.0.0.1:0".into(), "8.8.8.8:80".into(), "[::1]:80".into(), "blog.internal:80".into()],
+            instances: ["127.0.0.1:0", "8.8.8.8:80", "[::1]:80", "blog.internal:80", "2130706433:80", "0177.0.0.1:80"]
+                .map(Into::into)
+                .to_vec(),
             weight: Some(1_001),
             rewrite: Some("blog".into()),
             limits: RouteLimits { burst: Some(0), deadline_ms: Some(0), ..RouteLimits::default() },
@@ -365,6 +367,8 @@ mod tests {
             "/host",
             "/instances/0",
             "/instances/1",
+            "/instances/4",
+            "/instances/5",
             "/access",
             "/weight",
             "/limits/burst",

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use promox_contract::audit::Audited;
+use promox_contract::discovery::{MAX_APP_NAME, is_app_name};
 use promox_kernel::{Cx, Error, Faults, Json, Timestamp, bounded};
 use promox_storage::{StoreError, Tx};
 use serde_json::{Value, json};
@@ -79,9 +80,8 @@ fn checked_applications(faults: &mut Faults, names: &[String]) -> BTreeSet<Strin
         faults.note("/applications", format!("must have at most {MAX_APPLICATIONS} applications"));
     }
     for (index, name) in names.iter().enumerate() {
-        let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if name.is_empty() || name.len() > 100 || !name.chars().all(is_allowed) {
-            let detail = "must be 1 to 100 letters, digits, dots, hyphens and underscores";
+        if !is_app_name(name) {
+            let detail = format!("must be 1 to {MAX_APP_NAME} letters, digits, dots, hyphens and underscores");
             faults.note(format!("/applications/{index}"), detail);
         }
     }
