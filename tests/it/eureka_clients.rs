@@ -25,7 +25,7 @@ pub(crate) fn installed() -> PathBuf {
 
 /// A program with a client; dropping it kills it.
 pub(crate) struct Program {
-    _child: Child,
+    child: Child,
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
 }
@@ -36,7 +36,7 @@ impl Program {
         let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut program = Self { input: child.stdin.take().unwrap(), _child: child, output };
+        let mut program = Self { input: child.stdin.take().unwrap(), child, output };
         let ready = program.output.next_line().await.unwrap().unwrap_or_default();
         assert!(ready.starts_with("ready "), "{ready}");
         program
@@ -57,6 +57,11 @@ impl Program {
         let (host, port) = url.trim_start_matches("http://").split_once(':').unwrap();
         command.arg(script("eureka.mjs")).args([host, port, key, app]).arg(installed());
         Self::start(command).await
+    }
+
+    /// Kills it with SIGKILL, so that its lease goes on.
+    async fn kill(mut self) {
+        self.child.kill().await.unwrap();
     }
 
     /// Makes it cancel its lease and end.
@@ -105,5 +110,45 @@ async fn public_clients_register_find_renew_and_cancel() {
     assert_eq!(instances(&shop.admin).await.len(), 1);
     node.stop().await;
     assert_eq!(instances(&shop.admin).await, [] as [Value; 0]);
+    shop.close().await;
+}
+
+/// Sends a request to the application and returns which program answered it.
+async fn answered_by(client: &Client) -> Option<String> {
+    let answer = client.get("/api/reviews/latest").await;
+    let text = String::from_utf8(answer.bytes.to_vec()).unwrap();
+    (answer.status == 200).then(|| text.split(' ').next().unwrap_or_default().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_instance_costs_a_connection_at_most_one_request() {
+    let shop = Shop::start_with(&[("PROMOX_GATEWAY__APPS__REVIEWS__ACCESS", "anyone")]).await;
+    let key = registering_key(&shop, &["REVIEWS"]).await;
+    for kills_python in [true, false] {
+        let (python, node) =
+            (Program::python(&shop, &key, "reviews").await, Program::node(&shop, &key, "reviews").await);
+        let connections: Vec<Client> = (0..8).map(|_| shop.anyone.own_connection()).collect();
+        for client in &connections {
+            let mut seen = std::collections::BTreeSet::new();
+            while seen.len() < 2 {
+                seen.insert(answered_by(client).await.unwrap());
+            }
+        }
+        let (killed, left, rest) = if kills_python { (python, node, "node") } else { (node, python, "python") };
+        killed.kill().await;
+        assert_eq!(instances(&shop.admin).await.len(), 2, "the killed one is still registered");
+        for client in &connections {
+            let first = answered_by(client).await;
+            assert!(first.as_deref().is_none_or(|by| by == rest), "{first:?}");
+            for _ in 0..20 {
+                assert_eq!(answered_by(client).await.as_deref(), Some(rest));
+            }
+        }
+        left.stop().await;
+        for instance in instances(&shop.admin).await {
+            let path = format!("/eureka/apps/REVIEWS/{}", instance["instanceId"].as_str().unwrap());
+            assert_eq!(shop.admin.delete(&path).await.status, 200);
+        }
+    }
     shop.close().await;
 }
