@@ -44,7 +44,11 @@ pub(crate) fn reply(reply: Response, coding: Option<Coding>) -> http::Response<P
 fn encode(content: Content, coding: Option<Coding>) -> (Payload, Option<Coding>) {
     let bytes = match content {
         Content::Empty => return (Payload::empty(), None),
-        Content::Stream(_, reader) => return (Payload::stream(reader, coding.map(Compressor::new)), coding),
+        Content::Stream(_, reader) => {
+            let compressor = coding.and_then(|coding| Compressor::new(coding).ok());
+            let coding = coding.filter(|_| compressor.is_some());
+            return (Payload::stream(reader, compressor), coding);
+        }
         Content::Json(bytes) | Content::Bytes(_, bytes) => bytes,
     };
     match coding.and_then(|coding| Some((coding, compress::whole(coding, &bytes).ok()?))) {

@@ -14,11 +14,13 @@ const MIN_BYTES: usize = 1_400;
 const DEFLATE_LEVEL: u32 = 4;
 const BROTLI_LEVEL: u32 = 3;
 const BROTLI_WINDOW: u32 = 20;
+const ZSTD_LEVEL: i32 = 3;
 
 /// A supported coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Coding {
     Brotli,
+    Zstd,
     Gzip,
     Deflate,
 }
@@ -28,6 +30,7 @@ impl Coding {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Brotli => "br",
+            Self::Zstd => "zstd",
             Self::Gzip => "gzip",
             Self::Deflate => "deflate",
         }
@@ -46,10 +49,10 @@ impl Coding {
         if is_worthwhile { Self::wanted(headers) } else { None }
     }
 
-    /// The coding that `Accept-Encoding` prefers, if any. Of equal preferences br is chosen first, then gzip.
+    /// The coding that `Accept-Encoding` prefers, if any. Of equal preferences br is chosen first, then zstd and gzip.
     fn wanted(headers: &HeaderMap) -> Option<Self> {
         let text = headers.get(header::ACCEPT_ENCODING)?.to_str().ok()?;
-        let known = [Self::Deflate, Self::Gzip, Self::Brotli];
+        let known = [Self::Deflate, Self::Gzip, Self::Zstd, Self::Brotli];
         let best = known.into_iter().max_by_key(|coding| weight(text, coding.name()))?;
         (weight(text, best.name()) > 0).then_some(best)
     }
@@ -92,29 +95,35 @@ fn is_compressible(media_type: &str) -> bool {
 /// A streaming compressor.
 pub(crate) enum Compressor {
     Brotli(Box<brotli::CompressorWriter<Vec<u8>>>),
+    Zstd(Box<zstd::stream::write::Encoder<'static, Vec<u8>>>),
     Gzip(Box<GzEncoder<Vec<u8>>>),
     Deflate(Box<ZlibEncoder<Vec<u8>>>),
 }
 
 impl Compressor {
-    pub(crate) fn new(coding: Coding) -> Self {
+    pub(crate) fn new(coding: Coding) -> Result<Self, Error> {
         let level = Compression::new(DEFLATE_LEVEL);
-        match coding {
+        Ok(match coding {
             Coding::Brotli => Self::Brotli(Box::new(brotli::CompressorWriter::new(
                 Vec::new(),
                 16 * 1024,
                 BROTLI_LEVEL,
                 BROTLI_WINDOW,
             ))),
+            Coding::Zstd => {
+                let encoder = zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL).map_err(Error::internal)?;
+                Self::Zstd(Box::new(encoder))
+            }
             Coding::Gzip => Self::Gzip(Box::new(GzEncoder::new(Vec::new(), level))),
             Coding::Deflate => Self::Deflate(Box::new(ZlibEncoder::new(Vec::new(), level))),
-        }
+        })
     }
 
     /// Compresses a chunk. Returns the compressed bytes that are ready, which may be none.
     pub(crate) fn push(&mut self, chunk: &[u8]) -> Result<Bytes, Error> {
         let ready = match self {
             Self::Brotli(writer) => writer.write_all(chunk).map(|()| std::mem::take(writer.get_mut())),
+            Self::Zstd(writer) => writer.write_all(chunk).map(|()| std::mem::take(writer.get_mut())),
             Self::Gzip(writer) => writer.write_all(chunk).map(|()| std::mem::take(writer.get_mut())),
             Self::Deflate(writer) => writer.write_all(chunk).map(|()| std::mem::take(writer.get_mut())),
         };
@@ -125,6 +134,7 @@ impl Compressor {
     pub(crate) fn finish(self) -> Result<Bytes, Error> {
         let rest = match self {
             Self::Brotli(writer) => Ok(writer.into_inner()),
+            Self::Zstd(writer) => writer.finish(),
             Self::Gzip(writer) => writer.finish(),
             Self::Deflate(writer) => writer.finish(),
         };
@@ -134,7 +144,7 @@ impl Compressor {
 
 /// Compresses all of `bytes` at once.
 pub(crate) fn whole(coding: Coding, bytes: &[u8]) -> Result<Bytes, Error> {
-    let mut compressor = Compressor::new(coding);
+    let mut compressor = Compressor::new(coding)?;
     let first = compressor.push(bytes)?;
     let rest = compressor.finish()?;
     if first.is_empty() { Ok(rest) } else { Ok([first, rest].concat().into()) }
@@ -151,10 +161,16 @@ mod tests {
             ("gzip, deflate, br", Some(Coding::Brotli)),
             ("gzip, deflate", Some(Coding::Gzip)),
             ("br;q=0.5, gzip;q=0.8", Some(Coding::Gzip)),
-            ("br;q=0, *", Some(Coding::Gzip)),
+            ("br;q=0, *", Some(Coding::Zstd)),
+            ("zstd;q=0, br;q=0, *", Some(Coding::Gzip)),
             ("identity", None),
             ("gzip;q=0", None),
-            ("zstd", None),
+            ("zstd", Some(Coding::Zstd)),
+            ("gzip, deflate, br, zstd", Some(Coding::Brotli)),
+            ("gzip, zstd", Some(Coding::Zstd)),
+            ("br;q=0.9, zstd;q=1.0", Some(Coding::Zstd)),
+            ("zstd;q=0, gzip", Some(Coding::Gzip)),
+            ("lzma", None),
         ];
         for (accepted, wanted) in table {
             let mut headers = HeaderMap::new();
@@ -167,12 +183,13 @@ mod tests {
     #[test]
     fn compressed_bytes_decompress_to_the_original() {
         let text = "an assorted hen ".repeat(5_000);
-        for coding in [Coding::Brotli, Coding::Gzip, Coding::Deflate] {
+        for coding in [Coding::Brotli, Coding::Zstd, Coding::Gzip, Coding::Deflate] {
             let small = whole(coding, text.as_bytes()).unwrap();
             assert!(small.len() * 10 < text.len(), "{coding:?}");
             let mut back = String::new();
             match coding {
                 Coding::Brotli => brotli::Decompressor::new(&small[..], 4096).read_to_string(&mut back).unwrap(),
+                Coding::Zstd => zstd::Decoder::new(&small[..]).unwrap().read_to_string(&mut back).unwrap(),
                 Coding::Gzip => flate2::read::GzDecoder::new(&small[..]).read_to_string(&mut back).unwrap(),
                 Coding::Deflate => flate2::read::ZlibDecoder::new(&small[..]).read_to_string(&mut back).unwrap(),
             };
