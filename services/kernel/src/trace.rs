@@ -112,24 +112,23 @@ impl Tracer {
     pub fn span(&self, parent: Option<&str>, kind: SpanKind, name: impl Into<String>) -> Option<Span> {
         let id = || u64::from_le_bytes(self.entropy.bytes()).max(1);
         let (trace, parent) = match parent.and_then(read) {
-            Some((_, _, false)) => return None,
             Some((trace, parent, true)) => (trace, Some(parent)),
             None if self.entropy.below(100) < self.percent => ((u128::from(id()) << 64) | u128::from(id()), None),
-            None => return None,
+            Some(_) | None => return None,
         };
         let start = self.clock.now();
         let (id, name) = (id(), name.into());
         let span =
             FinishedSpan { trace, id, parent, name, kind, start, end: start, attributes: Vec::new(), failure: None };
         let traceparent = format!("00-{trace:032x}-{id:016x}-01").into();
-        Some(Span { span: Some(Box::new(span)), tracer: self.clone(), traceparent })
+        Some(Span { record: Some(Box::new(span)), tracer: self.clone(), traceparent })
     }
 }
 
 /// A span that has begun. It ends when it is dropped.
 #[derive(Debug)]
 pub struct Span {
-    span: Option<Box<FinishedSpan>>,
+    record: Option<Box<FinishedSpan>>,
     tracer: Tracer,
     traceparent: Arc<str>,
 }
@@ -142,21 +141,21 @@ impl Span {
 
     /// Names the span, once more is known than when it began.
     pub fn rename(&mut self, name: String) {
-        if let Some(span) = &mut self.span {
+        if let Some(span) = &mut self.record {
             span.name = name;
         }
     }
 
     /// Adds a detail.
     pub fn set(&mut self, name: &'static str, value: impl Into<SpanValue>) {
-        if let Some(span) = &mut self.span {
+        if let Some(span) = &mut self.record {
             span.attributes.push((name, value.into()));
         }
     }
 
     /// Notes that what the span is about has failed.
     pub fn fail(&mut self, why: impl Into<String>) {
-        if let Some(span) = &mut self.span {
+        if let Some(span) = &mut self.record {
             span.failure = Some(why.into());
         }
     }
@@ -164,7 +163,7 @@ impl Span {
 
 impl Drop for Span {
     fn drop(&mut self) {
-        let Some(mut span) = self.span.take() else { return };
+        let Some(mut span) = self.record.take() else { return };
         span.end = self.tracer.clock.now();
         if self.tracer.queue.try_send(*span).is_err() {
             self.tracer.counts.dropped.fetch_add(1, Ordering::Relaxed);
@@ -227,7 +226,7 @@ mod tests {
         assert!(tracer.span(None, SpanKind::Server, "x").is_some());
         assert!(tracer.span(Some(&PARENT.replace("-01", "-00")), SpanKind::Server, "x").is_none());
         let broken = tracer.span(Some("00-zz-11-01"), SpanKind::Server, "x").unwrap();
-        assert_eq!(broken.span.as_ref().unwrap().parent, None, "a new trace");
+        assert_eq!(broken.record.as_ref().unwrap().parent, None, "a new trace");
         let (none, _spans) = self::tracer(0, 8);
         assert!(none.span(None, SpanKind::Server, "x").is_none());
     }
