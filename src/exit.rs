@@ -71,7 +71,7 @@ impl From<BindError> for Exit {
     fn from(error: BindError) -> Self {
         match error {
             BindError::Busy(..) => Self::busy(error),
-            BindError::Address(..) | BindError::Certificate(_) => Self::config(error),
+            BindError::Address(..) | BindError::Certificate(_) | BindError::Roots(_) => Self::config(error),
         }
     }
 }

@@ -260,7 +260,8 @@ fn dependencies_point_one_way() {
     for (folder, name, depends) in crates() {
         let allowed: &[&str] = match name.as_str() {
             "promox-kernel" => &[],
-            "promox-contract" | "promox-storage" | "promox-outbound" => &SHARED[..1],
+            "promox-contract" | "promox-storage" => &SHARED[..1],
+            "promox-outbound" => &SHARED[..2],
             "promox-embedded" => &["promox-kernel", "promox-storage"],
             _ if folder.starts_with("services") => &SHARED,
             _ => continue,

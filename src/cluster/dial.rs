@@ -8,8 +8,12 @@ use std::time::Duration;
 use promox_gateway::{Instance, is_allowed};
 use promox_kernel::Subnet;
 use promox_outbound::is_own as is_own_address;
+use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
+
+use crate::cluster::trust::Trust;
 
 /// Maximum number of addresses of a host name that are tried.
 const MAX_ADDRESSES: usize = 4;
@@ -19,22 +23,31 @@ const MAX_ADDRESSES: usize = 4;
 pub(crate) enum DialFault {
     /// None of its addresses may be connected to.
     Refused,
+    /// TLS failed, because its certificate is not trusted or has another name, or because it speaks none.
+    Untrusted(io::Error),
     /// It could not be reached.
     Unreachable(io::Error),
+}
+
+/// A connection to an instance.
+pub(crate) enum Link {
+    Plain(TcpStream),
+    Secure(Box<TlsStream<TcpStream>>),
 }
 
 /// Connects to instances.
 #[derive(Debug)]
 pub(crate) struct Dialer {
     limit: Duration,
+    trust: Trust,
     /// The addresses that promox itself listens on.
     own: OnceLock<Vec<SocketAddr>>,
 }
 
 impl Dialer {
     /// A dialer that waits for `limit`, from the host's name to the connection.
-    pub(crate) fn new(limit: Duration) -> Self {
-        Self { limit, own: OnceLock::new() }
+    pub(crate) fn new(limit: Duration, trust: Trust) -> Self {
+        Self { limit, trust, own: OnceLock::new() }
     }
 
     /// States the addresses that promox listens on, which are never connected to.
@@ -59,9 +72,24 @@ impl Dialer {
         &self,
         instance: &Instance,
         networks: &[Subnet],
-    ) -> Result<(TcpStream, SocketAddr), DialFault> {
+    ) -> Result<(Link, SocketAddr), DialFault> {
         let late = |_| Err(DialFault::Unreachable(io::ErrorKind::TimedOut.into()));
-        timeout(self.limit, self.connect_any(instance, networks)).await.unwrap_or_else(late)
+        let connecting = async {
+            let (stream, address) = self.connect_any(instance, networks).await?;
+            Ok((self.secure(instance, stream).await?, address))
+        };
+        timeout(self.limit, connecting).await.unwrap_or_else(late)
+    }
+
+    /// Does the TLS handshake with an instance that is reached by HTTPS.
+    async fn secure(&self, instance: &Instance, stream: TcpStream) -> Result<Link, DialFault> {
+        if !instance.is_secure {
+            return Ok(Link::Plain(stream));
+        }
+        let name = ServerName::try_from(instance.name.clone());
+        let name = name.map_err(|error| DialFault::Untrusted(io::Error::other(error)))?;
+        let stream = self.trust.connector().connect(name, stream).await.map_err(DialFault::Untrusted)?;
+        Ok(Link::Secure(Box::new(stream)))
     }
 
     async fn connect_any(

@@ -16,10 +16,11 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::cluster::dial::{DialFault, Dialer};
+use crate::cluster::dial::{DialFault, Dialer, Link};
 use crate::cluster::download::{Download, Held};
 use crate::cluster::headers::{self, Origin};
 use crate::cluster::pool::{Connection, Pool};
+use crate::cluster::trust::Trust;
 use crate::cluster::tunnel;
 use crate::cluster::upload::{Upload, UploadProgress};
 use crate::config::Settings;
@@ -100,12 +101,18 @@ enum Failed {
 
 impl Forwarder {
     /// A forwarder whose connections run on `tasks`. `via` is the name of this node in `Via` headers.
-    pub(crate) fn new(settings: &Settings, traffic: Arc<Traffic>, tasks: TaskTracker, via: String) -> Self {
+    pub(crate) fn new(
+        settings: &Settings,
+        trust: Trust,
+        traffic: Arc<Traffic>,
+        tasks: TaskTracker,
+        via: String,
+    ) -> Self {
         let gateway = &settings.gateway;
         Self {
             traffic,
             pool: Arc::new(Pool::new(gateway.idle_connections)),
-            dialer: Arc::new(Dialer::new(Duration::from_millis(gateway.connect_timeout_ms))),
+            dialer: Arc::new(Dialer::new(Duration::from_millis(gateway.connect_timeout_ms), trust)),
             tasks,
             closing: CancellationToken::new(),
             deadline: Duration::from_millis(gateway.deadline_ms),
@@ -423,15 +430,23 @@ impl Exchange<'_> {
                 );
                 return Err("its address is not permitted".to_owned());
             }
+            Err(DialFault::Untrusted(error)) => {
+                tracing::warn!(instance = &*instance.id, %error, "an instance cannot be reached by TLS");
+                return Err(error.to_string());
+            }
             Err(DialFault::Unreachable(error)) => return Err(error.to_string()),
         };
-        Connection::open(stream, address, instance, &forwarder.tasks).await.map_err(|error| error.to_string())
+        let opened = match stream {
+            Link::Plain(stream) => Connection::open(stream, address, instance, &forwarder.tasks).await,
+            Link::Secure(stream) => Connection::open(*stream, address, instance, &forwarder.tasks).await,
+        };
+        opened.map_err(|error| error.to_string())
     }
 
     fn request(instance: &Instance, outgoing: &Outgoing, upload: Upload) -> Result<http::Request<Upload>, Failed> {
         let fault = |error: &dyn std::fmt::Display| Failed::Final(Error::internal(error));
         let uri: Uri = outgoing.target.parse().map_err(|error| fault(&error))?;
-        let host = HeaderValue::try_from(instance.address()).map_err(|error| fault(&error))?;
+        let host = HeaderValue::try_from(instance.authority()).map_err(|error| fault(&error))?;
         let length = upload.size_hint().exact().filter(|_| !upload.is_empty());
         let mut request = http::Request::new(upload);
         *request.method_mut() = outgoing.method.clone();

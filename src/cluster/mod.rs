@@ -9,5 +9,6 @@ pub(crate) mod download;
 pub(crate) mod forward;
 mod headers;
 mod pool;
+pub(crate) mod trust;
 mod tunnel;
 mod upload;

@@ -8,7 +8,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use promox_gateway::Instance;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::task::TaskTracker;
 
 use crate::cluster::upload::Upload;
@@ -76,7 +76,7 @@ impl Pool {
 impl Connection {
     /// Speaks HTTP/1.1 on a new connection, which runs on `tasks`.
     pub(crate) async fn open(
-        stream: TcpStream,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         address: SocketAddr,
         instance: &Instance,
         tasks: &TaskTracker,

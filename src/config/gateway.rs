@@ -1,6 +1,7 @@
 //! The settings of the gateway: its policies, and the routes to applications.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use promox_gateway::{BreakerSettings, RouteLimits, RouteRule};
@@ -19,6 +20,8 @@ pub struct Gateway {
     pub stream_idle_ms: u64,
     /// Maximum number of idle connections kept to an instance.
     pub idle_connections: usize,
+    /// A PEM file of the certificates that instances with HTTPS are trusted by; if empty, those of the machine.
+    pub roots: PathBuf,
     /// How long a new instance takes to get its full share of the requests.
     pub slow_start_ms: u64,
     /// A breaker opens at this percentage of failed calls.
@@ -46,6 +49,7 @@ impl Default for Gateway {
             connect_timeout_ms: 1_000,
             stream_idle_ms: 300_000,
             idle_connections: 128,
+            roots: PathBuf::new(),
             slow_start_ms: 30_000,
             breaker_failure_percent: 50,
             breaker_slow_percent: 100,

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::cluster::trust::Trust;
 use crate::config::{Loaded, Settings};
 use crate::http::account::AccountPages;
 use crate::http::actuator::endpoints::{self, Actuator};
@@ -39,6 +40,8 @@ pub enum BindError {
     Address(&'static str, SocketAddr, io::Error),
     /// The certificate or its key is not usable.
     Certificate(String),
+    /// The certificates that instances of applications are trusted by cannot be used.
+    Roots(String),
 }
 
 impl fmt::Display for BindError {
@@ -49,6 +52,7 @@ impl fmt::Display for BindError {
             }
             Self::Busy(setting, address) => write!(f, "{setting}: {address} is in use by another program"),
             Self::Address(setting, address, error) => write!(f, "{setting}: cannot listen on {address}: {error}"),
+            Self::Roots(error) => write!(f, "gateway.roots: {error}"),
             Self::Certificate(error) => write!(f, "tls.certificate, tls.key: {error}"),
         }
     }
@@ -98,6 +102,7 @@ impl Server {
         let tls = &settings.tls;
         let certificate =
             if tls.is_on() { Some(Arc::new(Certificate::load(tls).map_err(BindError::Certificate)?)) } else { None };
+        let trust = Trust::load(&settings.gateway.roots).map_err(BindError::Roots)?;
         let (listener, address) = listen("server.listen", settings.server.listen).await?;
         let mut others = Vec::new();
         for (setting, wanted, scope) in ports::others(settings) {
@@ -107,7 +112,7 @@ impl Server {
                 Err(error) => return Err(error),
             }
         }
-        let edge = Arc::new(Edge::new(settings));
+        let edge = Arc::new(Edge::new(settings, trust));
         let own = others.iter().map(|(_, address, _)| *address).chain([address]).collect();
         edge.forwarder.dialer().set_own(own);
         let (tasks, closing) = (edge.tasks.clone(), CancellationToken::new());

@@ -230,6 +230,34 @@ async fn discovery_has_a_port_of_its_own_with_a_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_page_shows_what_the_gateway_makes_of_each_instance() {
+    let settings = [
+        ("PROMOX_DISCOVERY__OPEN", "true"),
+        ("PROMOX_GATEWAY__BREAKER_WINDOW", "2"),
+        ("PROMOX_GATEWAY__BREAKER_MINIMUM_CALLS", "2"),
+        ("PROMOX_GATEWAY__APPS__REVIEWS__ACCESS", "anyone"),
+    ];
+    let shop = Shop::start_with(&settings).await;
+    // A port that was just closed.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    shop.anyone.post("/eureka/apps/REVIEWS", &instance("reviews", "r1", closed)).await.expect(204);
+    shop.anyone.post("/eureka/apps/BLOG", &instance("blog", "b1", closed)).await.expect(204);
+    let row = async |app: &str| {
+        let page = shop.anyone.with("accept", "text/html").get("/eureka").await;
+        let html = String::from_utf8(page.bytes.to_vec()).unwrap();
+        html.split("<tr>").find(|row| row.contains(&format!("<td>{app}</td>"))).unwrap().to_owned()
+    };
+    assert!(row("BLOG").await.contains("<td>no route</td>"));
+    assert!(row("ORDER-SERVICE").await.contains("<td>IN</td><td>CLOSED</td>"));
+    for _ in 0..2 {
+        assert_eq!(shop.anyone.get("/api/reviews/x").await.status, 503);
+    }
+    let reviews = row("REVIEWS").await;
+    assert!(reviews.contains("<td class=\"warn\">OUT</td><td class=\"warn\">OPEN</td>"), "{reviews}");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn services_have_ports_of_their_own_at_which_clients_find_them() {
     // All of 127.0.0.0/8 is loopback, so each process has an address whose ports are free.
     let [_, a, b, c] = std::process::id().to_be_bytes();

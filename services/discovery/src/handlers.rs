@@ -1,6 +1,7 @@
 //! The handlers: each checks the caller, reads or changes the registry once, and converts the result.
 
 use promox_contract::discovery::{ListInstances, RegisteredInstances};
+use promox_contract::gateway::GetTrafficStates;
 use promox_kernel::{Cx, Download, Error, Handle};
 
 use crate::api::{
@@ -144,7 +145,9 @@ impl Discovery {
 impl Handle<GetPage> for Discovery {
     async fn handle(&self, cx: &Cx, _: GetPage) -> Result<Download, Error> {
         self.check_reader(cx)?;
-        let html = page::page(&self.registry.lock(), cx.now);
+        // Without the gateway in reach, the page shows the registry alone.
+        let traffic = cx.call(GetTrafficStates {}).await.unwrap_or_default();
+        let html = page::page(&self.registry.lock(), &traffic, cx.now);
         Ok(Download::bytes("text/html; charset=utf-8", html))
     }
 }

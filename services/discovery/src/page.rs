@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use promox_contract::discovery::InstanceStatus;
+use promox_contract::gateway::{BreakerState, Reachability, TrafficStates};
 use promox_kernel::Timestamp;
 
 use crate::registry::{Entry, Registry};
@@ -13,7 +14,7 @@ text-align:left;vertical-align:top}.warn{color:#a40000;font-weight:600}\
 @media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}th,td{border-color:#444}.warn{color:#ff8080}}";
 
 /// The page at this time.
-pub(crate) fn page(registry: &Registry, now: Timestamp) -> String {
+pub(crate) fn page(registry: &Registry, traffic: &TrafficStates, now: Timestamp) -> String {
     let totals = registry.totals(now);
     let state = if totals.preserves {
         "<span class=\"warn\">Self-preservation: too few instances renew their leases, so none is evicted.</span>"
@@ -26,12 +27,14 @@ pub(crate) fn page(registry: &Registry, now: Timestamp) -> String {
          <table><tr><th>Registered instances</th><td>{}</td></tr>\
          <tr><th>Renewals in the last minute</th><td>{}</td></tr>\
          <tr><th>Renewals threshold</th><td>{}</td></tr><tr><th>State</th><td>{state}</td></tr></table>\
-         <table><tr><th>Application</th><th>Instance</th><th>Address</th><th>Status</th><th>Last renewal</th></tr>",
+         <table><tr><th>Application</th><th>Instance</th><th>Address</th><th>Status</th><th>Last renewal</th>\
+         <th>Requests</th><th>Breaker</th></tr>",
         totals.instances, totals.renewals_last_minute, totals.threshold,
     );
     for (app, instances) in registry.all() {
         for entry in instances.values() {
             row(&mut html, app, entry, registry.is_own(app), now);
+            traffic_cells(&mut html, traffic, app, &entry.registration.id, registry.is_own(app));
         }
     }
     html.push_str("</table></body></html>");
@@ -47,12 +50,34 @@ fn row(html: &mut String, app: &str, entry: &Entry, is_own: bool, now: Timestamp
     let overridden = if entry.overridden.is_some() { " (overridden)" } else { "" };
     let _ = write!(
         html,
-        "<tr><td>{}</td><td>{}</td><td>{}</td><td{class}>{}{overridden}</td><td>{renewed}</td></tr>",
+        "<tr><td>{}</td><td>{}</td><td>{}</td><td{class}>{}{overridden}</td><td>{renewed}</td>",
         escaped(app),
         escaped(&registration.id),
         escaped(&address),
         entry.status(),
     );
+}
+
+/// Whether the gateway sends requests to an instance, and the state of its breaker; of a service of promox, that of the
+/// service.
+fn traffic_cells(html: &mut String, traffic: &TrafficStates, app: &str, id: &str, is_own: bool) {
+    let cell = |text: &str, is_well: bool| {
+        let class = if is_well { "" } else { " class=\"warn\"" };
+        format!("<td{class}>{text}</td>")
+    };
+    let breaker = |state: BreakerState| cell(state.as_str(), state == BreakerState::Closed);
+    let service = app.strip_suffix("-SERVICE").unwrap_or(app).to_lowercase();
+    let whole = if is_own { traffic.services.get(&service) } else { traffic.apps.get(app) };
+    let Some(whole) = whole else {
+        let _ = write!(html, "{}{}</tr>", cell(if is_own { "" } else { "no route" }, true), cell("", true));
+        return;
+    };
+    let instance = traffic.instances.iter().find(|it| it.app == app && it.id == id);
+    let reachability = instance.map_or(Reachability::In, |it| it.reachability);
+    // An open breaker of the application spares all of its instances.
+    let state = instance.filter(|_| *whole == BreakerState::Closed).map_or(*whole, |it| it.breaker);
+    let (requests, breaker) = (cell(reachability.as_str(), reachability == Reachability::In), breaker(state));
+    let _ = write!(html, "{requests}{breaker}</tr>");
 }
 
 /// Text for HTML.

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use promox_contract::discovery::InstanceStatus;
+use promox_contract::gateway::{BreakerState, Reachability};
 use promox_contract::jwks::Jwks;
-use promox_kernel::{Subnet, json_reply, operation, text_enum};
+use promox_kernel::{Subnet, json_reply, operation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::records::RouteId;
 use crate::routed::RouteSource;
 use crate::rules::route::{RouteLimits, RouteRule};
-use promox_outbound::breaker::BreakerState;
 
 /// Lists all routes with their figures: those to applications, and those of promox itself by service and path.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -96,18 +96,6 @@ pub struct BreakerView {
     pub not_permitted: u64,
 }
 
-text_enum! {
-    /// Whether an instance gets requests.
-    Reachability {
-        /// It does.
-        In = "IN",
-        /// It could not be reached, and gets requests again when a probe reaches it.
-        Out = "OUT",
-        /// Its address is not in the networks of the route.
-        Refused = "REFUSED",
-    }
-}
-
 /// An instance of an application.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -116,6 +104,8 @@ pub struct GatewayInstance {
     pub id: String,
     /// The address.
     pub address: String,
+    /// Whether it is reached by HTTPS.
+    pub secure: bool,
     /// The status in the registry.
     pub status: InstanceStatus,
     /// Whether it gets requests.

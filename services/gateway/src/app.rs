@@ -10,7 +10,7 @@ use promox_contract::discovery::{InstanceStatus, RegisteredInstance};
 use crate::policy::{Figures, Permit, Policy, Reported};
 use crate::rules::balance::{Candidate, pick};
 use crate::rules::budget::RetryBudget;
-use crate::rules::route::split_address;
+use crate::rules::route::{Stated, split_address};
 use promox_outbound::breaker::{Breaker, BreakerCounts, BreakerSettings, BreakerState, Outcome, Pass};
 
 /// An instance of an application.
@@ -24,6 +24,10 @@ pub struct Instance {
     pub host: String,
     /// The port.
     pub port: u16,
+    /// Whether it is reached by HTTPS.
+    pub is_secure: bool,
+    /// The name that its certificate must have.
+    pub name: String,
     status: RwLock<InstanceStatus>,
     known_since: Duration,
     in_flight: AtomicUsize,
@@ -80,11 +84,14 @@ impl Drop for Attempt {
 impl Instance {
     fn new(registered: &RegisteredInstance, known_since: Duration, breaker: BreakerSettings) -> Option<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
+        let (port, is_secure) = port_of(registered)?;
         Some(Self {
             serial: NEXT.fetch_add(1, Ordering::Relaxed),
             id: registered.id.clone(),
             host: host_of(registered).to_owned(),
-            port: registered.port?,
+            port,
+            is_secure,
+            name: registered.host.clone(),
             status: RwLock::new(registered.status),
             known_since,
             in_flight: AtomicUsize::new(0),
@@ -95,16 +102,20 @@ impl Instance {
     }
 
     fn is(&self, registered: &RegisteredInstance) -> bool {
-        self.id == registered.id && self.host == host_of(registered) && Some(self.port) == registered.port
+        self.id == registered.id
+            && self.host == host_of(registered)
+            && self.name == registered.host
+            && Some((self.port, self.is_secure)) == port_of(registered)
     }
 
     /// The address as text.
     pub fn address(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
-        }
+        host_and_port(&self.host, self.port)
+    }
+
+    /// What a request names as its host: over HTTPS the name that the certificate has.
+    pub fn authority(&self) -> String {
+        host_and_port(if self.is_secure { &self.name } else { &self.host }, self.port)
     }
 
     /// Takes it out: it gets no requests until [`Instance::take_in`], unless no other one is left. Returns whether it was
@@ -135,6 +146,16 @@ impl Instance {
 /// The stated IP address, otherwise the host name.
 fn host_of(registered: &RegisteredInstance) -> &str {
     if registered.ip.is_empty() { &registered.host } else { &registered.ip }
+}
+
+/// The port that requests go to, and whether it speaks HTTPS: the plain one if it is enabled.
+fn port_of(registered: &RegisteredInstance) -> Option<(u16, bool)> {
+    let plain = registered.port.map(|port| (port, false));
+    plain.or_else(|| registered.secure_port.map(|port| (port, true)))
+}
+
+fn host_and_port(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 /// An application with its policies and instances.
@@ -265,15 +286,15 @@ impl App {
 
 /// The instance at an address that a route states.
 fn stated_instance(app: &str, address: &str) -> Option<RegisteredInstance> {
-    let (host, port) = split_address(address)?;
-    let id = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    let Stated { is_secure, host, port } = split_address(address)?;
+    let id = host_and_port(host, port);
     Some(RegisteredInstance {
         app: app.to_owned(),
         id,
         host: host.to_owned(),
         ip: String::new(),
-        port: Some(port),
-        secure_port: None,
+        port: Some(port).filter(|_| !is_secure),
+        secure_port: Some(port).filter(|_| is_secure),
         status: InstanceStatus::Up,
         metadata: std::collections::BTreeMap::new(),
         registered_at: promox_kernel::Timestamp::EPOCH,

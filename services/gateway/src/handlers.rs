@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use promox_contract::gateway::{AddressCheck, CheckAddress};
+use promox_contract::gateway::{AddressCheck, CheckAddress, GetTrafficStates, TrafficStates};
 use promox_contract::jwks::Jwks;
 use promox_kernel::{Cx, Error, Faults, Handle};
 
@@ -52,6 +52,12 @@ impl Handle<DeleteRoute> for Gateway {
 impl Handle<CheckAddress> for Gateway {
     async fn handle(&self, _: &Cx, op: CheckAddress) -> Result<AddressCheck, Error> {
         Ok(AddressCheck { permitted: queries::permits(&self.traffic.routes(), &op.app, op.address) })
+    }
+}
+
+impl Handle<GetTrafficStates> for Gateway {
+    async fn handle(&self, _: &Cx, _: GetTrafficStates) -> Result<TrafficStates, Error> {
+        Ok(queries::traffic_states(&self.traffic))
     }
 }
 

@@ -28,7 +28,7 @@ mod traffic;
 use std::sync::Arc;
 use std::time::Duration;
 
-use promox_contract::gateway::CheckAddress;
+use promox_contract::gateway::{CheckAddress, GetTrafficStates};
 use promox_kernel::{Cx, Error, Faults, Job, Registry, register};
 use promox_storage::{Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
 
@@ -130,7 +130,7 @@ impl Service for Gateway {
     const TABLES: &'static [&'static TableDef] = &[records::StoredRoute::TABLE, records::IdentityKey::TABLE];
 
     fn register(self: &Arc<Self>, registry: &mut Registry) {
-        register!(registry, self; ListRoutes, CreateRoute, DeleteRoute, GetIdentityKeys, CheckAddress);
+        register!(registry, self; ListRoutes, CreateRoute, DeleteRoute, GetIdentityKeys, CheckAddress, GetTrafficStates);
         registry.attach(self.clone());
     }
 

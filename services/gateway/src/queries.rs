@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use promox_contract::gateway::{InstanceState, Reachability, TrafficStates};
 use promox_contract::jwks::{Jwk, Jwks};
 use promox_kernel::Registry;
 use promox_storage::{StoreError, Tx};
 
-use crate::api::{BreakerView, FiguresView, GatewayInstance, Reachability, RouteView};
+use crate::api::{BreakerView, FiguresView, GatewayInstance, RouteView};
 use crate::app::Instance;
 use crate::policy::Reported;
 use crate::records::{IdentityKey, RouteId, StoredRoute};
@@ -151,19 +152,45 @@ pub(crate) fn view(traffic: &Traffic, route: &Route) -> RouteView {
     }
 }
 
+/// The breakers of services, and the state of the instances of all applications.
+pub(crate) fn traffic_states(traffic: &Traffic) -> TrafficStates {
+    let now = traffic.now();
+    let services = traffic.services().into_iter().map(|policy| (policy.name().to_owned(), policy.report(now).state));
+    let mut states = TrafficStates { services: services.collect(), ..TrafficStates::default() };
+    let routes = traffic.routes();
+    for app in traffic.apps() {
+        states.apps.insert(app.name().to_owned(), app.policy().report(now).state);
+        for instance in app.instances().iter() {
+            let permitted = instance.host.parse().map_or(true, |ip| permits(&routes, app.name(), ip));
+            let report = instance.report(now);
+            states.instances.push(InstanceState {
+                app: app.name().to_owned(),
+                id: instance.id.clone(),
+                reachability: reachability(permitted, report.is_out),
+                breaker: report.state,
+            });
+        }
+    }
+    states
+}
+
+fn reachability(is_permitted: bool, is_out: bool) -> Reachability {
+    match (is_permitted, is_out) {
+        (false, _) => Reachability::Refused,
+        (true, true) => Reachability::Out,
+        (true, false) => Reachability::In,
+    }
+}
+
 fn instance_view(instance: &Instance, networks: &[promox_kernel::Subnet], now: std::time::Duration) -> GatewayInstance {
     let report = instance.report(now);
-    let is_refused = instance.host.parse().is_ok_and(|ip: IpAddr| !address::is_allowed(ip, networks));
-    let reachability = match (is_refused, report.is_out) {
-        (true, _) => Reachability::Refused,
-        (_, true) => Reachability::Out,
-        _ => Reachability::In,
-    };
+    let is_permitted = instance.host.parse().map_or(true, |ip: IpAddr| address::is_allowed(ip, networks));
     GatewayInstance {
         id: instance.id.clone(),
         address: instance.address(),
+        secure: instance.is_secure,
         status: report.status,
-        reachability,
+        reachability: reachability(is_permitted, report.is_out),
         breaker: breaker_view(report.state, report.counts),
         figures: figures_view(report.in_flight, &report.figures),
     }

@@ -7,19 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use promox_kernel::text_enum;
-
-text_enum! {
-    /// The state of a circuit breaker.
-    BreakerState {
-        /// Calls are let through.
-        Closed = "CLOSED",
-        /// Calls are refused.
-        Open = "OPEN",
-        /// A few calls are let through.
-        HalfOpen = "HALF_OPEN",
-    }
-}
+pub use promox_contract::gateway::BreakerState;
 
 /// The settings of a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

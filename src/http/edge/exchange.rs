@@ -26,6 +26,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::cluster::forward::Forwarder;
+use crate::cluster::trust::Trust;
 use crate::config::Settings;
 use crate::http::actuator::api::LIVENESS;
 use crate::http::actuator::breakers::BreakerCollector;
@@ -145,14 +146,14 @@ impl Drop for InFlight<'_> {
 }
 
 impl Edge {
-    pub(crate) fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(settings: &Settings, trust: Trust) -> Self {
         let (server, limits) = (&settings.server, &settings.limits);
         let (tasks, traffic, entropy) = (TaskTracker::new(), Traffic::new(settings.traffic()), Entropy::system());
         let metrics = Metrics::new();
         metrics.collect_unprefixed(Box::new(BreakerCollector(traffic.clone())));
         let via = format!("promox-{}", entropy.code(8).to_lowercase());
         Self {
-            forwarder: Forwarder::new(settings, traffic.clone(), tasks.clone(), via),
+            forwarder: Forwarder::new(settings, trust, traffic.clone(), tasks.clone(), via),
             traffic,
             tasks,
             metrics,

@@ -1,6 +1,7 @@
 //! The gateway: routes to applications, what passes through, and what happens when instances fail.
 
 mod bad_upstreams;
+mod https;
 mod policies;
 mod proxying;
 mod resilience;

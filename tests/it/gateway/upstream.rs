@@ -14,10 +14,11 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpListener;
 use tokio::process::Child;
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 
 /// A piece of a large body.
 static PIECE: &[u8] = &[7; 65_536];
@@ -59,6 +60,11 @@ impl Upstream {
     }
 
     pub(crate) fn on(listener: TcpListener, name: &str) -> Self {
+        Self::with_tls(listener, name, None)
+    }
+
+    /// An application that does the TLS handshake first, if an acceptor is given.
+    pub(crate) fn with_tls(listener: TcpListener, name: &str, tls: Option<TlsAcceptor>) -> Self {
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
             name: name.to_owned(),
@@ -72,7 +78,17 @@ impl Upstream {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 shared.connections.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(serve(stream, shared.clone()));
+                let (shared, tls) = (shared.clone(), tls.clone());
+                tokio::spawn(async move {
+                    match tls {
+                        None => serve(stream, shared).await,
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                serve(stream, shared).await;
+                            }
+                        }
+                    }
+                });
             }
         });
         Self { address, state, listening }
@@ -107,7 +123,7 @@ impl Drop for Upstream {
     }
 }
 
-async fn serve(stream: TcpStream, state: Arc<State>) {
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, state: Arc<State>) {
     let service = service_fn(|request| answer(request, state.clone()));
     let server = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     let _ = server.with_upgrades().await;

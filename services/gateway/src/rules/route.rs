@@ -69,7 +69,7 @@ pub struct RouteRule {
     /// services are always refused.
     #[serde(default)]
     pub networks: Vec<Subnet>,
-    /// Addresses such as `10.0.0.7:3000` of instances that do not register themselves.
+    /// Addresses such as `10.0.0.7:3000`, or `https://blog.internal:3443`, of instances that do not register themselves.
     #[serde(default)]
     pub instances: Vec<String>,
     /// The share of the requests among routes with the same conditions, 0 to 1,000; 1 if not given.
@@ -198,8 +198,12 @@ impl RouteRule {
         for (number, instance) in self.instances.iter().enumerate().take(MAX_LIST) {
             let pointer = format!("/instances/{number}");
             match split_address(instance) {
-                None => faults.note(pointer, "must be a host and a port such as 10.0.0.7:3000"),
-                Some((host, _)) if host.parse().is_ok_and(|ip: IpAddr| !address::is_allowed(ip, &self.networks)) => {
+                None => {
+                    faults.note(pointer, "must be a host and a port such as 10.0.0.7:3000 or https://10.0.0.7:3443")
+                }
+                Some(Stated { host, .. })
+                    if host.parse().is_ok_and(|ip: IpAddr| !address::is_allowed(ip, &self.networks)) =>
+                {
                     faults.code(pointer, codes::ADDRESS_REFUSED, "is not in the networks of the route");
                 }
                 Some(_) => {}
@@ -296,14 +300,25 @@ fn is_path(path: &str) -> bool {
     path == "/" || path.len() <= MAX_TEXT && path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(segment))
 }
 
-/// The host and port of an address such as `10.0.0.7:3000` or `[::1]:3000`.
-pub(crate) fn split_address(text: &str) -> Option<(&str, u16)> {
-    let (host, port) = text.trim().rsplit_once(':')?;
+/// The address of an instance that a route states.
+pub(crate) struct Stated<'a> {
+    pub(crate) is_secure: bool,
+    pub(crate) host: &'a str,
+    pub(crate) port: u16,
+}
+
+/// Reads an address such as `10.0.0.7:3000`, `[::1]:3000` or `https://blog.internal:3443`.
+pub(crate) fn split_address(text: &str) -> Option<Stated<'_>> {
+    let text = text.trim();
+    let secure = text.strip_prefix("https://");
+    let bare = secure.or_else(|| text.strip_prefix("http://")).unwrap_or(text);
+    let (host, port) = bare.rsplit_once(':')?;
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let is_name = host.bytes().all(is_host_byte) && !is_disguised_address(host);
     let is_host = is_name || host.parse::<IpAddr>().is_ok();
     let port = port.parse().ok().filter(|port| *port > 0)?;
-    (!host.is_empty() && host.len() <= MAX_TEXT && is_host).then_some((host, port))
+    let is_usable = !host.is_empty() && host.len() <= MAX_TEXT && is_host;
+    is_usable.then_some(Stated { is_secure: secure.is_some(), host, port })
 }
 
 #[cfg(test)]
@@ -342,6 +357,19 @@ mod tests {
         }
         for name in ["", "order", "Order-Service", "gateway", "a b", "promox"] {
             assert_eq!(faults(&rule(name, "/api/blog")), ["/app"], "{name}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_plain_or_https() {
+        let read = |text: &str| split_address(text).map(|it| (it.is_secure, it.host.to_owned(), it.port));
+        assert_eq!(read("blog.internal:80"), Some((false, "blog.internal".to_owned(), 80)));
+        assert_eq!(read(" https://[::1]:443 "), Some((true, "::1".to_owned(), 443)));
+        assert_eq!(read("http://10.0.0.7:80"), Some((false, "10.0.0.7".to_owned(), 80)));
+        for text in
+            ["https://blog.internal", "https://blog.internal:443/x", "ftp://blog:21", "https://:443", "https://a@b:1"]
+        {
+            assert_eq!(read(text), None, "{text}");
         }
     }
 
