@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::ids::HookId;
 use crate::order::Totals;
+pub use crate::settings::HookKind;
 
 /// The maximum number of shipping methods of an answer.
 const MAX_METHODS: usize = 20;
@@ -19,18 +20,6 @@ const MAX_CODE_LEN: usize = 64;
 const MAX_NAME_LEN: usize = 200;
 /// The maximum length of the reason of a rejection, in characters.
 const MAX_MESSAGE_LEN: usize = 500;
-
-text_enum! {
-    /// What a hook is asked.
-    HookKind {
-        /// The tax of an order's goods and shipping.
-        Tax = "TAX",
-        /// The shipping methods for an order, with their costs.
-        ShippingRates = "SHIPPING_RATES",
-        /// Whether an order may be placed.
-        Validation = "VALIDATION",
-    }
-}
 
 /// The part of an address on which shipping and tax depend.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

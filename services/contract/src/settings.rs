@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use promox_kernel::{Amount, Currency, OrNull, json_reply, nullable};
+use promox_kernel::{Amount, Currency, OrNull, json_reply, nullable, text_enum};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::hook::HookKind;
 use crate::payment::{CaptureAt, PaymentMethod};
 
 /// The default return period in days: the withdrawal period of the EU, which most shops elsewhere grant too.
@@ -14,6 +13,18 @@ const DEFAULT_RETURN_DAYS: u32 = 14;
 
 /// The tax class that every store has.
 const STANDARD: &str = "STANDARD";
+
+text_enum! {
+    /// What a hook is asked.
+    HookKind {
+        /// The tax of an order's goods and shipping.
+        Tax = "TAX",
+        /// The shipping methods for an order, with their costs.
+        ShippingRates = "SHIPPING_RATES",
+        /// Whether an order may be placed.
+        Validation = "VALIDATION",
+    }
+}
 
 /// The store's own settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -5,8 +5,7 @@ use std::ops::Deref;
 use bytes::Bytes;
 use promox_contract::order::{ListCreditFigures, ListOrderFigures, OrderFigure};
 use promox_contract::store::IN_CURRENCY;
-use promox_contract::user::ExportOrders;
-use promox_kernel::{Amount, Body, BodyReader, Content, UserId};
+use promox_kernel::{Amount, Body, BodyReader, Content};
 use promox_storage::Cache;
 use promox_testkit::{Harness, Setup};
 
@@ -84,21 +83,6 @@ async fn an_export_is_imported_without_changes() {
     assert_eq!(second.import(HistoryFormat::Ndjson, EXPORTED).await.report.skipped, 3);
     first.verify();
     second.verify();
-}
-
-#[tokio::test]
-async fn the_personal_export_has_every_order() {
-    const ORDERS: usize = 10_001;
-    let shop = Shop::open();
-    let order = |n| {
-        format!(
-            r#"{{"number":"{n}","date":"2010-12-01T08:26:00Z","userId":7,"lines":[{{"sku":"A","name":"A","quantity":1,"unitPrice":"1.00"}}]}}"#
-        )
-    };
-    let text: Vec<String> = (0..ORDERS).map(order).collect();
-    assert_eq!(shop.import(HistoryFormat::Ndjson, &text.join("\n")).await.report.created, 10_001);
-    let own = shop.call(ExportOrders { user_id: UserId(7) }).await.unwrap().0;
-    assert_eq!(own.as_array().map(Vec::len), Some(ORDERS));
 }
 
 /// An order with every member: 3 × 6.00 and a gift, with one unit returned and a manual refund.

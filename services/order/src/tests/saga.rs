@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
-use promox_contract::ids::PaymentId;
+use promox_contract::ids::{OrderId, PaymentId};
 use promox_contract::order::{OrderStatus, ResumeCheckout};
 use promox_contract::payment::{PaymentFailed, PaymentOutcome, PaymentStatus};
+use promox_contract::user::ExportOrders;
 use promox_kernel::{Handle as _, Timestamp};
-use promox_storage::Recall;
+use promox_storage::{Recall, Tx};
 
-use super::fixture::{Fixture, Line, claim, paid};
+use super::fixture::{BUYER, Fixture, Line, claim, paid};
 use crate::api::ShipOrder;
 use crate::checkout::transitions::{self, Resumable};
 use crate::commands::{cancel, fulfil};
 use crate::order_row;
-use crate::records::SagaStep;
+use crate::records::{Order, SagaStep};
 
 const LINES: [Line; 2] = [("A", 2, "1.50", "0.00"), ("B", 1, "4.00", "1.00")];
 
@@ -288,4 +289,20 @@ async fn a_checkout_whose_last_write_was_refused_is_decided_a_second_later() {
     assert_eq!((repeat().await.status, repeat().await.undecided), (OrderStatus::Confirmed, false));
     assert!(matches!(fixture.db.recall(&claim("k")).await.unwrap(), Recall::Decided(answer) if answer.status == 201));
     fixture.verify();
+}
+
+#[tokio::test]
+async fn the_personal_export_has_every_order() {
+    let fixture = Fixture::open();
+    let id = fixture.confirmed_order(&[("A", 1, "1.00", "0")]).await;
+    let own = fixture.db.read(|tx| order_row::load(tx, id)).await.unwrap();
+    let copies = move |tx: &mut Tx<'_>| {
+        (1..=10_000).try_for_each(|n| {
+            let copy = Order { id: OrderId(id.0 + n), number: format!("{n}"), ..own.clone() };
+            Ok(tx.insert(&copy)?)
+        })
+    };
+    fixture.write(copies).await.unwrap();
+    let exported = fixture.call(ExportOrders { user_id: BUYER }).await.unwrap().0;
+    assert_eq!(exported.as_array().map(Vec::len), Some(10_001));
 }
