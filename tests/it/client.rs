@@ -144,6 +144,7 @@ impl Client {
         let media_type = answer.headers.get("content-type").and_then(|it| it.to_str().ok());
         let media_type = media_type.and_then(|it| it.split(';').next());
         let shown = Shown { status: answer.status, media_type, bytes: &answer.bytes };
+        description.record(method, path, &shown);
         if let Err(fault) = description.contradicts(method, path, &shown) {
             let text = String::from_utf8_lossy(&answer.bytes);
             panic!("{method} {path} gave {}, which /openapi.json does not allow: {fault}\n{text}", answer.status);

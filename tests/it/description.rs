@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use crate::recorder;
+use crate::shop::Shop;
 
 /// Statuses of any route, which come from before an operation is reached: the `default` response describes them.
 const BEFORE_ROUTES: [u16; 4] = [405, 408, 414, 431];
@@ -53,6 +56,9 @@ impl Description {
     /// What of an answer the description does not say; nothing for routes and methods that are not described.
     pub(crate) fn contradicts(&self, method: &str, path: &str, answer: &Shown<'_>) -> Result<(), String> {
         let Some(operation) = self.operation(method, path) else { return Ok(()) };
+        if answer.status >= 400 && answer.status < 500 && !BEFORE_ROUTES.contains(&answer.status) {
+            Self::check_code(operation, answer)?;
+        }
         let responses = &operation["responses"];
         let declared = match responses.get(answer.status.to_string()) {
             Some(declared) => declared,
@@ -69,6 +75,52 @@ impl Description {
         }
         let value = serde_json::from_slice(answer.bytes).map_err(|error| format!("not JSON: {error}"))?;
         self.check(&described["schema"], &value, "")
+    }
+
+    /// Whether the code of a refusal is listed.
+    fn check_code(operation: &Value, answer: &Shown<'_>) -> Result<(), String> {
+        let Ok(problem) = serde_json::from_slice::<Value>(answer.bytes) else { return Ok(()) };
+        let Some(listed) = operation["x-codes"][answer.status.to_string()].as_array() else { return Ok(()) };
+        if problem["code"].is_null() || listed.contains(&problem["code"]) || recorder::is_on() {
+            return Ok(());
+        }
+        Err(format!("x-codes does not list {}; CONTRIBUTING.md says how it is recorded", problem["code"]))
+    }
+
+    /// Records an answer if the tests run for that.
+    pub(crate) fn record(&self, method: &str, path: &str, answer: &Shown<'_>) {
+        let Some(operation) = self.operation(method, path).filter(|_| recorder::is_on()) else { return };
+        let name = operation["operationId"].as_str().unwrap_or_default();
+        recorder::append(name, answer.status, answer.media_type.unwrap_or_default(), answer.bytes);
+    }
+
+    /// The operations whose successes are JSON, with their example and its schema.
+    pub(crate) fn check_examples(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        for (_, methods) in &self.paths {
+            for operation in methods.as_object().unwrap().values() {
+                let name = operation["operationId"].as_str().unwrap_or_default();
+                for parameter in operation["parameters"].as_array().unwrap() {
+                    if self.resolve(parameter)["description"].as_str().is_none_or(str::is_empty) {
+                        faults.push(format!("{name}: {parameter} has no description"));
+                    }
+                }
+                for (status, response) in operation["responses"].as_object().unwrap() {
+                    let content = &self.resolve(response)["content"]["application/json"];
+                    if !status.starts_with('2') || content.is_null() || content["schema"] == json!({"type": "object"}) {
+                        continue;
+                    }
+                    match content.get("example") {
+                        None => faults.push(format!("{name}: {status} has no example")),
+                        Some(example) => {
+                            let checked = self.check(&content["schema"], example, "");
+                            faults.extend(checked.err().map(|fault| format!("{name}: {fault}")));
+                        }
+                    }
+                }
+            }
+        }
+        faults
     }
 
     fn operation(&self, method: &str, path: &str) -> Option<&Value> {
@@ -188,7 +240,7 @@ fn is_of(wanted: &Value, value: &Value) -> bool {
 
 /// A description that says what these tests need.
 fn sample() -> Arc<Description> {
-    let document = serde_json::json!({
+    let document = json!({
         "paths": {
             "/things/{id}": {"get": {"responses": {
                 "200": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Thing"}}}},
@@ -229,4 +281,14 @@ fn what_is_not_declared_is_found() {
     assert_eq!(verdict("/things/all?x=1", 200, "text/csv", "a,b"), None);
     assert_eq!(verdict("/things/all", 200, "*/*", "a,b").unwrap(), "\"*/*\" is not declared");
     assert_eq!(verdict("/elsewhere", 418, "text/plain", "x"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_has_a_valid_example_and_described_parameters() {
+    let shop = Shop::start().await;
+    let bytes = shop.anyone.get("/openapi.json").await.bytes;
+    assert!(bytes.len() < 2_000_000, "the document has {} bytes", bytes.len());
+    let faults = Description::read(&bytes).unwrap().check_examples();
+    assert!(faults.is_empty() || recorder::is_on(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+    shop.close().await;
 }

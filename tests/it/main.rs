@@ -24,7 +24,7 @@
 //! | a real month of trade, the sample shop | `online_retail`, `demo` |
 //!
 //! `shop`, `client`, `process`, `journal` and `mailbox` are shared by the tests. The client compares every
-//! answer with the description of the server (`description`).
+//! answer with the description of the server (`description`), for which answers are recorded (`recorder`).
 
 #![allow(
     clippy::disallowed_methods,
@@ -77,6 +77,7 @@ mod promotion_units;
 mod promotions;
 mod races;
 mod receiver;
+mod recorder;
 mod references;
 mod reminders;
 mod returns;

@@ -4,12 +4,15 @@
 
 mod examples;
 mod operation;
+mod recorded;
 mod schemas;
 
 use bytes::Bytes;
 use examples::Examples;
+use operation::Shown;
 use promox_contract::codes;
 use promox_kernel::{Error, Registry};
+use recorded::Recorded;
 use schemas::Schemas;
 use serde_json::{Map, Value, json};
 
@@ -19,12 +22,14 @@ pub(crate) fn document(registry: &Registry, title: &str, url: &str) -> Result<By
 }
 
 fn describe(registry: &Registry, title: &str, url: &str) -> Value {
-    let (mut schemas, examples) = (Schemas::new(), Examples::read());
+    let (mut schemas, examples, recorded) = (Schemas::new(), Examples::read(), Recorded::read());
     let mut paths: Map<String, Value> = Map::new();
     for entry in registry.entries().iter().filter(|entry| !entry.path.is_empty()) {
         let path = paths.entry(entry.path.to_owned()).or_insert_with(|| json!({}));
         let method = entry.method.as_str().to_lowercase();
-        path[method] = operation::describe(entry, &mut schemas, examples.of(entry.name));
+        let (request, answer) = (examples.of(entry.name), recorded.answer(entry.name));
+        let shown = Shown { request, answer, codes: recorded.codes(entry) };
+        path[method] = operation::describe(entry, &mut schemas, shown);
     }
     let mut paths = Value::Object(paths);
     let mut schemas = schemas.finish(&mut paths);
@@ -77,7 +82,7 @@ fn problem() -> Value {
             "detail": {"type": "string", "description": "A human-readable explanation."},
             "instance": {"type": "string", "description": "The request path; absent when the head of the \
                  request could not be read."},
-            "code": {"type": "string", "description": "Stable code to branch on.", "example": codes::INSUFFICIENT_STOCK},
+            "code": {"type": "string", "description": "Stable code to branch on; `x-codes` of an operation lists those it gives.", "example": codes::INSUFFICIENT_STOCK},
             "requestId": {"type": "string"},
             "errors": {
                 "type": "array",

@@ -8,8 +8,18 @@ use serde_json::{Map, Value, json};
 
 use super::schemas::Schemas;
 
-/// The operation object of an entry. `example` is an example of its request body.
-pub(super) fn describe(entry: &Entry, schemas: &mut Schemas, example: Option<&Value>) -> Value {
+/// What shows the use of an operation besides its declaration.
+pub(super) struct Shown<'a> {
+    /// An example of its request body.
+    pub(super) request: Option<&'a Value>,
+    /// An answer that it gave.
+    pub(super) answer: Option<&'a Value>,
+    /// The codes of its refusals by status.
+    pub(super) codes: Value,
+}
+
+/// The operation object of an entry.
+pub(super) fn describe(entry: &Entry, schemas: &mut Schemas, shown: Shown<'_>) -> Value {
     let (request, _) = entry.schemas(&mut schemas.requests).unwrap_or_default();
     let (_, reply) = entry.schemas(&mut schemas.responses).unwrap_or_default();
     let mut fields = Fields::of(Schemas::resolve(&request, &schemas.requests));
@@ -28,9 +38,10 @@ pub(super) fn describe(entry: &Entry, schemas: &mut Schemas, example: Option<&Va
         "summary": entry.summary,
         "parameters": parameters,
         "security": security(entry),
-        "responses": responses(entry, reply, is_list),
+        "responses": responses(entry, (reply, shown.answer), is_list),
+        "x-codes": shown.codes,
     });
-    if let Some(body) = body(entry, fields, in_query, (schemas, example)) {
+    if let Some(body) = body(entry, fields, in_query, (schemas, shown.request)) {
         operation["requestBody"] = body;
     }
     if let Some(permission) = entry.access.permission() {
@@ -99,11 +110,11 @@ impl Fields {
         let schema = without_null(schema);
         let is_map = schema.get("additionalProperties").is_some();
         let mut parameter = json!({"name": name, "in": "query", "required": self.is_required(name), "schema": schema});
-        if is_map {
-            parameter["description"] = json!(format!("Written as `{name}.NAME=value`, once per name."));
-        } else if let Some(description) = description {
-            parameter["description"] = description;
-        }
+        parameter["description"] = match description {
+            _ if is_map => json!(format!("Written as `{name}.NAME=value`, once per name.")),
+            Some(description) => description,
+            None => json!(format!("The {}.", words_of(name))),
+        };
         parameter
     }
 
@@ -157,7 +168,7 @@ fn header_parameters(entry: &Entry) -> Vec<Value> {
 }
 
 /// Whether an operation changes a resource whose version the caller can name.
-fn takes_if_match(entry: &Entry) -> bool {
+pub(super) fn takes_if_match(entry: &Entry) -> bool {
     match entry.method {
         Method::Get => false,
         Method::Put | Method::Patch | Method::Delete => true,
@@ -220,12 +231,18 @@ fn security(entry: &Entry) -> Value {
 }
 
 /// The responses of an operation. If it `is_list`, damaged rows may be left out, which a header then reports.
-fn responses(entry: &Entry, reply: Option<Schema>, is_list: bool) -> Value {
+fn responses(entry: &Entry, (reply, answer): (Option<Schema>, Option<&Value>), is_list: bool) -> Value {
     let mut success = json!({
         "description": entry.summary,
         "headers": {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}},
     });
-    let json = reply.map(|schema| ("application/json", json!({"schema": schema})));
+    let json = reply.map(|schema| {
+        let mut content = json!({"schema": schema});
+        if let Some(answer) = answer {
+            content["example"] = answer.clone();
+        }
+        ("application/json", content)
+    });
     // JSON under another name has the same schema.
     let same = json.as_ref().map(|(_, content)| content.clone());
     let other = |media_type: &&'static str| match &same {
