@@ -74,7 +74,7 @@ impl Doctor {
         let count = |wanted| findings.iter().filter(|(level, _)| *level == wanted).count();
         let (faults, warnings) = (count(Level::Fault), count(Level::Warning));
         say!("faults: {faults}, warnings: {warnings}");
-        if faults == 0 { Ok(()) } else { Err(Exit::config("the faults above have to be mended")) }
+        if faults == 0 { Ok(()) } else { Err(Exit::config("the faults above must be fixed")) }
     }
 
     fn backup(&self) -> Finding {
@@ -185,12 +185,12 @@ fn open_files(settings: &Settings) -> Finding {
     let possible = crate::descriptors::possible_connections(getrlimit(Resource::Nofile).maximum);
     if possible < wanted {
         let text = format!(
-            "open files: their limit allows {possible} of {wanted} connections; raise it, such as by LimitNOFILE in the \
+            "open files: the limit allows {possible} of {wanted} connections; raise it, such as by LimitNOFILE in the \
              systemd unit"
         );
         return (Level::Warning, text);
     }
-    (Level::Ok, format!("open files: their limit allows {wanted} connections"))
+    (Level::Ok, format!("open files: the limit allows {wanted} connections"))
 }
 
 fn port(settings: &Settings) -> Result<Finding, Exit> {

@@ -76,6 +76,11 @@ async fn catalog(promox: &Promox, cx: &Cx, path: &Path, file: File) -> Result<()
     let body = transfer::body(path, file)?;
     let report = cx.run(ImportProducts { body }).await.map_err(refusal_exit)?;
     print_report(&report);
+    check_any(&report, path)
+}
+
+/// Refuses a file of which nothing was imported.
+fn check_any(report: &ImportReport, path: &Path) -> Result<(), Exit> {
     if report.failed > 0 && report.created + report.updated + report.skipped == 0 {
         return Err(Exit::data(format_args!("{}: none of its rows could be imported", path.display())));
     }
@@ -130,7 +135,7 @@ async fn history(cx: &Cx, path: &Path, file: File) -> Result<(), Exit> {
     say!("orders: {}, rows: {}, total {}", orders.documents, orders.rows, orders.total);
     say!("credit notes: {}, rows: {}, total {}", notes.documents, notes.rows, notes.total);
     print_report(&report.report);
-    Ok(())
+    check_any(&report.report, path)
 }
 
 fn print_catalog_report(read: &CatalogReport) {

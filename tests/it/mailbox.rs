@@ -22,7 +22,7 @@ impl Mail {
         let boundary = format!("--{boundary}");
         let mut parts = body.split(boundary.as_str()).skip(1).map(part);
         let (text, html) = (parts.next().unwrap(), parts.next().unwrap());
-        Self { text, html, head }
+        Self { head, text, html }
     }
 
     /// The value of a header.

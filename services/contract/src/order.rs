@@ -178,6 +178,8 @@ pub struct OrderDescription {
     pub name: Option<String>,
     /// The currency.
     pub currency: Currency,
+    /// Whether prices include tax.
+    pub prices_include_tax: bool,
     /// The lines.
     pub lines: Vec<OrderLine>,
     /// The totals.

@@ -66,7 +66,7 @@ fn traffic_cells(html: &mut String, traffic: &TrafficStates, app: &str, id: &str
         format!("<td{class}>{text}</td>")
     };
     let breaker = |state: BreakerState| cell(state.as_str(), state == BreakerState::Closed);
-    let service = app.strip_suffix("-SERVICE").unwrap_or(app).to_lowercase();
+    let service = app.strip_suffix("-SERVICE").unwrap_or(app).replace('-', "").to_lowercase();
     let whole = if is_own { traffic.services.get(&service) } else { traffic.apps.get(app) };
     let Some(whole) = whole else {
         let _ = write!(html, "{}{}</tr>", cell(if is_own { "" } else { "no route" }, true), cell("", true));

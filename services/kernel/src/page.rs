@@ -16,6 +16,9 @@ use crate::codes;
 pub struct Limit(usize);
 
 impl Limit {
+    /// The largest page.
+    pub const MAX: Self = Self(200);
+
     /// The number of items.
     pub fn get(self) -> usize {
         self.0

@@ -57,10 +57,10 @@ impl Consumer for WriteDeliveries {
     fn apply(&self, tx: &mut Tx<'_>, events: &[Arc<Event>]) -> Result<(), Error> {
         let settings = queries::settings(tx)?;
         for event in events {
-            if let Some(kind) = kind_of(event).filter(|kind| settings.sends(*kind)) {
-                if let Some(delivery) = new_delivery(kind, event)? {
-                    commands::enqueue(tx, delivery, None)?;
-                }
+            if let Some(kind) = kind_of(event).filter(|kind| settings.sends(*kind))
+                && let Some(delivery) = new_delivery(kind, event)?
+            {
+                commands::enqueue(tx, delivery, None)?;
             }
         }
         Ok(())

@@ -189,7 +189,6 @@ impl Handle<SendMessage> for Notifications {
 
 impl Handle<ExportNotifications> for Notifications {
     async fn handle(&self, _: &Cx, op: ExportNotifications) -> Result<PersonalData, Error> {
-        let data = self.db.read(|tx| queries::export(tx, op.user_id)).await?;
-        Ok(PersonalData(data))
+        queries::export(&self.db, op.user_id).await.map(PersonalData)
     }
 }

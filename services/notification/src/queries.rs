@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use promox_contract::notification::MailQueue;
 use promox_kernel::{Cursor, Error, Limit, Locale, Page, Timestamp, UserId};
-use promox_storage::{StoreError, Tx};
+use promox_storage::{Db, StoreError, Tx};
 use serde_json::{Value, json};
 
 use crate::api::{
@@ -267,13 +267,21 @@ pub(crate) fn due(
 }
 
 /// All data held about a user, for the export of personal data.
-pub(crate) fn export(tx: &Tx<'_>, user: UserId) -> Result<Value, StoreError> {
-    let inbox = tx.scan_by::<InboxByUser>().prefix(user).backward().all()?;
-    let deliveries = tx.scan_by::<DeliveryByUser>().prefix(Some(user)).backward().all()?;
+pub(crate) async fn export(db: &Db, user: UserId) -> Result<Value, Error> {
+    let inbox = db.read_all(|tx, limit, cursor| {
+        let page = tx.scan_by::<InboxByUser>().prefix(user).backward().page(limit, cursor)?;
+        Ok(page.map(notification))
+    });
+    let deliveries = db.read_all(|tx, limit, cursor| {
+        let page = tx.scan_by::<DeliveryByUser>().prefix(Some(user)).backward().page(limit, cursor)?;
+        Ok(page.map(delivery))
+    });
+    let (inbox, deliveries) = (inbox.await?, deliveries.await?);
+    let read = |tx: &Tx<'_>| {
+        let subscriptions: Vec<_> = push::commands::of_user(tx, user)?.into_iter().map(|row| row.endpoint).collect();
+        Ok::<_, StoreError>((preferences(&changed(tx, user)?), subscriptions))
+    };
+    let (preferences, subscriptions) = db.read(read).await?;
     Ok(json!({
-        "inbox": inbox.into_iter().map(notification).collect::<Vec<_>>(),
-        "deliveries": deliveries.into_iter().map(delivery).collect::<Vec<_>>(),
-        "preferences": preferences(&changed(tx, user)?),
-        "subscriptions": push::commands::of_user(tx, user)?.into_iter().map(|row| row.endpoint).collect::<Vec<_>>(),
-    }))
+        "inbox": inbox, "deliveries": deliveries, "preferences": preferences, "subscriptions": subscriptions}))
 }

@@ -95,16 +95,12 @@ impl Notifications {
         let page = format!("{}/{UNSUBSCRIBE_PAGE}?token={token}", self.public_url);
         members.insert("unsubscribe".to_owned(), Value::from(page));
         let unsubscribe = Some(token);
-        Ok(match user {
-            Some(UserDescription { id, email, name, phone, locale, timezone, .. }) => {
-                members.insert("name".to_owned(), Value::from(name));
-                let locales = locale.into_iter().collect();
-                Addressed { to: email, user: Some(id), locales, timezone, phone, members, unsubscribe }
-            }
-            None => {
-                let to = email.ok_or(PrepareError::Unwanted)?;
-                Addressed { to, user: None, locales: languages, timezone: None, phone: None, members, unsubscribe }
-            }
-        })
+        if let Some(UserDescription { id, email, name, phone, locale, timezone, .. }) = user {
+            members.insert("name".to_owned(), Value::from(name));
+            let locales = locale.into_iter().collect();
+            return Ok(Addressed { to: email, user: Some(id), locales, timezone, phone, members, unsubscribe });
+        }
+        let to = email.ok_or(PrepareError::Unwanted)?;
+        Ok(Addressed { to, user: None, locales: languages, timezone: None, phone: None, members, unsubscribe })
     }
 }

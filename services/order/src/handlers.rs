@@ -253,13 +253,13 @@ impl Handle<PriceCart> for Orders {
 
 impl Handle<ExportOrders> for Orders {
     async fn handle(&self, _: &Cx, op: ExportOrders) -> Result<PersonalData, Error> {
-        let views = self
-            .db
-            .read(|tx| {
-                let orders: Vec<Order> = tx.scan_by::<OrderByUser>().prefix(Some(op.user_id)).all()?;
-                orders.into_iter().map(|order| queries::view(tx, order)).collect::<Result<Vec<_>, Error>>()
-            })
-            .await?;
+        let own = Some(op.user_id);
+        let orders: Vec<Order> =
+            self.db.read_all(|tx, limit, cursor| tx.scan_by::<OrderByUser>().prefix(own).page(limit, cursor)).await?;
+        let mut views = Vec::with_capacity(orders.len());
+        for order in orders {
+            views.push(self.db.read(|tx| queries::view(tx, order.clone())).await?);
+        }
         serde_json::to_value(views).map(PersonalData).map_err(Error::internal)
     }
 }

@@ -248,6 +248,7 @@ pub(crate) fn describe(tx: &Tx<'_>, id: OrderId) -> Result<OrderDescription, Err
         languages: order.details.0.languages,
         name: order.details.0.shipping_address.map(|address| address.name),
         currency: order.currency,
+        prices_include_tax: order.prices_include_tax,
         lines,
         totals,
         created_at: order.created_at,

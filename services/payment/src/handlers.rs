@@ -180,7 +180,7 @@ impl Handle<SettleReturn> for Payments {
 
 impl Handle<ExportPayments> for Payments {
     async fn handle(&self, _cx: &Cx, op: ExportPayments) -> Result<PersonalData, Error> {
-        let own = self.db.read(|tx| queries::export(tx, op.user_id)).await?;
+        let own = queries::export(&self.db, op.user_id).await?;
         serde_json::to_value(own).map(PersonalData).map_err(Error::internal)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use promox_contract::ids::{OrderId, PaymentId};
 use promox_contract::payment::{CaptureAt, PaymentOutcome};
 use promox_kernel::{Cursor, Error, Limit, Page, Timestamp, UserId};
-use promox_storage::{StoreError, Tx};
+use promox_storage::{Db, StoreError, Tx};
 
 use crate::api::{CaptureView, PaymentView, RefundView};
 use crate::records::{
@@ -147,7 +147,11 @@ fn views(tx: &Tx<'_>, page: Page<Payment>) -> Result<Page<PaymentView>, Error> {
 }
 
 /// A user's payments for the export of personal data, oldest first.
-pub(crate) fn export(tx: &Tx<'_>, user: UserId) -> Result<Vec<PaymentView>, StoreError> {
-    let own = tx.scan_by::<PaymentByUser>().prefix(Some(user)).all()?;
-    own.into_iter().map(|payment| view(tx, payment)).collect()
+pub(crate) async fn export(db: &Db, user: UserId) -> Result<Vec<PaymentView>, Error> {
+    let own = |tx: &Tx<'_>, limit, cursor| tx.scan_by::<PaymentByUser>().prefix(Some(user)).page(limit, cursor);
+    let mut views = Vec::new();
+    for payment in db.read_all(own).await? {
+        views.push(db.read(|tx| view(tx, payment.clone())).await?);
+    }
+    Ok(views)
 }

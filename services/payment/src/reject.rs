@@ -8,8 +8,12 @@ use crate::records::Provider;
 
 /// 409: the payment's status does not allow the change.
 pub(crate) fn transition(from: PaymentStatus, to: PaymentStatus) -> Error {
-    Error::conflict(codes::INVALID_TRANSITION, format!("The payment is {from}: it cannot become {to}."))
-        .with("status", from)
+    let detail = if from == to {
+        format!("The payment is already {from}.")
+    } else {
+        format!("The payment is {from}: it cannot become {to}.")
+    };
+    Error::conflict(codes::INVALID_TRANSITION, detail).with("status", from)
 }
 
 /// 422: the amount exceeds what is left of the capture.

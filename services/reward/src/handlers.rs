@@ -285,18 +285,22 @@ impl Handle<ReleasePoints> for Rewards {
 
 impl Handle<ExportRewards> for Rewards {
     async fn handle(&self, cx: &Cx, op: ExportRewards) -> Result<PersonalData, Error> {
-        let read = |tx: &Tx<'_>| {
-            let terms = self.terms.at(tx)?;
-            let entries = tx.scan_by::<EntryByUser>().prefix(op.user_id).backward().all()?;
-            let entries: Vec<TransactionView> = entries.into_iter().map(queries::transaction_view).collect();
-            let unlocked = tx.scan::<Unlocked>().prefix(op.user_id).all()?;
-            let achieved: Vec<_> = unlocked.iter().map(|item| (item.achievement_id, item.at)).collect();
-            let redeemed = tx.scan_by::<RedemptionByUser>().prefix(op.user_id).backward().all()?;
-            let redeemed: Vec<RedemptionView> = redeemed.into_iter().map(redemption_view).collect();
-            let account = queries::account(tx, &terms, op.user_id, cx.now)?;
-            Ok::<_, Error>(serde_json::json!({
-                "account": account, "transactions": entries, "achievements": achieved, "redemptions": redeemed}))
-        };
-        self.db.read(read).await.map(PersonalData)
+        let (db, user) = (&self.db, op.user_id);
+        let entries = db.read_all(|tx, limit, cursor| {
+            let page = tx.scan_by::<EntryByUser>().prefix(user).backward().page(limit, cursor)?;
+            Ok(page.map(queries::transaction_view))
+        });
+        let achieved = db.read_all(|tx, limit, cursor| {
+            let page = tx.scan::<Unlocked>().prefix(user).page(limit, cursor)?;
+            Ok(page.map(|item| (item.achievement_id, item.at)))
+        });
+        let redeemed = db.read_all(|tx, limit, cursor| {
+            let page = tx.scan_by::<RedemptionByUser>().prefix(user).backward().page(limit, cursor)?;
+            Ok(page.map(redemption_view))
+        });
+        let (entries, achieved, redeemed) = (entries.await?, achieved.await?, redeemed.await?);
+        let account = db.read(|tx| queries::account(tx, &*self.terms.at(tx)?, user, cx.now)).await?;
+        Ok(PersonalData(serde_json::json!({
+            "account": account, "transactions": entries, "achievements": achieved, "redemptions": redeemed})))
     }
 }

@@ -37,19 +37,23 @@ impl Users {
             export_part(cx, ExportNotifications { user_id }),
             export_part(cx, ExportRewards { user_id }),
         )?;
+        let actor = format!("user:{user_id}");
+        let entries = self.db.read_all(|tx, limit, cursor| {
+            let page = tx.scan_by::<AuditByActor>().prefix(actor.as_str()).backward().page(limit, cursor)?;
+            Ok(page.map(queries::audit_view))
+        });
+        let audit = entries.await?;
         let read = |tx: &Tx<'_>| {
-            let actor = format!("user:{user_id}");
-            let entries = tx.scan_by::<AuditByActor>().prefix(actor.as_str()).backward().all()?;
             let account = queries::user_view(tx, queries::user(tx, user_id)?)?;
-            Ok::<_, Error>((account, address_book(tx, user_id)?, queries::sessions(tx, user_id)?, entries))
+            Ok::<_, Error>((account, address_book(tx, user_id)?, queries::sessions(tx, user_id)?))
         };
-        let (account, addresses, sessions, entries) = self.db.read(read).await?;
+        let (account, addresses, sessions) = self.db.read(read).await?;
         Ok(PersonalExport {
             exported_at: cx.now,
             account,
             addresses,
             sessions,
-            audit: entries.into_iter().map(queries::audit_view).collect(),
+            audit,
             orders: orders.0,
             payments: payments.0,
             cart: cart.0,

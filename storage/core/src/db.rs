@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use promox_kernel::{Claim, Cx, Timestamp};
+use promox_kernel::{Claim, Cursor, Cx, Error, Limit, Page, Timestamp};
 use tokio::sync::oneshot;
 
 use crate::recent::RecentEvents;
@@ -42,6 +42,27 @@ impl Db {
         F: Fn(&Tx<'_>) -> Result<T, E>,
     {
         read_from(self.engine.snapshot(), self.database, work).await
+    }
+
+    /// Reads a whole list page by page, each in a transaction of its own: for what has to be complete and may have more
+    /// rows than one transaction reads, such as the data that is held about a person. Rows that are added meanwhile may
+    /// be missing. A damaged row is an error.
+    pub async fn read_all<T, F>(&self, page: F) -> Result<Vec<T>, Error>
+    where
+        F: Fn(&Tx<'_>, Limit, Option<Cursor>) -> Result<Page<T>, Error>,
+    {
+        let (mut all, mut cursor) = (Vec::new(), None);
+        loop {
+            let read = self.read(|tx| page(tx, Limit::MAX, cursor.clone())).await?;
+            if !read.warnings.is_empty() {
+                return Err(Error::internal("a list that has to be complete has damaged rows"));
+            }
+            all.extend(read.items);
+            cursor = read.next_cursor;
+            if cursor.is_none() {
+                return Ok(all);
+            }
+        }
     }
 
     /// Returns a number that grows with each commit, if the engine counts them. See [`Latest`](crate::Latest).

@@ -121,11 +121,6 @@ impl<'s, 't, R: Record> Scan<'s, 't, R> {
         self.rows().take(limit).collect()
     }
 
-    /// Returns all rows. This is for what has to be complete, such as the data that is held about a person.
-    pub fn all(self) -> Result<Vec<R>, StoreError> {
-        self.rows().collect()
-    }
-
     /// Returns the first readable rows, at most `limit`. Damaged rows are left out with a warning, so this is for lists
     /// kept in memory and never for decisions.
     pub fn readable(self, limit: usize, warnings: &mut Warnings) -> Result<Vec<R>, StoreError> {

@@ -53,7 +53,11 @@ pub struct Condition {
     /// A condition that must not hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not: Option<Box<Condition>>,
-    /// The field, such as `"cart.subtotal"`. A segment may use `customer.…` fields only.
+    /// The field: `cart.subtotal`, `cart.quantity`, `cart.lines`, `cart.currency` or `cart.attributes.NAME`; `items.subtotal`,
+    /// `items.quantity` or `items.maxLineQuantity`; `customer.id`, `customer.tier`, `customer.segments`, `customer.orderCount`,
+    /// `customer.totalSpent`, `customer.registeredDays`, `customer.isGuest`, `customer.email` or `customer.attributes.NAME`;
+    /// `shipping.country`, `shipping.method`, `payment.method`, `channel`, `time.weekday` or `time.hour`. A segment may use
+    /// `customer.…` fields only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
     /// The operator.

@@ -140,6 +140,12 @@ const NAMED: [(&str, Field); 21] = [
 ];
 
 impl Field {
+    /// The names of all fields, for messages.
+    pub fn names() -> String {
+        let named = NAMED.iter().map(|(name, _)| *name);
+        named.chain(["cart.attributes.NAME", "customer.attributes.NAME"]).collect::<Vec<_>>().join(", ")
+    }
+
     /// The field with this name; `None` if there is none.
     pub fn parse(name: &str) -> Option<Self> {
         let attribute = |prefix| name.strip_prefix(prefix).filter(|rest: &&str| !rest.is_empty()).map(str::to_owned);

@@ -142,7 +142,8 @@ impl Reader {
     }
 
     fn field(&mut self, name: &str, pointer: &str) -> Option<Field> {
-        let found = Field::parse(name).ok_or_else(|| format!("unknown field \"{name}\""));
+        let found =
+            Field::parse(name).ok_or_else(|| format!("unknown field \"{name}\": use one of {}", Field::names()));
         let checked = found.and_then(|field| self.subject.check(&field, name).map(|()| field));
         checked.map_err(|detail| self.fault(pointer, detail)).ok()
     }

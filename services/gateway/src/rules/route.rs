@@ -199,7 +199,7 @@ impl RouteRule {
             let pointer = format!("/instances/{number}");
             match split_address(instance) {
                 None => {
-                    faults.note(pointer, "must be a host and a port such as 10.0.0.7:3000 or https://10.0.0.7:3443")
+                    faults.note(pointer, "must be a host and a port such as 10.0.0.7:3000 or https://10.0.0.7:3443");
                 }
                 Some(Stated { host, .. })
                     if host.parse().is_ok_and(|ip: IpAddr| !address::is_allowed(ip, &self.networks)) =>

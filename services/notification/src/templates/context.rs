@@ -30,6 +30,7 @@ struct Order<'a> {
     currency: Currency,
     lines: &'a [OrderLine],
     totals: &'a Totals,
+    prices_include_tax: bool,
     has_discount: bool,
     created_at: Timestamp,
 }
@@ -55,6 +56,7 @@ pub(crate) fn order(order: &OrderDescription, facts: &Map<String, Json>) -> Memb
         currency: order.currency,
         lines: &order.lines,
         totals: &order.totals,
+        prices_include_tax: order.prices_include_tax,
         has_discount: !order.totals.discount.is_zero(),
         created_at: order.created_at,
     };

@@ -30,6 +30,7 @@ pub(crate) fn sparse(kind: MessageKind) -> Value {
         if let Some(order) = members.get_mut("order").and_then(Value::as_object_mut) {
             order.insert("lines".to_owned(), json!([]));
             order.insert("hasDiscount".to_owned(), json!(false));
+            order.insert("pricesIncludeTax".to_owned(), json!(false));
         }
     }
     data
@@ -90,6 +91,7 @@ fn order() -> Value {
             "subtotal": "15.30", "discount": "1.53", "shipping": "3.95", "shippingDiscount": "0.00", "tax": "0.00",
             "pointsRedeemed": 0, "pointsValue": "0.00", "total": "17.72",
         },
+        "pricesIncludeTax": true,
         "hasDiscount": true,
         "createdAt": "2026-11-23T05:33:00.000Z",
     })

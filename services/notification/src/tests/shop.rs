@@ -58,6 +58,7 @@ fn description(id: OrderId, user_id: Option<UserId>, email: Option<Email>) -> Or
         languages: Vec::new(),
         name: Some("Ada".to_owned()),
         currency: Currency::GBP,
+        prices_include_tax: true,
         totals: totals([&line]),
         lines: vec![line],
         created_at: Timestamp::EPOCH,

@@ -296,13 +296,16 @@ async fn the_personal_export_has_every_order() {
     let fixture = Fixture::open();
     let id = fixture.confirmed_order(&[("A", 1, "1.00", "0")]).await;
     let own = fixture.db.read(|tx| order_row::load(tx, id)).await.unwrap();
-    let copies = move |tx: &mut Tx<'_>| {
-        (1..=10_000).try_for_each(|n| {
-            let copy = Order { id: OrderId(id.0 + n), number: format!("{n}"), ..own.clone() };
-            Ok(tx.insert(&copy)?)
-        })
-    };
-    fixture.write(copies).await.unwrap();
+    for first in (1..=10_000).step_by(1_000) {
+        let own = own.clone();
+        let copies = move |tx: &mut Tx<'_>| {
+            (first..first + 1_000).try_for_each(|n| {
+                let copy = Order { id: OrderId(id.0 + n), number: format!("{n}"), ..own.clone() };
+                Ok(tx.insert(&copy)?)
+            })
+        };
+        fixture.write(copies).await.unwrap();
+    }
     let exported = fixture.call(ExportOrders { user_id: BUYER }).await.unwrap().0;
     assert_eq!(exported.as_array().map(Vec::len), Some(10_001));
 }

@@ -59,63 +59,63 @@ operation! {
 pub struct UpdatePromotion {
     /// The id.
     pub id: PromotionId,
-    /// [`Promotion::name`].
+    /// The name.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub name: Patch<Value>,
-    /// [`Promotion::code`].
+    /// The code that activates it; null for an automatic one.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub code: Patch<Value>,
-    /// [`Promotion::coupon_only`].
+    /// Whether it applies only through its coupons.
     #[serde(default)]
     #[schemars(with = "Option<bool>")]
     pub coupon_only: Patch<Value>,
-    /// [`Promotion::campaign_id`].
+    /// The campaign that it belongs to, if any. It applies only while the campaign runs.
     #[serde(default)]
     #[schemars(with = "Option<CampaignId>")]
     pub campaign_id: Patch<Value>,
-    /// [`Promotion::stage`].
+    /// The stage that it applies in; `CART` by default.
     #[serde(default)]
     #[schemars(with = "Option<Stage>")]
     pub stage: Patch<Value>,
-    /// [`Promotion::priority`].
+    /// Higher priorities apply first.
     #[serde(default)]
     #[schemars(with = "Option<i32>")]
     pub priority: Patch<Value>,
-    /// [`Promotion::stacking`].
+    /// How it combines with other promotions.
     #[serde(default)]
     #[schemars(with = "Option<Stacking>")]
     pub stacking: Patch<Value>,
-    /// [`Promotion::include_flash`].
+    /// Whether it discounts lines of flash sales.
     #[serde(default)]
     #[schemars(with = "Option<bool>")]
     pub include_flash: Patch<Value>,
-    /// [`Promotion::starts_at`].
+    /// When it starts.
     #[serde(default)]
     #[schemars(with = "Option<Timestamp>")]
     pub starts_at: Patch<Value>,
-    /// [`Promotion::ends_at`].
+    /// When it ends, exclusive.
     #[serde(default)]
     #[schemars(with = "Option<Timestamp>")]
     pub ends_at: Patch<Value>,
-    /// [`Promotion::timezone`].
+    /// The IANA time zone of its schedule, conditions and periods.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub timezone: Patch<Value>,
-    /// [`Promotion::schedule`].
+    /// The hours of the week in which it applies.
     #[serde(default)]
     #[schemars(with = "Option<Schedule>")]
     pub schedule: Patch<Value>,
-    /// [`Promotion::when`].
+    /// The conditions.
     #[serde(default)]
     #[schemars(with = "Option<Condition>")]
     pub when: Patch<Value>,
-    /// [`Promotion::actions`].
+    /// Its actions, in order; 1 to 8.
     #[serde(default)]
     #[schemars(with = "Option<Vec<ActionSpec>>")]
     pub actions: Patch<Value>,
-    /// [`Promotion::limits`].
+    /// Its limits.
     #[serde(default)]
     #[schemars(with = "Option<Limits>")]
     pub limits: Patch<Value>,
