@@ -69,12 +69,11 @@ fn encoded_words(line: &str) -> String {
     let mut text = String::new();
     for word in line.split(' ') {
         let encoded = word.strip_prefix("=?utf-8?b?").and_then(|rest| rest.strip_suffix("?="));
-        match encoded {
-            Some(encoded) => text.push_str(&String::from_utf8(STANDARD.decode(encoded).unwrap()).unwrap()),
-            None => {
-                text.push_str(if text.is_empty() { "" } else { " " });
-                text.push_str(word);
-            }
+        if let Some(encoded) = encoded {
+            text.push_str(&String::from_utf8(STANDARD.decode(encoded).unwrap()).unwrap());
+        } else {
+            text.push_str(if text.is_empty() { "" } else { " " });
+            text.push_str(word);
         }
     }
     text
