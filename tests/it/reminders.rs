@@ -110,6 +110,18 @@ async fn a_cart_that_was_left_is_reminded_of_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_turned_reminders_off_gets_none_for_a_guests_cart() {
+    let mut shop = reminding_shop().await;
+    let ada = shop.customer("ada@example.com").await;
+    let off = json!({"preferences": [{"kind": "CART_ABANDONED", "channel": "EMAIL", "enabled": false}]});
+    ada.put("/api/notifications/preferences", &off).await.expect(200);
+    agree(&guest_with_cart(&shop).await, "ada@example.com").await;
+    settle(&mut shop, "last@example.com").await;
+    assert!(reminders(&shop, "ada@example.com").is_empty());
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_link_ends_reminders_for_good() {
     let mut shop = reminding_shop().await;
     put_in_cart(&shop.customer("ada@example.com").await).await;

@@ -201,7 +201,9 @@ impl HookQuestion {
                 Ok(HookAnswer { rates, ..HookAnswer::default() })
             }
             Self::Validation(_) => {
-                let validation: ValidationAnswer = parsed(body)?;
+                let mut validation: ValidationAnswer = parsed(body)?;
+                // The message is for the buyer of a refused order; what else it says stays with the merchant.
+                validation.message.take_if(|message| validation.accepted || message.is_empty());
                 if let Some(message) = &validation.message {
                     bounded(message, 0, MAX_MESSAGE_LEN).map_err(|fault| format!("message {fault}"))?;
                 }
@@ -356,6 +358,17 @@ mod tests {
             HookQuestion::Tax(tax) => HookQuestion::Tax(TaxQuestion { prices_include_tax: includes_tax, ..tax }),
             other => other,
         }
+    }
+
+    #[test]
+    fn only_the_refused_read_why() {
+        let message = |body: &str| {
+            let answer = question(HookKind::Validation, false).read(body.as_bytes()).unwrap();
+            answer.validation.unwrap().message
+        };
+        assert_eq!(message(r#"{"accepted": false, "message": "No."}"#).as_deref(), Some("No."));
+        assert_eq!(message(r#"{"accepted": false, "message": ""}"#), None);
+        assert_eq!(message(r#"{"accepted": true, "message": "score 17"}"#), None);
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub struct ListCoupons {
 }
 operation! {
     ListCoupons => Page<CouponView>, "coupon.list", Get "/api/coupons", Permission("coupon:read"), 200,
-    "Lists coupons by code."
+    "Lists coupons by code.", refuses [404]
 }
 
 /// Creates a coupon. 409 `CODE_TAKEN` if a coupon or a promotion has the code.

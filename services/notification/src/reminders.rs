@@ -6,12 +6,13 @@ use minijinja::value::Serde;
 use promox_contract::cart::{CartReminder, CartReminderLine, PrepareCartReminder};
 use promox_contract::ids::CartId;
 use promox_contract::store::StoreProfile;
-use promox_contract::user::UserDescription;
-use promox_kernel::{Cx, Error};
+use promox_contract::user::{FindAccounts, UserDescription};
+use promox_kernel::{Cx, Email, Error};
+use promox_storage::Tx;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::kinds::MessageKind;
+use crate::kinds::{Channel, MessageKind};
 use crate::records::Delivery;
 use crate::sender::{Addressed, PrepareError};
 use crate::templates::context::Members;
@@ -66,6 +67,20 @@ impl Notifications {
         self.addressed(cx, row.kind, reminder, user).await
     }
 
+    /// Whether an account with this address wants no such messages: its owner may be a guest somewhere else, or somebody
+    /// else may have named the address.
+    async fn is_muted_by_account(&self, cx: &Cx, kind: MessageKind, email: &Email) -> Result<bool, Error> {
+        let accounts = cx.call(FindAccounts { emails: vec![email.clone()], ignore_plus_tags: false }).await?.ids;
+        let is_muted = |tx: &Tx<'_>| {
+            let mut muted = false;
+            for user in &accounts {
+                muted |= !queries::wants(&queries::changed(tx, *user)?, kind, Channel::Email);
+            }
+            Ok::<_, Error>(muted)
+        };
+        self.db.read(is_muted).await
+    }
+
     /// The recipient of a reminder: the cart's user, or the guest who agreed.
     async fn addressed(
         &self,
@@ -84,7 +99,7 @@ impl Notifications {
             (Some(user), _) => Recipient::User(user.id),
             (None, Some(email)) => {
                 let ended = self.db.read(|tx| unsubscribing::has_ended(tx, kind, email)).await.map_err(Error::from)?;
-                if ended {
+                if ended || self.is_muted_by_account(cx, kind, email).await? {
                     return Err(PrepareError::Unwanted);
                 }
                 Recipient::guest(email)

@@ -75,8 +75,12 @@ pub(crate) fn host_and_port(uri: &Uri) -> Result<(String, u16), String> {
     Ok((host.to_owned(), uri.port_u16().unwrap_or(default)))
 }
 
-/// Whether an address belongs to this machine: a packet to it would have it as its source. Nothing is sent.
+/// Whether an address belongs to this machine: it is one of its loopback addresses, or a packet to it would have it as its
+/// source. Nothing is sent.
 pub fn is_own(address: SocketAddr) -> bool {
+    if address.ip().to_canonical().is_loopback() {
+        return true;
+    }
     let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let source = UdpSocket::bind((any, 0)).and_then(|socket| {
         socket.connect(address)?;

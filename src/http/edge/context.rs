@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::header::{HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Version, header};
 use promox_contract::codes;
@@ -58,8 +59,16 @@ impl HeadLimits {
     /// The overhead that HTTP/2 counts per header in bytes, RFC 9113.
     const HEADER_OVERHEAD: usize = 32;
 
-    /// Refuses an HTTP/2 head that is too large; for HTTP/1 the connection does so.
+    /// Refuses a head that another server could read otherwise: with two hosts, or a transfer coding besides `chunked`. An
+    /// HTTP/2 head that is too large is refused too; for HTTP/1 the connection does so.
     pub(crate) fn check(&self, parts: &Parts) -> Result<(), Error> {
+        if parts.headers.get_all(HOST).iter().nth(1).is_some() {
+            return Err(malformed("The request has more than one Host header."));
+        }
+        let coding = parts.headers.get(TRANSFER_ENCODING);
+        if coding.is_some_and(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")) {
+            return Err(malformed("The only transfer coding that is taken is chunked."));
+        }
         if parts.version != Version::HTTP_2 {
             return Ok(());
         }
@@ -69,6 +78,10 @@ impl HeadLimits {
         let fits = u32::try_from(size).is_ok_and(|size| size <= self.bytes) && parts.headers.len() <= self.headers;
         if fits { Ok(()) } else { Err(head_too_large()) }
     }
+}
+
+fn malformed(message: &str) -> Error {
+    Error::new(Kind::Malformed, codes::MALFORMED_REQUEST, message)
 }
 
 /// The error for a head with too many bytes or headers.

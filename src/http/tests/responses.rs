@@ -130,6 +130,17 @@ async fn a_body_that_is_too_large_is_refused_before_it_is_asked_for() {
 }
 
 #[tokio::test]
+async fn a_head_that_another_server_could_read_otherwise_is_refused() {
+    let rig = Rig::start(&[]).await;
+    let json = ("content-type", "application/json");
+    assert_eq!(rig.request("GET /things/7", &[("host", "other")], "").await.code(), "MALFORMED_REQUEST");
+    for coding in ["gzip, chunked", "chunked, chunked"] {
+        let refused = rig.request("POST /things", &[json, ("transfer-encoding", coding)], "").await;
+        assert_eq!((refused.status, refused.code().as_str()), (400, "MALFORMED_REQUEST"), "{coding}");
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_sends_a_refused_body_to_its_end_sees_the_response() {
     let rig = Rig::start(&[("PROMOX_LIMITS__BODY_BYTES", "2048"), ("PROMOX_LIMITS__UPLOAD_MIB", "1")]).await;
     // More than the buffers of a connection hold.

@@ -234,14 +234,18 @@ impl RouteRule {
     }
 }
 
-/// Whether a raw segment is `.` or `..` once it is decoded, or hides a slash.
+/// Whether a raw segment is `.` or `..` once it is decoded, or hides a slash. Some servers remove what follows a semicolon
+/// first.
 fn is_dot_segment(segment: &str) -> bool {
+    let is_dots = |decoded: &str| matches!(decoded.split(';').next(), Some("." | ".."));
     if !segment.contains('%') {
-        return segment == "." || segment == "..";
+        return is_dots(segment);
     }
     let lower = segment.to_ascii_lowercase();
-    let dots = lower.replace("%2e", ".");
-    dots == "." || dots == ".." || lower.contains("%2f") || lower.contains("%5c") || lower.contains("%00")
+    is_dots(&lower.replace("%2e", ".").replace("%3b", ";"))
+        || lower.contains("%2f")
+        || lower.contains("%5c")
+        || lower.contains("%00")
 }
 
 impl RouteLimits {
@@ -433,6 +437,8 @@ mod tests {
     fn paths_that_leave_the_route_are_refused() {
         let rule = rule("blog", "/api/blog");
         for path in [
+            "/api/blog/..;/x",
+            "/api/blog/%2e.%3bv=1/x",
             "/api/blog/../x",
             "/api/blog/%2e%2E/x",
             "/api/blog/.%2e",

@@ -286,7 +286,7 @@ pub struct LookUpOrder {
 }
 operation! {
     LookUpOrder => OrderView, "order.look_up", Get "/api/orders/lookup", Anyone, 200,
-    "A guest's order, by number and e-mail address."
+    "A guest's order, by number and e-mail address.", refuses [404]
 }
 
 /// Cancels an order before its first shipment, even after a refund. Stock, coupons and promotion uses are released,
