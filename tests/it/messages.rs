@@ -165,11 +165,21 @@ async fn a_browser_decrypts_its_push_messages() {
     let keys = subscribe(&ada, &receiver.url("/push")).await;
     subscribe(&ada, &receiver.url("/gone")).await;
     let placed = order(&ada).await;
-    let sent = receiver.wait_for("/push", 1).await;
-    assert_eq!((&sent[0].headers["content-encoding"], &sent[0].headers["ttl"]), (&json!("aes128gcm"), &json!("86400")));
-    assert!(!String::from_utf8_lossy(&sent[0].body).contains("Order"));
-    let got = read(&keys, &sent[0]);
-    assert!(got["message"]["title"].as_str().unwrap().contains(placed["number"].as_str().unwrap()), "{got}");
+    let is_about = |got: &Value, placed: &Value| {
+        got["message"]["title"].as_str().unwrap().contains(placed["number"].as_str().unwrap())
+    };
+    // The welcome may still have been waiting when the browser subscribed.
+    let mut count = 1;
+    let (request, got) = loop {
+        let request = receiver.wait_for("/push", count).await.remove(count - 1);
+        let got = read(&keys, &request);
+        if is_about(&got, &placed) {
+            break (request, got);
+        }
+        count += 1;
+    };
+    assert_eq!((&request.headers["content-encoding"], &request.headers["ttl"]), (&json!("aes128gcm"), &json!("86400")));
+    assert!(!String::from_utf8_lossy(&request.body).contains("Order"));
     assert_eq!(got["claims"]["aud"], receiver.url(""));
     let key = shop.anyone.get("/api/notifications/push-key").await.expect(200)["key"].clone();
     assert_eq!(got["key"], key);
@@ -184,9 +194,9 @@ async fn a_browser_decrypts_its_push_messages() {
     mailed(&shop, "ORDER_CONFIRMED", 2).await;
     prefer(&ada_of(&shop).await, "ORDER_CONFIRMED", "PUSH", true).await;
     let placed = order(&ada_of(&shop).await).await;
-    let sent = receiver.wait_for("/push", 2).await;
-    let got = read(&keys, &sent[1]);
-    assert!(got["message"]["title"].as_str().unwrap().contains(placed["number"].as_str().unwrap()), "{got}");
+    let sent = receiver.wait_for("/push", count + 1).await;
+    let got = read(&keys, &sent[count]);
+    assert!(is_about(&got, &placed), "{got}");
     assert_eq!(got["key"], key);
     let ada = ada_of(&shop).await;
     let path = format!("/api/notifications/subscriptions/{}", listed["items"][0]["id"]);
