@@ -218,7 +218,7 @@ pub struct EndMessages {
     pub token: String,
 }
 operation! {
-    EndMessages => (), "notification.unsubscribe", Post "/api/notifications/unsubscribe", Anyone, 204,
+    EndMessages => (), "notification.end_messages", Post "/api/notifications/unsubscribe", Anyone, 204,
     "Ends a kind of message by the link in one. Mail programs call it as RFC 8058 says.", ignores_body, refuses [404]
 }
 

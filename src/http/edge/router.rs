@@ -1,6 +1,6 @@
 //! Routes from the registry. Method and path lead to an operation with its counters, rate and service's permits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -94,13 +94,16 @@ impl Router {
         traffic: &Traffic,
     ) -> Result<Self, Conflict> {
         let mut shapes: BTreeMap<String, BTreeMap<Method, usize>> = BTreeMap::new();
-        let mut routes: Vec<Route> = Vec::new();
+        let (mut routes, mut names): (Vec<Route>, HashSet<&str>) = (Vec::new(), HashSet::new());
         for (index, entry) in registry.entries().iter().enumerate().filter(|(_, entry)| !entry.path.is_empty()) {
             let (shape, parameters) = shape(entry.path);
             let methods = shapes.entry(shape).or_default();
             if let Some(first) = methods.insert(entry.method, routes.len()) {
                 let other = routes.get(first).and_then(|route| registry.entries().get(route.entry));
                 return Err(Conflict::Operations(format!("{entry:?} and {other:?} are the same route")));
+            }
+            if !names.insert(entry.name) {
+                return Err(Conflict::Operations(format!("{entry:?} has the name of another operation")));
             }
             routes.push(Route {
                 entry: index,
