@@ -34,7 +34,7 @@ pub(crate) struct Options {
 /// The length of the application's answer.
 const LENGTH: usize = 1024;
 /// A rate that the load does not reach, so that it is counted and never refused.
-const UNREACHABLE: &str = "1000000000";
+const UNREACHABLE: &str = "100000000";
 /// Time until a proxy must listen.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
