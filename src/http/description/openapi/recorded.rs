@@ -1,7 +1,8 @@
 //! The codes of an operation's refusals by status: those that follow from its declaration, and those that its rules give.
 //!
-//! The latter are in `codes.json`, and real answers of successes in `answers.json`. Both are recorded by the tests, which
-//! refuse a code that is not listed here: CONTRIBUTING.md says how.
+//! The latter are in `codes.json`, and answers of successes in `answers.json`. Both are recorded by the tests, which refuse a
+//! code that is not listed here: CONTRIBUTING.md says how. Of operations that no test sees succeed, the answer is that of
+//! another operation with the same schema, or written by hand.
 
 use std::collections::{BTreeMap, BTreeSet};
 
