@@ -143,7 +143,8 @@ impl Client {
         let Ok(description) = DESCRIPTION.get_or_try_init(read).await else { return };
         let media_type = answer.headers.get("content-type").and_then(|it| it.to_str().ok());
         let media_type = media_type.and_then(|it| it.split(';').next());
-        let shown = Shown { status: answer.status, media_type, bytes: &answer.bytes };
+        let may_be_repeated = answer.headers.contains_key("retry-after");
+        let shown = Shown { status: answer.status, media_type, may_be_repeated, bytes: &answer.bytes };
         description.record(method, path, &shown);
         if let Err(fault) = description.contradicts(method, path, &shown) {
             let text = String::from_utf8_lossy(&answer.bytes);
