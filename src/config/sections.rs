@@ -159,7 +159,7 @@ impl Default for Data {
 pub struct Storage {
     /// Memory that all caches and in-memory tables share.
     pub memory_mib: u64,
-    /// A checkpoint starts when the journal has grown by this much.
+    /// A checkpoint starts after this much has been written to the journal, before it is compressed.
     pub checkpoint_mib: u64,
     /// A checkpoint starts at the latest after this time.
     pub checkpoint_seconds: u64,

@@ -35,7 +35,7 @@ const MAX_LISTED: usize = 5;
 const IDENTITY_MAGIC: [u8; 8] = *b"PROMOXD1";
 /// The version of the layout of everything on disk, including rows and backups. It is raised whenever any of it
 /// changes.
-pub(crate) const LAYOUT: u32 = 5;
+pub(crate) const LAYOUT: u32 = 6;
 
 /// The state of a data directory.
 #[derive(Clone, Debug, PartialEq, Eq)]

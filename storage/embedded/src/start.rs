@@ -82,7 +82,7 @@ fn replay(options: &Options, store: &StoreId, file: &CheckpointFile) -> Result<(
     let base = file.base().map_err(|error| file.failure(&error))?;
     let mut table = Table::default();
     let recovered = recover(&*options.disk, &options.dir.join(JOURNAL), store, base.reached, |frame| {
-        let slab = table.add_slab(Bytes::copy_from_slice(frame.changes));
+        let slab = table.add_slab(Bytes::copy_from_slice(&frame.changes));
         for change in frame.changes() {
             let change = change.ok_or("a change does not decode")?;
             let value = change.value.map(|value| (change.end - value.len(), value.len()));

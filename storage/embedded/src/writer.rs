@@ -210,8 +210,7 @@ impl Writer {
     /// `false`.
     fn append(&mut self, group: &mut Group) -> bool {
         self.working.reached.mark.position += 1;
-        self.working.frame.compact();
-        let len = self.working.frame.len() as u64;
+        self.working.frame.pack();
         let started = Instant::now();
         match self.journal.append(self.working.reached.mark, &mut self.working.frame) {
             Ok(location) => self.working.reached.location = location,
@@ -229,17 +228,18 @@ impl Writer {
                 return false;
             }
         }
-        self.count(len, started.elapsed());
+        self.count(started.elapsed());
         self.publish();
         self.working.frame.clear();
         true
     }
 
-    fn count(&mut self, len: u64, took: Duration) {
-        self.since_frozen += len;
+    fn count(&mut self, took: Duration) {
+        let frame = &self.working.frame;
+        self.since_frozen += frame.len() as u64;
         let counters = &self.shared.counters;
         add(&counters.groups, 1);
-        add(&counters.journal_bytes, len);
+        add(&counters.journal_bytes, frame.packed_len() as u64);
         add(&counters.sync_micros, micros(took));
         set(&counters.last_sync_micros, micros(took));
         set(&counters.position, self.working.reached.mark.position);

@@ -1,13 +1,15 @@
 //! Frames. A frame has the changes of one transaction group, under one checksum.
 //!
-//! Its layout is `magic 4 · crc 4 · length 4 · position 8 · time 8 · outbox positions 2 × 8 · changes`, little-endian.
-//! The checksum covers everything after itself and starts from the seed of the segment, so that it fails for frames
-//! left by an earlier use of the file.
+//! Its layout is `magic 4 · crc 4 · length 4 · position 8 · time 8 · outbox positions 2 × 8 · content length 4 · changes`,
+//! little-endian. The checksum covers everything after itself and starts from the seed of the segment, so that it fails for
+//! frames left by an earlier use of the file. The changes are an LZ4 block, unless they are as long as their content.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
 use foldhash::fast::RandomState;
+use lz4_flex::block;
 use promox_kernel::Timestamp;
 use promox_storage::Space;
 
@@ -16,9 +18,11 @@ use crate::key::Key;
 /// The magic number of a frame.
 pub(crate) const MAGIC: [u8; 4] = *b"PMXF";
 /// The length of a frame's header, in bytes.
-pub(crate) const HEADER: usize = 44;
+pub(crate) const HEADER: usize = 48;
 /// The offset of the first byte that the checksum covers.
 const CHECKED: usize = 8;
+/// Memory that a frame keeps for the next one, in bytes.
+const KEPT: usize = 1 << 20;
 
 /// A position of the store, at the end of a group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,7 +41,10 @@ const LARGE: usize = 128;
 /// A frame being built.
 #[derive(Debug)]
 pub(crate) struct FrameBuffer {
+    /// The header, and the changes as they are.
     bytes: Vec<u8>,
+    /// The frame as it is written.
+    packed: Vec<u8>,
     /// Where the large changes are.
     large: HashMap<Key, Range<usize>, RandomState>,
     /// Changes that later ones replace, in ascending order.
@@ -46,14 +53,16 @@ pub(crate) struct FrameBuffer {
 
 impl FrameBuffer {
     pub(crate) fn new() -> Self {
-        Self { bytes: vec![0; HEADER], large: HashMap::default(), replaced: Vec::new() }
+        Self { bytes: vec![0; HEADER], packed: Vec::new(), large: HashMap::default(), replaced: Vec::new() }
     }
 
     /// Removes all changes, and frees the excess memory of an unusually large group.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
-        self.bytes.shrink_to(1 << 20);
+        self.bytes.shrink_to(KEPT);
         self.bytes.resize(HEADER, 0);
+        self.packed.clear();
+        self.packed.shrink_to(KEPT);
         self.large.clear();
         self.large.shrink_to(1 << 10);
         self.replaced.clear();
@@ -63,6 +72,7 @@ impl FrameBuffer {
         self.bytes.len() == HEADER
     }
 
+    /// The length of the header and the changes as they are.
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()
     }
@@ -89,7 +99,7 @@ impl FrameBuffer {
 
     /// Removes large changes that later ones of the group replace. A group is read as a whole or not at all, so only the
     /// last value of a key matters.
-    pub(crate) fn compact(&mut self) {
+    fn compact(&mut self) {
         self.replaced.sort_unstable_by_key(|range| range.start);
         let mut end = self.bytes.len();
         for range in self.replaced.drain(..).rev() {
@@ -100,16 +110,38 @@ impl FrameBuffer {
         self.large.clear();
     }
 
-    /// Fills in the header, and returns the bytes to write to disk.
+    /// Makes the frame ready to be written.
+    pub(crate) fn pack(&mut self) {
+        self.compact();
+        let changes = self.bytes.get(HEADER..).unwrap_or_default();
+        self.packed.resize(HEADER + block::get_maximum_output_size(changes.len()), 0);
+        let room = self.packed.get_mut(HEADER..).unwrap_or_default();
+        match block::compress_into(changes, room) {
+            Ok(length) if length < changes.len() => self.packed.truncate(HEADER + length),
+            _ => {
+                self.packed.truncate(HEADER);
+                self.packed.extend_from_slice(changes);
+            }
+        }
+    }
+
+    /// The length of a packed frame in the file.
+    pub(crate) fn packed_len(&self) -> usize {
+        self.packed.len()
+    }
+
+    /// Fills in the header of a packed frame, and returns the bytes to write to disk.
     pub(crate) fn seal(&mut self, mark: Mark, seed: u32) -> &[u8] {
-        let length = u32::try_from(self.bytes.len() - HEADER).unwrap_or(u32::MAX).to_le_bytes();
+        let length = |whole: &[u8]| u32::try_from(whole.len() - HEADER).unwrap_or(u32::MAX).to_le_bytes();
+        let (length, content) = (length(&self.packed), length(&self.bytes));
         let [first, second] = mark.outbox.map(i64::to_le_bytes);
         let (position, time) = (mark.position.to_le_bytes(), mark.time.0.to_le_bytes());
         let fields = MAGIC.iter().chain(&[0; 4]).chain(&length).chain(&position).chain(&time).chain(&first);
-        self.bytes.iter_mut().zip(fields.chain(&second)).for_each(|(byte, field)| *byte = *field);
-        let crc = crc32c::crc32c_append(seed, self.bytes.get(CHECKED..).unwrap_or_default()).to_le_bytes();
-        self.bytes.iter_mut().skip(4).zip(crc).for_each(|(byte, crc)| *byte = crc);
-        &self.bytes
+        let fields = fields.chain(&second).chain(&content);
+        self.packed.iter_mut().zip(fields).for_each(|(byte, field)| *byte = *field);
+        let crc = crc32c::crc32c_append(seed, self.packed.get(CHECKED..).unwrap_or_default()).to_le_bytes();
+        self.packed.iter_mut().skip(4).zip(crc).for_each(|(byte, crc)| *byte = crc);
+        &self.packed
     }
 }
 
@@ -117,8 +149,8 @@ impl FrameBuffer {
 #[derive(Debug)]
 pub(crate) struct Frame<'a> {
     pub(crate) mark: Mark,
-    pub(crate) changes: &'a [u8],
-    /// The length of the whole frame in bytes.
+    pub(crate) changes: Cow<'a, [u8]>,
+    /// The length of the whole frame in the file, in bytes.
     pub(crate) len: usize,
 }
 
@@ -140,7 +172,8 @@ impl<'a> Frame<'a> {
         if header.get(..4)? != MAGIC {
             return None;
         }
-        let length = usize::try_from(u32::from_le_bytes(header.get(8..12)?.try_into().ok()?)).ok()?;
+        let size = |at: usize| Some(u32::from_le_bytes(header.get(at..at + 4)?.try_into().ok()?) as usize);
+        let (length, content) = (size(8)?, size(44)?);
         let changes = rest.get(..length)?;
         let crc = crc32c::crc32c_append(crc32c::crc32c_append(seed, header.get(CHECKED..)?), changes);
         if header.get(4..8)? != crc.to_le_bytes() {
@@ -152,12 +185,16 @@ impl<'a> Frame<'a> {
             time: Timestamp(number(20)?),
             outbox: [number(28)?, number(36)?],
         };
+        let changes = match content == length {
+            true => Cow::Borrowed(changes),
+            false => Cow::Owned(block::decompress(changes, content).ok()?),
+        };
         Some(Self { mark, changes, len: HEADER + length })
     }
 
     /// Returns the changes. The first one that does not decode is `None`, and ends them.
-    pub(crate) fn changes(&self) -> impl Iterator<Item = Option<Change<'a>>> {
-        let mut rest = self.changes;
+    pub(crate) fn changes(&self) -> impl Iterator<Item = Option<Change<'_>>> {
+        let mut rest = &*self.changes;
         std::iter::from_fn(move || {
             if rest.is_empty() {
                 return None;
@@ -224,6 +261,7 @@ mod tests {
     fn a_frame_is_read_back_unchanged() {
         let mark = Mark { position: 5, time: Timestamp(-3), outbox: [8, 9] };
         let mut frame = sample();
+        frame.pack();
         let bytes = frame.seal(mark, 42);
         let read = Frame::read(bytes, 42).unwrap();
         assert_eq!((read.mark, read.len), (mark, bytes.len()));
@@ -246,10 +284,11 @@ mod tests {
                 frame.put(&Key::new(Space(1), &[*key]), value.as_deref());
                 expected.insert(vec![*key], value);
             }
-            frame.compact();
+            frame.pack();
             let sealed = frame.seal(Mark::default(), 3).to_vec();
             let (mut read, mut large) = (HashMap::new(), Vec::new());
-            for change in Frame::read(&sealed, 3).unwrap().changes() {
+            let packed = Frame::read(&sealed, 3).unwrap();
+            for change in packed.changes() {
                 let Change { key, value, .. } = change.unwrap();
                 proptest::prop_assert!(!large.contains(&key));
                 if value.is_some_and(|value| value.len() >= LARGE) {
@@ -266,6 +305,7 @@ mod tests {
             let _ = Frame::read(&bytes, 0);
             bytes.splice(0..0, [0; HEADER]);
             let mut frame = FrameBuffer { bytes, ..FrameBuffer::new() };
+            frame.pack();
             let sealed = frame.seal(Mark::default(), 9).to_vec();
             let read = Frame::read(&sealed, 9).unwrap();
             proptest::prop_assert!(read.changes().count() <= sealed.len());
@@ -274,7 +314,11 @@ mod tests {
 
     #[test]
     fn flipped_bits_and_cuts_are_detected() {
-        let bytes = sample().seal(Mark::default(), 1).to_vec();
+        let mut frame = sample();
+        frame.put(&Key::new(Space(7), b"long"), Some(&[b'a'; 60]));
+        frame.pack();
+        assert!(frame.packed_len() < frame.len(), "the changes are an LZ4 block");
+        let bytes = frame.seal(Mark::default(), 1).to_vec();
         for bit in 0..bytes.len() * 8 {
             let mut broken = bytes.clone();
             broken[bit / 8] ^= 1 << (bit % 8);

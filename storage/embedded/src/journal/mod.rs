@@ -257,9 +257,9 @@ impl Journal {
         Ok(Self { segments, store, current: Current { number, file, offset, len, seed, last } })
     }
 
-    /// Writes and syncs a group. Returns the location of its frame.
+    /// Writes and syncs a group, whose frame is packed. Returns the location of its frame.
     pub(crate) fn append(&mut self, mark: Mark, frame: &mut FrameBuffer) -> Result<FrameLocation, AppendError> {
-        let len = frame.len() as u64;
+        let len = frame.packed_len() as u64;
         if self.current.offset + len + SEAL > self.current.len {
             self.next_segment(len)?;
         }

@@ -25,7 +25,7 @@ fn content() -> Vec<(i64, i64)> {
 }
 
 /// The layout that this version reads and writes.
-const LAYOUT: &str = "5";
+pub(crate) const LAYOUT: &str = "6";
 
 #[tokio::test]
 async fn the_layout_of_this_version_is_opened() {

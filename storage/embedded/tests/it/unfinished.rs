@@ -7,6 +7,7 @@ use std::sync::Arc;
 use promox_embedded::disk::{Disk, DiskOp, MemoryDisk, Persisted};
 use promox_embedded::{OpenError, Options, restore};
 
+use crate::layouts::LAYOUT;
 use crate::rows::{account, database, open, options, schema, write};
 use crate::stepped::Stepped;
 
@@ -124,7 +125,8 @@ async fn a_store_that_lacks_a_file_is_not_replaced_by_an_empty_one() {
 #[tokio::test]
 async fn a_backup_of_another_layout_is_refused_by_name() {
     let stream = backup().await;
-    for layout in [1_u32, 2, 3, 4, 6] {
+    let supported: u32 = LAYOUT.parse().unwrap();
+    for layout in (1..supported).chain([supported + 1]) {
         // The header's block: length, checksum, magic, layout.
         let length = usize::try_from(u32::from_le_bytes(stream[..4].try_into().unwrap())).unwrap();
         let mut header = stream[8..8 + length].to_vec();
@@ -132,7 +134,7 @@ async fn a_backup_of_another_layout_is_refused_by_name() {
         let crc = crc32c(&header).to_le_bytes();
         let other = [&stream[..4], &crc, &header, &stream[8 + length..]].concat();
         let error = restored(&MemoryDisk::new(), &other).unwrap_err();
-        let message = format!("the backup has layout {layout}, and this version reads layout 5 only");
+        let message = format!("the backup has layout {layout}, and this version reads layout {supported} only");
         assert!(error.exit_code() == 65 && error.to_string().contains(&message), "{error}");
     }
 }
