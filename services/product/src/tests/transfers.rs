@@ -141,7 +141,7 @@ async fn a_catalog_moves_to_an_empty_shop_with_its_categories() {
     }
     shop.ask::<DeleteCategory>(json!({"id": gone["id"]})).await.unwrap();
     let (home, cups) = (shop.category_id("Home").await, shop.category_id("Cups \"fine\"").await);
-    for (sku, ids) in [("a", vec![cups, home]), ("b", vec![home]), ("c", Vec::new())] {
+    for (sku, ids) in [("a", vec![cups, home.clone()]), ("b", vec![home]), ("c", Vec::new())] {
         let product = json!({"sku": sku, "name": sku, "price": "2.50", "categoryIds": ids});
         shop.ask::<CreateProduct>(product).await.unwrap();
     }
