@@ -30,6 +30,8 @@ const BATCH: usize = 512;
 const LINGER: Duration = Duration::from_millis(500);
 /// How long the collector may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a node that stops waits for the collector to take what is left.
+const LAST: Duration = Duration::from_millis(500);
 /// The pauses after failures.
 const PAUSES: BackOff = BackOff { first: Duration::from_secs(1), doublings: 5 };
 
@@ -60,8 +62,23 @@ impl Exporter {
         Ok(Some(Self { client, url, service, spans, counts }))
     }
 
-    /// Sends spans until the node stops, and then those that are left, once.
+    /// Sends spans until the node stops, and then those that are left, once, as far as the collector takes them within
+    /// [`LAST`]. The others are dropped.
     pub(crate) async fn run(self, closing: CancellationToken) {
+        let mut sending = std::pin::pin!(self.send_all(&closing));
+        tokio::select! {
+            biased;
+            () = &mut sending => return,
+            () = closing.cancelled() => {}
+        }
+        if tokio::time::timeout(LAST, sending).await.is_err() {
+            let left = self.spans.drain().count() as u64;
+            self.counts.dropped.fetch_add(left, Ordering::Relaxed);
+            tracing::warn!(url = self.url, "the collector did not take the last spans in time, which are dropped");
+        }
+    }
+
+    async fn send_all(&self, closing: &CancellationToken) {
         let mut failures = 0;
         while let Some(Ok(first)) = closing.run_until_cancelled(self.spans.recv_async()).await {
             closing.run_until_cancelled(tokio::time::sleep(LINGER)).await;
@@ -86,6 +103,7 @@ impl Exporter {
     /// Sends a batch, which is dropped if the collector does not accept it. Returns whether it did.
     async fn send(&self, batch: Vec<FinishedSpan>) -> bool {
         let count = batch.len() as u64;
+        let unsent = Unsent { counts: &self.counts, count };
         let body = Bytes::from(document(&self.service, &batch).to_string());
         let request = Request::post(&self.url).header("content-type", "application/json").body(body);
         let sent = async {
@@ -99,11 +117,10 @@ impl Exporter {
         };
         match sent.await {
             Ok(()) => {
-                self.counts.exported.fetch_add(count, Ordering::Relaxed);
+                unsent.exported();
                 true
             }
             Err(detail) => {
-                self.counts.dropped.fetch_add(count, Ordering::Relaxed);
                 tracing::warn!(
                     url = self.url,
                     detail,
@@ -113,6 +130,25 @@ impl Exporter {
                 false
             }
         }
+    }
+}
+
+/// Spans of a batch, which count as dropped unless the collector accepts them, also if nobody waits for it any more.
+struct Unsent<'a> {
+    counts: &'a Counts,
+    count: u64,
+}
+
+impl Unsent<'_> {
+    fn exported(mut self) {
+        let count = std::mem::take(&mut self.count);
+        self.counts.exported.fetch_add(count, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Unsent<'_> {
+    fn drop(&mut self) {
+        self.counts.dropped.fetch_add(self.count, Ordering::Relaxed);
     }
 }
 
@@ -174,5 +210,47 @@ impl Collector for SpanCollector {
             metric.encode_counter::<NoLabelSet, u64, f64>(&count.load(Ordering::Relaxed), None)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use promox_kernel::trace::SpanKind;
+
+    use super::*;
+
+    fn span(id: u64) -> FinishedSpan {
+        FinishedSpan {
+            trace: 1,
+            id,
+            parent: None,
+            name: "order.place".to_owned(),
+            kind: SpanKind::Internal,
+            start: Timestamp::EPOCH,
+            end: Timestamp::EPOCH,
+            attributes: Vec::new(),
+            failure: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_collector_that_hangs_does_not_hold_up_a_stop() {
+        // Connections are established and never answered.
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/v1/traces", listener.local_addr().unwrap());
+        let (queue, spans) = flume::bounded(QUEUE);
+        (0..1_000).for_each(|id| queue.try_send(span(id)).unwrap());
+        let client = HttpClient::new(Reach::Anywhere).unwrap();
+        let counts = Arc::<Counts>::default();
+        let exporter = Exporter { client, url, service: "promox".to_owned(), spans, counts: counts.clone() };
+        let closing = CancellationToken::new();
+        let running = tokio::spawn(exporter.run(closing.clone()));
+        // The first batch is on its way.
+        let _connection = listener.accept().await.unwrap();
+        closing.cancel();
+        // It would end by itself only after the collector's own time limit, twice.
+        tokio::time::timeout(TIMEOUT, running).await.unwrap().unwrap();
+        let of = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
+        assert_eq!((of(&counts.exported), of(&counts.dropped)), (0, 1_000));
     }
 }

@@ -74,7 +74,7 @@ async fn catalog(promox: &Promox, cx: &Cx, path: &Path, file: File) -> Result<()
         return online_retail(promox, cx, file).await;
     }
     let body = transfer::body(path, file)?;
-    let report = cx.run(ImportProducts { body }).await.map_err(refusal_exit)?;
+    let report = cx.run(ImportProducts { body, dry_run: false }).await.map_err(refusal_exit)?;
     print_report(&report);
     check_any(&report, path)
 }

@@ -2,12 +2,11 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::OnceLock;
+use std::sync::Arc;
 use std::time::Duration;
 
-use promox_gateway::{Instance, is_allowed};
+use promox_gateway::{Instance, Traffic, is_allowed};
 use promox_kernel::Subnet;
-use promox_outbound::is_own as is_own_address;
 use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
@@ -40,31 +39,19 @@ pub(crate) enum Link {
 pub(crate) struct Dialer {
     limit: Duration,
     trust: Trust,
-    /// The addresses that promox itself listens on.
-    own: OnceLock<Vec<SocketAddr>>,
+    /// Knows the addresses that promox itself listens on.
+    traffic: Arc<Traffic>,
 }
 
 impl Dialer {
     /// A dialer that waits for `limit`, from the host's name to the connection.
-    pub(crate) fn new(limit: Duration, trust: Trust) -> Self {
-        Self { limit, trust, own: OnceLock::new() }
-    }
-
-    /// States the addresses that promox listens on, which are never connected to.
-    pub(crate) fn set_own(&self, addresses: Vec<SocketAddr>) {
-        let _ = self.own.set(addresses);
+    pub(crate) fn new(limit: Duration, trust: Trust, traffic: Arc<Traffic>) -> Self {
+        Self { limit, trust, traffic }
     }
 
     /// Whether an instance at this address may be connected to.
     pub(crate) fn permits(&self, address: SocketAddr, networks: &[Subnet]) -> bool {
-        let ip = address.ip();
-        let is_own = |own: &SocketAddr| {
-            let ip = ip.to_canonical();
-            let is_here =
-                || ip.is_loopback() || ip == own.ip() || (own.ip().is_unspecified() && is_own_address(address));
-            own.port() == address.port() && is_here()
-        };
-        is_allowed(ip, networks) && !self.own.get().is_some_and(|own| own.iter().any(is_own))
+        is_allowed(address.ip(), networks) && !self.traffic.own().contains(address)
     }
 
     /// Connects to an instance at an address in `networks`. Also returns the address.

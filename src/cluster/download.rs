@@ -60,7 +60,9 @@ impl Download {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         if self.end.as_mut().is_some_and(|end| end.as_mut().poll(cx).is_ready()) {
             self.end = None;
-            return Poll::Ready(Some(Err(Error::internal("the caller's access to a response has ended"))));
+            return Poll::Ready(Some(Err(Error::internal(
+                "the caller's access to a response, or its route, has ended",
+            ))));
         }
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {

@@ -109,10 +109,11 @@ impl Forwarder {
         via: String,
     ) -> Self {
         let gateway = &settings.gateway;
+        let connect_limit = Duration::from_millis(gateway.connect_timeout_ms);
         Self {
+            dialer: Arc::new(Dialer::new(connect_limit, trust, traffic.clone())),
             traffic,
             pool: Arc::new(Pool::new(gateway.idle_connections)),
-            dialer: Arc::new(Dialer::new(Duration::from_millis(gateway.connect_timeout_ms), trust)),
             tasks,
             closing: CancellationToken::new(),
             deadline: Duration::from_millis(gateway.deadline_ms),
@@ -121,11 +122,6 @@ impl Forwarder {
             upload: settings.limits.upload_mib.saturating_mul(1 << 20),
             via,
         }
-    }
-
-    /// The dialer, which is told the address of this server.
-    pub(crate) fn dialer(&self) -> &Dialer {
-        &self.dialer
     }
 
     /// Closes tunnels and idle connections, and every other one after its response.
@@ -253,11 +249,11 @@ impl Forwarder {
             }
             let held = Held { connection: Some(connection), pool: self.pool.clone(), attempt };
             let mut download = Download::new(body, held, self.idle);
-            download.keep(Box::new((permit, passage)));
             // A response of a known length ends by itself.
-            if let Some(lease) = lease.filter(|_| !head.headers.contains_key(CONTENT_LENGTH)) {
-                download.end_with(lease.watch());
+            if !head.headers.contains_key(CONTENT_LENGTH) {
+                download.end_with(Box::pin(stream_end(lease, &passage)));
             }
+            download.keep(Box::new((permit, passage)));
             return Ok(http::Response::from_parts(head, Payload::Forwarded(Box::new(download))));
         };
         head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
@@ -266,11 +262,9 @@ impl Forwarder {
             return Err(Error::internal("the connection cannot switch protocols"));
         };
         let (idle, closing) = (self.idle, self.closing.clone());
+        let ended = stream_end(lease, &passage);
         let ended = async move {
-            match lease {
-                Some(lease) => drop(closing.run_until_cancelled(lease.watch()).await),
-                None => closing.cancelled().await,
-            }
+            closing.run_until_cancelled(ended).await;
         };
         self.tasks.spawn(async move {
             let _held = (permit, passage, attempt, guard);
@@ -475,7 +469,7 @@ impl Exchange<'_> {
         let mut answer = std::pin::pin!(connection.sender.try_send_request(request));
         let (mut until, mut pieces) = (deadline, 0);
         loop {
-            let Ok(answered) = timeout_at(until, answer.as_mut()).await else {
+            let Ok(mut answered) = timeout_at(until, answer.as_mut()).await else {
                 if self.progress.pieces() == pieces {
                     return Err(Failed::Final(self.too_slow()));
                 }
@@ -484,9 +478,9 @@ impl Exchange<'_> {
                 until = Instant::now() + if self.progress.is_over() { limit } else { self.forwarder.stall };
                 continue;
             };
-            if answered.as_ref().is_ok_and(|response| has_two_lengths(response.headers())) {
-                let what = "its response has both a Content-Length and a Transfer-Encoding";
-                return Err(Failed::Final(reject::upstream_failed(self.app.name(), what)));
+            if let Ok(response) = &mut answered {
+                let stated = state_length_once(response.headers_mut());
+                stated.map_err(|what| Failed::Final(reject::upstream_failed(self.app.name(), what)))?;
             }
             return answered.map_err(|mut error| match error.take_message() {
                 Some(request) => Failed::Unsent(request.into_body(), error.error().to_string()),
@@ -511,10 +505,40 @@ impl Exchange<'_> {
     }
 }
 
-/// Whether a response states its length twice, so that the next reader could find another end than this one (RFC 9112,
-/// section 6.3).
-fn has_two_lengths(headers: &HeaderMap) -> bool {
-    headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING)
+/// Completes when a stream must end: its caller has no access any more, or its route is removed.
+fn stream_end(lease: Option<Lease>, passage: &Passage) -> impl Future<Output = ()> + Send + use<> {
+    let removed = passage.route_removed();
+    async move {
+        match lease {
+            Some(lease) => tokio::select! {
+                () = lease.watch() => {}
+                () = removed => {}
+            },
+            None => removed.await,
+        }
+    }
+}
+
+/// Makes a response state its length once, so that the next reader finds the same end as this one (RFC 9112, section 6.3).
+/// The error says why it has none that all readers agree on.
+fn state_length_once(headers: &mut HeaderMap) -> Result<(), &'static str> {
+    let mut lengths = Vec::new();
+    for value in headers.get_all(CONTENT_LENGTH) {
+        let text = value.to_str().map_err(|_| "its Content-Length is not a number")?;
+        lengths.extend(text.split(',').map(|length| length.trim().to_owned()));
+    }
+    let Some((first, others)) = lengths.split_first() else { return Ok(()) };
+    if headers.contains_key(TRANSFER_ENCODING) {
+        return Err("its response has both a Content-Length and a Transfer-Encoding");
+    }
+    if others.iter().any(|other| other != first) {
+        return Err("its response has several Content-Lengths");
+    }
+    if !others.is_empty() {
+        let value = HeaderValue::try_from(first).map_err(|_| "its Content-Length is not a number")?;
+        headers.insert(CONTENT_LENGTH, value);
+    }
+    Ok(())
 }
 
 /// Whether a response arrived that is not HTTP/1.1.

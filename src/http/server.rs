@@ -114,7 +114,7 @@ impl Server {
         }
         let edge = Arc::new(Edge::new(settings, trust));
         let own = others.iter().map(|(_, address, _)| *address).chain([address]).collect();
-        edge.forwarder.dialer().set_own(own);
+        edge.traffic.own().set(own);
         let (tasks, closing) = (edge.tasks.clone(), CancellationToken::new());
         if let Some(certificate) = certificate.clone() {
             let end = closing.clone();

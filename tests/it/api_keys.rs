@@ -47,6 +47,15 @@ async fn a_key_permits_what_it_and_its_creator_may_do_at_that_moment() {
     let (maker, _) = create(&builder, &["apikey:write"]).await;
     let maker = shop.anyone.bearer(&maker);
     maker.post("/api/api-keys", &json!({"name": "x", "permissions": ["apikey:write"]})).await.refused(403, "FORBIDDEN");
+    // A key that does more than its holder is not the holder's to revoke.
+    let (_, admins) = create(&shop.admin, &["user:read"]).await;
+    let admins = format!("/api/api-keys/{}", admins["id"]);
+    for client in [&builder, &maker] {
+        client.delete(&admins).await.refused(403, "BEYOND_YOUR_PERMISSIONS");
+    }
+    let (_, lesser) = create(&shop.admin, &["product:write"]).await;
+    builder.delete(&format!("/api/api-keys/{}", lesser["id"])).await.expect(204);
+    shop.admin.delete(&admins).await.expect(204);
     // Its actions are its own in the audit trail.
     let name = format!("key:{}", stored["id"]);
     let actors = || async { shop.all(&format!("/api/audit?actor={name}&action=product.create")).await };

@@ -122,3 +122,64 @@ async fn a_merchants_template_is_for_its_language_only() {
     assert!(german["subject"].as_str().unwrap().starts_with("Ihre Bestellung"), "{german}");
     shop.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pages_behind_links_are_in_the_language_of_their_messages() {
+    let shop = Shop::start().await;
+    let page = async |path: &str, languages: Option<&str>| {
+        let client = languages.map_or(shop.anyone.clone(), |list| shop.anyone.with("accept-language", list));
+        String::from_utf8(client.get(path).await.bytes.to_vec()).unwrap()
+    };
+    for (path, english, german) in [
+        ("/reset-password", "Set a new password", "Neues Passwort festlegen"),
+        ("/verify-email", "Confirm your e-mail address", "E-Mail-Adresse bestätigen"),
+        ("/unsubscribe", "End these messages", "Diese Nachrichten abbestellen"),
+        ("/setup", "Create the first administrator", "Ersten Administrator anlegen"),
+    ] {
+        for (languages, language, text) in [
+            (None, "en", english),
+            (Some("de-CH, en;q=0.5"), "de", german),
+            (Some("fr, de;q=0.5"), "de", german),
+            (Some("en-GB, de;q=0.5"), "en", english),
+            (Some("fr"), "en", english),
+        ] {
+            let page = page(path, languages).await;
+            assert!(page.contains(&format!("<html lang=\"{language}\">")) && page.contains(text), "{page}");
+        }
+    }
+    shop.admin.patch("/api/settings/store", &json!({"locale": "de"})).await.expect(200);
+    assert!(page("/verify-email", Some("fr")).await.contains("E-Mail-Adresse bestätigen"), "the store's language");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_confirmation_of_a_bank_transfer_says_where_to_pay() {
+    let shop = Shop::start().await;
+    shop.product("A", "10.00", 100).await;
+    let settings = json!({"methods": ["CARD", "BANK_TRANSFER"], "bankTransfer": " Tea & Co\r\nIBAN GB33 "});
+    let stored = shop.admin.patch("/api/settings/payments", &settings).await.expect(200);
+    assert_eq!(stored["bankTransfer"], "Tea & Co\nIBAN GB33");
+    let long = json!({"bankTransfer": "x".repeat(2_001)});
+    let refused = shop.admin.patch("/api/settings/payments", &long).await.refused(422, "VALIDATION_FAILED");
+    assert_eq!(refused["errors"][0]["pointer"], "/bankTransfer");
+    for (address, language, method, want) in [
+        ("ann@example.com", "en", "BANK_TRANSFER", Some("Please transfer £10.00 with the reference")),
+        ("anna@example.com", "de", "BANK_TRANSFER", Some("Bitte überweisen Sie 10,00\u{a0}£ mit dem Verwendungszweck")),
+        ("bob@example.com", "en", "CARD", None),
+    ] {
+        let mut order = order_to(address);
+        order["payment"]["method"] = json!(method);
+        let order = shop.anyone.with("accept-language", language).post("/api/orders", &order).await.expect(201);
+        let mail = wait_for_mails(&shop, address, 1).await.remove(0);
+        let Some(want) = want else {
+            assert!(!mail.text.contains("IBAN") && !mail.html.contains("IBAN"), "{}", mail.text);
+            continue;
+        };
+        let number = order["number"].as_str().unwrap();
+        assert!(mail.text.contains(&format!("{want} {number}:")), "{}", mail.text);
+        assert!(mail.text.contains("Tea & Co\nIBAN GB33"), "{}", mail.text);
+        assert!(mail.html.contains(want) && mail.html.contains("Tea &amp; Co\nIBAN GB33"), "{}", mail.html);
+    }
+    shop.admin.patch("/api/settings/payments", &json!({"bankTransfer": null})).await.expect(200);
+    shop.close().await;
+}

@@ -78,6 +78,7 @@ mod promotions;
 mod races;
 mod receiver;
 mod recorder;
+mod reference_tables;
 mod references;
 mod reminders;
 mod returns;

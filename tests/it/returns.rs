@@ -167,7 +167,7 @@ async fn a_return_refunds_at_most_the_remaining_money() {
             order.wait_for_status("REFUNDED", "REFUNDED").await;
         } else {
             // 4.95 of the shipping are left; refunding them ends the order.
-            order.wait_for_status("SHIPPED", "PARTIALLY_REFUNDED").await;
+            order.wait_for_status("DELIVERED", "PARTIALLY_REFUNDED").await;
             order.refund("4.95").await;
             order.wait_for_status("REFUNDED", "REFUNDED").await;
         }
@@ -228,7 +228,7 @@ async fn a_return_voids_cash_that_was_not_captured() {
     let requested = order.request_return(1).await;
     let approved = order.approve(&requested, &json!({"fee": "3.00"})).await.expect(200);
     assert_eq!((&approved["voided"], &approved["fee"]), (&json!("7.96"), &json!("3.00")), "{approved}");
-    order.wait_for_status("SHIPPED", "PENDING").await;
+    order.wait_for_status("DELIVERED", "PENDING").await;
     assert_eq!(order.payment_action("/void").await.expect(200)["status"], "VOIDED", "the unpaid fee is voided");
     order.wait_for_status("REFUNDED", "VOIDED").await;
     order.wait_for_stock(100).await;
@@ -309,6 +309,34 @@ async fn a_void_cancels_before_the_shipment_and_is_refused_after_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_order_ends_when_the_rest_of_it_is_returned_instead_of_shipped() {
+    let shop = start().await;
+    // Of two units one is shipped; the other is not wanted any more.
+    let order = PlacedOrder::two_units(&shop, card()).await;
+    let parcel = order.ship(1, false).await.expect(201);
+    assert_eq!(order.return_units(1).await["refund"], "6.00");
+    order.wait_for_status("SHIPPED", "PARTIALLY_REFUNDED").await;
+    order.ship(1, true).await.refused(409, "NOT_SHIPPABLE");
+    order.post(&format!("/fulfilments/{}/deliver", parcel["id"]), &json!({})).await.expect(200);
+    order.wait_for_status("DELIVERED", "PARTIALLY_REFUNDED").await;
+    order.wait_for_stock(99).await;
+    // A unit that was delivered before the rest is returned.
+    let order = PlacedOrder::two_units(&shop, card()).await;
+    let parcel = order.ship(1, false).await.expect(201);
+    order.post(&format!("/fulfilments/{}/deliver", parcel["id"]), &json!({})).await.expect(200);
+    order.return_units(1).await;
+    order.wait_for_status("DELIVERED", "PARTIALLY_REFUNDED").await;
+    // Nothing is shipped, and the shop keeps the price of shipping.
+    let order = PlacedOrder::two_units(&shop, card()).await;
+    order.return_units(2).await;
+    order.wait_for_status("DELIVERED", "PARTIALLY_REFUNDED").await;
+    order.refund("4.96").await;
+    order.wait_for_status("REFUNDED", "REFUNDED").await;
+    order.wait_for_stock(98).await;
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_unpaid_bank_transfer_is_not_shipped() {
     let shop = start().await;
     let order = PlacedOrder::two_units(&shop, json!({"method": "BANK_TRANSFER"})).await;
@@ -350,7 +378,7 @@ async fn shipping_refunds_and_return_fees_are_limited() {
     let left = order.approve(&requested, &json!({"shippingRefund": "2.97"})).await;
     assert_eq!(left.refused(422, "SHIPPING_REFUND_EXCEEDS_PAID")["left"], "2.96");
     assert_eq!(order.approve(&requested, &json!({"shippingRefund": "2.96"})).await.expect(200)["refund"], "8.96");
-    order.wait_for_status("SHIPPED", "PARTIALLY_REFUNDED").await;
+    order.wait_for_status("DELIVERED", "PARTIALLY_REFUNDED").await;
     order.refund("1.50").await;
     order.wait_for_status("REFUNDED", "REFUNDED").await;
     order.wait_for_stock(100).await;

@@ -58,7 +58,7 @@ impl Shop {
         let (campaigns, flash_sales) =
             (Campaigns::new(promox.clone()), FlashSales::new(promox.clone(), Arc::new(MemoryGates::default())));
         let coupons = Coupons::new(promox.clone(), cache.clone(), false);
-        let (carts, inventory) = (Carts::new(shop.clone()), Inventory::new(shop.clone()));
+        let (carts, inventory) = (Carts::new(shop.clone(), &cache, false), Inventory::new(shop.clone()));
         let orders = Orders::new(shop.clone(), cache.clone(), false);
         let store = Store::new(shop.clone(), StoreSettings::default(), HookSettings::default()).unwrap();
         let payments = Payments::new(

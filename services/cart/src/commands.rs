@@ -9,7 +9,7 @@ use promox_kernel::{Cx, Email, Error, IfMatch, Json, Locale, Timestamp};
 use promox_storage::{StoreError, Tx};
 
 use crate::queries::{self, Contents, Holder, lines, open_cart};
-use crate::records::{Cart, CartItem, CartMerge, CartOrder};
+use crate::records::{Cart, CartItem, CartMerge, CartOrder, RemindedAddress};
 use crate::{reject, rules};
 
 /// How long the record of which order took a cart's contents is kept.
@@ -288,8 +288,8 @@ pub(crate) fn set_reminder(
     Ok(contents)
 }
 
-/// Prepares the reminder of a cart that is still as it was abandoned; `None` if it is not, or if there was one before. The
-/// hash is that of the token which opens a guest's cart.
+/// Prepares the reminder of a cart that is still as it was abandoned; `None` if it is not, if there was one before, or if the
+/// guest's address was reminded of another cart lately. The hash is that of the token which opens a guest's cart.
 pub(crate) fn prepare_reminder(
     tx: &mut Tx<'_>,
     op: &PrepareCartReminder,
@@ -302,10 +302,28 @@ pub(crate) fn prepare_reminder(
     let Some(mut cart) = found.filter(|cart| unchanged(cart) && is_first(cart) && has_recipient(cart)) else {
         return Ok(None);
     };
+    let is_repeated = cart.reminded_version == Some(op.version);
+    if let Some(email) = &cart.email
+        && !is_repeated
+        && !claim_address(tx, email)?
+    {
+        return Ok(None);
+    }
     cart.reminded_version = Some(op.version);
     cart.link_hash = cart.email.is_some().then(|| link_hash.to_vec());
     tx.put(&cart)?;
     Contents::read(tx, cart).map(Some)
+}
+
+/// Claims the reminder of an address for [`rules::REMINDER_PAUSE`]. Returns whether it was free.
+fn claim_address(tx: &mut Tx<'_>, email: &Email) -> Result<bool, StoreError> {
+    let (address_hash, now) = (rules::address_hash(email), tx.now());
+    let before = tx.get::<RemindedAddress>(&address_hash)?;
+    if before.is_some_and(|before| before.at + rules::REMINDER_PAUSE > now) {
+        return Ok(false);
+    }
+    tx.put(&RemindedAddress { address_hash, at: now })?;
+    Ok(true)
 }
 
 /// Stores a changed cart and restarts the times after which it counts as abandoned or expires.

@@ -94,6 +94,7 @@ impl Handle<SetReminder> for Carts {
     async fn handle(&self, cx: &Cx, op: SetReminder) -> Result<CartView, Error> {
         rules::agreement(op.agreed)?;
         let change = Change::of_guest(cx)?;
+        self.reminders.count(cx).await?;
         let languages = cx.languages();
         let work =
             move |tx: &mut Tx<'_>| commands::set_reminder(tx, &change, Some(op.email.clone()), languages.clone());

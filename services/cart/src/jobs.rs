@@ -10,13 +10,15 @@ use promox_storage::{Lane, Tx};
 
 use crate::Carts;
 use crate::commands::delete_cart;
-use crate::records::{Cart, CartByExpiry, CartByIdle};
+use crate::records::{Cart, CartByExpiry, CartByIdle, RemindedAddress, RemindedByTime};
 use crate::rules;
 
 /// Maximum carts reported by one transaction.
 const MAX_REPORTED: usize = 200;
 /// Maximum carts deleted by one transaction.
 const MAX_DELETED: usize = 100;
+/// Maximum reminded addresses forgotten by one transaction.
+const MAX_FORGOTTEN: usize = 500;
 /// Maximum lines deleted by one transaction, unless a single cart has more.
 const MAX_DELETED_LINES: u32 = 4_000;
 
@@ -81,4 +83,24 @@ fn expire_batch(tx: &mut Tx<'_>) -> Result<bool, Error> {
         deleted += 1;
     }
     Ok(deleted < found || found == MAX_DELETED)
+}
+
+/// Forgets the addresses that may be reminded again.
+pub(crate) fn forget_reminded(carts: &Arc<Carts>) -> Job {
+    let carts = carts.clone();
+    Job::new("cart.forget_reminded", Duration::from_hours(1), move |cx: Cx| {
+        let carts = carts.clone();
+        async move {
+            let before = cx.now - rules::REMINDER_PAUSE;
+            if carts.db.read(|tx| tx.scan_by::<RemindedByTime>().before(before).first()).await?.is_none() {
+                return Ok(false);
+            }
+            let forget = move |tx: &mut Tx<'_>| {
+                let old: Vec<RemindedAddress> = tx.scan_by::<RemindedByTime>().before(before).collect(MAX_FORGOTTEN)?;
+                old.iter().try_for_each(|row| tx.delete::<RemindedAddress>(&row.address_hash).map(drop))?;
+                Ok::<_, Error>(old.len() == MAX_FORGOTTEN)
+            };
+            carts.db.write_in(&cx, Lane::Bulk, forget).await
+        }
+    })
 }

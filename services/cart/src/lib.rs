@@ -6,6 +6,9 @@
 //!
 //! Invariants, checked by [`Service::audit`]: a user has one cart; a merge conserves quantities; a cart's contents are
 //! ordered once; every line has 1 to 9999 units.
+//!
+//! Anyone can name an address to be reminded. So an address is reminded of one cart in seven days, whichever carts name it,
+//! and a network address can agree to few reminders an hour.
 
 pub mod api;
 mod audit;
@@ -19,6 +22,7 @@ mod queries;
 mod records;
 mod reject;
 mod rules;
+mod throttle;
 mod views;
 
 #[cfg(test)]
@@ -29,7 +33,7 @@ use std::sync::Arc;
 use promox_contract::cart::{CheckCart, EmptyCart, GetCartForCheckout, MergeGuestCart, PrepareCartReminder};
 use promox_contract::user::ExportCarts;
 use promox_kernel::{Job, Registry, register};
-use promox_storage::{Consumer, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
+use promox_storage::{Cache, Consumer, Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
 
 use crate::api::{
     AddItem, ChangeItem, CreateCart, DeleteCart, DeleteReminder, GetCart, MergeCart, RemoveItem, SetCodes, SetReminder,
@@ -39,20 +43,27 @@ use crate::api::{
 #[derive(Debug)]
 pub struct Carts {
     db: Db,
+    reminders: throttle::ReminderThrottle,
 }
 
 impl Carts {
-    /// Creates the service on its database.
-    pub fn new(db: Db) -> Arc<Self> {
-        Arc::new(Self { db })
+    /// Creates the service on its database. `limits` says whether the agreements to reminders from a network address are
+    /// limited.
+    pub fn new(db: Db, cache: &Cache, limits: bool) -> Arc<Self> {
+        Arc::new(Self { db, reminders: throttle::ReminderThrottle::new(cache, limits) })
     }
 }
 
 impl Service for Carts {
     const NAME: &'static str = "cart";
     const DATABASE: Database = Database::Ecommerce;
-    const TABLES: &'static [&'static TableDef] =
-        &[records::Cart::TABLE, records::CartItem::TABLE, records::CartMerge::TABLE, records::CartOrder::TABLE];
+    const TABLES: &'static [&'static TableDef] = &[
+        records::Cart::TABLE,
+        records::CartItem::TABLE,
+        records::CartMerge::TABLE,
+        records::CartOrder::TABLE,
+        records::RemindedAddress::TABLE,
+    ];
 
     fn register(self: &Arc<Self>, registry: &mut Registry) {
         register!(registry, self; CreateCart, GetCart, DeleteCart, AddItem, ChangeItem, RemoveItem, SetCodes, MergeCart);
@@ -66,7 +77,7 @@ impl Service for Carts {
     }
 
     fn jobs(self: &Arc<Self>) -> Vec<Job> {
-        vec![jobs::report_abandoned(self), jobs::expire_guests(self)]
+        vec![jobs::report_abandoned(self), jobs::expire_guests(self), jobs::forget_reminded(self)]
     }
 
     fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {

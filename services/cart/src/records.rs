@@ -81,3 +81,11 @@ record! {
         at: Timestamp,
     }
 }
+
+record! {
+    /// A guest's address that was reminded of a cart, whichever it was; deleted once it may be reminded again.
+    pub(crate) struct RemindedAddress in Ecommerce.cart_reminded = 375, key(address_hash: Vec<u8>) {
+        at: Timestamp,
+    }
+    index RemindedByTime = 376 (at);
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use promox_kernel::{Error, FieldError, Timestamp, bounded, sha256};
+use promox_kernel::{Email, Error, FieldError, Timestamp, bounded, sha256};
 
 /// Maximum units of a line.
 pub(crate) const MAX_UNITS: u32 = 9_999;
@@ -14,6 +14,9 @@ pub(crate) const MAX_COUPONS: usize = 10;
 const IDLE: Duration = Duration::from_hours(24);
 /// How long a guest's cart may be idle before it is deleted.
 const GUEST_LIFE: Duration = Duration::from_hours(720);
+
+/// For how long an address that was reminded of one cart is reminded of no other.
+pub(crate) const REMINDER_PAUSE: Duration = Duration::from_hours(7 * 24);
 
 /// Validates a quantity.
 pub(crate) fn quantity(sent: u32) -> Result<u32, Error> {
@@ -86,6 +89,12 @@ pub(crate) fn agreement(agreed: bool) -> Result<(), Error> {
 /// The SHA-256 of a guest's token, which is stored instead of the token.
 pub(crate) fn token_hash(token: &str) -> Vec<u8> {
     sha256([token.as_bytes()]).to_vec()
+}
+
+/// The SHA-256 of an address that was reminded, which is stored instead of the address. All its plus tags are one address,
+/// because one person reads them.
+pub(crate) fn address_hash(email: &Email) -> Vec<u8> {
+    sha256([email.mailbox().as_bytes()]).to_vec()
 }
 
 /// The `idle_at` of a cart that is changed now; `None` for a cart without lines.

@@ -1,18 +1,39 @@
 //! Operations of the discovery service for other services.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use promox_kernel::{Timestamp, json_reply, operation, text_enum};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Maximum length of an application's name: that of a label of a host name.
-pub const MAX_APP_NAME: usize = 63;
+const MAX_APP_NAME: usize = 63;
 
-/// Whether an application can have this name: 1 to 63 letters, digits, dots, hyphens and underscores.
+/// What a name that [`is_app_name`] refuses must be, to complete a message.
+pub const APP_NAME_RULE: &str =
+    "must be 1 to 63 letters, digits, hyphens and underscores, with single dots between them";
+/// What a name that [`is_host_name`] refuses must be, to complete a message.
+pub const HOST_NAME_RULE: &str = "must be an IP address or a name of at most 253 letters, digits, hyphens and underscores, with single dots between them";
+/// Maximum length of the name of a host.
+const MAX_HOST_NAME: usize = 253;
+
+/// Whether an application can have this name: at most 63 letters, digits, hyphens and underscores, in parts that are
+/// separated by single dots.
 pub fn is_app_name(name: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-    !name.is_empty() && name.len() <= MAX_APP_NAME && name.bytes().all(is_plain)
+    name.len() <= MAX_APP_NAME && has_plain_parts(name)
+}
+
+/// Whether an instance can have this name as its host: an IP address, or at most 253 letters, digits, hyphens and
+/// underscores, in parts of at most 63 that are separated by single dots.
+pub fn is_host_name(name: &str) -> bool {
+    name.parse::<IpAddr>().is_ok() || (name.len() <= MAX_HOST_NAME && has_plain_parts(name))
+}
+
+/// Whether the parts of a name between its dots are 1 to 63 letters, digits, hyphens and underscores.
+fn has_plain_parts(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    name.split('.').all(|part| (1..=MAX_APP_NAME).contains(&part.len()) && part.bytes().all(is_plain))
 }
 
 /// Whether a name belongs to promox, so that no application can have it: that of one of these services, alone or with

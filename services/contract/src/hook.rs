@@ -43,7 +43,7 @@ pub struct HookLine {
     pub sku: Sku,
     /// The number of units.
     pub quantity: u32,
-    /// The tax class; null in the question whether an order may be placed.
+    /// The tax class; null for a gift of a quote that is not offered any more.
     pub tax_class: Option<String>,
     /// The price of all units; after discounts, except in a question about shipping.
     pub amount: Amount,
@@ -136,6 +136,9 @@ pub struct TaxAnswer {
     pub lines: Vec<Amount>,
     /// The tax of shipping.
     pub shipping: Amount,
+    /// The currency of the amounts. It may be left out; an answer in another currency than the question is invalid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<Currency>,
 }
 
 /// The shipping methods.
@@ -144,6 +147,9 @@ pub struct TaxAnswer {
 pub struct RatesAnswer {
     /// The methods; none if the goods cannot be shipped to the address.
     pub methods: Vec<HookRate>,
+    /// The currency of the amounts. It may be left out; an answer in another currency than the question is invalid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<Currency>,
 }
 
 /// A shipping method with its cost.
@@ -156,6 +162,9 @@ pub struct HookRate {
     pub name: String,
     /// The cost.
     pub amount: Amount,
+    /// The currency of the cost. It may be left out; an answer in another currency than the question is invalid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<Currency>,
 }
 
 /// Whether an order may be placed.
@@ -226,8 +235,17 @@ fn exact(amount: Amount, currency: Currency, what: &str) -> Result<Amount, Strin
     Ok(amount)
 }
 
+/// Refuses an answer that states another currency than the question.
+fn check_currency(stated: Option<Currency>, asked: Currency) -> Result<(), String> {
+    match stated.filter(|stated| *stated != asked) {
+        None => Ok(()),
+        Some(stated) => Err(format!("the answer is in {stated}, the question in {asked}")),
+    }
+}
+
 impl TaxQuestion {
     fn checked(&self, answer: TaxAnswer) -> Result<TaxAnswer, String> {
+        check_currency(answer.currency, self.currency)?;
         if answer.lines.len() != self.lines.len() {
             return Err(format!("the answer has {} lines, the question {}", answer.lines.len(), self.lines.len()));
         }
@@ -243,12 +261,14 @@ impl TaxQuestion {
         Ok(TaxAnswer {
             lines: lines.collect::<Result<_, _>>()?,
             shipping: tax(answer.shipping, self.shipping, "the tax of shipping")?,
+            currency: answer.currency,
         })
     }
 }
 
 impl RatesQuestion {
     fn checked(&self, answer: RatesAnswer) -> Result<RatesAnswer, String> {
+        check_currency(answer.currency, self.currency)?;
         if answer.methods.len() > MAX_METHODS {
             return Err(format!("the answer has more than {MAX_METHODS} methods"));
         }
@@ -257,12 +277,13 @@ impl RatesQuestion {
         for given in answer.methods {
             bounded(&given.method, 1, MAX_CODE_LEN).map_err(|fault| format!("method {fault}"))?;
             bounded(&given.name, 1, MAX_NAME_LEN).map_err(|fault| format!("name {fault}"))?;
+            check_currency(given.currency, self.currency)?;
             if !seen.insert(given.method.clone()) {
                 return Err(format!("the method \"{}\" is given twice", given.method));
             }
             methods.push(HookRate { amount: exact(given.amount, self.currency, "an amount")?, ..given });
         }
-        Ok(RatesAnswer { methods })
+        Ok(RatesAnswer { methods, currency: answer.currency })
     }
 }
 
@@ -380,7 +401,16 @@ mod tests {
             (HookKind::Tax, r#"{"lines": ["2.001"], "shipping": "0"}"#, false),
             (HookKind::Tax, r#"{"lines": ["-2.00"], "shipping": "0"}"#, false),
             (HookKind::Tax, r#"{"lines": ["2.00"]}"#, false),
+            (HookKind::Tax, r#"{"lines": ["2.00"], "shipping": "0", "currency": "GBP"}"#, true),
+            (HookKind::Tax, r#"{"lines": ["2.00"], "shipping": "0", "currency": "EUR"}"#, false),
+            (HookKind::Tax, r#"{"lines": ["2.00"], "shipping": "0", "currency": "pound"}"#, false),
             (HookKind::Tax, "garbage", false),
+            (HookKind::ShippingRates, r#"{"methods": [], "currency": "USD"}"#, false),
+            (
+                HookKind::ShippingRates,
+                r#"{"methods": [{"method": "A", "name": "A", "amount": "1.00", "currency": "USD"}]}"#,
+                false,
+            ),
             (HookKind::ShippingRates, r#"{"methods": []}"#, true),
             (HookKind::ShippingRates, r#"{"methods": [{"method": "A", "name": "A", "amount": "1.00"}]}"#, true),
             (HookKind::ShippingRates, r#"{"methods": [{"method": "", "name": "A", "amount": "1.00"}]}"#, false),

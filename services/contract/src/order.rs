@@ -188,6 +188,9 @@ pub struct OrderDescription {
     pub created_at: Timestamp,
     /// The last parcel's carrier and tracking number.
     pub tracking: Option<(String, String)>,
+    /// The payment method, such as `BANK_TRANSFER`; null if nothing was due.
+    #[serde(default)]
+    pub payment_method: Option<String>,
 }
 json_reply!(OrderDescription);
 

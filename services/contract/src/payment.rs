@@ -223,7 +223,7 @@ pub struct SettleReturn {
     pub whole: bool,
     /// The part of `amount` that is for units which were never shipped.
     pub unshipped: Amount,
-    /// Whether some goods were shipped and none are left to ship.
+    /// Whether no goods are left to ship.
     pub complete: bool,
     /// The reason, for the books.
     pub reason: String,

@@ -210,6 +210,12 @@ pub struct PaymentSettings {
     /// When the money of new orders paid by card is captured: `ORDER`, with the order, or `SHIPMENT`, as its goods are
     /// shipped. Orders that were placed before a change keep their time.
     pub capture_at: CaptureAt,
+    /// What a buyer who pays by bank transfer must know, such as the account's holder and IBAN, in at most 2,000
+    /// characters; null for nothing. The message that confirms such an order contains it, with the amount and the order's
+    /// number.
+    #[serde(deserialize_with = "nullable")]
+    #[schemars(with = "OrNull<String>")]
+    pub bank_transfer: Option<String>,
     /// The number of changes. If sent with a change, it must be the current version, as with `If-Match`.
     #[serde(default)]
     pub version: i64,
@@ -218,7 +224,7 @@ json_reply!(PaymentSettings, etag version);
 
 impl Default for PaymentSettings {
     fn default() -> Self {
-        Self { methods: vec![PaymentMethod::Card], capture_at: CaptureAt::Order, version: 0 }
+        Self { methods: vec![PaymentMethod::Card], capture_at: CaptureAt::Order, bank_transfer: None, version: 0 }
     }
 }
 

@@ -33,6 +33,9 @@ pub struct StoreProfile {
     /// Whether addresses that differ only in a plus tag count as the same person.
     #[serde(default)]
     pub ignore_plus_tags: bool,
+    /// What a buyer who pays by bank transfer must know.
+    #[serde(default)]
+    pub bank_transfer: Option<String>,
 }
 json_reply!(StoreProfile);
 
@@ -46,6 +49,7 @@ impl Settings {
             timezone: store.timezone.clone(),
             locale: store.locale.clone(),
             ignore_plus_tags: store.ignore_plus_tags,
+            bank_transfer: self.payments.bank_transfer.clone(),
         }
     }
 }

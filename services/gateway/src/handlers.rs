@@ -18,16 +18,17 @@ impl Handle<ListRoutes> for Gateway {
 
 impl Gateway {
     /// The rule in its normal form, if it can be used.
-    fn checked(cx: &Cx, rule: &RouteRule) -> Result<RouteRule, Error> {
+    fn checked(&self, cx: &Cx, rule: &RouteRule) -> Result<RouteRule, Error> {
         let (rule, mut faults) = (rule.normalised(), Faults::default());
         rule.check(&queries::reserved(cx.node.registry()?), &mut faults);
+        rule.check_own(self.traffic.own(), &mut faults);
         faults.finish().map(|()| rule)
     }
 }
 
 impl Handle<CreateRoute> for Gateway {
     async fn handle(&self, cx: &Cx, op: CreateRoute) -> Result<RouteView, Error> {
-        let rule = Self::checked(cx, &op.0)?;
+        let rule = self.checked(cx, &op.0)?;
         let (caller, configured) = (cx.clone(), Arc::new(self.configured.clone()));
         let id = self.db.write(cx, move |tx| commands::create(tx, &caller, &rule, &configured)).await?;
         self.load(cx).await?;
@@ -37,7 +38,7 @@ impl Handle<CreateRoute> for Gateway {
     }
 
     async fn check(&self, cx: &Cx, op: CreateRoute) -> Result<(), Error> {
-        Self::checked(cx, &op.0).map(drop)
+        self.checked(cx, &op.0).map(drop)
     }
 }
 

@@ -38,7 +38,7 @@ pub use policy::{Permit, Policy, PolicyReport, Reported};
 pub use promox_outbound::breaker::{BreakerCounts, BreakerSettings, BreakerState, Outcome};
 pub use records::RouteId;
 pub use routed::{Passage, Route, RouteSource};
-pub use rules::address::is_allowed;
+pub use rules::address::{OwnAddresses, is_allowed};
 pub use rules::identity::Subject;
 pub use rules::route::{RouteLimits, RouteRule};
 pub use traffic::{RequestHead, Traffic, TrafficSettings};

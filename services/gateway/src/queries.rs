@@ -72,7 +72,8 @@ pub(crate) fn routes(
     let route = |(id, rule): (Option<RouteId>, &RouteRule)| {
         let access = rule.access(permissions)?;
         let fallback = rule.fallback.as_deref().map(|name| traffic.app(name));
-        Some(Route::new(id, rule.clone(), access, traffic.app(&rule.app), fallback))
+        let end = id.map(|id| traffic.end_of(id));
+        Some(Route::new(id, rule.clone(), access, traffic.app(&rule.app), fallback, end))
     };
     all.filter_map(route).collect()
 }

@@ -1,5 +1,6 @@
 //! A route in use: its rule, its applications and its figures.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use crate::records::RouteId;
 use crate::reject;
 use crate::rules::route::RouteRule;
 use promox_outbound::breaker::Outcome;
+use tokio::sync::watch;
 
 text_enum! {
     /// Where a route comes from.
@@ -40,6 +42,8 @@ pub struct Route {
     pub fallback: Option<Arc<App>>,
     /// Identifies the route by its application and path, also after a restart.
     pub class: u32,
+    /// Its sender is dropped when a route that was made at run time is removed.
+    end: Option<watch::Receiver<()>>,
     in_flight: AtomicUsize,
     figures: Figures,
 }
@@ -58,11 +62,12 @@ impl Route {
         access: Access,
         app: Arc<App>,
         fallback: Option<Arc<App>>,
+        end: Option<watch::Receiver<()>>,
     ) -> Arc<Self> {
         let digest = sha256([rule.app.as_bytes(), b"\0", rule.path.as_bytes()]);
         let class = digest.first_chunk().copied().map_or(0, u32::from_be_bytes);
         let figures = Figures::default();
-        Arc::new(Self { id, rule, access, app, fallback, class, in_flight: AtomicUsize::new(0), figures })
+        Arc::new(Self { id, rule, access, app, fallback, class, end, in_flight: AtomicUsize::new(0), figures })
     }
 
     /// The weight among routes with the same conditions.
@@ -93,6 +98,17 @@ impl Route {
 }
 
 impl Passage {
+    /// Completes when the route is removed, which ends its streams.
+    pub fn route_removed(&self) -> impl Future<Output = ()> + Send + use<> {
+        let end = self.route.end.clone();
+        async move {
+            match end {
+                Some(mut end) => while end.changed().await.is_ok() {},
+                None => pending().await,
+            }
+        }
+    }
+
     /// Records the result of the request.
     pub fn settle(&self, outcome: Outcome, now: Duration) {
         self.route.figures.record(outcome, now.saturating_sub(self.since));

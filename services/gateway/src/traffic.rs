@@ -11,9 +11,12 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::app::App;
 use crate::policy::Policy;
+use crate::records::RouteId;
 use crate::routed::Route;
+use crate::rules::address::OwnAddresses;
 use crate::rules::table::{Head, Table};
 use promox_outbound::breaker::BreakerSettings;
+use tokio::sync::watch;
 
 /// The settings of the policies.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +48,9 @@ pub struct Traffic {
     services: Mutex<BTreeMap<&'static str, Arc<Policy>>>,
     apps: Mutex<BTreeMap<String, Arc<App>>>,
     table: RwLock<Arc<Table>>,
+    own: OwnAddresses,
+    /// The ends of routes that were made at run time. Dropping one tells the streams of its route that it is removed.
+    ends: Mutex<BTreeMap<RouteId, watch::Sender<()>>>,
     dice: AtomicU64,
 }
 
@@ -57,8 +63,15 @@ impl Traffic {
             services: Mutex::default(),
             apps: Mutex::default(),
             table: RwLock::default(),
+            own: OwnAddresses::default(),
+            ends: Mutex::default(),
             dice: AtomicU64::new(RandomState::new().hash_one(0)),
         })
+    }
+
+    /// The addresses that promox itself listens on.
+    pub fn own(&self) -> &OwnAddresses {
+        &self.own
     }
 
     /// The time since the start, which all policies are measured by.
@@ -98,7 +111,12 @@ impl Traffic {
         self.apps.lock().values().cloned().collect()
     }
 
-    /// Replaces the routes. Applications that no route names are forgotten.
+    /// The end of a route that was made at run time, whichever of its successive states a request has.
+    pub(crate) fn end_of(&self, id: RouteId) -> watch::Receiver<()> {
+        self.ends.lock().entry(id).or_insert_with(|| watch::Sender::new(())).subscribe()
+    }
+
+    /// Replaces the routes. Applications that no route names are forgotten, and the streams of removed routes end.
     pub(crate) fn install(&self, routes: Vec<Arc<Route>>) {
         let named: Vec<&Arc<App>> =
             routes.iter().flat_map(|route| [Some(&route.app), route.fallback.as_ref()]).flatten().collect();
@@ -111,6 +129,7 @@ impl Traffic {
             stated.dedup();
             app.state(stated);
         }
+        self.ends.lock().retain(|id, _| routes.iter().any(|route| route.id == Some(*id)));
         *self.table.write() = Arc::new(Table::new(routes));
     }
 

@@ -253,5 +253,6 @@ pub(crate) fn describe(tx: &Tx<'_>, id: OrderId) -> Result<OrderDescription, Err
         totals,
         created_at: order.created_at,
         tracking: parcel.map(|parcel| (parcel.carrier, parcel.tracking_number)),
+        payment_method: order.details.0.payment_method,
     })
 }

@@ -331,7 +331,7 @@ pub(crate) struct Approval {
     /// The part of `money` that is for units which were never shipped.
     #[serde(default)]
     pub(crate) unshipped: Amount,
-    /// Whether some goods were shipped and none are left to ship.
+    /// Whether no goods are left to ship.
     #[serde(default)]
     pub(crate) complete: bool,
     /// Who approved the return.

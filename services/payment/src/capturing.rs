@@ -1,6 +1,9 @@
 //! Capturing what was shipped: calls the provider for a claimed capture and records the outcome. Unanswered requests
 //! are repeated until the provider answers.
 
+use std::collections::BTreeMap;
+
+use futures_util::stream::{self, StreamExt as _};
 use promox_contract::audit::Audited;
 use promox_contract::ids::PaymentId;
 use promox_contract::payment::PaymentStatus;
@@ -16,24 +19,39 @@ use crate::records::{Capture, Payment};
 use crate::{Payments, queries, reject, rules};
 
 /// Maximum captures handled by one run of the job.
-const BATCH: usize = 10;
+const BATCH: usize = 64;
+/// Maximum captures that wait for a provider at once, each of another payment.
+const MAX_CONCURRENT: usize = 16;
 
 impl Payments {
-    /// Requests one bounded batch of due captures. Returns whether there may be more.
+    /// Requests one bounded batch of due captures: those of one payment one after another, and those of several
+    /// payments at once, so that one that is not answered delays no other. Returns whether there may be more.
     pub(crate) async fn capture_due(&self, cx: &Cx) -> Result<bool, Error> {
         let due = self.db.read(|tx| queries::due_captures(tx, cx.now, BATCH)).await?;
-        for capture in &due {
+        let more = due.len() == BATCH;
+        let mut by_payment = BTreeMap::<PaymentId, Vec<Capture>>::new();
+        for capture in due {
+            by_payment.entry(capture.payment_id).or_default().push(capture);
+        }
+        let requests = by_payment.into_values().map(|captures| self.request_in_order(cx, captures));
+        let results: Vec<_> =
+            stream::iter(requests.collect::<Vec<_>>()).buffer_unordered(MAX_CONCURRENT).collect().await;
+        results.into_iter().collect::<Result<(), Error>>()?;
+        Ok(more)
+    }
+
+    /// Requests captures of one payment.
+    async fn request_in_order(&self, cx: &Cx, captures: Vec<Capture>) -> Result<(), Error> {
+        for capture in &captures {
             self.request_capture(cx, capture).await?;
         }
-        Ok(due.len() == BATCH)
+        Ok(())
     }
 
     /// Requests the pending captures of a payment.
     pub(crate) async fn request_captures(&self, cx: &Cx, id: PaymentId) -> Result<(), Error> {
-        for capture in self.db.read(|tx| queries::pending_captures(tx, id)).await? {
-            self.request_capture(cx, &capture).await?;
-        }
-        Ok(())
+        let pending = self.db.read(|tx| queries::pending_captures(tx, id)).await?;
+        self.request_in_order(cx, pending).await
     }
 
     /// Requests a capture under its own key and records the answer, or postpones it. A charge that the provider has
@@ -45,7 +63,7 @@ impl Payments {
             Ok(gateway) => {
                 let (key, charge) = (rules::capture_key(id), Charge::of(&payment));
                 let request = CaptureRequest { key, amount: claimed.amount, charge };
-                self.within_limit(cx, gateway.capture(&cx.node, &request)).await
+                self.ask(cx, payment_id, gateway.capture(&cx.node, &request)).await?
             }
             // A provider that is not configured any more is silent like one that does not answer.
             Err(_) => None,

@@ -23,12 +23,12 @@ pub(crate) struct Charge {
 }
 
 impl Charge {
-    /// The charge of a stored payment, for the amount that is due.
+    /// The charge of a stored payment, for the amount that is due, or the whole amount if nothing is due any more.
     pub(crate) fn of(payment: &Payment) -> Self {
         Self {
             key: rules::charge_key(payment.order_id),
             order_id: payment.order_id,
-            amount: payment.due(),
+            amount: if payment.due().is_zero() { payment.amount } else { payment.due() },
             currency: payment.currency,
             token: payment.token.clone().unwrap_or_default(),
             authorize_only: payment.is_captured_later(),

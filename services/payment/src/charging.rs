@@ -14,7 +14,7 @@ use crate::charge::Charge;
 use crate::commands::NextStep;
 use crate::commands::charge::{self, PaymentRequest};
 use crate::commands::refund::{self, ReturnRefund};
-use crate::gateway::{Answer, Answering, Failed, Gateway, Registration};
+use crate::gateway::{Answer, Answering, Failed, Gateway, Received, Registration};
 use crate::queries;
 use crate::records::{Attempt, AttemptOutcome, Payment, Provider, Settlement};
 use crate::reject;
@@ -40,6 +40,27 @@ impl Payments {
             answer = call => answer.ok(),
             () = cx.node.clock.sleep(self.time_limit(cx)) => None,
         }
+    }
+
+    /// Waits for a provider's answer about a stored payment. Returns `None` also if the provider has captured another
+    /// amount than it should: nothing is booked then, and the deviation is recorded for staff, who must settle it with
+    /// the provider.
+    pub(crate) async fn ask(
+        &self,
+        cx: &Cx,
+        id: PaymentId,
+        call: impl Future<Output = Result<Answer, Failed>>,
+    ) -> Result<Option<Answer>, Error> {
+        let answer = self.within_limit(cx, call).await;
+        let Some(Answer::Mismatch { received }) = answer else { return Ok(answer) };
+        self.record_mismatch(cx, id, received).await?;
+        Ok(None)
+    }
+
+    /// Records that the provider has captured another amount of a payment than it should.
+    async fn record_mismatch(&self, cx: &Cx, id: PaymentId, received: Received) -> Result<(), Error> {
+        tracing::error!(payment = id.0, %received, "the provider has captured another amount than was asked for");
+        self.db.write(cx, move |tx| charge::record_mismatch(tx, id, &received)).await
     }
 
     /// The provider of a new charge. Refused if it accepts no charges, even for orders placed while it did.
@@ -126,6 +147,8 @@ impl Payments {
         let at = cx.node.clock.now();
         match &answer {
             None | Some(Answer::Awaited) => {}
+            // Only a registered charge can be captured for another amount, so the payment is stored.
+            Some(Answer::Mismatch { received }) => self.record_mismatch(cx, id, received.clone()).await?,
             Some(Answer::Declined { code }) => {
                 attempts.push(attempt(at, AttemptOutcome::Declined, Some(code.clone())));
             }
@@ -160,7 +183,7 @@ impl Payments {
     /// Voids a charge at the provider and records it. If it was captured in the meantime, it is refunded.
     pub(crate) async fn void(&self, cx: &Cx, payment: &Payment) -> Result<(), Error> {
         let (gateway, charge) = (self.gateways.of(payment.provider)?, Charge::of(payment));
-        let answer = self.within_limit(cx, gateway.void(&cx.node, &charge)).await;
+        let answer = self.ask(cx, payment.id, gateway.void(&cx.node, &charge)).await?;
         let update = answer.map_or(ProviderUpdate::NoAnswer, Answer::update);
         if !matches!(update, ProviderUpdate::Voided | ProviderUpdate::Captured { .. }) {
             return Err(reject::no_answer());
@@ -178,7 +201,7 @@ impl Payments {
             return Ok(queries::outcome(&payment));
         }
         let (gateway, charge, id) = (self.gateways.of(payment.provider)?, Charge::of(&payment), payment.id);
-        let answer = self.within_limit(cx, gateway.inquire(&cx.node, &charge)).await.ok_or_else(reject::no_answer)?;
+        let answer = self.ask(cx, id, gateway.inquire(&cx.node, &charge)).await?.ok_or_else(reject::no_answer)?;
         let update = answer.update();
         if rules::next(payment.status, &update).is_none() {
             return Ok(queries::outcome(&payment));

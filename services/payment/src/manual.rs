@@ -43,7 +43,7 @@ impl Payments {
     /// Continues a payment for which the buyer has acted. Returns it as it then is.
     pub(crate) async fn confirm(&self, cx: &Cx, payment: Payment) -> Result<PaymentView, Error> {
         let (id, gateway, charge) = (payment.id, self.charging(payment.provider)?, Charge::of(&payment));
-        let answer = self.within_limit(cx, gateway.resume(&cx.node, &charge)).await.ok_or_else(reject::no_answer)?;
+        let answer = self.ask(cx, id, gateway.resume(&cx.node, &charge)).await?.ok_or_else(reject::no_answer)?;
         let update = answer.update();
         if rules::next(payment.status, &update).is_none() {
             let now = self.db.read(|tx| queries::payment(tx, id)).await?;
@@ -60,7 +60,7 @@ impl Payments {
     pub(crate) async fn capture(&self, cx: &Cx, payment: Payment) -> Result<PaymentView, Error> {
         let (id, gateway, charge) = (payment.id, self.gateways.of(payment.provider)?, Charge::of(&payment));
         let request = CaptureRequest { key: charge.key.clone(), amount: charge.amount, charge };
-        let answer = self.within_limit(cx, gateway.capture(&cx.node, &request)).await.ok_or_else(reject::no_answer)?;
+        let answer = self.ask(cx, id, gateway.capture(&cx.node, &request)).await?.ok_or_else(reject::no_answer)?;
         let update = answer.update();
         match update {
             ProviderUpdate::Captured { .. } => {

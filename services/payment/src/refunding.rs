@@ -1,6 +1,7 @@
 //! Refunding: calls the provider for a claimed refund and records the outcome. Unanswered requests are repeated until
 //! the provider answers.
 
+use futures_util::stream::{self, StreamExt as _};
 use promox_contract::audit::Audited;
 use promox_kernel::{Cx, Error, multiline};
 use promox_storage::{Recall, Tx};
@@ -12,7 +13,9 @@ use crate::records::{Payment, Refund};
 use crate::{CreateRefund, Payments, queries};
 
 /// Maximum refunds handled by one run of the job.
-const BATCH: usize = 10;
+const BATCH: usize = 64;
+/// Maximum refunds that wait for a provider at once.
+const MAX_CONCURRENT: usize = 16;
 
 /// A payment after an attempt at a refund.
 #[derive(Debug)]
@@ -57,10 +60,11 @@ impl Payments {
     /// Repeats one bounded batch of due refund requests. Returns whether there may be more.
     pub(crate) async fn settle_due(&self, cx: &Cx) -> Result<bool, Error> {
         let due = self.db.read(|tx| refund::due(tx, cx.now, BATCH)).await?;
-        for refund in &due {
-            self.settle(cx, refund.id).await?;
-        }
-        Ok(due.len() == BATCH)
+        let more = due.len() == BATCH;
+        let requests: Vec<_> = due.into_iter().map(|refund| self.settle(cx, refund.id)).collect();
+        let results: Vec<_> = stream::iter(requests).buffer_unordered(MAX_CONCURRENT).collect().await;
+        results.into_iter().try_for_each(|result| result.map(drop))?;
+        Ok(more)
     }
 
     /// Claims the amount and the idempotency key in one transaction. Returns the refund's id; a repeated request gets

@@ -148,13 +148,14 @@ impl Handle<ArchiveProduct> for Products {
 
 impl Handle<ImportProducts> for Products {
     async fn handle(&self, cx: &Cx, op: ImportProducts) -> Result<ImportReport, Error> {
-        transfer::import(self, cx, op.body).await
+        transfer::import(self, cx, op).await
     }
 }
 
 impl Handle<ExportProducts> for Products {
     async fn handle(&self, cx: &Cx, op: ExportProducts) -> Result<Download, Error> {
-        transfer::export(&self.db, transfer::format(cx, op.format)?).await
+        let currency = self.context(cx).await?.currency;
+        transfer::export(&self.db, currency, transfer::format(cx, op.format)?).await
     }
 }
 

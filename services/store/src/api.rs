@@ -65,6 +65,8 @@ pub struct PaymentPatch {
     pub methods: Patch<Vec<PaymentMethod>>,
     /// When the money of new orders paid by card is captured: `ORDER` or `SHIPMENT`.
     pub capture_at: Patch<CaptureAt>,
+    /// What a buyer who pays by bank transfer must know, in at most 2,000 characters; null for nothing.
+    pub bank_transfer: Patch<String>,
     /// The version to change. If sent, it must be the current one.
     pub version: Patch<i64>,
 }

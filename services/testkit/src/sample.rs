@@ -58,6 +58,7 @@ pub fn store_profile() -> StoreProfile {
         timezone: "UTC".to_owned(),
         locale: "en".to_owned(),
         ignore_plus_tags: false,
+        bank_transfer: None,
     }
 }
 

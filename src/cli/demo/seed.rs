@@ -50,7 +50,7 @@ async fn fill(promox: &Promox, cx: &Cx) -> Result<(), Error> {
     cx.run(bind_json::<PatchShipping>(SHIPPING.as_bytes())?).await?;
     cx.run(bind_json::<PatchTaxes>(TAXES.as_bytes())?).await?;
     create_categories(cx).await?;
-    let report = cx.run(ImportProducts { body: body("text/csv", CATALOG.to_owned()).await }).await?;
+    let report = cx.run(ImportProducts { body: body("text/csv", CATALOG.to_owned()).await, dry_run: false }).await?;
     check_complete(report.failed, report.errors.first().map(|error| &error.detail))?;
     set_stock(cx).await?;
     let report = cx.run(ImportOrders { body: body("application/x-ndjson", dated_orders(cx.now)?).await }).await?.report;

@@ -3,11 +3,16 @@
 //!
 //! Each sends its form to the API. A link alone changes nothing, because programs that scan mail open links too.
 
+mod texts;
+
 use std::sync::Arc;
 
-use promox_kernel::{Cx, Download, Error, Handle, Registry};
+use promox_contract::store::GetStoreProfile;
+use promox_kernel::{Cx, Download, Error, Handle, Locale, Registry};
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use texts::Language;
 
 /// The service `account`.
 #[derive(Debug)]
@@ -77,31 +82,41 @@ impl AccountPages {
     }
 }
 
-fn page() -> Download {
-    Download::bytes("text/html; charset=utf-8", &include_bytes!("page.html")[..])
+/// The page in the first language that the browser accepts, as a message to it would be, else in the store's.
+async fn page(cx: &Cx) -> Result<Download, Error> {
+    let accepted = cx.languages().iter().find_map(|locale| Language::of(locale.language()));
+    let language = match accepted {
+        Some(language) => language,
+        None => {
+            let store = cx.call(GetStoreProfile {}).await?.locale;
+            let locale = store.parse::<Locale>().ok();
+            locale.and_then(|locale| Language::of(locale.language())).unwrap_or(Language::English)
+        }
+    };
+    Ok(Download::bytes("text/html; charset=utf-8", language.page()))
 }
 
 impl Handle<GetResetPage> for AccountPages {
-    async fn handle(&self, _: &Cx, _: GetResetPage) -> Result<Download, Error> {
-        Ok(page())
+    async fn handle(&self, cx: &Cx, _: GetResetPage) -> Result<Download, Error> {
+        page(cx).await
     }
 }
 
 impl Handle<GetVerifyPage> for AccountPages {
-    async fn handle(&self, _: &Cx, _: GetVerifyPage) -> Result<Download, Error> {
-        Ok(page())
+    async fn handle(&self, cx: &Cx, _: GetVerifyPage) -> Result<Download, Error> {
+        page(cx).await
     }
 }
 
 impl Handle<GetSetupPage> for AccountPages {
-    async fn handle(&self, _: &Cx, _: GetSetupPage) -> Result<Download, Error> {
-        Ok(page())
+    async fn handle(&self, cx: &Cx, _: GetSetupPage) -> Result<Download, Error> {
+        page(cx).await
     }
 }
 
 impl Handle<GetUnsubscribePage> for AccountPages {
-    async fn handle(&self, _: &Cx, _: GetUnsubscribePage) -> Result<Download, Error> {
-        Ok(page())
+    async fn handle(&self, cx: &Cx, _: GetUnsubscribePage) -> Result<Download, Error> {
+        page(cx).await
     }
 }
 

@@ -6,15 +6,17 @@ const token = new URLSearchParams(location.search).get("token");
 history.replaceState(null, "", location.pathname);
 
 function message(problem) {
+  // What the server says of a fault is in English.
+  if (document.documentElement.lang !== "en") return status.dataset.failed;
   const faults = (problem.errors || []).map(fault => fault.detail);
-  return faults.length ? faults.join(" ") : problem.detail || "The request failed. Try again later.";
+  return faults.length ? faults.join(" ") : problem.detail || status.dataset.failed;
 }
 
 async function send(event) {
   event.preventDefault();
   const fields = Object.fromEntries(new FormData(form));
   if ("repeated" in fields && fields.repeated !== fields.password) {
-    status.textContent = "The two passwords differ.";
+    status.textContent = status.dataset.differ;
     return;
   }
   delete fields.repeated;
@@ -37,7 +39,7 @@ async function send(event) {
       button.disabled = false;
     }
   } catch {
-    status.textContent = "The server cannot be reached. Try again.";
+    status.textContent = status.dataset.unreachable;
     button.disabled = false;
   }
 }
@@ -48,5 +50,5 @@ if (token) {
   form.addEventListener("submit", send);
 } else {
   form.querySelectorAll("label, button").forEach(element => element.remove());
-  status.textContent = "This link is incomplete: open it from the message again.";
+  status.textContent = status.dataset.incomplete;
 }

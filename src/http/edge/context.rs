@@ -59,11 +59,16 @@ impl HeadLimits {
     /// The overhead that HTTP/2 counts per header in bytes, RFC 9113.
     const HEADER_OVERHEAD: usize = 32;
 
-    /// Refuses a head that another server could read otherwise: with two hosts, or a transfer coding besides `chunked`. An
+    /// Refuses a head that another server could read otherwise: with two hosts, with none in HTTP/1.1 (RFC 9112, section
+    /// 3.2), or with a transfer coding besides `chunked`. An
     /// HTTP/2 head that is too large is refused too; for HTTP/1 the connection does so.
     pub(crate) fn check(&self, parts: &Parts) -> Result<(), Error> {
-        if parts.headers.get_all(HOST).iter().nth(1).is_some() {
+        let hosts = parts.headers.get_all(HOST).iter().count();
+        if hosts > 1 {
             return Err(malformed("The request has more than one Host header."));
+        }
+        if hosts == 0 && parts.version == Version::HTTP_11 {
+            return Err(malformed("The request has no Host header, which HTTP/1.1 requires."));
         }
         let coding = parts.headers.get(TRANSFER_ENCODING);
         if coding.is_some_and(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")) {

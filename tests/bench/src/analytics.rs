@@ -130,7 +130,14 @@ impl Handle<ListOrderFigures> for SimulatedOrders {
 impl Handle<GetStoreProfile> for SimulatedOrders {
     async fn handle(&self, _: &Cx, _: GetStoreProfile) -> Result<StoreProfile, Error> {
         let (name, timezone, locale) = (String::new(), "Europe/London".to_owned(), "en".to_owned());
-        Ok(StoreProfile { name, currency: Currency::GBP, timezone, locale, ignore_plus_tags: false })
+        Ok(StoreProfile {
+            name,
+            currency: Currency::GBP,
+            timezone,
+            locale,
+            ignore_plus_tags: false,
+            bank_transfer: None,
+        })
     }
 }
 

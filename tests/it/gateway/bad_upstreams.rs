@@ -49,6 +49,30 @@ async fn garbage_is_a_502() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_length_that_is_repeated_is_passed_on_once() {
+    for (lengths, passes) in [
+        ("content-length: 5, 5", true),
+        ("content-length: 5\r\ncontent-length: 5", true),
+        ("content-length: 5 ,5,\t5", true),
+        ("content-length: 5, 6", false),
+        ("content-length: 5, x", false),
+    ] {
+        let bytes = format!("HTTP/1.1 200 OK\r\n{lengths}\r\n\r\nhello").into_bytes();
+        let shop = shop_with(writes(Box::leak(bytes.into_boxed_slice())).await, &[]).await;
+        let answer = shop.anyone.get("/api/bad/x").await;
+        if passes {
+            assert_eq!((answer.status, &answer.bytes[..]), (200, &b"hello"[..]), "{lengths}");
+            let stated: Vec<_> = answer.headers.get_all("content-length").iter().collect();
+            assert_eq!(stated, ["5"], "{lengths}");
+        } else {
+            // What hyper refuses to read is garbage, too.
+            assert_eq!(answer.status, 502, "{lengths}");
+        }
+        shop.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_response_that_breaks_off_reaches_nobody_as_whole() {
     let cut = writes(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf").await;
     let shop = shop_with(cut, &[]).await;

@@ -212,13 +212,15 @@ async fn a_websocket_passes_for_pages_of_known_origins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_route_leads_to_no_other_server_of_the_same_name_twice() {
+async fn a_route_cannot_lead_to_promox_itself() {
     let shop = Shop::start().await;
     let own = shop.url().trim_start_matches("http://127.0.0.1").to_owned();
-    let body =
-        json!({"app": "loop", "path": "/api/loop", "access": "ANYONE", "instances": [format!("localhost{own}")]});
-    shop.admin.post(ROUTES, &body).await.expect(201);
-    shop.anyone.get("/api/loop").await.refused(503, "NO_INSTANCE");
+    let route = |host: &str| json!({"app": "loop", "path": "/api/loop", "access": "ANYONE", "instances": [format!("{host}{own}")]});
+    for host in ["localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9", "[::1]", "[::ffff:127.0.0.1]"] {
+        let refused = shop.admin.post(ROUTES, &route(host)).await.refused(422, "VALIDATION_FAILED");
+        let fault = &refused["errors"][0];
+        assert_eq!((&fault["pointer"], &fault["code"]), (&json!("/instances/0"), &json!("ADDRESS_REFUSED")), "{host}");
+    }
     shop.close().await;
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::routes::shop_with;
+use super::routes::{ROUTES, shop_with};
 use super::upstream::Upstream;
 use crate::api_keys;
 use crate::client::Client;
@@ -117,5 +117,31 @@ async fn streams_end_with_the_session_or_the_role_that_admitted_them() {
     shop.admin.patch(&own, &json!({"roles": ["CUSTOMER"]})).await.expect(200);
     wait_for_end(second).await;
     wait_for_close(open).await;
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_and_tunnels_end_when_their_route_is_removed() {
+    let app = Upstream::start("blog").await;
+    let shop = Shop::start().await;
+    let route =
+        |path: &str| json!({"app": "blog", "path": path, "access": "ANYONE", "instances": [app.address.to_string()]});
+    let removed = shop.admin.post(ROUTES, &route("/api/blog")).await.expect(201);
+    let mut kept = route("/api/news");
+    kept["rewrite"] = json!("/api/blog");
+    shop.admin.post(ROUTES, &kept).await.expect(201);
+    let stream = follow(&shop.anyone, EVENTS).await;
+    let signed_in = follow(&shop.admin, EVENTS).await;
+    let (key, _) = api_keys::create(&shop.admin, &["analytics:read"]).await;
+    let open = tunnel(&shop, &key).await;
+    let mut going_on = follow(&shop.anyone, "/api/news/events").await;
+    // Another change of the routes ends nothing.
+    shop.admin.post(ROUTES, &route("/api/more")).await.expect(201);
+    shop.admin.delete(&format!("{ROUTES}/{}", removed["id"])).await.expect(204);
+    wait_for_end(stream).await;
+    wait_for_end(signed_in).await;
+    wait_for_close(open).await;
+    assert!(futures_util::FutureExt::now_or_never(going_on.frame()).is_none_or(|frame| frame.is_some()));
+    drop(going_on);
     shop.close().await;
 }

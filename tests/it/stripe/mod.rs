@@ -10,7 +10,7 @@ use promox_kernel::{Entropy, hex};
 use serde_json::{Value, json};
 
 use crate::client::Answer;
-use crate::shop::{Shop, order_of};
+use crate::shop::{Shop, all, order_of};
 use provider::Provider;
 use proxy::Proxy;
 
@@ -178,6 +178,43 @@ async fn a_buyer_who_must_act_confirms_fails_or_is_too_late() {
     let (_, refunds) = cards.provider.books().await;
     assert!(refunds.is_empty(), "nothing was captured in vain: {refunds:?}");
     assert_eq!(shop.settled_stock("A").await, 998);
+    cards.shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_capture_of_another_amount_is_not_booked_and_shown_to_staff() {
+    let cards = CardShop::start().await;
+    let admin = &cards.shop.admin;
+    admin.patch("/api/settings/payments", &json!({"captureAt": "SHIPMENT"})).await.expect(200);
+    for (received, currency) in [(600, "gbp"), (1_000, "usd"), (1_001, "gbp")] {
+        let order = cards.order(1, VISA).await.expect(201);
+        cards.proxy.claim_received(Some((received, currency)));
+        let parcel = json!({"carrier": "Post", "trackingNumber": "1"});
+        admin.post(&format!("/api/orders/{}/fulfilments", order["id"]), &parcel).await.expect(201);
+        let payment = loop {
+            let payment = cards.payment(&order["id"]).await;
+            if payment["failureCode"] == "PAYMENT_MISMATCH" {
+                break payment;
+            }
+            tokio::task::yield_now().await;
+        };
+        assert_eq!((&payment["status"], &payment["captured"]), (&json!("AUTHORIZED"), &json!("0.00")), "{payment}");
+        let subject = format!("payment:{}", payment["id"]);
+        let entry = loop {
+            let found = all(admin, &format!("/api/audit?subject={subject}")).await;
+            if let Some(entry) = found.into_iter().find(|entry| entry["action"] == "payment.mismatch") {
+                break entry;
+            }
+            tokio::task::yield_now().await;
+        };
+        assert_eq!(entry["before"], "10.00 GBP");
+        assert_eq!(entry["after"], format!("{received} minor units of {currency:?}"));
+        // The deviation is settled with the provider, and staff have it asked again.
+        cards.proxy.claim_received(None);
+        admin.post(&format!("/api/payments/{}/capture", payment["id"]), &json!({})).await.expect(200);
+        let payment = cards.wait_for(&order["id"], "CAPTURED").await;
+        assert_eq!((&payment["captured"], payment.get("failureCode")), (&json!("10.00"), None));
+    }
     cards.shop.close().await;
 }
 

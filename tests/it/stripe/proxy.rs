@@ -2,7 +2,8 @@
 //!
 //! Requests of the shop can be refused, cut off before or after they were carried out, answered late or never, or
 //! carried out late. Webhooks of the provider are delivered until they are accepted, in any order and repeatedly. The
-//! proxy also does what localstripe does not: it repeats the answer of an idempotency key, as Stripe does.
+//! proxy also does what localstripe does not: as Stripe does, it repeats the answer of an idempotency key, and says how
+//! much an intent has received, or claims another amount.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -18,6 +19,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use parking_lot::Mutex;
 use promox_kernel::Entropy;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 
@@ -56,6 +58,10 @@ struct State {
     answers: Mutex<HashMap<String, Option<(StatusCode, Bytes)>>>,
     /// Wakes requests that are carried out late.
     handled: Notify,
+    /// What intents have received when they were first seen as captured. Refunds do not change it.
+    received: Mutex<HashMap<String, i64>>,
+    /// The amount and currency that captured intents are said to have received instead.
+    claimed: Mutex<Option<(i64, &'static str)>>,
     /// The shop's address, while it runs.
     shop: Mutex<Option<SocketAddr>>,
     hooks: mpsc::Sender<Hook>,
@@ -82,6 +88,8 @@ impl Proxy {
             faults: Mutex::new(0),
             answers: Mutex::default(),
             handled: Notify::new(),
+            received: Mutex::default(),
+            claimed: Mutex::new(None),
             shop: Mutex::new(None),
             hooks,
             delivered: Mutex::new(0),
@@ -94,6 +102,11 @@ impl Proxy {
     /// Injects a fault into about `of_sixteen` of 16 requests.
     pub(crate) fn inject(&self, of_sixteen: u64) {
         *self.state.faults.lock() = of_sixteen;
+    }
+
+    /// Says from now on that captured intents have received this amount in this currency, or the truth again.
+    pub(crate) fn claim_received(&self, claimed: Option<(i64, &'static str)>) {
+        *self.state.claimed.lock() = claimed;
     }
 
     /// Delivers webhooks to the shop at this address from now on, or holds them back.
@@ -209,10 +222,29 @@ async fn carry_out(state: &State, call: Call) -> (StatusCode, Bytes) {
     let response = state.pool.request(request.body(Full::new(call.body)).unwrap()).await.unwrap();
     let status = response.status();
     let body = response.into_body().collect().await.unwrap().to_bytes();
+    let body = state_received(state, body);
     if let Some(key) = key {
         state.answers.lock().insert(key, Some((status, body.clone())));
     }
     (status, body)
+}
+
+/// An answer of the provider, with `amount_received` if it is an intent that was captured.
+fn state_received(state: &State, body: Bytes) -> Bytes {
+    let Ok(mut intent) = serde_json::from_slice::<Value>(&body) else { return body };
+    if intent["object"] != "payment_intent" || intent["status"] != "succeeded" {
+        return body;
+    }
+    let units = |value: &Value| value.as_i64().unwrap_or_default();
+    let (id, seen) =
+        (intent["id"].to_string(), units(&intent["amount"]) - units(&intent["latest_charge"]["amount_refunded"]));
+    let received = *state.received.lock().entry(id).or_insert(seen);
+    intent["amount_received"] = json!(received);
+    if let Some((amount, currency)) = *state.claimed.lock() {
+        intent["amount_received"] = json!(amount);
+        intent["currency"] = json!(currency);
+    }
+    Bytes::from(intent.to_string())
 }
 
 /// Delivers webhooks until the shop accepts them; each may be delivered again later, and after ones that are newer.

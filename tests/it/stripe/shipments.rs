@@ -75,7 +75,7 @@ fn wanted(order: &Value) -> i64 {
     let shipped: i64 = list(&order["fulfilments"]).iter().map(|parcel| sum(&parcel["items"])).sum();
     let approved = |given: &&Value| given["status"] == "APPROVED";
     let returned: i64 = list(&order["returns"]).iter().filter(approved).map(|given| sum(&given["items"])).sum();
-    let withdrawn = (returned - shipped).max(0);
+    let withdrawn = returned.min(ordered - shipped);
     if shipped > 0 && shipped + withdrawn == ordered { 1_000 * (ordered - returned) } else { 0 }
 }
 
@@ -119,6 +119,16 @@ async fn the_last_parcel_captures_what_was_shipped_and_releases_the_rest() {
     let payment = cards.wait_for(&order["id"], "CAPTURED").await;
     assert_eq!((&payment["captured"], &payment["voided"]), (&json!("4.00"), &json!("26.00")));
     assert_eq!(held(&cards.provider).await[&order["id"].to_string()], (400, 1));
+    // One unit is shipped and the other cancelled, so that nothing is left to ship.
+    let part = cards.order(2, VISA).await.expect(201);
+    let path = format!("/api/orders/{}", part["id"]);
+    admin.post(&format!("{path}/fulfilments"), &parcel).await.expect(201);
+    let asked = json!({"items": units(1), "reason": "not needed"});
+    let asked = admin.post(&format!("{path}/returns"), &asked).await.expect(201);
+    admin.post(&format!("{path}/returns/{}/approve", asked["id"]), &json!({})).await.expect(200);
+    let payment = cards.wait_for(&part["id"], "CAPTURED").await;
+    assert_eq!((&payment["captured"], &payment["voided"]), (&json!("10.00"), &json!("10.00")));
+    assert_eq!(held(&cards.provider).await[&part["id"].to_string()], (1_000, 1));
     let cancelled = cards.order(1, VISA).await.expect(201);
     let void = format!("/api/payments/{}/void", cancelled["payment"]["id"]);
     assert_eq!(admin.post(&void, &json!({})).await.expect(200)["status"], "VOIDED");

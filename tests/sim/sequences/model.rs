@@ -261,8 +261,7 @@ impl Model {
         }
         let (money, points) = self.split(self.returned, value);
         for (line, units) in self.lines.iter_mut().zip(&requested.units) {
-            let with_buyer = line.shipped - (line.returned - line.withdrawn);
-            line.withdrawn += (units - with_buyer).max(0);
+            line.withdrawn += line.shippable().min(*units);
             line.returned += units;
             line.written_off += if restock { 0 } else { *units };
         }
@@ -409,11 +408,11 @@ impl Model {
             return;
         }
         let sum = |part: fn(&Line) -> i64| self.lines.iter().map(part).sum::<i64>();
-        let (to_ship, shipped, delivered) =
-            (sum(|line| line.quantity - line.withdrawn), sum(|line| line.shipped), sum(|line| line.delivered));
+        let (to_ship, shipped) = (sum(|line| line.quantity - line.withdrawn), sum(|line| line.shipped));
+        let delivered = if self.all_returned() { shipped } else { sum(|line| line.delivered) };
         let status = match (shipped, delivered) {
-            (0, _) => "CONFIRMED",
             (_, delivered) if delivered == to_ship => "DELIVERED",
+            (0, _) => "CONFIRMED",
             (shipped, _) if shipped == to_ship => "SHIPPED",
             _ => "PROCESSING",
         };

@@ -126,6 +126,36 @@ async fn a_guest_agrees_to_a_reminder_whose_link_opens_the_cart() {
 }
 
 #[tokio::test]
+async fn an_address_is_reminded_of_one_cart_in_a_week_and_a_caller_agrees_to_few() {
+    let shop = Shop::open();
+    shop.stock("A", 100, 10);
+    let prepare = async |email: &str| {
+        let (token, cart) = shop.guest_cart(&[("A", 1)]).await;
+        let set = SetReminder { email: email.parse().unwrap(), agreed: true };
+        let version = shop.guest(&token).call(set).await.unwrap().version;
+        shop.cx().call(PrepareCartReminder { cart_id: cart.id, version }).await.unwrap().reminder
+    };
+    assert!(prepare("ann@example.com").await.is_some());
+    for again in ["ann@example.com", "Ann+1@example.com", "ann@EXAMPLE.com"] {
+        assert!(prepare(again).await.is_none(), "{again} was reminded of another cart");
+    }
+    assert!(prepare("bob@example.com").await.is_some(), "somebody else");
+    shop.advance(DAY * 7 + Duration::from_secs(1));
+    shop.work().await;
+    assert!(prepare("ann@example.com").await.is_some(), "after a week");
+    for n in 0..19 {
+        prepare(&format!("guest{n}@example.com")).await;
+    }
+    let (token, _) = shop.guest_cart(&[("A", 1)]).await;
+    let set = SetReminder { email: "one@example.com".parse().unwrap(), agreed: true };
+    let error = shop.guest(&token).call(set.clone()).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (Kind::Throttled, "TOO_MANY_ATTEMPTS"));
+    shop.advance(Duration::from_hours(1));
+    shop.guest(&token).call(set).await.unwrap();
+    shop.verify();
+}
+
+#[tokio::test]
 async fn idle_guest_carts_are_deleted_and_users_carts_are_kept() {
     let shop = Shop::open();
     shop.stock("A", 100, 1_000);

@@ -18,6 +18,7 @@ use promox_contract::order_line::OrderLine;
 use promox_contract::product::{DescribeSkus, SkuDescription, SkuDescriptions};
 use promox_contract::promotion::{RejectReason, RejectedPromotion};
 use promox_kernel::{Amount, Currency, Cx, Error, Op, Sku};
+use promox_storage::Cache;
 use promox_testkit::sample::{order_line, pence, sku, sku_description, totals, variant};
 use promox_testkit::{Harness, Setup};
 
@@ -105,7 +106,7 @@ impl Shop {
             .answer(|_: &Cx, _: CountEnteredCodes| Ok(()))
             .answer(move |_: &Cx, _: GetCartIdleTime| Ok(CartIdleTime { minutes: idle.load(Relaxed) }))
             .answer(move |_: &Cx, _: IsCartInCheckout| Ok(CartInCheckout { in_checkout: ordering.load(Relaxed) }))
-            .start(|databases| Carts::new(databases.ecommerce.clone()));
+            .start(|databases| Carts::new(databases.ecommerce.clone(), &Cache::in_memory(), true));
         Self { harness, catalog, idle_minutes, in_checkout }
     }
 

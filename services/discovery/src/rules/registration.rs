@@ -6,7 +6,7 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use promox_contract::codes;
-use promox_contract::discovery::{InstanceStatus, MAX_APP_NAME, is_app_name};
+use promox_contract::discovery::{APP_NAME_RULE, HOST_NAME_RULE, InstanceStatus, is_app_name, is_host_name};
 use promox_kernel::{Error, Faults, Kind, Timestamp, is_disguised_address, is_never_reachable};
 use serde_json::Value;
 
@@ -90,12 +90,13 @@ impl Registration {
             fields.faults.note("/app", format!("must be {app}, the application in the path"));
         }
         if !is_app_name(app) {
-            let detail = format!("must be 1 to {MAX_APP_NAME} letters, digits, dots, hyphens and underscores");
-            fields.faults.note("/app", detail);
+            fields.faults.note("/app", APP_NAME_RULE);
         }
         let host = fields.text("hostName");
         if host.is_empty() {
             fields.faults.missing("/hostName", "is required");
+        } else if !is_host_name(&host) {
+            fields.faults.note("/hostName", HOST_NAME_RULE);
         }
         let id = fields.text("instanceId");
         let registration = Self {
@@ -359,10 +360,22 @@ mod tests {
         for ip in ["167772167", "012.0.0.7", "0xa.0.0.7", "10.7", "10.0.0.7:80", "reviews.local"] {
             assert_eq!(stated("REVIEWS", ip).unwrap_err().errors()[0].pointer, "/instance/ipAddr", "{ip}");
         }
-        for app in ["A B", "A/B", "A\u{e9}", &"A".repeat(64)] {
+        for app in ["A B", "A/B", "A\u{e9}", ".", "..", "A.", ".A", "A..B", &"A".repeat(64)] {
             assert_eq!(stated(app, "").unwrap_err().errors()[0].pointer, "/instance/app", "{app}");
         }
         assert!(stated(&"A".repeat(63), "").is_ok());
+    }
+
+    #[test]
+    fn a_host_is_an_address_or_a_name() {
+        let host = |host: &str| read("application/json", &json!({"instance": {"hostName": host}}).to_string());
+        let long = vec!["a".repeat(63); 4].join(".");
+        for odd in ["a b", "a/b", "..", "a..b", "a.", "user@host", "host:80", "<b>", "h\u{f6}st", &long] {
+            assert_eq!(host(odd).unwrap_err().errors()[0].pointer, "/instance/hostName", "{odd}");
+        }
+        for good in ["reviews.local", "my_app-1", "10.0.0.7", "fd12::1"] {
+            assert!(host(good).is_ok(), "{good}");
+        }
     }
 
     #[test]

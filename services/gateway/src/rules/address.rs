@@ -1,8 +1,10 @@
 //! The addresses that instances of applications may have.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::OnceLock;
 
 use promox_kernel::{Subnet, embedded_v4, is_never_reachable};
+use promox_outbound::is_own;
 
 const fn v4(a: u8, b: u8, c: u8, d: u8, bits: u32) -> Subnet {
     Subnet::new(IpAddr::V4(Ipv4Addr::new(a, b, c, d)), bits)
@@ -29,9 +31,44 @@ pub fn is_allowed(address: IpAddr, networks: &[Subnet]) -> bool {
     !is_never_reachable(address) && networks.iter().any(|network| network.contains(address))
 }
 
+/// The addresses that promox itself listens on, which are never instances of an application.
+#[derive(Debug, Default)]
+pub struct OwnAddresses(OnceLock<Vec<SocketAddr>>);
+
+impl OwnAddresses {
+    /// States the addresses, once.
+    pub fn set(&self, addresses: Vec<SocketAddr>) {
+        let _ = self.0.set(addresses);
+    }
+
+    /// Whether a connection to this address would reach promox itself. Before the addresses are stated, none would.
+    pub fn contains(&self, address: SocketAddr) -> bool {
+        let ip = address.ip().to_canonical();
+        let is_reached = |own: &SocketAddr| {
+            let is_here = || ip.is_loopback() || ip == own.ip() || (own.ip().is_unspecified() && is_own(address));
+            own.port() == address.port() && is_here()
+        };
+        self.0.get().is_some_and(|own| own.iter().any(is_reached))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn own_addresses_are_recognised_in_every_form() {
+        let own = OwnAddresses::default();
+        let is_own = |address: &str| own.contains(address.parse().unwrap());
+        assert!(!is_own("127.0.0.1:8080"), "nothing is known yet");
+        own.set(vec!["0.0.0.0:8080".parse().unwrap(), "10.0.0.7:8761".parse().unwrap()]);
+        for address in ["127.0.0.1:8080", "127.1.2.3:8080", "[::1]:8080", "[::ffff:127.0.0.1]:8080", "10.0.0.7:8761"] {
+            assert!(is_own(address), "{address}");
+        }
+        for address in ["127.0.0.1:8081", "10.0.0.8:8761", "192.0.2.1:8080"] {
+            assert!(!is_own(address), "{address}");
+        }
+    }
 
     #[test]
     fn addresses_outside_the_networks_are_refused() {

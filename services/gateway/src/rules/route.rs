@@ -1,15 +1,15 @@
 //! A route to an application: what it says, and which of it is refused.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use promox_contract::codes;
-use promox_contract::discovery::{is_app_name, is_reserved_app};
+use promox_contract::discovery::{APP_NAME_RULE, is_app_name, is_reserved_app};
 use promox_kernel::{Access, Error, Faults, FieldError, Kind, Subnet, is_disguised_address};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rules::address;
+use crate::rules::address::{self, OwnAddresses};
 
 /// Maximum length of a path, host or header value.
 const MAX_TEXT: usize = 200;
@@ -144,7 +144,7 @@ impl RouteRule {
         for (pointer, name) in [("/app", Some(&self.app)), ("/fallback", self.fallback.as_ref())] {
             let Some(name) = name else { continue };
             if !is_app_name(name) {
-                faults.note(pointer, "must be a name of 1 to 63 letters, digits, dots, hyphens and underscores");
+                faults.note(pointer, APP_NAME_RULE);
             } else if is_own(name) {
                 faults.code(pointer, codes::NAME_RESERVED, "is the name of a service of promox");
             }
@@ -207,6 +207,19 @@ impl RouteRule {
                     faults.code(pointer, codes::ADDRESS_REFUSED, "is not in the networks of the route");
                 }
                 Some(_) => {}
+            }
+        }
+    }
+
+    /// Records the instances that are promox itself. A name besides `localhost` is looked up when it is connected to.
+    pub(crate) fn check_own(&self, own: &OwnAddresses, faults: &mut Faults) {
+        for (number, instance) in self.instances.iter().enumerate().take(MAX_LIST) {
+            let Some(Stated { host, port, .. }) = split_address(instance) else { continue };
+            let is_local = host.eq_ignore_ascii_case("localhost");
+            let ip = if is_local { Some(Ipv4Addr::LOCALHOST.into()) } else { host.parse::<IpAddr>().ok() };
+            if ip.is_some_and(|ip| own.contains(SocketAddr::new(ip, port))) {
+                let detail = "is an address of promox itself, to which no route can lead";
+                faults.code(format!("/instances/{number}"), codes::ADDRESS_REFUSED, detail);
             }
         }
     }

@@ -15,11 +15,13 @@ use serde_json::{Map, Value as Json};
 pub(crate) type Members = BTreeMap<String, Value>;
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Store<'a> {
     name: &'a str,
     url: &'a str,
     locale: &'a str,
     currency: Currency,
+    bank_transfer: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -33,6 +35,7 @@ struct Order<'a> {
     prices_include_tax: bool,
     has_discount: bool,
     created_at: Timestamp,
+    payment_method: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -44,7 +47,8 @@ struct Tracking<'a> {
 /// The store's data, which every template has.
 pub(crate) fn store(profile: &StoreProfile, public_url: &str) -> Value {
     let StoreProfile { name, locale, currency, .. } = profile;
-    Value::from(Serde(Store { name, url: public_url, locale, currency: *currency }))
+    let bank_transfer = profile.bank_transfer.as_deref();
+    Value::from(Serde(Store { name, url: public_url, locale, currency: *currency, bank_transfer }))
 }
 
 /// The data of an order, added to the data of the event.
@@ -59,6 +63,7 @@ pub(crate) fn order(order: &OrderDescription, facts: &Map<String, Json>) -> Memb
         prices_include_tax: order.prices_include_tax,
         has_discount: !order.totals.discount.is_zero(),
         created_at: order.created_at,
+        payment_method: order.payment_method.as_deref(),
     };
     let mut members = self::members(facts);
     members.insert("name".to_owned(), Value::from(Serde(&order.name)));

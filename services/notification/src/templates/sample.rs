@@ -7,7 +7,8 @@ use crate::kinds::{MessageKind, Subject};
 /// Sample data with every optional value.
 pub(crate) fn full(kind: MessageKind) -> Value {
     let mut data = json!({
-        "store": {"name": "Sample Shop", "url": "https://shop.example", "locale": "en", "currency": "GBP"},
+        "store": {"name": "Sample Shop", "url": "https://shop.example", "locale": "en", "currency": "GBP",
+                  "bankTransfer": "Sample Shop Ltd\nIBAN GB33 BUKB 2020 1555 5555 55"},
         "name": "Ada Lovelace",
         "timezone": "Europe/London",
     });
@@ -27,7 +28,11 @@ pub(crate) fn sparse(kind: MessageKind) -> Value {
         if let Some(cart) = members.get_mut("cart").and_then(Value::as_object_mut) {
             cart.insert("lines".to_owned(), json!([]));
         }
+        if let Some(store) = members.get_mut("store").and_then(Value::as_object_mut) {
+            store.insert("bankTransfer".to_owned(), Value::Null);
+        }
         if let Some(order) = members.get_mut("order").and_then(Value::as_object_mut) {
+            order.insert("paymentMethod".to_owned(), Value::Null);
             order.insert("lines".to_owned(), json!([]));
             order.insert("hasDiscount".to_owned(), json!(false));
             order.insert("pricesIncludeTax".to_owned(), json!(false));
@@ -94,5 +99,38 @@ fn order() -> Value {
         "pricesIncludeTax": true,
         "hasDiscount": true,
         "createdAt": "2026-11-23T05:33:00.000Z",
+        "paymentMethod": "BANK_TRANSFER",
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names of all members of a document at any depth.
+    fn names(document: &Value, found: &mut Vec<String>) {
+        match document {
+            Value::Object(members) => {
+                for (name, member) in members {
+                    found.push(name.clone());
+                    names(member, found);
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| names(item, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn the_reference_lists_every_variable() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let table = text.split("## Variables of templates").nth(1).unwrap();
+        let mut found = Vec::new();
+        MessageKind::ALL.iter().for_each(|kind| names(&full(*kind), &mut found));
+        for name in found {
+            let is_listed = [format!("`{name}`"), format!(".{name}`"), format!("`{name}."), format!(".{name}[]`")];
+            assert!(is_listed.iter().any(|form| table.contains(form)), "{name} is missing in docs/reference.md");
+        }
+    }
 }

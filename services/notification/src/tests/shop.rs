@@ -63,6 +63,7 @@ fn description(id: OrderId, user_id: Option<UserId>, email: Option<Email>) -> Or
         lines: vec![line],
         created_at: Timestamp::EPOCH,
         tracking: Some(("Royal Mail".to_owned(), "RM1".to_owned())),
+        payment_method: Some("CARD".to_owned()),
     }
 }
 

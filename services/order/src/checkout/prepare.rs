@@ -54,7 +54,7 @@ impl Orders {
             languages: cx.languages(),
         };
         let method = choice.as_ref().map(|choice| choice.method.as_str());
-        Box::pin(validate(cx, &settings, &mut order, method)).await?;
+        Box::pin(validate(cx, &settings, &mut order, (&assessment.tax_classes, method))).await?;
         let draft = Draft {
             order: Some(Box::new(order)),
             choice,

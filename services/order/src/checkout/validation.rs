@@ -1,5 +1,7 @@
 //! Asks the merchant's own service whether an order may be placed, before anything is held for it.
 
+use std::collections::HashMap;
+
 use promox_contract::codes;
 use promox_contract::hook::{HookKind, HookLine, HookQuestion, ValidationQuestion};
 use promox_contract::order_line::OrderLine;
@@ -9,12 +11,12 @@ use promox_kernel::{Cx, Error};
 use super::draft::NewOrder;
 use crate::pricing::hooks::{ask, hook_address};
 
-/// Asks whether an order may be placed. Refused with 422 `CHECKOUT_REJECTED` if the merchant's service says no.
+/// Asks whether an order may be placed. `tax_classes` are those of its lines by their folded SKUs. Refused with 422 `CHECKOUT_REJECTED` if the merchant's service says no.
 pub(crate) async fn validate(
     cx: &Cx,
     settings: &Settings,
     order: &mut NewOrder,
-    payment_method: Option<&str>,
+    (tax_classes, payment_method): (&HashMap<String, String>, Option<&str>),
 ) -> Result<(), Error> {
     if !settings.hooks.contains(&HookKind::Validation) {
         return Ok(());
@@ -22,7 +24,7 @@ pub(crate) async fn validate(
     let line = |line: &OrderLine| HookLine {
         sku: line.sku.clone(),
         quantity: line.quantity,
-        tax_class: None,
+        tax_class: tax_classes.get(&line.sku.fold()).cloned(),
         amount: line.subtotal - line.discount,
     };
     let question = ValidationQuestion {

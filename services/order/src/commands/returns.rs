@@ -115,19 +115,20 @@ fn count_returned_units(order: &Order, lines: &mut [OrderItem], units: &[SkuQuan
     let mut unassigned: HashMap<String, u32> = units.iter().map(|item| (item.sku.fold(), item.quantity)).collect();
     let zero = order.currency.zero();
     let mut worth = Worth { total: zero, net: zero, unshipped: zero };
+    // Units that were not shipped are returned first, so that none of them is left to ship to a buyer who wants it no more.
+    for line in lines.iter_mut() {
+        if let Some(left) = unassigned.get_mut(&line.sku.fold()) {
+            let withdrawn = shippable(line).min(*left);
+            let price = count_units(order, line, withdrawn, &mut worth);
+            worth.unshipped += price;
+            line.withdrawn += withdrawn;
+            *left -= withdrawn;
+        }
+    }
     for line in lines.iter_mut() {
         if let Some(left) = unassigned.get_mut(&line.sku.fold()) {
             let count = (line.quantity - line.returned).min(*left);
-            let share = |of| returns::share_of_units(of, line.quantity, line.returned, count, order.currency);
-            worth.total += share(line.total);
-            worth.net += share(line.net(order.prices_include_tax));
-            // Units that the buyer has are returned before units that were never shipped.
-            let with_buyer = line.shipped.saturating_sub(line.returned - line.withdrawn);
-            let withdrawn = count.saturating_sub(with_buyer);
-            let before = line.returned + count - withdrawn;
-            worth.unshipped += returns::share_of_units(line.total, line.quantity, before, withdrawn, order.currency);
-            line.withdrawn += withdrawn;
-            line.returned += count;
+            count_units(order, line, count, &mut worth);
             *left -= count;
         }
     }
@@ -138,6 +139,16 @@ fn count_returned_units(order: &Order, lines: &mut [OrderItem], units: &[SkuQuan
             Err(Error::conflict(codes::NOTHING_LEFT_TO_RETURN, message).with("sku", &item.sku))
         }
     }
+}
+
+/// Counts `count` more units of a line as returned and adds their worth. Returns their price.
+fn count_units(order: &Order, line: &mut OrderItem, count: u32, worth: &mut Worth) -> Amount {
+    let share = |of| returns::share_of_units(of, line.quantity, line.returned, count, order.currency);
+    let (total, net) = (share(line.total), share(line.net(order.prices_include_tax)));
+    worth.total += total;
+    worth.net += net;
+    line.returned += count;
+    total
 }
 
 /// How returned goods with this worth are repaid in money and points.
@@ -233,7 +244,6 @@ fn approval_terms(
         order.points_value,
         order.currency,
     );
-    let shipped: u32 = lines.iter().map(|line| line.shipped).sum();
     let left_to_ship: u32 = lines.iter().map(shippable).sum();
     let max_fee = money + shipping.money;
     if fee > max_fee {
@@ -248,7 +258,7 @@ fn approval_terms(
         fee,
         whole: all_returned(lines),
         unshipped: returns::part_in_money(money, worth.unshipped, worth.total, order.currency),
-        complete: shipped > 0 && left_to_ship == 0,
+        complete: left_to_ship == 0,
         actor: cx.principal.name(),
     })
 }
@@ -275,9 +285,10 @@ pub(crate) fn approve(tx: &mut Tx<'_>, rid: ReturnId, settled: Option<&ReturnSet
     let detail = describe(&order, &row);
     note(&mut order, tx.now(), "RETURN", "DONE", &detail, &actor)?;
     let is_refunded = finish_if_returned(&mut order, &lines);
-    let all_delivered = !is_refunded && update_status(&mut order, &lines) == Some(OrderStatus::Delivered);
+    let ended = !is_refunded && update_status(&mut order, &lines) == Some(OrderStatus::Delivered);
     touch(tx, &mut order)?;
-    if all_delivered {
+    // Nobody is told that goods were delivered of which nothing is kept.
+    if ended && !all_returned(&lines) {
         tx.emit(order.id, &OrderDelivered(fact(&order)))?;
     }
     tx.emit(order.id, &returned_fact(&order, &lines, &row))?;

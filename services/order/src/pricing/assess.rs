@@ -1,5 +1,7 @@
 //! Prices a request: queries other services about its goods, codes, buyer and points, and combines the results.
 
+use std::collections::HashMap;
+
 use promox_contract::buyer::Buyer;
 use promox_contract::cart::{CartContents, GetCartForCheckout};
 use promox_contract::codes;
@@ -37,6 +39,8 @@ pub(crate) struct Assessment {
     pub(crate) priced: Priced,
     /// The number of gifts, which are the last lines.
     gifts: usize,
+    /// The tax class of each line, by its folded SKU.
+    pub(crate) tax_classes: HashMap<String, String>,
     pub(crate) offers: Vec<Offer>,
     pub(crate) entitlements: Entitlements,
     pub(crate) warnings: Vec<String>,
@@ -105,9 +109,22 @@ pub(crate) async fn assess(
     if email.is_none() && !warnings.iter().any(|known| known == LIMITS_UNCHECKED) {
         warnings.push(LIMITS_UNCHECKED.to_owned());
     }
+    let tax_classes = lines.into_iter().map(|line| (line.item.sku.fold(), line.item.tax_class)).collect();
     let is_asked = [HookKind::Tax, HookKind::ShippingRates].iter().any(|kind| settings.hooks.contains(kind));
     let needs_address = is_asked || !settings.shipping.zones.is_empty() || !settings.taxes.rates.is_empty();
-    Ok(Assessment { needs_address, cart, codes, email, options, priced, gifts, offers, entitlements, warnings })
+    Ok(Assessment {
+        needs_address,
+        cart,
+        codes,
+        email,
+        options,
+        priced,
+        gifts,
+        tax_classes,
+        offers,
+        entitlements,
+        warnings,
+    })
 }
 
 /// Prices a basket without tax hook and points, and then with them. `hooks` are the questions asked so far.

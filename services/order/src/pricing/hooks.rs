@@ -63,7 +63,7 @@ pub(super) async fn shipping(
     };
     let answer = ask(cx, HookQuestion::ShippingRates(question), records).await?;
     let options = answer.and_then(|answer| answer.rates).map(|rates| {
-        let option = |HookRate { method, name, amount }| ShippingOption { method, name, amount };
+        let option = |HookRate { method, name, amount, .. }| ShippingOption { method, name, amount };
         let mut options: Vec<ShippingOption> = rates.methods.into_iter().map(option).collect();
         options.sort_by_key(|option| option.amount);
         options

@@ -10,7 +10,7 @@ use crate::records::OrderItem;
 pub(crate) fn may_follow(from: OrderStatus, to: OrderStatus) -> bool {
     match from {
         Pending => matches!(to, Confirmed | Failed | Cancelled | NeedsReview),
-        Confirmed => matches!(to, Processing | Shipped | Cancelled | NeedsReview | Refunded),
+        Confirmed => matches!(to, Processing | Shipped | Delivered | Cancelled | NeedsReview | Refunded),
         Processing => matches!(to, Shipped | Delivered | Refunded | NeedsReview),
         Shipped => matches!(to, Delivered | Refunded),
         Delivered => matches!(to, Refunded),
@@ -32,11 +32,12 @@ pub(crate) fn units_fit(line: &OrderItem) -> bool {
     shipped_fits && line.withdrawn <= line.returned && line.returned - line.withdrawn <= line.shipped
 }
 
-/// The status of an order that follows from the numbers of ordered, shipped and delivered units.
+/// The status of an order that follows from the numbers of ordered, shipped and delivered units, without the units that
+/// were returned before they were shipped. An order of which nothing is left to ship or to deliver has ended.
 pub(crate) fn by_units(ordered: u32, shipped: u32, delivered: u32) -> OrderStatus {
     match (shipped, delivered) {
-        (0, _) => Confirmed,
         (_, delivered) if delivered == ordered => Delivered,
+        (0, _) => Confirmed,
         (shipped, _) if shipped == ordered => Shipped,
         _ => Processing,
     }
@@ -55,6 +56,7 @@ mod tests {
             (5, 5, 0, Shipped),
             (5, 5, 4, Shipped),
             (5, 5, 5, Delivered),
+            (0, 0, 0, Delivered),
         ] {
             assert_eq!(by_units(ordered, shipped, delivered), want, "{ordered} {shipped} {delivered}");
         }

@@ -1,14 +1,17 @@
 //! Updates about a charge and their effects. Answers of a provider and its webhooks take the same path.
 
+use promox_contract::audit::Audited;
+use promox_contract::codes;
 use promox_contract::ids::{OrderId, PaymentId};
 use promox_contract::payment::{
     CaptureAt, PaymentAuthorized, PaymentCaptured, PaymentFailed, PaymentOutcome, PaymentStatus as Status,
 };
-use promox_kernel::{Amount, Currency, Json, Timestamp, UserId};
+use promox_kernel::{Amount, Currency, Error, Json, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 
 use super::{NextStep, add_entry, claim, enter_released, refund, save};
 use crate::charge::Charge;
+use crate::gateway::Received;
 use crate::queries;
 use crate::records::{Attempt, Cancellation, CaptureStatus, EntryKind, Payment};
 use crate::rules::{self, Choice, ProviderUpdate};
@@ -178,6 +181,19 @@ fn apply_effects(tx: &mut Tx<'_>, payment: &mut Payment, update: &ProviderUpdate
 fn report_authorized(tx: &mut Tx<'_>, payment: &Payment) -> Result<(), StoreError> {
     let Payment { id: payment_id, order_id, authorized: amount, currency, .. } = *payment;
     tx.emit(payment_id, &PaymentAuthorized { payment_id, order_id, amount, currency })
+}
+
+/// Records once that the provider has captured another amount of a payment than it should: the payment shows the code
+/// `PAYMENT_MISMATCH`, and the audit log both amounts. The money is not booked.
+pub(crate) fn record_mismatch(tx: &mut Tx<'_>, id: PaymentId, received: &Received) -> Result<(), Error> {
+    let mut payment = queries::payment(tx, id)?;
+    if payment.failure_code.as_deref() == Some(codes::PAYMENT_MISMATCH) {
+        return Ok(());
+    }
+    payment.failure_code = Some(codes::PAYMENT_MISMATCH.to_owned());
+    let (due, subject) = (format!("{} {}", payment.due(), payment.currency), format!("payment:{id}"));
+    tx.emit(id, &Audited::new("system".to_owned(), "payment.mismatch", subject, due, received.to_string()))?;
+    Ok(save(tx, &mut payment)?)
 }
 
 /// Marks the whole amount as voided. Unless the order ended first, its payment is reported as failed.

@@ -91,7 +91,7 @@ pub(crate) struct ReturnRefund {
     pub(crate) whole: bool,
     /// The part of the amount that is for units which were never shipped.
     pub(crate) unshipped: Amount,
-    /// Whether some goods were shipped and none are left to ship.
+    /// Whether no goods are left to ship.
     pub(crate) complete: bool,
     pub(crate) reason: String,
 }

@@ -51,8 +51,10 @@ pub(crate) enum Answer {
     Processing { reference: String },
     /// The money is reserved and can be captured.
     Authorized { reference: String },
-    /// The money was captured.
+    /// The money was captured: exactly the amount that was asked for.
     Captured { reference: String },
+    /// The provider has captured another amount than it was asked for. Callers get it as no answer, see `Payments::ask`.
+    Mismatch { received: Received },
     /// The buyer must act first.
     NeedsAction { reference: String, action: PaymentAction },
     /// The charge was declined.
@@ -65,7 +67,7 @@ impl Answer {
     /// The update of the charge that follows.
     pub(crate) fn update(self) -> ProviderUpdate {
         match self {
-            Self::Awaited => ProviderUpdate::NoAnswer,
+            Self::Awaited | Self::Mismatch { .. } => ProviderUpdate::NoAnswer,
             Self::Processing { reference } => ProviderUpdate::Processing { reference },
             Self::Authorized { reference } => ProviderUpdate::Authorized { reference },
             Self::Captured { reference } => ProviderUpdate::Captured { reference },
@@ -73,6 +75,21 @@ impl Answer {
             Self::Declined { code } => ProviderUpdate::Declined { code },
             Self::Cancelled => ProviderUpdate::Voided,
         }
+    }
+}
+
+/// What a provider says it has captured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Received {
+    /// The amount in the provider's smallest unit of the currency.
+    pub(crate) units: i64,
+    /// The currency's code as the provider writes it.
+    pub(crate) currency: String,
+}
+
+impl fmt::Display for Received {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} minor units of {:?}", self.units, self.currency)
     }
 }
 

@@ -7,6 +7,7 @@ use promox_kernel::{Amount, Currency, Error, Patch, Reply, Response, Sku, Timest
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::transfer::LineType;
 pub use crate::records::ProductStatus;
 
 /// An image. In a request, a string is short for an object with only its `url`.
@@ -151,6 +152,17 @@ macro_rules! product_members {
 product_members! {
     /// A change to a product: a request to create or update it, or a row of an import.
     ProductChange {} change
+}
+product_members! {
+    /// A product in an import of JSON lines.
+    ProductLine {
+        /// `PRODUCT`, or nothing.
+        r#type: Option<LineType>,
+        /// The currency of its amounts. It must be the store's.
+        currency: Option<Currency>,
+        /// The slugs of its categories, in place of `categoryIds`, which mean nothing in another shop.
+        categories: Option<Vec<String>>,
+    } into
 }
 product_members! {
     /// Creates a product.

@@ -3,15 +3,23 @@
 use promox_contract::import::ImportReport;
 use promox_kernel::{Body, Download, operation, text_enum};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-/// Creates or updates products by SKU. A faulty row is reported and does not affect the others.
+/// Creates or updates products by SKU. A faulty row is reported and does not affect the others. A row that states another
+/// `currency` than the store's is refused.
+///
+/// Lines of JSON with `"type": "CATEGORY"` create or update categories by their slugs, with `name`, `parent` (the parent's
+/// slug) and `position`; products name their categories by slugs in `categories`. So an export of JSON lines moves a catalog
+/// with its categories to another shop. An export of CSV needs the categories there, because its rows only name them.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ImportProducts {
+    /// Whether the report says only what an import would do, and nothing is changed.
+    #[serde(default)]
+    pub dry_run: bool,
     /// Rows of CSV with a header (`sku,name,price,…`, with `attr.NAME` and `option.NAME` for attributes and options,
-    /// lists separated by `|`, and `productSku` for the product that a variant belongs to), or one product as JSON per
-    /// line.
+    /// lists separated by `|`, and `productSku` for the product that a variant belongs to), or one product or category as
+    /// JSON per line.
     #[serde(skip)]
     #[schemars(skip)]
     pub body: Body,
@@ -26,12 +34,41 @@ text_enum! {
     ExportFormat {
         /// One row per variant.
         Csv = "csv",
-        /// One product as JSON per line.
+        /// One category or product as JSON per line.
         Ndjson = "ndjson",
     }
 }
 
-/// Exports the whole catalog in a format that can be imported.
+text_enum! {
+    /// What a line of an import describes.
+    LineType {
+        /// A category.
+        Category = "CATEGORY",
+        /// A product, as without a type.
+        Product = "PRODUCT",
+    }
+}
+
+/// A category in an import or export of JSON lines.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CategoryLine {
+    /// `CATEGORY`.
+    pub r#type: LineType,
+    /// Its URL slug, by which an existing one is recognised.
+    pub slug: String,
+    /// Its name, 1–100 characters.
+    pub name: String,
+    /// The slug of its parent, which must exist or be in an earlier line; none at the top level.
+    #[serde(default)]
+    pub parent: Option<String>,
+    /// Its position among the categories of the same parent.
+    #[serde(default)]
+    pub position: u32,
+}
+
+/// Exports the whole catalog in a format that can be imported. Every row states the currency of its prices. Lines of JSON
+/// begin with the categories.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExportProducts {

@@ -1,13 +1,14 @@
 //! Commands that create, change and delete categories.
 
 use promox_contract::ids::CategoryId;
+use promox_contract::import::RowOutcome;
 use promox_kernel::{Error, Patch, bounded};
 use promox_storage::{StoreError, Tx};
 use serde_json::{Value, json};
 
 use super::products::{free_slug, save as save_product};
 use super::{CatalogTx, audit_entry};
-use crate::api::{CreateCategory, UpdateCategory};
+use crate::api::{CategoryLine, CreateCategory, UpdateCategory};
 use crate::records::{Category, CategoryBySlug, CategoryMembership, Product};
 use crate::reject;
 use crate::rules::{Composed, MAX_CATEGORIES, SlugChoice, Tree, check_slug, slug_of};
@@ -81,6 +82,36 @@ pub(crate) fn update_category(
     }
     save_category(tx, catalog, &before, &mut after)?;
     Ok(after)
+}
+
+/// Creates or changes the category of a line of an import.
+pub(crate) fn upsert_category(
+    tx: &mut Tx<'_>,
+    catalog: &CatalogTx<'_>,
+    line: &CategoryLine,
+) -> Result<RowOutcome, Error> {
+    let CategoryLine { slug, name, parent, position, .. } = line;
+    let parent_id = match parent {
+        None => None,
+        Some(parent) => match tx.get_by::<CategoryBySlug>(parent.as_str())? {
+            Some(row) => Some(row.id),
+            None => return Err(Error::field("/parent", "no category has this slug: its line must come before")),
+        },
+    };
+    let Some(before) = tx.get_by::<CategoryBySlug>(slug.trim())? else {
+        let (name, slug, position) = (name.clone(), Some(slug.clone()), *position);
+        create_category(tx, catalog, &CreateCategory { name, slug, parent_id, position })?;
+        return Ok(RowOutcome::Created);
+    };
+    let change = UpdateCategory {
+        id: before.id,
+        name: Patch::Set(name.clone()),
+        slug: Patch::Keep,
+        parent_id: parent_id.map_or(Patch::Clear, Patch::Set),
+        position: Patch::Set(*position),
+    };
+    let after = update_category(tx, catalog, &change)?;
+    Ok(if after.version == before.version { RowOutcome::Skipped } else { RowOutcome::Updated })
 }
 
 /// Moves at most [`MOVE_BATCH`] products from one category to another. Returns whether there were any to move.

@@ -13,7 +13,9 @@ use promox_kernel::{Currency, Cx};
 use promox_storage::{StoreError, Tx};
 use serde_json::Value;
 
-pub(crate) use categories::{check_move, create_category, delete_category, move_products, update_category};
+pub(crate) use categories::{
+    check_move, create_category, delete_category, move_products, update_category, upsert_category,
+};
 pub(crate) use products::{ImportRow, archive, create, draft, update, upsert};
 
 use crate::queries::{TreeCache, epochs};
@@ -49,6 +51,11 @@ impl CommandContext {
 }
 
 impl CatalogTx<'_> {
+    /// The categories before this transaction.
+    pub(crate) fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
     /// What changes to products are validated against.
     fn change_context(&self, tx: &Tx<'_>) -> ChangeContext<'_> {
         let CommandContext { currency, tax_classes, .. } = self.context;

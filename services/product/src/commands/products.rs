@@ -24,6 +24,8 @@ pub(crate) struct ImportRow {
     pub(crate) change: ProductChange,
     /// The variant that the row describes, if the product has a list of variants.
     pub(crate) variant: Option<VariantInput>,
+    /// The slugs or ids of the product's categories, if the row names them.
+    pub(crate) categories: Option<Vec<String>>,
 }
 
 /// The product that `change` would create, without ids and slug.

@@ -8,9 +8,16 @@ use serde_json::json;
 
 use super::Shop;
 use crate::online_retail::catalog;
-use crate::{CreateCategory, CreateProduct, ExportFormat, ExportProducts, GetProductBySku, ImportProducts};
+use crate::{
+    CreateCategory, CreateProduct, DeleteCategory, ExportFormat, ExportProducts, GetProductBySku, ImportProducts,
+    ListCategories,
+};
 
 async fn import(shop: &Shop, media_type: &str, text: &str) -> ImportReport {
+    send(shop, media_type, text, false).await
+}
+
+async fn send(shop: &Shop, media_type: &str, text: &str, dry_run: bool) -> ImportReport {
     let (sender, reader) = BodyReader::pair();
     let chunks: Vec<_> = text.as_bytes().chunks(4_096).map(<[u8]>::to_vec).collect();
     let body = Body { media_type: media_type.to_owned(), reader: Some(reader), headers: Vec::new() };
@@ -20,8 +27,20 @@ async fn import(shop: &Shop, media_type: &str, text: &str) -> ImportReport {
             sender.send(Ok(chunk.into())).await;
         }
     };
-    let importing = shop.service.handle(&cx, ImportProducts { body });
+    let importing = shop.service.handle(&cx, ImportProducts { body, dry_run });
     tokio::join!(importing, sending).0.unwrap()
+}
+
+impl Shop {
+    /// The id of a category by its name.
+    async fn category_id(&self, name: &str) -> serde_json::Value {
+        fn find(nodes: &serde_json::Value, name: &str) -> Option<serde_json::Value> {
+            nodes.as_array()?.iter().find_map(|node| {
+                if node["name"] == name { Some(node["id"].clone()) } else { find(&node["children"], name) }
+            })
+        }
+        find(&self.visit::<ListCategories>(json!({})).await.unwrap()["items"], name).unwrap()
+    }
 }
 
 async fn export(shop: &Shop, format: ExportFormat) -> String {
@@ -93,7 +112,7 @@ async fn an_export_can_be_imported() {
         shop.ask::<CreateProduct>(request).await.unwrap();
     }
     for (format, media_type, rows) in
-        [(ExportFormat::Csv, "text/csv", 3), (ExportFormat::Ndjson, "application/x-ndjson", 2)]
+        [(ExportFormat::Csv, "text/csv", 3), (ExportFormat::Ndjson, "application/x-ndjson", 3)]
     {
         let text = export(&shop, format).await;
         assert_eq!(counts(&import(&shop, media_type, &text).await), (0, 0, rows, 0), "{text}");
@@ -104,6 +123,72 @@ async fn an_export_can_be_imported() {
         assert_eq!(export(&other, format).await, text);
         other.verify();
     }
+}
+
+#[tokio::test]
+async fn a_catalog_moves_to_an_empty_shop_with_its_categories() {
+    let shop = Shop::open().await;
+    // Ids differ in the other shop: the first category is gone.
+    let gone = shop.ask::<CreateCategory>(json!({"name": "Gone"})).await.unwrap();
+    for (name, parent, position) in
+        [("Home", None, 3), ("Kitchen", Some("Home"), 1), ("Cups \"fine\"", Some("Kitchen"), 0)]
+    {
+        let parent = match parent {
+            Some(parent) => Some(shop.category_id(parent).await),
+            None => None,
+        };
+        shop.ask::<CreateCategory>(json!({"name": name, "parentId": parent, "position": position})).await.unwrap();
+    }
+    shop.ask::<DeleteCategory>(json!({"id": gone["id"]})).await.unwrap();
+    let (home, cups) = (shop.category_id("Home").await, shop.category_id("Cups \"fine\"").await);
+    for (sku, ids) in [("a", vec![cups, home.clone()]), ("b", vec![home]), ("c", Vec::new())] {
+        let product = json!({"sku": sku, "name": sku, "price": "2.50", "categoryIds": ids});
+        shop.ask::<CreateProduct>(product).await.unwrap();
+    }
+    let text = export(&shop, ExportFormat::Ndjson).await;
+    let other = Shop::open().await;
+    let dry = send(&other, "application/x-ndjson", &text, true).await;
+    assert_eq!(counts(&dry), (6, 0, 0, 0), "{dry:?}");
+    assert_eq!(export(&other, ExportFormat::Ndjson).await, "", "nothing was changed");
+    let report = import(&other, "application/x-ndjson", &text).await;
+    assert_eq!(report, dry, "the report said what would be done");
+    for format in [ExportFormat::Ndjson, ExportFormat::Csv] {
+        assert_eq!(export(&other, format).await, export(&shop, format).await);
+    }
+    assert_eq!(counts(&import(&other, "application/x-ndjson", &text).await), (0, 0, 6, 0));
+    // A table needs the categories, which it only names.
+    let table = export(&shop, ExportFormat::Csv).await;
+    let empty = Shop::open().await;
+    assert_eq!(counts(&import(&empty, "text/csv", &table).await), (1, 0, 0, 2));
+    shop.verify();
+    other.verify();
+}
+
+#[tokio::test]
+async fn prices_in_another_currency_and_faulty_categories_are_refused() {
+    let shop = Shop::open().await;
+    let currency = "sku,name,price,currency\na,Mug,2.50,EUR\nb,Cup,2.50,GBP\nc,Pot,2.50,pounds\n";
+    let report = import(&shop, "text/csv", currency).await;
+    let codes: Vec<&str> = report.errors.iter().map(|error| error.code.as_str()).collect();
+    assert_eq!((report.created, codes), (1, vec!["CURRENCY_MISMATCH", "INVALID_VALUE"]), "{report:?}");
+    let lines = [
+        json!({"type": "CATEGORY", "slug": "a", "name": "A", "parent": "none"}),
+        json!({"type": "CATEGORY", "slug": "b", "name": ""}),
+        json!({"type": "CATEGORY", "slug": "c", "name": "C", "parnet": "a"}),
+        json!({"type": "CATEGORY", "slug": "d", "name": "D"}),
+        json!({"type": "PRODUCT", "sku": "x", "name": "X", "price": 1, "currency": "EUR"}),
+        json!({"type": "PRODUCT", "sku": "x", "name": "X", "price": 1, "categories": ["d", "nowhere"]}),
+        json!({"sku": "x", "name": "X", "price": 1, "currency": "GBP", "categories": ["d"]}),
+        json!({"type": "THING", "sku": "y", "name": "Y", "price": 1}),
+    ];
+    let text = lines.map(|line| line.to_string()).join("\n");
+    for is_dry in [true, false] {
+        let report = send(&shop, "application/x-ndjson", &text, is_dry).await;
+        assert_eq!(counts(&report), (2, 0, 0, 6), "{report:?}");
+        let rows: Vec<u64> = report.errors.iter().map(|error| error.row).collect();
+        assert_eq!(rows, [1, 2, 3, 5, 6, 8]);
+    }
+    shop.verify();
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ pub(super) const COLUMNS: &[&str] = &[
     "description",
     "status",
     "price",
+    "currency",
     "compareAtPrice",
     "cost",
     "barcode",

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use promox_contract::ids::CategoryId;
-use promox_kernel::{Amount, Cx, Download, Error, Sku, Warnings};
+use promox_kernel::{Amount, Currency, Cx, Download, Error, Sku, Warnings};
 use promox_storage::{Db, ExportWriter, Tx};
 use serde::Serialize;
 
 use super::columns::{ATTRIBUTE_PREFIX, COLUMNS, LIST_SEPARATOR, OPTION_PREFIX};
-use crate::api::{ExportFormat, Image, ProductStatus, VariantInput};
+use crate::api::{CategoryLine, ExportFormat, Image, LineType, ProductStatus, VariantInput};
 use crate::records::{Product, Variant};
-use crate::rules::{Tree, variant_inputs};
+use crate::rules::{Branch, Tree, variant_inputs};
 
 /// The requested format: the named one, or the one that the `Accept` header prefers.
 pub(crate) fn format(cx: &Cx, named: Option<ExportFormat>) -> Result<ExportFormat, Error> {
@@ -27,25 +27,27 @@ fn media_type(format: ExportFormat) -> &'static str {
     }
 }
 
-/// Starts an export of the whole catalog. Returns the stream.
-pub(crate) async fn export(db: &Db, format: ExportFormat) -> Result<Download, Error> {
+/// Starts an export of the whole catalog, whose prices are in `currency`. Returns the stream.
+pub(crate) async fn export(db: &Db, currency: Currency, format: ExportFormat) -> Result<Download, Error> {
     let name = match format {
         ExportFormat::Csv => "products.csv",
         ExportFormat::Ndjson => "products.ndjson",
     };
-    db.export(media_type(format), name.to_owned(), move |tx, out| write(tx, format, out)).await
+    db.export(media_type(format), name.to_owned(), move |tx, out| write(tx, (format, currency), out)).await
 }
 
-/// Writes all products. Fails at the end if damaged rows were left out.
-fn write(tx: &Tx<'_>, format: ExportFormat, out: &mut ExportWriter) -> Result<(), Error> {
+/// Writes all products, in lines of JSON after all categories. Fails at the end if damaged rows were left out.
+fn write(tx: &Tx<'_>, (format, currency): (ExportFormat, Currency), out: &mut ExportWriter) -> Result<(), Error> {
     out.expect::<Product>(tx);
     let mut warnings = Warnings::default();
+    let tree = tree(tx, &mut warnings)?;
     let table = match format {
-        ExportFormat::Csv => Some(CsvTable::new(tx, &mut warnings)?),
+        ExportFormat::Csv => Some(CsvTable::new(tx, (&tree, currency), &mut warnings)?),
         ExportFormat::Ndjson => None,
     };
-    if let Some(table) = &table {
-        put_record(out.buffer(), table.header())?;
+    match &table {
+        Some(table) => put_record(out.buffer(), table.header())?,
+        None => put_categories(out.buffer(), None, &tree.branches())?,
     }
     for product in tx.scan::<Product>().rows() {
         let Some(product) = warnings.unless_damaged(product)? else { continue };
@@ -54,7 +56,7 @@ fn write(tx: &Tx<'_>, format: ExportFormat, out: &mut ExportWriter) -> Result<()
                 let mut rows = product.variants.iter().map(|variant| table.row(&product, variant));
                 rows.try_for_each(|row| put_record(out.buffer(), row))?;
             }
-            None => put_line(out.buffer(), &product)?,
+            None => put_line(out.buffer(), (&product, currency), &tree)?,
         }
         if !out.end_row() {
             return Ok(());
@@ -67,6 +69,42 @@ fn put_record(out: &mut Vec<u8>, record: Vec<String>) -> Result<(), Error> {
     csv::Writer::from_writer(out).write_record(record).map_err(Error::internal)
 }
 
+/// The categories, without damaged ones, which are noted.
+fn tree(tx: &Tx<'_>, warnings: &mut Warnings) -> Result<Tree, Error> {
+    let mut categories = Vec::new();
+    for category in tx.scan().rows() {
+        categories.extend(warnings.unless_damaged(category)?);
+    }
+    Ok(Tree::new(categories))
+}
+
+/// Writes categories, each before those below it.
+fn put_categories(out: &mut Vec<u8>, parent: Option<&str>, branches: &[Branch<'_>]) -> Result<(), Error> {
+    for Branch { category, children } in branches {
+        let line = CategoryLine {
+            r#type: LineType::Category,
+            slug: category.slug.clone(),
+            name: category.name.clone(),
+            parent: parent.map(str::to_owned),
+            position: category.position,
+        };
+        put_json(out, &line)?;
+        put_categories(out, Some(&category.slug), children)?;
+    }
+    Ok(())
+}
+
+fn put_json(out: &mut Vec<u8>, line: &impl Serialize) -> Result<(), Error> {
+    serde_json::to_writer(&mut *out, line).map_err(Error::internal)?;
+    out.push(b'\n');
+    Ok(())
+}
+
+/// The slugs of categories.
+fn slugs<'t>(tree: &'t Tree, ids: &[CategoryId]) -> Vec<&'t str> {
+    ids.iter().filter_map(|id| tree.get(*id)).map(|row| row.slug.as_str()).collect()
+}
+
 /// A product as a line of JSON, in the form that the import accepts.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -76,7 +114,8 @@ struct Line<'a> {
     slug: &'a str,
     description: &'a str,
     status: ProductStatus,
-    category_ids: &'a [CategoryId],
+    currency: Currency,
+    categories: Vec<&'a str>,
     attributes: &'a BTreeMap<String, String>,
     images: &'a [Image],
     tax_class: &'a str,
@@ -86,14 +125,15 @@ struct Line<'a> {
     variants: Vec<VariantInput>,
 }
 
-fn put_line(out: &mut Vec<u8>, product: &Product) -> Result<(), Error> {
+fn put_line(out: &mut Vec<u8>, (product, currency): (&Product, Currency), tree: &Tree) -> Result<(), Error> {
     let line = Line {
         sku: &product.sku,
         name: &product.name,
         slug: &product.slug,
         description: &product.description,
         status: product.status,
-        category_ids: &product.category_ids,
+        currency,
+        categories: slugs(tree, &product.category_ids),
         attributes: &product.attributes,
         images: &product.images,
         tax_class: &product.tax_class,
@@ -102,33 +142,28 @@ fn put_line(out: &mut Vec<u8>, product: &Product) -> Result<(), Error> {
         floor_price: product.floor_price,
         variants: variant_inputs(product),
     };
-    serde_json::to_writer(&mut *out, &line).map_err(Error::internal)?;
-    out.push(b'\n');
-    Ok(())
+    put_json(out, &line)
 }
 
 /// The data that CSV rows depend on: the names of all attributes and options, which are columns, and the categories.
-struct CsvTable {
+struct CsvTable<'t> {
     attributes: Vec<String>,
     options: Vec<String>,
-    tree: Tree,
+    tree: &'t Tree,
+    currency: Currency,
 }
 
-impl CsvTable {
+impl<'t> CsvTable<'t> {
     /// Reads them from the rows that are not damaged, and notes the others.
-    fn new(tx: &Tx<'_>, warnings: &mut Warnings) -> Result<Self, Error> {
+    fn new(tx: &Tx<'_>, (tree, currency): (&'t Tree, Currency), warnings: &mut Warnings) -> Result<Self, Error> {
         let (mut attributes, mut options) = (BTreeSet::new(), BTreeSet::new());
         for product in tx.scan::<Product>().rows() {
             let Some(product) = warnings.unless_damaged(product)? else { continue };
             attributes.extend(product.attributes.0.into_keys());
             options.extend(product.variants.0.into_iter().flat_map(|variant| variant.options.into_keys()));
         }
-        let mut categories = Vec::new();
-        for category in tx.scan().rows() {
-            categories.extend(warnings.unless_damaged(category)?);
-        }
-        let tree = Tree::new(categories);
-        Ok(Self { attributes: attributes.into_iter().collect(), options: options.into_iter().collect(), tree })
+        let (attributes, options) = (attributes.into_iter().collect(), options.into_iter().collect());
+        Ok(Self { attributes, options, tree, currency })
     }
 
     fn header(&self) -> Vec<String> {
@@ -140,7 +175,6 @@ impl CsvTable {
     fn row(&self, product: &Product, variant: &Variant) -> Vec<String> {
         let is_simple = product.is_simple() && variant.name.is_empty() && variant.options.is_empty();
         let amount = |amount: Option<Amount>| amount.map_or_else(String::new, |amount| amount.to_string());
-        let slugs = product.category_ids.iter().filter_map(|id| self.tree.get(*id)).map(|row| row.slug.as_str());
         let images = product.images.iter().map(|image| image.url.as_str());
         let fixed_cells = [
             variant.sku.to_string(),
@@ -150,11 +184,12 @@ impl CsvTable {
             product.description.clone(),
             product.status.to_string(),
             variant.price.to_string(),
+            self.currency.to_string(),
             amount(variant.compare_at_price),
             amount(variant.cost),
             variant.barcode.clone().unwrap_or_default(),
             variant.name.clone(),
-            join(slugs),
+            join(slugs(self.tree, &product.category_ids).into_iter()),
             join(images),
             product.tax_class.clone(),
             product.weight_grams.map_or_else(String::new, |grams| grams.to_string()),

@@ -1,16 +1,19 @@
 //! The import: rows are committed in chunks of one transaction each. A faulty row is reported and does not affect
 //! others.
 
+use std::collections::HashSet;
+
 use promox_contract::codes;
-use promox_contract::import::{ImportReport, RowError, is_row_fault};
+use promox_contract::import::{ImportReport, RowError, RowOutcome, is_row_fault};
 use promox_contract::store::write_amounts;
-use promox_kernel::{Body, Cx, Error, Kind};
-use promox_storage::{Lane, Tx};
+use promox_kernel::{Body, Cx, Error, Kind, Patch};
+use promox_storage::{Lane, StoreError, Tx};
 use tokio::sync::mpsc;
 
-use super::parse::{self, Parsed};
-use crate::commands::{self, CommandContext, ImportRow};
-use crate::queries::epochs;
+use super::parse::{self, Parsed, Row};
+use crate::api::{CategoryLine, ImportProducts};
+use crate::commands::{self, CatalogTx, CommandContext, ImportRow};
+use crate::rules::Tree;
 use crate::{Products, api};
 
 /// Rows per transaction.
@@ -18,10 +21,14 @@ const CHUNK: usize = 200;
 /// Maximum parsed chunks that wait to be committed.
 const MAX_CHUNKS_AHEAD: usize = 2;
 
-/// Imports the rows of a request's body.
-pub(crate) async fn import(products: &Products, cx: &Cx, body: Body) -> Result<ImportReport, Error> {
+/// Imports the rows of a request's body, or reports what that would do.
+pub(crate) async fn import(products: &Products, cx: &Cx, op: ImportProducts) -> Result<ImportReport, Error> {
     let context = products.context(cx).await?;
-    write_amounts(cx, context.currency, import_stream(products, cx, &context, body), may_have_products).await
+    let import = Import { products, cx, context: &context, is_dry: op.dry_run };
+    if op.dry_run {
+        return import.stream(op.body).await;
+    }
+    write_amounts(cx, context.currency, import.stream(op.body), may_have_products).await
 }
 
 /// Whether there may be products after an import: a failed one may have committed some chunks.
@@ -29,39 +36,180 @@ fn may_have_products(result: &Result<ImportReport, Error>) -> bool {
     result.as_ref().map_or(true, |report| report.created + report.updated + report.skipped > 0)
 }
 
-/// Parses the rows on a blocking thread and commits them chunk by chunk.
-async fn import_stream(
-    products: &Products,
-    cx: &Cx,
-    context: &CommandContext,
-    body: Body,
-) -> Result<ImportReport, Error> {
-    let Some(reader) = body.reader else {
-        return Err(Error::new(Kind::Malformed, codes::BODY_MISSING, "Send the rows as the body."));
-    };
-    let tree = products.db.read(|tx| products.trees.at(tx, &epochs(tx)?)).await?;
-    let (sender, mut chunks) = mpsc::channel::<Vec<Parsed>>(MAX_CHUNKS_AHEAD);
-    let is_csv = body.media_type == "text/csv";
-    let reading = tokio::task::spawn_blocking(move || {
-        let mut chunk = Vec::with_capacity(CHUNK);
-        let send = |parsed: Parsed| {
-            chunk.push(parsed);
-            chunk.len() < CHUNK || sender.blocking_send(std::mem::take(&mut chunk)).is_ok()
-        };
-        if is_csv {
-            parse::csv(reader, &tree, send);
-        } else {
-            parse::lines(reader, send);
-        }
-        let _ = sender.blocking_send(chunk);
-    });
-    let mut report = ImportReport::default();
-    while let Some(chunk) = chunks.recv().await {
-        import_chunk(products, cx, context, chunk, &mut report).await?;
+/// A running import.
+struct Import<'a> {
+    products: &'a Products,
+    cx: &'a Cx,
+    context: &'a CommandContext,
+    /// Whether nothing is changed.
+    is_dry: bool,
+}
+
+/// Why a transaction of an import has no outcomes.
+enum Stopped {
+    /// Its changes are dropped, because nothing is to be changed; these would be the outcomes.
+    Rehearsed(Vec<Outcome>),
+    Failed(Error),
+}
+
+impl From<StoreError> for Stopped {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error.into())
     }
-    reading.await.map_err(Error::internal)?;
-    report.errors.sort_by_key(|error| error.row);
-    Ok(report)
+}
+
+type Outcome = Result<RowOutcome, RowError>;
+
+impl Import<'_> {
+    /// Parses the rows on a blocking thread and commits them chunk by chunk.
+    async fn stream(&self, body: Body) -> Result<ImportReport, Error> {
+        let Some(reader) = body.reader else {
+            return Err(Error::new(Kind::Malformed, codes::BODY_MISSING, "Send the rows as the body."));
+        };
+        let (sender, mut chunks) = mpsc::channel::<Vec<Parsed>>(MAX_CHUNKS_AHEAD);
+        let (is_csv, currency) = (body.media_type == "text/csv", self.context.currency);
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut chunk = Vec::with_capacity(CHUNK);
+            let send = |parsed: Parsed| {
+                chunk.push(parsed);
+                chunk.len() < CHUNK || sender.blocking_send(std::mem::take(&mut chunk)).is_ok()
+            };
+            if is_csv {
+                parse::csv(reader, currency, send);
+            } else {
+                parse::lines(reader, currency, send);
+            }
+            let _ = sender.blocking_send(chunk);
+        });
+        let (mut report, mut planned) = (ImportReport::default(), HashSet::new());
+        while let Some(chunk) = chunks.recv().await {
+            self.chunk(chunk, &mut planned, &mut report).await?;
+        }
+        reading.await.map_err(Error::internal)?;
+        report.errors.sort_by_key(|error| error.row);
+        Ok(report)
+    }
+
+    /// Commits a chunk and adds its outcome to the report: categories one at a time, because later rows depend on them,
+    /// and products together. `planned` are the slugs of categories that only an import that is not dry would create.
+    async fn chunk(
+        &self,
+        chunk: Vec<Parsed>,
+        planned: &mut HashSet<String>,
+        report: &mut ImportReport,
+    ) -> Result<(), Error> {
+        let mut rows = Vec::with_capacity(chunk.len());
+        for parsed in chunk {
+            match parsed {
+                Ok(Row::Product(mut row)) => {
+                    // A dry import cannot look up what it has not created.
+                    row.categories.iter_mut().for_each(|names| names.retain(|name| !planned.contains(name)));
+                    rows.push(row);
+                }
+                Ok(Row::Category(row, mut line)) => {
+                    self.products_of(std::mem::take(&mut rows), report).await?;
+                    line.parent.take_if(|parent| planned.contains(parent));
+                    let (slug, is_dry) = (line.slug.clone(), self.is_dry);
+                    let outcome = self.category(row, line).await?;
+                    if is_dry && outcome == Ok(RowOutcome::Created) {
+                        planned.insert(slug);
+                    }
+                    report.count(outcome);
+                }
+                Err(error) => report.refuse(error),
+            }
+        }
+        self.products_of(rows, report).await
+    }
+
+    async fn category(&self, row: u64, line: CategoryLine) -> Result<Outcome, Error> {
+        let upsert = move |tx: &mut Tx<'_>, catalog: &CatalogTx<'_>| {
+            Ok(vec![row_outcome(row, commands::upsert_category(tx, catalog, &line))?])
+        };
+        match self.transaction(upsert).await {
+            Ok(outcomes) => outcomes.into_iter().next().ok_or_else(|| Error::internal("a row has no outcome")),
+            Err(error) if error.is_transient() => Err(error),
+            Err(error) => Ok(Err(RowError::new(row, error.code(), error.message()))),
+        }
+    }
+
+    /// Commits rows of products. If they are refused as a whole, they are retried row by row.
+    async fn products_of(&self, rows: Vec<ImportRow>, report: &mut ImportReport) -> Result<(), Error> {
+        let Err(error) = self.commit(rows.clone(), report).await else { return Ok(()) };
+        if error.is_transient() {
+            return Err(error);
+        }
+        for row in rows {
+            let number = row.row;
+            if let Err(error) = self.commit(vec![row], report).await {
+                if error.is_transient() {
+                    return Err(error);
+                }
+                report.refuse(RowError::new(number, error.code(), error.message()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits rows in one transaction and adds their outcomes to the report.
+    async fn commit(&self, rows: Vec<ImportRow>, report: &mut ImportReport) -> Result<(), Error> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let upsert = move |tx: &mut Tx<'_>, catalog: &CatalogTx<'_>| {
+            let mut outcomes = Vec::with_capacity(rows.len());
+            for row in &rows {
+                outcomes.push(match in_categories(row.clone(), catalog.tree()) {
+                    Ok(found) => row_outcome(row.row, commands::upsert(tx, catalog, found))?,
+                    Err(error) => Err(error),
+                });
+            }
+            Ok(outcomes)
+        };
+        self.transaction(upsert).await?.into_iter().for_each(|outcome| report.count(outcome));
+        Ok(())
+    }
+
+    /// Runs a transaction on the catalog and returns its outcomes; its changes are dropped if nothing is to be changed.
+    async fn transaction<F>(&self, work: F) -> Result<Vec<Outcome>, Error>
+    where
+        F: Fn(&mut Tx<'_>, &CatalogTx<'_>) -> Result<Vec<Outcome>, Error> + Send + 'static,
+    {
+        let (context, is_dry) = (self.context.clone(), self.is_dry);
+        let run = move |tx: &mut Tx<'_>| {
+            let catalog = context.open(tx)?;
+            let outcomes = work(tx, &catalog).map_err(Stopped::Failed)?;
+            if is_dry { Err(Stopped::Rehearsed(outcomes)) } else { Ok(outcomes) }
+        };
+        match self.products.db.write_in(self.cx, Lane::Bulk, run).await {
+            Ok(outcomes) | Err(Stopped::Rehearsed(outcomes)) => Ok(outcomes),
+            Err(Stopped::Failed(error)) => Err(error),
+        }
+    }
+}
+
+/// A row with the ids of the categories that it names.
+fn in_categories(mut row: ImportRow, tree: &Tree) -> Result<ImportRow, RowError> {
+    let Some(names) = row.categories.take() else { return Ok(row) };
+    let mut ids = Vec::with_capacity(names.len());
+    for name in names {
+        let Some(category) = tree.find(&name) else {
+            let detail = format!("categories: there is no category \"{name}\"");
+            return Err(RowError::new(row.row, codes::INVALID_VALUE, detail));
+        };
+        ids.push(category.id);
+    }
+    row.change.category_ids = Patch::Set(ids);
+    Ok(row)
+}
+
+/// The outcome of a row, or an error that ends its transaction.
+fn row_outcome(row: u64, result: Result<RowOutcome, Error>) -> Result<Outcome, Error> {
+    match result {
+        Ok(outcome) => Ok(Ok(outcome)),
+        Err(error) if is_row_fault(&error) => Ok(Err(RowError::of(row, &error))),
+        Err(error) => Err(error),
+    }
 }
 
 /// Imports rows that are already in memory.
@@ -71,72 +219,15 @@ pub(crate) async fn import_rows(
     rows: Vec<api::ProductChange>,
 ) -> Result<ImportReport, Error> {
     let context = products.context(cx).await?;
+    let import = Import { products, cx, context: &context, is_dry: false };
     let work = async {
         let mut report = ImportReport::default();
-        let mut rows = (1_u64..).zip(rows).map(|(row, change)| Ok(ImportRow { row, change, variant: None })).peekable();
+        let row = |(row, change)| ImportRow { row, change, variant: None, categories: None };
+        let mut rows = (1_u64..).zip(rows).map(row).peekable();
         while rows.peek().is_some() {
-            import_chunk(products, cx, &context, rows.by_ref().take(CHUNK).collect(), &mut report).await?;
+            import.products_of(rows.by_ref().take(CHUNK).collect(), &mut report).await?;
         }
         Ok(report)
     };
     write_amounts(cx, context.currency, work, may_have_products).await
-}
-
-/// Commits a chunk and adds its outcome to the report. A chunk that is refused as a whole is retried row by row.
-async fn import_chunk(
-    products: &Products,
-    cx: &Cx,
-    context: &CommandContext,
-    chunk: Vec<Parsed>,
-    report: &mut ImportReport,
-) -> Result<(), Error> {
-    let mut rows = Vec::with_capacity(chunk.len());
-    for parsed in chunk {
-        match parsed {
-            Ok(row) => rows.push(row),
-            Err(error) => report.refuse(error),
-        }
-    }
-    let Err(error) = commit(products, cx, context, rows.clone(), report).await else { return Ok(()) };
-    if error.is_transient() {
-        return Err(error);
-    }
-    for row in rows {
-        let number = row.row;
-        if let Err(error) = commit(products, cx, context, vec![row], report).await {
-            if error.is_transient() {
-                return Err(error);
-            }
-            report.refuse(RowError::new(number, error.code(), error.message()));
-        }
-    }
-    Ok(())
-}
-
-/// Commits rows in one transaction and adds their outcomes to the report.
-async fn commit(
-    products: &Products,
-    cx: &Cx,
-    context: &CommandContext,
-    rows: Vec<ImportRow>,
-    report: &mut ImportReport,
-) -> Result<(), Error> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let context = context.clone();
-    let work = move |tx: &mut Tx<'_>| {
-        let catalog = context.open(tx)?;
-        let mut outcomes = Vec::with_capacity(rows.len());
-        for row in &rows {
-            outcomes.push(match commands::upsert(tx, &catalog, row.clone()) {
-                Ok(outcome) => Ok(outcome),
-                Err(error) if is_row_fault(&error) => Err(RowError::of(row.row, &error)),
-                Err(error) => return Err(error),
-            });
-        }
-        Ok(outcomes)
-    };
-    products.db.write_in(cx, Lane::Bulk, work).await?.into_iter().for_each(|outcome| report.count(outcome));
-    Ok(())
 }

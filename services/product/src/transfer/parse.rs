@@ -8,21 +8,29 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use promox_contract::codes;
 use promox_contract::import::RowError;
-use promox_kernel::{Patch, Sku, bind_json};
+use promox_kernel::{Currency, Error, Patch, Sku, bind_json};
+use serde::Deserialize;
 
 use super::columns::{ATTRIBUTE_PREFIX, COLUMNS, LIST_SEPARATOR, OPTION_PREFIX};
-use crate::api::{Image, ProductChange, VariantInput};
+use crate::api::{CategoryLine, Image, LineType, ProductChange, ProductLine, VariantInput};
 use crate::commands::ImportRow;
-use crate::rules::Tree;
 
 /// Maximum bytes of a row.
 const MAX_ROW_LEN: usize = 1 << 20;
 
-/// A parsed row, or its error.
-pub(super) type Parsed = Result<ImportRow, RowError>;
+/// What a row describes.
+#[derive(Clone, Debug)]
+pub(super) enum Row {
+    Product(ImportRow),
+    /// A category, with the row's number.
+    Category(u64, CategoryLine),
+}
 
-/// Passes every row of a CSV to `emit`, until that returns `false`.
-pub(super) fn csv(reader: impl Read, tree: &Tree, mut emit: impl FnMut(Parsed) -> bool) {
+/// A parsed row, or its error.
+pub(super) type Parsed = Result<Row, RowError>;
+
+/// Passes every row of a CSV with prices in `currency` to `emit`, until that returns `false`.
+pub(super) fn csv(reader: impl Read, currency: Currency, mut emit: impl FnMut(Parsed) -> bool) {
     let left = Arc::new(AtomicUsize::new(MAX_ROW_LEN));
     let limited = LimitedReader { reader, left: left.clone() };
     let mut rows = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(limited);
@@ -42,7 +50,7 @@ pub(super) fn csv(reader: impl Read, tree: &Tree, mut emit: impl FnMut(Parsed) -
         left.store(MAX_ROW_LEN, Ordering::Relaxed);
         let (parsed, more) = match rows.read_byte_record(&mut record) {
             Ok(false) => return,
-            Ok(true) => (header.row(row, &record, tree), true),
+            Ok(true) => (header.row(row, &record, currency), true),
             Err(error) => (Err(RowError::new(row, codes::UNREADABLE, error.to_string())), false),
         };
         if !emit(parsed) || !more {
@@ -94,7 +102,7 @@ impl Header {
     }
 
     /// Parses the row with the number `row`.
-    fn row(&self, row: u64, record: &csv::ByteRecord, tree: &Tree) -> Parsed {
+    fn row(&self, row: u64, record: &csv::ByteRecord, currency: Currency) -> Parsed {
         if record.len() != self.0.len() {
             let detail = format!("the row has {} fields, the header {}", record.len(), self.0.len());
             return Err(RowError::new(row, codes::FIELD_COUNT, detail));
@@ -108,10 +116,11 @@ impl Header {
                 cells.0.insert(name, text);
             }
         }
-        cells
-            .read(tree)
-            .map(|(change, variant)| ImportRow { row, change, variant })
-            .map_err(|detail| RowError::new(row, codes::INVALID_VALUE, detail))
+        let invalid = |detail| RowError::new(row, codes::INVALID_VALUE, detail);
+        check_currency(row, cells.parsed("currency", "a currency such as EUR").map_err(invalid)?, currency)?;
+        let categories = cells.list("categories").map(|names| names.map(str::to_owned).collect());
+        let (change, variant) = cells.read().map_err(invalid)?;
+        Ok(Row::Product(ImportRow { row, change, variant, categories }))
     }
 }
 
@@ -145,10 +154,10 @@ impl<'r> Cells<'r> {
     }
 
     /// The change to the product, and the variant that the row describes, if it names its product.
-    fn read(&self, tree: &Tree) -> Result<(ProductChange, Option<VariantInput>), String> {
+    fn read(&self) -> Result<(ProductChange, Option<VariantInput>), String> {
         let sku: Sku = self.parsed("sku", "a SKU")?.ok_or("sku: every row must have a SKU")?;
         let product_sku: Option<Sku> = self.parsed("productSku", "a SKU")?;
-        let mut change = self.product(tree)?;
+        let mut change = self.product()?;
         change.sku = Patch::Set(product_sku.clone().unwrap_or_else(|| sku.clone()));
         let variant = VariantInput {
             id: None,
@@ -174,11 +183,7 @@ impl<'r> Cells<'r> {
     }
 
     /// The row's change to the product as a whole.
-    fn product(&self, tree: &Tree) -> Result<ProductChange, String> {
-        let category = |name| {
-            tree.find(name).map(|row| row.id).ok_or_else(|| format!("categories: there is no category \"{name}\""))
-        };
-        let categories = self.list("categories").map(|names| names.map(category).collect()).transpose()?;
+    fn product(&self) -> Result<ProductChange, String> {
         let image = |url: &str| Image { url: url.to_owned(), alt: None };
         let attributes: BTreeMap<_, _> =
             self.with_prefix(ATTRIBUTE_PREFIX).map(|(name, text)| (name, Some(text))).collect();
@@ -187,7 +192,6 @@ impl<'r> Cells<'r> {
             slug: patch(self.text("slug")),
             description: patch(self.text("description")),
             status: patch(self.parsed("status", "ACTIVE, DRAFT or ARCHIVED")?),
-            category_ids: patch(categories),
             attributes: patch(Some(attributes).filter(|attributes| !attributes.is_empty())),
             images: patch(self.list("images").map(|urls| urls.map(image).collect())),
             tax_class: patch(self.text("taxClass")),
@@ -204,8 +208,19 @@ fn patch<T>(value: Option<T>) -> Patch<T> {
     value.map_or(Patch::Keep, Patch::Set)
 }
 
-/// Passes every line of JSON to `emit`, until that returns `false`.
-pub(super) fn lines(reader: impl Read, mut emit: impl FnMut(Parsed) -> bool) {
+/// Refuses a row whose prices are in another currency than the store's.
+fn check_currency(row: u64, stated: Option<Currency>, currency: Currency) -> Result<(), RowError> {
+    match stated.filter(|stated| *stated != currency) {
+        None => Ok(()),
+        Some(stated) => {
+            let detail = format!("currency: the prices are in {stated}, those of this store in {currency}");
+            Err(RowError::new(row, codes::CURRENCY_MISMATCH, detail))
+        }
+    }
+}
+
+/// Passes every line of JSON with prices in `currency` to `emit`, until that returns `false`.
+pub(super) fn lines(reader: impl Read, currency: Currency, mut emit: impl FnMut(Parsed) -> bool) {
     let mut reader = BufReader::new(reader);
     let mut line = Vec::new();
     let limit = u64::try_from(MAX_ROW_LEN).unwrap_or(u64::MAX);
@@ -215,7 +230,7 @@ pub(super) fn lines(reader: impl Read, mut emit: impl FnMut(Parsed) -> bool) {
             Ok(0) => return,
             Ok(MAX_ROW_LEN) => (Err(RowError::new(row, codes::ROW_TOO_LONG, "a line is longer than 1 MiB")), false),
             Ok(_) if line.iter().all(u8::is_ascii_whitespace) => continue,
-            Ok(_) => (parse_line(row, &line), true),
+            Ok(_) => (parse_line(row, &line, currency), true),
             Err(error) => (Err(RowError::new(row, codes::UNREADABLE, error.to_string())), false),
         };
         if !emit(parsed) || !more {
@@ -224,11 +239,25 @@ pub(super) fn lines(reader: impl Read, mut emit: impl FnMut(Parsed) -> bool) {
     }
 }
 
-fn parse_line(row: u64, line: &[u8]) -> Parsed {
-    let change: ProductChange = bind_json(line).map_err(|error| RowError::of(row, &error))?;
-    if matches!(change.sku, Patch::Set(_)) {
-        Ok(ImportRow { row, change, variant: None })
-    } else {
-        Err(RowError::new(row, codes::MISSING, "/sku: a line must have the product's own SKU"))
+/// The member that says what a line describes.
+#[derive(Deserialize)]
+struct Typed {
+    #[serde(default, rename = "type")]
+    kind: Option<LineType>,
+}
+
+fn parse_line(row: u64, line: &[u8], currency: Currency) -> Parsed {
+    let fault = |error: Error| RowError::of(row, &error);
+    // A line that cannot be read at all is refused as a product, with all its faults.
+    let kind = serde_json::from_slice(line).map_or(None, |typed: Typed| typed.kind);
+    if kind == Some(LineType::Category) {
+        return Ok(Row::Category(row, bind_json(line).map_err(fault)?));
     }
+    let line: ProductLine = bind_json(line).map_err(fault)?;
+    check_currency(row, line.currency, currency)?;
+    if !matches!(line.sku, Patch::Set(_)) {
+        return Err(RowError::new(row, codes::MISSING, "/sku: a line must have the product's own SKU"));
+    }
+    let categories = line.categories.clone();
+    Ok(Row::Product(ImportRow { row, change: line.into(), variant: None, categories }))
 }

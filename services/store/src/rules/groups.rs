@@ -7,7 +7,7 @@ use promox_contract::codes;
 use promox_contract::settings::{
     PaymentSettings, ShippingMethod, ShippingSettings, StoreSettings, TaxRate, TaxSettings, Zone,
 };
-use promox_kernel::{Amount, Currency, Faults, bounded, region};
+use promox_kernel::{Amount, Currency, Faults, bounded, multiline, region};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,6 +16,8 @@ use crate::api::{PaymentPatch, ShippingPatch, StorePatch, TaxPatch};
 
 /// The maximum length of the code of a shipping method or a tax class, in characters.
 const MAX_CODE_LEN: usize = 64;
+/// The maximum length of the instructions for a bank transfer, in characters.
+const MAX_INSTRUCTIONS_LEN: usize = 2_000;
 /// The maximum return period in days.
 const MAX_RETURN_DAYS: u32 = 365;
 /// The maximum length of a name, in characters.
@@ -237,7 +239,13 @@ impl Group for PaymentSettings {
     fn patch(&mut self, patch: PaymentPatch, faults: &mut Faults) {
         patch.methods.replace(&mut self.methods, "/methods", faults);
         patch.capture_at.replace(&mut self.capture_at, "/captureAt", faults);
+        patch.bank_transfer.apply(&mut self.bank_transfer);
         patch.version.replace(&mut self.version, "/version", faults);
+    }
+    fn normalise(&mut self, _: &StoreSettings) {
+        if let Some(Ok(text)) = self.bank_transfer.as_ref().map(|text| multiline(text, 1, MAX_INSTRUCTIONS_LEN)) {
+            self.bank_transfer = Some(text);
+        }
     }
     fn version(&self) -> i64 {
         self.version
@@ -249,6 +257,9 @@ impl Group for PaymentSettings {
         let (mut faults, mut seen) = (Faults::default(), HashSet::new());
         for (m, method) in self.methods.iter().enumerate() {
             check_unique(&mut seen, *method, "duplicate method", format!("/methods/{m}"), &mut faults);
+        }
+        if let Some(Err(detail)) = self.bank_transfer.as_ref().map(|text| multiline(text, 1, MAX_INSTRUCTIONS_LEN)) {
+            faults.note("/bankTransfer", detail);
         }
         faults
     }

@@ -76,7 +76,7 @@ operation! {
     "Creates an API key for a machine. Only a user can; the key is shown once and stored as a hash."
 }
 
-/// Revokes an API key.
+/// Revokes an API key of one's own, or of somebody else if it has no permissions that the caller does not have.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct DeleteKey {
     /// The key's id.

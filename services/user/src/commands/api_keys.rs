@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use promox_contract::audit::Audited;
-use promox_contract::discovery::{MAX_APP_NAME, is_app_name};
+use promox_contract::discovery::{APP_NAME_RULE, is_app_name};
 use promox_kernel::{Cx, Error, Faults, Json, Timestamp, bounded};
 use promox_storage::{StoreError, Tx};
 use serde_json::{Value, json};
@@ -57,9 +57,13 @@ pub(crate) fn create(
     Ok(row)
 }
 
-/// Revokes a key.
+/// Revokes a key. Refused if somebody else has created it and it has permissions that the caller does not have: a key of
+/// one's own never does more than oneself.
 pub(crate) fn delete(tx: &mut Tx<'_>, cx: &Cx, id: i64) -> Result<(), Error> {
     let row = tx.get::<ApiKey>(&id)?.ok_or_else(|| Error::not_found("API key"))?;
+    if cx.principal.user() != Some(row.creator) {
+        check_within_permissions(&cx.principal, row.permissions.iter())?;
+    }
     tx.delete::<ApiKey>(&id)?;
     Ok(emit_audit(tx, cx, "apikey.delete", id, description(&row), Value::Null)?)
 }
@@ -81,8 +85,7 @@ fn checked_applications(faults: &mut Faults, names: &[String]) -> BTreeSet<Strin
     }
     for (index, name) in names.iter().enumerate() {
         if !is_app_name(name) {
-            let detail = format!("must be 1 to {MAX_APP_NAME} letters, digits, dots, hyphens and underscores");
-            faults.note(format!("/applications/{index}"), detail);
+            faults.note(format!("/applications/{index}"), APP_NAME_RULE);
         }
     }
     names.iter().map(|name| name.to_ascii_uppercase()).collect()

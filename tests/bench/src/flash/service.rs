@@ -37,7 +37,14 @@ impl Handle<DescribeSkus> for Catalog {
 impl Handle<GetStoreProfile> for Catalog {
     async fn handle(&self, _: &Cx, _: GetStoreProfile) -> Result<StoreProfile, Error> {
         let (name, timezone, locale) = ("Shop".to_owned(), "UTC".to_owned(), "en".to_owned());
-        Ok(StoreProfile { name, currency: Currency::GBP, timezone, locale, ignore_plus_tags: false })
+        Ok(StoreProfile {
+            name,
+            currency: Currency::GBP,
+            timezone,
+            locale,
+            ignore_plus_tags: false,
+            bank_transfer: None,
+        })
     }
 }
 

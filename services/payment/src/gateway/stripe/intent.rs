@@ -9,7 +9,8 @@ use serde::Deserialize;
 
 use super::decline::upper_snake;
 use super::money;
-use crate::gateway::Answer;
+use crate::charge::Charge;
+use crate::gateway::{Answer, Received};
 
 /// The metadata of an intent that names its order.
 pub(super) const ORDER: &str = "promox_order";
@@ -61,7 +62,22 @@ impl Intent {
         self.status == "requires_confirmation"
     }
 
-    /// What the state of the intent means for the charge.
+    /// What the state of the intent means for the charge, of which `amount` should be captured. The status alone does not
+    /// say what was received.
+    pub(super) fn answer_to(self, charge: &Charge, amount: Amount) -> Answer {
+        let received = self.amount_received.unwrap_or_default();
+        let currency = self.currency.as_deref().unwrap_or_default();
+        let is_expected = money::currency(currency) == Some(charge.currency)
+            && Some(received) == money::units(amount, charge.currency);
+        match self.status.as_str() {
+            "succeeded" if !is_expected => {
+                Answer::Mismatch { received: Received { units: received, currency: currency.to_owned() } }
+            }
+            _ => self.answer(),
+        }
+    }
+
+    /// What the state of the intent means, if the amount is checked elsewhere.
     pub(super) fn answer(self) -> Answer {
         let reference = self.id;
         match self.status.as_str() {

@@ -19,7 +19,7 @@ mod money;
 mod webhook;
 
 use futures_util::future::BoxFuture;
-use promox_kernel::{Error, Node, Timestamp, hex};
+use promox_kernel::{Amount, Error, Node, Timestamp, hex};
 
 use super::{Answer, Answering, CaptureRequest, Failed, Gateway, RefundRequest, Registration, SignedRequest};
 use crate::charge::Charge;
@@ -82,11 +82,11 @@ impl Stripe {
         if earlier_tries > 0 {
             let intent = self.intent(node, id).await?;
             if !intent.awaits_confirmation() {
-                return Ok(intent.answer());
+                return Ok(intent.answer_to(charge, charge.amount));
             }
         }
         match self.api.act(node, (id, "confirm"), &format!("{id}-confirm-{earlier_tries}"), &[]).await {
-            Ok(intent) => Ok(intent.answer()),
+            Ok(intent) => Ok(intent.answer_to(charge, charge.amount)),
             Err(Refusal::Failed) => Err(Failed),
             Err(Refusal::Refused(error)) => {
                 // The refusal may mean that an earlier request was carried out after all.
@@ -94,7 +94,7 @@ impl Stripe {
                 if intent.awaits_confirmation() || intent.status == "requires_payment_method" {
                     return Ok(Answer::Declined { code: error.decline_code() });
                 }
-                Ok(intent.answer())
+                Ok(intent.answer_to(charge, charge.amount))
             }
         }
     }
@@ -106,9 +106,9 @@ impl Stripe {
         let units = money::units(request.amount, charge.currency).ok_or(Failed)?.to_string();
         let form = [("amount_to_capture", units.as_str())];
         match self.api.act(node, (id, "capture"), &format!("{id}-capture-{units}"), &form).await {
-            Ok(intent) => Ok(intent.answer()),
+            Ok(intent) => Ok(intent.answer_to(charge, request.amount)),
             Err(Refusal::Failed) => Err(Failed),
-            Err(Refusal::Refused(_)) => self.state(node, charge).await,
+            Err(Refusal::Refused(_)) => self.state(node, charge, request.amount).await,
         }
     }
 
@@ -118,7 +118,7 @@ impl Stripe {
         match self.api.act(node, (id, "cancel"), &format!("{id}-cancel"), &[]).await {
             Ok(intent) => Ok(intent.answer()),
             Err(Refusal::Failed) => Err(Failed),
-            Err(Refusal::Refused(_)) => self.state(node, charge).await,
+            Err(Refusal::Refused(_)) => self.state(node, charge, charge.amount).await,
         }
     }
 
@@ -139,9 +139,9 @@ impl Stripe {
         if refund.has_failed() { Err(Failed) } else { Ok(refund.id) }
     }
 
-    /// The state of a charge.
-    async fn state(&self, node: &Node, charge: &Charge) -> Result<Answer, Failed> {
-        Ok(self.intent(node, reference(charge)?).await?.answer())
+    /// The state of a charge, of which `amount` should be captured.
+    async fn state(&self, node: &Node, charge: &Charge, amount: Amount) -> Result<Answer, Failed> {
+        Ok(self.intent(node, reference(charge)?).await?.answer_to(charge, amount))
     }
 
     async fn intent(&self, node: &Node, id: &str) -> Result<Intent, Failed> {
@@ -193,11 +193,11 @@ impl Gateway for Stripe {
     }
 
     fn resume<'a>(&'a self, node: &'a Node, charge: &'a Charge) -> Answering<'a, Answer> {
-        Box::pin(self.state(node, charge))
+        Box::pin(self.state(node, charge, charge.amount))
     }
 
     fn inquire<'a>(&'a self, node: &'a Node, charge: &'a Charge) -> Answering<'a, Answer> {
-        Box::pin(self.state(node, charge))
+        Box::pin(self.state(node, charge, charge.amount))
     }
 
     fn capture<'a>(&'a self, node: &'a Node, request: &'a CaptureRequest) -> Answering<'a, Answer> {
