@@ -49,7 +49,7 @@ pub use bind::{Request, bind_json};
 pub use body::{Body, BodyReader, BodySender};
 pub use bounded::Bounded;
 pub use clock::Clock;
-pub use compute::Compute;
+pub use compute::{Compute, move_for_lines};
 pub use country::country;
 pub use cx::{Calls, Claim, Cx, Node, observed};
 pub use digest::{hex, sha256};

@@ -569,17 +569,17 @@ async fn authenticate(cx: &Cx, headers: &http::HeaderMap, access: Access) -> Res
 }
 
 /// Starts an operation, on the threads for computing if it is known to compute for long, or if its body is so large that
-/// it will.
+/// it will. Another one moves there if it turns out to.
 fn start(entry: &Entry, route: &Route, cx: &Cx, request: Request) -> BoxFuture<Result<Response, Error>> {
     let is_long = route.computes || request.body.len() >= LARGE_BODY;
     let (traced, span) = cx.traced(entry.name);
     let work = entry.run(traced, request);
     let work = if span.is_some() { Box::pin(observed(span, work)) } else { work };
-    if !is_long {
-        return work;
-    }
     let cx = cx.clone();
-    Box::pin(async move { cx.node.compute.run(&cx, work).await })
+    Box::pin(async move {
+        let compute = &cx.node.compute;
+        if is_long { compute.run(&cx, work).await } else { compute.run_movable(&cx, work).await }
+    })
 }
 
 /// Turns a panic of a read into an error of that request, so that its connection survives.
