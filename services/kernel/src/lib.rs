@@ -67,7 +67,7 @@ pub use money::{Amount, Currency, round_half_up};
 pub use network::{client_network, embedded_v4, is_disguised_address, is_never_reachable};
 pub use op::{Access, BodyKind, Method, Op, Replay, service_of};
 pub use page::{Cursor, Limit, ListWarning, Page, Warnings};
-pub use patch::{OrNull, Patch, nullable};
+pub use patch::{CLEARS, OrNull, Patch, nullable};
 pub use principal::{Principal, UserId};
 pub use progress::Progress;
 pub use registry::{BoxFuture, Entry, Handle, KeyKeeper, Registry};
