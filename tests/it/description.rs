@@ -323,6 +323,19 @@ async fn every_operation_has_a_valid_example_and_described_parameters() {
     shop.close().await;
 }
 
+/// The number of schemas of integers without a maximum.
+fn unbounded_integers(value: &Value) -> usize {
+    match value {
+        Value::Object(members) => {
+            let is_integer = members.get("format").is_some_and(|it| it == "uint32" || it == "int64");
+            let own = usize::from(is_integer && !members.contains_key("maximum"));
+            own + members.values().map(unbounded_integers).sum::<usize>()
+        }
+        Value::Array(items) => items.iter().map(unbounded_integers).sum(),
+        _ => 0,
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_are_described_as_strictly_as_they_are_read() {
     let shop = Shop::start().await;
@@ -352,8 +365,7 @@ async fn requests_are_described_as_strictly_as_they_are_read() {
         let schema = member(body, name).to_string();
         assert_eq!(schema.contains("\"null\""), is_cleared, "{body}/{name}: {schema}");
     }
-    let quantity = member("CartAddItemBody", "quantity");
-    assert_eq!((&quantity["minimum"], &quantity["maximum"]), (&json!(0), &json!(u32::MAX)));
+    assert_eq!(unbounded_integers(&document), 0);
     assert_eq!(document["components"]["schemas"]["CartAddItemBody"]["additionalProperties"], false);
     assert!(!document.to_string().contains("x-clears"));
     shop.close().await;

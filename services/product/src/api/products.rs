@@ -109,6 +109,7 @@ macro_rules! product_members {
             #[schemars(with = "Option<ProductStatus>")]
             pub status: Patch<ProductStatus>,
             /// The unit price, in the store's currency.
+            #[schemars(with = "Amount")]
             pub price: Patch<Amount>,
             /// A former or recommended price for comparison.
             pub compare_at_price: Patch<Amount>,
