@@ -100,6 +100,8 @@ pub(super) struct Exchange<'a> {
     pub(super) edge: &'a Arc<Edge>,
     pub(super) parts: &'a Parts,
     pub(super) peer: Peer,
+    /// When it arrived.
+    started: Instant,
     /// The body, unless something reads it as a stream.
     pub(super) body: Option<Incoming>,
     id: Arc<str>,
@@ -197,6 +199,7 @@ impl Edge {
             edge: &self,
             parts: &parts,
             peer,
+            started,
             body: Some(body),
             switch,
             id: self.request_id_of(&parts.headers),
@@ -350,7 +353,7 @@ impl<'a> Exchange<'a> {
 
     fn throttle(&mut self, rate: Option<Rate>, principal: &Principal) -> Result<(), Error> {
         let (Some(buckets), Some(rate)) = (&self.edge.buckets, rate) else { return Ok(()) };
-        let (rate_state, result) = buckets.take(rate, principal, self.client);
+        let (rate_state, result) = buckets.take(self.started, rate, principal, self.client);
         self.rate_state = Some(rate_state);
         result
     }
