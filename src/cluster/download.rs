@@ -1,7 +1,6 @@
 //! The body of a response on its way from an instance to the client.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use crate::http::wire::lease::AccessEnd;
 /// What a response holds until it is complete: it counts as in flight, and its connection is then kept.
 pub(crate) struct Held {
     pub(crate) connection: Option<Connection>,
-    pub(crate) pool: Arc<Pool>,
+    pub(crate) pool: Pool,
     pub(crate) attempt: Attempt,
 }
 
@@ -64,7 +63,14 @@ impl Download {
                 "the caller's access to a response, or its route, has ended",
             ))));
         }
-        match Pin::new(&mut self.body).poll_frame(cx) {
+        let mut polled = Pin::new(&mut self.body).poll_frame(cx);
+        if polled.is_pending()
+            && let Some(connection) = &mut self.held.connection
+        {
+            connection.drive(cx);
+            polled = Pin::new(&mut self.body).poll_frame(cx);
+        }
+        match polled {
             Poll::Ready(Some(Ok(frame))) => {
                 self.watch = None;
                 self.is_over = self.body.is_end_stream();

@@ -322,3 +322,51 @@ async fn every_operation_has_a_valid_example_and_described_parameters() {
     assert!(faults.is_empty() || recorder::is_on(), "{} faults:\n{}", faults.len(), faults.join("\n"));
     shop.close().await;
 }
+
+/// The number of schemas of integers without a maximum.
+fn unbounded_integers(value: &Value) -> usize {
+    match value {
+        Value::Object(members) => {
+            let is_integer = members.get("format").is_some_and(|it| it == "uint32" || it == "int64");
+            let own = usize::from(is_integer && !members.contains_key("maximum"));
+            own + members.values().map(unbounded_integers).sum::<usize>()
+        }
+        Value::Array(items) => items.iter().map(unbounded_integers).sum(),
+        _ => 0,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_are_described_as_strictly_as_they_are_read() {
+    let shop = Shop::start().await;
+    let document = shop.anyone.get("/openapi.json").await.json();
+    let operations = document["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap());
+    let optional = operations
+        .filter(|(method, operation)| {
+            ["put", "patch"].contains(&method.as_str()) && !operation["requestBody"].is_null()
+        })
+        .filter(|(_, operation)| operation["requestBody"]["required"] != true);
+    let optional: Vec<_> = optional.map(|(_, operation)| &operation["operationId"]).collect();
+    assert!(optional.is_empty(), "without a body these are refused: {optional:?}");
+    let member = |body: &str, name: &str| {
+        let schema = &document["components"]["schemas"][body]["properties"][name];
+        assert!(!schema.is_null(), "no {name} in {body}");
+        schema.clone()
+    };
+    for (body, name, is_cleared) in [
+        ("CampaignUpdateBody", "name", false),
+        ("CampaignUpdateBody", "budget", true),
+        ("ProductUpdateBody", "name", false),
+        ("ProductUpdateBody", "status", false),
+        ("ProductUpdateBody", "barcode", true),
+        ("PromotionUpdateBody", "actions", false),
+        ("PromotionUpdateBody", "campaignId", true),
+    ] {
+        let schema = member(body, name).to_string();
+        assert_eq!(schema.contains("\"null\""), is_cleared, "{body}/{name}: {schema}");
+    }
+    assert_eq!(unbounded_integers(&document), 0);
+    assert_eq!(document["components"]["schemas"]["CartAddItemBody"]["additionalProperties"], false);
+    assert!(!document.to_string().contains("x-clears"));
+    shop.close().await;
+}

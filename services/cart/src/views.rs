@@ -11,7 +11,7 @@ use promox_contract::order_line::OrderLine;
 use promox_contract::product::{DescribeSkus, ResolveSkus, VariantRef};
 use promox_contract::promotion::RejectedPromotion;
 use promox_contract::store::GetStoreProfile;
-use promox_kernel::{Amount, Currency, Cx, Error, Sku};
+use promox_kernel::{Amount, Currency, Cx, Error, Sku, move_for_lines};
 
 use crate::api::{CartCodes, CartLine, CartView, CartWarning, WarningCode};
 use crate::merge::Available;
@@ -65,6 +65,7 @@ pub(crate) async fn view(
     mut warnings: Vec<CartWarning>,
     if_too_large: TooLarge,
 ) -> Result<CartView, Error> {
+    move_for_lines(contents.items.len()).await;
     let variants = contents.items.iter().map(|item| item.variant_id).collect();
     let (stock, (priced, sold)) = tokio::try_join!(available(cx, variants), price(cx, &contents, if_too_large))?;
     let too_large = sold.is_some();

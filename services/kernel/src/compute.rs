@@ -1,24 +1,50 @@
 //! Threads for work that computes for longer than a millisecond, so that it does not hold up everything else.
 //!
 //! The threads belong to a runtime that the program sets up. A limited number of works runs or waits there, a limited
-//! share of them of one client; more are refused. Without threads, as in tests, work runs where it is.
+//! share of them of one client; more are refused. Work that finds out on its way that it will compute for long, such as on
+//! a cart that was named by its token, moves there. Without threads, as in tests, work runs where it is.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use crate::codes;
-use crate::{Cx, Error, client_network};
+use crate::{BoxFuture, Cx, Error, client_network};
 
 /// Maximum works of all callers that run or wait.
 const MAX_WORKS: usize = 128;
 /// Maximum works of one client that run or wait.
 const MAX_WORKS_OF_CLIENT: usize = 32;
+
+/// The number of lines from which on a cart or an order takes longer than a millisecond.
+const MANY_LINES: usize = 200;
+
+thread_local! {
+    /// Whether the work that was polled last on this thread asked to be moved.
+    static MOVES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Lets work on so many lines of a cart or an order go on where it may compute for long, if it runs in
+/// [`Compute::run_movable`]. It may be refused there, so it must not have made a change that a repetition would make again.
+pub async fn move_for_lines(count: usize) {
+    let mut has_asked = count < MANY_LINES;
+    poll_fn(|task| {
+        if std::mem::replace(&mut has_asked, true) {
+            return Poll::Ready(());
+        }
+        MOVES.set(true);
+        task.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
 
 /// A node's threads for computing.
 #[derive(Default)]
@@ -73,6 +99,25 @@ impl Compute {
         result
     }
 
+    /// Runs `work` where it is until it calls [`move_for_lines`], and the rest as [`Compute::run`] does.
+    pub async fn run_movable<T: Send + 'static>(
+        &self,
+        cx: &Cx,
+        mut work: BoxFuture<Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let done_here = poll_fn(|task| {
+            MOVES.set(false);
+            match work.as_mut().poll(task) {
+                Poll::Pending if MOVES.take() => Poll::Ready(None),
+                polled => polled.map(Some),
+            }
+        });
+        match done_here.await {
+            Some(result) => result,
+            None => self.run(cx, work).await,
+        }
+    }
+
     fn admit(&self, cx: &Cx) -> Result<Admitted, Error> {
         let client = cx.client.map(client_network);
         let mut works = self.works.lock();
@@ -118,6 +163,25 @@ mod tests {
 
     fn cx(node: &Arc<Node>, client: u8) -> Cx {
         Cx { client: Some([10, 0, 0, client].into()), ..Cx::system(node, "test", Duration::from_secs(60)) }
+    }
+
+    #[tokio::test]
+    async fn work_moves_when_it_has_many_lines() {
+        let node = Node::new(Clock::manual(Timestamp::EPOCH), Entropy::seeded(1));
+        let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        node.compute.run_on(threads.handle());
+        let (here, there) = (Handle::current().id(), threads.handle().id());
+        for (lines, end) in [(MANY_LINES - 1, here), (MANY_LINES, there)] {
+            let work = async move {
+                let started = Handle::current().id();
+                move_for_lines(lines).await;
+                Ok((started, Handle::current().id()))
+            };
+            let ran = node.compute.run_movable(&cx(&node, 1), Box::pin(work)).await;
+            assert_eq!(ran.unwrap(), (here, end), "{lines} lines");
+        }
+        assert_eq!(format!("{:?}", node.compute), "0 works");
+        threads.shutdown_background();
     }
 
     #[tokio::test]

@@ -9,7 +9,11 @@ use serde::{Deserialize, Deserializer};
 
 use crate::Faults;
 
-/// The patch of one member. Mark the member `#[serde(default)]`.
+/// Marks the schema of a [`Patch`], whose null clears the member. In a merge patch any other null is refused, so that the
+/// description of one says which members take it.
+pub const CLEARS: &str = "x-clears";
+
+/// The patch of one member; one that null does not clear states `#[schemars(with = "T")]`. Mark the member `#[serde(default)]`.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Patch<T> {
     /// Absent: the member keeps its value.
@@ -106,7 +110,9 @@ impl<T: JsonSchema> JsonSchema for Patch<T> {
         T::schema_name()
     }
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        <Option<T>>::json_schema(generator)
+        let mut schema = <Option<T>>::json_schema(generator);
+        schema.insert(CLEARS.to_owned(), true.into());
+        schema
     }
 }
 

@@ -117,28 +117,38 @@ impl Default for RewardSettings {
 #[serde(rename_all = "camelCase", default)]
 pub struct RewardPatch {
     /// Points per unit of currency paid for goods, at most 4 decimals.
+    #[schemars(with = "Amount")]
     pub points_per_unit: Patch<Amount>,
     /// The value of a point, at most 6 decimals; null or 0 if points have no value.
     pub point_value: Patch<Amount>,
     /// The number of days for which an order's points are pending: the return period; 0 for none.
+    #[schemars(with = "u32")]
     pub pending_days: Patch<u32>,
     /// The number of months after which points expire; null for never.
     pub expiry_months: Patch<u32>,
     /// The points that a new customer gets, once.
+    #[schemars(with = "u32")]
     pub signup_bonus: Patch<u32>,
     /// The event that earns the signup bonus.
+    #[schemars(with = "SignupBonusOn")]
     pub signup_bonus_on: Patch<SignupBonusOn>,
     /// The points that a user who registered with a referral code and the referrer each get.
+    #[schemars(with = "u32")]
     pub referral_bonus: Patch<u32>,
     /// The points that a user gets on their birthday, once a year.
+    #[schemars(with = "u32")]
     pub birthday_bonus: Patch<u32>,
     /// The smallest share of an order that points may pay, in percent, if they pay any of it.
+    #[schemars(with = "Amount")]
     pub min_share_percent: Patch<Amount>,
     /// The largest share of an order that points may pay, in percent.
+    #[schemars(with = "Amount")]
     pub max_share_percent: Patch<Amount>,
     /// What happens if a return or a cancellation revokes more points than the user has.
+    #[schemars(with = "Shortfall")]
     pub return_shortfall: Patch<Shortfall>,
     /// The version to change; if sent, it must be the current one.
+    #[schemars(with = "i64")]
     pub version: Patch<i64>,
 }
 

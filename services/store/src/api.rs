@@ -14,20 +14,27 @@ use serde::Deserialize;
 #[serde(rename_all = "camelCase", default)]
 pub struct StorePatch {
     /// The store's name.
+    #[schemars(with = "String")]
     pub name: Patch<String>,
     /// The store's only currency. It cannot be changed once there is a price, rate or amount (409 `CURRENCY_FIXED`).
+    #[schemars(with = "Currency")]
     pub currency: Patch<Currency>,
     /// The IANA time zone in which the store's days begin and end.
+    #[schemars(with = "String")]
     pub timezone: Patch<String>,
     /// The language of messages, such as `en`.
+    #[schemars(with = "String")]
     pub locale: Patch<String>,
     /// The cap on all cart promotions together, in percent of the goods; null for no cap.
     pub max_discount_percent: Patch<Amount>,
     /// Whether addresses that differ only in a plus tag count as the same person.
+    #[schemars(with = "bool")]
     pub ignore_plus_tags: Patch<bool>,
     /// The number of days after the last parcel in which an order can be returned, 0 to 365.
+    #[schemars(with = "u32")]
     pub return_days: Patch<u32>,
     /// The version to change. If sent, it must be the current one.
+    #[schemars(with = "i64")]
     pub version: Patch<i64>,
 }
 
@@ -36,8 +43,10 @@ pub struct StorePatch {
 #[serde(rename_all = "camelCase", default)]
 pub struct ShippingPatch {
     /// All zones. The first one that contains the country applies.
+    #[schemars(with = "Vec<Zone>")]
     pub zones: Patch<Vec<Zone>>,
     /// The version to change. If sent, it must be the current one.
+    #[schemars(with = "i64")]
     pub version: Patch<i64>,
 }
 
@@ -46,14 +55,18 @@ pub struct ShippingPatch {
 #[serde(rename_all = "camelCase", default)]
 pub struct TaxPatch {
     /// Whether catalog prices include tax.
+    #[schemars(with = "bool")]
     pub prices_include_tax: Patch<bool>,
     /// The tax class of shipping, one of the store's.
+    #[schemars(with = "String")]
     pub shipping_tax_class: Patch<String>,
     /// All tax classes of the store; null for the classes that rates name.
     pub classes: Patch<Vec<String>>,
     /// All tax rates.
+    #[schemars(with = "Vec<TaxRate>")]
     pub rates: Patch<Vec<TaxRate>>,
     /// The version to change. If sent, it must be the current one.
+    #[schemars(with = "i64")]
     pub version: Patch<i64>,
 }
 
@@ -62,12 +75,15 @@ pub struct TaxPatch {
 #[serde(rename_all = "camelCase", default)]
 pub struct PaymentPatch {
     /// All enabled payment methods.
+    #[schemars(with = "Vec<PaymentMethod>")]
     pub methods: Patch<Vec<PaymentMethod>>,
     /// When the money of new orders paid by card is captured: `ORDER` or `SHIPMENT`.
+    #[schemars(with = "CaptureAt")]
     pub capture_at: Patch<CaptureAt>,
     /// What a buyer who pays by bank transfer must know, in at most 2,000 characters; null for nothing.
     pub bank_transfer: Patch<String>,
     /// The version to change. If sent, it must be the current one.
+    #[schemars(with = "i64")]
     pub version: Patch<i64>,
 }
 

@@ -84,10 +84,17 @@ impl Buckets {
         Self { started: Instant::now(), hasher: RandomState::new(), max_per_shard, shards: Default::default() }
     }
 
-    /// Takes the tokens of a request from the client's bucket. The error says when the next one is available.
-    pub(crate) fn take(&self, rate: Rate, principal: &Principal, address: IpAddr) -> (RateState, Result<(), Error>) {
-        let now = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.take_at(now, rate, principal, address)
+    /// Takes the tokens of a request that arrived at `now` from the client's bucket. The error says when the next one is
+    /// available.
+    pub(crate) fn take(
+        &self,
+        now: Instant,
+        rate: Rate,
+        principal: &Principal,
+        address: IpAddr,
+    ) -> (RateState, Result<(), Error>) {
+        let micros = now.saturating_duration_since(self.started).as_micros();
+        self.take_at(u64::try_from(micros).unwrap_or(u64::MAX), rate, principal, address)
     }
 
     fn take_at(&self, now: u64, rate: Rate, principal: &Principal, address: IpAddr) -> (RateState, Result<(), Error>) {

@@ -100,6 +100,8 @@ pub(super) struct Exchange<'a> {
     pub(super) edge: &'a Arc<Edge>,
     pub(super) parts: &'a Parts,
     pub(super) peer: Peer,
+    /// When it arrived.
+    started: Instant,
     /// The body, unless something reads it as a stream.
     pub(super) body: Option<Incoming>,
     id: Arc<str>,
@@ -197,6 +199,7 @@ impl Edge {
             edge: &self,
             parts: &parts,
             peer,
+            started,
             body: Some(body),
             switch,
             id: self.request_id_of(&parts.headers),
@@ -350,7 +353,7 @@ impl<'a> Exchange<'a> {
 
     fn throttle(&mut self, rate: Option<Rate>, principal: &Principal) -> Result<(), Error> {
         let (Some(buckets), Some(rate)) = (&self.edge.buckets, rate) else { return Ok(()) };
-        let (rate_state, result) = buckets.take(rate, principal, self.client);
+        let (rate_state, result) = buckets.take(self.started, rate, principal, self.client);
         self.rate_state = Some(rate_state);
         result
     }
@@ -569,17 +572,17 @@ async fn authenticate(cx: &Cx, headers: &http::HeaderMap, access: Access) -> Res
 }
 
 /// Starts an operation, on the threads for computing if it is known to compute for long, or if its body is so large that
-/// it will.
+/// it will. Another one moves there if it turns out to.
 fn start(entry: &Entry, route: &Route, cx: &Cx, request: Request) -> BoxFuture<Result<Response, Error>> {
     let is_long = route.computes || request.body.len() >= LARGE_BODY;
     let (traced, span) = cx.traced(entry.name);
     let work = entry.run(traced, request);
     let work = if span.is_some() { Box::pin(observed(span, work)) } else { work };
-    if !is_long {
-        return work;
-    }
     let cx = cx.clone();
-    Box::pin(async move { cx.node.compute.run(&cx, work).await })
+    Box::pin(async move {
+        let compute = &cx.node.compute;
+        if is_long { compute.run(&cx, work).await } else { compute.run_movable(&cx, work).await }
+    })
 }
 
 /// Turns a panic of a read into an error of that request, so that its connection survives.

@@ -16,6 +16,9 @@ const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 
+/// Room for the headers of most responses, so that the map does not grow while it is filled.
+const USUAL_HEADERS: usize = 12;
+
 /// Converts a reply, or an error that was stored with its idempotency key, to a response. `coding` is the coding of its
 /// content, from [`Coding::of`].
 pub(crate) fn reply(reply: Response, coding: Option<Coding>) -> http::Response<Payload> {
@@ -25,6 +28,7 @@ pub(crate) fn reply(reply: Response, coding: Option<Coding>) -> http::Response<P
     let mut response = http::Response::new(payload);
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let map = response.headers_mut();
+    *map = HeaderMap::with_capacity(USUAL_HEADERS);
     if let Some(media_type) = media_type {
         map.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     }

@@ -47,6 +47,8 @@ enum Bench {
     Shelf(http::shelf::Options),
     /// Checkouts alone and beside a verification, a backup and an export of a large store, over HTTP in one run.
     LongRuns(http::long_runs::Options),
+    /// Liveness and checkouts alone and beside all that computes for long at once: each figure beside its floor, in one run.
+    Serving(http::serving::Options),
     /// The gateway, compared with nginx and HAProxy in front of the same application in one run.
     Gateway(http::gateway::Options),
     /// The server over HTTP, compared with a bare hyper server in the same run.
@@ -67,6 +69,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Bench::Rules(options) => rules::run(&options),
         Bench::Shelf(options) => http::shelf::run(&options),
         Bench::LongRuns(options) => http::long_runs::run(&options),
+        Bench::Serving(options) => http::serving::run(&options),
         Bench::Gateway(options) => http::gateway::run(&options),
         Bench::Http(options) => http::run(&options),
     }

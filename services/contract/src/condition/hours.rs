@@ -2,7 +2,7 @@
 
 use jiff::civil::Weekday;
 use promox_kernel::FieldError;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// The names of the days, Monday first.
@@ -16,6 +16,7 @@ const MINUTES_PER_DAY: u32 = 24 * 60;
 pub struct Schedule {
     /// The days on which the hours begin, `MON` to `SUN`; every day by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "days_schema")]
     pub days: Option<Vec<String>>,
     /// The time at which the hours begin, such as `17:00`; midnight by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -24,6 +25,10 @@ pub struct Schedule {
     /// before `from` is on the next day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
+}
+
+fn days_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": ["array", "null"], "minItems": 1, "items": {"type": "string", "enum": DAYS}})
 }
 
 /// The index of a day of the week: 0 for Monday to 6 for Sunday.

@@ -252,7 +252,7 @@ fn pointers_are_escaped() {
 
 #[test]
 fn numbers_that_no_type_holds_are_faults_and_no_syntax_errors() {
-    for number in ["1e400", "-1e400", "1e-400", "1.5", "99999999999999999999", "-1", "1e2"] {
+    for number in ["1e400", "-1e400", "1e-400", "1.5", "15e-1", "99999999999999999999", "-1", "-1e0"] {
         let body = format!(r#"{{"password":"a","count":{number}}}"#);
         let found = login_faults(&[], &body);
         assert_eq!(found[0].0, "/count", "{body}");
@@ -281,4 +281,16 @@ fn no_message_names_a_type_of_rust() {
             }
         }
     }
+}
+
+#[test]
+fn a_whole_number_is_read_however_it_is_written() {
+    for (number, quantity) in
+        [("2.0", 2), ("2e0", 2), ("20E-1", 2), ("0.02e+2", 2), ("1.50e2", 150), ("-0.0", 0), ("0e9", 0)]
+    {
+        let part = super::bind_json::<Part>(format!(r#"{{"sku":"A","quantity":{number}}}"#).as_bytes());
+        assert_eq!(part.unwrap().quantity, quantity, "{number}");
+    }
+    let path = Request { path: vec![("id".to_owned(), "7.0".to_owned())], ..request(&[], "") };
+    assert!({ path }.bind::<Probe>().is_err(), "a resource has one address");
 }

@@ -114,6 +114,25 @@ fn exact<T: FromStr>(text: &str) -> Option<T> {
     text.parse().ok()
 }
 
+/// The plain digits of a JSON number that is written with a fraction or an exponent, if it is whole and an integer may have as
+/// many: JSON Schema takes `2.0` and `2e0` as integers too.
+fn integer_digits(text: &str) -> Option<String> {
+    const MAX_DIGITS: usize = 20;
+    let (number, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let (sign, number) = number.strip_prefix('-').map_or(("", number), |number| ("-", number));
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let exponent: i32 = exponent.parse().ok()?;
+    let digits = format!("{whole}{fraction}");
+    let trailing = digits.len() - digits.trim_end_matches('0').len();
+    let digits = digits.trim_matches('0');
+    if digits.is_empty() {
+        return Some("0".to_owned());
+    }
+    let zeros = exponent.checked_sub(fraction.len().try_into().ok()?)?.checked_add(trailing.try_into().ok()?)?;
+    let zeros = usize::try_from(zeros).ok().filter(|zeros| digits.len() + zeros <= MAX_DIGITS)?;
+    Some(format!("{sign}{digits}{}", "0".repeat(zeros)))
+}
+
 /// Parses a number that a float can represent.
 fn float(text: &str) -> Option<f64> {
     text.parse().ok().filter(|number: &f64| number.is_finite())
@@ -128,7 +147,7 @@ macro_rules! parsed {
                     Some(value) => visitor.$visit(value),
                     None => Err(Content::Text(text).invalid(&visitor)),
                 },
-                Content::Digits(json) => match $parse(json.get()) {
+                Content::Digits(json) => match $parse(json.get()).or_else(|| $parse(&integer_digits(json.get())?)) {
                     Some(value) => visitor.$visit(value),
                     None => Err(Content::Digits(json).invalid(&visitor)),
                 },

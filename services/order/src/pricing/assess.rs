@@ -12,7 +12,7 @@ use promox_contract::order_line::OrderLine;
 use promox_contract::promotion::{CartLine, EvaluateCart, Evaluation, Offer};
 use promox_contract::reward::ValuePoints;
 use promox_contract::settings::{Settings, TaxSettings};
-use promox_kernel::{Amount, Cx, Email, Error, Kind};
+use promox_kernel::{Amount, Cx, Email, Error, Kind, move_for_lines};
 
 use super::entitlements::Entitlements;
 use super::hooks;
@@ -67,6 +67,7 @@ pub(crate) async fn assess(
         Some(items) => (items.clone(), None),
         None => cart_or_reservations(cart(cx).await, request)?,
     };
+    move_for_lines(items.len()).await;
     let codes = request.codes(cart.as_ref());
     let all_known = strict || strictness == Strictness::Quote && request.items.is_some();
     let mut lines = describe(cx, request::merge(items)?, request.channel.as_deref(), all_known).await?;

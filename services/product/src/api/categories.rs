@@ -105,6 +105,7 @@ pub struct UpdateCategory {
     pub id: CategoryId,
     /// Its name.
     #[serde(default)]
+    #[schemars(with = "String")]
     pub name: Patch<String>,
     /// Its URL slug. Null derives it from the name again.
     #[serde(default)]
@@ -114,6 +115,7 @@ pub struct UpdateCategory {
     pub parent_id: Patch<CategoryId>,
     /// Its position among the categories of the same parent.
     #[serde(default)]
+    #[schemars(with = "u32")]
     pub position: Patch<u32>,
 }
 operation! {

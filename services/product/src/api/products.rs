@@ -97,16 +97,20 @@ macro_rules! product_members {
             $($(#[$extra_meta])* pub $extra: $extra_type,)*
             /// The product's own SKU, with several variants by default that of the first one. 409 `SKU_TAKEN` if
             /// another product has or had it.
+            #[schemars(with = "Sku")]
             pub sku: Patch<Sku>,
             /// Its name, 1–200 characters.
+            #[schemars(with = "String")]
             pub name: Patch<String>,
             /// Its URL slug, by default derived from the name.
             pub slug: Patch<String>,
             /// The description, up to 20,000 characters.
             pub description: Patch<String>,
             /// The status, ACTIVE by default.
+            #[schemars(with = "Option<ProductStatus>")]
             pub status: Patch<ProductStatus>,
             /// The unit price, in the store's currency.
+            #[schemars(with = "Amount")]
             pub price: Patch<Amount>,
             /// A former or recommended price for comparison.
             pub compare_at_price: Patch<Amount>,
@@ -121,10 +125,12 @@ macro_rules! product_members {
             /// Its images, up to 20.
             pub images: Patch<Vec<Image>>,
             /// One of the store's tax classes, STANDARD by default.
+            #[schemars(with = "Option<String>")]
             pub tax_class: Patch<String>,
             /// The weight of a unit, in grams.
             pub weight_grams: Patch<u32>,
             /// Whether promotions may discount it, true by default.
+            #[schemars(with = "Option<bool>")]
             pub discountable: Patch<bool>,
             /// The lowest unit price after discounts.
             pub floor_price: Patch<Amount>,

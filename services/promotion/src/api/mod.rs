@@ -65,7 +65,7 @@ pub struct UpdatePromotion {
     pub name: Patch<Value>,
     /// The code that activates it; null for an automatic one.
     #[serde(default)]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Patch<String>")]
     pub code: Patch<Value>,
     /// Whether it applies only through its coupons.
     #[serde(default)]
@@ -73,7 +73,7 @@ pub struct UpdatePromotion {
     pub coupon_only: Patch<Value>,
     /// The campaign that it belongs to, if any. It applies only while the campaign runs.
     #[serde(default)]
-    #[schemars(with = "Option<CampaignId>")]
+    #[schemars(with = "Patch<CampaignId>")]
     pub campaign_id: Patch<Value>,
     /// The stage that it applies in; `CART` by default.
     #[serde(default)]
@@ -93,11 +93,11 @@ pub struct UpdatePromotion {
     pub include_flash: Patch<Value>,
     /// When it starts.
     #[serde(default)]
-    #[schemars(with = "Option<Timestamp>")]
+    #[schemars(with = "Patch<Timestamp>")]
     pub starts_at: Patch<Value>,
     /// When it ends, exclusive.
     #[serde(default)]
-    #[schemars(with = "Option<Timestamp>")]
+    #[schemars(with = "Patch<Timestamp>")]
     pub ends_at: Patch<Value>,
     /// The IANA time zone of its schedule, conditions and periods.
     #[serde(default)]
@@ -105,11 +105,11 @@ pub struct UpdatePromotion {
     pub timezone: Patch<Value>,
     /// The hours of the week in which it applies.
     #[serde(default)]
-    #[schemars(with = "Option<Schedule>")]
+    #[schemars(with = "Patch<Schedule>")]
     pub schedule: Patch<Value>,
     /// The conditions.
     #[serde(default)]
-    #[schemars(with = "Option<Condition>")]
+    #[schemars(with = "Patch<Condition>")]
     pub when: Patch<Value>,
     /// Its actions, in order; 1 to 8.
     #[serde(default)]

@@ -101,15 +101,18 @@ fn problem() -> Value {
     })
 }
 
+/// The form of an idempotency key: printable ASCII. HTTP itself removes spaces around it.
+const KEY: &str = "^[!-~]([ -~]{0,253}[!-~])?$";
+
 fn parameters() -> Value {
     json!({
         "IdempotencyKey": {
-            "name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+            "name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "pattern": KEY},
             "description": "Repeating a request with the same key, path and body returns the first decided \
                  response. Keys are kept for at least 24 hours.",
         },
         "IfMatch": {
-            "name": "If-Match", "in": "header", "schema": {"type": "string"}, "example": "\"7-8d3b0f6a2c5e9174\"",
+            "name": "If-Match", "in": "header", "schema": {"type": "string"}, "example": "*",
             "description": "ETags as returned, or *; 412 when the resource matches none of these versions. Weak \
                  tags never match.",
         },

@@ -2,7 +2,7 @@
 
 #![allow(clippy::indexing_slicing, reason = "assigning to an index of a JSON object creates the member")]
 
-use promox_kernel::{Access, BodyKind, Entry, Method, Replay};
+use promox_kernel::{Access, BodyKind, CLEARS, Entry, Method, Replay};
 use schemars::Schema;
 use serde_json::{Map, Value, json};
 
@@ -22,7 +22,7 @@ pub(super) struct Shown<'a> {
 pub(super) fn describe(entry: &Entry, schemas: &mut Schemas, shown: Shown<'_>) -> Value {
     let (request, _) = entry.schemas(&mut schemas.requests).unwrap_or_default();
     let (_, reply) = entry.schemas(&mut schemas.responses).unwrap_or_default();
-    let mut fields = Fields::of(Schemas::resolve(&request, &schemas.requests));
+    let mut fields = Fields::of(Schemas::resolve(&request, &schemas.requests), entry.method);
     let mut parameters = fields.path(entry.path);
     let in_query = matches!(entry.method, Method::Get | Method::Delete) || entry.body != BodyKind::Json;
     if in_query {
@@ -71,10 +71,19 @@ struct Fields {
 }
 
 impl Fields {
-    fn of(schema: &Value) -> Self {
+    fn of(schema: &Value, method: Method) -> Self {
         let get = |name: &str| schema.get(name).cloned();
+        let members = get("properties").and_then(|value| value.as_object().cloned()).unwrap_or_default();
+        let nullable = |schema: &mut Value| {
+            let clears = schema.as_object_mut().and_then(|schema| schema.remove(CLEARS));
+            clears.is_some() || method != Method::Patch
+        };
+        let member = |(name, mut schema)| {
+            let schema = if nullable(&mut schema) { schema } else { without_null(schema) };
+            (name, schema)
+        };
         Self {
-            members: get("properties").and_then(|value| value.as_object().cloned()).unwrap_or_default(),
+            members: members.into_iter().map(member).collect(),
             required: get("required").and_then(|value| value.as_array().cloned()).unwrap_or_default(),
             description: get("description"),
         }
@@ -135,7 +144,7 @@ fn words_of(name: &str) -> String {
     name.chars().flat_map(|c| c.is_uppercase().then_some(' ').into_iter().chain(c.to_lowercase())).collect()
 }
 
-/// A parameter is present or absent; it cannot be null.
+/// A parameter is present or absent, and so is most of a merge patch: it cannot be null.
 fn without_null(mut schema: Value) -> Value {
     let Some(members) = schema.as_object_mut() else { return schema };
     if members.get("default").is_some_and(Value::is_null) {
@@ -147,10 +156,13 @@ fn without_null(mut schema: Value) -> Value {
     }
     let variants = members.get("anyOf").and_then(Value::as_array);
     let other = variants.and_then(|variants| variants.iter().find(|variant| variant["type"] != "null").cloned());
-    match other {
-        Some(other) if members.len() == 1 => other,
-        _ => schema,
+    if let Some(Value::Object(other)) = other {
+        members.remove("anyOf");
+        for (name, value) in other {
+            members.entry(name).or_insert(value);
+        }
     }
+    schema
 }
 
 fn header_parameters(entry: &Entry) -> Vec<Value> {
@@ -190,7 +202,8 @@ fn body(
         BodyKind::Ignored => None,
         BodyKind::Json if in_query || fields.members.is_empty() => None,
         BodyKind::Json => {
-            let required = !fields.required.is_empty();
+            // Without a body a change would reset something, or do nothing, so it is refused.
+            let required = !fields.required.is_empty() || matches!(entry.method, Method::Put | Method::Patch);
             let media_type =
                 if entry.method == Method::Patch { "application/merge-patch+json" } else { "application/json" };
             let schema = schemas.add_body(body_name(entry.name), fields.schema());

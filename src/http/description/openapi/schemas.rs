@@ -74,10 +74,12 @@ impl Schemas {
                 }
             });
             open_booleans(schema);
+            bound_integers(schema);
         }
         follow_aliases(paths, &mut all);
         name_variants(&mut all);
         retain_used(&mut all, SCHEMAS, &[paths]);
+        close_requests(&mut all, paths);
         all
     }
 }
@@ -185,6 +187,60 @@ fn open_booleans(value: &mut Value) {
             members.values_mut().for_each(open_booleans);
         }
         Value::Array(items) => items.iter_mut().for_each(open_booleans),
+        _ => {}
+    }
+}
+
+/// States the bounds of integers, which the names of their formats only suggest.
+fn bound_integers(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            let (min, max) = match members.get("format").and_then(Value::as_str) {
+                Some("int32") => (Some(i64::from(i32::MIN)), i64::from(i32::MAX).unsigned_abs()),
+                Some("int64") => (Some(i64::MIN), i64::MAX.unsigned_abs()),
+                Some("uint32") => (None, u32::MAX.into()),
+                Some("uint64" | "uint") => (None, u64::MAX),
+                _ => return members.values_mut().for_each(bound_integers),
+            };
+            if let Some(min) = min {
+                members.entry("minimum").or_insert_with(|| min.into());
+            }
+            members.entry("maximum").or_insert_with(|| max.into());
+        }
+        Value::Array(items) => items.iter_mut().for_each(bound_integers),
+        _ => {}
+    }
+}
+
+/// States that an unknown member is refused, in all that only requests have. What responses have too stays open, so that
+/// clients survive a new member.
+fn close_requests(all: &mut Map<String, Value>, paths: &Value) {
+    let responses: Vec<&Value> = paths
+        .as_object()
+        .into_iter()
+        .flat_map(Map::values)
+        .filter_map(Value::as_object)
+        .flat_map(Map::values)
+        .filter_map(|operation| operation.get("responses"))
+        .collect();
+    let mut answered = all.clone();
+    retain_used(&mut answered, SCHEMAS, &responses);
+    for (_, schema) in all.iter_mut().filter(|(name, _)| !answered.contains_key(*name)) {
+        close(schema);
+    }
+}
+
+/// Closes the objects in a schema whose members are all listed in one place.
+fn close(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            let is_split = ["allOf", "anyOf", "oneOf"].iter().any(|name| members.contains_key(*name));
+            if members.get("properties").is_some_and(Value::is_object) && !is_split {
+                members.entry("additionalProperties").or_insert(Value::Bool(false));
+            }
+            members.values_mut().for_each(close);
+        }
+        Value::Array(items) => items.iter_mut().for_each(close),
         _ => {}
     }
 }

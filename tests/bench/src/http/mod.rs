@@ -10,6 +10,7 @@ pub(crate) mod instructions;
 pub(crate) mod long_runs;
 pub(crate) mod promotions;
 mod server;
+pub(crate) mod serving;
 pub(crate) mod shelf;
 mod shop;
 pub(crate) mod sizes;
