@@ -5,6 +5,7 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -40,8 +41,9 @@ pub trait Handle<O: Op>: Send + Sync + 'static {
     }
 }
 
-/// One registered operation.
-pub struct Entry {
+/// What an operation declares.
+#[derive(Debug)]
+pub struct Declaration {
     /// [`Op::SERVICE`].
     pub service: &'static str,
     /// [`Op::NAME`].
@@ -72,9 +74,44 @@ pub struct Entry {
     pub versioned: bool,
     /// [`Reply::LOCATED`].
     pub located: bool,
+}
+
+impl Declaration {
+    const fn of<O: Op>() -> Self {
+        Self {
+            service: O::SERVICE,
+            name: O::NAME,
+            method: O::METHOD,
+            path: O::PATH,
+            access: O::ACCESS,
+            status: O::STATUS,
+            other_statuses: O::OTHER_STATUSES,
+            refusals: O::REFUSALS,
+            media_types: O::MEDIA_TYPES,
+            has_content: O::Reply::HAS_CONTENT,
+            summary: O::SUMMARY,
+            replay: O::REPLAY,
+            body: O::BODY,
+            versioned: O::Reply::VERSIONED,
+            located: O::Reply::LOCATED,
+        }
+    }
+}
+
+/// One registered operation, with what it declares.
+pub struct Entry {
+    declared: &'static Declaration,
     for_clients: Option<Arc<dyn ForClients>>,
     answer: Option<Answer>,
     keys: Option<KeyKeeper>,
+}
+
+impl Deref for Entry {
+    type Target = Declaration;
+
+    fn deref(&self) -> &Declaration {
+        self.declared
+    }
 }
 
 /// An operation that clients may request. What does not need the operation's type is done by functions that are compiled
@@ -226,21 +263,7 @@ impl Registry {
             Some(Arc::new(ClientHandler { service: service.clone(), callable: callable.clone() }))
         };
         self.entries.push(Entry {
-            service: O::SERVICE,
-            name: O::NAME,
-            method: O::METHOD,
-            path: O::PATH,
-            access: O::ACCESS,
-            status: O::STATUS,
-            other_statuses: O::OTHER_STATUSES,
-            refusals: O::REFUSALS,
-            media_types: O::MEDIA_TYPES,
-            has_content: O::Reply::HAS_CONTENT,
-            summary: O::SUMMARY,
-            replay: O::REPLAY,
-            body: O::BODY,
-            versioned: O::Reply::VERSIONED,
-            located: O::Reply::LOCATED,
+            declared: const { &Declaration::of::<O>() },
             for_clients,
             answer: O::WIRE.map(|wire| answerer(callable, wire)),
             keys: None,
@@ -255,7 +278,11 @@ impl Registry {
 
     /// Attaches a value of another layer. It replaces a value of the same type.
     pub fn attach<T: Any + Send + Sync>(&mut self, part: T) {
-        self.parts.insert(TypeId::of::<T>(), Box::new(part));
+        self.attach_boxed(TypeId::of::<T>(), Box::new(part));
+    }
+
+    fn attach_boxed(&mut self, of: TypeId, part: Box<dyn Any + Send + Sync>) {
+        self.parts.insert(of, part);
     }
 
     /// The attached value of this type.

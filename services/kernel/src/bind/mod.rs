@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use schemars::SchemaGenerator;
+use schemars::{Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
@@ -48,14 +48,25 @@ type Read<'r> = dyn FnMut(Value<'_, '_>) -> Result<(), serde_json::Error> + 'r;
 /// What binding has to know of an operation.
 struct Shape {
     rules: Rules,
-    schema: fn() -> Json,
+    schema: fn(&mut SchemaGenerator) -> Schema,
 }
 
 impl Shape {
     fn of<O: Op>() -> Self {
         let in_query = matches!(O::METHOD, Method::Get | Method::Delete) || O::BODY != BodyKind::Json;
         let rules = Rules { in_query, patched: O::METHOD == Method::Patch };
-        Self { rules, schema: || SchemaGenerator::default().into_root_schema_for::<O>().to_value() }
+        Self { rules, schema: O::json_schema }
+    }
+
+    /// The schema of the operation with the types that it refers to.
+    fn root_schema(&self) -> Json {
+        let mut generator = SchemaGenerator::default();
+        let mut schema = (self.schema)(&mut generator).to_value();
+        let types = generator.take_definitions(true);
+        if let Some(members) = schema.as_object_mut().filter(|_| !types.is_empty()) {
+            members.insert("$defs".to_owned(), Json::Object(types));
+        }
+        schema
     }
 }
 
@@ -94,7 +105,7 @@ impl Request {
 
     fn bind_mended_shape(&self, shape: &Shape, faults: &[FieldError], read: &mut Read<'_>) -> Result<(), Error> {
         let body = serde_json::from_slice(&self.body).map_err(Error::internal)?;
-        let mended = mend::mended(&(shape.schema)(), &body, faults);
+        let mended = mend::mended(&shape.root_schema(), &body, faults);
         let mended = mended.ok_or_else(|| Error::internal("the body cannot be mended"))?;
         let query = if shape.rules.in_query { self.query.iter().collect() } else { Vec::new() };
         self.read(shape.rules, &query, mended.to_string().as_bytes(), read)
@@ -132,9 +143,10 @@ impl Request {
         faults::find_invalid_values(&body, &mut found, &mut |part| faults_of(&query, part.as_bytes()));
         let expected = if in_query { &self.query[..] } else { &[] };
         let sent = |name: &str| self.path.iter().chain(expected).any(|(known, _)| known == name);
-        let schema = (shape.schema)();
+        let schema = shape.root_schema();
         if in_query {
-            let required = schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str);
+            let required =
+                schema.get("required").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str);
             let missing = required.filter(|name| !sent(name));
             missing.for_each(|name| found.add_once(faults::missing(format!("?{name}"))));
         } else {
