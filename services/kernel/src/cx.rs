@@ -3,13 +3,13 @@
 use std::any::Any;
 use std::future::Future;
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::codes;
+use crate::registry::{self, BoxFuture};
 use crate::trace::{self, Span, SpanKind, Tracer};
 use crate::{Clock, Compute, Entropy, Error, IfMatch, Locale, Op, Principal, Registry, Response, Timestamp, accept};
 
@@ -175,23 +175,29 @@ impl Cx {
 
     /// Calls another service as the same caller and under the same deadline, without the idempotency key and
     /// `If-Match`.
-    pub async fn call<O: Op>(&self, op: O) -> Result<O::Reply, Error> {
-        match self.node.calls {
-            Calls::Direct => self.run(op).await,
-            Calls::Encoded => {
-                let (cx, span) = self.callee(O::NAME);
-                let answer = Box::pin(self.node.registry()?.call_encoded(&cx, &op));
-                self.answered(O::SERVICE, span, answer).await
-            }
-        }
+    pub fn call<O: Op>(&self, op: O) -> impl Future<Output = Result<O::Reply, Error>> + Send + '_ {
+        let (cx, span) = self.callee(O::NAME);
+        let answer = match self.node.calls {
+            Calls::Direct => self.start(cx, op),
+            Calls::Encoded => Registry::call_encoded(cx, &op),
+        };
+        self.answered(O::SERVICE, span, answer)
     }
 
     /// Runs an operation in this process, for the command line: as the same caller and under the same deadline, without
     /// the idempotency key and `If-Match`. Access is not checked.
-    pub async fn run<O: Op>(&self, op: O) -> Result<O::Reply, Error> {
+    pub fn run<O: Op>(&self, op: O) -> impl Future<Output = Result<O::Reply, Error>> + Send + '_ {
         let (cx, span) = self.callee(O::NAME);
-        let answer = self.node.registry()?.call(cx, op);
-        self.answered(O::SERVICE, span, answer).await
+        let answer = self.start(cx, op);
+        self.answered(O::SERVICE, span, answer)
+    }
+
+    /// Starts an operation in this process.
+    fn start<O: Op>(&self, cx: Self, op: O) -> BoxFuture<Result<O::Reply, Error>> {
+        match self.node.registry() {
+            Ok(registry) => registry.call(cx, op),
+            Err(error) => registry::failed(error),
+        }
     }
 
     /// The context of an operation that this request calls, with a span of its own if the trace is recorded.
@@ -206,9 +212,9 @@ impl Cx {
     /// Waits for the answer to a call. It is boxed, so that this is compiled once for all operations with the same reply.
     async fn answered<T>(
         &self,
-        service: &str,
+        service: &'static str,
         span: Option<Span>,
-        answer: Pin<Box<dyn Future<Output = Result<T, Error>> + Send + '_>>,
+        answer: BoxFuture<Result<T, Error>>,
     ) -> Result<T, Error> {
         observed(span, self.wait_for(service, answer)).await
     }

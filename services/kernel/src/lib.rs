@@ -70,7 +70,7 @@ pub use page::{Cursor, Limit, ListWarning, Page, Warnings};
 pub use patch::{CLEARS, OrNull, Patch, nullable};
 pub use principal::{Principal, UserId};
 pub use progress::Progress;
-pub use registry::{BoxFuture, Entry, Handle, KeyKeeper, Registry};
+pub use registry::{BoxFuture, Declaration, Entry, Handle, KeyKeeper, Registry};
 pub use reply::{Content, Download, Reply, Response, to_json};
 pub use subnet::Subnet;
 pub use text::{Sku, bounded, multiline, nfc};

@@ -1,20 +1,28 @@
 //! Regions of countries by their ISO 3166-2 codes without the country prefix, such as `CA` for California.
 
-use rust_iso3166::iso3166_2::{SUBDIVISION_COUNTRY_MAP, Subdivision};
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 
 /// The maximum number of regions for which an error message lists the codes.
 const MAX_LISTED: usize = 60;
 
-/// The regions of a country; empty if ISO 3166-2 lists none.
-fn regions(country: &str) -> &'static [Subdivision] {
-    SUBDIVISION_COUNTRY_MAP.get(country).copied().unwrap_or_default()
+/// The countries with regions, sorted by code. Each region is a line: its code without the country prefix, a tab, its name.
+/// Written by the build script.
+static REGIONS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/regions.rs"));
+
+/// A region of a country.
+#[derive(Clone, Copy)]
+struct Region {
+    /// Its code without the country prefix.
+    code: &'static str,
+    name: &'static str,
 }
 
-/// The code of a region without the country prefix.
-fn short_code(region: &Subdivision) -> &'static str {
-    region.code.split_once('-').map_or(region.code, |(_, code)| code)
+/// The regions of a country; none if ISO 3166-2 lists none.
+fn regions(country: &str) -> impl Iterator<Item = Region> + Clone {
+    let found = REGIONS.binary_search_by_key(&country, |(known, _)| known);
+    let lines = found.ok().and_then(|at| REGIONS.get(at)).map_or("", |(_, lines)| lines);
+    lines.lines().filter_map(|line| line.split_once('\t')).map(|(code, name)| Region { code, name })
 }
 
 /// The codes of the regions that a text may name: the region with that code, with or without the country prefix, or
@@ -23,15 +31,15 @@ pub fn matching(country: &str, text: &str) -> Vec<&'static str> {
     let text = text.trim();
     let code = text.to_ascii_uppercase();
     let code = code.strip_prefix(country).and_then(|rest| rest.strip_prefix(['-', ' '])).unwrap_or(&code);
-    if let Some(known) = regions(country).iter().find(|region| short_code(region) == code) {
-        return vec![short_code(known)];
+    if let Some(known) = regions(country).find(|region| region.code == code) {
+        return vec![known.code];
     }
     let wanted = fold_name(text);
-    let has_name = |region: &&Subdivision| {
+    let has_name = |region: &Region| {
         let names = std::iter::once(region.name).chain(region.name.split(['[', ']', '/', '(', ')', ',']));
         names.map(fold_name).any(|name| !name.is_empty() && name == wanted)
     };
-    regions(country).iter().filter(has_name).map(short_code).collect()
+    regions(country).filter(has_name).map(|region| region.code).collect()
 }
 
 /// The form of a name for comparisons: letters and digits only, in lower case and without accents.
@@ -48,17 +56,15 @@ pub fn region(country: &str, text: &str) -> Result<String, String> {
 /// The message for a text that names no region of the country.
 fn unknown_region(country: &str, text: &str) -> String {
     let text: String = text.trim().chars().take(40).collect();
-    let known = regions(country);
-    let Some(first) = known.first() else { return format!("{country} has no regions in ISO 3166-2; got \"{text}\"") };
-    let wanted = format!(
-        "must be an ISO 3166-2 region of {country}, such as {} ({}); got \"{text}\"",
-        short_code(first),
-        first.name
-    );
-    if known.len() > MAX_LISTED {
+    let Some(first) = regions(country).next() else {
+        return format!("{country} has no regions in ISO 3166-2; got \"{text}\"");
+    };
+    let wanted =
+        format!("must be an ISO 3166-2 region of {country}, such as {} ({}); got \"{text}\"", first.code, first.name);
+    let codes: Vec<&str> = regions(country).map(|region| region.code).collect();
+    if codes.len() > MAX_LISTED {
         return wanted;
     }
-    let codes: Vec<&str> = known.iter().map(short_code).collect();
     format!("{wanted}. The codes are {}", codes.join(", "))
 }
 

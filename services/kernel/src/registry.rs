@@ -5,6 +5,7 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -12,7 +13,9 @@ use schemars::{Schema, SchemaGenerator};
 
 use crate::mend;
 use crate::wire::{Head, decode_checked, encode};
-use crate::{Access, BodyKind, Claim, Cx, Error, Kind, Method, Node, Op, Replay, Reply, Request, Response, Wire};
+use crate::{
+    Access, BodyKind, Claim, Cx, Error, FieldError, Kind, Method, Node, Op, Replay, Reply, Request, Response, Wire,
+};
 
 /// Runs work under an idempotency key, at most once at a time, and replays the stored reply of a decided key. It
 /// belongs to the service that stores the effect, so that reply and effect are committed together.
@@ -23,8 +26,6 @@ pub type KeyKeeper =
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// Handles an encoded operation and returns the encoded reply.
 type Answer = Box<dyn Fn(Cx, &[u8]) -> BoxFuture<Result<Vec<u8>, Error>> + Send + Sync>;
-/// Binds a client's request and handles it.
-type Run = Box<dyn Fn(Cx, Request) -> BoxFuture<Result<Response, Error>> + Send + Sync>;
 
 /// A service that handles an operation. Write the method as
 /// `async fn handle(&self, cx: &Cx, op: O) -> Result<O::Reply, Error>`.
@@ -40,8 +41,9 @@ pub trait Handle<O: Op>: Send + Sync + 'static {
     }
 }
 
-/// One registered operation.
-pub struct Entry {
+/// What an operation declares.
+#[derive(Debug)]
+pub struct Declaration {
     /// [`Op::SERVICE`].
     pub service: &'static str,
     /// [`Op::NAME`].
@@ -72,15 +74,110 @@ pub struct Entry {
     pub versioned: bool,
     /// [`Reply::LOCATED`].
     pub located: bool,
-    for_clients: Option<ForClients>,
+}
+
+impl Declaration {
+    const fn of<O: Op>() -> Self {
+        Self {
+            service: O::SERVICE,
+            name: O::NAME,
+            method: O::METHOD,
+            path: O::PATH,
+            access: O::ACCESS,
+            status: O::STATUS,
+            other_statuses: O::OTHER_STATUSES,
+            refusals: O::REFUSALS,
+            media_types: O::MEDIA_TYPES,
+            has_content: O::Reply::HAS_CONTENT,
+            summary: O::SUMMARY,
+            replay: O::REPLAY,
+            body: O::BODY,
+            versioned: O::Reply::VERSIONED,
+            located: O::Reply::LOCATED,
+        }
+    }
+}
+
+/// One registered operation, with what it declares.
+pub struct Entry {
+    declared: &'static Declaration,
+    for_clients: Option<Arc<dyn ForClients>>,
     answer: Option<Answer>,
     keys: Option<KeyKeeper>,
 }
 
-/// What an operation has that clients may request.
-struct ForClients {
-    schemas: fn(&mut SchemaGenerator) -> (Schema, Option<Schema>),
-    run: Run,
+impl Deref for Entry {
+    type Target = Declaration;
+
+    fn deref(&self) -> &Declaration {
+        self.declared
+    }
+}
+
+/// An operation that clients may request. What does not need the operation's type is done by functions that are compiled
+/// once for all operations.
+trait ForClients: Send + Sync {
+    /// The schemas of the operation and, if it is JSON, of the reply.
+    fn schemas(&self, generator: &mut SchemaGenerator) -> (Schema, Option<Schema>);
+
+    /// Binds a request and starts handling it.
+    fn start(self: Arc<Self>, cx: Cx, request: Request) -> BoxFuture<Result<Response, Error>>;
+
+    /// Checks the values of a request with `unread` faults in values that cannot be read; `None` if the others cannot be
+    /// read either.
+    fn check(&self, cx: Cx, request: &Request, unread: &[FieldError]) -> Option<BoxFuture<Result<(), Error>>>;
+}
+
+/// The handler of an operation that clients may request.
+struct ClientHandler<O: Op, H> {
+    service: Arc<H>,
+    callable: Callable<O>,
+}
+
+impl<O: Op, H: Handle<O>> ForClients for ClientHandler<O, H> {
+    fn schemas(&self, generator: &mut SchemaGenerator) -> (Schema, Option<Schema>) {
+        (O::json_schema(generator), O::Reply::schema(generator))
+    }
+
+    fn start(self: Arc<Self>, cx: Cx, mut request: Request) -> BoxFuture<Result<Response, Error>> {
+        match request.bind::<O>() {
+            Ok(op) => {
+                let claim = cx.claim.clone();
+                Box::pin(respond((self.callable.0)(cx, op), claim, O::STATUS))
+            }
+            Err(error) => Box::pin(refuse(self, cx, request, error)),
+        }
+    }
+
+    fn check(&self, cx: Cx, request: &Request, unread: &[FieldError]) -> Option<BoxFuture<Result<(), Error>>> {
+        let (service, op) = (self.service.clone(), request.bind_mended::<O>(unread)?);
+        Some(Box::pin(async move { service.check(&cx, op).await }))
+    }
+}
+
+/// Waits for a reply and turns it into a response, unless its transaction has recorded one.
+async fn respond<R: Reply>(
+    reply: BoxFuture<Result<R, Error>>,
+    claim: Option<Arc<Claim>>,
+    status: u16,
+) -> Result<Response, Error> {
+    let reply = reply.await?;
+    match claim.and_then(|claim| claim.response()) {
+        Some(response) => Ok(response),
+        None => reply.respond(status),
+    }
+}
+
+/// Refuses a request that could not be bound. If some of its values cannot be read, the error also lists the faults of the
+/// others.
+async fn refuse(operation: Arc<dyn ForClients>, cx: Cx, request: Request, error: Error) -> Result<Response, Error> {
+    if error.kind() != Kind::Schema {
+        return Err(error);
+    }
+    let unread = error.errors();
+    let Some(checked) = operation.check(cx, &request, unread) else { return Err(error) };
+    let Err(refused) = checked.await else { return Err(error) };
+    Err(Error::invalid([unread, &mend::others(&refused, unread)].concat()))
 }
 
 impl fmt::Debug for Entry {
@@ -92,18 +189,23 @@ impl fmt::Debug for Entry {
 impl Entry {
     /// Checks access, binds the request and handles it; under an idempotency key, only once.
     pub fn run(&self, cx: Cx, request: Request) -> BoxFuture<Result<Response, Error>> {
-        let Some(ForClients { run, .. }) = &self.for_clients else {
-            return Box::pin(std::future::ready(Err(not_for_clients(self.name))));
+        let Some(operation) = self.for_clients.clone() else {
+            return failed(not_for_clients(self.name));
         };
+        let (access, request_cx) = (self.access, cx.clone());
+        let work = Box::pin(async move {
+            access.check(&request_cx)?;
+            operation.start(request_cx, request).await
+        });
         match (&self.keys, cx.claim.clone()) {
-            (Some(keys), Some(claim)) => keys(cx.clone(), claim, run(cx, request)),
-            _ => run(cx, request),
+            (Some(keys), Some(claim)) => keys(cx, claim, work),
+            _ => work,
         }
     }
 
     /// The schemas of the operation and, if it is JSON, of the reply; `None` for an internal operation.
     pub fn schemas(&self, generator: &mut SchemaGenerator) -> Option<(Schema, Option<Schema>)> {
-        self.for_clients.as_ref().map(|for_clients| (for_clients.schemas)(generator))
+        self.for_clients.as_ref().map(|operation| operation.schemas(generator))
     }
 
     /// Whether the operation takes no idempotency keys or can store them.
@@ -155,30 +257,13 @@ impl Registry {
         }));
         self.attach(callable.clone());
         // A constant, so that nothing is compiled for clients that have no way to an operation.
-        let for_clients = if const { O::PATH.is_empty() } {
+        let for_clients: Option<Arc<dyn ForClients>> = if const { O::PATH.is_empty() } {
             None
         } else {
-            Some(ForClients {
-                schemas: |generator| (O::json_schema(generator), O::Reply::schema(generator)),
-                run: runner(service.clone(), callable.clone()),
-            })
+            Some(Arc::new(ClientHandler { service: service.clone(), callable: callable.clone() }))
         };
         self.entries.push(Entry {
-            service: O::SERVICE,
-            name: O::NAME,
-            method: O::METHOD,
-            path: O::PATH,
-            access: O::ACCESS,
-            status: O::STATUS,
-            other_statuses: O::OTHER_STATUSES,
-            refusals: O::REFUSALS,
-            media_types: O::MEDIA_TYPES,
-            has_content: O::Reply::HAS_CONTENT,
-            summary: O::SUMMARY,
-            replay: O::REPLAY,
-            body: O::BODY,
-            versioned: O::Reply::VERSIONED,
-            located: O::Reply::LOCATED,
+            declared: const { &Declaration::of::<O>() },
             for_clients,
             answer: O::WIRE.map(|wire| answerer(callable, wire)),
             keys: None,
@@ -193,7 +278,11 @@ impl Registry {
 
     /// Attaches a value of another layer. It replaces a value of the same type.
     pub fn attach<T: Any + Send + Sync>(&mut self, part: T) {
-        self.parts.insert(TypeId::of::<T>(), Box::new(part));
+        self.attach_boxed(TypeId::of::<T>(), Box::new(part));
+    }
+
+    fn attach_boxed(&mut self, of: TypeId, part: Box<dyn Any + Send + Sync>) {
+        self.parts.insert(of, part);
     }
 
     /// The attached value of this type.
@@ -210,14 +299,17 @@ impl Registry {
     pub fn call<O: Op>(&self, cx: Cx, op: O) -> BoxFuture<Result<O::Reply, Error>> {
         match self.attached::<Callable<O>>() {
             Some(callable) => (callable.0)(cx, op),
-            None => Box::pin(std::future::ready(Err(unknown_operation(O::NAME)))),
+            None => failed(unknown_operation(O::NAME)),
         }
     }
 
     /// Calls an operation as another node would: the operation, its context and the reply are encoded and decoded.
-    pub(crate) async fn call_encoded<O: Op>(&self, cx: &Cx, op: &O) -> Result<O::Reply, Error> {
-        let wire = O::WIRE.ok_or_else(|| not_callable_by_services(O::NAME))?;
-        (wire.decode_reply)(&self.exchange(cx, O::NAME, &(wire.encode)(op)?).await?)
+    pub(crate) fn call_encoded<O: Op>(cx: Cx, op: &O) -> BoxFuture<Result<O::Reply, Error>> {
+        let wire = O::WIRE.ok_or_else(|| not_callable_by_services(O::NAME));
+        match wire.and_then(|wire| Ok(((wire.encode)(op)?, wire.decode_reply))) {
+            Ok((op, decode)) => Box::pin(decoded(cx, O::NAME, op, decode)),
+            Err(error) => failed(error),
+        }
     }
 
     /// Calls the named operation with its encoding, and returns the encoded reply.
@@ -250,40 +342,34 @@ fn unknown_operation(name: &str) -> Error {
     Error::internal(format_args!("no service of this node handles {name}"))
 }
 
+/// Work that fails at once.
+pub(crate) fn failed<T: Send + 'static>(error: Error) -> BoxFuture<Result<T, Error>> {
+    Box::pin(std::future::ready(Err(error)))
+}
+
 fn answerer<O: Op>(callable: Callable<O>, wire: Wire<O>) -> Answer {
-    Box::new(move |cx, op| {
-        let (callable, op, encode) = (callable.clone(), (wire.decode)(op), wire.encode_reply);
-        Box::pin(async move { encode(&(callable.0)(cx, op?).await?) })
+    Box::new(move |cx, op| match (wire.decode)(op) {
+        Ok(op) => Box::pin(encoded((callable.0)(cx, op), wire.encode_reply)),
+        Err(error) => Box::pin(std::future::ready(Err(error))),
     })
 }
 
-/// Binds a request. If some values cannot be read, the error also lists the faults of the others.
-async fn bound<O: Op, H: Handle<O>>(service: &H, cx: &Cx, mut request: Request) -> Result<O, Error> {
-    let error = match request.bind::<O>() {
-        Err(error) if error.kind() == Kind::Schema => error,
-        bound => return bound,
-    };
-    let unread = error.errors();
-    let Some(mended) = request.bind_mended::<O>(unread) else { return Err(error) };
-    let Err(refused) = service.check(cx, mended).await else { return Err(error) };
-    Err(Error::invalid([unread, &mend::others(&refused, unread)].concat()))
+/// Calls the named operation of this node with its encoding, and decodes the reply.
+async fn decoded<R>(
+    cx: Cx,
+    name: &'static str,
+    op: Vec<u8>,
+    decode: fn(&[u8]) -> Result<R, Error>,
+) -> Result<R, Error> {
+    decode(&cx.node.registry()?.exchange(&cx, name, &op).await?)
 }
 
-fn runner<O: Op, H: Handle<O>>(service: Arc<H>, callable: Callable<O>) -> Run {
-    Box::new(move |cx, request| {
-        let (service, callable) = (service.clone(), callable.clone());
-        Box::pin(async move {
-            O::ACCESS.check(&cx)?;
-            let op = bound(&*service, &cx, request).await?;
-            let claim = cx.claim.clone();
-            let reply = (callable.0)(cx, op).await?;
-            // A reply that its transaction has recorded is serialised already.
-            match claim.and_then(|claim| claim.response()) {
-                Some(response) => Ok(response),
-                None => reply.respond(O::STATUS),
-            }
-        })
-    })
+/// Waits for a reply and encodes it.
+async fn encoded<R>(
+    reply: BoxFuture<Result<R, Error>>,
+    encode: fn(&R) -> Result<Vec<u8>, Error>,
+) -> Result<Vec<u8>, Error> {
+    encode(&reply.await?)
 }
 
 /// Registers a list of operations of one service: `register!(registry, service: GetProduct, CreateProduct)`.

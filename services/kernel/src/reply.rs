@@ -20,6 +20,11 @@ pub struct Response {
 }
 
 impl Response {
+    #[doc(hidden)]
+    pub fn json(status: u16, headers: Vec<(&'static str, String)>, json: Result<Bytes, Error>) -> Result<Self, Error> {
+        Ok(Self { status, headers, content: Content::Json(json?) })
+    }
+
     /// A copy of the response; `None` for a stream, which can be read only once.
     pub fn copy(&self) -> Option<Self> {
         let content = match &self.content {
@@ -81,6 +86,7 @@ pub trait Reply: Send + 'static {
 
 /// The JSON text of a value. A failure is a bug, reported as an internal error.
 #[doc(hidden)]
+#[inline(never)]
 pub fn to_json(value: &impl Serialize) -> Result<Bytes, Error> {
     serde_json::to_vec(value).map(Bytes::from).map_err(Error::internal)
 }
@@ -120,8 +126,7 @@ macro_rules! json_reply {
             fn respond(self, status: u16) -> Result<$crate::Response, $crate::Error> {
                 let headers: Vec<(&'static str, String)> = ($headers)(&self);
                 let chosen: Option<u16> = ($status)(&self);
-                let content = $crate::Content::Json($crate::to_json(&self)?);
-                Ok($crate::Response { status: chosen.unwrap_or(status), headers, content })
+                $crate::Response::json(chosen.unwrap_or(status), headers, $crate::to_json(&self))
             }
             fn schema(generator: &mut $crate::macros::schemars::SchemaGenerator) -> Option<$crate::macros::schemars::Schema> {
                 Some(generator.subschema_for::<$type>())
@@ -129,8 +134,7 @@ macro_rules! json_reply {
             fn stored_response(&self, status: u16) -> Result<Option<$crate::Response>, $crate::Error> {
                 let headers: Vec<(&'static str, String)> = ($headers)(self);
                 let chosen: Option<u16> = ($status)(self);
-                let content = $crate::Content::Json($crate::to_json(self)?);
-                Ok(Some($crate::Response { status: chosen.unwrap_or(status), headers, content }))
+                $crate::Response::json(chosen.unwrap_or(status), headers, $crate::to_json(self)).map(Some)
             }
         }
     };

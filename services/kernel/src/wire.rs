@@ -13,6 +13,7 @@ use crate::bind;
 use crate::{Cx, Error, Node, Op, Principal, Timestamp};
 
 /// Encodes a value for another node.
+#[inline(never)]
 pub(crate) fn encode(value: &impl Serialize) -> Result<Vec<u8>, Error> {
     rmp_serde::to_vec_named(value).map_err(Error::internal)
 }

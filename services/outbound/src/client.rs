@@ -1,5 +1,6 @@
 //! The client: one request, one bounded response.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,8 @@ impl std::fmt::Display for SendError {
 
 impl std::error::Error for SendError {}
 
+type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
 /// An HTTP client. Cheap to clone; clones share connections.
 #[derive(Clone, Debug)]
 pub struct HttpClient {
@@ -74,8 +77,13 @@ impl HttpClient {
         self.begin(request).await.map(|response| response.status())
     }
 
-    /// Sends a request and reads the head of the response, as a span of the trace that the task works for.
-    async fn begin(&self, mut request: Request<Bytes>) -> Result<Response<Incoming>, SendError> {
+    /// Sends a request and reads the head of the response, as a span of the trace that the task works for. A box, because
+    /// an async function is compiled where it is awaited: every service that sends requests would have a client of its own.
+    fn begin(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<Incoming>, SendError>> {
+        Box::pin(self.exchange(request))
+    }
+
+    async fn exchange(&self, mut request: Request<Bytes>) -> Result<Response<Incoming>, SendError> {
         let host = request.uri().host().unwrap_or_default().to_owned();
         let mut span = trace::client_span(request.method().as_str());
         if let Some(span) = &mut span {

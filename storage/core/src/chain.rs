@@ -253,7 +253,7 @@ impl<T: Send + 'static> Run<'_, T> {
 type LinkReceiver<T> = (ResultReceiver<T, Error>, Option<Arc<Claim>>);
 
 /// Waits for the outcomes of links that an engine took in one call.
-async fn wait_for_all<T>(cx: &Cx, receivers: Vec<LinkReceiver<T>>) -> Vec<Outcome<T>> {
+async fn wait_for_all<T: 'static>(cx: &Cx, receivers: Vec<LinkReceiver<T>>) -> Vec<Outcome<T>> {
     let links = receivers.len();
     let outcomes = async {
         let mut outcomes = Vec::with_capacity(links);

@@ -1,5 +1,7 @@
 //! A service's access to its tables: short reads on a snapshot, and writes through the engine's queue.
 
+use std::any::Any;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use promox_kernel::{Claim, Cursor, Cx, Error, Limit, Page, Timestamp};
@@ -7,7 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::recent::RecentEvents;
 use crate::replay::NewReply;
-use crate::{Database, Engine, Event, Lane, Reader, Stamp, StoreError, Tx, Work, WorkOrder};
+use crate::{Database, Engine, Event, Lane, Reader, Stamp, StoreError, Tx, Wants, Work, WorkOrder};
 
 /// One database of the store. Cheap to clone; clones share the newest events.
 #[derive(Clone)]
@@ -159,10 +161,11 @@ impl Db {
         E: From<StoreError> + Send + 'static,
         F: Fn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     {
-        let (sender, receiver) = oneshot::channel();
+        let (sender, receiver) = channel();
         let stamp = Stamp { now: cx.now, traceparent: cx.traceparent.clone() };
         let work = Box::new(Closure { work, result: None, reply: None, sender });
-        (WorkOrder { database: self.database, lane, stamp, locks, work }, ResultReceiver(receiver))
+        let receiver = ResultReceiver { receiver, result: PhantomData };
+        (WorkOrder { database: self.database, lane, stamp, locks, work }, receiver)
     }
 
     /// Returns the engine.
@@ -203,32 +206,56 @@ where
     F: Fn(&Tx<'_>) -> Result<T, E>,
 {
     loop {
-        let (result, wants) = {
-            let tx = Tx::reading(&*state, database);
-            (work(&tx), tx.wants())
-        };
-        let Some(wants) = wants else { return result };
+        let mut result = None;
+        let wants = run_on(&*state, database, &mut |tx| result = Some(work(tx)));
+        let Some(wants) = wants else { return result.unwrap_or_else(|| Err(StoreError::Stopped.into())) };
         state = state.fetch(wants).await?;
     }
 }
 
-/// The result of a transaction, with the reply that it stores with an idempotency key. `None` for a skipped link.
-type SentResult<T, E> = Option<(Result<T, E>, Option<NewReply>)>;
+/// Runs a closure on a state, and returns what it read and the state lacks.
+fn run_on(state: &dyn Reader, database: Database, work: &mut dyn FnMut(&Tx<'_>)) -> Option<Wants> {
+    let tx = Tx::reading(state, database);
+    work(&tx);
+    tx.wants()
+}
+
+/// The result of a transaction, with the reply that it stores with an idempotency key. `None` for a skipped link. The
+/// result is a box of any type, so that sending and waiting are compiled once.
+type SentResult = Option<(Box<dyn Any + Send>, Option<NewReply>)>;
 
 /// The receiver of a transaction's result.
-pub(crate) struct ResultReceiver<T, E>(oneshot::Receiver<SentResult<T, E>>);
+pub(crate) struct ResultReceiver<T, E> {
+    receiver: oneshot::Receiver<SentResult>,
+    result: PhantomData<fn() -> Result<T, E>>,
+}
 
-impl<T, E: From<StoreError>> ResultReceiver<T, E> {
+impl<T: 'static, E: From<StoreError> + 'static> ResultReceiver<T, E> {
     /// Waits for the result, which is `None` for a skipped link. A reply stored with the key of `claim` is recorded on
     /// it.
     pub(crate) async fn outcome(self, claim: Option<&Claim>) -> Option<Result<T, E>> {
-        let Ok(sent) = self.0.await else { return Some(Err(StoreError::Stopped.into())) };
-        let (result, reply) = sent?;
-        if let (Some(claim), Some(reply), Ok(_)) = (claim, reply, &result) {
-            reply.record(claim);
+        match received(self.receiver, claim).await {
+            Ok(None) => None,
+            Ok(Some(result)) => match result.downcast() {
+                Ok(result) => Some(*result),
+                Err(_) => Some(Err(StoreError::Stopped.into())),
+            },
+            Err(error) => Some(Err(error.into())),
         }
-        Some(result)
     }
+}
+
+/// Waits for a result and records the reply that was stored with the key of `claim`.
+async fn received(
+    receiver: oneshot::Receiver<SentResult>,
+    claim: Option<&Claim>,
+) -> Result<Option<Box<dyn Any + Send>>, StoreError> {
+    let sent = receiver.await.map_err(|_| StoreError::Stopped)?;
+    let Some((result, reply)) = sent else { return Ok(None) };
+    if let (Some(claim), Some(reply)) = (claim, reply) {
+        reply.record(claim);
+    }
+    Ok(Some(result))
 }
 
 /// The closure of a transaction, with its result and where to send it.
@@ -236,13 +263,13 @@ struct Closure<T, E, F> {
     work: F,
     result: Option<Result<T, E>>,
     reply: Option<NewReply>,
-    sender: oneshot::Sender<SentResult<T, E>>,
+    sender: oneshot::Sender<SentResult>,
 }
 
 impl<T, E, F> Work for Closure<T, E, F>
 where
-    T: Send,
-    E: From<StoreError> + Send,
+    T: Send + 'static,
+    E: From<StoreError> + Send + 'static,
     F: Fn(&mut Tx<'_>) -> Result<T, E> + Send,
 {
     fn run(&mut self, tx: &mut Tx<'_>) -> bool {
@@ -266,7 +293,16 @@ where
         // The closure may hold a handle of the store. It is dropped before the result is sent: after that the receiver
         // may drop its own handle, and this would be the last one, dropped on the store's own thread.
         drop(work);
-        // The caller may have stopped waiting.
-        let _ = sender.send(result.map(|result| (result, reply)));
+        let stored = reply.filter(|_| matches!(result, Some(Ok(_))));
+        send(sender, result.map(|result| (Box::new(result) as _, stored)));
     }
+}
+
+fn channel() -> (oneshot::Sender<SentResult>, oneshot::Receiver<SentResult>) {
+    oneshot::channel()
+}
+
+fn send(sender: oneshot::Sender<SentResult>, sent: SentResult) {
+    // The caller may have stopped waiting.
+    let _ = sender.send(sent);
 }

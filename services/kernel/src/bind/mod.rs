@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use schemars::SchemaGenerator;
+use schemars::{Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
@@ -42,9 +42,45 @@ pub struct Request {
     pub raw: Option<Body>,
 }
 
+/// Reads a value as some type and keeps the result. All else that binding takes is compiled once for all types.
+type Read<'r> = dyn FnMut(Value<'_, '_>) -> Result<(), serde_json::Error> + 'r;
+
+/// What binding has to know of an operation.
+struct Shape {
+    rules: Rules,
+    schema: fn(&mut SchemaGenerator) -> Schema,
+}
+
+impl Shape {
+    fn of<O: Op>() -> Self {
+        let in_query = matches!(O::METHOD, Method::Get | Method::Delete) || O::BODY != BodyKind::Json;
+        let rules = Rules { in_query, patched: O::METHOD == Method::Patch };
+        Self { rules, schema: O::json_schema }
+    }
+
+    /// The schema of the operation with the types that it refers to.
+    fn root_schema(&self) -> Json {
+        let mut generator = SchemaGenerator::default();
+        let mut schema = (self.schema)(&mut generator).to_value();
+        let types = generator.take_definitions(true);
+        if let Some(members) = schema.as_object_mut().filter(|_| !types.is_empty()) {
+            members.insert("$defs".to_owned(), Json::Object(types));
+        }
+        schema
+    }
+}
+
 impl Request {
     /// Binds the operation. An invalid request is refused with all of its faults.
     pub fn bind<O: Op>(&mut self) -> Result<O, Error> {
+        let mut op: O = keeping(|read| self.bind_shape(&Shape::of::<O>(), read))?;
+        if let Some(body) = self.raw.take() {
+            op.attach(body);
+        }
+        Ok(op)
+    }
+
+    fn bind_shape(&mut self, shape: &Shape, read: &mut Read<'_>) -> Result<(), Error> {
         if self.query.len() > MAX_PARAMETERS {
             let detail = format!("at most {MAX_PARAMETERS} query parameters; got {}", self.query.len());
             return Err(Error::field("?", detail));
@@ -55,36 +91,28 @@ impl Request {
             }
         }
         let query: Vec<&(String, String)> = self.query.iter().collect();
-        let mut op: O = match self.read(&query, &self.body) {
-            Ok(op) => op,
-            Err(error) if error.kind() == Kind::Schema => {
-                let schema = schema_of::<O>();
-                let read = |query: &[&(String, String)], body: &[u8]| match self.read::<O>(query, body) {
-                    Err(error) => error.errors().to_vec(),
-                    Ok(_) => Vec::new(),
-                };
-                return Err(Error::invalid(self.faults(&error, expects_query::<O>(), &schema, &read)));
-            }
-            Err(error) => return Err(error),
-        };
-        if let Some(body) = self.raw.take() {
-            op.attach(body);
+        match self.read(shape.rules, &query, &self.body, read) {
+            Err(error) if error.kind() == Kind::Schema => Err(Error::invalid(self.faults(&error, shape, read))),
+            result => result,
         }
-        Ok(op)
     }
 
     /// Binds the operation with harmless values in place of those of the body that have faults; `None` if that is
     /// impossible.
     pub(crate) fn bind_mended<O: Op>(&self, faults: &[FieldError]) -> Option<O> {
-        let body = serde_json::from_slice(&self.body).ok()?;
-        let mended = mend::mended(&schema_of::<O>(), &body, faults)?;
-        let query = if expects_query::<O>() { self.query.iter().collect() } else { Vec::new() };
-        self.read(&query, mended.to_string().as_bytes()).ok()
+        keeping(|read| self.bind_mended_shape(&Shape::of::<O>(), faults, read)).ok()
+    }
+
+    fn bind_mended_shape(&self, shape: &Shape, faults: &[FieldError], read: &mut Read<'_>) -> Result<(), Error> {
+        let body = serde_json::from_slice(&self.body).map_err(Error::internal)?;
+        let mended = mend::mended(&shape.root_schema(), &body, faults);
+        let mended = mended.ok_or_else(|| Error::internal("the body cannot be mended"))?;
+        let query = if shape.rules.in_query { self.query.iter().collect() } else { Vec::new() };
+        self.read(shape.rules, &query, mended.to_string().as_bytes(), read)
     }
 
     /// Binds the operation from the path, the given query parameters and a body.
-    fn read<O: Op>(&self, query: &[&(String, String)], body: &[u8]) -> Result<O, Error> {
-        let rules = Rules { in_query: expects_query::<O>(), patched: O::METHOD == Method::Patch };
+    fn read(&self, rules: Rules, query: &[&(String, String)], body: &[u8], read: &mut Read<'_>) -> Result<(), Error> {
         let mut members = Members::default();
         let (expected, stray) = if rules.in_query { (query, &[][..]) } else { (&[][..], query) };
         for (name, text) in self.path.iter().chain(expected.iter().copied()) {
@@ -92,58 +120,52 @@ impl Request {
         }
         let mut unknown = stray.iter().map(|(name, _)| format!("?{name}")).collect();
         add_body(&mut members, body, rules.patched, &mut unknown)?;
-        read(members, unknown, rules)
+        read_members(members, unknown, rules, read)
     }
 
-    /// All faults of an invalid request, starting with those of `first`, the error that binding failed with. `read`
-    /// returns the faults of the given query parameters and body.
-    fn faults(
-        &self,
-        first: &Error,
-        in_query: bool,
-        schema: &Json,
-        read: &dyn Fn(&[&(String, String)], &[u8]) -> Vec<FieldError>,
-    ) -> Vec<FieldError> {
+    /// All faults of an invalid request, starting with those of `first`, the error that binding failed with.
+    fn faults(&self, first: &Error, shape: &Shape, read: &mut Read<'_>) -> Vec<FieldError> {
+        let Rules { in_query, .. } = shape.rules;
+        let mut faults_of = |query: &[&(String, String)], body: &[u8]| {
+            self.read(shape.rules, query, body, read).err().map_or_else(Vec::new, |error| error.errors().to_vec())
+        };
         let mut found = Faults::default();
         first.errors().iter().cloned().for_each(|fault| found.add_once(fault));
         let names: HashSet<&String> = self.query.iter().map(|(name, _)| name).collect();
         for name in names {
             let same_name: Vec<_> = self.query.iter().filter(|(known, _)| known == name).collect();
-            let faults = read(&same_name, b"").into_iter().filter(|fault| fault.code != MISSING);
+            let faults = faults_of(&same_name, b"").into_iter().filter(|fault| fault.code != MISSING);
             faults.for_each(|fault| found.add_once(fault));
         }
         let body = if self.body.is_empty() { Ok(Json::Object(Map::new())) } else { serde_json::from_slice(&self.body) };
         let Ok(body) = body else { return found.into_list() };
         let query: Vec<&(String, String)> = self.query.iter().collect();
-        faults::find_invalid_values(&body, &mut found, &mut |part| read(&query, part.as_bytes()));
+        faults::find_invalid_values(&body, &mut found, &mut |part| faults_of(&query, part.as_bytes()));
         let expected = if in_query { &self.query[..] } else { &[] };
         let sent = |name: &str| self.path.iter().chain(expected).any(|(known, _)| known == name);
+        let schema = shape.root_schema();
         if in_query {
-            let required = schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str);
+            let required =
+                schema.get("required").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str);
             let missing = required.filter(|name| !sent(name));
             missing.for_each(|name| found.add_once(faults::missing(format!("?{name}"))));
         } else {
-            faults::find_missing_members(schema, &body, &mut found, &sent);
+            faults::find_missing_members(&schema, &body, &mut found, &sent);
         }
         found.into_list()
     }
 }
 
-fn schema_of<O: Op>() -> Json {
-    SchemaGenerator::default().into_root_schema_for::<O>().to_value()
-}
-
-/// Whether an operation expects its members in the query rather than in a JSON body.
-fn expects_query<O: Op>() -> bool {
-    matches!(O::METHOD, Method::Get | Method::Delete) || O::BODY != BodyKind::Json
-}
-
 /// Reads a JSON document as strictly as a request's body, with the same errors.
 pub fn bind_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
-    let read_once = |body: &[u8]| {
+    keeping(|read| bind_json_body(body, read))
+}
+
+fn bind_json_body(body: &[u8], read: &mut Read<'_>) -> Result<(), Error> {
+    let mut read_once = |body: &[u8]| {
         let mut members = Members::default();
         add_body(&mut members, body, false, &mut Vec::new())?;
-        read(members, Vec::new(), Rules::default())
+        read_members(members, Vec::new(), Rules::default(), read)
     };
     let error = match read_once(body) {
         Err(error) if error.kind() == Kind::Schema => error,
@@ -156,6 +178,16 @@ pub fn bind_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
         read_once(part.as_bytes()).err().map_or_else(Vec::new, |error: Error| error.errors().to_vec())
     });
     Err(Error::invalid(found.into_list()))
+}
+
+/// Returns the value that `bind` has read last.
+fn keeping<T: DeserializeOwned>(bind: impl FnOnce(&mut Read<'_>) -> Result<(), Error>) -> Result<T, Error> {
+    let mut kept = None;
+    bind(&mut |value| {
+        kept = Some(T::deserialize(value)?);
+        Ok(())
+    })?;
+    kept.ok_or_else(|| Error::internal("nothing was bound"))
 }
 
 /// How the members of a request are read.
@@ -214,22 +246,25 @@ fn add_body<'a>(
 }
 
 /// Reads a value that another node has encoded as MessagePack. Members that this node does not know are ignored.
-pub(crate) fn unpack<T: DeserializeOwned>(mut bytes: &[u8]) -> Result<T, Error> {
-    let source = Source::Packed(rmpv::decode::read_value_ref(&mut bytes).map_err(Error::internal)?);
-    let notes = Notes::default();
-    T::deserialize(Value { source, place: Place { path: &Path::Root, notes: &notes } }).map_err(Error::internal)
+pub(crate) fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    keeping(|read| read_packed(bytes, read))
 }
 
-/// Reads a value. `unknown` are the pointers to members that belong to none of its fields.
-fn read<T: DeserializeOwned>(members: Members<'_>, unknown: Vec<String>, rules: Rules) -> Result<T, Error> {
+fn read_packed(mut bytes: &[u8], read: &mut Read<'_>) -> Result<(), Error> {
+    let source = Source::Packed(rmpv::decode::read_value_ref(&mut bytes).map_err(Error::internal)?);
+    let notes = Notes::default();
+    read(Value { source, place: Place { path: &Path::Root, notes: &notes } }).map_err(Error::internal)
+}
+
+/// Reads the members of an object. `unknown` are the pointers to members that belong to none of its fields.
+fn read_members(members: Members<'_>, unknown: Vec<String>, rules: Rules, read: &mut Read<'_>) -> Result<(), Error> {
     let notes = Notes { unknown: unknown.into(), ..Notes::default() };
-    let result =
-        T::deserialize(Value { source: Source::Members(members), place: Place { path: &Path::Root, notes: &notes } });
+    let result = read(Value { source: Source::Members(members), place: Place { path: &Path::Root, notes: &notes } });
     let unknown = notes.unknown.into_inner().into_iter().map(unknown_member);
     let noted: Vec<_> = unknown.chain(notes.duplicates.into_inner().into_iter().map(duplicate_member)).collect();
     match result {
-        Ok(value) if noted.is_empty() => Ok(value),
-        Ok(_) => Err(Error::invalid(noted)),
+        Ok(()) if noted.is_empty() => Ok(()),
+        Ok(()) => Err(Error::invalid(noted)),
         Err(error) => {
             let error = fault(&error, &notes.failed_at.into_inner().unwrap_or_default(), rules);
             if error.kind() != Kind::Schema {

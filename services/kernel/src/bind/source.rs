@@ -148,6 +148,9 @@ pub(super) fn invalid_number(json: &RawValue, expected: &dyn Expected) -> Error 
 /// The beginning of the names by which serde_json hands over the digits of numbers.
 const PRIVATE: &str = "$serde_json::private";
 
+/// The name by which serde_json's `Value` and `Number` read the digits of a number.
+const NUMBER: &str = "$serde_json::private::Number";
+
 /// Members by name.
 #[derive(Default)]
 pub(crate) struct Members<'a>(pub(super) Vec<(Cow<'a, str>, Source<'a>)>);
@@ -156,6 +159,11 @@ impl<'a> Members<'a> {
     /// Reads the members of a JSON object, but not their values.
     pub(super) fn of_json(json: &'a [u8]) -> Result<Self, Error> {
         serde_json::from_slice(json)
+    }
+
+    /// A number in the form in which serde_json hands it to types that read any value.
+    pub(super) fn of_number(json: &'a RawValue) -> Self {
+        Self(vec![(Cow::Borrowed(NUMBER), Source::Text(Cow::Borrowed(json.get())))])
     }
 
     /// The members without those of a JSON object whose name an earlier one has, and the names of these. A name that path

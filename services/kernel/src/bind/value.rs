@@ -151,13 +151,25 @@ macro_rules! parsed {
                     Some(value) => visitor.$visit(value),
                     None => Err(Content::Digits(json).invalid(&visitor)),
                 },
-                content => visit(content, self.place, visitor),
+                content => visit_scalar(content, visitor),
             }
         }
     )+};
 }
 
-/// Hands content to a visitor as it is.
+/// Hands content to a visitor of numbers or booleans. Like the other visitors of one kind, it is not compiled for lists and
+/// members, which it would only refuse.
+fn visit_scalar<'de, V: Visitor<'de>>(content: Content<'de>, visitor: V) -> Result<V::Value, Error> {
+    match content {
+        Content::Bool(value) => visitor.visit_bool(value),
+        Content::Signed(number) => visitor.visit_i64(number),
+        Content::Unsigned(number) => visitor.visit_u64(number),
+        Content::Float(number) => visitor.visit_f64(number),
+        content => Err(content.invalid(&visitor)),
+    }
+}
+
+/// Hands content to a visitor of any type as it is.
 fn visit<'de, V: Visitor<'de>>(content: Content<'de>, place: Place<'_>, visitor: V) -> Result<V::Value, Error> {
     match content {
         Content::Null => visitor.visit_unit(),
@@ -165,7 +177,7 @@ fn visit<'de, V: Visitor<'de>>(content: Content<'de>, place: Place<'_>, visitor:
         Content::Signed(number) => visitor.visit_i64(number),
         Content::Unsigned(number) => visitor.visit_u64(number),
         Content::Float(number) => visitor.visit_f64(number),
-        Content::Digits(json) => visit_number(json, visitor),
+        Content::Digits(json) => visit_number(json, place, visitor),
         Content::Text(Cow::Borrowed(text)) => visitor.visit_borrowed_str(text),
         Content::Text(Cow::Owned(text)) => visitor.visit_string(text),
         Content::Bytes(bytes) => visitor.visit_borrowed_bytes(bytes),
@@ -174,25 +186,26 @@ fn visit<'de, V: Visitor<'de>>(content: Content<'de>, place: Place<'_>, visitor:
     }
 }
 
-/// Hands a number to a visitor of any type. serde_json hands over the digits of some as a map, which an error must not name.
-fn visit_number<'de, V: Visitor<'de>>(json: &'de RawValue, visitor: V) -> Result<V::Value, Error> {
-    serde_json::Deserializer::from_str(json.get()).deserialize_any(visitor).map_err(|error| {
-        let detail = error.to_string();
-        let wanted = detail.strip_prefix("invalid type: map, expected ");
-        let wanted = wanted.and_then(|wanted| wanted.split(" at line ").next());
-        wanted.map_or(error, |wanted| invalid_number(json, &wanted))
-    })
+/// Hands a number to a visitor of any type as serde_json does: what is no integer is a map with the digits, which an error must
+/// not name. The map is one of ours, so that nothing is compiled for a second deserializer.
+fn visit_number<'de, V: Visitor<'de>>(json: &'de RawValue, place: Place<'_>, visitor: V) -> Result<V::Value, Error> {
+    let text = json.get();
+    let read = if let Some(number) = exact(text) {
+        visitor.visit_u64(number)
+    } else if let Some(number) = exact(text).filter(|_| text != "-0") {
+        visitor.visit_i64(number)
+    } else {
+        visitor.visit_map(place.members(Members::of_number(json)))
+    };
+    read.map_err(|error| number_error(json, error))
 }
 
-impl<'de> Value<'de, '_> {
-    /// Reads a value that is no number. serde_json hands over the digits of a number as a map, which a type that reads
-    /// maps would accept.
-    fn no_number<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.source.content()? {
-            number @ Content::Digits(_) => Err(number.invalid(&visitor)),
-            content => visit(content, self.place, visitor),
-        }
-    }
+/// The error of a visitor that does not accept the number.
+fn number_error(json: &RawValue, error: Error) -> Error {
+    let detail = error.to_string();
+    let wanted = detail.strip_prefix("invalid type: map, expected ");
+    let wanted = wanted.and_then(|wanted| wanted.split(" at line ").next());
+    wanted.map_or(error, |wanted| invalid_number(json, &wanted))
 }
 
 impl<'de> Deserializer<'de> for Value<'de, '_> {
@@ -260,7 +273,10 @@ impl<'de> Deserializer<'de> for Value<'de, '_> {
                 let items = texts.into_iter().flat_map(|text| text.split(','));
                 self.place.list(items.map(|item| Source::Text(Cow::Borrowed(item))).collect(), visitor)
             }
-            _ => self.no_number(visitor),
+            source => match source.content()? {
+                Content::List(items) => self.place.list(items, visitor),
+                content => Err(content.invalid(&visitor)),
+            },
         }
     }
 
@@ -282,19 +298,34 @@ impl<'de> Deserializer<'de> for Value<'de, '_> {
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.no_number(visitor)
+        match self.source.content()? {
+            Content::Text(Cow::Borrowed(text)) => visitor.visit_borrowed_str(text),
+            Content::Text(Cow::Owned(text)) => visitor.visit_string(text),
+            content => Err(content.invalid(&visitor)),
+        }
     }
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.no_number(visitor)
+        self.deserialize_str(visitor)
     }
+
+    /// serde_json hands over the digits of a number as a map, which a type that reads maps would accept; this does not.
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.no_number(visitor)
+        match self.source.content()? {
+            Content::Members(members) => visitor.visit_map(self.place.members(members)),
+            content => Err(content.invalid(&visitor)),
+        }
     }
     fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Error> {
-        self.no_number(visitor)
+        match self.source.content()? {
+            Content::List(items) => self.place.list(items, visitor),
+            content => Err(content.invalid(&visitor)),
+        }
     }
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.no_number(visitor)
+        match self.source.content()? {
+            Content::Null => visitor.visit_unit(),
+            content => Err(content.invalid(&visitor)),
+        }
     }
 
     serde::forward_to_deserialize_any! {
