@@ -213,7 +213,7 @@ async fn discovery_has_a_port_of_its_own_with_a_page() {
     let shop = Shop::start_with(&[("PROMOX_DISCOVERY__LISTEN", "127.0.0.1:0")]).await;
     let key = registering_key(&shop, &["REVIEWS"]).await;
     let port = registering(&shop.at_port_of("discovery"), &key);
-    let odd = json!({"instance": {"hostName": "<b>", "app": "REVIEWS", "ipAddr": "127.0.0.1", "status": "DOWN"}});
+    let odd = json!({"instance": {"instanceId": "<b>", "hostName": "shop.local", "app": "REVIEWS", "ipAddr": "127.0.0.1", "status": "DOWN"}});
     assert_eq!(port.post("/eureka/apps/REVIEWS", &odd).await.status, 204);
     port.get("/api/products").await.refused(404, "NO_SUCH_ROUTE");
     port.get("/actuator/health").await.expect(200);

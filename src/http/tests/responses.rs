@@ -134,6 +134,9 @@ async fn a_head_that_another_server_could_read_otherwise_is_refused() {
     let rig = Rig::start(&[]).await;
     let json = ("content-type", "application/json");
     assert_eq!(rig.request("GET /things/7", &[("host", "other")], "").await.code(), "MALFORMED_REQUEST");
+    let nameless = rig.send("GET /things/7 HTTP/1.1\r\nconnection: close\r\n\r\n").await;
+    assert_eq!((nameless.status, nameless.code().as_str()), (400, "MALFORMED_REQUEST"), "HTTP/1.1 requires a host");
+    assert_eq!(rig.send("GET /things/7 HTTP/1.0\r\n\r\n").await.status, 200);
     for coding in ["gzip, chunked", "chunked, chunked"] {
         let refused = rig.request("POST /things", &[json, ("transfer-encoding", coding)], "").await;
         assert_eq!((refused.status, refused.code().as_str()), (400, "MALFORMED_REQUEST"), "{coding}");

@@ -201,8 +201,8 @@ async fn a_capture_of_another_amount_is_not_booked_and_shown_to_staff() {
         assert_eq!((&payment["status"], &payment["captured"]), (&json!("AUTHORIZED"), &json!("0.00")), "{payment}");
         let subject = format!("payment:{}", payment["id"]);
         let entry = loop {
-            let found = all(admin, &format!("/api/audit?subject={subject}")).await;
-            if let Some(entry) = found.into_iter().find(|entry| entry["action"] == "payment.mismatch") {
+            let found = all(admin, "/api/audit?action=payment.mismatch").await;
+            if let Some(entry) = found.into_iter().find(|entry| entry["subject"] == subject.as_str()) {
                 break entry;
             }
             tokio::task::yield_now().await;

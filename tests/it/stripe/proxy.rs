@@ -58,8 +58,8 @@ struct State {
     answers: Mutex<HashMap<String, Option<(StatusCode, Bytes)>>>,
     /// Wakes requests that are carried out late.
     handled: Notify,
-    /// What intents have received when they were first seen as captured. Refunds do not change it.
-    received: Mutex<HashMap<String, i64>>,
+    /// The amounts that captures of intents asked for, once they succeeded.
+    asked: Mutex<HashMap<String, i64>>,
     /// The amount and currency that captured intents are said to have received instead.
     claimed: Mutex<Option<(i64, &'static str)>>,
     /// The shop's address, while it runs.
@@ -88,7 +88,7 @@ impl Proxy {
             faults: Mutex::new(0),
             answers: Mutex::default(),
             handled: Notify::new(),
-            received: Mutex::default(),
+            asked: Mutex::default(),
             claimed: Mutex::new(None),
             shop: Mutex::new(None),
             hooks,
@@ -213,6 +213,7 @@ async fn carry_out(state: &State, call: Call) -> (StatusCode, Bytes) {
             None => drop(answers.insert(key.clone(), None)),
         }
     }
+    let asked = asked_capture(&call);
     let mut request = Request::builder().method(call.method).uri(format!("{}{}", state.provider, call.path));
     for name in ["authorization", "content-type"] {
         if let Some(value) = call.headers.get(name) {
@@ -222,6 +223,9 @@ async fn carry_out(state: &State, call: Call) -> (StatusCode, Bytes) {
     let response = state.pool.request(request.body(Full::new(call.body)).unwrap()).await.unwrap();
     let status = response.status();
     let body = response.into_body().collect().await.unwrap().to_bytes();
+    if let Some((id, amount)) = asked.filter(|_| status.is_success()) {
+        state.asked.lock().insert(id, amount);
+    }
     let body = state_received(state, body);
     if let Some(key) = key {
         state.answers.lock().insert(key, Some((status, body.clone())));
@@ -229,22 +233,27 @@ async fn carry_out(state: &State, call: Call) -> (StatusCode, Bytes) {
     (status, body)
 }
 
-/// An answer of the provider, with `amount_received` if it is an intent that was captured.
+/// An answer of the provider, with `amount_received` if it is an intent that was captured: all of it, unless a capture asked
+/// for a part.
 fn state_received(state: &State, body: Bytes) -> Bytes {
     let Ok(mut intent) = serde_json::from_slice::<Value>(&body) else { return body };
     if intent["object"] != "payment_intent" || intent["status"] != "succeeded" {
         return body;
     }
-    let units = |value: &Value| value.as_i64().unwrap_or_default();
-    let (id, seen) =
-        (intent["id"].to_string(), units(&intent["amount"]) - units(&intent["latest_charge"]["amount_refunded"]));
-    let received = *state.received.lock().entry(id).or_insert(seen);
-    intent["amount_received"] = json!(received);
+    let asked = state.asked.lock().get(intent["id"].as_str().unwrap()).copied();
+    intent["amount_received"] = asked.map_or(intent["amount"].clone(), |asked| json!(asked));
     if let Some((amount, currency)) = *state.claimed.lock() {
         intent["amount_received"] = json!(amount);
         intent["currency"] = json!(currency);
     }
     Bytes::from(intent.to_string())
+}
+
+/// The intent that a request captures, and the amount that it asks for.
+fn asked_capture(call: &Call) -> Option<(String, i64)> {
+    let id = call.path.strip_prefix("/v1/payment_intents/")?.strip_suffix("/capture")?;
+    let body = std::str::from_utf8(&call.body).ok()?;
+    Some((id.to_owned(), body.strip_prefix("amount_to_capture=")?.parse().ok()?))
 }
 
 /// Delivers webhooks until the shop accepts them; each may be delivered again later, and after ones that are newer.
