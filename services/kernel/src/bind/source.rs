@@ -53,6 +53,30 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// The value, which must be a text.
+    pub(super) fn text(self, expected: &dyn Expected) -> Result<Cow<'a, str>, Error> {
+        match self.content()? {
+            Content::Text(text) => Ok(text),
+            content => Err(content.invalid(expected)),
+        }
+    }
+
+    /// The members of the value, which must be an object.
+    pub(super) fn members(self, expected: &dyn Expected) -> Result<Members<'a>, Error> {
+        match self.content()? {
+            Content::Members(members) => Ok(members),
+            content => Err(content.invalid(expected)),
+        }
+    }
+
+    /// The items of the value, which must be a list.
+    pub(super) fn list(self, expected: &dyn Expected) -> Result<Vec<Self>, Error> {
+        match self.content()? {
+            Content::List(items) => Ok(items),
+            content => Err(content.invalid(expected)),
+        }
+    }
+
     /// Reads as far as the kind of the value. Fails for two texts of one name.
     pub(super) fn content(self) -> Result<Content<'a>, Error> {
         Ok(match self {

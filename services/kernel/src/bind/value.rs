@@ -243,10 +243,8 @@ impl<'de> Deserializer<'de> for Value<'de, '_> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        match self.source.content()? {
-            Content::Members(members) => visitor.visit_map(self.place.members(members)),
-            content => Err(content.invalid(&"an object")),
-        }
+        let members = self.source.members(&"an object")?;
+        visitor.visit_map(self.place.members(members))
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -273,19 +271,17 @@ impl<'de> Deserializer<'de> for Value<'de, '_> {
                 let items = texts.into_iter().flat_map(|text| text.split(','));
                 self.place.list(items.map(|item| Source::Text(Cow::Borrowed(item))).collect(), visitor)
             }
-            source => match source.content()? {
-                Content::List(items) => self.place.list(items, visitor),
-                content => Err(content.invalid(&visitor)),
-            },
+            source => {
+                let items = source.list(&visitor)?;
+                self.place.list(items, visitor)
+            }
         }
     }
 
     /// The name of a struct's member. Its visitor is compiled for texts only.
     fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.source.content()? {
-            Content::Text(name) => visitor.visit_str(&name),
-            content => Err(content.invalid(&visitor)),
-        }
+        let name = self.source.text(&visitor)?;
+        visitor.visit_str(&name)
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -298,10 +294,9 @@ impl<'de> Deserializer<'de> for Value<'de, '_> {
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.source.content()? {
-            Content::Text(Cow::Borrowed(text)) => visitor.visit_borrowed_str(text),
-            Content::Text(Cow::Owned(text)) => visitor.visit_string(text),
-            content => Err(content.invalid(&visitor)),
+        match self.source.text(&visitor)? {
+            Cow::Borrowed(text) => visitor.visit_borrowed_str(text),
+            Cow::Owned(text) => visitor.visit_string(text),
         }
     }
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -310,16 +305,12 @@ impl<'de> Deserializer<'de> for Value<'de, '_> {
 
     /// serde_json hands over the digits of a number as a map, which a type that reads maps would accept; this does not.
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.source.content()? {
-            Content::Members(members) => visitor.visit_map(self.place.members(members)),
-            content => Err(content.invalid(&visitor)),
-        }
+        let members = self.source.members(&visitor)?;
+        visitor.visit_map(self.place.members(members))
     }
     fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Error> {
-        match self.source.content()? {
-            Content::List(items) => self.place.list(items, visitor),
-            content => Err(content.invalid(&visitor)),
-        }
+        let items = self.source.list(&visitor)?;
+        self.place.list(items, visitor)
     }
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.source.content()? {
@@ -341,15 +332,21 @@ struct MembersAccess<'a, 'p> {
     place: Place<'p>,
 }
 
+impl<'a> MembersAccess<'a, '_> {
+    /// Goes to the next member and returns its key.
+    fn advance(&mut self) -> Option<Source<'a>> {
+        self.value = self.members.next();
+        self.value.as_ref().map(|(name, _)| Source::Text(name.clone()))
+    }
+}
+
 impl<'de> MapAccess<'de> for MembersAccess<'de, '_> {
     type Error = Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
-        let Some((name, source)) = self.members.next() else { return Ok(None) };
-        let key = Source::Text(name.clone());
-        let key = read_part(seed, key, Path::Member(self.place.path, &name), self.place.notes)?;
-        self.value = Some((name, source));
-        Ok(Some(key))
+        let Some(key) = self.advance() else { return Ok(None) };
+        let name = self.value.as_ref().map_or("", |(name, _)| name);
+        read_part(seed, key, Path::Member(self.place.path, name), self.place.notes).map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
