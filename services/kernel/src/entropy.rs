@@ -39,8 +39,7 @@ impl Entropy {
     /// A uniform number below `bound`, or 0 for a bound of 0. It is computed by multiplication: the bias is below 2⁻³²
     /// for bounds under 2³².
     pub fn below(&self, bound: u64) -> u64 {
-        let word = u128::from(u64::from_le_bytes(self.bytes()));
-        u64::try_from((word * u128::from(bound)) >> 64).unwrap_or(0)
+        scaled(u64::from_le_bytes(self.bytes()), bound)
     }
 
     /// An unguessable token of 256 bits in base64url.
@@ -52,12 +51,26 @@ impl Entropy {
     /// possible characters adds 4.95 bits.
     pub fn code(&self, length: usize) -> String {
         const ALPHABET: &[u8] = b"23456789ABCDEFGHJKLMNPQRSTVWXYZ";
-        let letters = ALPHABET.len() as u64;
-        (0..length)
-            .filter_map(|_| ALPHABET.get(usize::try_from(self.below(letters)).unwrap_or(0)))
-            .map(|byte| char::from(*byte))
-            .collect()
+        let letter = |word| ALPHABET.get(usize::try_from(scaled(word, ALPHABET.len() as u64)).ok()?);
+        self.words(length).into_iter().filter_map(letter).map(|byte| char::from(*byte)).collect()
     }
+
+    /// Random numbers, in one call of the operating system's generator.
+    fn words(&self, count: usize) -> Vec<u64> {
+        match &self.0 {
+            None => {
+                let mut bytes = vec![0; count * 8];
+                system_fill(&mut bytes);
+                bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)).collect()
+            }
+            Some(state) => (0..count).map(|_| split_mix(state)).collect(),
+        }
+    }
+}
+
+/// The part of `bound` that a random number is of all numbers.
+fn scaled(word: u64, bound: u64) -> u64 {
+    u64::try_from((u128::from(word) * u128::from(bound)) >> 64).unwrap_or(0)
 }
 
 #[allow(clippy::disallowed_methods, reason = "this is the edge where randomness enters")]
