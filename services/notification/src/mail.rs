@@ -1,15 +1,20 @@
 //! Composes e-mails from rendered messages. Rendered text cannot inject headers.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use lettre::address::Envelope;
-use lettre::message::header::{HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MultiPart, SinglePart};
+use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
+use lettre::message::{Body, Mailbox, MultiPart, SinglePart};
 use lettre::{Address, Message as Mail};
 use promox_kernel::{Email, Timestamp};
 
 use crate::records::DeliveryId;
 use crate::templates::Message;
+
+/// Maximum bytes of a line that is sent as it is (RFC 5322, 2.1.1).
+const MAX_LINE: usize = 998;
 
 /// Composes the e-mail of a delivery, with the URL that ends such messages if there is one. Its message id depends on `id` and `at` only, so a repeated delivery has the
 /// same.
@@ -40,15 +45,46 @@ pub(crate) fn compose(
             .raw_header(header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned())),
         None => builder,
     };
-    let text = SinglePart::plain(message.text.clone());
+    let text = part(ContentType::TEXT_PLAIN, &message.text);
     let parts = if message.html.is_empty() {
         builder.singlepart(text)
     } else {
         let boundary = format!("=_promox-{id}-{}", at.0);
-        let html = SinglePart::html(message.html.clone());
+        let html = part(ContentType::TEXT_HTML, &as_ascii(&message.html));
         builder.multipart(MultiPart::alternative().boundary(boundary).singlepart(text).singlepart(html))
     };
     parts.map_err(|error| error.to_string())
+}
+
+/// A part of a mail. Text that may be sent as it is, which is most, is neither searched for a shorter encoding nor encoded.
+fn part(kind: ContentType, text: &str) -> SinglePart {
+    let may_be_sent = |line: &str| line.len() <= MAX_LINE && !line.contains('\r');
+    if !text.is_ascii() || !text.lines().all(may_be_sent) {
+        return SinglePart::builder().header(kind).body(text.to_owned());
+    }
+    let mut body = Vec::with_capacity(text.len() + text.len() / 16);
+    for line in text.lines() {
+        body.extend_from_slice(line.as_bytes());
+        body.extend_from_slice(b"\r\n");
+    }
+    SinglePart::builder().header(kind).body(Body::dangerous_pre_encoded(body, ContentTransferEncoding::SevenBit))
+}
+
+/// HTML with other characters than ASCII as references to them, so that it needs no encoding. Styles and scripts know no
+/// references; HTML that has any stays as it is.
+fn as_ascii(html: &str) -> Cow<'_, str> {
+    if html.is_ascii() || ["<style", "<script", "<!--"].iter().any(|tag| html.contains(tag)) {
+        return Cow::Borrowed(html);
+    }
+    let mut ascii = String::with_capacity(html.len() + html.len() / 8);
+    for character in html.chars() {
+        if character.is_ascii() {
+            ascii.push(character);
+        } else {
+            let _ = write!(ascii, "&#{};", u32::from(character));
+        }
+    }
+    Cow::Owned(ascii)
 }
 
 /// A header with this name and value.
@@ -126,6 +162,32 @@ mod tests {
             assert!(mail.contains(part), "{part} in {mail}");
         }
         assert!(mail.contains("Date: Mon, 12 Jan 1970"));
+    }
+
+    #[test]
+    fn html_is_ascii_unless_it_has_a_style() {
+        let lines = |mail: &str| mail.lines().map(str::len).max().unwrap();
+        let html = |html: &str| {
+            let from: Mailbox = "shop@example.com".parse().unwrap();
+            let message = Message {
+                language: "en".parse().unwrap(),
+                subject: "A".to_owned(),
+                html: html.to_owned(),
+                text: "plain\nand simple\n".to_owned(),
+            };
+            let at = Timestamp::from_seconds(1_000_000);
+            let mail = compose(&from, &"a@b.de".parse().unwrap(), &message, None, DeliveryId(7), at).unwrap();
+            String::from_utf8(mail.formatted()).unwrap()
+        };
+        let mail = html("<p>Grüße: 5\u{a0}€</p>\n");
+        assert!(mail.contains("<p>Gr&#252;&#223;e: 5&#160;&#8364;</p>\r\n"), "{mail}");
+        assert!(mail.contains("plain\r\nand simple\r\n") && !mail.contains("quoted-printable"), "{mail}");
+        let styled = html("<style>p::before { content: '→' }</style><p>é</p>");
+        assert!(styled.contains("quoted-printable") || styled.contains("base64"), "{styled}");
+        let long = html(&format!("<p>{}</p>", "x".repeat(2_000)));
+        assert!(lines(&long) <= MAX_LINE, "{long}");
+        let split = html("a\rBcc: all\r\n<b>");
+        assert!(!split.replace("\r\n", "").contains('\n'), "every line ends with CR and LF");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Filters that write amounts, numbers and times in the language of the text: `{{ order.totals.total|money(order.currency) }}`,
 //! `{{ points|number }}`, `{{ order.createdAt|date }}`, `{{ expiresAt|datetime }}`.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 
 use jiff::tz::TimeZone;
@@ -25,18 +26,23 @@ pub(crate) fn add(environment: &mut Environment<'_>) {
 }
 
 fn money(state: &State<'_, '_>, amount: Value, currency: Value) -> Result<String, Error> {
-    let amount: Amount = amount.to_string().parse().map_err(|error| fault("money", error))?;
-    let currency: Currency = currency.to_string().parse().map_err(|error| fault("money", error))?;
+    let amount: Amount = text(&amount).parse().map_err(|error| fault("money", error))?;
+    let currency: Currency = text(&currency).parse().map_err(|error| fault("money", error))?;
     Ok(locale(state).amount(amount, currency))
 }
 
 fn number(state: &State<'_, '_>, number: Value) -> Result<String, Error> {
-    let number: i64 = number.to_string().parse().map_err(|error| fault("number", error))?;
+    let number: i64 = text(&number).parse().map_err(|error| fault("number", error))?;
     Ok(locale(state).number(number))
 }
 
 fn time(at: &Value) -> Result<Timestamp, Error> {
-    at.to_string().parse().map_err(|error| fault("date", error))
+    text(at).parse().map_err(|error| fault("date", error))
+}
+
+/// A value as text, which most already are.
+fn text(value: &Value) -> Cow<'_, str> {
+    value.as_str().map_or_else(|| Cow::Owned(value.to_string()), Cow::Borrowed)
 }
 
 fn fault(filter: &str, error: impl Display) -> Error {
@@ -44,11 +50,11 @@ fn fault(filter: &str, error: impl Display) -> Error {
 }
 
 fn locale(state: &State<'_, '_>) -> Locale {
-    let named = state.lookup(LOCALE).and_then(|value| value.to_string().parse().ok());
+    let named = state.lookup(LOCALE).and_then(|value| text(&value).parse().ok());
     named.unwrap_or_else(Locale::english)
 }
 
 fn zone(state: &State<'_, '_>) -> TimeZone {
-    let named = state.lookup(TIMEZONE).and_then(|value| TimeZone::get(&value.to_string()).ok());
+    let named = state.lookup(TIMEZONE).and_then(|value| TimeZone::get(&text(&value)).ok());
     named.unwrap_or(TimeZone::UTC)
 }

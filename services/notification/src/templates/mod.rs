@@ -190,7 +190,12 @@ fn render_part(
     let mut rendered = Rendered::default();
     let template = environment.get_template(part.1);
     match template.and_then(|template| template.render_captured_to(context.clone(), &mut rendered).map(drop)) {
-        Ok(()) => Ok(String::from_utf8_lossy(&rendered.0).into_owned()),
+        // What is written are texts, so the bytes are one.
+        Ok(()) => String::from_utf8(rendered.0).map_err(|error| Fault {
+            part: part.0,
+            line: None,
+            detail: format!("does not render to text: {error}"),
+        }),
         Err(error) => Err(fault(part, source, &error)),
     }
 }
