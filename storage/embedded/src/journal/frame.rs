@@ -43,8 +43,9 @@ const LARGE: usize = 128;
 pub(crate) struct FrameBuffer {
     /// The header, and the changes as they are.
     bytes: Vec<u8>,
-    /// The frame as it is written.
+    /// The frame as it is written, and room behind it.
     packed: Vec<u8>,
+    packed_len: usize,
     /// Where the large changes are.
     large: HashMap<Key, Range<usize>, RandomState>,
     /// Changes that later ones replace, in ascending order.
@@ -53,7 +54,13 @@ pub(crate) struct FrameBuffer {
 
 impl FrameBuffer {
     pub(crate) fn new() -> Self {
-        Self { bytes: vec![0; HEADER], packed: Vec::new(), large: HashMap::default(), replaced: Vec::new() }
+        Self {
+            bytes: vec![0; HEADER],
+            packed: Vec::new(),
+            packed_len: 0,
+            large: HashMap::default(),
+            replaced: Vec::new(),
+        }
     }
 
     /// Removes all changes, and frees the excess memory of an unusually large group.
@@ -61,7 +68,7 @@ impl FrameBuffer {
         self.bytes.clear();
         self.bytes.shrink_to(KEPT);
         self.bytes.resize(HEADER, 0);
-        self.packed.clear();
+        self.packed.truncate(KEPT);
         self.packed.shrink_to(KEPT);
         self.large.clear();
         self.large.shrink_to(1 << 10);
@@ -114,34 +121,39 @@ impl FrameBuffer {
     pub(crate) fn pack(&mut self) {
         self.compact();
         let changes = self.bytes.get(HEADER..).unwrap_or_default();
-        self.packed.resize(HEADER + block::get_maximum_output_size(changes.len()), 0);
-        let room = self.packed.get_mut(HEADER..).unwrap_or_default();
-        match block::compress_into(changes, room) {
-            Ok(length) if length < changes.len() => self.packed.truncate(HEADER + length),
-            _ => {
-                self.packed.truncate(HEADER);
-                self.packed.extend_from_slice(changes);
-            }
+        let room = HEADER + block::get_maximum_output_size(changes.len());
+        if self.packed.len() < room {
+            self.packed.resize(room, 0);
         }
+        let (_, room) = self.packed.split_at_mut(HEADER);
+        let length = match block::compress_into(changes, room) {
+            Ok(length) if length < changes.len() => length,
+            _ => {
+                room.iter_mut().zip(changes).for_each(|(to, from)| *to = *from);
+                changes.len()
+            }
+        };
+        self.packed_len = HEADER + length;
     }
 
     /// The length of a packed frame in the file.
     pub(crate) fn packed_len(&self) -> usize {
-        self.packed.len()
+        self.packed_len
     }
 
     /// Fills in the header of a packed frame, and returns the bytes to write to disk.
     pub(crate) fn seal(&mut self, mark: Mark, seed: u32) -> &[u8] {
-        let length = |whole: &[u8]| u32::try_from(whole.len() - HEADER).unwrap_or(u32::MAX).to_le_bytes();
-        let (length, content) = (length(&self.packed), length(&self.bytes));
+        let length = |whole: usize| u32::try_from(whole - HEADER).unwrap_or(u32::MAX).to_le_bytes();
+        let (length, content) = (length(self.packed_len), length(self.bytes.len()));
         let [first, second] = mark.outbox.map(i64::to_le_bytes);
         let (position, time) = (mark.position.to_le_bytes(), mark.time.0.to_le_bytes());
         let fields = MAGIC.iter().chain(&[0; 4]).chain(&length).chain(&position).chain(&time).chain(&first);
         let fields = fields.chain(&second).chain(&content);
-        self.packed.iter_mut().zip(fields).for_each(|(byte, field)| *byte = *field);
-        let crc = crc32c::crc32c_append(seed, self.packed.get(CHECKED..).unwrap_or_default()).to_le_bytes();
-        self.packed.iter_mut().skip(4).zip(crc).for_each(|(byte, crc)| *byte = crc);
-        &self.packed
+        let packed = self.packed.get_mut(..self.packed_len).unwrap_or_default();
+        packed.iter_mut().zip(fields).for_each(|(byte, field)| *byte = *field);
+        let crc = crc32c::crc32c_append(seed, packed.get(CHECKED..).unwrap_or_default()).to_le_bytes();
+        packed.iter_mut().skip(4).zip(crc).for_each(|(byte, crc)| *byte = crc);
+        packed
     }
 }
 
