@@ -177,7 +177,7 @@ async fn handle(
     match fault {
         Fault::FailedAfterwards => Ok(answer(StatusCode::INTERNAL_SERVER_ERROR, Bytes::from("oops"))),
         Fault::CutAfterwards => cut(),
-        _ => Ok(answer(status, body)),
+        _ => Ok(answer(status, claim(&state, body))),
     }
 }
 
@@ -242,10 +242,18 @@ fn state_received(state: &State, body: Bytes) -> Bytes {
     }
     let asked = state.asked.lock().get(intent["id"].as_str().unwrap()).copied();
     intent["amount_received"] = asked.map_or(intent["amount"].clone(), |asked| json!(asked));
-    if let Some((amount, currency)) = *state.claimed.lock() {
-        intent["amount_received"] = json!(amount);
-        intent["currency"] = json!(currency);
+    Bytes::from(intent.to_string())
+}
+
+/// An answer with what captured intents are said to have received, if that is claimed. It is not what is repeated later.
+fn claim(state: &State, body: Bytes) -> Bytes {
+    let Some((amount, currency)) = *state.claimed.lock() else { return body };
+    let Ok(mut intent) = serde_json::from_slice::<Value>(&body) else { return body };
+    if intent.get("amount_received").is_none() {
+        return body;
     }
+    intent["amount_received"] = json!(amount);
+    intent["currency"] = json!(currency);
     Bytes::from(intent.to_string())
 }
 
