@@ -1,6 +1,7 @@
 //! The body of a response on its way from an instance to the client.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::http::wire::lease::AccessEnd;
 /// What a response holds until it is complete: it counts as in flight, and its connection is then kept.
 pub(crate) struct Held {
     pub(crate) connection: Option<Connection>,
-    pub(crate) pool: Pool,
+    pub(crate) pool: Arc<Pool>,
     pub(crate) attempt: Attempt,
 }
 
@@ -63,14 +64,7 @@ impl Download {
                 "the caller's access to a response, or its route, has ended",
             ))));
         }
-        let mut polled = Pin::new(&mut self.body).poll_frame(cx);
-        if polled.is_pending()
-            && let Some(connection) = &mut self.held.connection
-        {
-            connection.drive(cx);
-            polled = Pin::new(&mut self.body).poll_frame(cx);
-        }
-        match polled {
+        match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.watch = None;
                 self.is_over = self.body.is_end_stream();

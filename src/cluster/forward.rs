@@ -61,7 +61,7 @@ pub(crate) struct Call<'a> {
 /// Passes requests on.
 pub(crate) struct Forwarder {
     traffic: Arc<Traffic>,
-    pool: Pool,
+    pool: Arc<Pool>,
     dialer: Arc<Dialer>,
     tasks: TaskTracker,
     closing: CancellationToken,
@@ -73,12 +73,10 @@ pub(crate) struct Forwarder {
 }
 
 /// The parts of a request that are the same for every attempt.
-struct Outgoing<'a> {
-    method: &'a Method,
-    target: Uri,
-    /// The headers that the client sent.
-    headers: &'a HeaderMap,
-    origin: Origin<'a>,
+struct Outgoing {
+    method: Method,
+    target: String,
+    headers: HeaderMap,
     is_upgrade: bool,
     is_safe: bool,
 }
@@ -102,7 +100,7 @@ enum Failed {
 }
 
 impl Forwarder {
-    /// A forwarder whose tunnels run on `tasks`. `via` is the name of this node in `Via` headers.
+    /// A forwarder whose connections run on `tasks`. `via` is the name of this node in `Via` headers.
     pub(crate) fn new(
         settings: &Settings,
         trust: Trust,
@@ -110,14 +108,14 @@ impl Forwarder {
         tasks: TaskTracker,
         via: String,
     ) -> Self {
-        let (gateway, closing) = (&settings.gateway, CancellationToken::new());
+        let gateway = &settings.gateway;
         let connect_limit = Duration::from_millis(gateway.connect_timeout_ms);
         Self {
             dialer: Arc::new(Dialer::new(connect_limit, trust, traffic.clone())),
             traffic,
-            pool: Pool::new(gateway.idle_connections, tasks.clone(), closing.clone()),
+            pool: Arc::new(Pool::new(gateway.idle_connections)),
             tasks,
-            closing,
+            closing: CancellationToken::new(),
             deadline: Duration::from_millis(gateway.deadline_ms),
             stall: Duration::from_millis(settings.server.body_timeout_ms),
             idle: Duration::from_millis(gateway.stream_idle_ms),
@@ -129,6 +127,7 @@ impl Forwarder {
     /// Closes tunnels and idle connections, and every other one after its response.
     pub(crate) fn close(&self) {
         self.closing.cancel();
+        self.pool.close();
     }
 
     /// Passes a request on and returns the response, whose body follows piece by piece. `body` is taken once an attempt
@@ -148,18 +147,17 @@ impl Forwarder {
         let passage = call.route.enter(self.traffic.now())?;
         let app = self.app_of(&call).await;
         let permit = app.enter(self.traffic.now())?;
-        let client = Client {
-            upgrade: call.upgrade.take().filter(|_| is_upgrade),
-            guard: call.guard.take(),
-            lease: call.lease.take(),
-        };
-        let identity = identity(&call, &app, &target)?;
-        let outgoing = self.outgoing(&call, &identity, target, is_upgrade)?;
+        let outgoing = self.outgoing(&call, &app, target, is_upgrade)?;
         let (upload, progress) = Upload::of(body.take(), self.upload);
         let exchange =
             Exchange { forwarder: self, app: &app, networks: &call.route.rule.networks, progress: &progress };
         let deadline = call.route.rule.limits.deadline_ms.map_or(self.deadline, Duration::from_millis);
         let answered = exchange.run(&outgoing, upload, deadline).await;
+        let client = Client {
+            upgrade: call.upgrade.take().filter(|_| is_upgrade),
+            guard: call.guard.take(),
+            lease: call.lease.take(),
+        };
         self.answer(answered, permit, passage, client)
     }
 
@@ -187,33 +185,36 @@ impl Forwarder {
         }
     }
 
-    fn outgoing<'a>(
-        &'a self,
-        call: &'a Call<'_>,
-        identity: &'a str,
-        target: String,
-        is_upgrade: bool,
-    ) -> Result<Outgoing<'a>, Error> {
-        let (parts, rule) = (call.parts, &call.route.rule);
+    fn outgoing(&self, call: &Call<'_>, app: &App, target: String, is_upgrade: bool) -> Result<Outgoing, Error> {
+        let parts = call.parts;
+        let method = parts.method.clone();
+        let caller = call.cx.principal.name();
+        let subject = Subject { caller: &caller, app: app.name(), method: method.as_str(), path: &target };
+        let identity = call.gateway.identity(call.cx, subject)?;
+        let rule = &call.route.rule;
+        let client = call.cx.client.unwrap_or(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
         let origin = Origin {
-            client: call.cx.client.unwrap_or(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)),
+            client,
             chain: call.chain.as_deref(),
             host: call.host,
             is_secure: call.is_secure,
             prefix: rule.rewrite.is_some().then_some(rule.path.as_str()),
             request_id: &call.cx.request_id,
             traceparent: call.traceparent,
-            identity,
+            identity: &identity,
             via: &self.via,
         };
+        let mut headers = headers::to_instance(&parts.headers, origin);
+        if is_upgrade {
+            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(UPGRADE, HeaderValue::from_static(WEBSOCKET));
+        }
         let target = match parts.uri.query() {
             Some(query) => format!("{target}?{query}"),
             None => target,
         };
-        let target = Uri::try_from(target).map_err(Error::internal)?;
-        let method = &parts.method;
-        let is_safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) && !is_upgrade;
-        Ok(Outgoing { method, target, headers: &parts.headers, origin, is_upgrade, is_safe })
+        let is_safe = matches!(method, Method::GET | Method::HEAD | Method::OPTIONS) && !is_upgrade;
+        Ok(Outgoing { method, target, headers, is_upgrade, is_safe })
     }
 
     /// Records the result, and turns the response of an instance into one to the client.
@@ -232,7 +233,7 @@ impl Forwarder {
         };
         permit.settle(outcome, now);
         passage.settle(outcome, now);
-        let Answered { response, attempt, mut connection } = answered?;
+        let Answered { response, attempt, connection } = answered?;
         let (mut head, body) = response.into_parts();
         let is_switched = head.status == StatusCode::SWITCHING_PROTOCOLS;
         headers::to_client(&mut head.headers);
@@ -260,7 +261,6 @@ impl Forwarder {
         let Some(instance) = head.extensions.remove::<OnUpgrade>() else {
             return Err(Error::internal("the connection cannot switch protocols"));
         };
-        connection.run_on(&self.tasks);
         let (idle, closing) = (self.idle, self.closing.clone());
         let ended = stream_end(lease, &passage);
         let ended = async move {
@@ -299,12 +299,6 @@ impl Forwarder {
     }
 }
 
-/// The identity token of a request for a target.
-fn identity(call: &Call<'_>, app: &App, target: &str) -> Result<Arc<str>, Error> {
-    let (caller, method) = (call.cx.principal.name(), call.parts.method.as_str());
-    call.gateway.identity(call.cx, Subject { caller: &caller, app: app.name(), method, path: target })
-}
-
 /// What a status says about the application.
 fn outcome_of(status: StatusCode) -> Outcome {
     if status.is_server_error() { Outcome::Failure } else { Outcome::Success }
@@ -340,7 +334,7 @@ struct Exchange<'a> {
 
 impl Exchange<'_> {
     /// Tries instances until one has answered. Nothing is repeated once a request may have arrived, unless it is safe.
-    async fn run(&self, outgoing: &Outgoing<'_>, mut upload: Upload, limit: Duration) -> Result<Answered, Error> {
+    async fn run(&self, outgoing: &Outgoing, mut upload: Upload, limit: Duration) -> Result<Answered, Error> {
         let (deadline, name) = (Instant::now() + limit, self.app.name());
         let (mut tried, mut last): (Vec<Arc<Instance>>, _) = (Vec::new(), reject::no_instance(name));
         while tried.len() < MAX_ATTEMPTS {
@@ -389,7 +383,7 @@ impl Exchange<'_> {
     async fn attempt(
         &self,
         instance: &Arc<Instance>,
-        outgoing: &Outgoing<'_>,
+        outgoing: &Outgoing,
         mut upload: Upload,
         deadline: Instant,
         limit: Duration,
@@ -437,24 +431,21 @@ impl Exchange<'_> {
             Err(DialFault::Unreachable(error)) => return Err(error.to_string()),
         };
         let opened = match stream {
-            Link::Plain(stream) => Connection::open(stream, address, instance).await,
-            Link::Secure(stream) => Connection::open(*stream, address, instance).await,
+            Link::Plain(stream) => Connection::open(stream, address, instance, &forwarder.tasks).await,
+            Link::Secure(stream) => Connection::open(*stream, address, instance, &forwarder.tasks).await,
         };
         opened.map_err(|error| error.to_string())
     }
 
-    fn request(instance: &Instance, outgoing: &Outgoing<'_>, upload: Upload) -> Result<http::Request<Upload>, Failed> {
-        let host = HeaderValue::try_from(instance.authority());
-        let host = host.map_err(|error| Failed::Final(Error::internal(error)))?;
+    fn request(instance: &Instance, outgoing: &Outgoing, upload: Upload) -> Result<http::Request<Upload>, Failed> {
+        let fault = |error: &dyn std::fmt::Display| Failed::Final(Error::internal(error));
+        let uri: Uri = outgoing.target.parse().map_err(|error| fault(&error))?;
+        let host = HeaderValue::try_from(instance.authority()).map_err(|error| fault(&error))?;
         let length = upload.size_hint().exact().filter(|_| !upload.is_empty());
         let mut request = http::Request::new(upload);
         *request.method_mut() = outgoing.method.clone();
-        *request.uri_mut() = outgoing.target.clone();
-        *request.headers_mut() = headers::to_instance(outgoing.headers, outgoing.origin);
-        if outgoing.is_upgrade {
-            request.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
-            request.headers_mut().insert(UPGRADE, HeaderValue::from_static(WEBSOCKET));
-        }
+        *request.uri_mut() = uri;
+        *request.headers_mut() = outgoing.headers.clone();
         request.headers_mut().insert(HOST, host);
         if let Some(length) = length {
             request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
@@ -470,10 +461,7 @@ impl Exchange<'_> {
         deadline: Instant,
         limit: Duration,
     ) -> Result<http::Response<Incoming>, Failed> {
-        if !request.body().is_empty() {
-            connection.run_on(&self.forwarder.tasks);
-        }
-        match timeout_at(deadline, connection.ready()).await {
+        match timeout_at(deadline, connection.sender.ready()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Err(Failed::Unsent(request.into_body(), error.to_string())),
             Err(_) => return Err(Failed::Final(reject::upstream_timeout(self.app.name()))),
@@ -481,7 +469,7 @@ impl Exchange<'_> {
         let mut answer = std::pin::pin!(connection.sender.try_send_request(request));
         let (mut until, mut pieces) = (deadline, 0);
         loop {
-            let Ok(mut answered) = timeout_at(until, connection.driving(answer.as_mut())).await else {
+            let Ok(mut answered) = timeout_at(until, answer.as_mut()).await else {
                 if self.progress.pieces() == pieces {
                     return Err(Failed::Final(self.too_slow()));
                 }

@@ -76,11 +76,22 @@ pub(crate) struct Origin<'a> {
     pub(crate) via: &'a str,
 }
 
-/// Whether a header belongs to one connection: by its name, or because `Connection` names it.
-fn is_hop_by_hop(headers: &HeaderMap, name: &HeaderName) -> bool {
-    let mut lists = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    HOP_BY_HOP.contains(name)
-        || lists.any(|list| list.split(',').any(|named| named.trim().eq_ignore_ascii_case(name.as_str())))
+/// Removes the headers of one connection, and those that `Connection` names.
+fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| HeaderName::try_from(name.trim()).ok())
+        .collect();
+    for name in named.iter().chain(&HOP_BY_HOP) {
+        headers.remove(name);
+    }
+    let own: Vec<HeaderName> = headers.keys().filter(|name| name.as_str().starts_with(OWN)).cloned().collect();
+    for name in own {
+        headers.remove(name);
+    }
 }
 
 /// Whether a header could pass for one that a proxy sets. Many servers fold `_` and `-` into one, so that a name with an
@@ -100,18 +111,13 @@ fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
     }
 }
 
-/// The most headers that a request gets here, and `Host` and `Content-Length`.
-const ADDED: usize = 12;
-
 /// The headers of a request to an instance, except `Host`.
 pub(crate) fn to_instance(client: &HeaderMap, origin: Origin<'_>) -> HeaderMap {
-    let is_kept = |name: &HeaderName| {
-        let is_own = OWN_REQUEST.contains(name) || name.as_str().starts_with(OWN);
-        !is_own && !is_forged(name) && !is_hop_by_hop(client, name)
-    };
-    let mut headers = HeaderMap::with_capacity(client.len() + ADDED);
-    for (name, value) in client.iter().filter(|(name, _)| is_kept(name)) {
-        headers.append(name, value.clone());
+    let mut headers = client.clone();
+    strip_hop_by_hop(&mut headers);
+    let forged: Vec<HeaderName> = headers.keys().filter(|name| is_forged(name)).cloned().collect();
+    for name in OWN_REQUEST.iter().chain(&forged) {
+        headers.remove(name);
     }
     let origin = Origin { host: if is_host(origin.host) { origin.host } else { "" }, ..origin };
     let scheme = if origin.is_secure { "https" } else { "http" };
@@ -140,13 +146,10 @@ pub(crate) fn to_instance(client: &HeaderMap, origin: Origin<'_>) -> HeaderMap {
 
 /// Removes from a response what is meant for promox alone, or for the whole origin.
 pub(crate) fn to_client(headers: &mut HeaderMap) {
-    let is_private = |name: &&HeaderName| {
-        // Which pages may read responses is decided for promox as a whole.
-        let is_own = OWN_RESPONSE.contains(name) || [OWN, CORS].iter().any(|start| name.as_str().starts_with(start));
-        is_own || is_hop_by_hop(headers, name)
-    };
-    let private: Vec<HeaderName> = headers.keys().filter(is_private).cloned().collect();
-    for name in private {
+    strip_hop_by_hop(headers);
+    // Which pages may read responses is decided for promox as a whole.
+    let cors: Vec<HeaderName> = headers.keys().filter(|name| name.as_str().starts_with(CORS)).cloned().collect();
+    for name in OWN_RESPONSE.iter().chain(&cors) {
         headers.remove(name);
     }
 }
