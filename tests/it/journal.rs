@@ -12,7 +12,7 @@ use tempfile::TempDir;
 /// Bytes of a segment's header.
 const SEGMENT_HEADER: usize = 64;
 /// Bytes of a frame's header, before its changes.
-const FRAME_HEADER: usize = 44;
+const FRAME_HEADER: usize = 48;
 
 /// The end of a commit group: a segment and an offset in it.
 #[derive(Clone, Debug)]

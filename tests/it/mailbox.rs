@@ -21,7 +21,7 @@ impl Mail {
         let boundary = head.split("boundary=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
         let boundary = format!("--{boundary}");
         let mut parts = body.split(boundary.as_str()).skip(1).map(part);
-        let (text, html) = (parts.next().unwrap(), parts.next().unwrap());
+        let (text, html) = (parts.next().unwrap(), without_references(&parts.next().unwrap()));
         Self { head, text, html }
     }
 
@@ -48,6 +48,25 @@ fn part(raw: &str) -> String {
         body.as_bytes().to_vec()
     };
     String::from_utf8(bytes).unwrap().replace("\r\n", "\n")
+}
+
+/// HTML with characters in place of the numeric references to them.
+fn without_references(html: &str) -> String {
+    let mut pieces = html.split("&#");
+    let mut text = pieces.next().unwrap().to_owned();
+    for piece in pieces {
+        match piece.split_once(';').and_then(|(number, rest)| Some((number.parse::<u32>().ok()?, rest))) {
+            Some((number, rest)) => {
+                text.push(char::from_u32(number).unwrap());
+                text.push_str(rest);
+            }
+            None => {
+                text.push_str("&#");
+                text.push_str(piece);
+            }
+        }
+    }
+    text
 }
 
 fn quoted_printable(text: &str) -> Vec<u8> {

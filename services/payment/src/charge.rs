@@ -1,5 +1,7 @@
 //! A charge as providers see it.
 
+use std::fmt;
+
 use promox_contract::ids::OrderId;
 use promox_kernel::{Amount, Currency};
 
@@ -34,5 +36,20 @@ impl Charge {
             authorize_only: payment.is_captured_later(),
             reference: payment.reference.clone(),
         }
+    }
+}
+
+/// What a provider says it has captured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Received {
+    /// The amount in the provider's smallest unit of the currency.
+    pub(crate) units: i64,
+    /// The currency's code as the provider writes it.
+    pub(crate) currency: String,
+}
+
+impl fmt::Display for Received {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} minor units of {:?}", self.units, self.currency)
     }
 }

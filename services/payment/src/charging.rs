@@ -10,11 +10,11 @@ use promox_storage::{Transaction, Tx};
 use tokio::time::Instant;
 
 use crate::Payments;
-use crate::charge::Charge;
+use crate::charge::{Charge, Received};
 use crate::commands::NextStep;
 use crate::commands::charge::{self, PaymentRequest};
 use crate::commands::refund::{self, ReturnRefund};
-use crate::gateway::{Answer, Answering, Failed, Gateway, Received, Registration};
+use crate::gateway::{Answer, Answering, Failed, Gateway, Registration};
 use crate::queries;
 use crate::records::{Attempt, AttemptOutcome, Payment, Provider, Settlement};
 use crate::reject;

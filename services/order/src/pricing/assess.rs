@@ -111,10 +111,8 @@ pub(crate) async fn assess(
         warnings.push(LIMITS_UNCHECKED.to_owned());
     }
     let tax_classes = lines.into_iter().map(|line| (line.item.sku.fold(), line.item.tax_class)).collect();
-    let is_asked = [HookKind::Tax, HookKind::ShippingRates].iter().any(|kind| settings.hooks.contains(kind));
-    let needs_address = is_asked || !settings.shipping.zones.is_empty() || !settings.taxes.rates.is_empty();
     Ok(Assessment {
-        needs_address,
+        needs_address: needs_address(settings),
         cart,
         codes,
         email,
@@ -126,6 +124,12 @@ pub(crate) async fn assess(
         entitlements,
         warnings,
     })
+}
+
+/// Whether prices depend on the address.
+fn needs_address(settings: &Settings) -> bool {
+    let is_asked = [HookKind::Tax, HookKind::ShippingRates].iter().any(|kind| settings.hooks.contains(kind));
+    is_asked || !settings.shipping.zones.is_empty() || !settings.taxes.rates.is_empty()
 }
 
 /// Prices a basket without tax hook and points, and then with them. `hooks` are the questions asked so far.

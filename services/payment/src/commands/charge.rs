@@ -10,8 +10,7 @@ use promox_kernel::{Amount, Currency, Error, Json, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 
 use super::{NextStep, add_entry, claim, enter_released, refund, save};
-use crate::charge::Charge;
-use crate::gateway::Received;
+use crate::charge::{Charge, Received};
 use crate::queries;
 use crate::records::{Attempt, Cancellation, CaptureStatus, EntryKind, Payment};
 use crate::rules::{self, Choice, ProviderUpdate};

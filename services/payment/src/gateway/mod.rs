@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use promox_contract::payment::PaymentAction;
 use promox_kernel::{Amount, Error, Node, Timestamp};
 
-use crate::charge::Charge;
+use crate::charge::{Charge, Received};
 use crate::commands::webhook::Webhook;
 use crate::records::{Method, Provider};
 use crate::rules::ProviderUpdate;
@@ -75,21 +75,6 @@ impl Answer {
             Self::Declined { code } => ProviderUpdate::Declined { code },
             Self::Cancelled => ProviderUpdate::Voided,
         }
-    }
-}
-
-/// What a provider says it has captured.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Received {
-    /// The amount in the provider's smallest unit of the currency.
-    pub(crate) units: i64,
-    /// The currency's code as the provider writes it.
-    pub(crate) currency: String,
-}
-
-impl fmt::Display for Received {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} minor units of {:?}", self.units, self.currency)
     }
 }
 

@@ -9,8 +9,8 @@ use serde::Deserialize;
 
 use super::decline::upper_snake;
 use super::money;
-use crate::charge::Charge;
-use crate::gateway::{Answer, Received};
+use crate::charge::{Charge, Received};
+use crate::gateway::Answer;
 
 /// The metadata of an intent that names its order.
 pub(super) const ORDER: &str = "promox_order";
