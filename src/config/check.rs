@@ -18,8 +18,23 @@ pub(super) fn check(settings: &Settings) -> Vec<(&'static str, String)> {
     broken.extend(sms(settings));
     broken.extend(tracing(settings));
     broken.extend(texts(settings));
+    broken.extend(origins(settings));
     broken.extend(settings.gateway.faults());
     broken
+}
+
+/// Origins that no browser sends.
+fn origins(settings: &Settings) -> Vec<(&'static str, String)> {
+    let is_origin = |origin: &&String| {
+        let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+        *origin == "*"
+            || host.is_some_and(|host| !host.is_empty() && !host.contains('/') && *host == host.to_lowercase())
+    };
+    let fault = |origin: &String| {
+        let what = "must be an origin such as https://shop.example, in lower case and without a path, or *";
+        ("server.cors_origins", format!("{what}; got {origin:?}"))
+    };
+    settings.server.cors_origins.iter().filter(|origin| !is_origin(origin)).map(fault).collect()
 }
 
 /// Numbers outside their ranges.
@@ -184,4 +199,24 @@ fn texts(settings: &Settings) -> Vec<(&'static str, String)> {
             .push(("server.public_url", format!("must be an address such as https://shop.example.com; got \"{url}\"")));
     }
     broken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_that_no_browser_sends_is_refused() {
+        let faults = |origin: &str| {
+            let mut settings = Settings::default();
+            settings.server.cors_origins = vec![origin.to_owned()];
+            check(&settings).into_iter().filter(|(key, _)| *key == "server.cors_origins").count()
+        };
+        for good in ["*", "https://shop.example", "http://localhost:3000"] {
+            assert_eq!(faults(good), 0, "{good}");
+        }
+        for bad in ["", "shop.example", "https://", "https://shop.example/", "https://Shop.example", "null"] {
+            assert_eq!(faults(bad), 1, "{bad}");
+        }
+    }
 }

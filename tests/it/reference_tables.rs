@@ -24,5 +24,9 @@ async fn the_reference_lists_every_permission_event_and_hook() {
         let values: BTreeSet<String> = values.map(|value| value.as_str().unwrap().to_owned()).collect();
         assert_eq!(names(&text, heading), values, "{heading}");
     }
+    for template in shop.all("/api/notifications/templates").await {
+        let key = template["key"].as_str().unwrap();
+        assert!(text.contains(&format!("`{key}`")), "{key} is not among the keys of templates");
+    }
     shop.close().await;
 }

@@ -173,7 +173,7 @@ async fn private_addresses_and_the_shop_itself_are_no_targets() {
     order(&shop).await;
     let failed = delivery(&shop, &endpoint, "FAILED").await;
     let detail = failed["attempts"][0]["detail"].as_str().unwrap();
-    assert!(detail.contains("127.0.0.1 is not public"), "{detail}");
+    assert!(detail.contains("127.0.0.1 is neither public nor in `webhooks.networks`"), "{detail}");
     let support = shop.customer("ada@example.com").await;
     support.get("/api/webhooks").await.refused(403, "FORBIDDEN");
     shop.close().await;

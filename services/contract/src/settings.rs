@@ -137,7 +137,7 @@ pub struct TaxSettings {
     pub prices_include_tax: bool,
     /// The tax class of shipping, one of the store's.
     pub shipping_tax_class: String,
-    /// The tax classes of the store, always including STANDARD; null for the classes that rates name. A class that
+    /// The tax classes of the store besides STANDARD, which always exists; null for the classes that rates name. A class that
     /// products use cannot be removed (409 `TAX_CLASS_IN_USE` with `uses`).
     #[serde(deserialize_with = "nullable")]
     #[schemars(with = "OrNull<Vec<String>>")]

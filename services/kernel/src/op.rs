@@ -77,16 +77,31 @@ impl Access {
         };
         match (granted, authenticated) {
             (true, _) => Ok(()),
-            (false, true) => {
-                let message = match cx.principal {
-                    Principal::Key { .. } => "The API key does not permit this operation.",
-                    _ => "Your roles do not permit this operation.",
-                };
-                Err(Error::new(Kind::Forbidden, codes::FORBIDDEN, message))
+            (false, true) => Err(Error::new(Kind::Forbidden, codes::FORBIDDEN, self.forbidden(&cx.principal))),
+            (false, false) => Err(Error::new(Kind::Unauthenticated, codes::UNAUTHENTICATED, self.credentials())),
+        }
+    }
+
+    /// Why a caller who is known is refused.
+    fn forbidden(self, caller: &Principal) -> String {
+        match (self.permission(), caller) {
+            (Some(permission), Principal::Key { .. }) => format!("The API key lacks the permission {permission}."),
+            (Some(permission), _) => format!("Your roles lack the permission {permission}."),
+            (None, Principal::Key { .. }) => "An API key has no account or cart of its own: log in.".to_owned(),
+            (None, _) => "Your roles do not permit this operation.".to_owned(),
+        }
+    }
+
+    /// What a caller without credentials should send.
+    fn credentials(self) -> String {
+        const TOKEN: &str = "Log in and send the access token";
+        match self {
+            Self::Guest => format!("{TOKEN}, or the token of a cart as X-Cart-Token."),
+            Self::Owner(_) => format!("{TOKEN}, or the token of the order as X-Order-Token."),
+            Self::Permission(permission) | Self::UserOr(permission) => {
+                format!("{TOKEN}, or an API key with the permission {permission}.")
             }
-            (false, false) => {
-                Err(Error::new(Kind::Unauthenticated, codes::UNAUTHENTICATED, "Log in and send the access token."))
-            }
+            _ => format!("{TOKEN}."),
         }
     }
 

@@ -27,7 +27,7 @@ impl Reach {
         let ip = embedded_v4(address.ip());
         let is_allowed = networks.iter().any(|network| network.contains(ip));
         if is_never_reachable(ip) || (!is_public(ip) && !is_allowed) {
-            return Err(format!("the address {} is not public", address.ip()));
+            return Err(format!("the address {} is neither public nor in `webhooks.networks`", address.ip()));
         }
         if own_ports.contains(&address.port()) && is_own(address) {
             return Err(format!("{address} is this server"));

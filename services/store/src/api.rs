@@ -60,7 +60,7 @@ pub struct TaxPatch {
     /// The tax class of shipping, one of the store's.
     #[schemars(with = "String")]
     pub shipping_tax_class: Patch<String>,
-    /// All tax classes of the store; null for the classes that rates name.
+    /// All tax classes of the store besides STANDARD, which always exists; null for the classes that rates name.
     pub classes: Patch<Vec<String>>,
     /// All tax rates.
     #[schemars(with = "Vec<TaxRate>")]

@@ -103,6 +103,13 @@ pub(crate) fn one_time_token_invalid() -> Error {
     Error::refused(codes::TOKEN_INVALID, "The token is unknown, used or expired: request a new one.")
 }
 
+/// 422 `TOKEN_INVALID`, for a token of the first administrator.
+pub(crate) fn setup_token_invalid() -> Error {
+    let message =
+        "The link is used or expired, or there is an administrator: until there is one, each start prints a link.";
+    Error::refused(codes::TOKEN_INVALID, message)
+}
+
 /// 422 `WRONG_PASSWORD`: the current password in a change of the password.
 pub(crate) fn wrong_password() -> Error {
     Error::invalid(vec![FieldError::coded(

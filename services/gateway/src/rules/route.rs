@@ -204,7 +204,11 @@ impl RouteRule {
                 Some(Stated { host, .. })
                     if host.parse().is_ok_and(|ip: IpAddr| !address::is_allowed(ip, &self.networks)) =>
                 {
-                    faults.code(pointer, codes::ADDRESS_REFUSED, "is not in the networks of the route");
+                    faults.code(
+                        pointer,
+                        codes::ADDRESS_REFUSED,
+                        "is not in `networks`, which must state where the instances may be",
+                    );
                 }
                 Some(_) => {}
             }

@@ -224,7 +224,9 @@ impl Group for TaxSettings {
             let at = format!("/rates/{r}");
             rate_faults(rate, &at, &mut faults);
             if !classes.contains(rate.tax_class.as_str()) {
-                faults.compared(format!("{at}/taxClass"), &["/classes"], "must be one of the listed classes");
+                let known: Vec<&str> = classes.iter().copied().collect();
+                let fault = format!("must be one of the classes: {}", known.join(", "));
+                faults.compared(format!("{at}/taxClass"), &["/classes"], fault);
             }
             let scope = (&rate.country, &rate.region, &rate.tax_class);
             check_unique(&mut seen, scope, "another rate has the same country, region and class", at, &mut faults);

@@ -86,7 +86,10 @@ pub(crate) fn store_token(
 pub(crate) fn look_up(tx: &Tx<'_>, purpose: Purpose, hash: &[u8]) -> Result<OneTimeToken, Error> {
     let token = tx.get::<OneTimeToken>(&hash.to_vec())?;
     let valid = token.filter(|token| token.purpose == purpose && tx.now() < token.expires_at);
-    valid.ok_or_else(reject::one_time_token_invalid)
+    valid.ok_or_else(|| match purpose {
+        Purpose::Setup => reject::setup_token_invalid(),
+        Purpose::EmailVerification | Purpose::PasswordReset => reject::one_time_token_invalid(),
+    })
 }
 
 /// Redeems a token and invalidates it.
