@@ -210,6 +210,15 @@ async fn a_truncated_journal_is_refused_by_name() {
     let broken = copy(dir.path());
     fs::remove_file(broken.path().join("journal").join(name)).unwrap();
     assert_refused(broken.path(), &["verify"], name);
+    let broken = copy(dir.path());
+    fs::remove_dir_all(broken.path().join("journal")).unwrap();
+    assert_refused(broken.path(), &["verify"], "journal");
+    let broken = copy(dir.path());
+    let checkpoint = broken.path().join("data.redb");
+    let mut bytes = fs::read(&checkpoint).unwrap();
+    bytes[..4].fill(0);
+    fs::write(&checkpoint, bytes).unwrap();
+    assert_refused(broken.path(), &["verify"], "data.redb");
     verify(dir.path());
 }
 

@@ -176,6 +176,9 @@ pub struct ValidationAnswer {
     /// The reason for the buyer if it may not, at most 500 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// The currency of the order. It may be left out; an answer in another currency than the question is invalid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<Currency>,
 }
 
 impl HookQuestion {
@@ -209,8 +212,9 @@ impl HookQuestion {
                 let rates = Some(question.checked(parsed(body)?)?);
                 Ok(HookAnswer { rates, ..HookAnswer::default() })
             }
-            Self::Validation(_) => {
+            Self::Validation(question) => {
                 let mut validation: ValidationAnswer = parsed(body)?;
+                check_currency(validation.currency, question.currency)?;
                 // The message is for the buyer of a refused order; what else it says stays with the merchant.
                 validation.message.take_if(|message| validation.accepted || message.is_empty());
                 if let Some(message) = &validation.message {
@@ -417,6 +421,8 @@ mod tests {
             (HookKind::ShippingRates, r#"{"methods": [{"method": "A", "name": "A", "amount": "-1.00"}]}"#, false),
             (HookKind::Validation, r#"{"accepted": false, "message": "No."}"#, true),
             (HookKind::Validation, r#"{"accepted": "yes"}"#, false),
+            (HookKind::Validation, r#"{"accepted": true, "currency": "GBP"}"#, true),
+            (HookKind::Validation, r#"{"accepted": true, "currency": "USD"}"#, false),
         ] {
             assert_eq!(question(kind, false).read(body.as_bytes()).is_ok(), valid, "{kind} {body}");
         }

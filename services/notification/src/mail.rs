@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use lettre::address::Envelope;
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
 use lettre::message::{Body, Mailbox, MultiPart, SinglePart};
@@ -15,6 +17,8 @@ use crate::templates::Message;
 
 /// Maximum bytes of a line that is sent as it is (RFC 5322, 2.1.1).
 const MAX_LINE: usize = 998;
+/// Maximum bytes of text in an encoded word, which has at most 75 characters (RFC 2047, 2).
+const MAX_WORD: usize = 42;
 
 /// Composes the e-mail of a delivery, with the URL that ends such messages if there is one. Its message id depends on `id` and `at` only, so a repeated delivery has the
 /// same.
@@ -38,7 +42,7 @@ pub(crate) fn compose(
         .message_id(Some(format!("<delivery-{id}-{}@{}>", at.0, from.email.domain())))
         .raw_header(header("Auto-Submitted", "auto-generated".to_owned()))
         .raw_header(header("Content-Language", message.language.to_string()))
-        .subject(message.subject.clone());
+        .raw_header(subject(&message.subject));
     let builder = match unsubscribe {
         Some(url) => builder
             .raw_header(header("List-Unsubscribe", format!("<{url}>")))
@@ -85,6 +89,24 @@ fn as_ascii(html: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(ascii)
+}
+
+/// The header with the subject. Text that looks like an encoded word is encoded, so that it is shown as it is.
+fn subject(text: &str) -> HeaderValue {
+    let name = HeaderName::new_from_ascii_str("Subject");
+    if !text.contains("=?") {
+        return HeaderValue::new(name, text.to_owned());
+    }
+    let mut words: Vec<String> = vec![String::new()];
+    for letter in text.chars() {
+        if let Some(word) = words.last_mut().filter(|word| word.len() + letter.len_utf8() <= MAX_WORD) {
+            word.push(letter);
+        } else {
+            words.push(letter.to_string());
+        }
+    }
+    let words = words.iter().map(|word| format!("=?utf-8?b?{}?=", STANDARD.encode(word)));
+    HeaderValue::dangerous_new_pre_encoded(name, text.to_owned(), words.collect::<Vec<_>>().join("\r\n "))
 }
 
 /// A header with this name and value.
@@ -162,6 +184,22 @@ mod tests {
             assert!(mail.contains(part), "{part} in {mail}");
         }
         assert!(mail.contains("Date: Mon, 12 Jan 1970"));
+    }
+
+    #[test]
+    fn a_subject_that_looks_encoded_is_encoded() {
+        let mail =
+            compose_to("ada@example.com", "Thanks =?utf-8?Q?a=0D=0ABcc:_x@y.z?= and more text than one word holds");
+        let head = mail.split_once("\r\n\r\n").unwrap().0;
+        let words =
+            head.split("Subject: ").nth(1).unwrap().split("\r\n ").take_while(|word| word.starts_with("=?utf-8?b?"));
+        let text = words.map(|word| {
+            let word = word.lines().next().unwrap();
+            assert!(word.len() <= 75, "{word}");
+            STANDARD.decode(word.trim_start_matches("=?utf-8?b?").trim_end_matches("?=")).unwrap()
+        });
+        let text = String::from_utf8(text.collect::<Vec<_>>().concat()).unwrap();
+        assert_eq!(text, "Thanks =?utf-8?Q?a=0D=0ABcc:_x@y.z?= and more text than one word holds");
     }
 
     #[test]

@@ -9,7 +9,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{HOST, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, Version, header};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 use promox_contract::codes;
 use promox_contract::user::KEY_PREFIX;
 use promox_kernel::{Access, Cx, Entropy, Error, Kind, Principal, Subnet, sha256};
@@ -69,6 +70,10 @@ impl HeadLimits {
         }
         if hosts == 0 && parts.version == Version::HTTP_11 {
             return Err(malformed("The request has no Host header, which HTTP/1.1 requires."));
+        }
+        let is_host = |host: &HeaderValue| host.is_empty() || Authority::try_from(host.as_bytes()).is_ok();
+        if !parts.headers.get(HOST).is_none_or(is_host) {
+            return Err(malformed("The Host header is not a host with an optional port."));
         }
         let coding = parts.headers.get(TRANSFER_ENCODING);
         if coding.is_some_and(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")) {
@@ -256,6 +261,21 @@ mod tests {
         let from = |site: &str| read(&[("authorization", &basic(":pmx_abc")), ("sec-fetch-site", site)]);
         assert!(from("same-origin").is_ok() && from("none").is_ok());
         assert!(from("cross-site").is_err() && from("same-site").is_err());
+    }
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_with_an_optional_port() {
+        let limits = HeadLimits { bytes: 16_384, headers: 100 };
+        let check = |host: &str| {
+            let request = http::Request::get("/").header(HOST, host).body(()).unwrap();
+            limits.check(&request.into_parts().0).is_ok()
+        };
+        for good in ["", "shop.example", "shop.example:8080", "127.0.0.1", "[::1]:8080"] {
+            assert!(check(good), "{good}");
+        }
+        for bad in ["a b", "a/b", "[::1", "shop.example:8080/x"] {
+            assert!(!check(bad), "{bad}");
+        }
     }
 
     #[test]

@@ -194,7 +194,7 @@ fn add_values(name: &str, value: &Value, metadata: &mut BTreeMap<String, String>
         }
         value => {
             let text = plain(value).unwrap_or_default();
-            match checked(&text, MAX_VALUE) {
+            match entry_name(name).and_then(|_| checked(&text, MAX_VALUE)) {
                 Ok(text) => drop(metadata.insert(name.to_owned(), text)),
                 Err(detail) => faults.note(format!("?{name}"), detail),
             }
@@ -215,10 +215,20 @@ fn plain(value: &Value) -> Option<String> {
 }
 
 fn checked(text: &str, max: usize) -> Result<String, String> {
-    if text.chars().count() > max || text.chars().any(char::is_control) {
+    // XML has no way to write the last two.
+    let is_unprintable = |letter: char| letter.is_control() || matches!(letter, '\u{fffe}' | '\u{ffff}');
+    if text.chars().count() > max || text.chars().any(is_unprintable) {
         return Err(format!("must have at most {max} printable characters"));
     }
     Ok(text.to_owned())
+}
+
+/// Checks the name of an entry of the metadata, which is the name of an element in XML.
+fn entry_name(name: &str) -> Result<String, String> {
+    if name.is_empty() {
+        return Err("the name of an entry must not be empty".to_owned());
+    }
+    checked(name, MAX_TEXT)
 }
 
 /// Reads the members of an instance and collects their faults.
@@ -298,7 +308,7 @@ impl Fields<'_> {
         let mut found = Vec::new();
         // A member such as @class names a type of Java.
         for (name, value) in members.iter().filter(|(name, _)| !name.starts_with('@') && *name != "$") {
-            let named = checked(name, MAX_TEXT).and_then(|_| checked(&plain(value).unwrap_or_default(), MAX_VALUE));
+            let named = entry_name(name).and_then(|_| checked(&plain(value).unwrap_or_default(), MAX_VALUE));
             match named {
                 Ok(text) => drop(entries.insert(name.clone(), text)),
                 Err(detail) => found.push((name.clone(), detail)),
@@ -376,6 +386,23 @@ mod tests {
         for good in ["reviews.local", "my_app-1", "10.0.0.7", "fd12::1"] {
             assert!(host(good).is_ok(), "{good}");
         }
+    }
+
+    #[test]
+    fn metadata_can_be_written_as_xml() {
+        for (name, value, pointer) in
+            [("", "v", "/metadata/"), ("a", "\u{fffe}", "/metadata/a"), ("\u{ffff}", "v", "/metadata/")]
+        {
+            let json = json!({"instance": {"hostName": "h", "metadata": {name: value}}});
+            let error = read("application/json", &json.to_string()).unwrap_err();
+            assert!(
+                error.errors()[0].pointer.starts_with(&format!("/instance{pointer}")),
+                "{name:?} {value:?}: {error}"
+            );
+        }
+        let query = |name: &str| Parameters::from([(name.to_owned(), json!("v"))]);
+        assert!(merged_metadata(BTreeMap::new(), &query("")).is_err());
+        assert!(merged_metadata(BTreeMap::new(), &query("zone")).is_ok());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use promox_contract::codes;
-use promox_contract::discovery::{APP_NAME_RULE, is_app_name, is_reserved_app};
+use promox_contract::discovery::{APP_NAME_RULE, is_app_name, is_host_name, is_reserved_app};
 use promox_kernel::{Access, Error, Faults, FieldError, Kind, Subnet, is_disguised_address};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -335,11 +335,9 @@ pub(crate) fn split_address(text: &str) -> Option<Stated<'_>> {
     let bare = secure.or_else(|| text.strip_prefix("http://")).unwrap_or(text);
     let (host, port) = bare.rsplit_once(':')?;
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let is_name = host.bytes().all(is_host_byte) && !is_disguised_address(host);
-    let is_host = is_name || host.parse::<IpAddr>().is_ok();
+    let is_host = is_host_name(host) && !is_disguised_address(host);
     let port = port.parse().ok().filter(|port| *port > 0)?;
-    let is_usable = !host.is_empty() && host.len() <= MAX_TEXT && is_host;
-    is_usable.then_some(Stated { is_secure: secure.is_some(), host, port })
+    is_host.then_some(Stated { is_secure: secure.is_some(), host, port })
 }
 
 #[cfg(test)]
@@ -400,9 +398,17 @@ mod tests {
             methods: vec!["FETCH".into()],
             host: Some("a:80".into()),
             access: Some("order:eat".into()),
-            instances: ["127.0.0.1:0", "8.8.8.8:80", "[::1]:80", "blog.internal:80", "2130706433:80", "0177.0.0.1:80"]
-                .map(Into::into)
-                .to_vec(),
+            instances: [
+                "127.0.0.1:0",
+                "8.8.8.8:80",
+                "[::1]:80",
+                "blog.internal:80",
+                "2130706433:80",
+                "0177.0.0.1:80",
+                "a..b:80",
+            ]
+            .map(Into::into)
+            .to_vec(),
             weight: Some(1_001),
             rewrite: Some("blog".into()),
             limits: RouteLimits { burst: Some(0), deadline_ms: Some(0), ..RouteLimits::default() },
@@ -418,6 +424,7 @@ mod tests {
             "/instances/1",
             "/instances/4",
             "/instances/5",
+            "/instances/6",
             "/access",
             "/weight",
             "/limits/burst",

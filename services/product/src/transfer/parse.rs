@@ -228,15 +228,23 @@ pub(super) fn lines(reader: impl Read, currency: Currency, mut emit: impl FnMut(
         line.clear();
         let (parsed, more) = match (&mut reader).take(limit).read_until(b'\n', &mut line) {
             Ok(0) => return,
-            Ok(MAX_ROW_LEN) => (Err(RowError::new(row, codes::ROW_TOO_LONG, "a line is longer than 1 MiB")), false),
+            Ok(MAX_ROW_LEN) if !line.ends_with(b"\n") => {
+                let error = RowError::new(row, codes::ROW_TOO_LONG, "a line is longer than 1 MiB");
+                (Err(error), reader.skip_until(b'\n').is_ok())
+            }
             Ok(_) if line.iter().all(u8::is_ascii_whitespace) => continue,
-            Ok(_) => (parse_line(row, &line, currency), true),
+            Ok(_) => (parse_line(row, without_mark(row, &line), currency), true),
             Err(error) => (Err(RowError::new(row, codes::UNREADABLE, error.to_string())), false),
         };
         if !emit(parsed) || !more {
             return;
         }
     }
+}
+
+/// The first line without a byte order mark, which some programs write.
+fn without_mark(row: u64, line: &[u8]) -> &[u8] {
+    line.strip_prefix(b"\xEF\xBB\xBF").filter(|_| row == 1).unwrap_or(line)
 }
 
 /// The member that says what a line describes.
@@ -260,4 +268,22 @@ fn parse_line(row: u64, line: &[u8], currency: Currency) -> Parsed {
     }
     let categories = line.categories.clone();
     Ok(Row::Product(ImportRow { row, change: line.into(), variant: None, categories }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_too_long_costs_no_other_and_a_byte_order_mark_nothing() {
+        let line = |sku: &str, name: &str| format!(r#"{{"sku":"{sku}","name":"{name}"}}"#);
+        let long = "x".repeat(2 * MAX_ROW_LEN);
+        let file = format!("\u{feff}{}\n{}\n{}\n", line("A", "first"), line("B", &long), line("C", "third"));
+        let mut found = Vec::new();
+        lines(file.as_bytes(), Currency::GBP, |parsed| {
+            found.push(parsed.map_err(|error| (error.row, error.code)).map(|_| ()));
+            true
+        });
+        assert_eq!(found, [Ok(()), Err((2, codes::ROW_TOO_LONG.to_owned())), Ok(())]);
+    }
 }

@@ -8,6 +8,7 @@ mod build;
 mod catalogue;
 mod load;
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -341,6 +342,8 @@ fn definition(name: &str) -> TableDefinition<'_, &'static [u8], &'static [u8]> {
 
 fn failure(path: &std::path::Path, error: &redb::Error) -> OpenError {
     match error {
+        // Which is how redb reports a file that is not one of its own.
+        redb::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => damaged(path, &error.to_string()),
         redb::Error::Io(error) => OpenError::io(path, error),
         redb::Error::UpgradeRequired(version) => OpenError::TooNew {
             found: format!("{FILE} of file format {version}"),

@@ -6,6 +6,7 @@
 //! frame or a seal with a later number follows, the journal is damaged. Groups that the checkpoint contains may be
 //! unreadable or missing, except for its last group, after which the journal continues.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::frame::{Frame, HEADER as FRAME_HEADER, MAGIC, Mark};
@@ -87,7 +88,10 @@ pub(crate) fn reread(
 
 /// Returns the numbers of the segments in `dir`, in order.
 pub(crate) fn numbers(disk: &dyn Disk, dir: &Path) -> Result<Vec<u64>, OpenError> {
-    let names = disk.list(dir).map_err(|error| OpenError::io(dir, &error))?;
+    let names = disk.list(dir).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => damaged(dir, None, "it is missing"),
+        _ => OpenError::io(dir, &error),
+    })?;
     let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment::number(name)).collect();
     numbers.sort_unstable();
     Ok(numbers)
@@ -187,6 +191,7 @@ impl<A: FnMut(&Frame<'_>) -> Result<(), String>> Recovery<'_, A> {
                 return Ok(End { offset, sealed: true });
             } else {
                 self.check_end(read, offset)?;
+                warn_of_remains(read, offset);
                 return Ok(End { offset, sealed: false });
             }
         }
@@ -242,6 +247,18 @@ impl<A: FnMut(&Frame<'_>) -> Result<(), String>> Recovery<'_, A> {
             read.path.display()
         );
         Err(damaged(path, Some(offset), what))
+    }
+}
+
+/// Says how much of the end of a segment is neither a frame nor zeros: the group that was being written when the process
+/// ended, which nobody was told of, or damage.
+fn warn_of_remains(read: &Read, offset: usize) {
+    let rest = read.bytes.get(offset..).unwrap_or_default();
+    if let Some(last) = rest.iter().rposition(|byte| *byte != 0) {
+        tracing::warn!(
+            file = %read.path.display(), offset, bytes = last + 1,
+            "the journal ends with bytes that are no group; they are dropped"
+        );
     }
 }
 
