@@ -54,7 +54,7 @@ fn services() -> Vec<Entry> {
         Entry::of(|parts| {
             Products::new(parts.shop(), &setup::search_index(parts.settings), &parts.promox()).map_err(Exit::io)
         }),
-        Entry::of(|parts| Ok(Carts::new(parts.shop(), &parts.cache, parts.settings.limits.enabled))),
+        Entry::of(|parts| Ok(Carts::new(parts.shop(), parts.cache, parts.settings.limits.enabled))),
         Entry::of(|parts| Ok(Campaigns::new(parts.promox()))),
         Entry::of(|parts| Ok(Coupons::new(parts.promox(), parts.cache.clone(), parts.settings.limits.enabled))),
         Entry::of(|parts| Payments::new(parts.shop(), setup::payment_settings(parts.settings)).map_err(Exit::config)),

@@ -244,12 +244,15 @@ mod tests {
         let counts = Arc::<Counts>::default();
         let exporter = Exporter { client, url, service: "promox".to_owned(), spans, counts: counts.clone() };
         let closing = CancellationToken::new();
-        let running = tokio::spawn(exporter.run(closing.clone()));
-        // The first batch is on its way.
-        let _connection = listener.accept().await.unwrap();
-        closing.cancel();
+        let stop = async {
+            // The first batch is on its way.
+            let connection = listener.accept().await.unwrap();
+            closing.cancel();
+            connection
+        };
         // It would end by itself only after the collector's own time limit, twice.
-        tokio::time::timeout(TIMEOUT, running).await.unwrap().unwrap();
+        let both = async { tokio::join!(exporter.run(closing.clone()), stop) };
+        tokio::time::timeout(TIMEOUT, both).await.unwrap();
         let of = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
         assert_eq!((of(&counts.exported), of(&counts.dropped)), (0, 1_000));
     }

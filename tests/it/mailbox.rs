@@ -55,15 +55,13 @@ fn without_references(html: &str) -> String {
     let mut pieces = html.split("&#");
     let mut text = pieces.next().unwrap().to_owned();
     for piece in pieces {
-        match piece.split_once(';').and_then(|(number, rest)| Some((number.parse::<u32>().ok()?, rest))) {
-            Some((number, rest)) => {
-                text.push(char::from_u32(number).unwrap());
-                text.push_str(rest);
-            }
-            None => {
-                text.push_str("&#");
-                text.push_str(piece);
-            }
+        let reference = piece.split_once(';').and_then(|(number, rest)| Some((number.parse::<u32>().ok()?, rest)));
+        if let Some((number, rest)) = reference {
+            text.push(char::from_u32(number).unwrap());
+            text.push_str(rest);
+        } else {
+            text.push_str("&#");
+            text.push_str(piece);
         }
     }
     text

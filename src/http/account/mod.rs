@@ -85,13 +85,12 @@ impl AccountPages {
 /// The page in the first language that the browser accepts, as a message to it would be, else in the store's.
 async fn page(cx: &Cx) -> Result<Download, Error> {
     let accepted = cx.languages().iter().find_map(|locale| Language::of(locale.language()));
-    let language = match accepted {
-        Some(language) => language,
-        None => {
-            let store = cx.call(GetStoreProfile {}).await?.locale;
-            let locale = store.parse::<Locale>().ok();
-            locale.and_then(|locale| Language::of(locale.language())).unwrap_or(Language::English)
-        }
+    let language = if let Some(language) = accepted {
+        language
+    } else {
+        let store = cx.call(GetStoreProfile {}).await?.locale;
+        let locale = store.parse::<Locale>().ok();
+        locale.and_then(|locale| Language::of(locale.language())).unwrap_or(Language::English)
     };
     Ok(Download::bytes("text/html; charset=utf-8", language.page()))
 }

@@ -28,9 +28,10 @@ pub(crate) fn ship(
     check_request(op)?;
     let mut order = order_row::load(tx, op.id)?;
     if !matches!(order.status, OrderStatus::Confirmed | OrderStatus::Processing) || order.imported {
-        let message = match order.imported {
-            true => "An imported order is history: it is read and counted, but not shipped.".to_owned(),
-            false => format!("An order that is {} has nothing to ship.", order.status),
+        let message = if order.imported {
+            "An imported order is history: it is read and counted, but not shipped.".to_owned()
+        } else {
+            format!("An order that is {} has nothing to ship.", order.status)
         };
         return Err(reject::state(codes::NOT_SHIPPABLE, message, order.status));
     }

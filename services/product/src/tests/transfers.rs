@@ -27,7 +27,7 @@ async fn send(shop: &Shop, media_type: &str, text: &str, dry_run: bool) -> Impor
             sender.send(Ok(chunk.into())).await;
         }
     };
-    let importing = shop.service.handle(&cx, ImportProducts { body, dry_run });
+    let importing = shop.service.handle(&cx, ImportProducts { dry_run, body });
     tokio::join!(importing, sending).0.unwrap()
 }
 

@@ -104,7 +104,7 @@ impl Import<'_> {
                 Ok(Row::Product(mut row)) => {
                     // A dry import cannot look up what it has not created.
                     row.categories.iter_mut().for_each(|names| names.retain(|name| !planned.contains(name)));
-                    rows.push(row);
+                    rows.push(*row);
                 }
                 Ok(Row::Category(row, mut line)) => {
                     self.products_of(std::mem::take(&mut rows), report).await?;

@@ -21,7 +21,7 @@ const MAX_ROW_LEN: usize = 1 << 20;
 /// What a row describes.
 #[derive(Clone, Debug)]
 pub(super) enum Row {
-    Product(ImportRow),
+    Product(Box<ImportRow>),
     /// A category, with the row's number.
     Category(u64, CategoryLine),
 }
@@ -120,7 +120,7 @@ impl Header {
         check_currency(row, cells.parsed("currency", "a currency such as EUR").map_err(invalid)?, currency)?;
         let categories = cells.list("categories").map(|names| names.map(str::to_owned).collect());
         let (change, variant) = cells.read().map_err(invalid)?;
-        Ok(Row::Product(ImportRow { row, change, variant, categories }))
+        Ok(Row::Product(Box::new(ImportRow { row, change, variant, categories })))
     }
 }
 
@@ -267,7 +267,7 @@ fn parse_line(row: u64, line: &[u8], currency: Currency) -> Parsed {
         return Err(RowError::new(row, codes::MISSING, "/sku: a line must have the product's own SKU"));
     }
     let categories = line.categories.clone();
-    Ok(Row::Product(ImportRow { row, change: line.into(), variant: None, categories }))
+    Ok(Row::Product(Box::new(ImportRow { row, change: line.into(), variant: None, categories })))
 }
 
 #[cfg(test)]

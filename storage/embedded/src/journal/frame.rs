@@ -197,9 +197,10 @@ impl<'a> Frame<'a> {
             time: Timestamp(number(20)?),
             outbox: [number(28)?, number(36)?],
         };
-        let changes = match content == length {
-            true => Cow::Borrowed(changes),
-            false => Cow::Owned(block::decompress(changes, content).ok()?),
+        let changes = if content == length {
+            Cow::Borrowed(changes)
+        } else {
+            Cow::Owned(block::decompress(changes, content).ok()?)
         };
         Some(Self { mark, changes, len: HEADER + length })
     }
