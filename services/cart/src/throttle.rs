@@ -23,7 +23,7 @@ impl ReminderThrottle {
     /// Counts an agreement. Refused with 429 if there were too many from its network address.
     pub(crate) async fn count(&self, cx: &Cx) -> Result<(), Error> {
         let Some(throttle) = &self.0 else { return Ok(()) };
-        throttle.count(&format!("{:?}", cx.client), cx.now).await.map_err(|wait| {
+        throttle.count(&cx.network_key(), cx.now).await.map_err(|wait| {
             let message = "Too many reminders were agreed to from this network address; try again later.";
             let seconds = u32::try_from(wait.as_secs()).unwrap_or(1).max(1);
             Error::new(Kind::Throttled, codes::TOO_MANY_ATTEMPTS, message).retry_after(seconds)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use promox_contract::codes;
 use promox_contract::coupon::normal_code;
 use promox_contract::promotion::{FindPromotionCodes, RejectReason, ResolvedCode};
-use promox_kernel::{Cx, Error, Kind, Principal, client_network};
+use promox_kernel::{Cx, Error, Kind, Principal};
 use promox_storage::{Cache, CacheSpace, Pace, Throttle};
 
 use crate::Coupons;
@@ -27,12 +27,8 @@ fn caller(cx: &Cx) -> String {
     match (cx.principal.user(), &cx.cart_token) {
         (Some(user), _) => format!("user {user}"),
         (None, Some(token)) => format!("cart {token}"),
-        (None, None) => format!("no cart, {:?}", cx.client.map(client_network)),
+        (None, None) => format!("no cart, {}", cx.network_key()),
     }
-}
-
-fn network(cx: &Cx) -> String {
-    format!("{:?}", cx.client.map(client_network))
 }
 
 /// Counts wrong codes by caller and by network.
@@ -59,7 +55,7 @@ impl GuessThrottle {
         let Some((callers, networks)) = self.of(cx).filter(|_| !codes.is_empty()) else { return Ok(()) };
         let codes: Vec<String> = codes.iter().map(|code| normal_code(code)).collect();
         callers.check_guesses(&caller(cx), &codes, cx.now).await.map_err(refusal)?;
-        networks.check_guesses(&network(cx), &codes, cx.now).await.map_err(refusal)
+        networks.check_guesses(&cx.network_key(), &codes, cx.now).await.map_err(refusal)
     }
 
     /// Records wrong codes, and refuses a caller with more of them than were left. Valid codes are recorded only for
@@ -69,7 +65,7 @@ impl GuessThrottle {
         let normal = |codes: &[&String]| codes.iter().map(|code| normal_code(code)).collect::<Vec<String>>();
         let (wrong, good) = (normal(wrong), normal(good));
         callers.note_guesses(&caller(cx), &wrong, &good, cx.now).await.map_err(refusal)?;
-        networks.note_guesses(&network(cx), &wrong, &good, cx.now).await.map_err(refusal)
+        networks.note_guesses(&cx.network_key(), &wrong, &good, cx.now).await.map_err(refusal)
     }
 }
 

@@ -144,6 +144,11 @@ pub struct Cx {
 }
 
 impl Cx {
+    /// The client's network as a key by which limits count: see [`client_network`](crate::client_network).
+    pub fn network_key(&self) -> String {
+        format!("{:?}", self.client.map(crate::client_network))
+    }
+
     /// The context of background work.
     pub fn system(node: &Arc<Node>, name: &str, limit: Duration) -> Self {
         Self {

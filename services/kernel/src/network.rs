@@ -119,4 +119,17 @@ mod tests {
             assert!(!is_never_reachable(address.parse().unwrap()), "{address}");
         }
     }
+
+    #[test]
+    fn a_subscriber_has_one_key_for_limits() {
+        let node = crate::Node::new(crate::Clock::manual(crate::Timestamp::EPOCH), crate::Entropy::seeded(1));
+        let key = |client: &str| {
+            let client = Some(client.parse().unwrap());
+            let limit = std::time::Duration::from_secs(1);
+            crate::Cx { client, ..crate::Cx::system(&node, "test", limit) }.network_key()
+        };
+        assert_eq!(key("2001:db8::1"), key("2001:db8::ffff:2"));
+        assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
+        assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
+    }
 }

@@ -15,19 +15,15 @@ const ADDRESSES: CacheSpace = CacheSpace { name: "wrong order look-ups", max_ent
 #[derive(Debug)]
 pub(crate) struct LookUpThrottle(Option<Throttle>);
 
-fn address(cx: &Cx) -> String {
-    format!("{:?}", cx.client)
-}
-
 impl LookUpThrottle {
     pub(crate) fn new(cache: &Cache, enabled: bool) -> Self {
         Self(enabled.then(|| Throttle::new(cache, ADDRESSES, PACE)))
     }
 
-    /// Refuses an address with too many wrong look-ups.
+    /// Refuses a network with too many wrong look-ups.
     pub(crate) async fn check(&self, cx: &Cx) -> Result<(), Error> {
         let Some(throttle) = &self.0 else { return Ok(()) };
-        throttle.check(&address(cx), cx.now).await.map_err(|wait| {
+        throttle.check(&cx.network_key(), cx.now).await.map_err(|wait| {
             let message = "Too many wrong order look-ups; try again later.";
             let seconds = u32::try_from(wait.as_secs()).unwrap_or(1).max(1);
             Error::new(Kind::Throttled, codes::TOO_MANY_GUESSES, message).retry_after(seconds)
@@ -37,7 +33,7 @@ impl LookUpThrottle {
     /// Counts a wrong look-up.
     pub(crate) async fn count_wrong(&self, cx: &Cx) {
         if let Some(throttle) = &self.0 {
-            throttle.fail(&address(cx), cx.now).await;
+            throttle.fail(&cx.network_key(), cx.now).await;
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use promox_kernel::{Cx, Email, Error, Timestamp, client_network};
+use promox_kernel::{Cx, Email, Error, Timestamp};
 use promox_storage::{Cache, CacheSpace, Pace, Throttle};
 
 use crate::reject;
@@ -65,7 +65,8 @@ impl GuessThrottle {
 
     /// Counts an attempt at an account's password, or refuses it if there were too many.
     pub(crate) async fn login(&self, cx: &Cx, email: &Email) -> Result<LoginAttempt<'_>, Error> {
-        let (account, network) = (format!("{}\n{:?}", email.normal(), cx.client.map(client_network)), network_key(cx));
+        let network = cx.network_key();
+        let account = format!("{}\n{network}", email.normal());
         if self.enabled {
             self.passwords.count(&account, cx.now).await.map_err(reject::locked)?;
             if let Err(wait) = self.networks.count(&network, cx.now).await {
@@ -80,21 +81,21 @@ impl GuessThrottle {
     /// either way, so that it reveals nothing.
     pub(crate) async fn message(&self, cx: &Cx, email: &Email) -> bool {
         !self.enabled
-            || (self.messages_of_network.count(&network_key(cx), cx.now).await.is_ok()
+            || (self.messages_of_network.count(&cx.network_key(), cx.now).await.is_ok()
                 && self.messages.count(&email.normal(), cx.now).await.is_ok())
     }
 
     /// Counts an attempt at a one-time token, or refuses it if there were too many.
     pub(crate) async fn token(&self, cx: &Cx) -> Result<(), Error> {
         if self.enabled {
-            self.tokens.count(&network_key(cx), cx.now).await.map_err(reject::too_many_attempts)?;
+            self.tokens.count(&cx.network_key(), cx.now).await.map_err(reject::too_many_attempts)?;
         }
         Ok(())
     }
 
     /// Marks the last attempt at a token as successful.
     pub(crate) async fn token_succeeded(&self, cx: &Cx) {
-        self.tokens.uncount(&network_key(cx), cx.now).await;
+        self.tokens.uncount(&cx.network_key(), cx.now).await;
     }
 }
 
@@ -111,9 +112,4 @@ impl LoginAttempt<'_> {
         self.throttle.passwords.uncount(&self.account, self.now).await;
         self.throttle.networks.uncount(&self.network, self.now).await;
     }
-}
-
-/// The client's network, as a key of throttles.
-fn network_key(cx: &Cx) -> String {
-    format!("{:?}", cx.client.map(client_network))
 }

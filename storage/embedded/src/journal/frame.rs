@@ -166,6 +166,13 @@ pub(crate) struct Frame<'a> {
     pub(crate) len: usize,
 }
 
+/// The number of the group that a frame at the start of `bytes` states, whether or not the frame is intact. What an earlier
+/// use of the file has left states an earlier group.
+pub(crate) fn stated_position(bytes: &[u8]) -> Option<u64> {
+    let position = bytes.strip_prefix(&MAGIC)?.get(8..16)?;
+    Some(u64::from_le_bytes(position.try_into().ok()?))
+}
+
 /// One change of a frame.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Change<'a> {
@@ -276,6 +283,7 @@ mod tests {
         let mut frame = sample();
         frame.pack();
         let bytes = frame.seal(mark, 42);
+        assert_eq!(stated_position(bytes), Some(5));
         let read = Frame::read(bytes, 42).unwrap();
         assert_eq!((read.mark, read.len), (mark, bytes.len()));
         let changes: Vec<_> = read.changes().map(|change| change.unwrap()).collect();

@@ -9,7 +9,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::frame::{Frame, HEADER as FRAME_HEADER, MAGIC, Mark};
+use super::frame::{self, Frame, HEADER as FRAME_HEADER, MAGIC, Mark};
 use super::segment::{self, HEADER, SEAL_MAGIC, SegmentHeader, StoreId};
 use super::{FrameLocation, JournalPosition, Sealed, Tail};
 use crate::disk::{Disk, read_whole};
@@ -191,7 +191,12 @@ impl<A: FnMut(&Frame<'_>) -> Result<(), String>> Recovery<'_, A> {
                 return Ok(End { offset, sealed: true });
             } else {
                 self.check_end(read, offset)?;
-                warn_of_remains(read, offset);
+                if frame::stated_position(rest) == Some(next) {
+                    tracing::warn!(
+                        file = %read.path.display(), offset, group = next,
+                        "the last group of the journal cannot be read and is dropped"
+                    );
+                }
                 return Ok(End { offset, sealed: false });
             }
         }
@@ -247,18 +252,6 @@ impl<A: FnMut(&Frame<'_>) -> Result<(), String>> Recovery<'_, A> {
             read.path.display()
         );
         Err(damaged(path, Some(offset), what))
-    }
-}
-
-/// Says how much of the end of a segment is neither a frame nor zeros: the group that was being written when the process
-/// ended, which nobody was told of, or damage.
-fn warn_of_remains(read: &Read, offset: usize) {
-    let rest = read.bytes.get(offset..).unwrap_or_default();
-    if let Some(last) = rest.iter().rposition(|byte| *byte != 0) {
-        tracing::warn!(
-            file = %read.path.display(), offset, bytes = last + 1,
-            "the journal ends with bytes that are no group; they are dropped"
-        );
     }
 }
 
