@@ -361,7 +361,7 @@ impl Exchange<'_> {
                     attempt.settle(Outcome::Failure, self.forwarder.traffic.now());
                     self.forwarder.take_out(&instance, self.networks);
                     last = reject::upstream_failed(name, &what);
-                    if !outgoing.is_safe || !self.progress.is_over() || self.progress.pieces() > 0 {
+                    if !self.is_repeatable(outgoing) {
                         return Err(last);
                     }
                     upload = Upload::Empty;
@@ -379,7 +379,14 @@ impl Exchange<'_> {
         Err(last)
     }
 
-    /// One attempt at an instance: on kept connections, or on a new one if all of those have been closed.
+    /// Whether a request that may have arrived can be sent again: it is safe, and its body is whole because it has none.
+    fn is_repeatable(&self, outgoing: &Outgoing) -> bool {
+        outgoing.is_safe && self.progress.is_over() && self.progress.pieces() == 0
+    }
+
+    /// One attempt at an instance: on kept connections, or on a new one if all of those have been closed. An instance may
+    /// close a kept connection while a request is on its way (RFC 9110, section 9.2.2), so a request that can be repeated
+    /// gets a new connection then, within the budget of retries.
     async fn attempt(
         &self,
         instance: &Arc<Instance>,
@@ -388,8 +395,9 @@ impl Exchange<'_> {
         deadline: Instant,
         limit: Duration,
     ) -> Result<(http::Response<Incoming>, Connection), Failed> {
+        let mut may_reuse = !outgoing.is_upgrade;
         for _ in 0..MAX_STALE {
-            let kept = if outgoing.is_upgrade { None } else { self.kept(instance) };
+            let kept = if may_reuse { self.kept(instance) } else { None };
             let mut connection = match kept {
                 Some(connection) => connection,
                 None => match self.open(instance).await {
@@ -401,6 +409,13 @@ impl Exchange<'_> {
             match self.send(&mut connection, request, deadline, limit).await {
                 Ok(response) => return Ok((response, connection)),
                 Err(Failed::Unsent(whole, _)) if connection.is_reused => upload = whole,
+                Err(Failed::Cut(_))
+                    if connection.is_reused
+                        && self.is_repeatable(outgoing)
+                        && self.app.may_retry(self.forwarder.traffic.now()) =>
+                {
+                    (upload, may_reuse) = (Upload::Empty, false);
+                }
                 Err(failed) => return Err(failed),
             }
         }
@@ -520,8 +535,15 @@ fn stream_end(lease: Option<Lease>, passage: &Passage) -> impl Future<Output = (
 }
 
 /// Makes a response state its length once, so that the next reader finds the same end as this one (RFC 9112, section 6.3).
-/// The error says why it has none that all readers agree on.
+/// The error says why it has none that all readers agree on: promox accepts no transfer coding but `chunked` (it sends no
+/// `TE`), and only undoes that one.
 fn state_length_once(headers: &mut HeaderMap) -> Result<(), &'static str> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    if codings.next().is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        || codings.next().is_some()
+    {
+        return Err("its response has a Transfer-Encoding other than chunked");
+    }
     let mut lengths = Vec::new();
     for value in headers.get_all(CONTENT_LENGTH) {
         let text = value.to_str().map_err(|_| "its Content-Length is not a number")?;

@@ -1,12 +1,13 @@
 //! Applications that hang, break off or answer garbage: each its documented answer, and promox goes on.
 
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::upstream::{Upstream, writes};
+use super::upstream::{Upstream, answers_once_a_connection, writes};
 use crate::process::Process;
 use crate::shop::Shop;
 
@@ -35,6 +36,9 @@ async fn garbage_is_a_502() {
         b"HTTP/1.1 999999 What\r\n\r\n",
         b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello",
         b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked, gzip\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
         b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n",
         b"",
         long,
@@ -79,6 +83,27 @@ async fn a_response_that_breaks_off_reaches_nobody_as_whole() {
     let broken = shop.anyone.send("GET", "/api/bad/x", "", Bytes::new()).await;
     assert!(broken.is_err(), "{broken:?}");
     shop.anyone.own_connection().get("/api/products").await.expect(200);
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_safe_request_survives_the_end_of_a_kept_connection() {
+    let (app, received) = answers_once_a_connection().await;
+    let shop = shop_with(app, &[]).await;
+    for _ in 0..5 {
+        assert_eq!(shop.anyone.get("/api/bad/x").await.bytes, "hello");
+    }
+    // What may have had an effect is not repeated, whether its connection was kept or new.
+    let (before, mut sent) = (received.load(Ordering::SeqCst), 0);
+    loop {
+        let posted = shop.anyone.send("POST", "/api/bad/x", "", Bytes::new()).await.unwrap();
+        sent += 1;
+        if posted.status != 200 {
+            posted.refused(502, "UPSTREAM_FAILED");
+            break;
+        }
+    }
+    assert_eq!(received.load(Ordering::SeqCst) - before, sent);
     shop.close().await;
 }
 

@@ -242,6 +242,31 @@ pub(crate) async fn writes(bytes: &'static [u8]) -> SocketAddr {
     address
 }
 
+/// An application that answers the first request of each connection and closes the connection when it has read the second
+/// one. Returns its address and the number of requests that it has read.
+pub(crate) async fn answers_once_a_connection() -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let received = Arc::new(AtomicUsize::new(0));
+    let counted = received.clone();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let counted = counted.clone();
+            tokio::spawn(async move {
+                let mut buffer = [0; 4096];
+                for answer in [&b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"[..], b""] {
+                    if stream.read(&mut buffer).await.unwrap_or(0) > 0 {
+                        counted.fetch_add(1, Ordering::SeqCst);
+                        let _ = stream.write_all(answer).await;
+                    }
+                }
+            });
+        }
+    });
+    (address, received)
+}
+
 /// An application in a process of its own, which dropping kills.
 pub(crate) struct OwnProcess {
     child: Child,
