@@ -73,10 +73,12 @@ pub(crate) struct Forwarder {
 }
 
 /// The parts of a request that are the same for every attempt.
-struct Outgoing {
-    method: Method,
-    target: String,
-    headers: HeaderMap,
+struct Outgoing<'a> {
+    method: &'a Method,
+    target: Uri,
+    /// The client's headers, and where the request came from: what an instance gets is made of both.
+    headers: &'a HeaderMap,
+    origin: Origin<'a>,
     is_upgrade: bool,
     is_safe: bool,
 }
@@ -147,17 +149,20 @@ impl Forwarder {
         let passage = call.route.enter(self.traffic.now())?;
         let app = self.app_of(&call).await;
         let permit = app.enter(self.traffic.now())?;
-        let outgoing = self.outgoing(&call, &app, target, is_upgrade)?;
-        let (upload, progress) = Upload::of(body.take(), self.upload);
-        let exchange =
-            Exchange { forwarder: self, app: &app, networks: &call.route.rule.networks, progress: &progress };
-        let deadline = call.route.rule.limits.deadline_ms.map_or(self.deadline, Duration::from_millis);
-        let answered = exchange.run(&outgoing, upload, deadline).await;
         let client = Client {
             upgrade: call.upgrade.take().filter(|_| is_upgrade),
             guard: call.guard.take(),
             lease: call.lease.take(),
         };
+        let caller = call.cx.principal.name();
+        let subject = Subject { caller: &caller, app: app.name(), method: call.parts.method.as_str(), path: &target };
+        let identity = call.gateway.identity(call.cx, subject)?;
+        let outgoing = self.outgoing(&call, target, &identity, is_upgrade)?;
+        let (upload, progress) = Upload::of(body.take(), self.upload);
+        let exchange =
+            Exchange { forwarder: self, app: &app, networks: &call.route.rule.networks, progress: &progress };
+        let deadline = call.route.rule.limits.deadline_ms.map_or(self.deadline, Duration::from_millis);
+        let answered = exchange.run(&outgoing, upload, deadline).await;
         self.answer(answered, permit, passage, client)
     }
 
@@ -185,36 +190,33 @@ impl Forwarder {
         }
     }
 
-    fn outgoing(&self, call: &Call<'_>, app: &App, target: String, is_upgrade: bool) -> Result<Outgoing, Error> {
-        let parts = call.parts;
-        let method = parts.method.clone();
-        let caller = call.cx.principal.name();
-        let subject = Subject { caller: &caller, app: app.name(), method: method.as_str(), path: &target };
-        let identity = call.gateway.identity(call.cx, subject)?;
-        let rule = &call.route.rule;
-        let client = call.cx.client.unwrap_or(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
+    fn outgoing<'a>(
+        &'a self,
+        call: &'a Call<'_>,
+        target: String,
+        identity: &'a HeaderValue,
+        is_upgrade: bool,
+    ) -> Result<Outgoing<'a>, Error> {
+        let (parts, rule) = (call.parts, &call.route.rule);
         let origin = Origin {
-            client,
+            client: call.cx.client.unwrap_or(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)),
             chain: call.chain.as_deref(),
             host: call.host,
             is_secure: call.is_secure,
             prefix: rule.rewrite.is_some().then_some(rule.path.as_str()),
             request_id: &call.cx.request_id,
             traceparent: call.traceparent,
-            identity: &identity,
+            identity,
             via: &self.via,
         };
-        let mut headers = headers::to_instance(&parts.headers, origin);
-        if is_upgrade {
-            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-            headers.insert(UPGRADE, HeaderValue::from_static(WEBSOCKET));
-        }
         let target = match parts.uri.query() {
-            Some(query) => format!("{target}?{query}"),
+            Some(query) => [&target, "?", query].concat(),
             None => target,
         };
-        let is_safe = matches!(method, Method::GET | Method::HEAD | Method::OPTIONS) && !is_upgrade;
-        Ok(Outgoing { method, target, headers, is_upgrade, is_safe })
+        let target = Uri::try_from(target).map_err(Error::internal)?;
+        let (method, headers) = (&parts.method, &parts.headers);
+        let is_safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) && !is_upgrade;
+        Ok(Outgoing { method, target, headers, origin, is_upgrade, is_safe })
     }
 
     /// Records the result, and turns the response of an instance into one to the client.
@@ -334,16 +336,16 @@ struct Exchange<'a> {
 
 impl Exchange<'_> {
     /// Tries instances until one has answered. Nothing is repeated once a request may have arrived, unless it is safe.
-    async fn run(&self, outgoing: &Outgoing, mut upload: Upload, limit: Duration) -> Result<Answered, Error> {
+    async fn run(&self, outgoing: &Outgoing<'_>, mut upload: Upload, limit: Duration) -> Result<Answered, Error> {
         let (deadline, name) = (Instant::now() + limit, self.app.name());
-        let (mut tried, mut last): (Vec<Arc<Instance>>, _) = (Vec::new(), reject::no_instance(name));
+        let (mut tried, mut last): (Vec<Arc<Instance>>, _) = (Vec::new(), None);
         while tried.len() < MAX_ATTEMPTS {
             let now = self.forwarder.traffic.now();
             let Some(mut attempt) = self.app.attempt(&tried, now, |bound| self.forwarder.traffic.random(bound)) else {
-                return Err(last);
+                break;
             };
             if !tried.is_empty() && !self.app.may_retry(now) {
-                return Err(last);
+                break;
             }
             let instance = attempt.instance.clone();
             match self.attempt(&instance, outgoing, upload, deadline, limit).await {
@@ -360,9 +362,9 @@ impl Exchange<'_> {
                 Err(Failed::Cut(what)) => {
                     attempt.settle(Outcome::Failure, self.forwarder.traffic.now());
                     self.forwarder.take_out(&instance, self.networks);
-                    last = reject::upstream_failed(name, &what);
+                    last = Some(reject::upstream_failed(name, &what));
                     if !self.is_repeatable(outgoing) {
-                        return Err(last);
+                        break;
                     }
                     upload = Upload::Empty;
                 }
@@ -370,17 +372,17 @@ impl Exchange<'_> {
                     attempt.settle(Outcome::Failure, self.forwarder.traffic.now());
                     self.forwarder.take_out(&instance, self.networks);
                     tracing::debug!(instance = &*instance.id, what, "an instance could not be reached");
-                    last = reject::no_instance(name);
+                    last = Some(reject::no_instance(name));
                     upload = whole;
                 }
             }
             tried.push(instance);
         }
-        Err(last)
+        Err(last.unwrap_or_else(|| reject::no_instance(name)))
     }
 
     /// Whether a request that may have arrived can be sent again: it is safe, and its body is whole because it has none.
-    fn is_repeatable(&self, outgoing: &Outgoing) -> bool {
+    fn is_repeatable(&self, outgoing: &Outgoing<'_>) -> bool {
         outgoing.is_safe && self.progress.is_over() && self.progress.pieces() == 0
     }
 
@@ -390,7 +392,7 @@ impl Exchange<'_> {
     async fn attempt(
         &self,
         instance: &Arc<Instance>,
-        outgoing: &Outgoing,
+        outgoing: &Outgoing<'_>,
         mut upload: Upload,
         deadline: Instant,
         limit: Duration,
@@ -405,7 +407,7 @@ impl Exchange<'_> {
                     Err(what) => return Err(Failed::Unsent(upload, what)),
                 },
             };
-            let request = Self::request(instance, outgoing, upload)?;
+            let request = Self::request(instance, outgoing, upload);
             match self.send(&mut connection, request, deadline, limit).await {
                 Ok(response) => return Ok((response, connection)),
                 Err(Failed::Unsent(whole, _)) if connection.is_reused => upload = whole,
@@ -452,20 +454,22 @@ impl Exchange<'_> {
         opened.map_err(|error| error.to_string())
     }
 
-    fn request(instance: &Instance, outgoing: &Outgoing, upload: Upload) -> Result<http::Request<Upload>, Failed> {
-        let fault = |error: &dyn std::fmt::Display| Failed::Final(Error::internal(error));
-        let uri: Uri = outgoing.target.parse().map_err(|error| fault(&error))?;
-        let host = HeaderValue::try_from(instance.authority()).map_err(|error| fault(&error))?;
+    fn request(instance: &Instance, outgoing: &Outgoing<'_>, upload: Upload) -> http::Request<Upload> {
         let length = upload.size_hint().exact().filter(|_| !upload.is_empty());
         let mut request = http::Request::new(upload);
         *request.method_mut() = outgoing.method.clone();
-        *request.uri_mut() = uri;
-        *request.headers_mut() = outgoing.headers.clone();
-        request.headers_mut().insert(HOST, host);
-        if let Some(length) = length {
-            request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+        *request.uri_mut() = outgoing.target.clone();
+        let mut headers = headers::to_instance(outgoing.headers, outgoing.origin);
+        if outgoing.is_upgrade {
+            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(UPGRADE, HeaderValue::from_static(WEBSOCKET));
         }
-        Ok(request)
+        headers.insert(HOST, instance.authority.clone());
+        if let Some(length) = length {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        *request.headers_mut() = headers;
+        request
     }
 
     /// Sends a request and waits for the head of the response: until the deadline, or while the body moves on.
@@ -543,6 +547,11 @@ fn state_length_once(headers: &mut HeaderMap) -> Result<(), &'static str> {
         || codings.next().is_some()
     {
         return Err("its response has a Transfer-Encoding other than chunked");
+    }
+    let mut values = headers.get_all(CONTENT_LENGTH).iter();
+    let has_one = values.next().is_some_and(|value| value.as_bytes().iter().all(u8::is_ascii_digit));
+    if has_one && values.next().is_none() && !headers.contains_key(TRANSFER_ENCODING) {
+        return Ok(());
     }
     let mut lengths = Vec::new();
     for value in headers.get_all(CONTENT_LENGTH) {

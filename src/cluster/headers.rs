@@ -5,59 +5,76 @@ use std::net::IpAddr;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 /// The header with the identity token.
-const IDENTITY: &str = "x-promox-identity";
+const IDENTITY: HeaderName = HeaderName::from_static("x-promox-identity");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// The most headers that a request to an instance gets besides the client's.
+const SET_ANEW: usize = 14;
 /// The beginning of the names of headers between promox, its nodes and applications, which clients cannot send.
 const OWN: &str = "x-promox-";
 /// The beginning of the names of headers that permit pages of other origins to read a response.
 const CORS: &str = "access-control-";
 
-/// Headers of one connection, RFC 9110 section 7.6.1.
-const HOP_BY_HOP: [HeaderName; 8] = [
-    header::CONNECTION,
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    HeaderName::from_static("keep-alive"),
-];
+/// Whether a header is one of the connection, RFC 9110 section 7.6.1.
+fn is_of_connection(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
 
-/// Headers of a request that are not passed on: credentials, those that are set anew, and those of this connection.
-const OWN_REQUEST: [HeaderName; 15] = [
-    header::AUTHORIZATION,
-    header::COOKIE,
-    HeaderName::from_static("x-cart-token"),
-    HeaderName::from_static("x-order-token"),
-    HeaderName::from_static("x-api-key"),
-    header::HOST,
-    header::EXPECT,
-    header::CONTENT_LENGTH,
-    header::FORWARDED,
-    HeaderName::from_static("x-real-ip"),
-    HeaderName::from_static("x-client-ip"),
-    HeaderName::from_static("true-client-ip"),
-    HeaderName::from_static("cf-connecting-ip"),
-    HeaderName::from_static("x-original-url"),
-    HeaderName::from_static("proxy-connection"),
-];
+/// Whether a header of a request is not passed on: credentials, those that are set anew, and those of this connection.
+fn is_own_of_request(name: &str) -> bool {
+    matches!(
+        name,
+        "authorization"
+            | "cookie"
+            | "x-cart-token"
+            | "x-order-token"
+            | "x-api-key"
+            | "host"
+            | "expect"
+            | "content-length"
+            | "forwarded"
+            | "x-real-ip"
+            | "x-client-ip"
+            | "true-client-ip"
+            | "cf-connecting-ip"
+            | "x-original-url"
+            | "proxy-connection"
+    )
+}
 
-/// Headers of a response that are not passed on: they would act on all of the shop's origin.
-const OWN_RESPONSE: [HeaderName; 13] = [
-    header::SET_COOKIE,
-    header::WWW_AUTHENTICATE,
-    HeaderName::from_static("x-cart-token"),
-    HeaderName::from_static("x-order-token"),
-    HeaderName::from_static("service-worker-allowed"),
-    HeaderName::from_static("nel"),
-    HeaderName::from_static("report-to"),
-    HeaderName::from_static("reporting-endpoints"),
-    HeaderName::from_static("accept-ch"),
-    HeaderName::from_static("origin-agent-cluster"),
-    HeaderName::from_static("alt-svc"),
-    HeaderName::from_static("clear-site-data"),
-    header::STRICT_TRANSPORT_SECURITY,
-];
+/// Whether a header of a response is not passed on: it would act on all of the shop's origin.
+fn is_own_of_response(name: &str) -> bool {
+    matches!(
+        name,
+        "set-cookie"
+            | "www-authenticate"
+            | "x-cart-token"
+            | "x-order-token"
+            | "service-worker-allowed"
+            | "nel"
+            | "report-to"
+            | "reporting-endpoints"
+            | "accept-ch"
+            | "origin-agent-cluster"
+            | "alt-svc"
+            | "clear-site-data"
+            | "strict-transport-security"
+    )
+}
 
 /// Where a request came from.
 #[derive(Clone, Copy, Debug)]
@@ -71,33 +88,25 @@ pub(crate) struct Origin<'a> {
     pub(crate) prefix: Option<&'a str>,
     pub(crate) request_id: &'a str,
     pub(crate) traceparent: &'a str,
-    pub(crate) identity: &'a str,
+    pub(crate) identity: &'a HeaderValue,
     /// This node's name in `Via`.
     pub(crate) via: &'a str,
 }
 
-/// Removes the headers of one connection, and those that `Connection` names.
-fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| HeaderName::try_from(name.trim()).ok())
-        .collect();
-    for name in named.iter().chain(&HOP_BY_HOP) {
-        headers.remove(name);
-    }
-    let own: Vec<HeaderName> = headers.keys().filter(|name| name.as_str().starts_with(OWN)).cloned().collect();
-    for name in own {
-        headers.remove(name);
-    }
+/// Whether a header belongs to the connection that it came on: by its name, because `Connection` names it, or because only
+/// promox and its applications send it to each other.
+fn is_hop_by_hop(headers: &HeaderMap, names_some: bool, name: &str) -> bool {
+    let is_named = || {
+        let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|named| named.trim().eq_ignore_ascii_case(name))
+    };
+    is_of_connection(name) || name.starts_with(OWN) || (names_some && is_named())
 }
 
 /// Whether a header could pass for one that a proxy sets. Many servers fold `_` and `-` into one, so that a name with an
 /// underscore stands for one without.
-fn is_forged(name: &HeaderName) -> bool {
-    name.as_str().starts_with("x-forwarded") || name.as_str().contains('_') || name == "x-rewrite-url"
+fn is_forged(name: &str) -> bool {
+    name.starts_with("x-forwarded") || name.contains('_') || name == "x-rewrite-url"
 }
 
 /// Whether a `Host` can be one, so that it cannot end the quotation that it is written in.
@@ -105,51 +114,62 @@ fn is_host(host: &str) -> bool {
     host.chars().all(|c| c.is_ascii_alphanumeric() || "-._~:[]%".contains(c))
 }
 
-fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(HeaderName::from_static(name), value);
+/// Sets a header, unless the value cannot be one.
+fn set(headers: &mut HeaderMap, name: HeaderName, value: impl TryInto<HeaderValue>) {
+    if let Ok(value) = value.try_into() {
+        headers.insert(name, value);
     }
 }
 
 /// The headers of a request to an instance, except `Host`.
 pub(crate) fn to_instance(client: &HeaderMap, origin: Origin<'_>) -> HeaderMap {
-    let mut headers = client.clone();
-    strip_hop_by_hop(&mut headers);
-    let forged: Vec<HeaderName> = headers.keys().filter(|name| is_forged(name)).cloned().collect();
-    for name in OWN_REQUEST.iter().chain(&forged) {
-        headers.remove(name);
+    let names_some = client.contains_key(header::CONNECTION);
+    let mut headers = HeaderMap::with_capacity(client.keys_len() + SET_ANEW);
+    for (name, value) in client {
+        let text = name.as_str();
+        if !is_own_of_request(text) && !is_forged(text) && !is_hop_by_hop(client, names_some, text) {
+            headers.append(name, value.clone());
+        }
     }
-    let origin = Origin { host: if is_host(origin.host) { origin.host } else { "" }, ..origin };
     let scheme = if origin.is_secure { "https" } else { "http" };
     let address = origin.client.to_string();
-    let node = if origin.client.is_ipv6() { format!("\"[{address}]\"") } else { address.clone() };
-    let host = if origin.host.is_empty() { String::new() } else { format!(";host=\"{}\"", origin.host) };
-    set(&mut headers, "forwarded", &format!("for={node};proto={scheme}{host}"));
-    set(&mut headers, "x-forwarded-for", origin.chain.unwrap_or(&address));
-    set(&mut headers, "x-forwarded-proto", scheme);
-    if !origin.host.is_empty() {
-        set(&mut headers, "x-forwarded-host", origin.host);
+    let mut forwarded = String::with_capacity(96);
+    let (open, close) = if origin.client.is_ipv6() { ("\"[", "]\"") } else { ("", "") };
+    for part in ["for=", open, &address, close, ";proto=", scheme] {
+        forwarded.push_str(part);
     }
+    if !origin.host.is_empty() && is_host(origin.host) {
+        for part in [";host=\"", origin.host, "\""] {
+            forwarded.push_str(part);
+        }
+        set(&mut headers, FORWARDED_HOST, origin.host);
+    }
+    set(&mut headers, header::FORWARDED, forwarded);
+    match origin.chain {
+        Some(chain) => set(&mut headers, FORWARDED_FOR, chain),
+        None => set(&mut headers, FORWARDED_FOR, address),
+    }
+    headers.insert(FORWARDED_PROTO, HeaderValue::from_static(scheme));
     if let Some(prefix) = origin.prefix {
-        set(&mut headers, "x-forwarded-prefix", prefix);
+        set(&mut headers, FORWARDED_PREFIX, prefix);
     }
-    set(&mut headers, "x-request-id", origin.request_id);
-    set(&mut headers, "traceparent", origin.traceparent);
-    set(&mut headers, IDENTITY, origin.identity);
-    let via = match headers.get(header::VIA).and_then(|via| via.to_str().ok()) {
-        Some(earlier) => format!("{earlier}, 1.1 {}", origin.via),
-        None => format!("1.1 {}", origin.via),
-    };
-    set(&mut headers, "via", &via);
+    set(&mut headers, REQUEST_ID, origin.request_id);
+    set(&mut headers, TRACEPARENT, origin.traceparent);
+    headers.insert(IDENTITY, origin.identity.clone());
+    let earlier = headers.get(header::VIA).and_then(|via| via.to_str().ok());
+    let via = [earlier.unwrap_or_default(), if earlier.is_some() { ", " } else { "" }, "1.1 ", origin.via].concat();
+    set(&mut headers, header::VIA, via);
     headers
 }
 
-/// Removes from a response what is meant for promox alone, or for the whole origin.
+/// Removes from a response what is meant for promox alone, or for the whole origin. Which pages may read responses is
+/// decided for promox as a whole.
 pub(crate) fn to_client(headers: &mut HeaderMap) {
-    strip_hop_by_hop(headers);
-    // Which pages may read responses is decided for promox as a whole.
-    let cors: Vec<HeaderName> = headers.keys().filter(|name| name.as_str().starts_with(CORS)).cloned().collect();
-    for name in OWN_RESPONSE.iter().chain(&cors) {
+    let names_some = headers.contains_key(header::CONNECTION);
+    let is_kept_back =
+        |name: &str| is_own_of_response(name) || name.starts_with(CORS) || is_hop_by_hop(headers, names_some, name);
+    let kept_back: Vec<HeaderName> = headers.keys().filter(|name| is_kept_back(name.as_str())).cloned().collect();
+    for name in kept_back {
         headers.remove(name);
     }
 }
@@ -183,7 +203,7 @@ mod tests {
             prefix: None,
             request_id: "r",
             traceparent: "t",
-            identity: "i",
+            identity: &HeaderValue::from_static("i"),
             via: "v",
         };
         let passed = to_instance(&sent, origin);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use http::HeaderValue;
 use parking_lot::RwLock;
 use promox_contract::discovery::{InstanceStatus, RegisteredInstance};
 
@@ -28,6 +29,8 @@ pub struct Instance {
     pub is_secure: bool,
     /// The name that its certificate must have.
     pub name: String,
+    /// What a request names as its host: over HTTPS the name that the certificate has.
+    pub authority: HeaderValue,
     status: RwLock<InstanceStatus>,
     known_since: Duration,
     in_flight: AtomicUsize,
@@ -85,7 +88,9 @@ impl Instance {
     fn new(registered: &RegisteredInstance, known_since: Duration, breaker: BreakerSettings) -> Option<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let (port, is_secure) = port_of(registered)?;
+        let named = if is_secure { &registered.host } else { host_of(registered) };
         Some(Self {
+            authority: HeaderValue::try_from(host_and_port(named, port)).ok()?,
             serial: NEXT.fetch_add(1, Ordering::Relaxed),
             id: registered.id.clone(),
             host: host_of(registered).to_owned(),
@@ -111,11 +116,6 @@ impl Instance {
     /// The address as text.
     pub fn address(&self) -> String {
         host_and_port(&self.host, self.port)
-    }
-
-    /// What a request names as its host: over HTTPS the name that the certificate has.
-    pub fn authority(&self) -> String {
-        host_and_port(if self.is_secure { &self.name } else { &self.host }, self.port)
     }
 
     /// Takes it out: it gets no requests until [`Instance::take_in`], unless no other one is left. Returns whether it was

@@ -28,6 +28,7 @@ mod traffic;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use promox_contract::gateway::{CheckAddress, GetTrafficStates};
 use promox_kernel::{Cx, Error, Faults, Job, Registry, register};
 use promox_storage::{Database, Db, Record, Report, Service, StoreError, TableDef, Tx};
@@ -103,7 +104,7 @@ impl Gateway {
     }
 
     /// An identity token for a request.
-    pub fn identity(&self, cx: &Cx, subject: Subject<'_>) -> Result<Arc<str>, Error> {
+    pub fn identity(&self, cx: &Cx, subject: Subject<'_>) -> Result<HeaderValue, Error> {
         self.tokens.get(subject, cx.now)
     }
 

@@ -2,23 +2,26 @@
 
 use std::sync::Arc;
 
+use http::HeaderValue;
 use parking_lot::{Mutex, RwLock};
-use promox_kernel::{Bounded, Error, Timestamp, sha256};
+use promox_kernel::{Bounded, Error, Timestamp};
 
 use crate::records::IdentityKey;
 use crate::rules::identity::{REFRESH_AFTER, Signer, Subject};
 
 /// Maximum kept tokens.
 const MAX_KEPT: usize = 8_192;
+/// The length in bytes up to which what a token says is kept with it, so that long paths take no memory.
+const MAX_KEY: usize = 512;
 
 /// A kept token, and when it was issued in seconds since 1970.
-type Kept = (Arc<str>, i64);
+type Kept = (HeaderValue, i64);
 
 /// The signing keys in use, and the tokens of the last moments.
 pub(crate) struct Tokens {
     issuer: String,
     signers: RwLock<Arc<Vec<(Timestamp, Signer)>>>,
-    kept: Mutex<Bounded<[u8; 32], Kept>>,
+    kept: Mutex<Bounded<Box<str>, Kept>>,
 }
 
 impl Tokens {
@@ -35,10 +38,10 @@ impl Tokens {
     }
 
     /// A token for a request at `now`.
-    pub(crate) fn get(&self, subject: Subject<'_>, now: Timestamp) -> Result<Arc<str>, Error> {
-        let parts = [subject.caller, subject.app, subject.method, subject.path];
-        let key = sha256(parts.iter().flat_map(|part| [part.as_bytes(), b"\0"]));
-        let kept = self.kept.lock().get(&key);
+    pub(crate) fn get(&self, subject: Subject<'_>, now: Timestamp) -> Result<HeaderValue, Error> {
+        // None of the parts contains a zero, so different subjects have different keys.
+        let key = [subject.caller, "\0", subject.app, "\0", subject.method, "\0", subject.path].concat();
+        let kept = self.kept.lock().get(key.as_str());
         let second = now.seconds();
         if let Some((token, _)) = kept.filter(|(_, issued)| (0..REFRESH_AFTER).contains(&(second - issued))) {
             return Ok(token);
@@ -46,8 +49,10 @@ impl Tokens {
         let signers = self.signers.read().clone();
         let newest = signers.iter().filter(|(from, _)| *from <= now).max_by_key(|(from, _)| *from);
         let (_, signer) = newest.ok_or_else(|| Error::internal("no identity key is loaded"))?;
-        let token: Arc<str> = signer.sign(subject, now)?.into();
-        self.kept.lock().put(key, (token.clone(), second));
+        let token = HeaderValue::try_from(signer.sign(subject, now)?).map_err(Error::internal)?;
+        if key.len() <= MAX_KEY {
+            self.kept.lock().put(key.into(), (token.clone(), second));
+        }
         Ok(token)
     }
 }

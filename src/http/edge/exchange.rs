@@ -38,7 +38,7 @@ use crate::http::edge::context::{self, HeadLimits, Ids};
 use crate::http::edge::cors::{self, Cors};
 use crate::http::edge::incoming::{self, Bounds};
 use crate::http::edge::response;
-use crate::http::edge::router::{Lookup, Route, Router, common_rate};
+use crate::http::edge::router::{Lookup, Route, Router, common_rate, no_such_route};
 use crate::http::edge::scope::Scope;
 use crate::http::edge::{etag, if_match};
 use crate::http::wire::activity::Switch;
@@ -255,14 +255,11 @@ impl<'a> Exchange<'a> {
     async fn run(&mut self) -> Result<Answer, Error> {
         self.edge.head_limits.check(self.parts)?;
         let Some(open) = self.edge.open.get() else { return self.respond_early().map(Answer::Own) };
-        let (route, path) = match self.find(open) {
-            Err(error) if error.code() == codes::NO_SUCH_ROUTE => {
-                self.check_method()?;
-                let (gateway, route) = self.application(open).ok_or(error)?;
-                // Its state is ten times as large as that of other requests, which would all carry it.
-                return Box::pin(self.forward(open, gateway, &route)).await.map(Answer::Forwarded);
-            }
-            found => found?,
+        let Some((route, path)) = self.find(open)? else {
+            self.check_method()?;
+            let (gateway, route) = self.application(open).ok_or_else(no_such_route)?;
+            // Its state is ten times as large as that of other requests, which would all carry it.
+            return Box::pin(self.forward(open, gateway, &route)).await.map(Answer::Forwarded);
         };
         self.route = Some(route);
         let permit = route.enter(self.edge.traffic.now())?;
@@ -285,9 +282,11 @@ impl<'a> Exchange<'a> {
         Ok(Response { status: 200, headers: Vec::new(), content })
     }
 
-    fn find(&mut self, open: &'a Open) -> Result<(&'a Route, Vec<(String, String)>), Error> {
+    /// The operation that the request is for, with its path parameters, if there is one.
+    fn find(&mut self, open: &'a Open) -> Result<Option<(&'a Route, Vec<(String, String)>)>, Error> {
         match open.router.find(self.peer.scope, method_of(&self.parts.method), self.parts.uri.path())? {
-            Lookup::Route(route, values) => Ok((route, values)),
+            Lookup::Route(route, values) => Ok(Some((route, values))),
+            Lookup::Nothing => Ok(None),
             Lookup::OtherMethods(allow) => {
                 self.allow = Some(allow);
                 let message = format!("This address allows {}.", allow.to_str().unwrap_or_default());

@@ -7,7 +7,7 @@ use http::{HeaderMap, Method};
 use promox_contract::codes;
 use promox_gateway::{Gateway, RequestHead, Route};
 use promox_kernel::trace::{Span, SpanKind};
-use promox_kernel::{Error, Kind};
+use promox_kernel::{Error, Kind, hex};
 
 use crate::cluster::forward::Call;
 use crate::http::edge::buckets::Rate;
@@ -146,7 +146,7 @@ impl<'a> Exchange<'a> {
 
     /// A new trace, for a request that is part of none.
     fn new_trace(&self) -> Arc<str> {
-        let random = || self.edge.traffic.random(u64::MAX).max(1);
-        format!("00-{:016x}{:016x}-{:016x}-00", random(), random(), random()).into()
+        let random = || hex(&self.edge.traffic.random(u64::MAX).max(1).to_be_bytes());
+        ["00-", &random(), &random(), "-", &random(), "-00"].concat().into()
     }
 }

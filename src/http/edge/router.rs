@@ -83,6 +83,13 @@ pub(crate) enum Lookup<'a> {
     Route(&'a Route, Vec<(String, String)>),
     /// The methods that the path allows; the requested one is not among them.
     OtherMethods(&'a HeaderValue),
+    /// No operation has the path.
+    Nothing,
+}
+
+/// 404 `NO_SUCH_ROUTE`: neither an operation nor an application has the path.
+pub(crate) fn no_such_route() -> Error {
+    Error::new(Kind::NotFound, codes::NO_SUCH_ROUTE, "There is nothing at this address.")
 }
 
 impl Router {
@@ -126,12 +133,11 @@ impl Router {
 
     /// Finds the route for a method and a raw request path on a listener with this scope.
     pub(crate) fn find(&self, scope: Scope, method: Option<Method>, path: &str) -> Result<Lookup<'_>, Error> {
-        let nothing = || Error::new(Kind::NotFound, codes::NO_SUCH_ROUTE, "There is nothing at this address.");
         let path = scope.resolve(path);
-        let found = self.paths.at(&path).map_err(|_| nothing())?;
+        let Ok(found) = self.paths.at(&path) else { return Ok(Lookup::Nothing) };
         let mut routes = found.value.routes.values().filter_map(|index| self.routes.get(*index));
         if !routes.any(|route| scope.includes(route.policy.name(), &path)) {
-            return Err(nothing());
+            return Ok(Lookup::Nothing);
         }
         let index = method.and_then(|method| found.value.routes.get(&method));
         let Some(route) = index.and_then(|index| self.routes.get(*index)) else {
