@@ -20,9 +20,6 @@ use crate::checkout::transitions::{self, Resumable, SagaLease};
 use crate::records::{Order, Saga, SagaStep};
 use crate::{order_row, queries, reject};
 
-/// The pause before the payment is requested again when the provider has not answered.
-const PAYMENT_RETRY_PAUSE: Duration = Duration::from_secs(1);
-
 /// Maximum times that an order is priced. It is priced again when another buyer took the last use of a promotion that
 /// applied to it.
 const MAX_PRICINGS: u32 = 4;
@@ -306,8 +303,7 @@ impl<'a> Driver<'a> {
 
     /// Schedules another attempt at the payment. Returns the undecided order.
     async fn retry_payment_later(&self, outcome: Option<PaymentOutcome>) -> Result<OrderView, Error> {
-        self.step(move |tx, lease| transitions::retry_payment_later(tx, lease, outcome.as_ref(), PAYMENT_RETRY_PAUSE))
-            .await
+        self.step(move |tx, lease| transitions::retry_payment_later(tx, lease, outcome.as_ref())).await
     }
 
     /// Empties the ordered cart and confirms the order; the point of no return has passed.

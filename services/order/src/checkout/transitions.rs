@@ -26,6 +26,8 @@ const COMPENSATION_PAUSES: BackOff = BackOff { first: Duration::from_secs(2), do
 pub(crate) const ACTION_TIMEOUT: Duration = Duration::from_mins(30);
 /// The pause before the provider is asked again about a payment that it is processing. Usually its webhook comes first.
 const PROCESSING_PAUSE: Duration = Duration::from_mins(10);
+/// Why a payment is requested again.
+const NOT_ANSWERED: &str = "The provider has not answered yet.";
 
 /// When the lease of a driver that runs under `cx` ends: shortly after its deadline. The driver is dropped at the
 /// deadline at the latest, and a longer lease would leave the saga without a driver.
@@ -205,7 +207,7 @@ pub(crate) fn await_action(tx: &mut Tx<'_>, lease: &SagaLease, paid: &PaymentOut
     draft.claim = None;
     draft.token = None;
     saga.draft = EncodedJson::encode(&draft)?;
-    saga.step = SagaStep::AwaitingAction;
+    (saga.step, saga.tries, saga.last_error) = (SagaStep::AwaitingAction, 0, None);
     saga.due_at = if is_processing { tx.now() + PROCESSING_PAUSE } else { saga.created_at + ACTION_TIMEOUT };
     tx.put(&saga)?;
     Ok(view)
@@ -217,22 +219,23 @@ pub(crate) fn keep_waiting(tx: &mut Tx<'_>, lease: &SagaLease) -> Result<(), Err
     Ok(tx.put(&Saga { due_at: tx.now() + PROCESSING_PAUSE, ..saga })?)
 }
 
-/// Schedules another attempt at the payment after `pause`, because the provider has not answered. Returns the undecided
-/// order.
+/// Schedules another attempt at the payment, because the provider has not answered: after the pauses of a saga that could
+/// not be advanced, so that a provider which answers slowly is not kept busy by requests that nobody waits for any more.
+/// Returns the undecided order.
 pub(crate) fn retry_payment_later(
     tx: &mut Tx<'_>,
     lease: &SagaLease,
     paid: Option<&PaymentOutcome>,
-    pause: Duration,
 ) -> Result<OrderView, Error> {
     let mut saga = leased(tx, lease)?;
-    saga.due_at = tx.now() + pause;
-    saga.tries = 0;
+    saga.tries += 1;
+    saga.due_at = tx.now() + RESUME_PAUSES.after(saga.tries);
+    saga.last_error = Some(NOT_ANSWERED.to_owned());
     tx.put(&saga)?;
     let mut order = order_row::load(tx, lease.order_id)?;
     if paid.is_some() && order.payment_id.is_none() {
         note_payment(&mut order, paid);
-        note(&mut order, tx.now(), "TAKE_PAYMENT", "WAITING", "The provider has not answered yet.", "system")?;
+        note(&mut order, tx.now(), "TAKE_PAYMENT", "WAITING", NOT_ANSWERED, "system")?;
         touch(tx, &mut order)?;
     }
     let mut view = view(tx, order)?;
@@ -255,7 +258,7 @@ pub(crate) fn fail(
     order.status = OrderStatus::Failed;
     note(&mut order, tx.now(), "TAKE_PAYMENT", "FAILED", reason, "system")?;
     touch(tx, &mut order)?;
-    saga.step = SagaStep::Undoing;
+    (saga.step, saga.tries, saga.last_error) = (SagaStep::Undoing, 0, None);
     saga.draft =
         EncodedJson::encode(&Draft { undo: Some(Undo { reason: reason.to_owned() }), ..saga.draft.decode()? })?;
     tx.put(&saga)?;

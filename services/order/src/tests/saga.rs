@@ -236,6 +236,27 @@ async fn a_driver_that_cannot_continue_ends_its_lease_at_once() {
 }
 
 #[tokio::test]
+async fn a_provider_that_does_not_answer_is_asked_less_and_less_often() {
+    let fixture = Fixture::open();
+    let (mut lease, draft) = fixture.begin(&LINES, None).await;
+    fixture.open_order(&lease, &draft).await.unwrap();
+    for (tries, pause) in [(1, 1), (2, 2), (3, 4), (4, 8), (5, 16), (6, 32), (7, 32)] {
+        let driver = lease.clone();
+        let order = fixture.write(move |tx| transitions::retry_payment_later(tx, &driver, None)).await.unwrap();
+        assert!(order.undecided);
+        let saga = fixture.saga(lease.order_id).await.unwrap();
+        let wait = saga.due_at.since(fixture.node.clock.now()).as_secs();
+        assert_eq!((saga.tries, wait, saga.last_error.is_some()), (tries, pause, true));
+        fixture.advance(Duration::from_secs(pause));
+        let (id, now) = (lease.order_id, fixture.node.clock.now());
+        let take = move |tx: &mut Tx<'_>| transitions::resume(tx, id, Resumable::DueAt(now), now);
+        (lease, _) = fixture.write(take).await.unwrap().unwrap();
+    }
+    fixture.confirm(&lease).await.unwrap();
+    fixture.verify();
+}
+
+#[tokio::test]
 async fn a_checkout_is_resumed_only_after_its_lease_has_ended() {
     let fixture = Fixture::open();
     let (lease, draft) = fixture.begin(&LINES, None).await;
