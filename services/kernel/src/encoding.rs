@@ -63,9 +63,12 @@ fn put_varint(mut value: u64, out: &mut Vec<u8>) {
     out.push((value & 0x7F) as u8);
 }
 
+/// The maximum length of an encoded whole number, in bytes.
+pub(crate) const MAX_VARINT: usize = 10;
+
 fn take_varint(input: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
-    for shift in (0..64).step_by(7) {
+    for shift in (0..7 * MAX_VARINT).step_by(7) {
         let (byte, rest) = input.split_first()?;
         *input = rest;
         value |= u64::from(byte & 0x7F) << shift;
@@ -301,7 +304,7 @@ pub struct Json<T>(pub T);
 impl<T: serde::Serialize + serde::de::DeserializeOwned> Column for Json<T> {
     const TYPE: ColumnType = ColumnType::Jsonb;
     fn put(&self, out: &mut Vec<u8>) {
-        put_bytes(&serde_json::to_vec(&self.0).unwrap_or_default(), out);
+        put_bytes(&json_text(&self.0).unwrap_or_default(), out);
     }
     fn take(input: &mut &[u8]) -> Option<Self> {
         serde_json::from_slice(take_bytes(input)?).ok().map(Self)
@@ -327,10 +330,17 @@ pub struct EncodedJson<T> {
     document: std::marker::PhantomData<fn() -> T>,
 }
 
+/// The JSON text of a document. It has room for one of usual length from the start, so that it rarely moves as it grows.
+pub(crate) fn json_text(document: &impl serde::Serialize) -> serde_json::Result<Vec<u8>> {
+    let mut text = Vec::with_capacity(1_024);
+    serde_json::to_writer(&mut text, document)?;
+    Ok(text)
+}
+
 impl<T: serde::Serialize + serde::de::DeserializeOwned> EncodedJson<T> {
     /// Encodes a document. A value that JSON cannot represent is a bug, reported as an internal error.
     pub fn encode(document: &T) -> Result<Self, crate::Error> {
-        let text = serde_json::to_vec(document).map_err(crate::Error::internal)?;
+        let text = json_text(document).map_err(crate::Error::internal)?;
         Ok(Self { text: text.into(), document: std::marker::PhantomData })
     }
 
@@ -343,7 +353,7 @@ impl<T: serde::Serialize + serde::de::DeserializeOwned> EncodedJson<T> {
 impl<T: serde::Serialize> EncodedJson<Vec<T>> {
     /// Appends an item to a list without decoding it.
     pub fn push(&mut self, item: &T) -> Result<(), crate::Error> {
-        let item = serde_json::to_vec(item).map_err(crate::Error::internal)?;
+        let item = json_text(item).map_err(crate::Error::internal)?;
         let items = self.text.strip_suffix(b"]").unwrap_or(b"[");
         let separator: &[u8] = if items.ends_with(b"[") { b"" } else { b"," };
         self.text = [items, separator, &item, b"]"].concat().into();

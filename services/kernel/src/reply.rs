@@ -88,7 +88,7 @@ pub trait Reply: Send + 'static {
 #[doc(hidden)]
 #[inline(never)]
 pub fn to_json(value: &impl Serialize) -> Result<Bytes, Error> {
-    serde_json::to_vec(value).map(Bytes::from).map_err(Error::internal)
+    crate::encoding::json_text(value).map(Bytes::from).map_err(Error::internal)
 }
 
 /// Implements [`Reply`] for serialisable types: `json_reply!(A, B)`. `json_reply!(Product, etag version)` also sends

@@ -3,7 +3,7 @@
 use promox_contract::audit::Audited;
 use promox_contract::ids::OrderId;
 use promox_kernel::{Cx, Email, Error, IfMatch, Json, Locale, Timestamp, UserId};
-use promox_storage::{StoreError, Tx};
+use promox_storage::{Before, StoreError, Tx};
 use serde_json::{Map, Value, json};
 
 use crate::api::{NotificationSettings, PatchNotificationSettings};
@@ -146,6 +146,7 @@ pub(crate) fn record(tx: &mut Tx<'_>, outcomes: &[Outcome]) -> Result<(), Error>
         if row.due_at.is_none() || row.attempts.len() != outcome.attempts {
             continue;
         }
+        let before = Before::of(&row);
         if let Some((user, message)) = outcome.inbox.as_ref().filter(|_| !row.in_inbox) {
             put_in_inbox(tx, row.kind, row.order_id, *user, message)?;
             row.in_inbox = true;
@@ -157,13 +158,18 @@ pub(crate) fn record(tx: &mut Tx<'_>, outcomes: &[Outcome]) -> Result<(), Error>
             tx.delete::<Subscription>(subscription)?;
         }
         row.updated_at = tx.now();
-        apply_result(tx, row, &outcome.result)?;
+        apply_result(tx, &before, row, &outcome.result)?;
     }
     Ok(())
 }
 
 /// Updates a delivery, or deletes one that is unwanted.
-fn apply_result(tx: &mut Tx<'_>, mut row: Delivery, result: &DeliveryResult) -> Result<(), StoreError> {
+fn apply_result(
+    tx: &mut Tx<'_>,
+    before: &Before<Delivery>,
+    mut row: Delivery,
+    result: &DeliveryResult,
+) -> Result<(), StoreError> {
     match result {
         DeliveryResult::Unwanted => {
             tx.delete::<MessageBody>(&row.id)?;
@@ -187,7 +193,7 @@ fn apply_result(tx: &mut Tx<'_>, mut row: Delivery, result: &DeliveryResult) -> 
         row.queue = None;
         tx.delete::<MessageBody>(&row.id)?;
     }
-    tx.put(&row)
+    tx.put_changed(before, &row)
 }
 
 /// Adds an attempt, and drops the oldest beyond the maximum.

@@ -1,15 +1,14 @@
 //! Composes e-mails from rendered messages. Rendered text cannot inject headers.
 
-use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lettre::address::Envelope;
-use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
-use lettre::message::{Body, Mailbox, MultiPart, SinglePart};
+use lettre::message::header::{ContentTransferEncoding, HeaderName, HeaderValue, MIME_VERSION_1_0};
+use lettre::message::{Body, Mailbox};
 use lettre::{Address, Message as Mail};
+use memchr::memchr;
 use promox_kernel::{Email, Timestamp};
 
 use crate::records::DeliveryId;
@@ -19,6 +18,10 @@ use crate::templates::Message;
 const MAX_LINE: usize = 998;
 /// Maximum bytes of text in an encoded word, which has at most 75 characters (RFC 2047, 2).
 const MAX_WORD: usize = 42;
+/// The type of the plain text.
+const PLAIN: &str = "text/plain; charset=utf-8";
+/// The type of the HTML.
+const HTML: &str = "text/html; charset=utf-8";
 
 /// Composes the e-mail of a delivery, with the URL that ends such messages if there is one. Its message id depends on `id` and `at` only, so a repeated delivery has the
 /// same.
@@ -49,46 +52,92 @@ pub(crate) fn compose(
             .raw_header(header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned())),
         None => builder,
     };
-    let text = part(ContentType::TEXT_PLAIN, &message.text);
-    let parts = if message.html.is_empty() {
-        builder.singlepart(text)
-    } else {
-        let boundary = format!("=_promox-{id}-{}", at.0);
-        let html = part(ContentType::TEXT_HTML, &as_ascii(&message.html));
-        builder.multipart(MultiPart::alternative().boundary(boundary).singlepart(text).singlepart(html))
-    };
-    parts.map_err(|error| error.to_string())
-}
-
-/// A part of a mail. Text that may be sent as it is, which is most, is neither searched for a shorter encoding nor encoded.
-fn part(kind: ContentType, text: &str) -> SinglePart {
-    let may_be_sent = |line: &str| line.len() <= MAX_LINE && !line.contains('\r');
-    if !text.is_ascii() || !text.lines().all(may_be_sent) {
-        return SinglePart::builder().header(kind).body(text.to_owned());
+    let builder = builder.header(MIME_VERSION_1_0);
+    let mut text = Encoded::default();
+    text.put(&message.text, false);
+    if message.html.is_empty() {
+        let builder = builder.raw_header(header("Content-Type", PLAIN.to_owned()));
+        return builder.body(Body::dangerous_pre_encoded(text.bytes, text.encoding)).map_err(|error| error.to_string());
     }
-    let mut body = Vec::with_capacity(text.len() + text.len() / 16);
-    for line in text.lines() {
-        body.extend_from_slice(line.as_bytes());
+    let mut html = Encoded::default();
+    html.put(&message.html, true);
+    let boundary = format!("=_promox-{id}-{}", at.0);
+    let kind = format!("multipart/alternative;\r\n boundary=\"{boundary}\"");
+    let name = HeaderName::new_from_ascii_str("Content-Type");
+    let builder = builder.raw_header(HeaderValue::dangerous_new_pre_encoded(name, kind.clone(), kind));
+    let mut body = Vec::with_capacity(text.bytes.len() + html.bytes.len() + 512);
+    for (kind, part) in [(PLAIN, &text), (HTML, &html)] {
+        let encoding = part.encoding;
+        let head = format!("--{boundary}\r\nContent-Type: {kind}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n");
+        body.extend_from_slice(head.as_bytes());
+        body.extend_from_slice(&part.bytes);
         body.extend_from_slice(b"\r\n");
     }
-    SinglePart::builder().header(kind).body(Body::dangerous_pre_encoded(body, ContentTransferEncoding::SevenBit))
+    body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
+    let body = Body::dangerous_pre_encoded(body, ContentTransferEncoding::SevenBit);
+    builder.body(body).map_err(|error| error.to_string())
 }
 
-/// HTML with other characters than ASCII as references to them, so that it needs no encoding. Styles and scripts know no
-/// references; HTML that has any stays as it is.
-fn as_ascii(html: &str) -> Cow<'_, str> {
-    if html.is_ascii() || ["<style", "<script", "<!--"].iter().any(|tag| html.contains(tag)) {
-        return Cow::Borrowed(html);
+/// The content of a part, as it is sent.
+struct Encoded {
+    bytes: Vec<u8>,
+    encoding: ContentTransferEncoding,
+}
+
+impl Default for Encoded {
+    fn default() -> Self {
+        Self { bytes: Vec::new(), encoding: ContentTransferEncoding::SevenBit }
     }
-    let mut ascii = String::with_capacity(html.len() + html.len() / 8);
-    for character in html.chars() {
-        if character.is_ascii() {
-            ascii.push(character);
-        } else {
-            let _ = write!(ascii, "&#{};", u32::from(character));
+}
+
+impl Encoded {
+    /// Sets the text. One that may be sent as it is, which is most, is neither searched for a shorter encoding nor
+    /// encoded. In HTML other characters than ASCII become references to them, so that it needs no encoding. Styles
+    /// and scripts know no references; HTML that has any stays as it is.
+    fn put(&mut self, text: &str, is_html: bool) {
+        self.bytes.reserve(text.len() + text.len() / 8);
+        let knows_references = || !["<style", "<script", "<!--"].iter().any(|tag| text.contains(tag));
+        let referring = is_html && !text.is_ascii() && knows_references();
+        if memchr(b'\r', text.as_bytes()).is_some() || !self.put_lines(text, referring) {
+            let encoded = Body::new(text.to_owned());
+            *self = Self { encoding: encoded.encoding(), bytes: encoded.into_vec() };
         }
     }
-    Cow::Owned(ascii)
+
+    /// Appends lines until one must be encoded. Returns whether none must.
+    fn put_lines(&mut self, text: &str, referring: bool) -> bool {
+        let mut rest = text;
+        while !rest.is_empty() {
+            let (line, after) = rest.split_at(memchr(b'\n', rest.as_bytes()).unwrap_or(rest.len()));
+            let start = self.bytes.len();
+            if line.is_ascii() {
+                self.bytes.extend_from_slice(line.as_bytes());
+            } else if referring {
+                put_with_references(line, &mut self.bytes);
+            } else {
+                return false;
+            }
+            if self.bytes.len() - start > MAX_LINE {
+                return false;
+            }
+            self.bytes.extend_from_slice(b"\r\n");
+            rest = after.strip_prefix('\n').unwrap_or_default();
+        }
+        true
+    }
+}
+
+/// Appends HTML with references in place of other characters than ASCII.
+fn put_with_references(html: &str, out: &mut Vec<u8>) {
+    for piece in html.split_inclusive(|character: char| !character.is_ascii()) {
+        match piece.chars().next_back().filter(|last| !last.is_ascii()) {
+            Some(last) => {
+                out.extend_from_slice(piece.strip_suffix(last).unwrap_or_default().as_bytes());
+                out.extend_from_slice(format!("&#{};", u32::from(last)).as_bytes());
+            }
+            None => out.extend_from_slice(piece.as_bytes()),
+        }
+    }
 }
 
 /// The header with the subject. Text that looks like an encoded word is encoded, so that it is shown as it is.
@@ -200,6 +249,31 @@ mod tests {
         });
         let text = String::from_utf8(text.collect::<Vec<_>>().concat()).unwrap();
         assert_eq!(text, "Thanks =?utf-8?Q?a=0D=0ABcc:_x@y.z?= and more text than one word holds");
+    }
+
+    #[test]
+    fn a_mail_is_two_alternatives_whose_lines_end_with_cr_and_lf() {
+        let from: Mailbox = "shop@example.com".parse().unwrap();
+        let message = Message {
+            language: "en".parse().unwrap(),
+            subject: "A".to_owned(),
+            html: "<p>1</p>\n\n<p>5 €</p>".to_owned(),
+            text: "1\n\n2".to_owned(),
+        };
+        let at = Timestamp::from_seconds(1_000_000);
+        let mail = compose(&from, &"a@b.de".parse().unwrap(), &message, None, DeliveryId(7), at).unwrap();
+        let mail = String::from_utf8(mail.formatted()).unwrap();
+        let (head, body) = mail.split_once("\r\n\r\n").unwrap();
+        let boundary = "=_promox-7-1000000000000";
+        let kind = format!("MIME-Version: 1.0\r\nContent-Type: multipart/alternative;\r\n boundary=\"{boundary}\"");
+        assert!(head.contains(&kind), "{head}");
+        let part = |kind, text| {
+            format!(
+                "--{boundary}\r\nContent-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: 7bit\r\n\r\n{text}\r\n\r\n"
+            )
+        };
+        let parts = [part("plain", "1\r\n\r\n2"), part("html", "<p>1</p>\r\n\r\n<p>5 &#8364;</p>")].concat();
+        assert_eq!(body, format!("{parts}--{boundary}--\r\n"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::str::FromStr;
 use promox_kernel::{Error, Timestamp, text_enum};
 
 use crate::system::Tombstone;
-use crate::{Record, Report, StoreError, Tx};
+use crate::{Before, Record, Report, StoreError, Tx};
 
 text_enum! {
     /// The state of a hold.
@@ -110,9 +110,10 @@ pub trait Hold: Record {
         effect: impl FnOnce(&mut Tx<'_>, &mut Self, HoldStep) -> Result<(), Error>,
     ) -> Result<Self, Error> {
         if let Some(next) = self.state().after(step) {
+            let before = Before::of(&self);
             effect(tx, &mut self, step)?;
             self.set_state(next, tx.now());
-            tx.put(&self)?;
+            tx.put_changed(&before, &self)?;
         }
         Ok(self)
     }

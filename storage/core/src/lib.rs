@@ -77,7 +77,7 @@ pub use service::{DynService, Service};
 pub use system::{SYSTEM_TABLES, stamp_events};
 pub use throttle::{Pace, Throttle};
 pub use transaction::{Transact, Transaction, register_transaction};
-pub use tx::{Stamp, Tx};
+pub use tx::{Before, Stamp, Tx};
 
 /// Items that the macros of this crate use.
 #[doc(hidden)]

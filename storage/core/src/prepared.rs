@@ -30,7 +30,7 @@ impl<R: Record> std::fmt::Debug for Prepared<R> {
 impl<R: Record> Prepared<R> {
     /// Encodes a row.
     pub fn of(row: &R) -> Self {
-        let (key, mut bytes) = (row.key_bytes(), Vec::new());
+        let (key, mut bytes) = (row.key_bytes(), Vec::with_capacity(1_024));
         encode_row_into(&mut bytes, R::TABLE.space, &key, |out| row.put_columns(out));
         let checked = R::TABLE.check_values(bytes.get(HEADER..).unwrap_or_default());
         Self { key, row: bytes.into(), entries: entries(Some(row)), checked, of: PhantomData }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use promox_kernel::{Claim, Content, Cx, Error, Json, Reply, Response};
 
 use crate::system::{KeptByHour, StoredReply};
-use crate::{Db, Lane, StoreError, Tx};
+use crate::{Before, Db, Lane, StoreError, Tx};
 
 /// How long a key is stored, in hours. One hour is added to the promised 24, because times are rounded down to hours.
 const KEPT_HOURS: i64 = 25;
@@ -73,8 +73,8 @@ impl Tx<'_> {
     /// Stores the reply of a decided request. When the transaction is durable, the reply is also recorded on the
     /// request.
     pub fn keep(&mut self, claim: &Claim, response: &Response) -> Result<(), StoreError> {
-        let subject = self.get::<StoredReply>(&self.reply_key(claim))?.and_then(|stored| stored.subject);
-        let mut row = self.reply_row(claim, subject);
+        let stored = self.get::<StoredReply>(&self.reply_key(claim))?;
+        let mut row = self.reply_row(claim, stored.as_ref().and_then(|stored| stored.subject));
         row.status = Some(u32::from(response.status));
         row.headers = Json(response.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect());
         if let Content::Json(body) = &response.content {
@@ -84,7 +84,10 @@ impl Tx<'_> {
             row.media_type = Some((*media_type).to_owned());
             row.body = body.to_vec();
         }
-        self.put(&row)?;
+        match stored {
+            Some(stored) => self.put_changed(&Before::of(&stored), &row)?,
+            None => self.put(&row)?,
+        }
         if let Some(response) = response.copy() {
             self.set_reply(NewReply { caller: claim.caller.clone(), key: claim.key.clone(), response });
         }

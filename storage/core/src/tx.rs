@@ -4,6 +4,7 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -34,6 +35,26 @@ pub(crate) fn entries<R: Record>(row: Option<&R>) -> Vec<Entry> {
         row.entries(&mut |index, entry| entries.push((index, entry)));
     }
     entries
+}
+
+/// The key and the index entries of a row as a transaction has read it, before a change.
+pub struct Before<R> {
+    key: Vec<u8>,
+    entries: Vec<Entry>,
+    of: PhantomData<fn() -> R>,
+}
+
+impl<R: Record> Before<R> {
+    /// Takes them from a row that is stored.
+    pub fn of(row: &R) -> Self {
+        Self { key: row.key_bytes(), entries: entries(Some(row)), of: PhantomData }
+    }
+}
+
+impl<R: Record> std::fmt::Debug for Before<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "a row of {} before a change", R::TABLE.name)
+    }
 }
 
 /// The time and trace of a transaction.
@@ -204,6 +225,15 @@ impl<'a> Tx<'a> {
             let old = self.raw(R::TABLE.space, &key)?.map(|old| self.decode::<R>(&key, &old)).transpose()?;
             self.move_entries(&entries(old.as_ref()), entries(Some(row)), &key)?;
         }
+        self.put_row(row, key)
+    }
+
+    /// Replaces a row by a later state of it. Unlike [`Tx::put`], it does not read and decode the row again to find the
+    /// index entries that change. Nothing else may have changed the row in this transaction since `before` was taken.
+    pub fn put_changed<R: Record>(&mut self, before: &Before<R>, row: &R) -> Result<(), StoreError> {
+        let key = row.key_bytes();
+        debug_assert_eq!(before.key, key, "the row before and after a change has the same key");
+        self.move_entries(&before.entries, entries(Some(row)), &key)?;
         self.put_row(row, key)
     }
 

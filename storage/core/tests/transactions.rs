@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use promox_kernel::{Clock, Cx, Entropy, Limit, Node, Timestamp};
 use promox_storage::{
-    Database, Db, Direction, Item, KeyRange, MemoryEngine, Reader, Space, Stamp, StoreError, Tx, record,
+    Before, Database, Db, Direction, Item, KeyRange, MemoryEngine, Reader, Space, Stamp, StoreError, Tx, record,
 };
 
 record! {
@@ -41,6 +41,33 @@ async fn write(
 fn db() -> Db {
     let engine: Arc<MemoryEngine> = MemoryEngine::new();
     engine.database(Database::Ecommerce)
+}
+
+#[tokio::test]
+async fn a_changed_row_moves_its_index_entries_without_being_read_again() {
+    let db = db();
+    write(&db, |tx| tx.insert(&shelf(1, "A", Some(7)))).await.unwrap();
+    write(&db, |tx| tx.insert(&shelf(2, "B", None))).await.unwrap();
+    write(&db, |tx| {
+        let known = tx.get::<Shelf>(&1)?.unwrap();
+        let before = Before::of(&known);
+        tx.put_changed(&before, &Shelf { aisle: "C".to_owned(), ..known })
+    })
+    .await
+    .unwrap();
+    let taken = write(&db, |tx| {
+        let known = tx.get::<Shelf>(&1)?.unwrap();
+        tx.put_changed(&Before::of(&known), &Shelf { aisle: "B".to_owned(), ..known })
+    });
+    assert_eq!(taken.await, Err(StoreError::Duplicate { index: "ShelfByAisle" }), "uniqueness is checked");
+    db.read(|tx| {
+        assert_eq!(tx.get_by::<ShelfByAisle>("A")?, None);
+        assert_eq!(tx.get_by::<ShelfByAisle>("C")?, Some(shelf(1, "C", Some(7))));
+        assert_eq!(tx.scan_by::<ShelfByKeeper>().collect(9)?, [shelf(1, "C", Some(7))], "an equal entry stays");
+        Ok::<_, StoreError>(())
+    })
+    .await
+    .unwrap();
 }
 
 #[tokio::test]

@@ -104,8 +104,9 @@ impl<R: RollupRow> Changes<R> {
         for (bucket, id, change) in self.iter() {
             let mut sum = sum_of::<R>(tx, generation, bucket, id)?;
             sum.add(change);
-            let row = R::new(generation, bucket, id, sum.clone());
-            if sum.is_empty() {
+            let is_empty = sum.is_empty();
+            let row = R::new(generation, bucket, id, sum);
+            if is_empty {
                 tx.delete::<R>(&row.key())?;
             } else {
                 tx.put(&row)?;

@@ -118,16 +118,16 @@ fn encode_columns(products: &Products) -> Option<Vec<u8>> {
     if sales.len() < MIN_COLUMNS || sales.len() * MIN_COLUMNS < usize::from(span) {
         return None;
     }
-    let scale = sales.iter().map(|(_, sold)| sold.revenue.0.normalize().scale()).max()?;
-    let minor = |(_, sold): &(i64, Sold)| {
-        let amount = sold.revenue.0.normalize();
+    let revenues: Vec<Decimal> = sales.iter().map(|(_, sold)| sold.revenue.0.normalize()).collect();
+    let scale = revenues.iter().map(Decimal::scale).max()?;
+    let minor = |amount: &Decimal| {
         let factor = 10_i128.checked_pow(scale - amount.scale())?;
         i64::try_from(amount.mantissa().checked_mul(factor)?).ok()
     };
     let columns: [Vec<i64>; 3] = [
         sales.iter().map(|(_, sold)| sold.orders).collect(),
         sales.iter().map(|(_, sold)| sold.units).collect(),
-        sales.iter().map(minor).collect::<Option<_>>()?,
+        revenues.iter().map(minor).collect::<Option<_>>()?,
     ];
     let widths = columns.each_ref().map(|column| width_of(column));
     let mut bytes = vec![COLUMNS, u8::try_from(scale).ok()?];
@@ -141,7 +141,9 @@ fn encode_columns(products: &Products) -> Option<Vec<u8>> {
     }
     bytes.append(&mut bitmap);
     for (column, width) in columns.iter().zip(widths) {
-        column.iter().for_each(|number| bytes.extend(number.to_le_bytes().iter().take(usize::from(width))));
+        for number in column {
+            bytes.extend_from_slice(number.to_le_bytes().get(..usize::from(width))?);
+        }
     }
     Some(bytes)
 }

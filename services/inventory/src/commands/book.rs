@@ -6,7 +6,7 @@ use std::collections::btree_map::Entry;
 use promox_contract::ids::VariantId;
 use promox_contract::inventory::{StockChanged, StockLow};
 use promox_contract::product::VariantRef;
-use promox_storage::{StoreError, Tx};
+use promox_storage::{Before, StoreError, Tx};
 
 use crate::records::{Movement, MovementKind, Stock};
 
@@ -109,7 +109,10 @@ impl Book {
             now.low = now.is_low().then_some(true);
             now.version += 1;
             now.updated_at = tx.now();
-            tx.put(&now)?;
+            match &before {
+                Some(before) => tx.put_changed(&Before::of(before), &now)?,
+                None => tx.put(&now)?,
+            }
             emit_changes(tx, before.as_ref(), &now, moved)?;
         }
         for movement in self.movements {

@@ -6,7 +6,7 @@ use promox_contract::ids::OrderId;
 use promox_contract::order::{OrderConfirmed, OrderFailed, OrderStatus};
 use promox_contract::payment::{PaymentOutcome, PaymentStatus};
 use promox_kernel::{BackOff, Claim, Cx, EncodedJson, Error, Reply, Timestamp};
-use promox_storage::{Recall, Tx};
+use promox_storage::{Before, Recall, Tx};
 
 use crate::api::OrderView;
 use crate::checkout::draft::{Draft, OrderedCart, StoredClaim, Undo};
@@ -146,13 +146,14 @@ pub(crate) fn abandon(tx: &mut Tx<'_>, lease: &SagaLease) -> Result<(), Error> {
 /// Adds the PENDING order once everything is held. The next step is the payment.
 pub(crate) fn open(tx: &mut Tx<'_>, lease: &SagaLease, pending: &PendingRows) -> Result<(), Error> {
     let mut saga = leased(tx, lease)?;
+    let before = Before::of(&saga);
     tx.insert_prepared(&pending.order_row)?;
     for item in &pending.item_rows {
         tx.insert_prepared(item)?;
     }
     saga.step = SagaStep::Paying;
     saga.draft = pending.draft_after.clone();
-    tx.put(&saga)?;
+    tx.put_changed(&before, &saga)?;
     Ok(tx.emit(pending.id(), &pending.created)?)
 }
 
