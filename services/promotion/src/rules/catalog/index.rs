@@ -72,8 +72,8 @@ impl Index {
         self.by_price.finish();
     }
 
-    /// Adds the positions of rules that may match a line at a unit price.
-    fn of_line(&self, line: &Line, unit: i64, found: &mut Vec<u32>) {
+    /// Adds the positions of rules that may match a line at any price.
+    fn of_line(&self, line: &Line, found: &mut Vec<u32>) {
         let mut extend = |positions: Option<&Vec<u32>>| found.extend(positions.into_iter().flatten());
         if !self.by_sku.is_empty() {
             line.keys().for_each(|key| extend(self.by_sku.get(&key.hash)));
@@ -87,7 +87,6 @@ impl Index {
         for (name, values) in &self.by_attribute {
             extend(line.attributes.get(name).and_then(|value| values.get(value)));
         }
-        self.by_price.at(unit, found);
     }
 
     fn of_segments(&self, segments: &[String], found: &mut Vec<u32>) {
@@ -203,7 +202,10 @@ impl RuleSet {
         let goods = cart.lines.iter().map(|line| line.subtotal).sum();
         let (reached, _) = self.cart_index.split_by_subtotal(goods);
         let mut found: Vec<u32> = reached.iter().map(|(_, position)| *position).collect();
-        cart.lines.iter().for_each(|line| self.cart_index.of_line(line, line.unit, &mut found));
+        for line in &cart.lines {
+            self.cart_index.of_line(line, &mut found);
+            self.cart_index.by_price.at(line.unit, &mut found);
+        }
         self.cart_index.of_segments(segments, &mut found);
         in_order(found)
     }
@@ -220,11 +222,19 @@ impl RuleSet {
         self.catalog.get(usize::try_from(position).ok()?)
     }
 
-    /// The positions of the price rules that could lower a line's unit price, in order.
-    pub(crate) fn catalog_candidates(&self, line: &Line, unit: i64, segments: &[String]) -> Vec<u32> {
+    /// The positions of the price rules that could lower a line's unit price, in order, without those that are only
+    /// candidates at some prices.
+    pub(crate) fn catalog_candidates(&self, line: &Line, segments: &[String]) -> Vec<u32> {
         let mut found: Vec<u32> = self.catalog_index.always.iter().map(|(_, position)| *position).collect();
-        self.catalog_index.of_line(line, unit, &mut found);
+        self.catalog_index.of_line(line, &mut found);
         self.catalog_index.of_segments(segments, &mut found);
+        in_order(found)
+    }
+
+    /// The positions of the price rules for a range of prices that contains `unit`, in order.
+    pub(crate) fn catalog_candidates_at(&self, unit: i64) -> Vec<u32> {
+        let mut found = Vec::new();
+        self.catalog_index.by_price.at(unit, &mut found);
         in_order(found)
     }
 

@@ -53,11 +53,15 @@ impl<'a> CatalogPricing<'a> {
         if line.flash || !line.discountable || self.set.catalog().is_empty() {
             return best;
         }
-        let (alone, together): (Vec<Placed<'_>>, Vec<Placed<'_>>) =
-            self.candidates(line, line.list).into_iter().partition(|(_, rule)| rule.exclusive);
-        if !together.is_empty() {
-            best = self.in_sequence(line, together);
+        let positions = self.set.catalog_candidates(line, &self.context.customer.segments);
+        let (alone, together): Split<'_> =
+            self.applying(line, positions).into_iter().partition(|(_, rule)| rule.exclusive);
+        let (alone_at_price, at_price): Split<'_> =
+            self.at_price(line, line.list).into_iter().partition(|(_, rule)| rule.exclusive);
+        if !(together.is_empty() && at_price.is_empty()) {
+            best = self.in_sequence(line, &together, at_price);
         }
+        let alone = in_order(&alone, alone_at_price);
         for (position, rule) in alone {
             let unit = price_after(rule, line, line.list);
             if unit < best.unit {
@@ -67,9 +71,8 @@ impl<'a> CatalogPricing<'a> {
         best
     }
 
-    /// The rules that could lower a line's current price, in order. They apply, and their campaigns can pay for a unit.
-    fn candidates(&self, line: &Line, unit: i64) -> Vec<Placed<'a>> {
-        let positions = self.set.catalog_candidates(line, unit, &self.context.customer.segments);
+    /// Of the rules at these positions, those that apply and whose campaigns can pay for a unit of a line.
+    fn applying(&self, line: &Line, positions: Vec<u32>) -> Vec<Placed<'a>> {
         let rules = positions.into_iter().filter_map(|position| Some((position, self.set.catalog_rule(position)?)));
         rules.filter(|placed| self.holds(*placed) && is_affordable(placed.1, self.cart, line, self.context)).collect()
     }
@@ -87,12 +90,18 @@ impl<'a> CatalogPricing<'a> {
         holds
     }
 
-    /// Applies stackable rules in sequence. Of a group, only the rule with the largest discount is applied, in the
-    /// place of the first rule with an effect. If candidates depend on the price, they are determined again whenever it
-    /// falls.
-    fn in_sequence(&self, line: &Line, mut rules: Vec<Placed<'a>>) -> CatalogPrice {
+    /// The rules for a range of prices that contains a line's current price, in order.
+    fn at_price(&self, line: &Line, unit: i64) -> Vec<Placed<'a>> {
+        self.applying(line, self.set.catalog_candidates_at(unit))
+    }
+
+    /// Applies stackable rules in sequence: `fixed`, which are candidates at any price, and those for ranges of prices, of
+    /// which `at_price` are the ones at the list price. Of a group, only the rule with the largest discount is applied, in
+    /// the place of the first rule with an effect. When the price falls, only the rules for ranges are determined again.
+    fn in_sequence(&self, line: &Line, fixed: &[Placed<'a>], at_price: Vec<Placed<'a>>) -> CatalogPrice {
         let mut priced = CatalogPrice { unit: line.list, by: Vec::new() };
         let mut done: Vec<&str> = Vec::new();
+        let mut rules = in_order(fixed, at_price);
         let mut next = 0;
         while let Some((position, rule)) = rules.get(rules.partition_point(|(place, _)| *place < next)).copied() {
             next = position + 1;
@@ -111,12 +120,29 @@ impl<'a> CatalogPricing<'a> {
             priced.by.push((chosen.0, priced.unit - chosen.1));
             priced.unit = chosen.1;
             if self.set.catalog_depends_on_price() {
-                rules = self.candidates(line, priced.unit);
-                rules.retain(|(_, rule)| !rule.exclusive);
+                let mut at_price = self.at_price(line, priced.unit);
+                at_price.retain(|(_, rule)| !rule.exclusive);
+                if !(at_price.is_empty() && rules.len() == fixed.len()) {
+                    rules = in_order(fixed, at_price);
+                }
             }
         }
         priced
     }
+}
+
+/// Exclusive rules, and those that stack.
+type Split<'a> = (Vec<Placed<'a>>, Vec<Placed<'a>>);
+
+/// Both lists of rules in order of application, without duplicates. `fixed` is in this order.
+fn in_order<'a>(fixed: &[Placed<'a>], mut others: Vec<Placed<'a>>) -> Vec<Placed<'a>> {
+    if others.is_empty() {
+        return fixed.to_vec();
+    }
+    others.extend_from_slice(fixed);
+    others.sort_unstable_by_key(|(position, _)| *position);
+    others.dedup_by_key(|(position, _)| *position);
+    others
 }
 
 /// A rule with its position in the order of application.
