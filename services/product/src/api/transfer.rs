@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ImportProducts {
-    /// Whether the report says only what an import would do, and nothing is changed.
+    /// Whether the report says only what an import would do, and nothing is changed. Lines of categories are judged after
+    /// all earlier ones, products after those of the same 200 rows.
     #[serde(default)]
     pub dry_run: bool,
     /// Rows of CSV with a header (`sku,name,price,…`, with `attr.NAME` and `option.NAME` for attributes and options,

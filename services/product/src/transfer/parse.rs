@@ -26,6 +26,16 @@ pub(super) enum Row {
     Category(u64, CategoryLine),
 }
 
+impl Row {
+    /// The row's number.
+    pub(super) fn number(&self) -> u64 {
+        match self {
+            Self::Product(row) => row.row,
+            Self::Category(number, _) => *number,
+        }
+    }
+}
+
 /// A parsed row, or its error.
 pub(super) type Parsed = Result<Row, RowError>;
 
