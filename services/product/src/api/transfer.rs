@@ -20,7 +20,8 @@ pub struct ImportProducts {
     pub dry_run: bool,
     /// Rows of CSV with a header (`sku,name,price,…`, with `attr.NAME` and `option.NAME` for attributes and options,
     /// lists separated by `|`, and `productSku` for the product that a variant belongs to), or one product or category as
-    /// JSON per line.
+    /// JSON per line. CSV may be UTF-8 or UTF-16, with commas, semicolons or tabs between its columns; without commas there,
+    /// amounts may have a decimal comma. A quote that is never closed costs only its own row.
     #[serde(skip)]
     #[schemars(skip)]
     pub body: Body,

@@ -83,7 +83,7 @@ async fn a_faulty_row_does_not_affect_the_others() {
     assert_eq!(errors, expected);
     let shirt = shop.visit::<GetProductBySku>(json!({"sku": "s-2"})).await.unwrap();
     assert_eq!((shirt["variants"].as_array().unwrap().len(), &shirt["sku"]), (2, &json!("shirt")));
-    let error = import(&shop, "text/csv", "sku,colour\na,red\n").await;
+    let error = import(&shop, "text/csv", "SKU number,colour\na,red\n").await;
     assert_eq!(error.errors[0].code, "BAD_HEADER");
     shop.verify();
 }
@@ -244,6 +244,26 @@ async fn a_catalog_is_derived_from_sales() {
     let cx = Cx::system(&shop.node, "import", Duration::from_secs(60));
     assert_eq!(counts(&shop.service.import_catalog(&cx, &rows).await.unwrap()), (3, 0, 0, 0));
     assert_eq!(counts(&shop.service.import_catalog(&cx, &rows).await.unwrap()), (0, 0, 3, 0));
+    shop.verify();
+}
+
+#[tokio::test]
+async fn tables_of_other_programs_are_understood() {
+    let shop = Shop::open().await;
+    let text = "sku;name;pirce;price\na;Mug;;2,50\nb;\"Bowl;;3\nc;Cup;;4\nd;Pan;;1.234,50\n";
+    let report = import(&shop, "text/csv", text).await;
+    let errors: Vec<(u64, &str, &str)> =
+        report.errors.iter().map(|error| (error.row, error.code.as_str(), error.detail.as_str())).collect();
+    let expected = [
+        (2, "UNCLOSED_QUOTE", "line 3: the quote that opens field 2 is never closed"),
+        (4, "INVALID_VALUE", "price: \"1.234,50\" must be an amount"),
+    ];
+    assert_eq!((counts(&report), errors.as_slice()), ((2, 0, 0, 2), expected.as_slice()), "{report:?}");
+    let [warning] = report.warnings.as_slice() else { panic!("{:?}", report.warnings) };
+    let detail = "there is no column \"pirce\", so it was ignored: did you mean \"price\"?";
+    assert_eq!((warning.column.as_str(), warning.detail.as_str()), ("pirce", detail));
+    let mug = shop.visit::<GetProductBySku>(json!({"sku": "a"})).await.unwrap();
+    assert_eq!(mug["price"], "2.50");
     shop.verify();
 }
 

@@ -81,19 +81,21 @@ impl Import<'_> {
                 chunk.push(parsed);
                 chunk.len() < CHUNK || sender.blocking_send(std::mem::take(&mut chunk)).is_ok()
             };
-            if is_csv {
-                parse::csv(reader, currency, send);
+            let warnings = if is_csv {
+                parse::csv(reader, currency, send)
             } else {
                 parse::lines(reader, currency, send);
-            }
+                Vec::new()
+            };
             let _ = sender.blocking_send(chunk);
+            warnings
         });
         let mut progress = Progress::default();
         while let Some(chunk) = chunks.recv().await {
             self.chunk(chunk, &mut progress).await?;
         }
-        reading.await.map_err(Error::internal)?;
         let mut report = progress.report;
+        report.warnings = reading.await.map_err(Error::internal)?;
         report.errors.sort_by_key(|error| error.row);
         Ok(report)
     }
