@@ -15,9 +15,7 @@ use super::document::{Document, DocumentType};
 use super::table::{Row, Table};
 use super::{CHUNK_DOCUMENTS, CHUNK_ROWS};
 
-/// Maximum length of a row of CSV in bytes.
-const MAX_ROW_LEN: usize = 1 << 20;
-/// Maximum length of an NDJSON line in bytes.
+/// Maximum length of a line of NDJSON or a row of CSV in bytes.
 const MAX_LINE_LEN: usize = 4 << 20;
 
 /// Documents for one transaction, and the rows that were refused while they were read.
@@ -47,7 +45,7 @@ pub(crate) fn read(body: Body, terms: Terms, out: flume::Sender<Chunk>) -> Resul
 
 /// Returns the columns that it ignores.
 fn read_csv(reader: BodyReader, collector: &mut Collector) -> Result<Vec<ImportWarning>, Error> {
-    let (mut csv, names) = CsvRows::open(reader, MAX_ROW_LEN).map_err(|error| unreadable(&error.detail))?;
+    let (mut csv, names) = CsvRows::open(reader, MAX_LINE_LEN).map_err(|error| unreadable(&error.detail))?;
     let table = Table::of(&names, csv.separator())?;
     let mut record = ByteRecord::new();
     loop {
