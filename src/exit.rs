@@ -9,6 +9,23 @@ use crate::http::{BindError, Conflict};
 /// The exit code of a failed read or write.
 pub(crate) const IO: u8 = 74;
 
+/// The exit codes with their meanings, for the manual.
+pub(crate) const STATUSES: [(u8, &str); 7] = [
+    (0, "done"),
+    (
+        64,
+        "the command line is wrong, the file to read does not exist, the file or store to create already exists, or the server refused the request",
+    ),
+    (
+        65,
+        "the directory contains no store, or the data is damaged, has another layout, is of a newer version, is invalid, or violates the store's invariants; or an import refused rows",
+    ),
+    (70, "an internal error"),
+    (IO, "reading or writing failed, the server cannot be reached, or the run failed"),
+    (75, "busy: the port or the data directory is in use, the server answered 503, or the run was cancelled"),
+    (78, "the configuration is wrong; the message names the key"),
+];
+
 /// Why the program failed.
 #[derive(Debug)]
 pub struct Exit {
@@ -81,6 +98,19 @@ impl From<Conflict> for Exit {
         match conflict {
             Conflict::Settings(_) => Self::config(conflict),
             Conflict::Operations(_) => Self::internal(conflict),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documents_list_every_exit_code() {
+        let document = include_str!("../docs/operations.md");
+        for (code, meaning) in STATUSES {
+            assert!(document.contains(&format!("| {code} | {meaning} |")), "{code}");
         }
     }
 }

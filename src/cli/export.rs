@@ -130,5 +130,10 @@ C536379,D,Discount,-1,2010-12-01T09:41:00,27.50,14527
         }
         run("verify", &second, &[]).unwrap();
         assert!(run("import", &second, &["catalog", "/nowhere"]).is_err());
+        let partly = path("partly.csv");
+        std::fs::write(&partly, "sku,name,price\nlamp,Lamp,5\nbowl,Bowl,cheap\n").unwrap();
+        let exit = run("import", &second, &["catalog", &text(&partly)]).unwrap_err();
+        assert_eq!(exit.to_string(), format!("{}: 1 refused; the others were imported", partly.display()));
+        run("import", &second, &["catalog", &text(&partly), "--allow-refused"]).unwrap();
     }
 }

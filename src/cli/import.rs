@@ -28,10 +28,15 @@ const MAX_PRINTED: usize = 20;
 const STEP: usize = 200;
 
 /// Import a catalog or past orders from a file.
+///
+/// A refused row costs no other. If rows were refused, the exit code is 65 after the others have been imported.
 #[derive(Debug, Args)]
 pub(super) struct Import {
     #[command(subcommand)]
     action: Action,
+    /// Exit with 0 although rows were refused, if any row was imported.
+    #[arg(long, global = true)]
+    allow_refused: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -58,17 +63,41 @@ impl Import {
         super::runtime(&loaded.settings)?.block_on(async {
             let promox = Promox::headless_writing(&loaded).await?;
             let cx = Cx::system(promox.node(), "import", LIMIT);
-            let done = match &self.action {
+            let counted = match &self.action {
                 Action::Catalog { .. } => catalog(&promox, &cx, path, file).await,
                 Action::History { .. } => history(&cx, path, file).await,
             };
             promox.close().await;
-            done
+            counted?.check(path, self.allow_refused)
         })
     }
 }
 
-async fn catalog(promox: &Promox, cx: &Cx, path: &Path, file: File) -> Result<(), Exit> {
+/// What became of a file's rows.
+struct Counted {
+    /// The rows that were imported, or would change nothing.
+    taken: u64,
+    refused: u64,
+}
+
+impl Counted {
+    fn of(report: &ImportReport) -> Self {
+        Self { taken: report.created + report.updated + report.skipped, refused: report.failed }
+    }
+
+    /// Fails if rows of the file were refused, unless that is allowed, and if all were.
+    fn check(&self, path: &Path, allow_refused: bool) -> Result<(), Exit> {
+        let (path, refused) = (path.display(), self.refused);
+        match (refused, self.taken) {
+            (0, _) => Ok(()),
+            (_, 0) => Err(Exit::data(format_args!("{path}: none of its rows could be imported"))),
+            _ if allow_refused => Ok(()),
+            _ => Err(Exit::data(format_args!("{path}: {refused} refused; the others were imported"))),
+        }
+    }
+}
+
+async fn catalog(promox: &Promox, cx: &Cx, path: &Path, file: File) -> Result<Counted, Exit> {
     let mut file = file;
     if !transfer::is_ndjson(path) && is_online_retail(&mut file).map_err(Exit::io)? {
         return online_retail(promox, cx, file).await;
@@ -76,15 +105,7 @@ async fn catalog(promox: &Promox, cx: &Cx, path: &Path, file: File) -> Result<()
     let body = transfer::body(path, file)?;
     let report = cx.run(ImportProducts { body, dry_run: false }).await.map_err(refusal_exit)?;
     print_report(&report);
-    check_any(&report, path)
-}
-
-/// Refuses a file of which nothing was imported.
-fn check_any(report: &ImportReport, path: &Path) -> Result<(), Exit> {
-    if report.failed > 0 && report.created + report.updated + report.skipped == 0 {
-        return Err(Exit::data(format_args!("{}: none of its rows could be imported", path.display())));
-    }
-    Ok(())
+    Ok(Counted::of(&report))
 }
 
 /// Whether the file's first line has the columns of the Online Retail data set. Leaves the file at its start.
@@ -95,7 +116,7 @@ fn is_online_retail(file: &mut File) -> std::io::Result<bool> {
     Ok(read.is_ok() && ["InvoiceNo", "StockCode", "UnitPrice"].iter().all(|column| header.contains(column)))
 }
 
-async fn online_retail(promox: &Promox, cx: &Cx, file: File) -> Result<(), Exit> {
+async fn online_retail(promox: &Promox, cx: &Cx, file: File) -> Result<Counted, Exit> {
     let bar = progress::bytes(file.metadata().map_err(Exit::io)?.len());
     let reading = tokio::task::spawn_blocking(move || online_retail::catalog(bar.wrap_read(file)));
     let (rows, read) = reading.await.map_err(Exit::internal)?;
@@ -108,7 +129,9 @@ async fn online_retail(promox: &Promox, cx: &Cx, file: File) -> Result<(), Exit>
     let unchanged = refused.saturating_add(usize::try_from(counted.kept).unwrap_or(usize::MAX));
     let set = rows.len().saturating_sub(unchanged);
     say!("{set} stock counts set, {} kept, {refused} refused", counted.kept);
-    Ok(())
+    let Counted { taken, refused: products } = Counted::of(&report);
+    let stock = u64::try_from(refused).unwrap_or(u64::MAX);
+    Ok(Counted { taken, refused: read.failed.saturating_add(products).saturating_add(stock) })
 }
 
 async fn import_products(promox: &Promox, cx: &Cx, rows: &[ProductRow]) -> Result<ImportReport, Error> {
@@ -128,14 +151,14 @@ async fn import_products(promox: &Promox, cx: &Cx, rows: &[ProductRow]) -> Resul
     Ok(total)
 }
 
-async fn history(cx: &Cx, path: &Path, file: File) -> Result<(), Exit> {
+async fn history(cx: &Cx, path: &Path, file: File) -> Result<Counted, Exit> {
     let body = transfer::body(path, file)?;
     let report = cx.run(ImportOrders { body }).await.map_err(refusal_exit)?;
     let (orders, notes) = (&report.orders, &report.credit_notes);
     say!("orders: {}, rows: {}, total {}", orders.documents, orders.rows, orders.total);
     say!("credit notes: {}, rows: {}, total {}", notes.documents, notes.rows, notes.total);
     print_report(&report.report);
-    check_any(&report.report, path)
+    Ok(Counted::of(&report.report))
 }
 
 fn print_catalog_report(read: &CatalogReport) {

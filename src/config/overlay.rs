@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use promox_kernel::did_you_mean;
 use toml::{Table, Value};
 
 use super::{Fault, Faults, Settings, check};
@@ -211,7 +212,10 @@ impl Tree {
     fn set(&mut self, key: String, origin: Origin, value: Value) {
         match self.values.get_mut(&key) {
             Some(slot) => *slot = (value, origin),
-            None => self.add_fault(key, origin, "there is no setting with this name".to_owned()),
+            None => {
+                let suggestion = did_you_mean(&key, self.values.keys().map(String::as_str));
+                self.add_fault(key, origin, format!("there is no setting with this name{suggestion}"));
+            }
         }
     }
 
@@ -400,5 +404,9 @@ mod tests {
             let faults = load(Some(&file), env(&[]), &[]).unwrap_err();
             assert_eq!(faults.0[0].key, key, "{text}: {faults}");
         }
+        std::fs::write(&file, "[limits]\nenabeld = true\n").unwrap();
+        let faults = load(Some(&file), env(&[]), &[]).unwrap_err();
+        let suggestion = "there is no setting with this name: did you mean \"limits.enabled\"?";
+        assert_eq!(faults.0[0].message, suggestion);
     }
 }

@@ -142,12 +142,15 @@ async fn a_month_is_imported_as_history_from_the_command_line() {
     let month = Month::read();
     let (sales, notes) = (sums(&month.sales), sums(&month.credit_notes));
     let dir = Shop::start().await.close_and_keep().await;
-    let output = promox(dir.path(), &["import", "history", month.path.to_str().unwrap()]);
+    let words = ["import", "history", month.path.to_str().unwrap()];
+    let output = promox(dir.path(), &words);
     let text = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert_eq!(output.status.code(), Some(65), "rows were refused: {text}");
     assert!(text.contains(&format!("orders: {}, rows: {}, total {}", sales.0, sales.1, sales.2)), "{text}");
     assert!(text.contains(&format!("credit notes: {}, rows: {}, total {}", notes.0, notes.1, notes.2)), "{text}");
     assert!(text.contains(&format!("{} refused", month.bad.len())), "{text}");
+    let again = promox(dir.path(), &[&words[..], &["--allow-refused"]].concat());
+    assert_eq!(again.status.code(), Some(0), "{again:?}");
     crate::process::verify(dir.path());
 }
 

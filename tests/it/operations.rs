@@ -95,6 +95,10 @@ fn every_command_has_a_manual_page() {
     let pages = dir.path().join("man1");
     assert!(promox(dir.path(), &["man", pages.to_str().unwrap()]).status.success());
     for page in ["promox.1", "promox-serve.1", "promox-config-check.1"] {
-        assert!(std::fs::read_to_string(pages.join(page)).unwrap().starts_with(".ie"), "{page}");
+        let text = std::fs::read_to_string(pages.join(page)).unwrap();
+        assert!(text.starts_with(".ie"), "{page}");
+        for part in [".SH \"ENVIRONMENT\"\n", "PROMOX_TOKEN", ".SH \"EXIT STATUS\"\n", "\\fB65\\fR\n"] {
+            assert!(text.contains(part), "{page}: {part}");
+        }
     }
 }

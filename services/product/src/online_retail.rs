@@ -9,6 +9,7 @@ use std::io::Read;
 use std::str::FromStr;
 
 use promox_contract::codes;
+use promox_contract::import::csv::CsvRows;
 use promox_contract::import::{ImportReport, RowError};
 use promox_kernel::{Amount, Cx, Error, Patch, Sku};
 use serde::Serialize;
@@ -18,6 +19,8 @@ use crate::{Products, transfer};
 
 /// Maximum errors that a report lists. All are counted.
 const MAX_ERRORS: usize = 1_000;
+/// Maximum bytes of a row.
+const MAX_ROW_LEN: usize = 1 << 20;
 /// Stock codes that are not goods: postage, carriage, fees, discounts, manual entries, samples.
 const CHARGES: &[&str] = &["amazonfee", "b", "bank charges", "c2", "cruk", "d", "dot", "m", "pads", "post", "s"];
 
@@ -57,10 +60,10 @@ pub struct CatalogReport {
 
 impl CatalogReport {
     /// Counts a row that could not be read.
-    fn add_error(&mut self, row: u64, code: &str, detail: String) {
+    fn add_error(&mut self, error: RowError) {
         self.failed += 1;
         if self.errors.len() < MAX_ERRORS {
-            self.errors.push(RowError::new(row, code, detail));
+            self.errors.push(error);
         }
     }
 }
@@ -109,8 +112,8 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(header: &csv::ByteRecord) -> Option<Self> {
-        let column = |name: &str| header.iter().position(|other| other == name.as_bytes());
+    fn of(header: &[String]) -> Option<Self> {
+        let column = |name: &str| header.iter().position(|other| other == name);
         Some(Self {
             code: column("StockCode")?,
             description: column("Description")?,
@@ -146,30 +149,32 @@ fn is_note(description: &str) -> bool {
 pub fn catalog(reader: impl Read) -> (Vec<ProductRow>, CatalogReport) {
     let mut report = CatalogReport::default();
     let mut articles: BTreeMap<String, Article> = BTreeMap::new();
-    let mut rows = csv::ReaderBuilder::new().flexible(true).from_reader(reader);
-    let columns = match rows.byte_headers().map(Columns::of) {
-        Ok(Some(columns)) => columns,
-        Ok(None) => {
-            report.add_error(
+    let (mut rows, columns) = match CsvRows::open(reader, MAX_ROW_LEN).map(|(rows, names)| (rows, Columns::of(&names)))
+    {
+        Ok((rows, Some(columns))) => (rows, columns),
+        Ok((_, None)) => {
+            report.add_error(RowError::new(
                 0,
                 codes::BAD_HEADER,
-                "the columns StockCode, Description, Quantity and UnitPrice are required".to_owned(),
-            );
+                "the columns StockCode, Description, Quantity and UnitPrice are required",
+            ));
             return (Vec::new(), report);
         }
         Err(error) => {
-            report.add_error(0, codes::UNREADABLE, error.to_string());
+            report.add_error(error);
             return (Vec::new(), report);
         }
     };
     let mut record = csv::ByteRecord::new();
     loop {
-        match rows.read_byte_record(&mut record) {
+        let read = rows.read(&mut record);
+        report.rows = rows.row();
+        match read {
             Ok(false) => break,
-            Ok(true) => report.rows += 1,
+            Ok(true) => {}
             Err(error) => {
-                report.add_error(report.rows + 1, codes::UNREADABLE, error.to_string());
-                break;
+                report.add_error(error);
+                continue;
             }
         }
         match columns.sale(&record) {
@@ -178,7 +183,7 @@ pub fn catalog(reader: impl Read) -> (Vec<ProductRow>, CatalogReport) {
                 add_sale(&mut articles, sale);
             }
             Ok(None) => report.skipped += 1,
-            Err(detail) => report.add_error(report.rows, codes::INVALID_VALUE, detail),
+            Err(detail) => report.add_error(RowError::new(report.rows, codes::INVALID_VALUE, detail)),
         }
     }
     (articles.into_iter().filter_map(|(fold, article)| product(&fold, article)).collect(), report)

@@ -57,4 +57,9 @@ async fn an_invalid_header_is_one_error() {
         let report = import(&shop, "text/csv", bad, Some(1)).await;
         assert_eq!((report.failed, report.errors[0].code.as_str()), (1, "BAD_HEADER"), "{bad}");
     }
+    let report = import(&shop, "text/csv", "code;maxRedemption\nSAVE-10;3\n", Some(1)).await;
+    let detail = &report.errors[0].detail;
+    assert!(detail.starts_with("there is no column \"maxRedemption\": did you mean \"maxRedemptions\"?;"), "{detail}");
+    let report = import(&shop, "text/csv", "code;maxRedemptions\n\"SAVE-10;3\nSAVE-11;4\n", Some(1)).await;
+    assert_eq!((counts(&report), report.errors[0].code.as_str()), ((1, 0, 0, 1), "UNCLOSED_QUOTE"), "{report:?}");
 }

@@ -20,9 +20,9 @@ use crate::faults::{self, Faults, MISSING};
 use crate::mend;
 use crate::pointer::{escaped, unescaped};
 use crate::text::stored_form;
-use crate::{Body, BodyKind, Error, FieldError, Kind, Method, Op};
+use crate::{Body, BodyKind, Error, FieldError, Kind, Method, Op, did_you_mean};
 use source::{Members, Source};
-use value::{Notes, Path, Place, Value};
+use value::{Notes, Place, Unknown, Value};
 
 /// The maximum nesting depth of a JSON body.
 const MAX_DEPTH: usize = 32;
@@ -199,13 +199,13 @@ struct Rules {
     patched: bool,
 }
 
-/// The fault of an unknown member.
-fn unknown_member(pointer: String) -> FieldError {
+/// The fault of an unknown member. Suggests the most similar one that its object can have.
+fn unknown_member(Unknown { pointer, known }: Unknown) -> FieldError {
     let name = match pointer.strip_prefix('?') {
         Some(name) => name.rsplit('.').next().unwrap_or_default().into(),
         None => unescaped(pointer.rsplit('/').next().unwrap_or_default()),
     };
-    let detail = format!("unknown member {name}");
+    let detail = format!("unknown member {name}{}", did_you_mean(&name, known.iter().copied()));
     FieldError::coded(pointer, codes::UNKNOWN_MEMBER, detail)
 }
 
@@ -253,13 +253,14 @@ pub(crate) fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
 fn read_packed(mut bytes: &[u8], read: &mut Read<'_>) -> Result<(), Error> {
     let source = Source::Packed(rmpv::decode::read_value_ref(&mut bytes).map_err(Error::internal)?);
     let notes = Notes::default();
-    read(Value { source, place: Place { path: &Path::Root, notes: &notes } }).map_err(Error::internal)
+    read(Value { source, place: Place::root(&notes) }).map_err(Error::internal)
 }
 
 /// Reads the members of an object. `unknown` are the pointers to members that belong to none of its fields.
 fn read_members(members: Members<'_>, unknown: Vec<String>, rules: Rules, read: &mut Read<'_>) -> Result<(), Error> {
-    let notes = Notes { unknown: unknown.into(), ..Notes::default() };
-    let result = read(Value { source: Source::Members(members), place: Place { path: &Path::Root, notes: &notes } });
+    let stray = unknown.into_iter().map(|pointer| Unknown { pointer, known: &[] }).collect::<Vec<_>>();
+    let notes = Notes { unknown: stray.into(), ..Notes::default() };
+    let result = read(Value { source: Source::Members(members), place: Place::root(&notes) });
     let unknown = notes.unknown.into_inner().into_iter().map(unknown_member);
     let noted: Vec<_> = unknown.chain(notes.duplicates.into_inner().into_iter().map(duplicate_member)).collect();
     match result {

@@ -27,10 +27,19 @@ use crate::pointer::escaped;
 pub(crate) struct Notes {
     /// The pointer to the innermost value that could not be read.
     pub(super) failed_at: RefCell<Option<String>>,
-    /// The pointers to members that no type has.
-    pub(super) unknown: RefCell<Vec<String>>,
+    /// The members that no type has.
+    pub(super) unknown: RefCell<Vec<Unknown>>,
     /// The pointers to members that their object has twice.
     pub(super) duplicates: RefCell<Vec<String>>,
+}
+
+/// A member that no type has.
+#[derive(Debug)]
+pub(super) struct Unknown {
+    /// The pointer to it.
+    pub(super) pointer: String,
+    /// The members that its object can have, if a type says so.
+    pub(super) known: &'static [&'static str],
 }
 
 impl Notes {
@@ -70,14 +79,22 @@ impl fmt::Display for Path<'_> {
 pub(crate) struct Place<'p> {
     pub(crate) path: &'p Path<'p>,
     pub(crate) notes: &'p Notes,
+    /// The members that the object with this value can have, if a type says so.
+    pub(super) siblings: &'static [&'static str],
 }
 
 impl<'p> Place<'p> {
-    fn members<'a>(self, members: Members<'a>) -> MembersAccess<'a, 'p> {
+    /// The place of a whole.
+    pub(super) fn root(notes: &'p Notes) -> Self {
+        Self { path: &Path::Root, notes, siblings: &[] }
+    }
+
+    /// Reads members, of which `known` can be there, or any if it is empty.
+    fn members<'a>(self, members: Members<'a>, known: &'static [&'static str]) -> MembersAccess<'a, 'p> {
         let (members, duplicates) = members.without_duplicates();
         let pointer = |name: &Cow<'_, str>| Path::Member(self.path, name).to_string();
         self.notes.duplicates.borrow_mut().extend(duplicates.iter().map(pointer));
-        MembersAccess { members: members.0.into_iter(), value: None, place: self }
+        MembersAccess { members: members.0.into_iter(), value: None, known, place: self }
     }
 
     fn list<'a, V: Visitor<'a>>(self, items: Vec<Source<'a>>, visitor: V) -> Result<V::Value, Error> {
@@ -104,9 +121,9 @@ fn read_part<'a, S: DeserializeSeed<'a>>(
     seed: S,
     source: Source<'a>,
     path: Path<'_>,
-    notes: &Notes,
+    (notes, siblings): (&Notes, &'static [&'static str]),
 ) -> Result<S::Value, Error> {
-    seed.deserialize(Value { source, place: Place { path: &path, notes } }).inspect_err(|_| notes.fail(path))
+    seed.deserialize(Value { source, place: Place { path: &path, notes, siblings } }).inspect_err(|_| notes.fail(path))
 }
 
 /// Parses a text or the digits of a JSON number.
@@ -182,7 +199,7 @@ fn visit<'de, V: Visitor<'de>>(content: Content<'de>, place: Place<'_>, visitor:
         Content::Text(Cow::Owned(text)) => visitor.visit_string(text),
         Content::Bytes(bytes) => visitor.visit_borrowed_bytes(bytes),
         Content::List(items) => place.list(items, visitor),
-        Content::Members(members) => visitor.visit_map(place.members(members)),
+        Content::Members(members) => visitor.visit_map(place.members(members, &[])),
     }
 }
 
@@ -195,7 +212,7 @@ fn visit_number<'de, V: Visitor<'de>>(json: &'de RawValue, place: Place<'_>, vis
     } else if let Some(number) = exact(text).filter(|_| text != "-0") {
         visitor.visit_i64(number)
     } else {
-        visitor.visit_map(place.members(Members::of_number(json)))
+        visitor.visit_map(place.members(Members::of_number(json), &[]))
     };
     read.map_err(|error| number_error(json, error))
 }
@@ -240,11 +257,11 @@ impl<'de> Deserializer<'de> for Value<'de, '_> {
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
-        _: &'static [&'static str],
+        fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
         let members = self.source.members(&"an object")?;
-        visitor.visit_map(self.place.members(members))
+        visitor.visit_map(self.place.members(members, fields))
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -285,7 +302,8 @@ impl<'de> Deserializer<'de> for Value<'de, '_> {
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.place.notes.unknown.borrow_mut().push(self.place.path.to_string());
+        let unknown = Unknown { pointer: self.place.path.to_string(), known: self.place.siblings };
+        self.place.notes.unknown.borrow_mut().push(unknown);
         visitor.visit_unit()
     }
 
@@ -306,7 +324,7 @@ impl<'de> Deserializer<'de> for Value<'de, '_> {
     /// serde_json hands over the digits of a number as a map, which a type that reads maps would accept; this does not.
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         let members = self.source.members(&visitor)?;
-        visitor.visit_map(self.place.members(members))
+        visitor.visit_map(self.place.members(members, &[]))
     }
     fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Error> {
         let items = self.source.list(&visitor)?;
@@ -329,6 +347,8 @@ struct MembersAccess<'a, 'p> {
     members: std::vec::IntoIter<(Cow<'a, str>, Source<'a>)>,
     /// The member whose key was read last.
     value: Option<(Cow<'a, str>, Source<'a>)>,
+    /// The members that can be there, if a type says so.
+    known: &'static [&'static str],
     place: Place<'p>,
 }
 
@@ -346,7 +366,7 @@ impl<'de> MapAccess<'de> for MembersAccess<'de, '_> {
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
         let Some(key) = self.advance() else { return Ok(None) };
         let name = self.value.as_ref().map_or("", |(name, _)| name);
-        read_part(seed, key, Path::Member(self.place.path, name), self.place.notes).map(Some)
+        read_part(seed, key, Path::Member(self.place.path, name), (self.place.notes, &[])).map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
@@ -355,7 +375,7 @@ impl<'de> MapAccess<'de> for MembersAccess<'de, '_> {
             Source::Texts(_) | Source::Members(_) => Path::Text(self.place.path, &name),
             _ => Path::Member(self.place.path, &name),
         };
-        read_part(seed, source, path, self.place.notes)
+        read_part(seed, source, path, (self.place.notes, self.known))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -382,7 +402,7 @@ impl<'de> SeqAccess<'de> for ListAccess<'de, '_> {
             _ => Path::Item(self.place.path, self.at),
         };
         self.at += 1;
-        read_part(seed, item, path, self.place.notes).map(Some)
+        read_part(seed, item, path, (self.place.notes, &[])).map(Some)
     }
 
     fn size_hint(&self) -> Option<usize> {

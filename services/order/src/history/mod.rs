@@ -65,7 +65,7 @@ impl Orders {
         while let Ok(chunk) = chunks.recv_async().await {
             self.import_chunk(cx, chunk, &mut report).await?;
         }
-        reading.await.map_err(Error::internal)??;
+        report.report.warnings = reading.await.map_err(Error::internal)??;
         report.report.errors.sort_by_key(|error| error.row);
         Ok(report)
     }

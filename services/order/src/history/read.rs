@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read};
 
-use csv::{ByteRecord, StringRecord};
+use csv::ByteRecord;
 use promox_contract::codes;
-use promox_contract::import::RowError;
+use promox_contract::import::csv::CsvRows;
+use promox_contract::import::{ImportWarning, RowError};
 use promox_kernel::{Body, BodyReader, Error, Kind};
 use serde_json::{Map, Value};
 
@@ -14,7 +15,7 @@ use super::document::{Document, DocumentType};
 use super::table::{Row, Table};
 use super::{CHUNK_DOCUMENTS, CHUNK_ROWS};
 
-/// Maximum length of an NDJSON line in bytes.
+/// Maximum length of a line of NDJSON or a row of CSV in bytes.
 const MAX_LINE_LEN: usize = 4 << 20;
 
 /// Documents for one transaction, and the rows that were refused while they were read.
@@ -27,37 +28,42 @@ pub(crate) struct Chunk {
     weight: usize,
 }
 
-/// Reads the whole stream and sends it in chunks. Must run on a blocking thread.
-pub(crate) fn read(body: Body, terms: Terms, out: flume::Sender<Chunk>) -> Result<(), Error> {
-    let Some(reader) = body.reader else { return Ok(()) };
+/// Reads the whole stream and sends it in chunks. Returns the columns that it ignores. Must run on a blocking thread.
+pub(crate) fn read(body: Body, terms: Terms, out: flume::Sender<Chunk>) -> Result<Vec<ImportWarning>, Error> {
+    let Some(reader) = body.reader else { return Ok(Vec::new()) };
     let mut collector = Collector { terms, out, chunk: Chunk::default(), open: None, seen: HashSet::new() };
-    if body.media_type == "application/x-ndjson" {
+    let warnings = if body.media_type == "application/x-ndjson" {
         read_lines(reader, &mut collector)?;
+        Vec::new()
     } else {
-        read_csv(reader, &mut collector)?;
-    }
+        read_csv(reader, &mut collector)?
+    };
     collector.close();
     collector.flush();
-    Ok(())
+    Ok(warnings)
 }
 
-fn read_csv(reader: BodyReader, collector: &mut Collector) -> Result<(), Error> {
-    let mut csv = csv::ReaderBuilder::new().flexible(true).has_headers(false).from_reader(reader);
+/// Returns the columns that it ignores.
+fn read_csv(reader: BodyReader, collector: &mut Collector) -> Result<Vec<ImportWarning>, Error> {
+    let (mut csv, names) = CsvRows::open(reader, MAX_LINE_LEN).map_err(|error| unreadable(&error.detail))?;
+    let table = Table::of(&names, csv.separator())?;
     let mut record = ByteRecord::new();
-    csv.read_byte_record(&mut record).map_err(|error| unreadable(&error))?;
-    let header = StringRecord::from_byte_record_lossy(std::mem::take(&mut record));
-    let table = Table::of(&header)?;
-    let mut row = 0;
-    while csv.read_byte_record(&mut record).map_err(|error| unreadable(&error))? {
-        row += 1;
+    loop {
+        match csv.read(&mut record) {
+            Ok(false) => return Ok(table.unknown_columns(&names)),
+            Ok(true) => {}
+            Err(error) => {
+                collector.refuse(vec![error]);
+                continue;
+            }
+        }
         let parsed = table.row(&record);
         if table.is_stock_movement(&parsed) {
-            collector.fail(row, codes::INVALID_PRICE, "a row without a price is not a sale and is left out");
+            collector.fail(csv.row(), codes::INVALID_PRICE, "a row without a price is not a sale and is left out");
         } else {
-            collector.row(row, parsed);
+            collector.row(csv.row(), parsed);
         }
     }
-    Ok(())
 }
 
 fn unreadable(error: &dyn std::fmt::Display) -> Error {

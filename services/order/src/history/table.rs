@@ -3,8 +3,10 @@
 //! The name of a column is the path of its member, with a dot before a nested member. Lists are written as JSON. An
 //! empty cell is an absent member.
 
-use csv::{ByteRecord, StringRecord};
+use csv::ByteRecord;
 use promox_contract::codes;
+use promox_contract::import::ImportWarning;
+use promox_contract::import::csv::{decimal, unknown_columns};
 use promox_kernel::{Amount, Error, Kind};
 use serde_json::{Map, Value};
 
@@ -151,12 +153,13 @@ pub(crate) struct Table {
     is_typed: bool,
     /// Whether the file has the columns of the Online Retail data set, in which rows without a price are not sales.
     is_online_retail: bool,
+    separator: u8,
 }
 
 impl Table {
     /// Finds the columns in a header. Unknown columns are ignored; a missing required one is an error.
-    pub(crate) fn of(header: &StringRecord) -> Result<Self, Error> {
-        let names: Vec<String> = header.iter().map(|name| name.trim().to_lowercase()).collect();
+    pub(crate) fn of(header: &[String], separator: u8) -> Result<Self, Error> {
+        let names: Vec<String> = header.iter().map(|name| name.to_lowercase()).collect();
         let find = |column: &'static Column| {
             let is_named =
                 |name: &String| name.eq_ignore_ascii_case(column.name) || column.aliases.contains(&name.as_str());
@@ -170,7 +173,17 @@ impl Table {
         }
         let is_typed = has("type");
         let is_online_retail = names.iter().any(|name| name == "invoiceno");
-        Ok(Self { columns, is_typed, is_online_retail })
+        Ok(Self { columns, is_typed, is_online_retail, separator })
+    }
+
+    /// The columns of a header that none is found for.
+    pub(crate) fn unknown_columns(&self, header: &[String]) -> Vec<ImportWarning> {
+        let known: Vec<&str> = COLUMNS.iter().map(|column| column.name).collect();
+        let is_named = |name: &str| {
+            let is = |column: &&Column| column.aliases.contains(&name.to_lowercase().as_str());
+            known.iter().any(|known| known.eq_ignore_ascii_case(name)) || COLUMNS.iter().any(|column| is(&column))
+        };
+        unknown_columns(header, &known, is_named)
     }
 
     /// Whether a row has no price in a file of another system, which records movements of stock in such rows.
@@ -197,7 +210,7 @@ impl Table {
                 "type" => text.trim().clone_into(&mut row.kind),
                 _ => {}
             }
-            let member = match parse_cell(column, text) {
+            let member = match parse_cell(column, text, self.separator) {
                 Ok(Some(member)) => member,
                 Ok(None) => continue,
                 Err(fault) => {
@@ -213,7 +226,7 @@ impl Table {
 }
 
 /// Parses a cell. Returns `None` if it is empty and not required.
-fn parse_cell(column: &Column, text: &str) -> Result<Option<Value>, (&'static str, String)> {
+fn parse_cell(column: &Column, text: &str, separator: u8) -> Result<Option<Value>, (&'static str, String)> {
     let fault = |detail: String| {
         let code = match column.name {
             "quantity" => codes::INVALID_QUANTITY,
@@ -230,8 +243,9 @@ fn parse_cell(column: &Column, text: &str) -> Result<Option<Value>, (&'static st
         CellType::Text => Value::String(text.to_owned()),
         CellType::Whole => text.parse::<i64>().map_err(|_| fault(format!("\"{text}\" is not a whole number")))?.into(),
         CellType::Amount => {
+            let text = decimal(separator, text);
             text.parse::<Amount>().map_err(fault)?;
-            Value::String(text.to_owned())
+            Value::String(text.into_owned())
         }
         CellType::Flag => {
             text.parse::<bool>().map_err(|_| fault(format!("\"{text}\" is neither true nor false")))?.into()

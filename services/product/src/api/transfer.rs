@@ -14,12 +14,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ImportProducts {
-    /// Whether the report says only what an import would do, and nothing is changed.
+    /// Whether the report says only what an import would do, and nothing is changed. Lines of categories are judged after
+    /// all earlier ones, products after those of the same 200 rows.
     #[serde(default)]
     pub dry_run: bool,
     /// Rows of CSV with a header (`sku,name,price,…`, with `attr.NAME` and `option.NAME` for attributes and options,
     /// lists separated by `|`, and `productSku` for the product that a variant belongs to), or one product or category as
-    /// JSON per line.
+    /// JSON per line. CSV may be UTF-8 or UTF-16, with commas, semicolons or tabs between its columns; without commas there,
+    /// amounts may have a decimal comma. A quote that is never closed costs only its own row.
     #[serde(skip)]
     #[schemars(skip)]
     pub body: Body,

@@ -1,5 +1,7 @@
 //! Commands that create, change and delete categories.
 
+use std::sync::Arc;
+
 use promox_contract::ids::CategoryId;
 use promox_contract::import::RowOutcome;
 use promox_kernel::{Error, Patch, bounded};
@@ -9,7 +11,7 @@ use serde_json::{Value, json};
 use super::products::{free_slug, save as save_product};
 use super::{CatalogTx, audit_entry};
 use crate::api::{CategoryLine, CreateCategory, UpdateCategory};
-use crate::records::{Category, CategoryBySlug, CategoryMembership, Product};
+use crate::records::{Category, CategoryMembership, Product};
 use crate::reject;
 use crate::rules::{Composed, MAX_CATEGORIES, SlugChoice, Tree, check_slug, slug_of};
 
@@ -28,9 +30,9 @@ pub(crate) fn create_category(
     check_parent(&catalog.tree, None, op.parent_id)?;
     let name = checked_name(&op.name)?;
     let given_slug = op.slug.as_deref().map(checked_slug).transpose()?;
-    let slug = resolve_slug(tx, None, &name, given_slug.map_or(SlugChoice::Derive, SlugChoice::Given))?;
+    let slug = resolve_slug(&catalog.tree, None, &name, given_slug.map_or(SlugChoice::Derive, SlugChoice::Given))?;
     let category = Category {
-        id: CategoryId(tx.next_id::<Category>()?),
+        id: new_id(tx, &catalog.tree)?,
         name,
         slug,
         parent_id: op.parent_id,
@@ -46,13 +48,20 @@ pub(crate) fn create_category(
     Ok(category)
 }
 
+/// The id of a new category. In a dry import, ids of the transactions that were dropped may be assigned again; the tree
+/// remembers those.
+fn new_id(tx: &mut Tx<'_>, tree: &Tree) -> Result<CategoryId, StoreError> {
+    let id = CategoryId(tx.next_id::<Category>()?);
+    Ok(if tree.get(id).is_none() { id } else { tree.unused_id() })
+}
+
 /// Changes a category. Without a difference, it keeps its version.
 pub(crate) fn update_category(
     tx: &mut Tx<'_>,
     catalog: &CatalogTx<'_>,
     op: &UpdateCategory,
 ) -> Result<Category, Error> {
-    let before = tx.get::<Category>(&op.id)?.ok_or_else(|| Error::not_found("category"))?;
+    let before = catalog.tree.get(op.id).ok_or_else(|| Error::not_found("category"))?;
     catalog.context.cx.check_version(before.version)?;
     let mut after = before.clone();
     match &op.name {
@@ -75,43 +84,53 @@ pub(crate) fn update_category(
         Patch::Set(slug) => SlugChoice::Given(checked_slug(slug)?),
     };
     if choice != SlugChoice::Keep {
-        after.slug = resolve_slug(tx, Some(op.id), &after.name, choice)?;
+        after.slug = resolve_slug(&catalog.tree, Some(op.id), &after.name, choice)?;
     }
-    if after == before {
+    if after == *before {
         return Ok(after);
     }
-    save_category(tx, catalog, &before, &mut after)?;
+    save_category(tx, catalog, before, &mut after)?;
     Ok(after)
 }
 
-/// Creates or changes the category of a line of an import.
+/// Creates or changes the category of a line of an import. Later rows of the transaction see it.
 pub(crate) fn upsert_category(
     tx: &mut Tx<'_>,
-    catalog: &CatalogTx<'_>,
+    catalog: &mut CatalogTx<'_>,
     line: &CategoryLine,
 ) -> Result<RowOutcome, Error> {
     let CategoryLine { slug, name, parent, position, .. } = line;
     let parent_id = match parent {
         None => None,
-        Some(parent) => match tx.get_by::<CategoryBySlug>(parent.as_str())? {
+        Some(parent) => match catalog.tree.with_slug(parent) {
             Some(row) => Some(row.id),
             None => return Err(Error::field("/parent", "no category has this slug: its line must come before")),
         },
     };
-    let Some(before) = tx.get_by::<CategoryBySlug>(slug.trim())? else {
-        let (name, slug, position) = (name.clone(), Some(slug.clone()), *position);
-        create_category(tx, catalog, &CreateCategory { name, slug, parent_id, position })?;
-        return Ok(RowOutcome::Created);
+    let before = catalog.tree.with_slug(slug.trim()).map(|row| (row.id, row.version));
+    let (after, outcome) = match before {
+        None => {
+            let (name, slug, position) = (name.clone(), Some(slug.clone()), *position);
+            let created = create_category(tx, catalog, &CreateCategory { name, slug, parent_id, position })?;
+            (created, RowOutcome::Created)
+        }
+        Some((id, version)) => {
+            let change = UpdateCategory {
+                id,
+                name: Patch::Set(name.clone()),
+                slug: Patch::Keep,
+                parent_id: parent_id.map_or(Patch::Clear, Patch::Set),
+                position: Patch::Set(*position),
+            };
+            let after = update_category(tx, catalog, &change)?;
+            if after.version == version {
+                return Ok(RowOutcome::Skipped);
+            }
+            (after, RowOutcome::Updated)
+        }
     };
-    let change = UpdateCategory {
-        id: before.id,
-        name: Patch::Set(name.clone()),
-        slug: Patch::Keep,
-        parent_id: parent_id.map_or(Patch::Clear, Patch::Set),
-        position: Patch::Set(*position),
-    };
-    let after = update_category(tx, catalog, &change)?;
-    Ok(if after.version == before.version { RowOutcome::Skipped } else { RowOutcome::Updated })
+    Arc::make_mut(&mut catalog.tree).put(after);
+    Ok(outcome)
 }
 
 /// Moves at most [`MOVE_BATCH`] products from one category to another. Returns whether there were any to move.
@@ -224,14 +243,16 @@ fn check_parent(tree: &Tree, id: Option<CategoryId>, parent: Option<CategoryId>)
 }
 
 /// The slug of a category with this name, which no other category has.
-fn resolve_slug(tx: &Tx<'_>, id: Option<CategoryId>, name: &str, choice: SlugChoice) -> Result<String, Error> {
-    let free = |slug: &str| -> Result<bool, StoreError> {
-        let holder = tx.get_by::<CategoryBySlug>(slug)?.map(|category| category.id);
-        Ok(holder.is_none() || holder == id)
+fn resolve_slug(tree: &Tree, id: Option<CategoryId>, name: &str, choice: SlugChoice) -> Result<String, Error> {
+    let free = |slug: &str| {
+        let holder = tree.with_slug(slug).map(|category| category.id);
+        holder.is_none() || holder == id
     };
     match choice {
-        SlugChoice::Given(slug) if free(&slug)? => Ok(slug),
+        SlugChoice::Given(slug) if free(&slug) => Ok(slug),
         SlugChoice::Given(slug) => Err(reject::slug_taken(&slug)),
-        SlugChoice::Keep | SlugChoice::Derive => free_slug(&slug_of(name, "category"), "category", free),
+        SlugChoice::Keep | SlugChoice::Derive => {
+            free_slug(&slug_of(name, "category"), "category", |slug| Ok(free(slug)))
+        }
     }
 }

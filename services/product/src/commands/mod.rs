@@ -42,6 +42,11 @@ pub(crate) struct CatalogTx<'d> {
 }
 
 impl CommandContext {
+    /// Starts a command in a transaction, on the categories that `tree` has in place of the store's.
+    pub(crate) fn open_on(&self, tx: &Tx<'_>, tree: Arc<Tree>) -> Result<CatalogTx<'_>, StoreError> {
+        Ok(CatalogTx { context: self, before: epochs(tx)?, tree })
+    }
+
     /// Starts a command in a transaction.
     pub(crate) fn open(&self, tx: &Tx<'_>) -> Result<CatalogTx<'_>, StoreError> {
         let before = epochs(tx)?;
@@ -51,8 +56,8 @@ impl CommandContext {
 }
 
 impl CatalogTx<'_> {
-    /// The categories before this transaction.
-    pub(crate) fn tree(&self) -> &Tree {
+    /// The categories before this transaction, with those that rows of an import have changed in it.
+    pub(crate) fn tree(&self) -> &Arc<Tree> {
         &self.tree
     }
 

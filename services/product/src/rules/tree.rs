@@ -1,6 +1,6 @@
 //! The category tree, with the ancestors and children of each category precomputed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use promox_contract::ids::CategoryId;
 
@@ -11,13 +11,14 @@ pub(crate) const MAX_CATEGORIES: usize = 10_000;
 /// Maximum depth of nesting.
 const MAX_DEPTH: usize = 16;
 
-/// All categories in display order: position, then name.
-#[derive(Debug, Default)]
+/// All categories. The children of each are in display order: position, then name.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Tree {
     rows: Vec<Category>,
     /// For each category by id: its index in `rows`, and its lineage (the category and all its ancestors, nearest
     /// first).
     by_id: Vec<Option<(usize, Box<[CategoryId]>)>>,
+    by_slug: HashMap<String, CategoryId>,
     /// The indexes in `rows` of the children of each category. Those of the top level are under `None`.
     children: BTreeMap<Option<CategoryId>, Vec<usize>>,
 }
@@ -31,21 +32,69 @@ pub(crate) struct Branch<'a> {
 
 impl Tree {
     pub(crate) fn new(mut rows: Vec<Category>) -> Self {
-        rows.sort_by(|a, b| (a.position, &a.name, a.id).cmp(&(b.position, &b.name, b.id)));
+        rows.sort_by(|a, b| display_order(a).cmp(&display_order(b)));
         let mut children: BTreeMap<_, Vec<usize>> = BTreeMap::new();
         let mut at = BTreeMap::new();
+        let mut by_slug = HashMap::with_capacity(rows.len());
         for (index, row) in rows.iter().enumerate() {
             children.entry(row.parent_id).or_default().push(index);
             at.insert(row.id, index);
+            by_slug.insert(row.slug.clone(), row.id);
         }
         let highest = at.keys().last().map_or(0, |id| slot(*id) + 1);
         let mut by_id: Vec<_> = std::iter::repeat_with(|| None).take(highest).collect();
         for (id, index) in &at {
             if let Some(entry) = by_id.get_mut(slot(*id)) {
-                *entry = Some((*index, lineage(&rows, &at, *id)));
+                *entry = Some((*index, lineage(|id| rows.get(*at.get(&id)?), *id)));
             }
         }
-        Self { rows, by_id, children }
+        Self { rows, by_id, by_slug, children }
+    }
+
+    /// Adds a category, or replaces the one with its id, in time that does not grow with the number of the others.
+    /// Its parent must be in the tree and not below it.
+    pub(crate) fn put(&mut self, category: Category) {
+        let (id, parent_id) = (category.id, category.parent_id);
+        let before = self.entry(id).map(|(index, _)| *index);
+        let index = before.unwrap_or(self.rows.len());
+        if let Some(old) = before.and_then(|index| self.rows.get(index)) {
+            self.by_slug.remove(&old.slug);
+            let siblings = self.children.get_mut(&old.parent_id);
+            if siblings.is_some_and(|siblings| {
+                siblings.retain(|sibling| *sibling != index);
+                siblings.is_empty()
+            }) {
+                self.children.remove(&old.parent_id);
+            }
+        }
+        self.by_slug.insert(category.slug.clone(), id);
+        match self.rows.get_mut(index) {
+            Some(row) => *row = category,
+            None => self.rows.push(category),
+        }
+        let order = |index: &usize| self.rows.get(*index).map(display_order);
+        let siblings = self.children.entry(parent_id).or_default();
+        let position = siblings.partition_point(|sibling| order(sibling) < order(&index));
+        siblings.insert(position, index);
+        if self.by_id.len() <= slot(id) {
+            self.by_id.resize(slot(id) + 1, None);
+        }
+        self.trace_lineages(id, index);
+    }
+
+    /// Computes the lineage of the category at an index, and of all below it.
+    fn trace_lineages(&mut self, id: CategoryId, index: usize) {
+        let mut pending = vec![(id, index)];
+        while let Some((id, index)) = pending.pop() {
+            let own_index = |id: CategoryId| self.entry(id).map(|(index, _)| *index);
+            let row = |wanted: CategoryId| self.rows.get(if wanted == id { index } else { own_index(wanted)? });
+            let line = lineage(row, id);
+            let below = self.children.get(&Some(id)).into_iter().flatten();
+            pending.extend(below.filter_map(|index| Some((self.rows.get(*index)?.id, *index))));
+            if let Some(entry) = self.by_id.get_mut(slot(id)) {
+                *entry = Some((index, line));
+            }
+        }
     }
 
     /// The number of categories.
@@ -65,7 +114,12 @@ impl Tree {
     /// The category with this id, in digits, or with this slug.
     pub(crate) fn find(&self, name: &str) -> Option<&Category> {
         let by_id = name.parse().ok().and_then(|id| self.get(CategoryId(id)));
-        by_id.or_else(|| self.rows.iter().find(|row| row.slug == name))
+        by_id.or_else(|| self.with_slug(name))
+    }
+
+    /// The category with this slug.
+    pub(crate) fn with_slug(&self, slug: &str) -> Option<&Category> {
+        self.get(*self.by_slug.get(slug)?)
     }
 
     /// The category and all its ancestors, nearest first. Empty for an unknown category.
@@ -76,6 +130,11 @@ impl Tree {
     /// One more than the highest id, which is the length of a list by category id.
     pub(crate) fn id_bound(&self) -> usize {
         self.by_id.len()
+    }
+
+    /// An id above all others.
+    pub(crate) fn unused_id(&self) -> CategoryId {
+        CategoryId(i64::try_from(self.by_id.len()).unwrap_or(i64::MAX))
     }
 
     /// Whether a category has subcategories.
@@ -103,9 +162,14 @@ impl Tree {
 
     /// The number of levels of a category's subtree, its own included.
     fn height(&self, id: CategoryId) -> usize {
-        let own = self.lineage(id).len();
-        let deepest = self.rows.iter().map(|row| self.lineage(row.id)).filter(|line| line.contains(&id));
-        deepest.map(<[CategoryId]>::len).max().unwrap_or(own) + 1 - own
+        let mut deepest = self.lineage(id).len();
+        let own = deepest;
+        let mut pending: Vec<CategoryId> = self.children(id).map(|child| child.id).collect();
+        while let Some(below) = pending.pop() {
+            deepest = deepest.max(self.lineage(below).len());
+            pending.extend(self.children(below).map(|child| child.id));
+        }
+        deepest + 1 - own
     }
 
     /// The top-level categories with all their descendants, in display order.
@@ -118,7 +182,7 @@ impl Tree {
         rows.map(|category| Branch { category, children: self.branches_under(Some(category.id)) }).collect()
     }
 
-    /// Every category, in display order.
+    /// Every category, in any order.
     pub(crate) fn rows(&self) -> &[Category] {
         &self.rows
     }
@@ -129,13 +193,18 @@ pub(crate) fn slot(id: CategoryId) -> usize {
     usize::try_from(id.0).unwrap_or(usize::MAX - 1)
 }
 
+/// What orders the categories of one parent.
+fn display_order(category: &Category) -> (u32, &str, CategoryId) {
+    (category.position, &category.name, category.id)
+}
+
 /// A category and its ancestors, nearest first. A cycle, which the commands never create, ends at the maximum depth.
-fn lineage(rows: &[Category], at: &BTreeMap<CategoryId, usize>, id: CategoryId) -> Box<[CategoryId]> {
+fn lineage<'a>(row: impl Fn(CategoryId) -> Option<&'a Category>, id: CategoryId) -> Box<[CategoryId]> {
     let mut line = Vec::new();
     let mut next = Some(id);
     while let Some(id) = next.filter(|_| line.len() < MAX_DEPTH) {
         line.push(id);
-        next = at.get(&id).and_then(|index| rows.get(*index)).and_then(|row| row.parent_id);
+        next = row(id).and_then(|row| row.parent_id);
     }
     line.into()
 }
@@ -181,5 +250,27 @@ mod tests {
         let branches = tree.branches();
         assert_eq!(branches.len(), 1);
         assert_eq!(branches[0].children.len(), 2);
+    }
+
+    #[test]
+    fn a_tree_that_grows_is_the_one_that_its_rows_make() {
+        let mut rows: Vec<Category> = Vec::new();
+        let mut tree = Tree::default();
+        let steps =
+            [(3, None), (1, Some(3)), (2, Some(1)), (4, Some(3)), (1, Some(4)), (4, None), (3, Some(2)), (5, Some(3))];
+        for (step, (id, parent)) in (0_u32..).zip(steps) {
+            let category = Category { position: 10 - step, slug: format!("s{step}"), ..category(id, parent) };
+            rows.retain(|row| row.id != category.id);
+            rows.push(category.clone());
+            tree.put(category);
+            let fresh = Tree::new(rows.clone());
+            assert_eq!(format!("{:?}", tree.branches()), format!("{:?}", fresh.branches()));
+            for row in &rows {
+                assert_eq!(tree.lineage(row.id), fresh.lineage(row.id), "step {step}");
+                assert_eq!(tree.height(row.id), fresh.height(row.id));
+                assert_eq!(tree.with_slug(&row.slug), Some(row));
+            }
+            assert_eq!((tree.with_slug("s0").is_some(), tree.len()), (step < 6, fresh.len()));
+        }
     }
 }

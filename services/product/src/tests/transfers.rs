@@ -83,7 +83,7 @@ async fn a_faulty_row_does_not_affect_the_others() {
     assert_eq!(errors, expected);
     let shirt = shop.visit::<GetProductBySku>(json!({"sku": "s-2"})).await.unwrap();
     assert_eq!((shirt["variants"].as_array().unwrap().len(), &shirt["sku"]), (2, &json!("shirt")));
-    let error = import(&shop, "text/csv", "sku,colour\na,red\n").await;
+    let error = import(&shop, "text/csv", "SKU number,colour\na,red\n").await;
     assert_eq!(error.errors[0].code, "BAD_HEADER");
     shop.verify();
 }
@@ -244,5 +244,87 @@ async fn a_catalog_is_derived_from_sales() {
     let cx = Cx::system(&shop.node, "import", Duration::from_secs(60));
     assert_eq!(counts(&shop.service.import_catalog(&cx, &rows).await.unwrap()), (3, 0, 0, 0));
     assert_eq!(counts(&shop.service.import_catalog(&cx, &rows).await.unwrap()), (0, 0, 3, 0));
+    shop.verify();
+}
+
+#[tokio::test]
+async fn tables_of_other_programs_are_understood() {
+    let shop = Shop::open().await;
+    let text = "sku;name;pirce;price\na;Mug;;2,50\nb;\"Bowl;;3\nc;Cup;;4\nd;Pan;;1.234,50\n";
+    let report = import(&shop, "text/csv", text).await;
+    let errors: Vec<(u64, &str, &str)> =
+        report.errors.iter().map(|error| (error.row, error.code.as_str(), error.detail.as_str())).collect();
+    let expected = [
+        (2, "UNCLOSED_QUOTE", "line 3: the quote that opens field 2 is never closed"),
+        (4, "INVALID_VALUE", "price: \"1.234,50\" must be an amount"),
+    ];
+    assert_eq!((counts(&report), errors.as_slice()), ((2, 0, 0, 2), expected.as_slice()), "{report:?}");
+    let [warning] = report.warnings.as_slice() else { panic!("{:?}", report.warnings) };
+    let detail = "there is no column \"pirce\", so it was ignored: did you mean \"price\"?";
+    assert_eq!((warning.column.as_str(), warning.detail.as_str()), ("pirce", detail));
+    let mug = shop.visit::<GetProductBySku>(json!({"sku": "a"})).await.unwrap();
+    assert_eq!(mug["price"], "2.50");
+    shop.verify();
+}
+
+/// A line of a category in an import.
+fn category_line(slug: &str, parent: Option<&str>, position: u64) -> String {
+    json!({"type": "CATEGORY", "slug": slug, "name": slug, "parent": parent, "position": position}).to_string()
+}
+
+#[tokio::test]
+async fn a_dry_run_finds_the_faults_among_the_lines_of_a_file() {
+    let cycle = [("a", None), ("b", Some("a")), ("c", Some("b")), ("a", Some("c")), ("b", None), ("a", Some("c"))];
+    let cycle = cycle.map(|(slug, parent)| category_line(slug, parent, 0)).to_vec();
+    let names: Vec<String> = (0..18).map(|level| format!("level-{level}")).collect();
+    let level = |(level, name): (usize, &String)| {
+        category_line(name, level.checked_sub(1).and_then(|above| names.get(above)).map(String::as_str), 0)
+    };
+    let deep: Vec<String> = names.iter().enumerate().map(level).collect();
+    let late = vec![category_line("below", Some("later"), 0), category_line("later", None, 0)];
+    let repeated = vec![category_line("x", None, 1), category_line("x", None, 1), category_line("x", None, 2)];
+    let product =
+        |category: &str| json!({"sku": category, "name": "P", "price": 1, "categories": [category]}).to_string();
+    let mixed = vec![product("m"), category_line("m", None, 0), product("m"), category_line("n", Some("m"), 0)];
+    // Far more lines than one transaction writes lie between a category and what depends on it.
+    let mut far = vec![category_line("first", None, 0)];
+    far.extend((0..450).map(|row| category_line(&format!("far-{row}"), Some("first"), row)));
+    far.extend([category_line("first", Some("far-3"), 0), category_line("far-4", Some("far-3"), 9)]);
+    let expected: [(&[u64], u64); 6] = [(&[4], 3), (&[17, 18], 16), (&[1], 1), (&[], 1), (&[1], 3), (&[452], 451)];
+    for (lines, (refused, created)) in [cycle, deep, late, repeated, mixed, far].iter().zip(expected) {
+        let shop = Shop::open().await;
+        let dry = send(&shop, "application/x-ndjson", &lines.join("\n"), true).await;
+        assert_eq!(export(&shop, ExportFormat::Ndjson).await, "", "nothing was changed");
+        let report = import(&shop, "application/x-ndjson", &lines.join("\n")).await;
+        assert_eq!(dry, report);
+        let rows: Vec<u64> = report.errors.iter().map(|error| error.row).collect();
+        assert_eq!((rows.as_slice(), report.created), (refused, created), "{report:?}");
+        shop.verify();
+    }
+}
+
+#[tokio::test]
+async fn a_dry_run_of_any_categories_reports_what_an_import_does() {
+    // Every file is made of few names, so that its lines meet each other; a shop that has categories meets them too.
+    let shop = Shop::open().await;
+    let mut state = 7_u64;
+    let mut draw = |bound: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % bound
+    };
+    let mut refused = 0;
+    for _ in 0..12 {
+        let lines: Vec<String> = (0..120)
+            .map(|_| {
+                let parent = format!("c{}", draw(24));
+                category_line(&format!("c{}", draw(24)), Some(parent.as_str()).filter(|_| draw(6) > 0), draw(3))
+            })
+            .collect();
+        let dry = send(&shop, "application/x-ndjson", &lines.join("\n"), true).await;
+        let report = import(&shop, "application/x-ndjson", &lines.join("\n")).await;
+        assert_eq!(dry, report);
+        refused += report.failed;
+    }
+    assert!(refused > 100, "{refused} lines were refused, among them cycles");
     shop.verify();
 }

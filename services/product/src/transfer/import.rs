@@ -1,7 +1,7 @@
 //! The import: rows are committed in chunks of one transaction each. A faulty row is reported and does not affect
 //! others.
 
-use std::collections::HashSet;
+use std::sync::Arc;
 
 use promox_contract::codes;
 use promox_contract::import::{ImportReport, RowError, RowOutcome, is_row_fault};
@@ -11,7 +11,7 @@ use promox_storage::{Lane, StoreError, Tx};
 use tokio::sync::mpsc;
 
 use super::parse::{self, Parsed, Row};
-use crate::api::{CategoryLine, ImportProducts};
+use crate::api::ImportProducts;
 use crate::commands::{self, CatalogTx, CommandContext, ImportRow};
 use crate::rules::Tree;
 use crate::{Products, api};
@@ -47,8 +47,8 @@ struct Import<'a> {
 
 /// Why a transaction of an import has no outcomes.
 enum Stopped {
-    /// Its changes are dropped, because nothing is to be changed; these would be the outcomes.
-    Rehearsed(Vec<Outcome>),
+    /// Its changes are dropped, because nothing is to be changed; these would be the outcomes and the categories.
+    Rehearsed(Vec<Outcome>, Arc<Tree>),
     Failed(Error),
 }
 
@@ -59,6 +59,13 @@ impl From<StoreError> for Stopped {
 }
 
 type Outcome = Result<RowOutcome, RowError>;
+
+/// The report of a running import, and the categories that a dry one would have made so far.
+#[derive(Default)]
+struct Progress {
+    report: ImportReport,
+    planned: Option<Arc<Tree>>,
+}
 
 impl Import<'_> {
     /// Parses the rows on a blocking thread and commits them chunk by chunk.
@@ -74,117 +81,94 @@ impl Import<'_> {
                 chunk.push(parsed);
                 chunk.len() < CHUNK || sender.blocking_send(std::mem::take(&mut chunk)).is_ok()
             };
-            if is_csv {
-                parse::csv(reader, currency, send);
+            let warnings = if is_csv {
+                parse::csv(reader, currency, send)
             } else {
                 parse::lines(reader, currency, send);
-            }
+                Vec::new()
+            };
             let _ = sender.blocking_send(chunk);
+            warnings
         });
-        let (mut report, mut planned) = (ImportReport::default(), HashSet::new());
+        let mut progress = Progress::default();
         while let Some(chunk) = chunks.recv().await {
-            self.chunk(chunk, &mut planned, &mut report).await?;
+            self.chunk(chunk, &mut progress).await?;
         }
-        reading.await.map_err(Error::internal)?;
+        let mut report = progress.report;
+        report.warnings = reading.await.map_err(Error::internal)?;
         report.errors.sort_by_key(|error| error.row);
         Ok(report)
     }
 
-    /// Commits a chunk and adds its outcome to the report: categories one at a time, because later rows depend on them,
-    /// and products together. `planned` are the slugs of categories that only an import that is not dry would create.
-    async fn chunk(
-        &self,
-        chunk: Vec<Parsed>,
-        planned: &mut HashSet<String>,
-        report: &mut ImportReport,
-    ) -> Result<(), Error> {
+    /// Commits a chunk and adds its outcome to the report.
+    async fn chunk(&self, chunk: Vec<Parsed>, progress: &mut Progress) -> Result<(), Error> {
         let mut rows = Vec::with_capacity(chunk.len());
         for parsed in chunk {
             match parsed {
-                Ok(Row::Product(mut row)) => {
-                    // A dry import cannot look up what it has not created.
-                    row.categories.iter_mut().for_each(|names| names.retain(|name| !planned.contains(name)));
-                    rows.push(*row);
-                }
-                Ok(Row::Category(row, mut line)) => {
-                    self.products_of(std::mem::take(&mut rows), report).await?;
-                    line.parent.take_if(|parent| planned.contains(parent));
-                    let (slug, is_dry) = (line.slug.clone(), self.is_dry);
-                    let outcome = self.category(row, line).await?;
-                    if is_dry && outcome == Ok(RowOutcome::Created) {
-                        planned.insert(slug);
-                    }
-                    report.count(outcome);
-                }
-                Err(error) => report.refuse(error),
+                Ok(row) => rows.push(row),
+                Err(error) => progress.report.refuse(error),
             }
         }
-        self.products_of(rows, report).await
+        self.rows(rows, progress).await
     }
 
-    async fn category(&self, row: u64, line: CategoryLine) -> Result<Outcome, Error> {
-        let upsert = move |tx: &mut Tx<'_>, catalog: &CatalogTx<'_>| {
-            Ok(vec![row_outcome(row, commands::upsert_category(tx, catalog, &line))?])
-        };
-        match self.transaction(upsert).await {
-            Ok(outcomes) => outcomes.into_iter().next().ok_or_else(|| Error::internal("a row has no outcome")),
-            Err(error) if error.is_transient() => Err(error),
-            Err(error) => Ok(Err(RowError::new(row, error.code(), error.message()))),
-        }
-    }
-
-    /// Commits rows of products. If they are refused as a whole, they are retried row by row.
-    async fn products_of(&self, rows: Vec<ImportRow>, report: &mut ImportReport) -> Result<(), Error> {
-        let Err(error) = self.commit(rows.clone(), report).await else { return Ok(()) };
+    /// Commits rows. If they are refused as a whole, they are retried row by row.
+    async fn rows(&self, rows: Vec<Row>, progress: &mut Progress) -> Result<(), Error> {
+        let Err(error) = self.commit(rows.clone(), progress).await else { return Ok(()) };
         if error.is_transient() {
             return Err(error);
         }
         for row in rows {
-            let number = row.row;
-            if let Err(error) = self.commit(vec![row], report).await {
+            let number = row.number();
+            if let Err(error) = self.commit(vec![row], progress).await {
                 if error.is_transient() {
                     return Err(error);
                 }
-                report.refuse(RowError::new(number, error.code(), error.message()));
+                progress.report.refuse(RowError::new(number, error.code(), error.message()));
             }
         }
         Ok(())
     }
 
-    /// Commits rows in one transaction and adds their outcomes to the report.
-    async fn commit(&self, rows: Vec<ImportRow>, report: &mut ImportReport) -> Result<(), Error> {
+    /// Commits rows in one transaction and adds their outcomes to the report. Each row sees what those before it have
+    /// changed.
+    async fn commit(&self, rows: Vec<Row>, progress: &mut Progress) -> Result<(), Error> {
         if rows.is_empty() {
             return Ok(());
         }
-        let upsert = move |tx: &mut Tx<'_>, catalog: &CatalogTx<'_>| {
+        let (context, is_dry, planned) = (self.context.clone(), self.is_dry, progress.planned.clone());
+        let run = move |tx: &mut Tx<'_>| {
+            let mut catalog = match &planned {
+                Some(tree) => context.open_on(tx, tree.clone())?,
+                None => context.open(tx)?,
+            };
             let mut outcomes = Vec::with_capacity(rows.len());
             for row in &rows {
-                outcomes.push(match in_categories(row.clone(), catalog.tree()) {
-                    Ok(found) => row_outcome(row.row, commands::upsert(tx, catalog, found))?,
-                    Err(error) => Err(error),
-                });
+                outcomes.push(upsert(tx, &mut catalog, row).map_err(Stopped::Failed)?);
             }
-            Ok(outcomes)
+            if is_dry { Err(Stopped::Rehearsed(outcomes, catalog.tree().clone())) } else { Ok(outcomes) }
         };
-        self.transaction(upsert).await?.into_iter().for_each(|outcome| report.count(outcome));
+        let outcomes = match self.products.db.write_in(self.cx, Lane::Bulk, run).await {
+            Ok(outcomes) => outcomes,
+            Err(Stopped::Rehearsed(outcomes, tree)) => {
+                progress.planned = Some(tree);
+                outcomes
+            }
+            Err(Stopped::Failed(error)) => return Err(error),
+        };
+        outcomes.into_iter().for_each(|outcome| progress.report.count(outcome));
         Ok(())
     }
+}
 
-    /// Runs a transaction on the catalog and returns its outcomes; its changes are dropped if nothing is to be changed.
-    async fn transaction<F>(&self, work: F) -> Result<Vec<Outcome>, Error>
-    where
-        F: Fn(&mut Tx<'_>, &CatalogTx<'_>) -> Result<Vec<Outcome>, Error> + Send + 'static,
-    {
-        let (context, is_dry) = (self.context.clone(), self.is_dry);
-        let run = move |tx: &mut Tx<'_>| {
-            let catalog = context.open(tx)?;
-            let outcomes = work(tx, &catalog).map_err(Stopped::Failed)?;
-            if is_dry { Err(Stopped::Rehearsed(outcomes)) } else { Ok(outcomes) }
-        };
-        match self.products.db.write_in(self.cx, Lane::Bulk, run).await {
-            Ok(outcomes) | Err(Stopped::Rehearsed(outcomes)) => Ok(outcomes),
-            Err(Stopped::Failed(error)) => Err(error),
-        }
+/// Carries out a row. Fails only with what ends its transaction.
+fn upsert(tx: &mut Tx<'_>, catalog: &mut CatalogTx<'_>, row: &Row) -> Result<Outcome, Error> {
+    match row {
+        Row::Category(number, line) => row_outcome(*number, commands::upsert_category(tx, catalog, line)),
+        Row::Product(row) => match in_categories((**row).clone(), catalog.tree()) {
+            Ok(found) => row_outcome(row.row, commands::upsert(tx, catalog, found)),
+            Err(error) => Ok(Err(error)),
+        },
     }
 }
 
@@ -221,13 +205,13 @@ pub(crate) async fn import_rows(
     let context = products.context(cx).await?;
     let import = Import { products, cx, context: &context, is_dry: false };
     let work = async {
-        let mut report = ImportReport::default();
-        let row = |(row, change)| ImportRow { row, change, variant: None, categories: None };
+        let mut progress = Progress::default();
+        let row = |(row, change)| Row::Product(Box::new(ImportRow { row, change, variant: None, categories: None }));
         let mut rows = (1_u64..).zip(rows).map(row).peekable();
         while rows.peek().is_some() {
-            import.products_of(rows.by_ref().take(CHUNK).collect(), &mut report).await?;
+            import.rows(rows.by_ref().take(CHUNK).collect(), &mut progress).await?;
         }
-        Ok(report)
+        Ok(progress.report)
     };
     write_amounts(cx, context.currency, work, may_have_products).await
 }

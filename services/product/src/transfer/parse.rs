@@ -1,14 +1,13 @@
 //! Parses the rows of an import from a stream. Runs on a blocking thread. A faulty row does not stop it.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::str::FromStr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use promox_contract::codes;
-use promox_contract::import::RowError;
-use promox_kernel::{Currency, Error, Patch, Sku, bind_json};
+use promox_contract::import::csv::{CsvRows, decimal, unknown_columns};
+use promox_contract::import::{ImportWarning, RowError};
+use promox_kernel::{Amount, Currency, Error, Patch, Sku, bind_json};
 use serde::Deserialize;
 
 use super::columns::{ATTRIBUTE_PREFIX, COLUMNS, LIST_SEPARATOR, OPTION_PREFIX};
@@ -26,94 +25,85 @@ pub(super) enum Row {
     Category(u64, CategoryLine),
 }
 
+impl Row {
+    /// The row's number.
+    pub(super) fn number(&self) -> u64 {
+        match self {
+            Self::Product(row) => row.row,
+            Self::Category(number, _) => *number,
+        }
+    }
+}
+
 /// A parsed row, or its error.
 pub(super) type Parsed = Result<Row, RowError>;
 
-/// Passes every row of a CSV with prices in `currency` to `emit`, until that returns `false`.
-pub(super) fn csv(reader: impl Read, currency: Currency, mut emit: impl FnMut(Parsed) -> bool) {
-    let left = Arc::new(AtomicUsize::new(MAX_ROW_LEN));
-    let limited = LimitedReader { reader, left: left.clone() };
-    let mut rows = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(limited);
-    let header = match rows.byte_headers().map(Header::new) {
-        Ok(Ok(header)) => header,
-        Ok(Err(detail)) => {
-            emit(Err(RowError::new(0, codes::BAD_HEADER, detail)));
-            return;
-        }
+/// Passes every row of a CSV with prices in `currency` to `emit`, until that returns `false`. Returns the columns that it
+/// ignores.
+pub(super) fn csv(reader: impl Read, currency: Currency, mut emit: impl FnMut(Parsed) -> bool) -> Vec<ImportWarning> {
+    let opened = CsvRows::open(reader, MAX_ROW_LEN);
+    let opened = opened.and_then(|(rows, names)| Ok((Header::new(names, rows.separator())?, rows)));
+    let (header, mut rows) = match opened {
+        Ok(opened) => opened,
         Err(error) => {
-            emit(Err(RowError::new(0, codes::UNREADABLE, error.to_string())));
-            return;
+            emit(Err(error));
+            return Vec::new();
         }
     };
     let mut record = csv::ByteRecord::new();
-    for row in 1.. {
-        left.store(MAX_ROW_LEN, Ordering::Relaxed);
-        let (parsed, more) = match rows.read_byte_record(&mut record) {
-            Ok(false) => return,
-            Ok(true) => (header.row(row, &record, currency), true),
-            Err(error) => (Err(RowError::new(row, codes::UNREADABLE, error.to_string())), false),
+    loop {
+        let parsed = match rows.read(&mut record) {
+            Ok(false) => break,
+            Ok(true) => header.row(rows.row(), &record, currency),
+            Err(error) => Err(error),
         };
-        if !emit(parsed) || !more {
-            return;
+        if !emit(parsed) {
+            break;
         }
     }
+    unknown_columns(&header.names, COLUMNS, is_known)
 }
 
-/// A reader that fails when a row is too long, for example after a quote that is not closed.
-struct LimitedReader<R> {
-    reader: R,
-    /// The bytes that the current row may still have.
-    left: Arc<AtomicUsize>,
+/// Whether a column has a meaning.
+fn is_known(name: &str) -> bool {
+    let has_prefix = |prefix: &str| name.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty());
+    COLUMNS.contains(&name) || has_prefix(ATTRIBUTE_PREFIX) || has_prefix(OPTION_PREFIX)
 }
 
-impl<R: Read> Read for LimitedReader<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.left.load(Ordering::Relaxed);
-        if left == 0 {
-            return Err(io::Error::other("a row is longer than 1 MiB: check that every quote is closed"));
-        }
-        let read = self.reader.read(buffer)?;
-        self.left.store(left.saturating_sub(read), Ordering::Relaxed);
-        Ok(read)
-    }
+/// The columns of a file.
+struct Header {
+    /// Their names, in order.
+    names: Vec<String>,
+    separator: u8,
 }
-
-/// The names of the columns, in order.
-struct Header(Vec<String>);
 
 impl Header {
-    /// Checks that all columns are known and that there is one of SKUs.
-    fn new(names: &csv::ByteRecord) -> Result<Self, String> {
-        let names: Vec<String> = names.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
-        let is_known = |name: &&String| {
-            let has_prefix = |prefix: &str| name.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty());
-            COLUMNS.contains(&name.as_str()) || has_prefix(ATTRIBUTE_PREFIX) || has_prefix(OPTION_PREFIX)
-        };
-        if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
-            return Err(format!(
-                "there is no column \"{unknown}\": the columns are {}, attr.NAME and option.NAME",
-                COLUMNS.join(", ")
-            ));
+    /// Checks that there is a column of SKUs.
+    fn new(names: Vec<String>, separator: u8) -> Result<Self, RowError> {
+        if names.iter().any(|name| name == "sku") {
+            return Ok(Self { names, separator });
         }
-        if !names.iter().any(|name| name == "sku") {
-            return Err("the column sku is required".to_owned());
-        }
-        Ok(Self(names))
+        let detail = format!(
+            "the first line must name the columns, and one of them must be sku; it names {}",
+            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+        );
+        Err(RowError::new(0, codes::BAD_HEADER, detail))
     }
 
     /// Parses the row with the number `row`.
     fn row(&self, row: u64, record: &csv::ByteRecord, currency: Currency) -> Parsed {
-        if record.len() != self.0.len() {
-            let detail = format!("the row has {} fields, the header {}", record.len(), self.0.len());
+        if record.len() != self.names.len() {
+            let detail = format!("the row has {} fields, the header {}", record.len(), self.names.len());
             return Err(RowError::new(row, codes::FIELD_COUNT, detail));
         }
-        let mut cells = Cells::default();
-        for (name, bytes) in self.0.iter().zip(record) {
+        let mut cells = Cells { separator: self.separator, texts: BTreeMap::new() };
+        for (name, bytes) in self.names.iter().zip(record) {
             let Ok(text) = std::str::from_utf8(bytes) else {
                 return Err(RowError::new(row, codes::NOT_UTF8, format!("{name} is not UTF-8")));
             };
+            let text = text.trim();
             if !text.is_empty() {
-                cells.0.insert(name, text);
+                cells.texts.insert(name, text);
             }
         }
         let invalid = |detail| RowError::new(row, codes::INVALID_VALUE, detail);
@@ -125,24 +115,34 @@ impl Header {
 }
 
 /// The non-empty cells of a row, by column. An empty cell leaves a member unchanged.
-#[derive(Default)]
-struct Cells<'r>(BTreeMap<&'r str, &'r str>);
+struct Cells<'r> {
+    separator: u8,
+    texts: BTreeMap<&'r str, &'r str>,
+}
 
 impl<'r> Cells<'r> {
     /// The text of a cell, or `None` if it is empty or there is no such column.
     fn text(&self, name: &str) -> Option<String> {
-        self.0.get(name).map(|text| (*text).to_owned())
+        self.texts.get(name).map(|text| (*text).to_owned())
     }
 
     /// Parses a cell. `expected` completes the message "must be …".
     fn parsed<T: FromStr>(&self, name: &str, expected: &str) -> Result<Option<T>, String> {
         let parse = |text: &&str| text.parse().map_err(|_| format!("{name}: \"{text}\" must be {expected}"));
-        self.0.get(name).map(parse).transpose()
+        self.texts.get(name).map(parse).transpose()
+    }
+
+    /// Parses the cell of an amount.
+    fn amount(&self, name: &str) -> Result<Option<Amount>, String> {
+        let parse = |text: &&str| {
+            decimal(self.separator, text).parse().map_err(|_| format!("{name}: \"{text}\" must be an amount"))
+        };
+        self.texts.get(name).map(parse).transpose()
     }
 
     /// The elements of a list in a cell.
     fn list(&self, name: &str) -> Option<impl Iterator<Item = &'r str>> {
-        let text = self.0.get(name)?;
+        let text = self.texts.get(name)?;
         Some(text.split(LIST_SEPARATOR).map(str::trim).filter(|part| !part.is_empty()))
     }
 
@@ -150,7 +150,7 @@ impl<'r> Cells<'r> {
     fn with_prefix(&self, prefix: &'r str) -> impl Iterator<Item = (String, String)> {
         let strip =
             move |(name, text): (&&'r str, &&'r str)| Some((name.strip_prefix(prefix)?.to_owned(), (*text).to_owned()));
-        self.0.iter().filter_map(strip)
+        self.texts.iter().filter_map(strip)
     }
 
     /// The change to the product, and the variant that the row describes, if it names its product.
@@ -164,10 +164,10 @@ impl<'r> Cells<'r> {
             sku,
             name: self.text("variantName"),
             options: self.with_prefix(OPTION_PREFIX).collect(),
-            price: self.parsed("price", "an amount")?,
-            compare_at_price: self.parsed("compareAtPrice", "an amount")?,
+            price: self.amount("price")?,
+            compare_at_price: self.amount("compareAtPrice")?,
             barcode: self.text("barcode"),
-            cost: self.parsed("cost", "an amount")?,
+            cost: self.amount("cost")?,
         };
         if product_sku.is_some() {
             return Ok((change, Some(variant)));
@@ -197,7 +197,7 @@ impl<'r> Cells<'r> {
             tax_class: patch(self.text("taxClass")),
             weight_grams: patch(self.parsed("weightGrams", "a whole number of grams")?),
             discountable: patch(self.parsed("discountable", "true or false")?),
-            floor_price: patch(self.parsed("floorPrice", "an amount")?),
+            floor_price: patch(self.amount("floorPrice")?),
             ..ProductChange::default()
         })
     }

@@ -1,4 +1,6 @@
-//! Reports of imports.
+//! Imports: reading CSV, and reports.
+
+pub mod csv;
 
 use promox_kernel::{Error, Kind, json_reply};
 use schemars::JsonSchema;
@@ -23,6 +25,8 @@ pub struct ImportReport {
     pub failed: u64,
     /// The errors of the first 1,000 refused rows.
     pub errors: Vec<RowError>,
+    /// The columns of the file that were ignored.
+    pub warnings: Vec<ImportWarning>,
 }
 json_reply!(ImportReport);
 
@@ -35,6 +39,16 @@ pub struct RowError {
     /// The stable code in `UPPER_SNAKE`.
     pub code: String,
     /// What is wrong, for humans.
+    pub detail: String,
+}
+
+/// A column that an import ignored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ImportWarning {
+    /// The name of the column.
+    pub column: String,
+    /// What was ignored, for humans; with the known column that may have been meant.
     pub detail: String,
 }
 
