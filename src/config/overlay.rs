@@ -210,13 +210,12 @@ impl Tree {
     }
 
     fn set(&mut self, key: String, origin: Origin, value: Value) {
-        match self.values.get_mut(&key) {
-            Some(slot) => *slot = (value, origin),
-            None => {
-                let suggestion = did_you_mean(&key, self.values.keys().map(String::as_str));
-                self.add_fault(key, origin, format!("there is no setting with this name{suggestion}"));
-            }
+        if let Some(slot) = self.values.get_mut(&key) {
+            *slot = (value, origin);
+            return;
         }
+        let suggestion = did_you_mean(&key, self.values.keys().map(String::as_str));
+        self.add_fault(key, origin, format!("there is no setting with this name{suggestion}"));
     }
 
     fn add_fault(&mut self, key: String, origin: Origin, message: String) {

@@ -63,12 +63,9 @@ fn put_varint(mut value: u64, out: &mut Vec<u8>) {
     out.push((value & 0x7F) as u8);
 }
 
-/// The maximum length of an encoded whole number, in bytes.
-pub(crate) const MAX_VARINT: usize = 10;
-
 fn take_varint(input: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
-    for shift in (0..7 * MAX_VARINT).step_by(7) {
+    for shift in (0..64).step_by(7) {
         let (byte, rest) = input.split_first()?;
         *input = rest;
         value |= u64::from(byte & 0x7F) << shift;

@@ -3,7 +3,7 @@
 use rust_decimal::Decimal;
 
 use crate::Timestamp;
-use crate::encoding::{Column as _, ColumnType, MAX_VARINT, put_bytes, take_bytes};
+use crate::encoding::{Column as _, ColumnType, put_bytes, take_bytes};
 
 /// The value of a column.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,25 +91,10 @@ pub fn skip_column(column: ColumnType, nullable: bool, input: &mut &[u8]) -> Opt
     }
     match column {
         ColumnType::Boolean => bool::take(input).map(drop),
-        ColumnType::BigInt | ColumnType::Timestamptz | ColumnType::Unsigned => skip_varint(input),
-        ColumnType::Numeric => skip_decimal(input),
+        ColumnType::BigInt | ColumnType::Timestamptz => i64::take(input).map(drop),
+        ColumnType::Unsigned => u32::take(input).map(drop),
+        ColumnType::Numeric => Decimal::take(input).map(drop),
         ColumnType::Text | ColumnType::Jsonb | ColumnType::Bytea => take_bytes(input).map(drop),
-    }
-}
-
-/// Skips a whole number without decoding it.
-fn skip_varint(input: &mut &[u8]) -> Option<()> {
-    let end = input.iter().take(MAX_VARINT).position(|byte| byte & 0x80 == 0)?;
-    *input = input.get(end + 1..)?;
-    Some(())
-}
-
-/// Skips a decimal without decoding it.
-fn skip_decimal(input: &mut &[u8]) -> Option<()> {
-    match take_array(input)? {
-        [_, 0] => skip_varint(input),
-        [_, 1] => take_array::<16>(input).map(drop),
-        _ => None,
     }
 }
 

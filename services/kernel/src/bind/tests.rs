@@ -233,7 +233,7 @@ fn members_of_a_body_are_not_taken_from_the_query() {
 fn a_mistyped_member_is_named_with_the_one_that_was_meant() {
     let whole =
         r#"{"email":"a@b.example","price":"1","parts":[{"sku":"A","quantity":1,"quantiy":2}],"gfit":null,"zzz":1}"#;
-    let details = |error: &Error| error.errors().iter().map(|fault| fault.detail.to_string()).collect::<Vec<_>>();
+    let details = |error: &Error| error.errors().iter().map(|fault| fault.detail.clone()).collect::<Vec<_>>();
     let mut found = details(&request(&[], whole).bind::<Whole>().unwrap_err());
     found.sort();
     let expected = ["gfit: did you mean \"gift\"?", "quantiy: did you mean \"quantity\"?", "zzz"];

@@ -1,7 +1,6 @@
 //! Drives a saga from its current step until it ends or has to wait.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use promox_contract::cart::EmptyCart;
 use promox_contract::codes;

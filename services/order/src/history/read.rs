@@ -50,7 +50,7 @@ fn read_csv(reader: BodyReader, collector: &mut Collector) -> Result<Vec<ImportW
     let mut record = ByteRecord::new();
     loop {
         match csv.read(&mut record) {
-            Ok(false) => return Ok(table.unknown_columns(&names)),
+            Ok(false) => return Ok(Table::unknown_columns(&names)),
             Ok(true) => {}
             Err(error) => {
                 collector.refuse(vec![error]);

@@ -177,7 +177,7 @@ impl Table {
     }
 
     /// The columns of a header that none is found for.
-    pub(crate) fn unknown_columns(&self, header: &[String]) -> Vec<ImportWarning> {
+    pub(crate) fn unknown_columns(header: &[String]) -> Vec<ImportWarning> {
         let known: Vec<&str> = COLUMNS.iter().map(|column| column.name).collect();
         let is_named = |name: &str| {
             let is = |column: &&Column| column.aliases.contains(&name.to_lowercase().as_str());
