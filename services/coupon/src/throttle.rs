@@ -8,7 +8,7 @@ use std::time::Duration;
 use promox_contract::codes;
 use promox_contract::coupon::normal_code;
 use promox_contract::promotion::{FindPromotionCodes, RejectReason, ResolvedCode};
-use promox_kernel::{Cx, Error, Kind, Principal};
+use promox_kernel::{Cx, Error, Principal};
 use promox_storage::{Cache, CacheSpace, Pace, Throttle};
 
 use crate::Coupons;
@@ -70,9 +70,7 @@ impl GuessThrottle {
 }
 
 fn refusal(wait: Duration) -> Error {
-    let message = "Too many wrong coupon codes; try again later.";
-    let seconds = u32::try_from(wait.as_secs()).unwrap_or(1).max(1);
-    Error::new(Kind::Throttled, codes::TOO_MANY_GUESSES, message).retry_after(seconds)
+    Error::throttled(codes::TOO_MANY_GUESSES, "Too many wrong coupon codes; try again later.", wait)
 }
 
 impl Coupons {

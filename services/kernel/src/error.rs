@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::codes;
+use crate::time::whole_seconds;
 
 /// The kind of an error. The HTTP edge turns it into a status, in one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -146,6 +148,11 @@ impl Error {
     /// 503 with a stable code and a message for humans. The client may retry in `seconds`.
     pub fn unavailable(code: &'static str, message: impl Into<String>, seconds: u32) -> Self {
         Self::new(Kind::Unavailable, code, message).retry_after(seconds)
+    }
+
+    /// 429 with a stable code and a message for humans. It ends after `wait`.
+    pub fn throttled(code: &'static str, message: impl Into<String>, wait: Duration) -> Self {
+        Self::new(Kind::Throttled, code, message).retry_after(whole_seconds(wait))
     }
 
     /// 500 for a bug or a failure of the server. `cause` is logged and never sent to the client.

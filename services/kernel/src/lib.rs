@@ -63,7 +63,7 @@ pub use faults::Faults;
 pub use if_match::IfMatch;
 pub use job::Job;
 pub use listeners::{Listeners, Streamed, server_sent};
-pub use locale::Locale;
+pub use locale::{Language, Locale};
 pub use money::{Amount, Currency, round_half_up};
 pub use nearest::did_you_mean;
 pub use network::{client_network, embedded_v4, is_disguised_address, is_never_reachable};
@@ -76,7 +76,7 @@ pub use registry::{BoxFuture, Declaration, Entry, Handle, KeyKeeper, Registry};
 pub use reply::{Content, Download, Reply, Response, to_json};
 pub use subnet::Subnet;
 pub use text::{Sku, bounded, multiline, nfc};
-pub use time::Timestamp;
+pub use time::{Timestamp, whole_seconds};
 pub use wire::Wire;
 
 /// Items that the expanded macros of this crate use.

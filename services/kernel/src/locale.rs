@@ -44,6 +44,38 @@ const GERMAN_MONTHS: [&str; 12] = [
     "Dezember",
 ];
 
+/// A language in which promox itself writes to people: in messages, invoices and the pages behind links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Language {
+    /// English, which stands in for every language that is not here.
+    English,
+    /// German.
+    German,
+}
+
+impl Language {
+    /// Every language.
+    pub const ALL: [Self; 2] = [Self::English, Self::German];
+
+    /// The language of a locale, if promox writes in it.
+    pub fn of(locale: &Locale) -> Option<Self> {
+        Self::ALL.into_iter().find(|language| language.code() == locale.language())
+    }
+
+    /// The language as a locale.
+    pub fn locale(self) -> Locale {
+        Locale(self.code().to_owned())
+    }
+
+    /// The code of the language.
+    fn code(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::German => "de",
+        }
+    }
+}
+
 /// A language with an optional region, such as `en` or `de-CH`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Locale(String);

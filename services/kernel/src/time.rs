@@ -15,6 +15,11 @@ pub struct Timestamp(pub i64);
 
 const SECOND: i64 = 1_000_000;
 
+/// A wait in whole seconds, rounded up and at least one, so that a client that waits this long is admitted.
+pub fn whole_seconds(wait: Duration) -> u32 {
+    u32::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX).max(1)
+}
+
 impl Timestamp {
     /// The start of 1970.
     pub const EPOCH: Self = Self(0);
@@ -112,5 +117,12 @@ mod tests {
         let time: Timestamp = "2026-11-23T06:33:00.5+01:00".parse().unwrap();
         assert_eq!(time.to_string(), "2026-11-23T05:33:00.500Z");
         assert!("yesterday".parse::<Timestamp>().is_err());
+    }
+
+    #[test]
+    fn whoever_waits_as_long_as_told_has_waited_long_enough() {
+        let told = [0, 1, 999, 1_000, 1_001, 59_500].map(|wait| whole_seconds(Duration::from_millis(wait)));
+        assert_eq!(told, [1, 1, 1, 1, 2, 60]);
+        assert_eq!(whole_seconds(Duration::MAX), u32::MAX);
     }
 }

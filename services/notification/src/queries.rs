@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use promox_contract::notification::MailQueue;
-use promox_kernel::{Cursor, Error, Limit, Locale, Page, Timestamp, UserId};
+use promox_kernel::{Cursor, Error, Language, Limit, Locale, Page, Timestamp, UserId};
 use promox_storage::{Db, StoreError, Tx};
 use serde_json::{Value, json};
 
@@ -17,7 +17,6 @@ use crate::records::{
     Branch, Delivery, DeliveryByCreated, DeliveryByDue, DeliveryByStatus, DeliveryByUser, DeliveryStatus,
     InboxByUnread, InboxByUser, InboxItem, MessageBody, NORMAL, Preferences, Setting, StoredTemplate, URGENT,
 };
-use crate::templates::builtin::Language;
 use crate::templates::{self, Source, Wording, builtin};
 use crate::{push, rules};
 

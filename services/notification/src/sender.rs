@@ -8,7 +8,7 @@ use minijinja::Value;
 use promox_contract::order::DescribeOrder;
 use promox_contract::store::{GetStoreProfile, StoreProfile};
 use promox_contract::user::{DescribeUsers, UserDescription};
-use promox_kernel::{Cx, Email, Error, Kind, Locale, Timestamp, UserId};
+use promox_kernel::{Cx, Email, Error, Kind, Language, Locale, Timestamp, UserId};
 use promox_storage::Lane;
 
 use crate::commands::{self, DeliveryResult, Outcome};
@@ -16,7 +16,6 @@ use crate::kinds::{Channel, MessageKind, Subject};
 use crate::push::PushOutcome;
 use crate::push::records::{Subscription, SubscriptionId};
 use crate::records::{Attempt, Branch, Delivery, MessageBody};
-use crate::templates::builtin::Language;
 use crate::templates::context::{self, Members};
 use crate::templates::{Message, Wording, filters};
 use crate::{Notifications, mail, queries, rules};

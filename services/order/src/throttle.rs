@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use promox_contract::codes;
-use promox_kernel::{Cx, Error, Kind};
+use promox_kernel::{Cx, Error};
 use promox_storage::{Cache, CacheSpace, Pace, Throttle};
 
 /// The maximum of wrong look-ups from an address.
@@ -25,8 +25,7 @@ impl LookUpThrottle {
         let Some(throttle) = &self.0 else { return Ok(()) };
         throttle.check(&cx.network_key(), cx.now).await.map_err(|wait| {
             let message = "Too many wrong order look-ups; try again later.";
-            let seconds = u32::try_from(wait.as_secs()).unwrap_or(1).max(1);
-            Error::new(Kind::Throttled, codes::TOO_MANY_GUESSES, message).retry_after(seconds)
+            Error::throttled(codes::TOO_MANY_GUESSES, message, wait)
         })
     }
 

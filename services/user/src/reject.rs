@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use promox_contract::codes;
-use promox_kernel::{Error, FieldError, Kind};
+use promox_kernel::{Error, FieldError, Kind, whole_seconds};
 
 fn unauthenticated(code: &'static str, message: &str) -> Error {
     Error::new(Kind::Unauthenticated, code, message)
@@ -72,19 +72,14 @@ pub(crate) fn blocked() -> Error {
 pub(crate) fn locked(wait: Duration) -> Error {
     let seconds = whole_seconds(wait);
     let message = format!("Too many failed attempts: try again in {seconds} seconds.");
-    Error::new(Kind::Throttled, codes::ACCOUNT_LOCKED, message).retry_after(seconds)
+    Error::throttled(codes::ACCOUNT_LOCKED, message, wait)
 }
 
 /// 429 `TOO_MANY_ATTEMPTS`: too many failed attempts from one network.
 pub(crate) fn too_many_attempts(wait: Duration) -> Error {
     let seconds = whole_seconds(wait);
     let message = format!("Too many failed attempts from this network address: try again in {seconds} seconds.");
-    Error::new(Kind::Throttled, codes::TOO_MANY_ATTEMPTS, message).retry_after(seconds)
-}
-
-/// A wait in seconds, rounded up so that a client that waits this long is admitted.
-fn whole_seconds(wait: Duration) -> u32 {
-    u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
+    Error::throttled(codes::TOO_MANY_ATTEMPTS, message, wait)
 }
 
 /// 422 `REFERRAL_CODE_UNKNOWN`.

@@ -8,11 +8,9 @@ mod texts;
 use std::sync::Arc;
 
 use promox_contract::store::GetStoreProfile;
-use promox_kernel::{Cx, Download, Error, Handle, Locale, Registry};
+use promox_kernel::{Cx, Download, Error, Handle, Language, Locale, Registry};
 use schemars::JsonSchema;
 use serde::Deserialize;
-
-use texts::Language;
 
 /// The service `account`.
 #[derive(Debug)]
@@ -84,15 +82,15 @@ impl AccountPages {
 
 /// The page in the first language that the browser accepts, as a message to it would be, else in the store's.
 async fn page(cx: &Cx) -> Result<Download, Error> {
-    let accepted = cx.languages().iter().find_map(|locale| Language::of(locale.language()));
+    let accepted = cx.languages().iter().find_map(Language::of);
     let language = if let Some(language) = accepted {
         language
     } else {
         let store = cx.call(GetStoreProfile {}).await?.locale;
         let locale = store.parse::<Locale>().ok();
-        locale.and_then(|locale| Language::of(locale.language())).unwrap_or(Language::English)
+        locale.and_then(|locale| Language::of(&locale)).unwrap_or(Language::English)
     };
-    Ok(Download::bytes("text/html; charset=utf-8", language.page()))
+    Ok(Download::bytes("text/html; charset=utf-8", texts::pages(language)))
 }
 
 impl Handle<GetResetPage> for AccountPages {

@@ -1,14 +1,9 @@
 //! The texts of the account pages in English and German.
 
-use bytes::Bytes;
 use std::sync::LazyLock;
 
-/// A language of the pages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Language {
-    English,
-    German,
-}
+use bytes::Bytes;
+use promox_kernel::Language;
 
 /// The texts by their names in the page, in English and German.
 const TEXTS: [(&str, &str, &str); 23] = [
@@ -68,22 +63,11 @@ const TEXTS: [(&str, &str, &str); 23] = [
 static ENGLISH: LazyLock<Bytes> = LazyLock::new(|| page(|(_, english, _)| english));
 static GERMAN: LazyLock<Bytes> = LazyLock::new(|| page(|(_, _, german)| german));
 
-impl Language {
-    /// The language with a code such as `de`, if the pages have it.
-    pub(super) fn of(code: &str) -> Option<Self> {
-        match code {
-            "en" => Some(Self::English),
-            "de" => Some(Self::German),
-            _ => None,
-        }
-    }
-
-    /// The pages in this language.
-    pub(super) fn page(self) -> Bytes {
-        match self {
-            Self::English => ENGLISH.clone(),
-            Self::German => GERMAN.clone(),
-        }
+/// The pages in a language.
+pub(super) fn pages(language: Language) -> Bytes {
+    match language {
+        Language::English => ENGLISH.clone(),
+        Language::German => GERMAN.clone(),
     }
 }
 
@@ -104,8 +88,8 @@ mod tests {
             assert!(include_str!("page.html").contains(&format!("{{{name}}}")), "{name}");
             assert!(!english.contains('"') && !german.contains('"'), "{name} is put into an attribute");
         }
-        for language in [Language::English, Language::German] {
-            let page = String::from_utf8(language.page().to_vec()).unwrap();
+        for language in Language::ALL {
+            let page = String::from_utf8(pages(language).to_vec()).unwrap();
             let styles = page.find("</style>").unwrap();
             assert!(!page[styles..].contains(['{', '}']), "{page}");
         }

@@ -7,11 +7,11 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use promox_contract::codes;
-use promox_kernel::{Error, Kind, Principal};
+use promox_kernel::{Error, Principal};
 
 const SHARDS: usize = 16;
 const SECOND: u64 = 1_000_000;
@@ -126,9 +126,9 @@ fn rate_state(rate: Rate, debt: u64) -> RateState {
 }
 
 fn throttled(seconds: u64) -> Error {
-    let seconds = u32::try_from(seconds).unwrap_or(u32::MAX).max(1);
+    let seconds = seconds.max(1);
     let message = format!("Too many requests: try again in {seconds} s.");
-    Error::new(Kind::Throttled, codes::TOO_MANY_REQUESTS, message).retry_after(seconds)
+    Error::throttled(codes::TOO_MANY_REQUESTS, message, Duration::from_secs(seconds))
 }
 
 fn client(principal: &Principal, address: IpAddr) -> Client {
@@ -142,6 +142,8 @@ fn client(principal: &Principal, address: IpAddr) -> Client {
 
 #[cfg(test)]
 mod tests {
+    use promox_kernel::Kind;
+
     use super::*;
 
     #[test]

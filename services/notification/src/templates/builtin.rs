@@ -1,56 +1,26 @@
 //! The built-in templates, in English and German.
 
-use promox_kernel::Locale;
+use promox_kernel::Language;
 
 use crate::kinds::{Channel, MessageKind};
 use crate::templates::source::Source;
 
-/// A language of the built-in templates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Language {
-    English,
-    German,
-}
-
-impl Language {
-    /// Every language.
-    pub(crate) const ALL: [Self; 2] = [Self::English, Self::German];
-
-    /// The language of a locale, if there are built-in templates in it.
-    pub(crate) fn of(locale: &Locale) -> Option<Self> {
-        Self::ALL.into_iter().find(|language| language.code() == locale.language())
-    }
-
-    /// The code of the language.
-    fn code(self) -> &'static str {
-        match self {
-            Self::English => "en",
-            Self::German => "de",
-        }
-    }
-
-    /// The language as a locale.
-    pub(crate) fn locale(self) -> Locale {
-        self.code().parse().unwrap_or_else(|_| Locale::english())
-    }
-
-    /// The parts that templates extend and include, by name. Those with text are in this language.
-    pub(crate) fn shared(self) -> [(&'static str, &'static str); 4] {
-        let layout = ("layout.html", include_str!("../../templates/layout.html"));
-        match self {
-            Self::English => [
-                layout,
-                ("greeting.html", include_str!("../../templates/en/greeting.html")),
-                ("order_lines.html", include_str!("../../templates/en/order_lines.html")),
-                ("order_lines.txt", include_str!("../../templates/en/order_lines.txt")),
-            ],
-            Self::German => [
-                layout,
-                ("greeting.html", include_str!("../../templates/de/greeting.html")),
-                ("order_lines.html", include_str!("../../templates/de/order_lines.html")),
-                ("order_lines.txt", include_str!("../../templates/de/order_lines.txt")),
-            ],
-        }
+/// The parts that templates extend and include, by name. Those with text are in the language.
+pub(crate) fn shared(language: Language) -> [(&'static str, &'static str); 4] {
+    let layout = ("layout.html", include_str!("../../templates/layout.html"));
+    match language {
+        Language::English => [
+            layout,
+            ("greeting.html", include_str!("../../templates/en/greeting.html")),
+            ("order_lines.html", include_str!("../../templates/en/order_lines.html")),
+            ("order_lines.txt", include_str!("../../templates/en/order_lines.txt")),
+        ],
+        Language::German => [
+            layout,
+            ("greeting.html", include_str!("../../templates/de/greeting.html")),
+            ("order_lines.html", include_str!("../../templates/de/order_lines.html")),
+            ("order_lines.txt", include_str!("../../templates/de/order_lines.txt")),
+        ],
     }
 }
 

@@ -17,10 +17,9 @@ use std::sync::Arc;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, UndefinedBehavior, Value};
 use parking_lot::Mutex;
-use promox_kernel::{Bounded, Locale};
+use promox_kernel::{Bounded, Language, Locale};
 
 use crate::kinds::{Channel, MessageKind};
-use crate::templates::builtin::Language;
 use crate::templates::context::Members;
 pub(crate) use crate::templates::source::Source;
 
@@ -155,7 +154,7 @@ fn shared(language: Language) -> Result<Environment<'static>, String> {
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
     shared.set_syntax(syntax.map_err(|error| error.to_string())?);
     filters::add(&mut shared);
-    for (name, source) in language.shared() {
+    for (name, source) in builtin::shared(language) {
         shared.add_template(name, source).map_err(|error| format!("{name}: {error}"))?;
     }
     Ok(shared)
