@@ -1,5 +1,6 @@
 //! Composes e-mails from rendered messages. Rendered text cannot inject headers.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
@@ -95,11 +96,22 @@ impl Encoded {
     /// encoded. In HTML other characters than ASCII become references to them, so that it needs no encoding. Styles
     /// and scripts know no references; HTML that has any stays as it is.
     fn put(&mut self, text: &str, is_html: bool) {
+        // A line of a mail ends in CR and LF, and neither stands alone (RFC 5321, section 2.3.8).
+        let text = if memchr(b'\r', text.as_bytes()).is_some() {
+            Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n"))
+        } else {
+            Cow::Borrowed(text)
+        };
         self.bytes.reserve(text.len() + text.len() / 8);
-        let knows_references = || !["<style", "<script", "<!--"].iter().any(|tag| text.contains(tag));
+        let knows_references = || {
+            let lower = text.to_ascii_lowercase();
+            // A reference to a C1 control means another character (HTML, section 13.2.5.80).
+            !["<style", "<script", "<!--"].iter().any(|tag| lower.contains(tag))
+                && !text.contains(|c| matches!(c, '\u{80}'..='\u{9f}'))
+        };
         let referring = is_html && !text.is_ascii() && knows_references();
-        if memchr(b'\r', text.as_bytes()).is_some() || !self.put_lines(text, referring) {
-            let encoded = Body::new(text.to_owned());
+        if !self.put_lines(&text, referring) {
+            let encoded = Body::new(text.into_owned());
             *self = Self { encoding: encoded.encoding(), bytes: encoded.into_vec() };
         }
     }
@@ -217,6 +229,20 @@ mod tests {
             accepted += 1;
         }
         assert!(accepted > 40, "{accepted} were accepted");
+    }
+
+    #[test]
+    fn no_line_break_stands_alone_and_styles_have_no_references() {
+        let encoded = |text: &str, is_html: bool| {
+            let mut part = Encoded::default();
+            part.put(text, is_html);
+            String::from_utf8(part.bytes).unwrap()
+        };
+        assert_eq!(encoded("a\rb\r\nc\nd", false), "a\r\nb\r\nc\r\nd\r\n");
+        assert_eq!(encoded("<p>ä</p>", true), "<p>&#228;</p>\r\n");
+        for html in ["<STYLE>p::before{content:'ä'}</STYLE>", "<Script>'ä'</Script>", "<p>\u{85}</p>"] {
+            assert!(!encoded(html, true).contains("&#"), "{html}");
+        }
     }
 
     #[test]

@@ -14,6 +14,13 @@ use crate::codes;
 
 /// Bytes read at a time.
 const BLOCK: usize = 64 << 10;
+/// How many times as long as a row may be a quoted field is searched for its end, so that the lines of one that is too long
+/// are not taken for rows.
+const LOOKAHEAD: usize = 8;
+/// Maximum warnings about columns, so that a report stays small whatever the header.
+const MAX_WARNINGS: usize = 100;
+/// Maximum characters of a column's name that a message shows.
+const MAX_SHOWN: usize = 100;
 /// The separators, by preference.
 const SEPARATORS: [u8; 3] = *b",;\t";
 
@@ -65,7 +72,8 @@ impl<R: Read> CsvRows<R> {
         let mut header = ByteRecord::new();
         rows.read(&mut header).map_err(of_header)?;
         rows.row = 0;
-        let names = header.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
+        let names: Vec<String> = header.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
+        check_header(&names)?;
         Ok((rows, names))
     }
 
@@ -90,12 +98,13 @@ impl<R: Read> CsvRows<R> {
                     return if len > self.max_len { Err(self.row_too_long()) } else { Ok(true) };
                 }
                 Ending::Astray => return Err(self.unclosed(opened)),
-                Ending::Cut { in_quotes: true } if self.at_end || unread >= self.max_len => {
+                Ending::Cut { in_quotes: true } if self.at_end || unread >= LOOKAHEAD * self.max_len => {
                     return Err(self.unclosed(opened));
                 }
-                Ending::Cut { .. } if unread >= self.max_len => return Err(self.skip_long_row()),
-                Ending::Cut { .. } => {
-                    let wanted = (2 * unread).max(BLOCK).min(self.max_len);
+                Ending::Cut { in_quotes: false } if unread >= self.max_len => return Err(self.skip_long_row()),
+                Ending::Cut { in_quotes } => {
+                    let most = if in_quotes { LOOKAHEAD * self.max_len } else { self.max_len };
+                    let wanted = (2 * unread).max(BLOCK).min(most);
                     self.fill(wanted).map_err(|error| self.unreadable(&error))?;
                 }
             }
@@ -186,10 +195,12 @@ impl<R: Read> CsvRows<R> {
         RowError::new(self.row, codes::ROW_TOO_LONG, format!("a row is longer than {} bytes", self.max_len))
     }
 
-    /// The error of a row that is too long to be kept. Reading continues on the next line.
+    /// The error of a row that is too long to be kept. The buffer belongs to it, with the lines of its quoted fields.
+    /// Reading continues on the next line.
     fn skip_long_row(&mut self) -> RowError {
         self.row += 1;
         let error = self.row_too_long();
+        self.consume(self.buffer.len() - self.start);
         loop {
             let rest = self.buffer.get(self.start..).unwrap_or_default();
             if let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
@@ -241,6 +252,28 @@ pub fn decimal(separator: u8, text: &str) -> Cow<'_, str> {
     if has_comma { Cow::Owned(text.replace(',', ".")) } else { Cow::Borrowed(text) }
 }
 
+/// Refuses a header that would have its rows read otherwise than they are meant: one that ends in a single carriage return,
+/// so that the whole file would be its header, and one that names a column twice.
+fn check_header(names: &[String]) -> Result<(), RowError> {
+    let refuse = |detail: String| Err(RowError::new(0, codes::BAD_HEADER, detail));
+    if names.iter().any(|name| name.contains('\r')) {
+        return refuse("the lines end in CR alone: save the file with LF or CRLF".to_owned());
+    }
+    // The names of attributes, which have a point, differ by case.
+    let normal = |name: &String| if name.contains('.') { name.clone() } else { name.to_lowercase() };
+    let mut sorted: Vec<String> = names.iter().filter(|name| !name.is_empty()).map(normal).collect();
+    sorted.sort_unstable();
+    match sorted.windows(2).find(|pair| pair.first() == pair.last()) {
+        Some([name, ..]) => refuse(format!("the column \"{}\" is named twice", shown(name))),
+        _ => Ok(()),
+    }
+}
+
+/// The beginning of a name, for a message.
+fn shown(name: &str) -> String {
+    name.chars().take(MAX_SHOWN).collect()
+}
+
 /// What to tell of the columns that none of `known` is, and that are therefore ignored.
 pub fn unknown_columns<'n>(
     names: impl IntoIterator<Item = &'n String>,
@@ -249,10 +282,11 @@ pub fn unknown_columns<'n>(
 ) -> Vec<ImportWarning> {
     let warning = |name: &String| {
         let suggestion = did_you_mean(name, known.iter().copied());
-        let detail = format!("there is no column \"{name}\", so it was ignored{suggestion}");
-        ImportWarning { column: name.clone(), detail }
+        let column = shown(name);
+        let detail = format!("there is no column \"{column}\", so it was ignored{suggestion}");
+        ImportWarning { column, detail }
     };
-    names.into_iter().filter(|name| !is_known(name)).map(warning).collect()
+    names.into_iter().filter(|name| !is_known(name)).take(MAX_WARNINGS).map(warning).collect()
 }
 
 /// The number of line breaks.
@@ -381,6 +415,37 @@ mod tests {
                 Err(error) => found.push(format!("{} {}: {}", error.row, error.code, error.detail)),
             }
         }
+    }
+
+    #[test]
+    fn the_lines_of_a_quoted_field_that_is_too_long_are_no_rows() {
+        let cell = "GHOST,1\n".repeat(300);
+        let text = format!("a,b\n1,\"{cell}\"\n2,x\n3,\"{cell}\",{}\n4,y\n", "z".repeat(9_000));
+        let expected = ["a|b", "1 ROW_TOO_LONG: a row is longer than 1024 bytes", "2|x"];
+        let expected = [&expected[..], &["3 ROW_TOO_LONG: a row is longer than 1024 bytes", "4|y"]].concat();
+        assert_rows(text.as_bytes(), &expected);
+    }
+
+    #[test]
+    fn headers_that_would_be_misread_are_refused() {
+        let refused = |text: &str| CsvRows::open(text.as_bytes(), 1 << 10).map(drop).unwrap_err();
+        for (text, part) in [
+            ("sku,name\rA,x\r", "CR alone"),
+            ("sku,name,Name\nA,x,y\n", "\"name\" is named twice"),
+            ("sku,attr.c,attr.c\nA,x,y\n", "\"attr.c\" is named twice"),
+        ] {
+            let error = refused(text);
+            assert!(error.code == codes::BAD_HEADER && error.detail.contains(part), "{text:?}: {error:?}");
+        }
+        assert!(CsvRows::open("sku,attr.c,attr.C,,\nA,x,y,,\n".as_bytes(), 1 << 10).is_ok());
+    }
+
+    #[test]
+    fn warnings_about_columns_are_limited() {
+        let names: Vec<String> = (0..1_000).map(|number| format!("{number}{}", "x".repeat(1_000))).collect();
+        let warnings = unknown_columns(&names, &["sku"], |_| false);
+        assert_eq!(warnings.len(), MAX_WARNINGS);
+        assert!(warnings.iter().all(|warning| warning.detail.len() < 300));
     }
 
     fn assert_rows(text: &[u8], expected: &[&str]) {
