@@ -1,5 +1,7 @@
 //! Suggestions for mistyped names.
 
+use strsim::osa_distance;
+
 /// Returns `: did you mean "NAME"?` with the known name that is most similar to `name`, to end a message with; an empty
 /// text if none is similar. Upper and lower case and the marks between words do not matter. Of equally similar names,
 /// the first is suggested.
@@ -11,43 +13,19 @@ fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&
     /// Longer names are not compared.
     const MAX_LEN: usize = 64;
     let mistyped = letters(name);
-    if mistyped.is_empty() || mistyped.len() > MAX_LEN {
+    let length = mistyped.chars().count();
+    if length == 0 || length > MAX_LEN {
         return None;
     }
-    // A typo changes at most a third of a name.
-    let most = (mistyped.len() / 3).max(1);
-    let distances = known.into_iter().map(|known| (distance(&mistyped, &letters(known)), known));
+    // A typo inserts, removes, replaces or exchanges at most a third of a name's letters.
+    let most = (length / 3).max(1);
+    let distances = known.into_iter().map(|known| (osa_distance(&mistyped, &letters(known)), known));
     distances.filter(|(distance, _)| *distance <= most).min_by_key(|(distance, _)| *distance).map(|(_, known)| known)
 }
 
 /// What is compared of a name.
-fn letters(name: &str) -> Vec<char> {
+fn letters(name: &str) -> String {
     name.chars().filter(|letter| !matches!(letter, '_' | '-' | ' ')).flat_map(char::to_lowercase).collect()
-}
-
-/// The number of letters to insert, remove, replace or exchange with their neighbour that turns one name into the other.
-fn distance(from: &[char], to: &[char]) -> usize {
-    let mut above: Vec<usize> = Vec::new();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    let mut last = None;
-    for (line, letter) in (1..).zip(from) {
-        let mut next = Vec::with_capacity(row.len());
-        next.push(line);
-        for (column, other) in to.iter().enumerate() {
-            let at = |row: &[usize], column: usize| row.get(column).copied().unwrap_or(usize::MAX - 1);
-            let replaced = at(&row, column) + usize::from(letter != other);
-            let changed = (at(&row, column + 1) + 1).min(at(&next, column) + 1);
-            let neighbour = column.checked_sub(1).and_then(|before| to.get(before));
-            let exchanged = match (neighbour, column.checked_sub(1)) {
-                (Some(neighbour), Some(before)) if Some(other) == last && neighbour == letter => at(&above, before) + 1,
-                _ => usize::MAX,
-            };
-            next.push(replaced.min(changed).min(exchanged));
-        }
-        last = Some(letter);
-        above = std::mem::replace(&mut row, next);
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]
