@@ -262,7 +262,7 @@ fn dependencies_point_one_way() {
             "promox-kernel" => &[],
             "promox-contract" | "promox-storage" => &SHARED[..1],
             "promox-outbound" => &SHARED[..2],
-            "promox-embedded" => &["promox-kernel", "promox-storage"],
+            "promox-embedded" | "promox-external" => &["promox-kernel", "promox-storage"],
             _ if folder.starts_with("services") => &SHARED,
             _ => continue,
         };

@@ -1,0 +1,1 @@
+//! The engines against servers that the tests start.
