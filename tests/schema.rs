@@ -2,12 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test reports what is wrong by panicking")]
 
-#[path = "schema/postgres.rs"]
-mod postgres;
-
 use std::path::{Path, PathBuf};
 
-use postgres::Postgres;
+use promox_servers::Postgres;
 
 /// The tables of each database whose names are part of the contract.
 const NAMED_TABLES: [(&str, &[&str]); 2] = [

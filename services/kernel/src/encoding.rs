@@ -19,7 +19,8 @@ pub enum ColumnType {
     Text,
     Numeric,
     Timestamptz,
-    Jsonb,
+    /// A `json` in SQL, which keeps the text as it was given, unlike `jsonb`.
+    Json,
     Bytea,
 }
 
@@ -76,7 +77,8 @@ fn take_varint(input: &mut &[u8]) -> Option<u64> {
     None
 }
 
-pub(crate) fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+/// Appends text or bytes as a column of a row: their length, then the bytes.
+pub fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     put_varint(bytes.len() as u64, out);
     out.extend_from_slice(bytes);
 }
@@ -299,7 +301,7 @@ impl<T: KeyPart> KeyPart for Option<T> {
 pub struct Json<T>(pub T);
 
 impl<T: serde::Serialize + serde::de::DeserializeOwned> Column for Json<T> {
-    const TYPE: ColumnType = ColumnType::Jsonb;
+    const TYPE: ColumnType = ColumnType::Json;
     fn put(&self, out: &mut Vec<u8>) {
         put_bytes(&json_text(&self.0).unwrap_or_default(), out);
     }
@@ -383,7 +385,7 @@ impl<T> PartialEq for EncodedJson<T> {
 }
 
 impl<T> Column for EncodedJson<T> {
-    const TYPE: ColumnType = ColumnType::Jsonb;
+    const TYPE: ColumnType = ColumnType::Json;
     fn put(&self, out: &mut Vec<u8>) {
         put_bytes(&self.text, out);
     }

@@ -42,7 +42,7 @@ impl Value {
             ColumnType::Text => Self::Text(String::take(input)?),
             ColumnType::Numeric => Self::Numeric(Decimal::take(input)?),
             ColumnType::Timestamptz => Self::Time(Timestamp::take(input)?),
-            ColumnType::Jsonb => Self::Json(String::take(input)?),
+            ColumnType::Json => Self::Json(String::take(input)?),
             ColumnType::Bytea => Self::Bytes(Vec::take(input)?),
         })
     }
@@ -57,7 +57,7 @@ impl Value {
             (Self::Boolean(value), ColumnType::Boolean) => value.put(out),
             (Self::Integer(value), ColumnType::BigInt) => value.put(out),
             (Self::Integer(value), ColumnType::Unsigned) => u32::try_from(*value).ok()?.put(out),
-            (Self::Text(text), ColumnType::Text) | (Self::Json(text), ColumnType::Jsonb) => text.put(out),
+            (Self::Text(text), ColumnType::Text) | (Self::Json(text), ColumnType::Json) => text.put(out),
             (Self::Numeric(value), ColumnType::Numeric) => value.put(out),
             (Self::Time(value), ColumnType::Timestamptz) => value.put(out),
             (Self::Bytes(bytes), ColumnType::Bytea) => put_bytes(bytes, out),
@@ -79,7 +79,7 @@ impl Value {
             ColumnType::Timestamptz => Self::Time(Timestamp(take_key_i64(input)?)),
             ColumnType::Bytea => Self::Bytes(take_key_bytes(input)?),
             // Neither can be part of a key.
-            ColumnType::Numeric | ColumnType::Jsonb => return None,
+            ColumnType::Numeric | ColumnType::Json => return None,
         })
     }
 }
@@ -94,7 +94,7 @@ pub fn skip_column(column: ColumnType, nullable: bool, input: &mut &[u8]) -> Opt
         ColumnType::BigInt | ColumnType::Timestamptz => i64::take(input).map(drop),
         ColumnType::Unsigned => u32::take(input).map(drop),
         ColumnType::Numeric => Decimal::take(input).map(drop),
-        ColumnType::Text | ColumnType::Jsonb | ColumnType::Bytea => take_bytes(input).map(drop),
+        ColumnType::Text | ColumnType::Json | ColumnType::Bytea => take_bytes(input).map(drop),
     }
 }
 
@@ -106,7 +106,7 @@ pub fn check_column(column: ColumnType, nullable: bool, input: &mut &[u8]) -> Op
     }
     let fault = match column {
         ColumnType::Text => memchr::memchr(0, take_bytes(input)?).map(|_| Unstorable::Nul),
-        ColumnType::Jsonb => has_escaped_nul(take_bytes(input)?).then_some(Unstorable::Nul),
+        ColumnType::Json => has_escaped_nul(take_bytes(input)?).then_some(Unstorable::Nul),
         ColumnType::Timestamptz => {
             let time = Timestamp::take(input)?;
             (time < Timestamp::EARLIEST || time > Timestamp::LATEST).then_some(Unstorable::Time)

@@ -88,8 +88,8 @@ impl Engine for TestEngine {
         }
     }
 
-    fn snapshot(&self) -> Box<dyn Reader> {
-        self.memory.snapshot()
+    fn snapshot(&self, database: Database) -> Box<dyn Reader> {
+        self.memory.snapshot(database)
     }
 
     fn long_read(&self) -> Result<Box<dyn Reader>, StoreError> {

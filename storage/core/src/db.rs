@@ -43,7 +43,7 @@ impl Db {
         E: From<StoreError>,
         F: Fn(&Tx<'_>) -> Result<T, E>,
     {
-        read_from(self.engine.snapshot(), self.database, work).await
+        read_from(self.engine.snapshot(self.database), self.database, work).await
     }
 
     /// Reads a whole list page by page, each in a transaction of its own: for what has to be complete and may have more
@@ -208,8 +208,10 @@ where
     loop {
         let mut result = None;
         let wants = run_on(&*state, database, &mut |tx| result = Some(work(tx)));
-        let Some(wants) = wants else { return result.unwrap_or_else(|| Err(StoreError::Stopped.into())) };
-        state = state.fetch(wants).await?;
+        if wants.is_none() && state.is_current() {
+            return result.unwrap_or_else(|| Err(StoreError::Stopped.into()));
+        }
+        state = state.fetch(wants.unwrap_or_default()).await?;
     }
 }
 

@@ -39,13 +39,33 @@ impl ColumnDef {
     }
 }
 
+impl TableDef {
+    /// Returns the statements that create the table and its indexes.
+    pub fn sql(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = table_ddl(self, &mut text);
+        text
+    }
+
+    /// Returns the columns in SQL, each with its name and its definition. A folded column that keys use is followed by
+    /// the one with its folded form.
+    pub fn sql_columns(&self) -> Vec<(String, String)> {
+        let mut columns = Vec::with_capacity(self.columns.len() + 1);
+        for column in self.columns {
+            columns.push((column.name.to_owned(), column_ddl(column.name, column)));
+            if column.fold.is_some() && self.is_key_column(column.name) {
+                columns.push((column.key_name(), column_ddl(&column.key_name(), column)));
+            }
+        }
+        columns
+    }
+}
+
 fn table_ddl(table: &TableDef, text: &mut String) -> fmt::Result {
     writeln!(text, "create table {} ( -- {}", quoted(table.name), table.space.0)?;
-    for column in table.columns {
-        writeln!(text, "    {},", column_ddl(column.name, column))?;
-        if column.fold.is_some() && table.is_key_column(column.name) {
-            writeln!(text, "    {},", column_ddl(&column.key_name(), column))?;
-        }
+    for (_, column) in table.sql_columns() {
+        writeln!(text, "    {column},")?;
     }
     writeln!(text, "    primary key ({})\n);", key_list(table, table.key).join(", "))?;
     table.indexes.iter().try_for_each(|index| index_ddl(table, index, text))?;
@@ -94,12 +114,20 @@ fn type_name(column: ColumnType) -> &'static str {
         ColumnType::Text => "text collate \"C\"",
         ColumnType::Numeric => "numeric",
         ColumnType::Timestamptz => "timestamptz",
-        ColumnType::Jsonb => "jsonb",
+        ColumnType::Json => "json",
         ColumnType::Bytea => "bytea",
     }
 }
 
 impl IndexDef {
+    /// Returns the statement that creates the index.
+    pub fn sql(&self, table: &TableDef) -> String {
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = index_ddl(table, self, &mut text);
+        text
+    }
+
     /// Returns the name of the index in a relational engine, which is unique in its database: `orders_by_user` for the
     /// index `OrderByUser` of `orders`.
     pub fn sql_name(&self, table: &TableDef) -> String {

@@ -58,6 +58,12 @@ pub trait Reader: Send {
         None
     }
 
+    /// Whether this state is at least as new as the newest one at the time when it was taken. If not, what was computed
+    /// from it is dropped, and [`fetch`](Self::fetch) is called, even if nothing is wanted.
+    fn is_current(&self) -> bool {
+        true
+    }
+
     /// Returns this state, or a newer durable one, with `wants` fetched in addition. It is never called on a reader
     /// that has the whole state.
     fn fetch(self: Box<Self>, wants: Wants) -> Fetching {
@@ -159,9 +165,9 @@ pub trait Engine: Send + Sync + 'static {
         Err(links)
     }
 
-    /// Returns the newest durable state, as far as it has been fetched. This is cheap, but the state must be dropped
-    /// soon.
-    fn snapshot(&self) -> Box<dyn Reader>;
+    /// Returns the newest durable state of a database, as far as it has been fetched. This is cheap, but the state must
+    /// be dropped soon. An engine that keeps both databases together may return the state of both.
+    fn snapshot(&self, database: Database) -> Box<dyn Reader>;
 
     /// Returns a state that may be held for minutes, for backup, export and verify. At most two exist at a time; a
     /// third call fails with [`StoreError::Busy`].

@@ -61,7 +61,7 @@ impl Engine for MemoryEngine {
         order.work.answer();
     }
 
-    fn snapshot(&self) -> Box<dyn Reader> {
+    fn snapshot(&self, _: Database) -> Box<dyn Reader> {
         Box::new(Snapshot(self.0.lock().rows.clone(), None))
     }
 

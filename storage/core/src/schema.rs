@@ -126,7 +126,7 @@ impl TableDef {
     }
 
     /// Whether a column is part of the key or of an index.
-    pub(crate) fn is_key_column(&self, name: &str) -> bool {
+    pub fn is_key_column(&self, name: &str) -> bool {
         self.key.contains(&name) || self.indexes.iter().any(|index| index.columns.contains(&name))
     }
 }

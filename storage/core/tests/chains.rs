@@ -98,8 +98,8 @@ impl Engine for RecordingEngine {
         self.chains.lock().push(links.len());
         self.engine.submit_chain(links)
     }
-    fn snapshot(&self) -> Box<dyn Reader> {
-        self.engine.snapshot()
+    fn snapshot(&self, database: Database) -> Box<dyn Reader> {
+        self.engine.snapshot(database)
     }
     fn long_read(&self) -> Result<Box<dyn Reader>, StoreError> {
         self.engine.long_read()

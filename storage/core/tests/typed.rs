@@ -108,7 +108,7 @@ async fn typed_ranges_contain_the_same_keys_as_their_bytes() {
         |tx| Ok(tx.scan_by::<LabelByTime>().before(Timestamp(i64::MAX)).from(Timestamp(i64::MIN)).rows().count()),
     ];
     let engine = store().await;
-    let snapshot = engine.snapshot();
+    let snapshot = engine.snapshot(Database::Ecommerce);
     for (at, scan) in scans.into_iter().enumerate() {
         let tx = Tx::new(&*snapshot, Database::Ecommerce, Stamp::default()).logging();
         let count = scan(&tx).unwrap();
@@ -133,7 +133,7 @@ async fn a_cursor_can_be_decoded_into_values() {
     let db = engine.database(Database::Ecommerce);
     let limit: Limit = serde_json::from_str("3").unwrap();
     let page = db.read(|tx| tx.scan_by::<LabelByTime>().page(limit, None::<Cursor>)).await.unwrap();
-    let snapshot = engine.snapshot();
+    let snapshot = engine.snapshot(Database::Ecommerce);
     let tx = Tx::new(&*snapshot, Database::Ecommerce, Stamp::default()).logging();
     let next = tx.scan_by::<LabelByTime>().page(limit, page.next_cursor).unwrap();
     let range = &tx.finish().unwrap().reads.scans[0].range;
@@ -150,7 +150,7 @@ async fn a_cursor_can_be_decoded_into_values() {
 #[tokio::test]
 async fn rows_and_values_convert_into_each_other() {
     let engine = store().await;
-    let snapshot = engine.snapshot();
+    let snapshot = engine.snapshot(Database::Ecommerce);
     for row in labels() {
         let stored = snapshot.get(Label::TABLE.space, &row.key_bytes()).unwrap().unwrap();
         let columns = decode_row(Label::TABLE.space, &row.key_bytes(), &stored).unwrap();

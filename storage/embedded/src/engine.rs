@@ -246,7 +246,7 @@ impl Engine for EmbeddedEngine {
         Ok(())
     }
 
-    fn snapshot(&self) -> Box<dyn Reader> {
+    fn snapshot(&self, _: Database) -> Box<dyn Reader> {
         Box::new(Snapshot(self.shared.published.load()))
     }
 

@@ -12,7 +12,7 @@ use crate::api::{GetState, GetSummary, Rebuild};
 
 /// Every row of a generation's tables, without the generation.
 pub(super) fn rows(world: &World, generation: u32) -> Vec<(u16, Vec<u8>, Vec<u8>)> {
-    let reader = world.engine.snapshot();
+    let reader = world.engine.snapshot(Database::Promox);
     let mut rows = Vec::new();
     for table in Analytics::TABLES.iter().filter(|table| table.key[0] == "generation") {
         for item in reader.scan(&KeyRange::prefix(table.space, generation.to_be_bytes().to_vec()), Direction::Forward) {

@@ -128,6 +128,7 @@ cases! {
     reads::scans_stay_within_their_range => "scans stay within their prefix and range, in both directions",
     reads::pages_continue_after_their_cursor => "pages continue where they stopped while rows are removed",
     reads::a_snapshot_does_not_change => "a snapshot does not change while others write",
+    reads::a_read_is_of_one_state => "all that a read transaction sees is of one state",
     reads::a_read_after_a_reply_sees_the_change => "a read after a reply sees the change",
     reads::a_latest_value_follows_the_commits => "a value that is kept until the next commit is never older than a reply",
     reads::long_reads_are_complete_and_limited => "a long read is complete, and there are at most two",

@@ -219,7 +219,7 @@ impl Engine for RemoteEngine {
         order.work.answer();
     }
 
-    fn snapshot(&self) -> Box<dyn Reader> {
+    fn snapshot(&self, _: Database) -> Box<dyn Reader> {
         Box::new(self.state())
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use promox_embedded::disk::RealDisk;
 use promox_embedded::{EmbeddedEngine, Options};
-use promox_storage::{Engine, Report};
+use promox_storage::{Database, Engine, Report};
 
 use crate::rows::{Account, account, balances, database, options, schema, write};
 
@@ -35,7 +35,7 @@ async fn the_layout_of_this_version_is_opened() {
     let db = database(&engine);
     assert_eq!(balances(&db).await, content());
     let mut report = Report::default();
-    report.check_table(&*engine.snapshot(), <Account as promox_storage::Record>::TABLE).unwrap();
+    report.check_table(&*engine.snapshot(Database::Ecommerce), <Account as promox_storage::Record>::TABLE).unwrap();
     assert_eq!(report.finish().0, []);
     write(&db, |tx| tx.insert(&account(41, 1))).await.unwrap();
 }

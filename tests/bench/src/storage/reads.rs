@@ -15,7 +15,7 @@ pub(crate) fn run(engine: &Arc<EmbeddedEngine>, orders: i64, span: Duration) -> 
         let (started, mut count, mut rows) = (Instant::now(), 0_u64, 0);
         while started.elapsed() < span {
             for _ in 0..64 {
-                let snapshot = engine.snapshot();
+                let snapshot = engine.snapshot(DATABASE);
                 let tx = Tx::new(&*snapshot, DATABASE, Stamp::default());
                 rows += read(&tx, (count.cast_signed() * 7919) % orders)?;
                 count += 1;

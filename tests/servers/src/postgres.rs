@@ -1,5 +1,4 @@
-//! A PostgreSQL 15 server for a test: Debian's package, with a temporary data directory and a Unix socket. It ends with
-//! the test.
+//! A PostgreSQL server for tests: Debian's package, with a temporary data directory and a Unix socket.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::{MetadataExt as _, chown};
@@ -10,23 +9,33 @@ use tempfile::TempDir;
 
 /// The directory of Debian's version 15; `PROMOX_POSTGRES_BIN` names another one.
 const DEBIAN_BIN: &str = "/usr/lib/postgresql/15/bin";
+/// A file system in memory, where a sync costs nothing.
+const MEMORY: &str = "/dev/shm";
 
-pub(super) struct Postgres {
+/// A running server. It ends when this is dropped, or with the process.
+#[derive(Debug)]
+pub struct Postgres {
     dir: TempDir,
     bin: PathBuf,
     server: Child,
 }
 
 impl Postgres {
-    /// Starts an empty server. Panics with instructions when PostgreSQL is not installed.
-    pub(super) fn start() -> Self {
+    /// Starts an empty server. Panics with instructions if PostgreSQL is not installed.
+    pub fn start() -> Self {
+        let dir = if Path::new(MEMORY).is_dir() { PathBuf::from(MEMORY) } else { std::env::temp_dir() };
+        Self::start_in(&dir)
+    }
+
+    /// Starts an empty server whose data is in a temporary directory in `place`.
+    pub fn start_in(place: &Path) -> Self {
         let bin = std::env::var_os("PROMOX_POSTGRES_BIN").map_or_else(|| PathBuf::from(DEBIAN_BIN), PathBuf::from);
         assert!(
             bin.join("initdb").exists(),
             "PostgreSQL 15 is not installed in {}: apt-get install postgresql-15, or name its directory in PROMOX_POSTGRES_BIN",
             bin.display()
         );
-        let dir = tempfile::Builder::new().prefix("promox-pg").tempdir().unwrap();
+        let dir = tempfile::Builder::new().prefix("promox-pg").tempdir_in(place).unwrap();
         if is_root() {
             let id = |flag| output(Command::new("id").args([flag, "postgres"])).trim().parse().unwrap();
             chown(dir.path(), Some(id("-u")), Some(id("-g"))).unwrap();
@@ -34,20 +43,44 @@ impl Postgres {
         let data = dir.path().join("data");
         let plain = ["--username=postgres", "--auth=trust", "--no-sync", "--locale=C", "--encoding=UTF8"];
         output(as_server(&bin.join("initdb"), dir.path()).args(plain).arg("--pgdata").arg(&data));
-        let server = serve(&bin, dir.path(), &data);
+        let server = serve(&bin, dir.path());
         Self { dir, bin, server }
     }
 
+    /// The directory of its Unix socket, whose port is 5432.
+    pub fn socket(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// Runs `psql` on a database and returns its output: a line per row, columns separated by bars. Panics on an error.
-    pub(super) fn psql(&self, database: &str, args: &[&str]) -> String {
+    pub fn psql(&self, database: &str, args: &[&str]) -> String {
         output(&mut self.client(database, args))
     }
 
+    /// Runs a statement and returns its result as [`psql`](Self::psql) does.
+    pub fn query(&self, database: &str, statement: &str) -> String {
+        self.psql(database, &["-c", statement]).trim_end().to_owned()
+    }
+
     /// Runs a statement that must fail, and returns the error message of `psql`.
-    pub(super) fn refused(&self, database: &str, statement: &str) -> String {
+    pub fn refused(&self, database: &str, statement: &str) -> String {
         let Output { status, stderr, .. } = self.client(database, &["-c", statement]).output().unwrap();
         assert!(!status.success(), "{statement} succeeded");
         String::from_utf8(stderr).unwrap()
+    }
+
+    /// Stops the server as a crash does, and starts it again.
+    pub fn crash_and_restart(&mut self) {
+        self.stop();
+        self.server = serve(&self.bin, self.dir.path());
+    }
+
+    /// Stops the server as a crash does.
+    pub fn stop(&mut self) {
+        let data = self.dir.path().join("data");
+        let mut stop = as_server(&self.bin.join("pg_ctl"), self.dir.path());
+        let _ = stop.arg("stop").arg("--pgdata").arg(data).arg("--mode=immediate").output();
+        let _ = self.server.wait();
     }
 
     fn client(&self, database: &str, args: &[&str]) -> Command {
@@ -62,10 +95,7 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        let data = self.dir.path().join("data");
-        let mut stop = as_server(&self.bin.join("pg_ctl"), self.dir.path());
-        let _ = stop.arg("stop").arg("--pgdata").arg(data).arg("--mode=immediate").output();
-        let _ = self.server.wait();
+        self.stop();
     }
 }
 
@@ -86,10 +116,10 @@ fn as_server(program: &Path, dir: &Path) -> Command {
 }
 
 /// Starts the server and waits until it accepts connections.
-fn serve(bin: &Path, dir: &Path, data: &Path) -> Child {
+fn serve(bin: &Path, dir: &Path) -> Child {
     let mut command = as_server(&bin.join("postgres"), dir);
-    command.arg("-D").arg(data).arg("-k").arg(dir);
-    command.args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "log_destination=stderr"]);
+    command.arg("-D").arg(dir.join("data")).arg("-k").arg(dir);
+    command.args(["-c", "listen_addresses=", "-c", "max_connections=400", "-c", "log_destination=stderr"]);
     let mut server = command.stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(server.stderr.take().unwrap());
     let mut messages = String::new();
