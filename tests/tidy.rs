@@ -320,7 +320,7 @@ fn refusal_codes_are_constants() {
 
 #[test]
 fn only_the_program_and_tests_name_an_engine() {
-    let engines = ["promox_embedded", "EmbeddedEngine", "redb::", "sled::"];
+    let engines = ["promox_embedded", "promox_external", "EmbeddedEngine", "PostgresEngine", "redb::", "sled::"];
     let mut violations = Vec::new();
     let services =
         |source: &&Source| source.path.starts_with("services") && !source.path.starts_with("services/testkit");

@@ -12,6 +12,7 @@ mod health;
 mod import;
 mod journal;
 mod man;
+mod migrate;
 mod output;
 mod progress;
 mod rehearsal;
@@ -71,6 +72,8 @@ enum Command {
     Export(export::Export),
     /// Back up a store, offline or through a running server.
     Backup(backup::Backup),
+    /// Move a store to or from PostgreSQL.
+    Migrate(migrate::Migrate),
     /// Restore a store from a backup.
     Restore(restore::Restore),
     /// Check every invariant of a store, offline or through a running server.
@@ -101,6 +104,7 @@ impl Command {
             Self::Import(command) => command.run(common),
             Self::Export(command) => command.run(common),
             Self::Backup(command) => command.run(common),
+            Self::Migrate(command) => command.run(common),
             Self::Restore(command) => command.run(common),
             Self::Verify(command) => command.run(common),
             Self::Analytics(command) => command.run(common),
@@ -146,6 +150,9 @@ fn runtime(settings: &Settings) -> Result<Runtime, Exit> {
 
 /// Opens an existing store. A command that inspects a store must not create one in a directory whose name was mistyped.
 fn open_existing(loaded: &Loaded) -> Result<Promox, Exit> {
+    if loaded.settings.postgres.is_on() {
+        return Promox::headless(loaded);
+    }
     let dir = &loaded.settings.data.dir;
     match promox_embedded::inspect(dir)? {
         DirectoryState::Empty | DirectoryState::UnfinishedStart => {

@@ -7,7 +7,7 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use promox_embedded::{Copied, DirectoryState};
+use promox_embedded::{Copied, DirectoryState, OpenError};
 
 use super::{Common, progress, transfer};
 use crate::cli::output::say;
@@ -18,7 +18,7 @@ use crate::{engine, log, node};
 /// Bytes read at a time.
 const CHUNK: usize = 1 << 20;
 
-/// Restore a backup into an empty data directory.
+/// Restore a backup into an empty data directory, or into empty databases on the configured PostgreSQL server.
 #[derive(Debug, Args)]
 pub(super) struct Restore {
     /// The backup file.
@@ -29,6 +29,18 @@ impl Restore {
     pub(super) fn run(self, common: &Common) -> Result<(), Exit> {
         let loaded = common.load(Vec::new())?;
         log::start(&loaded.settings.log);
+        if loaded.settings.postgres.is_on() {
+            let copied = restore_to_postgres(&loaded, &self.file)?;
+            let (postgres, file) = (&loaded.settings.postgres, self.file.display());
+            say!(
+                "{} and {} now contain the store from {file}: {} rows and index entries were read. \
+                 promox verify checks them",
+                postgres.ecommerce_db,
+                postgres.promox_db,
+                copied.items
+            );
+            return Ok(());
+        }
         let copied = restore(&loaded, &self.file)?;
         let dir = loaded.settings.data.dir.display();
         say!(
@@ -40,20 +52,46 @@ impl Restore {
     }
 }
 
+/// Restores the backup at `path` into the databases of the settings, which must be empty. If it is interrupted, it goes
+/// on after the last whole table when it is repeated.
+fn restore_to_postgres(loaded: &Loaded, path: &Path) -> Result<Copied, Exit> {
+    let file = transfer::open(path)?;
+    let bar = progress::bytes(file.metadata().map_err(Exit::io)?.len());
+    let mut input = BufReader::with_capacity(CHUNK, file);
+    let mut backup = promox_embedded::BackupReader::open(path, &mut input)?;
+    let mut load = engine::load(&loaded.settings, node::schema()?)?;
+    while let Some(items) = backup.items()? {
+        for (space, key, value) in items {
+            load.add(space, &key, &value)?;
+        }
+        bar.set_position(backup.copied().bytes);
+    }
+    load.finish(backup.time(), backup.events())?;
+    bar.finish_and_clear();
+    Ok(backup.copied())
+}
+
 /// Restores the backup at `path` into the data directory of the settings. A failed restore leaves no files behind.
 pub(super) fn restore(loaded: &Loaded, path: &Path) -> Result<Copied, Exit> {
     let file = transfer::open(path)?;
     let dir = &loaded.settings.data.dir;
+    let bar = progress::bytes(file.metadata().map_err(Exit::io)?.len());
+    let (options, schema) = (engine::options(&loaded.settings), node::schema()?);
+    let mut input = BufReader::with_capacity(CHUNK, file);
+    let restored = fill(dir, || {
+        promox_embedded::restore(&options, &schema, path, &mut input, |copied| bar.set_position(copied.bytes))
+    });
+    bar.finish_and_clear();
+    restored
+}
+
+/// Runs a restore into a directory that has no store. The files of a failed one are removed.
+pub(super) fn fill(dir: &Path, restore: impl FnOnce() -> Result<Copied, OpenError>) -> Result<Copied, Exit> {
     if promox_embedded::inspect(dir)? == DirectoryState::Store {
         return Err(Exit::usage(format_args!("{} already has a store; name an empty directory", dir.display())));
     }
     let before = Snapshot::of(dir);
-    let bar = progress::bytes(file.metadata().map_err(Exit::io)?.len());
-    let (options, schema) = (engine::options(&loaded.settings), node::schema()?);
-    let mut input = BufReader::with_capacity(CHUNK, file);
-    let restored =
-        promox_embedded::restore(&options, &schema, path, &mut input, |copied| bar.set_position(copied.bytes));
-    bar.finish_and_clear();
+    let restored = restore();
     if restored.is_err() {
         before.remove_new_files();
     }

@@ -26,19 +26,25 @@ impl Trust {
     /// Trusts the certificates in the PEM file `roots`, otherwise those of the machine, otherwise those that this program
     /// contains. The error says which file cannot be used and why.
     pub(crate) fn load(roots: &Path) -> Result<Self, String> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_root_certificates(store(roots)?)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self(TlsConnector::from(Arc::new(config))))
+        Ok(Self(TlsConnector::from(Arc::new(client_config(roots, &[b"http/1.1"])?))))
     }
 
     pub(crate) fn connector(&self) -> &TlsConnector {
         &self.0
     }
+}
+
+/// Returns the configuration of connections that trust the certificates in the PEM file `roots`, otherwise those of the
+/// machine, otherwise those that this program contains, and offer these protocols.
+pub(crate) fn client_config(roots: &Path, protocols: &[&[u8]]) -> Result<ClientConfig, String> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(store(roots)?)
+        .with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    Ok(config)
 }
 
 fn store(roots: &Path) -> Result<RootCertStore, String> {

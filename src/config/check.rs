@@ -12,6 +12,7 @@ pub(super) fn check(settings: &Settings) -> Vec<(&'static str, String)> {
     let mut broken = ranges(settings);
     broken.extend(memory(settings));
     broken.extend(tls(settings));
+    broken.extend(postgres(settings));
     broken.extend(mail(settings));
     broken.extend(discovery(settings));
     broken.extend(stripe(settings));
@@ -39,10 +40,10 @@ fn origins(settings: &Settings) -> Vec<(&'static str, String)> {
 
 /// Numbers outside their ranges.
 fn ranges(settings: &Settings) -> Vec<(&'static str, String)> {
-    let Settings { server, tls, storage, limits, auth, discovery, .. } = settings;
+    let Settings { server, tls, storage, postgres, limits, auth, discovery, .. } = settings;
     let to_u64 = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
     let hour = 3_600_000;
-    let table: [(&'static str, u64, u64, u64); 25] = [
+    let table: [(&'static str, u64, u64, u64); 27] = [
         ("server.workers", to_u64(server.workers), 0, 1024),
         ("server.header_timeout_ms", server.header_timeout_ms, 1, hour),
         ("server.handshake_timeout_ms", server.handshake_timeout_ms, 1, hour),
@@ -55,6 +56,8 @@ fn ranges(settings: &Settings) -> Vec<(&'static str, String)> {
         ("storage.memory_mib", storage.memory_mib, 32, 1 << 20),
         ("storage.checkpoint_mib", storage.checkpoint_mib, 1, 1024),
         ("storage.checkpoint_seconds", storage.checkpoint_seconds, 1, 3600),
+        ("postgres.readers", to_u64(postgres.readers), 1, 64),
+        ("postgres.timeout_ms", postgres.timeout_ms, 100, hour),
         ("limits.connections", to_u64(limits.connections), 1, 1 << 20),
         ("limits.header_bytes", limits.header_bytes.into(), 8192, 1 << 20),
         ("limits.headers", to_u64(limits.headers), 16, 1000),
@@ -72,6 +75,25 @@ fn ranges(settings: &Settings) -> Vec<(&'static str, String)> {
     let is_outside = |(_, value, min, max): &(&str, u64, u64, u64)| value < min || value > max;
     let fault = |(key, value, min, max)| (key, format!("must be between {min} and {max}; got {value}"));
     table.into_iter().chain(settings.gateway.ranges()).filter(is_outside).map(fault).collect()
+}
+
+/// A server that cannot be addressed, or databases that are one.
+fn postgres(settings: &Settings) -> Vec<(&'static str, String)> {
+    let postgres = &settings.postgres;
+    let mut broken = Vec::new();
+    if !postgres.is_on() {
+        return broken;
+    }
+    if let Err(what) = promox_external::postgres::Address::from_url(&postgres.url) {
+        broken.push(("postgres.url", what.to_owned()));
+    }
+    if postgres.ecommerce_db.is_empty() || postgres.promox_db.is_empty() {
+        broken.push(("postgres.ecommerce_db", "both databases must have a name".to_owned()));
+    }
+    if postgres.ecommerce_db == postgres.promox_db {
+        broken.push(("postgres.promox_db", "must be another database than postgres.ecommerce_db".to_owned()));
+    }
+    broken
 }
 
 /// Checks that the memory is enough for everything that shares it.

@@ -20,6 +20,6 @@ pub use memory::Shares;
 pub use overlay::{Flag, Loaded, Origin, Setting, load};
 pub use promox_kernel::Subnet;
 pub use sections::{
-    Admin, Auth, Cost, Data, Limits, Log, LogFormat, Mail, MailMode, MailTls, Payment, Rate, Server, Settings, Sms,
-    SmsMode, Storage, Store, Tls, Webhooks,
+    Admin, Auth, Cost, Data, Limits, Log, LogFormat, Mail, MailMode, MailTls, Payment, Postgres, Rate, Server,
+    Settings, Sms, SmsMode, Storage, Store, Tls, Webhooks,
 };

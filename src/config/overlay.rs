@@ -69,13 +69,14 @@ pub struct Loaded {
 }
 
 /// Keys of secrets, which are never shown.
-const SECRETS: [&str; 7] = [
+const SECRETS: [&str; 8] = [
     "mail.password",
     "sms.password",
     "sms.headers",
     "payment.sandbox_webhook_secret",
     "payment.stripe_secret_key",
     "payment.stripe_webhook_secret",
+    "postgres.password",
     "admin.password",
 ];
 

@@ -24,6 +24,8 @@ pub struct Settings {
     pub data: Data,
     /// The embedded engine.
     pub storage: Storage,
+    /// The PostgreSQL server that keeps the data, if any.
+    pub postgres: Postgres,
     /// Limits per client, connection and service.
     pub limits: Limits,
     /// The registry of applications.
@@ -168,6 +170,51 @@ pub struct Storage {
 impl Default for Storage {
     fn default() -> Self {
         Self { memory_mib: 256, checkpoint_mib: 8, checkpoint_seconds: 30 }
+    }
+}
+
+/// A PostgreSQL server that keeps the data in place of the embedded engine.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Postgres {
+    /// The server and the user, such as `postgres://promox@db.example:5432`, or `postgres://promox@/run/postgresql` for
+    /// a Unix socket. If empty, the data is kept by the embedded engine.
+    pub url: String,
+    /// The user's password.
+    pub password: String,
+    /// The name of the shop's database.
+    pub ecommerce_db: String,
+    /// The name of the promotion engine's database.
+    pub promox_db: String,
+    /// Whether connections are encrypted, and the server's certificate is verified.
+    pub tls: bool,
+    /// A PEM file of the certificates that the server is trusted by. If empty, those of the machine.
+    pub roots: PathBuf,
+    /// Connections for reads, per database.
+    pub readers: usize,
+    /// The maximum time of a statement.
+    pub timeout_ms: u64,
+}
+
+impl Default for Postgres {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            password: String::new(),
+            ecommerce_db: "ecommerce_db".to_owned(),
+            promox_db: "promox_db".to_owned(),
+            tls: false,
+            roots: PathBuf::new(),
+            readers: 2,
+            timeout_ms: 10_000,
+        }
+    }
+}
+
+impl Postgres {
+    /// Whether the data is kept on a server.
+    pub fn is_on(&self) -> bool {
+        !self.url.is_empty()
     }
 }
 

@@ -72,6 +72,7 @@ mod messages;
 mod online_retail;
 mod operations;
 mod payments;
+mod postgres;
 mod process;
 mod promotion_units;
 mod promotions;

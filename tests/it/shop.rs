@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::client::Client;
+use crate::postgres;
 
 pub(crate) const EMAIL: &str = "admin@example.com";
 pub(crate) const PASSWORD: &str = "a long and quiet harbour";
@@ -96,7 +97,7 @@ impl Shop {
 
     /// Checks every invariant of the data with the auditor, shuts the node down and deletes the data.
     pub(crate) async fn close(self) {
-        drop(self.close_and_keep().await);
+        postgres::drop_databases(self.close_and_keep().await.path());
     }
 
     /// Checks every invariant of the data with the auditor, shuts the node down and returns the data directory.
@@ -192,7 +193,8 @@ fn load_settings(dir: PathBuf, settings: &[(String, String)]) -> Loaded {
 }
 
 /// Settings common to all shops of the tests: the data directory, any free port, no rate limits, the admin. With
-/// `PROMOX_TEST_CALLS=encoded` the services encode their calls to each other as they would between nodes.
+/// `PROMOX_TEST_CALLS=encoded` the services encode their calls to each other as they would between nodes. With
+/// `PROMOX_TEST_ENGINE=postgres` the data is on a PostgreSQL server.
 pub(crate) fn common_settings(dir: &Path) -> Vec<(String, String)> {
     let common = [
         ("PROMOX_SERVER__LISTEN", "127.0.0.1:0"),
@@ -204,7 +206,8 @@ pub(crate) fn common_settings(dir: &Path) -> Vec<(String, String)> {
     ];
     let encoded = std::env::var("PROMOX_TEST_CALLS").is_ok_and(|calls| calls == "encoded");
     let calls = encoded.then_some(("PROMOX_SERVER__ENCODE_CALLS", "true"));
-    common.iter().chain(&calls).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    let own = common.iter().chain(&calls).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    own.chain(postgres::settings(dir)).collect()
 }
 
 /// Logs in with the password that all accounts of the tests have.

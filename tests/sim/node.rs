@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use promox::background::Background;
 use promox::config::Settings;
+use promox::engine::Store;
 use promox::node::{Environment, Promox, schema};
 use promox_embedded::disk::{Fault, FaultyDisk};
 use promox_embedded::{Assembled, Checkpointer, EmbeddedEngine, Options, Turn, Writer};
@@ -84,7 +85,12 @@ impl SteppedNode {
         let assembled = EmbeddedEngine::assemble(options, &schema().unwrap());
         let Assembled { engine, writer, checkpointer } = assembled.expect("the store opens after a power cut");
         let SharedState { settings, clock, entropy, cache, .. } = shared.clone();
-        let environment = Environment { store: engine.clone().into(), clock: clock.clone(), entropy, cache };
+        let environment = Environment {
+            store: Store::embedded(engine.clone(), schema().unwrap()),
+            clock: clock.clone(),
+            entropy,
+            cache,
+        };
         let promox = Arc::new(Promox::with_environment(&settings, environment, None).expect("a node"));
         let background = Background::new(promox.node());
         let (disk, idle, clock_stopped) = (disk.faulty().clone(), 0, true);

@@ -74,7 +74,7 @@ pub use row::{decode_row, encode_row};
 pub use scan::Scan;
 pub use schema::{ColumnDef, Database, IndexDef, Schema, TableDef};
 pub use service::{DynService, Service};
-pub use system::{SYSTEM_TABLES, stamp_events};
+pub use system::{SEQUENCES, SYSTEM_TABLES, stamp_events};
 pub use throttle::{Pace, Throttle};
 pub use transaction::{Transact, Transaction, register_transaction};
 pub use tx::{Before, Stamp, Tx};

@@ -110,6 +110,12 @@ macro_rules! record {
                     $crate::Record::entries(&row, &mut |index, key| entries.push((index.space, key)));
                     Some(($crate::Record::key_bytes(&row), entries))
                 },
+                complete: |columns| {
+                    let row = <Self as $crate::Record>::take_columns(columns)?;
+                    let mut complete = Vec::with_capacity(columns.len());
+                    $crate::Record::put_columns(&row, &mut complete);
+                    Some(complete)
+                },
             };
             #[allow(unused_parens, reason = "one column or a tuple")]
             type Key = ($($key_type),+);

@@ -85,6 +85,9 @@ pub struct TableDef {
     /// Returns the key of an encoded row and the row's index entries, as spaces and entry keys, for engines that build
     /// or check an index. `None` if the row does not decode.
     pub entries: fn(&[u8]) -> Option<(Vec<u8>, Vec<(Space, Vec<u8>)>)>,
+    /// Returns an encoded row with the columns that it lacks, because an older version wrote it, set to null or their
+    /// default. `None` if the row does not decode.
+    pub complete: fn(&[u8]) -> Option<Vec<u8>>,
 }
 
 impl TableDef {

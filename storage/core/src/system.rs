@@ -73,6 +73,9 @@ record! {
     }
 }
 
+/// The system table with the next id of each other table, whose key is that table's number.
+pub const SEQUENCES: &TableDef = Sequence::TABLE;
+
 /// The system tables, which each database has.
 pub const SYSTEM_TABLES: &[&TableDef] = &[
     Sequence::TABLE,

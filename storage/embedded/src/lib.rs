@@ -26,7 +26,7 @@ mod table;
 mod view;
 mod writer;
 
-pub use backup::{BackupError, Copied, restore};
+pub use backup::{BackupError, BackupReader, Copied, back_up, restore};
 pub use cache::SledCache;
 pub use checkpoint::Checkpointer;
 pub use directory::{DirectoryState, inspect};

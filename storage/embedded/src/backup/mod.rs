@@ -9,13 +9,16 @@ mod read;
 mod restore;
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
+use std::path::Path;
 
+use promox_kernel::Timestamp;
 use promox_storage::{Direction, KeyRange, Reader, Space, StoreError};
 
 use crate::EmbeddedEngine;
 use crate::directory::LAYOUT;
 use crate::journal::frame::{Mark, put_varint};
+use crate::open::OpenError;
 
 pub(crate) use read::Item;
 pub use restore::restore;
@@ -81,19 +84,44 @@ impl EmbeddedEngine {
     /// Writes a backup to `out`. Calls `progress` after each block.
     pub fn backup(&self, out: &mut dyn Write, mut progress: impl FnMut(Copied)) -> Result<Copied, BackupError> {
         let (reader, mark, names) = self.long_read_with_mark()?;
-        let mut stream = Stream { out, copied: Copied::default(), block: Vec::new(), crc: 0 };
-        stream.header(mark, names.all())?;
-        for (space, _) in names.all() {
-            stream.space(&*reader, space, &mut progress)?;
-        }
-        stream.end()?;
-        Ok(stream.copied)
+        let names: Vec<_> = names.all().collect();
+        write(&*reader, mark, &names, out, &mut progress)
     }
 }
 
+/// Writes a backup of a state that another engine keeps. `names` are its tables and indexes, `time` is that of its
+/// newest commit, and `events` are the positions of the newest event of each database. Calls `progress` after each
+/// block.
+pub fn back_up(
+    reader: &dyn Reader,
+    names: &[(Space, String)],
+    time: Timestamp,
+    events: [i64; 2],
+    out: &mut dyn Write,
+    mut progress: impl FnMut(Copied),
+) -> Result<Copied, BackupError> {
+    let names: Vec<_> = names.iter().map(|(space, name)| (*space, name.as_str())).collect();
+    write(reader, Mark { position: 1, time, outbox: events }, &names, out, &mut progress)
+}
+
+fn write(
+    reader: &dyn Reader,
+    mark: Mark,
+    names: &[(Space, &str)],
+    out: &mut dyn Write,
+    progress: &mut impl FnMut(Copied),
+) -> Result<Copied, BackupError> {
+    let mut stream = Stream { out, copied: Copied::default(), block: Vec::new(), crc: 0 };
+    stream.header(mark, names)?;
+    for (space, _) in names {
+        stream.space(reader, *space, progress)?;
+    }
+    stream.end()?;
+    Ok(stream.copied)
+}
+
 impl Stream<'_> {
-    fn header<'n>(&mut self, mark: Mark, names: impl Iterator<Item = (Space, &'n str)>) -> io::Result<()> {
-        let names: Vec<_> = names.collect();
+    fn header(&mut self, mark: Mark, names: &[(Space, &str)]) -> io::Result<()> {
         let mut header = MAGIC.to_vec();
         header.extend_from_slice(&LAYOUT.to_le_bytes());
         header.extend_from_slice(&mark.position.to_le_bytes());
@@ -159,5 +187,47 @@ impl Stream<'_> {
         self.out.write_all(bytes)?;
         self.copied.bytes += bytes.len() as u64 + 8;
         Ok(())
+    }
+}
+
+/// The rows and index entries of a backup, for filling a store of another engine.
+pub struct BackupReader<'a> {
+    source: read::Source<'a>,
+    mark: Mark,
+}
+
+impl fmt::Debug for BackupReader<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a backup of {}", self.mark.time)
+    }
+}
+
+impl<'a> BackupReader<'a> {
+    /// Reads the header of a backup. `file` is its path, for error messages.
+    pub fn open(file: &Path, input: &'a mut dyn Read) -> Result<Self, OpenError> {
+        let mut source = read::Source::new(input, file);
+        let mark = source.header()?.mark;
+        Ok(Self { source, mark })
+    }
+
+    /// The time of the newest commit.
+    pub fn time(&self) -> Timestamp {
+        self.mark.time
+    }
+
+    /// The positions of the newest event of each database.
+    pub fn events(&self) -> [i64; 2] {
+        self.mark.outbox
+    }
+
+    /// How much was read.
+    pub fn copied(&self) -> Copied {
+        self.source.copied
+    }
+
+    /// Returns the next items in the order of their spaces and keys, each as its space, key and value. `None` at the
+    /// end, which proves that the backup is complete.
+    pub fn items(&mut self) -> Result<Option<Vec<(Space, Vec<u8>, Vec<u8>)>>, OpenError> {
+        self.source.items()
     }
 }

@@ -254,6 +254,40 @@ impl Connection {
         }
     }
 
+    /// Begins a `COPY` from this client.
+    pub(super) fn begin_copy(&mut self, sql: &str) -> Result<(), Failure> {
+        frontend::query(sql, &mut self.output)?;
+        self.send()?;
+        match self.receive()? {
+            Message::CopyInResponse(_) => Ok(()),
+            Message::ErrorResponse(body) => {
+                let error = server_error(body.fields())?;
+                self.wait_until_ready()?;
+                Err(Failure::Refused(error))
+            }
+            _ => Err(unexpected("a copy")),
+        }
+    }
+
+    /// Sends a part of a `COPY`.
+    pub(super) fn send_copy(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        frontend::CopyData::new(bytes)?.write(&mut self.output);
+        Ok(self.send()?)
+    }
+
+    /// Ends a `COPY`. Returns the number of rows.
+    pub(super) fn finish_copy(&mut self) -> Result<u64, Failure> {
+        frontend::copy_done(&mut self.output);
+        self.send()?;
+        let copied = match self.receive()? {
+            Message::CommandComplete(body) => Ok(affected(body.tag()?)),
+            Message::ErrorResponse(body) => Err(Failure::Refused(server_error(body.fields())?)),
+            _ => return Err(unexpected("a copy")),
+        };
+        self.wait_until_ready()?;
+        copied
+    }
+
     /// Writes the messages of a query. Returns its text if it has to be prepared.
     fn write_query(&mut self, query: &Query) -> io::Result<Option<String>> {
         let (number, preparing) = match self.statements.get(&query.sql) {

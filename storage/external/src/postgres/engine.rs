@@ -16,7 +16,7 @@ use super::long_read::LongRead;
 use super::options::PostgresOptions;
 use super::reader::{self, ReadRequest, View};
 use super::server::{self, PostgresError};
-use super::shared::{Shared, count};
+use super::shared::{Health, Shared, count};
 use super::state::State;
 use super::writer::{Lanes, Queued, Writer};
 
@@ -28,6 +28,8 @@ const READ_QUEUE: usize = 8_192;
 const MAX_LONG_READS: usize = 2;
 /// How often a node says that it is alive.
 const RENEWAL: Duration = Duration::from_secs(1);
+/// How long ago a server must have answered to count as reachable.
+const MAX_SILENCE: Duration = Duration::from_secs(5);
 /// How often a node asks for commits of others.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -116,6 +118,18 @@ impl PostgresEngine {
             reconnects: sum(|shared| shared.counters.reconnects.load(Ordering::Relaxed)),
             cached_bytes: sum(|shared| shared.state().bytes as u64),
         }
+    }
+
+    /// Returns what the servers of both databases said last about themselves. The error says that one cannot be reached.
+    pub fn health(&self) -> Result<Health, String> {
+        let mut healths = Vec::new();
+        for shared in &self.databases {
+            let health = shared.health.lock().clone().filter(|(at, _)| at.elapsed() < MAX_SILENCE);
+            let silent = || format!("the PostgreSQL server {} does not answer", shared.options.address);
+            healths.push(health.ok_or_else(silent)?.1);
+        }
+        let slowest = healths.into_iter().max_by_key(|health| health.round_trip);
+        slowest.ok_or_else(|| "the store is closed".to_owned())
     }
 
     fn queue(&self, order: WorkOrder) -> Option<(WorkOrder, StoreError)> {

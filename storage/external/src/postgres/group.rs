@@ -236,6 +236,20 @@ impl Group {
     }
 }
 
+impl Group {
+    /// Returns the rows and index entries that the group has written, with their values.
+    pub(super) fn into_written(self) -> Vec<(Space, Vec<u8>, Option<Bytes>)> {
+        let Self { after, rows, entries, .. } = self;
+        let entries = entries.into_iter().filter_map(|(space, key)| {
+            let value = after.get(space, &key).ok()?;
+            Some((space, key, value))
+        });
+        let entries: Vec<_> = entries.collect();
+        let rows = rows.into_iter().map(|((space, key), change)| (space, key, change.value));
+        rows.chain(entries).collect()
+    }
+}
+
 /// Returns what is known of a key before the group.
 fn base_of(before: &State, space: Space, key: &[u8], claimed: bool) -> Base {
     match before.get(space, key) {

@@ -18,6 +18,7 @@ mod connection;
 mod engine;
 mod fetch;
 mod group;
+mod load;
 mod long_read;
 mod options;
 mod reader;
@@ -30,5 +31,7 @@ mod values;
 mod writer;
 
 pub use engine::{Metrics, PostgresEngine};
+pub use load::Load;
 pub use options::{Address, PostgresOptions};
 pub use server::PostgresError;
+pub use shared::Health;

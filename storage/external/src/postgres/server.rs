@@ -1,8 +1,9 @@
 //! What a database has besides the tables of the services: the head, the list of commits, and the list of nodes, in a
 //! schema of their own. Also how a node prepares a database and registers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::{Duration, Instant};
 
 use postgres_protocol::message::backend::DataRowBody;
 use promox_kernel::encoding::ColumnType;
@@ -12,7 +13,7 @@ use promox_storage::{Database, Schema, Space, StoreError, TableDef};
 use super::connection::{Answer, Connection, Failure, Query, ServerError};
 use super::fetch::fields;
 use super::options::PostgresOptions;
-use super::shared::{Registered, Shared};
+use super::shared::{Health, Registered, Shared};
 use super::values::{integer, number, param};
 
 /// The SQLSTATE of a commit by a node whose epoch is no longer valid.
@@ -113,6 +114,21 @@ pub(super) fn prepare(
     schema: &Schema,
 ) -> Result<Registered, PostgresError> {
     let name = options.database(database);
+    let mut connection = prepare_empty(options, database, schema)?;
+    let unfinished = loaded_tables(&mut connection).map(|tables| !tables.is_empty());
+    if unfinished.map_err(|failure| schema_error(name, &failure))? {
+        return Err(schema_error(name, &"a restore into it has not finished; repeat it, or drop both databases"));
+    }
+    register(options, &mut connection).map_err(|failure| schema_error(name, &failure))
+}
+
+/// Connects to a database and creates it, and its tables, where they are missing.
+pub(super) fn prepare_empty(
+    options: &PostgresOptions,
+    database: Database,
+    schema: &Schema,
+) -> Result<Connection, PostgresError> {
+    let name = options.database(database);
     let unreachable =
         |failure: Failure| PostgresError::Unreachable { server: options.address.to_string(), why: failure.to_string() };
     let mut connection = match connect(options, name) {
@@ -123,18 +139,33 @@ pub(super) fn prepare(
         connection => connection.map_err(unreachable)?,
     };
     check_server(options, &mut connection)?;
-    let failed = |error: &dyn fmt::Display| PostgresError::Schema { database: name.to_owned(), why: error.to_string() };
-    prepare_tables(&mut connection, database, schema).map_err(|error| failed(&error))?;
-    register(options, &mut connection).map_err(|error| failed(&error))
+    prepare_tables(&mut connection, database, schema).map_err(|failure| schema_error(name, &failure))?;
+    Ok(connection)
+}
+
+/// The error of a database whose tables cannot be prepared or filled.
+pub(super) fn schema_error(database: &str, why: &dyn fmt::Display) -> PostgresError {
+    PostgresError::Schema { database: database.to_owned(), why: why.to_string() }
+}
+
+/// Returns the tables that an unfinished load has completed, with the number of their rows.
+pub(super) fn loaded_tables(connection: &mut Connection) -> Result<BTreeMap<String, i64>, Failure> {
+    let exists = "select from pg_tables where schemaname = 'promox' and tablename = 'loaded'";
+    if connection.run_one(Query::plain(exists))?.rows.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let sql = "select name, rows from promox.loaded".to_owned();
+    let answer = connection.run_one(Query { sql, params: Vec::new(), results: vec![0, 1] })?;
+    let row = |row: &DataRowBody| {
+        let fields = fields(row)?;
+        let name = String::from_utf8_lossy((*fields.first()?)?).into_owned();
+        Some((name, fields.get(1).copied().flatten().and_then(integer)?))
+    };
+    Ok(answer.rows.iter().filter_map(row).collect())
 }
 
 fn connect(options: &PostgresOptions, database: &str) -> Result<Connection, Failure> {
-    Connection::open(
-        options,
-        database,
-        &[("jit", "off")],
-        options.statement_timeout.max(std::time::Duration::from_mins(10)),
-    )
+    Connection::open(options, database, &[("jit", "off")], options.statement_timeout.max(Duration::from_mins(10)))
 }
 
 fn create_database(options: &PostgresOptions, name: &str) -> Result<(), PostgresError> {
@@ -340,14 +371,30 @@ pub(super) fn renew(shared: &Shared, connection: &mut Connection) -> Result<bool
         params: vec![number(shared.node)],
         results: Vec::new(),
     };
-    let others = Query {
-        sql: "select from promox.nodes where id <> $1 and until > clock_timestamp() limit 1".to_owned(),
-        params: vec![number(shared.node)],
-        results: Vec::new(),
+    let health = Query {
+        sql: "select current_setting('server_version'), \
+              exists (select from pg_stat_replication where sync_state in ('sync', 'quorum'))::int::bigint, \
+              (select count(*) from promox.nodes where until > clock_timestamp())"
+            .to_owned(),
+        params: Vec::new(),
+        results: vec![0, 1, 1],
     };
     let lapsed = Query::plain("delete from promox.nodes where until < clock_timestamp() - interval '1 hour'");
-    let answers = connection.run(&[renew, others, lapsed])?;
-    Ok(answers.get(1).is_none_or(|others| !others.rows.is_empty()))
+    let started = Instant::now();
+    let answers = connection.run(&[renew, health, lapsed])?;
+    let health = answers.get(1).and_then(|answer| answer.rows.first()).and_then(|row| {
+        let fields = fields(row)?;
+        let number = |at: usize| fields.get(at).copied().flatten().and_then(integer);
+        Some(Health {
+            version: String::from_utf8_lossy((*fields.first()?)?).into_owned(),
+            round_trip: started.elapsed(),
+            synchronous_standby: number(1)? == 1,
+            nodes: number(2)?,
+        })
+    });
+    let others = health.as_ref().is_none_or(|health| health.nodes > 1);
+    *shared.health.lock() = health.map(|health| (Instant::now(), health));
+    Ok(others)
 }
 
 /// Removes commits that every node has followed. A node that was away for longer starts with nothing known.

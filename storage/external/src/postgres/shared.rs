@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 use promox_storage::{Database, IndexDef, Schema, Space, StoreError, TableDef};
 
@@ -55,6 +56,22 @@ pub(super) struct Shared {
     stopped: AtomicBool,
     subscribers: Mutex<Vec<flume::Sender<()>>>,
     pub(super) counters: Counters,
+    /// What the server said last about itself, and when.
+    pub(super) health: Mutex<Option<(Instant, Health)>>,
+}
+
+/// What a server says about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Its version.
+    pub version: String,
+    /// How long it took to answer.
+    pub round_trip: Duration,
+    /// Whether commits wait for a standby, so that they survive the loss of the server. False if the user may not see
+    /// it, which takes the role `pg_read_all_stats`.
+    pub synchronous_standby: bool,
+    /// The number of nodes that use the database.
+    pub nodes: i64,
 }
 
 /// Counters for the node's metrics.
@@ -95,6 +112,7 @@ impl Shared {
             stopped: AtomicBool::new(false),
             subscribers: Mutex::default(),
             counters: Counters::default(),
+            health: Mutex::default(),
         }
     }
 
@@ -120,10 +138,13 @@ impl Shared {
         (current.state.clone(), current.emptied)
     }
 
-    /// Publishes the state after a commit of this node.
-    pub(super) fn publish(&self, state: State, commit: Commit) {
+    /// Publishes a commit of this node with the values that it has written.
+    pub(super) fn publish(&self, written: Vec<(Space, Vec<u8>, Option<Bytes>)>, commit: Commit) {
         let mut current = self.current.lock();
-        current.state = state;
+        for (space, key, value) in written {
+            current.state.put(space, key, value);
+        }
+        (current.state.position, current.state.last_event) = (commit.position, commit.last_event);
         current.log.push(commit);
         self.limit(&mut current);
         self.moved.notify_all();

@@ -285,16 +285,31 @@ fn later(one: Option<Vec<u8>>, other: Option<Vec<u8>>) -> Option<Vec<u8>> {
 #[derive(Default)]
 pub(super) struct CommitLog {
     commits: VecDeque<Commit>,
+    /// The number of keys that they have changed.
+    keys: usize,
 }
 
-/// The number of commits that the log keeps.
-const LOGGED: usize = 4_096;
+/// The number of changed keys that the log keeps, beside the newest commit.
+const LOGGED_KEYS: usize = 65_536;
+
+impl Changed {
+    fn len(&self) -> usize {
+        match self {
+            Self::Anything => 1,
+            Self::Keys(keys) => keys.len(),
+        }
+    }
+}
 
 impl CommitLog {
     pub(super) fn push(&mut self, commit: Commit) {
+        self.keys += commit.changed.len();
         self.commits.push_back(commit);
-        if self.commits.len() > LOGGED {
-            self.commits.pop_front();
+        while self.keys > LOGGED_KEYS
+            && self.commits.len() > 1
+            && let Some(oldest) = self.commits.pop_front()
+        {
+            self.keys -= oldest.changed.len();
         }
     }
 

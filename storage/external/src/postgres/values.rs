@@ -76,6 +76,51 @@ fn put(value: &Value, out: &mut Vec<u8>) -> bool {
     true
 }
 
+/// Appends a value in the format of a binary `COPY`: its length and its bytes, or -1 for null.
+pub(super) fn put_copied(value: &Value, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(&(-1_i32).to_be_bytes());
+    let present = match value {
+        Value::Numeric(number) => {
+            put_numeric(*number, out);
+            true
+        }
+        other => put(other, out),
+    };
+    if present {
+        let length = i32::try_from(out.len() - start - 4).unwrap_or(i32::MAX);
+        out.splice(start..start + 4, length.to_be_bytes());
+    }
+}
+
+/// Appends a number in the binary format of `numeric`: groups of four decimal digits (`numeric_send` in PostgreSQL's
+/// `numeric.c`).
+fn put_numeric(number: Decimal, out: &mut Vec<u8>) {
+    let digits = number.abs().to_string();
+    let (whole, fraction) = digits.split_once('.').unwrap_or((&digits, ""));
+    let whole = format!("{:0>1$}", whole, whole.len().div_ceil(4) * 4);
+    let fraction = format!("{:0<1$}", fraction, fraction.len().div_ceil(4) * 4);
+    let group = |four: &[u8]| four.iter().fold(0_i16, |sum, digit| sum * 10 + i16::from(digit - b'0'));
+    let mut weight = i16::try_from(whole.len() / 4).unwrap_or(i16::MAX) - 1;
+    let all = [whole.as_bytes(), fraction.as_bytes()].concat();
+    let mut groups: Vec<i16> = all.chunks(4).map(group).collect();
+    let zeros = groups.iter().take_while(|group| **group == 0).count();
+    groups.drain(..zeros);
+    weight -= i16::try_from(zeros).unwrap_or(i16::MAX);
+    while groups.last() == Some(&0) {
+        groups.pop();
+    }
+    if groups.is_empty() {
+        weight = 0;
+    }
+    let negative = number.is_sign_negative() && !number.is_zero();
+    let sign = if negative { 0x4000 } else { 0 };
+    let scale = i16::try_from(number.scale()).unwrap_or(i16::MAX);
+    for word in [i16::try_from(groups.len()).unwrap_or(i16::MAX), weight, sign, scale].iter().chain(&groups) {
+        out.extend_from_slice(&word.to_be_bytes());
+    }
+}
+
 /// An array parameter that is built value by value.
 pub(super) struct Array {
     column: ColumnType,

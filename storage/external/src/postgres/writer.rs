@@ -391,11 +391,10 @@ impl Writer {
     }
 
     fn publish(&mut self, group: Group, commit: Commit) {
-        let Group { after: mut state, emitted, time, .. } = group;
-        state.position = commit.position;
+        let (emitted, time) = (group.emitted, group.time);
         self.shared.last_commit.fetch_max(time, Ordering::Relaxed);
         count(&self.shared.counters.groups, 1);
-        self.shared.publish(state, commit);
+        self.shared.publish(group.into_written(), commit);
         if emitted {
             self.shared.notify();
         }

@@ -1,25 +1,19 @@
-//! The storage engine, configured by the settings, with its clock, metrics and health.
+//! The embedded engine, configured by the settings, with its metrics and health.
 
 use std::fmt;
-use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
-pub use promox_embedded::{BackupError, Copied};
-use promox_embedded::{EmbeddedEngine, Metrics, OpenError, Options, SledCache};
-use promox_kernel::{Clock, Timestamp};
-use promox_storage::{Cache, Database, Db, Engine, GateEngine, MemoryGates, Schema};
+use promox_embedded::{EmbeddedEngine, Metrics, OpenError, Options};
+use promox_storage::Schema;
 use serde_json::json;
 
 use crate::config::{Settings, Shares};
 use crate::exit::Exit;
 use crate::http::Server;
-
-/// How far the wall clock may be behind the newest commit before the start is refused.
-const CLOCK_SLACK: Duration = Duration::from_mins(5);
 
 /// The engine's options, from the settings.
 pub fn options(settings: &Settings) -> Options {
@@ -33,84 +27,14 @@ pub fn options(settings: &Settings) -> Options {
     }
 }
 
-/// An open store. Whatever else a node needs from its engine goes through this type, so that only this file names one.
-#[derive(Clone)]
-pub struct Store {
-    engine: Arc<EmbeddedEngine>,
-    shop: Db,
-    promox: Db,
-}
-
-impl fmt::Debug for Store {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an open store")
-    }
-}
-
-impl From<Arc<EmbeddedEngine>> for Store {
-    fn from(engine: Arc<EmbeddedEngine>) -> Self {
-        let [shop, promox] = [Database::Ecommerce, Database::Promox].map(|database| engine.database(database));
-        Self { engine, shop, promox }
-    }
-}
-
-impl Store {
-    /// One of the store's databases.
-    pub fn database(&self, database: Database) -> Db {
-        match database {
-            Database::Ecommerce => self.shop.clone(),
-            Database::Promox => self.promox.clone(),
-        }
-    }
-
-    /// The engine of the store.
-    pub fn engine(&self) -> Arc<dyn Engine> {
-        self.engine.clone()
-    }
-
-    /// The number of rows and index entries in the latest checkpoint, for displaying the progress of a backup.
-    pub fn entries(&self) -> Option<u64> {
-        self.engine.entries()
-    }
-
-    /// Writes a backup of the current state to `out` on the calling thread, and reports to `progress`.
-    pub fn backup(&self, out: &mut dyn Write, progress: impl FnMut(Copied)) -> Result<Copied, BackupError> {
-        self.engine.backup(out, progress)
-    }
-}
-
 /// Opens the store in the data directory.
-pub fn open(settings: &Settings, schema: Schema) -> Result<Store, Exit> {
-    EmbeddedEngine::open(options(settings), schema).map(Store::from).map_err(Exit::from)
-}
-
-/// The engine that keeps the counters of gates.
-pub fn gates() -> Arc<dyn GateEngine> {
-    Arc::new(MemoryGates::default())
-}
-
-/// The cache in the data directory.
-pub fn cache(settings: &Settings) -> Cache {
-    Cache::new(Arc::new(SledCache::new(settings.data.dir.join("cache"), Shares::of(&settings.storage).cache)))
-}
-
-/// The node's clock: starts at the later of the wall clock and the newest commit, then runs monotonically. A wall clock
-/// that is far behind the newest commit would make every deadline late, so the start is refused unless
-/// `data.accept_clock` is set.
-pub fn clock(settings: &Settings, store: &Store) -> Result<Clock, Exit> {
-    let (last, wall) = (store.engine.last_commit(), Clock::wall());
-    if last.since(wall) > CLOCK_SLACK && !settings.data.accept_clock {
-        return Err(Exit::config(format_args!(
-            "data.accept_clock: this machine's clock says {wall}, but the store was last written at {last}. \
-                 Correct the clock, or start with data.accept_clock = true to continue from the store's time"
-        )));
-    }
-    Ok(Clock::real(if last == Timestamp::EPOCH { wall } else { last }))
+pub(super) fn open(settings: &Settings, schema: Schema) -> Result<Arc<EmbeddedEngine>, Exit> {
+    EmbeddedEngine::open(options(settings), schema).map_err(Exit::from)
 }
 
 /// Adds the engine's metrics and health to the server's. Neither keeps the engine open.
-pub fn observe(store: &Store, server: &Server) {
-    let weak = || Arc::downgrade(&store.engine);
+pub(super) fn observe(engine: &Arc<EmbeddedEngine>, server: &Server) {
+    let weak = || Arc::downgrade(engine);
     let (scraped_engine, checked_engine, journaling_engine) = (weak(), weak(), weak());
     server
         .metrics()
@@ -239,9 +163,7 @@ mod tests {
         let options = super::options(&settings);
         assert_eq!((options.page_bytes, options.checkpoint_bytes), (Shares::of(&settings.storage).pages, 8 << 20));
         let engine = open(&settings, Schema::new([]).unwrap()).unwrap();
-        let clock = clock(&settings, &engine).unwrap();
-        assert!(Clock::wall().since(clock.now()) < CLOCK_SLACK);
-        let collector = EngineCollector(Box::new(move || Some(engine.engine.metrics())));
+        let collector = EngineCollector(Box::new(move || Some(engine.metrics())));
         let mut registry = prometheus_client::registry::Registry::default();
         registry.register_collector(Box::new(collector));
         let mut text = String::new();
