@@ -1,0 +1,6 @@
+//! Gates and the cache in Redis.
+
+mod faults;
+mod gates;
+mod server;
+mod shop;
