@@ -6,14 +6,16 @@
 //!
 //! Redis 7 or later is required, as one server or behind the address of its primary; nodes do not speak the protocol of
 //! Redis Cluster. All keys begin with the prefix of [`RedisOptions`]. The user needs `~prefix:* +@all -@dangerous
-//! +info`, or at least the commands that [`RedisGates`] uses.
+//! +info`, or at least the commands that [`RedisGates`] and [`RedisCache`] use.
 
+mod cache;
 mod circuit;
 mod connection;
 mod gates;
 mod options;
 mod script;
 
+pub use cache::RedisCache;
 pub use connection::Redis;
 pub use gates::RedisGates;
 pub use options::{RedisOptions, RedisProblem};
