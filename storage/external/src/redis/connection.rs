@@ -93,6 +93,18 @@ impl Redis {
         None
     }
 
+    /// Waits for the result of work, at most for `limit`, also if the server is considered down.
+    pub(super) async fn check<T>(
+        &self,
+        limit: Duration,
+        work: impl Future<Output = RedisResult<T>>,
+    ) -> Result<T, RedisProblem> {
+        self.attempt(limit, work).await.map_err(|failure| {
+            self.replace_after(&failure);
+            self.problem(&failure)
+        })
+    }
+
     async fn attempt<T>(&self, limit: Duration, work: impl Future<Output = RedisResult<T>>) -> Result<T, Failure> {
         let value = timeout(limit, work).await.map_err(|_| Failure::NoReply(limit))?.map_err(Failure::Error)?;
         if self.0.circuit.lock().succeeded() {

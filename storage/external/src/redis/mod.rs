@@ -12,10 +12,12 @@ mod cache;
 mod circuit;
 mod connection;
 mod gates;
+mod health;
 mod options;
 mod script;
 
 pub use cache::RedisCache;
 pub use connection::Redis;
 pub use gates::RedisGates;
+pub use health::RedisHealth;
 pub use options::{RedisOptions, RedisProblem};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use promox_external::redis::RedisGates;
+use promox_external::redis::{RedisGates, RedisProblem};
 use promox_kernel::{Entropy, UserId};
 use promox_storage::{GateCounts, GateEngine, GateKey, GateRefusal, GateUnits, TakeResult};
 
@@ -186,4 +186,29 @@ async fn what_was_returned_while_the_server_could_not_be_reached_is_made_up_for(
     assert_eq!(other.take(units(1, 1)).await, SOLD_OUT, "the server does not know");
     assert_eq!(take_when_reachable(&*node, units(1, 1)).await, TakeResult::Absent);
     assert_eq!(other.take(units(1, 1)).await, TakeResult::Absent);
+}
+
+#[tokio::test]
+async fn the_health_tells_a_server_that_is_down_from_one_that_replies() {
+    let mut server = Server::start();
+    let redis = server.connect();
+    let health = redis.health().await.unwrap();
+    assert!(health.version.starts_with('7') && health.problems.is_empty(), "{health:?}");
+    assert!(!health.latency.is_zero() && !health.may_evict_gates());
+    server.run::<()>(
+        ::redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg("100mb").arg("maxmemory-policy").arg("allkeys-lru"),
+    );
+    let health = redis.health().await.unwrap();
+    assert!(health.may_evict_gates() && health.problems.len() == 1, "{health:?}");
+    server.kill();
+    let problem = redis.health().await.unwrap_err();
+    assert!(matches!(&problem, RedisProblem::Unreachable(why) if why.contains("socket")), "{problem}");
+    server.start_again();
+    let mut health = redis.health().await;
+    for _ in 0..20 {
+        if health.is_err() {
+            health = redis.health().await;
+        }
+    }
+    health.unwrap();
 }

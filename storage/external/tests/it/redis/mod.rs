@@ -1,5 +1,6 @@
 //! Gates and the cache in Redis.
 
+mod access;
 mod cache;
 mod faults;
 mod gates;

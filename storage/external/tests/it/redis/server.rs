@@ -1,5 +1,6 @@
 //! A Redis 7 server for a test: Debian's package, in a temporary directory. It ends with the test.
 
+use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -92,6 +93,11 @@ impl Drop for Server {
 
 fn socket(dir: &TempDir) -> PathBuf {
     dir.path().join("socket")
+}
+
+/// A port that no one listens to.
+pub(super) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Starts a server and waits until it accepts connections.
