@@ -76,19 +76,23 @@ async fn the_bounds_hold_after_the_server_has_evicted_what_counts_the_entries() 
         assert_eq!(lost, 1);
         fill(20).await;
         assert!(stored() <= 10, "only entries that are no longer counted remain");
+        for key in 35..40_u8 {
+            let newest = cache.get(small, &[key], NOW).await;
+            assert_eq!(newest, Some("text".to_owned()), "there is space for entry {key}");
+        }
     }
 }
 
 #[tokio::test]
 async fn a_cache_that_cannot_be_reached_counts_as_empty() {
     let server = Server::start();
-    let cache = Cache::new(Arc::new(RedisCache::new(server.connect_within(Duration::from_millis(50)))));
+    let cache = Cache::new(Arc::new(RedisCache::new(server.connect_within(Duration::from_millis(200)))));
     assert_eq!(cache.update(SPACE, b"n", NOW, increment).await, 1);
     server.signal("STOP");
     let start = Instant::now();
     for _ in 0..20 {
         assert_eq!(cache.update(SPACE, b"n", NOW, increment).await, 1);
     }
-    assert!(start.elapsed() < Duration::from_millis(800), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
     server.signal("CONT");
 }

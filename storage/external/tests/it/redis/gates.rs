@@ -1,6 +1,7 @@
 //! Gates in a server that works.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use promox_external::redis::RedisGates;
@@ -105,6 +106,30 @@ async fn counters_of_many_users_are_loaded_in_parts() {
     assert!(matches!(node.take(units(USERS, 2)).await, TakeResult::Taken(_)));
     let keys: Vec<String> = server.run(::redis::cmd("KEYS").arg("*load*"));
     assert!(keys.is_empty(), "the parts are no longer there: {keys:?}");
+}
+
+/// Parts of a load may be evicted, or expire, before the rest of it is installed.
+#[tokio::test]
+async fn a_load_that_lost_a_part_is_repeated() {
+    let server = Server::start();
+    let node = gates(&server);
+    let users: Vec<_> = (0..12_000).map(|user| (UserId(user), 2)).collect();
+    let evict = "for _, key in ipairs(redis.call('KEYS', '*:load *')) do redis.call('DEL', key) end";
+    let done = Arc::new(AtomicBool::new(false));
+    let evicting = std::thread::spawn({
+        let (done, mut admin) = (done.clone(), server.admin());
+        move || {
+            while !done.load(Ordering::Relaxed) {
+                ::redis::cmd("EVAL").arg(evict).arg(0).exec(&mut admin).unwrap();
+            }
+        }
+    });
+    let mark = node.mark().await;
+    let installed = node.install(SALE, vec![GateCounts { left: 9, limit: Some(2), users }], mark).await;
+    done.store(true, Ordering::Relaxed);
+    evicting.join().unwrap();
+    assert!(!installed);
+    assert_eq!(node.take(units(0, 1)).await, TakeResult::Absent);
 }
 
 #[tokio::test]

@@ -62,7 +62,8 @@ impl Server {
         self.run::<()>(&cmd(command));
     }
 
-    fn admin(&self) -> Connection {
+    /// A connection of an administrator.
+    pub(super) fn admin(&self) -> Connection {
         Client::open(self.url()).unwrap().get_connection().unwrap()
     }
 
