@@ -19,6 +19,9 @@ use super::options::{RedisOptions, RedisProblem};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The time after which a connection is closed if the network acknowledges nothing.
 const NETWORK_TIMEOUT: Duration = Duration::from_secs(10);
+/// The number of consecutive failures from which a connection without replies is replaced. Before that, the server may
+/// only take long.
+const MAX_WITHOUT_REPLY: u32 = 5;
 /// Maximum calls queued to be sent.
 const MAX_QUEUED: usize = 1_024;
 
@@ -87,8 +90,10 @@ impl Redis {
         if failures == Some(1) {
             tracing::warn!(problem = %self.problem(&failure), "Redis is not used until it replies again");
         }
-        if failures.is_some() {
-            self.replace_after(&failure);
+        if let Some(failures) = failures
+            && (matches!(failure, Failure::Error(_)) || failures >= MAX_WITHOUT_REPLY)
+        {
+            self.replace();
         }
         None
     }
@@ -100,7 +105,7 @@ impl Redis {
         work: impl Future<Output = RedisResult<T>>,
     ) -> Result<T, RedisProblem> {
         self.attempt(limit, work).await.map_err(|failure| {
-            self.replace_after(&failure);
+            self.replace();
             self.problem(&failure)
         })
     }
@@ -113,12 +118,10 @@ impl Redis {
         Ok(value)
     }
 
-    /// Replaces a connection that was refused or lost. A server that only takes long may still reply on it.
-    fn replace_after(&self, failure: &Failure) {
-        if let Failure::Error(error) = failure
-            && !is_reply(error)
-            && let Ok(manager) = manager(&self.0.client)
-        {
+    /// Replaces the connection after a failure. It may lead to a server that became a replica and refuses to write, or
+    /// that no longer exists behind a proxy, and then would never work again.
+    fn replace(&self) {
+        if let Ok(manager) = manager(&self.0.client) {
             *self.0.manager.write() = manager;
         }
     }
@@ -132,7 +135,7 @@ impl Redis {
             Failure::Error(error) if error.kind() == ErrorKind::AuthenticationFailed => {
                 RedisProblem::Refused(format!("Redis at {address} refuses the user or the password: {error}"))
             }
-            Failure::Error(error) if is_reply(error) => {
+            Failure::Error(error) if matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension) => {
                 RedisProblem::Refused(format!("Redis at {address} refuses a command: {error}"))
             }
             Failure::Error(error) => {
@@ -146,11 +149,6 @@ impl Redis {
 enum Failure {
     NoReply(Duration),
     Error(RedisError),
-}
-
-/// Whether an error is the server's reply to a command.
-fn is_reply(error: &RedisError) -> bool {
-    matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension)
 }
 
 fn invalid(error: &RedisError) -> RedisProblem {

@@ -238,6 +238,28 @@ async fn counters_are_kept_when_a_server_only_lost_its_scripts() {
     assert_eq!(node.take(units(1, 1)).await, SOLD_OUT);
 }
 
+/// A provider's address leads to another server after a failover, but old connections lead to the replica.
+#[tokio::test]
+async fn a_connection_to_a_server_that_became_a_replica_is_replaced() {
+    let server = Server::start();
+    let node = gates(&server);
+    load(&*node, 0).await;
+    let connections = || {
+        let list: String = server.run(::redis::cmd("CLIENT").arg("LIST").arg("TYPE").arg("normal"));
+        let ids = list.lines().filter(|line| !line.contains("cmd=client")).filter_map(|line| line.split(' ').next());
+        ids.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let before = connections();
+    assert_eq!(before.len(), 1);
+    server.run::<()>(::redis::cmd("REPLICAOF").arg("127.0.0.1").arg("1"));
+    let doubt = node.doubt().await;
+    node.settle(doubt, Vec::new()).await;
+    server.run::<()>(::redis::cmd("REPLICAOF").arg("NO").arg("ONE"));
+    assert_eq!(take_when_reachable(&*node, units(1, 1)).await, TakeResult::Absent, "the settlement was refused");
+    let after = connections();
+    assert!(after.len() == 1 && after != before, "{before:?} {after:?}");
+}
+
 #[tokio::test]
 async fn the_health_tells_a_server_that_is_down_from_one_that_replies() {
     let mut server = Server::start();
