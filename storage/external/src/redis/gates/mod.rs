@@ -1,8 +1,8 @@
 //! Gates that nodes share.
 //!
 //! Each method is one script, which is atomic. All keys have one hash tag, because a transaction in doubt concerns the
-//! groups of every gate: a script that marks it, settles it or drops all counters has to reach them together. One server
-//! runs some 50,000 of these scripts a second, and the gates of one flash sale could not be divided among servers anyway.
+//! groups of every gate: a script that marks it, settles it or drops all counters has to reach them together. A script
+//! takes a server about 15 µs, and the gates of one flash sale could not be divided among servers anyway.
 //!
 //! - **Loads.** A load is identified by a random number, as is the mark that a returned unit changes, so neither occurs
 //!   again after the server has lost its data.
