@@ -81,7 +81,7 @@ async fn a_change_is_retried_after_a_concurrent_one(cache: &Cache) {
                 // Another caller changes the value between this one's reading and its writing.
                 let other = cache.clone();
                 let done = std::thread::spawn(move || {
-                    let runtime = tokio::runtime::Builder::new_current_thread().build();
+                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
                     runtime.unwrap().block_on(other.update(OTHER, b"r", at(0), increment))
                 });
                 assert_eq!(done.join().unwrap(), 1);

@@ -1,8 +1,8 @@
 //! The interface of engines that keep the counters of gates, in the memory of one node or in a store that nodes share.
 //!
 //! Each method is one atomic step, such as a script on a shared store. The counters only follow the rows and decide
-//! nothing. Those that an engine has lost or cannot reach count as absent: the rows then decide alone, and the counters
-//! are loaded from them again.
+//! nothing. If an engine has lost them, they are loaded from the rows again. While it cannot reach them, the rows decide
+//! alone.
 
 use std::fmt;
 use std::future::Future;
@@ -66,6 +66,8 @@ pub enum TakeResult {
     Refused(GateRefusal),
     /// The group has no counters; they have to be loaded first.
     Absent,
+    /// The engine cannot reach the counters, so a load would be in vain. The rows decide alone.
+    Unreachable,
 }
 
 /// The reply of a gate engine, which may be on the network.
@@ -80,8 +82,8 @@ pub trait GateEngine: fmt::Debug + Send + Sync + 'static {
     fn mark(&self) -> GateFuture<'_, GateMark>;
 
     /// Installs counters that were read after `mark`, unless they may have missed something since then. Existing
-    /// counters of the group are kept, since units may have been taken from them. Returns whether the group has
-    /// counters now.
+    /// counters of the group are kept, since units may have been taken from them. Returns whether the load is finished:
+    /// the group has counters now, or they cannot be reached. Otherwise it has to be repeated.
     fn install(&self, group: GateKey, gates: Vec<GateCounts>, mark: GateMark) -> GateFuture<'_, bool>;
 
     /// Tries to take units.

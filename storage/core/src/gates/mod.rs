@@ -126,7 +126,7 @@ impl<K: Copy + Eq + Hash + Into<i64>, M> Gates<K, M> {
         let from = match result {
             TakeResult::Taken(from) => Some(from),
             TakeResult::Refused(refusal) => return Ok(Err(refusal)),
-            TakeResult::Absent => None,
+            TakeResult::Absent | TakeResult::Unreachable => None,
         };
         Ok(Ok(GatePass { engine: self.engine.clone(), units, from, open: true }))
     }

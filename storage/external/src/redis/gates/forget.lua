@@ -1,0 +1,3 @@
+
+redis.call('UNLINK', KEYS[3])
+return 1
