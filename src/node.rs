@@ -29,6 +29,7 @@ use promox_user::Users;
 use crate::background::Background;
 use crate::compute::ComputeThreads;
 use crate::config::{Loaded, Settings};
+use crate::engine::Volatile;
 use crate::exit::Exit;
 use crate::http::Server;
 use crate::job_log::JobLog;
@@ -119,6 +120,7 @@ impl Entry {
 pub struct Promox {
     node: Arc<Node>,
     store: engine::Store,
+    volatile: Volatile,
     services: Vec<Arc<dyn DynService>>,
     background: Background,
     auditor: Arc<Auditor>,
@@ -141,8 +143,8 @@ pub struct Environment {
     pub clock: Clock,
     /// The source of randomness.
     pub entropy: Entropy,
-    /// The cache.
-    pub cache: Cache,
+    /// The cache and the counters of gates.
+    pub volatile: Volatile,
 }
 
 impl Promox {
@@ -157,6 +159,7 @@ impl Promox {
             setup::first_admin(&users, &cx, &loaded.settings).await?;
         }
         engine::observe(&promox.store, server);
+        promox.volatile.observe(server).await;
         parts::observe(server, &promox.node, &loaded.settings, promox.find());
         setup::warn_of_sandbox(&loaded.settings, server);
         if let Some(discovery) = promox.find::<Discovery>() {
@@ -206,7 +209,13 @@ impl Promox {
         let settings = &loaded.settings;
         let store = engine::open(settings, schema()?)?;
         let clock = engine::clock(settings, &store)?;
-        let environment = Environment { store, clock, entropy: Entropy::system(), cache: engine::cache(settings) };
+        let entropy = Entropy::system();
+        // A command does not serve, so it shares nothing with other nodes.
+        let volatile = match server {
+            Some(_) => Volatile::open(settings, &entropy)?,
+            None => Volatile::local(settings),
+        };
+        let environment = Environment { store, clock, entropy, volatile };
         Self::with_environment(settings, environment, server)
     }
 
@@ -227,14 +236,14 @@ impl Promox {
         environment: Environment,
         server: Option<&Server>,
     ) -> Result<Self, Exit> {
-        let Environment { store, clock, entropy, cache } = environment;
+        let Environment { store, clock, entropy, volatile } = environment;
         let calls = if settings.server.encode_calls { Calls::Encoded } else { Calls::Direct };
         let node = Node::calling(clock, entropy, calls);
         let jobs = server.map(Server::jobs).unwrap_or_default();
         let ports = server.map(Server::ports).unwrap_or_default();
         let traffic = server.map_or_else(|| Traffic::new(settings.traffic()), Server::traffic);
-        let gates = engine::gates();
-        let parts = Parts { settings, store: &store, cache: &cache, gates, jobs: jobs.clone(), ports, traffic };
+        let (cache, gates) = (&volatile.cache, volatile.gates.clone());
+        let parts = Parts { settings, store: &store, cache, gates, jobs: jobs.clone(), ports, traffic };
         let selected = services().into_iter().filter(|entry| wanted(entry.name));
         let services = selected.map(|entry| (entry.make)(&parts)).collect::<Result<Vec<_>, _>>()?;
         let auditor = Auditor::new(store.engine(), schema()?, services.clone(), &settings.data.dir);
@@ -254,7 +263,7 @@ impl Promox {
         }
         node.install(registry);
         let background = Background::recording(&node, jobs);
-        let promox = Self { node, store, services, background, auditor, compute: None };
+        let promox = Self { node, store, volatile, services, background, auditor, compute: None };
         if let Some(ops) = promox.find::<Ops>() {
             ops.watch(promox.watched());
         }
@@ -368,7 +377,7 @@ mod tests {
         dir.path().clone_into(&mut settings.data.dir);
         let store = engine::open(&settings, schema().unwrap()).unwrap();
         let (clock, entropy) = (Clock::manual(promox_kernel::Timestamp::EPOCH), Entropy::seeded(1));
-        let environment = Environment { store, clock, entropy, cache: Cache::in_memory() };
+        let environment = Environment { store, clock, entropy, volatile: Volatile::in_memory() };
         let wanted = ["inventory", "user"];
         let promox = Promox::with_services(&|name| wanted.contains(&name), &settings, environment, None).unwrap();
         promox.recover().await.unwrap();

@@ -40,10 +40,10 @@ fn origins(settings: &Settings) -> Vec<(&'static str, String)> {
 
 /// Numbers outside their ranges.
 fn ranges(settings: &Settings) -> Vec<(&'static str, String)> {
-    let Settings { server, tls, storage, postgres, limits, auth, discovery, .. } = settings;
+    let Settings { server, tls, storage, postgres, redis, limits, auth, discovery, .. } = settings;
     let to_u64 = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
     let hour = 3_600_000;
-    let table: [(&'static str, u64, u64, u64); 27] = [
+    let table: [(&'static str, u64, u64, u64); 28] = [
         ("server.workers", to_u64(server.workers), 0, 1024),
         ("server.header_timeout_ms", server.header_timeout_ms, 1, hour),
         ("server.handshake_timeout_ms", server.handshake_timeout_ms, 1, hour),
@@ -58,6 +58,7 @@ fn ranges(settings: &Settings) -> Vec<(&'static str, String)> {
         ("storage.checkpoint_seconds", storage.checkpoint_seconds, 1, 3600),
         ("postgres.readers", to_u64(postgres.readers), 1, 64),
         ("postgres.timeout_ms", postgres.timeout_ms, 100, hour),
+        ("redis.timeout_ms", redis.timeout_ms, 1, 10_000),
         ("limits.connections", to_u64(limits.connections), 1, 1 << 20),
         ("limits.header_bytes", limits.header_bytes.into(), 8192, 1 << 20),
         ("limits.headers", to_u64(limits.headers), 16, 1000),

@@ -69,7 +69,7 @@ pub struct Loaded {
 }
 
 /// Keys of secrets, which are never shown.
-const SECRETS: [&str; 8] = [
+const SECRETS: [&str; 9] = [
     "mail.password",
     "sms.password",
     "sms.headers",
@@ -77,6 +77,7 @@ const SECRETS: [&str; 8] = [
     "payment.stripe_secret_key",
     "payment.stripe_webhook_secret",
     "postgres.password",
+    "redis.url",
     "admin.password",
 ];
 

@@ -26,6 +26,8 @@ pub struct Settings {
     pub storage: Storage,
     /// The PostgreSQL server that keeps the data, if any.
     pub postgres: Postgres,
+    /// The Redis server that nodes share, if any.
+    pub redis: Redis,
     /// Limits per client, connection and service.
     pub limits: Limits,
     /// The registry of applications.
@@ -215,6 +217,27 @@ impl Postgres {
     /// Whether the data is kept on a server.
     pub fn is_on(&self) -> bool {
         !self.url.is_empty()
+    }
+}
+
+/// A Redis server for the counters of flash sales, quotes and login throttles, which nodes share.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Redis {
+    /// Its address, with the user and the password: `redis://user:password@host:6379/0`, `rediss://…` for TLS, or
+    /// `unix:///path?user=…&pass=…`. If empty, the node keeps these in its memory and its data directory.
+    pub url: String,
+    /// A PEM file of the certificates that the server is trusted by. If empty, the public authorities.
+    pub roots: PathBuf,
+    /// The deadline of a call, after which the rows decide alone.
+    pub timeout_ms: u64,
+    /// The beginning of all keys. Shops that share a server need different ones.
+    pub prefix: String,
+}
+
+impl Default for Redis {
+    fn default() -> Self {
+        Self { url: String::new(), roots: PathBuf::new(), timeout_ms: 50, prefix: "promox".to_owned() }
     }
 }
 

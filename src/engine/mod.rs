@@ -2,6 +2,7 @@
 
 mod embedded;
 mod postgres;
+mod redis;
 
 use std::fmt;
 use std::io::Write;
@@ -11,7 +12,8 @@ use std::time::Duration;
 pub use promox_embedded::{BackupError, Copied};
 use promox_embedded::{EmbeddedEngine, SledCache};
 use promox_external::postgres::{Load, PostgresEngine};
-use promox_kernel::{Clock, Timestamp};
+use promox_external::redis::Redis;
+use promox_kernel::{Clock, Entropy, Timestamp};
 use promox_storage::{Cache, Database, Db, Engine, GateEngine, MemoryGates, Schema, Tx};
 
 pub use embedded::options;
@@ -117,14 +119,43 @@ pub fn load(settings: &Settings, schema: Schema) -> Result<Load, Exit> {
     postgres::load(settings, schema)
 }
 
-/// The engine that keeps the counters of gates.
-pub fn gates() -> Arc<dyn GateEngine> {
-    Arc::new(MemoryGates::default())
+/// State whose loss costs a retry: the cache, and the counters of gates.
+#[derive(Clone, Debug)]
+pub struct Volatile {
+    /// The cache.
+    pub cache: Cache,
+    /// The counters of gates.
+    pub gates: Arc<dyn GateEngine>,
+    /// The server that keeps both, if nodes share them.
+    pub redis: Option<Redis>,
 }
 
-/// The cache in the data directory.
-pub fn cache(settings: &Settings) -> Cache {
-    Cache::new(Arc::new(SledCache::new(settings.data.dir.join("cache"), Shares::of(&settings.storage).cache)))
+impl Volatile {
+    /// In Redis if a server is configured, else in the memory of this process and in the data directory.
+    pub fn open(settings: &Settings, entropy: &Entropy) -> Result<Self, Exit> {
+        if !settings.redis.url.is_empty() {
+            return redis::open(settings, entropy);
+        }
+        Ok(Self::local(settings))
+    }
+
+    /// In the memory of this process and in the data directory.
+    pub fn local(settings: &Settings) -> Self {
+        let cache = SledCache::new(settings.data.dir.join("cache"), Shares::of(&settings.storage).cache);
+        Self { cache: Cache::new(Arc::new(cache)), ..Self::in_memory() }
+    }
+
+    /// In the memory of this process.
+    pub fn in_memory() -> Self {
+        Self { cache: Cache::in_memory(), gates: Arc::new(MemoryGates::default()), redis: None }
+    }
+
+    /// Checks the Redis server, if there is one, and adds its health to the server's.
+    pub async fn observe(&self, server: &Server) {
+        if let Some(redis) = &self.redis {
+            redis::observe(redis, server).await;
+        }
+    }
 }
 
 /// The node's clock: starts at the later of the wall clock and the newest commit, then runs monotonically. A wall clock

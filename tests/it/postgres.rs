@@ -6,6 +6,10 @@ use std::sync::OnceLock;
 
 use promox_external::postgres::{Address, PostgresEngine, PostgresOptions};
 use promox_servers::Postgres;
+use serde_json::{Value, json};
+
+use crate::process::promox_with;
+use crate::shop::{Shop, order_of};
 
 /// The databases that those of a shop are copied from.
 const TEMPLATES: [&str; 2] = ["template_ecommerce", "template_promox"];
@@ -40,9 +44,11 @@ fn databases(dir: &Path) -> [String; 2] {
 
 /// The settings of the shop with this data directory. Its databases are created if they do not exist.
 pub(crate) fn settings(dir: &Path) -> Vec<(String, String)> {
-    if !is_on() {
-        return Vec::new();
-    }
+    if is_on() { settings_on_server(dir) } else { Vec::new() }
+}
+
+/// The settings that keep the data of the shop with this data directory on the server, in databases that exist.
+fn settings_on_server(dir: &Path) -> Vec<(String, String)> {
     let (server, databases) = (server(), databases(dir));
     for (name, template) in databases.iter().zip(TEMPLATES) {
         let count = server.query("postgres", &format!("select count(*) from pg_database where datname = '{name}'"));
@@ -62,5 +68,85 @@ pub(crate) fn drop_databases(dir: &Path) {
         for name in databases(dir) {
             server().query("postgres", &format!("drop database if exists \"{name}\" with (force)"));
         }
+    }
+}
+
+/// What a shop answers about its products, orders and figures.
+async fn contents(shop: &Shop) -> Vec<Value> {
+    let mut all = Vec::new();
+    for path in ["/api/products", "/api/orders", "/api/inventory", "/api/promotions", "/api/users"] {
+        all.push(json!(shop.all(path).await));
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_moves_to_postgres_and_back() {
+    let shop = Shop::start_with(&[embedded()]).await;
+    shop.product("A", "10.50", 20).await;
+    for _ in 0..3 {
+        shop.anyone.post("/api/orders", &order_of(&[("A", 2)], "tok_visa")).await.expect(201);
+    }
+    shop.settled_stock("A").await;
+    let before = contents(&shop).await;
+    let dir = shop.close_and_keep().await;
+    let on_server = settings_on_server(dir.path());
+    let named: Vec<(&str, &str)> = on_server.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let migrate = |dir: &Path, to: &str| {
+        let output = promox_with(dir, &["migrate", "--to", to], &named);
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    let (code, message) = migrate(dir.path(), "postgres");
+    assert_eq!(code, Some(0), "{message}");
+    let (code, message) = migrate(dir.path(), "postgres");
+    assert_eq!(code, Some(65), "databases with rows are not overwritten: {message}");
+    let shop = Shop::open(dir, on_server.clone()).await;
+    assert_eq!(contents(&shop).await, before);
+    shop.anyone.post("/api/orders", &order_of(&[("A", 1)], "tok_visa")).await.expect(201);
+    shop.settled_stock("A").await;
+    let after = contents(&shop).await;
+    let dir = shop.close_and_keep().await;
+    let back = tempfile::tempdir().unwrap();
+    let (code, message) = migrate(back.path(), "embedded");
+    assert_eq!(code, Some(0), "{message}");
+    let (name, value) = embedded();
+    let shop = Shop::open(back, vec![(name.to_owned(), value.to_owned())]).await;
+    assert_eq!(contents(&shop).await, after);
+    shop.anyone.post("/api/orders", &order_of(&[("A", 1)], "tok_visa")).await.expect(201);
+    shop.close().await;
+    for database in databases(dir.path()) {
+        server().query("postgres", &format!("drop database \"{database}\" with (force)"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_of_either_engine_is_restored_on_the_other() {
+    let saved = tempfile::tempdir().unwrap();
+    let shop = Shop::start_with(&[embedded()]).await;
+    shop.product("A", "10.50", 20).await;
+    shop.anyone.post("/api/orders", &order_of(&[("A", 2)], "tok_visa")).await.expect(201);
+    shop.settled_stock("A").await;
+    let before = contents(&shop).await;
+    let dir = shop.close_and_keep().await;
+    let run = |arguments: &[&str], settings: &[(String, String)]| {
+        let named: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let output = promox_with(dir.path(), arguments, &named);
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let path = |name: &str| saved.path().join(name).to_str().unwrap().to_owned();
+    let (embedded, on_server) =
+        ([embedded()].map(|(name, value)| (name.to_owned(), value.to_owned())), settings_on_server(dir.path()));
+    run(&["backup", &path("one")], &embedded);
+    run(&["restore", &path("one")], &on_server);
+    run(&["verify"], &on_server);
+    run(&["backup", &path("two")], &on_server);
+    let restored = tempfile::tempdir().unwrap();
+    let output = promox_with(restored.path(), &["restore", &path("two")], &[(embedded[0].0.as_str(), "")]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let shop = Shop::open(restored, embedded.to_vec()).await;
+    assert_eq!(contents(&shop).await, before);
+    shop.close().await;
+    for database in databases(dir.path()) {
+        server().query("postgres", &format!("drop database \"{database}\" with (force)"));
     }
 }

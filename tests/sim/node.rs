@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use promox::background::Background;
 use promox::config::Settings;
-use promox::engine::Store;
+use promox::engine::{Store, Volatile};
 use promox::node::{Environment, Promox, schema};
 use promox_embedded::disk::{Fault, FaultyDisk};
 use promox_embedded::{Assembled, Checkpointer, EmbeddedEngine, Options, Turn, Writer};
@@ -89,7 +89,7 @@ impl SteppedNode {
             store: Store::embedded(engine.clone(), schema().unwrap()),
             clock: clock.clone(),
             entropy,
-            cache,
+            volatile: Volatile { cache, ..Volatile::in_memory() },
         };
         let promox = Arc::new(Promox::with_environment(&settings, environment, None).expect("a node"));
         let background = Background::new(promox.node());

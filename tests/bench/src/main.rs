@@ -33,6 +33,8 @@ enum Bench {
     Sizes(http::sizes::Options),
     /// The embedded store, compared with raw syncs and with redb's own commits in the same run.
     Storage(storage::Options),
+    /// The store on PostgreSQL, compared with pgbench's TPC-B on the same server in the same run.
+    Postgres(storage::postgres::Options),
     /// Analytics over many orders: the rate of event processing, and latencies of the dashboard.
     Analytics(analytics::Options),
     /// Generation of coupons, alone and during checkouts, in one run.
@@ -62,6 +64,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Bench::Instructions(options) => http::instructions::run(&options),
         Bench::Sizes(options) => http::sizes::run(&options),
         Bench::Storage(options) => storage::run(&options),
+        Bench::Postgres(options) => storage::postgres::run(&options),
         Bench::Analytics(options) => analytics::run(&options),
         Bench::Coupons(options) => coupons::run(&options),
         Bench::Flash(options) => flash::run(&options),

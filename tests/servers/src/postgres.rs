@@ -83,12 +83,18 @@ impl Postgres {
         let _ = self.server.wait();
     }
 
-    fn client(&self, database: &str, args: &[&str]) -> Command {
-        let mut psql = Command::new(self.bin.join("psql"));
-        psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"]);
-        psql.args(["--username=postgres", "--dbname", database]).args(args);
+    /// A client program of PostgreSQL, which connects to this server as its superuser.
+    pub fn program(&self, name: &str) -> Command {
+        let mut program = Command::new(self.bin.join(name));
         // The environment must not select another server or other options.
-        psql.env_clear().env("PGHOST", self.dir.path());
+        program.env_clear().env("PGHOST", self.dir.path()).env("PGUSER", "postgres");
+        program
+    }
+
+    fn client(&self, database: &str, args: &[&str]) -> Command {
+        let mut psql = self.program("psql");
+        psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"]);
+        psql.args(["--dbname", database]).args(args);
         psql
     }
 }

@@ -61,6 +61,8 @@ pub(super) struct ServerError {
     pub(super) code: String,
     pub(super) message: String,
     pub(super) detail: Option<String>,
+    /// Whether the server has ended the session with it.
+    pub(super) is_fatal: bool,
 }
 
 /// Why a pipeline failed.
@@ -72,6 +74,13 @@ pub(super) enum Failure {
     Lost(io::Error),
 }
 
+impl ServerError {
+    /// The failure of a statement. An error that ends the session may come after the commit.
+    fn into_failure(self) -> Failure {
+        if self.is_fatal { Failure::Lost(io::Error::other(self.message)) } else { Failure::Refused(self) }
+    }
+}
+
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::Lost(error)
@@ -81,10 +90,10 @@ impl From<io::Error> for Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(ServerError { code, message, detail: Some(detail) }) => {
+            Self::Refused(ServerError { code, message, detail: Some(detail), .. }) => {
                 write!(f, "{message} ({code}): {detail}")
             }
-            Self::Refused(ServerError { code, message, detail: None }) => write!(f, "{message} ({code})"),
+            Self::Refused(ServerError { code, message, detail: None, .. }) => write!(f, "{message} ({code})"),
             Self::Lost(error) => write!(f, "the connection to PostgreSQL failed: {error}"),
         }
     }
@@ -142,6 +151,8 @@ impl Connection {
             ("client_encoding", "UTF8"),
             ("application_name", "promox"),
             ("statement_timeout", timeout.as_str()),
+            // The commits of other programs are listed by triggers.
+            ("promox.own_session", "on"),
         ];
         parameters.extend_from_slice(settings);
         frontend::startup_message(parameters, &mut connection.output)?;
@@ -216,7 +227,11 @@ impl Connection {
         if refused.is_none() {
             refused = self.read_answers(&mut pending, &mut answers)?;
         }
-        self.wait_until_ready()?;
+        match (self.wait_until_ready(), &refused) {
+            (Ok(()), _) => {}
+            (Err(Failure::Refused(error)), None) => return Err(error.into_failure()),
+            (Err(failure), _) => return Err(failure),
+        }
         let Some(error) = refused else { return Ok(answers) };
         // What was not prepared yet never will be.
         for preparing in pending.into_iter().filter_map(|pending| pending.preparing) {
@@ -225,7 +240,7 @@ impl Connection {
         if self.in_transaction {
             self.run(&[Query::plain("rollback")])?;
         }
-        Err(Failure::Refused(error))
+        Err(error.into_failure())
     }
 
     /// Runs one query.
@@ -343,15 +358,23 @@ impl Connection {
         Ok(None)
     }
 
+    /// Reads until the server is ready for the next pipeline. The error is one of the commit, or the end of the session.
     fn wait_until_ready(&mut self) -> Result<(), Failure> {
+        let mut refused = None;
         loop {
             match self.receive()? {
                 Message::ReadyForQuery(body) => {
                     self.in_transaction = body.status() != b'I';
-                    return Ok(());
+                    return refused.map_or(Ok(()), |error| Err(Failure::Refused(error)));
                 }
                 Message::BackendKeyData(body) => self.process = body.process_id(),
-                Message::ErrorResponse(body) => return Err(Failure::Refused(server_error(body.fields())?)),
+                Message::ErrorResponse(body) => {
+                    let error = server_error(body.fields())?;
+                    if error.is_fatal {
+                        return Err(Failure::Refused(error));
+                    }
+                    refused = Some(error);
+                }
                 Message::ParameterStatus(_) => {}
                 _ => return Err(unexpected("readiness")),
             }
@@ -412,6 +435,7 @@ fn server_error(mut fields: ErrorFields<'_>) -> io::Result<ServerError> {
             b'C' => error.code = value,
             b'M' => error.message = value,
             b'D' => error.detail = Some(value),
+            b'V' => error.is_fatal = value != "ERROR",
             _ => {}
         }
     }

@@ -60,6 +60,17 @@ begin
         raise exception 'another node has committed after %', seen using errcode = 'PX002';
     end if;
 end $$;
+create or replace function promox.list_commit() returns trigger language plpgsql as $$
+begin
+    if current_setting('promox.listed', true) is distinct from pg_current_xact_id()::text then
+        perform set_config('promox.listed', pg_current_xact_id()::text, true);
+        perform from promox.head for no key update;
+        insert into promox.commits (position, node, epoch, "time", last_event)
+            select coalesce(max(position), 0) + 1, 0, 0, coalesce(max("time"), to_timestamp(0)), coalesce(max(last_event), 0)
+            from promox.commits;
+    end if;
+    return null;
+end $$;
 create or replace function promox.fence(me bigint, my_epoch bigint) returns bigint language plpgsql as $$
 declare raised bigint;
 begin
@@ -223,14 +234,31 @@ fn prepare_tables(connection: &mut Connection, database: Database, schema: &Sche
     let known = existing(connection)?;
     for table in schema.tables_of(database) {
         connection.script(&missing(table, &known))?;
+        if !known.contains(&format!("trigger:{}", table.name)) {
+            connection.script(&listing_trigger(table))?;
+        }
     }
     connection.script("commit")
 }
 
-/// Returns the tables, columns and indexes that exist, as `table`, `table.column` and `index:name`.
+/// Returns the statement that lists commits of other programs, so that nodes forget what they knew. At the end of such a
+/// transaction it locks the head, as every commit does.
+fn listing_trigger(table: &TableDef) -> String {
+    format!(
+        "create constraint trigger promox_list_commit after insert or update or delete on \"{}\" \
+         deferrable initially deferred for each row \
+         when (current_setting('promox.own_session', true) is distinct from 'on') execute function promox.list_commit()",
+        table.name
+    )
+}
+
+/// Returns the tables, columns, indexes and triggers that exist, as `table`, `table.column`, `index:name` and
+/// `trigger:table`.
 fn existing(connection: &mut Connection) -> Result<BTreeSet<String>, Failure> {
     let sql = "select table_name::text from information_schema.tables where table_schema = 'public' \
                union all select table_name || '.' || column_name from information_schema.columns where table_schema = 'public' \
+               union all select 'trigger:' || relname from pg_trigger join pg_class c on c.oid = tgrelid \
+               where tgname = 'promox_list_commit' \
                union all select 'index:' || indexname from pg_indexes where schemaname = 'public'";
     let answer = connection.run_one(Query::plain(sql))?;
     let text = |row: &DataRowBody| {

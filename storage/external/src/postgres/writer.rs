@@ -93,7 +93,6 @@ impl From<Failure> for Setback {
             Failure::Refused(ServerError { code, .. }) => match code.as_str() {
                 BEHIND => Self::Behind,
                 "40001" | "40P01" | "55P03" => Self::Again,
-                "57P01" | "57P02" | "57P03" => Self::Lost,
                 "53100" => Self::Error(StoreError::Full),
                 _ => Self::Poisoned(store_error(&failure)),
             },

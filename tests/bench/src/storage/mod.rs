@@ -2,6 +2,7 @@
 //! concurrency, and the same transactions with redb's own commits, all on one disk in one run.
 
 pub(crate) mod checkout;
+pub(crate) mod postgres;
 pub(crate) mod raw;
 mod reads;
 mod redb_group;

@@ -53,7 +53,8 @@ async fn run(node: &Arc<PostgresEngine>, number: i64) -> Transaction {
     };
     let (reads, appends) = if number % 5 == 0 {
         // A transaction that only reads.
-        let read = shop(node).read(move |tx| {
+        let db = shop(node);
+        let read = db.read(move |tx| {
             (0..LISTS).map(|list| Ok((list, items(tx, list)?))).collect::<Result<Vec<_>, StoreError>>()
         });
         (read.await.unwrap(), Vec::new())

@@ -136,3 +136,19 @@ async fn a_store_is_opened_again_with_its_rows() {
     drop(open(&options));
     assert_eq!(stores.server.query(&options.databases[0], "select count(media_type) from idempotency_keys"), "0");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_by_another_program_is_seen() {
+    let stores = Stores::start();
+    let options = stores.options();
+    let nodes = [open(&options), open(&options)];
+    assert_eq!(write(&nodes[0], |tx| increment(tx, 1)).await, Ok(1));
+    assert_eq!(value_of(&nodes[1], 1).await, 1);
+    stores.server.query(&options.databases[0], "update counters set value = 40; insert into counters values (2, 7)");
+    assert_eq!(value_of(&nodes[0], 1).await, 40);
+    assert_eq!(value_of(&nodes[1], 2).await, 7);
+    for (node, expected) in nodes.iter().zip([41, 42]) {
+        assert_eq!(write(node, |tx| increment(tx, 1)).await, Ok(expected));
+    }
+    stores.check_positions(&options);
+}
