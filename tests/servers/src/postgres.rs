@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
 
 use tempfile::TempDir;
 
@@ -126,15 +127,20 @@ fn serve(bin: &Path, dir: &Path) -> Child {
     let mut command = as_server(&bin.join("postgres"), dir);
     command.arg("-D").arg(dir.join("data")).arg("-k").arg(dir);
     command.args(["-c", "listen_addresses=", "-c", "max_connections=400", "-c", "log_destination=stderr"]);
-    let mut server = command.stderr(Stdio::piped()).spawn().unwrap();
-    let mut log = BufReader::new(server.stderr.take().unwrap());
-    let mut messages = String::new();
-    while !messages.contains("ready to accept connections") {
-        let read = log.read_line(&mut messages).unwrap();
-        assert!(read > 0, "the server did not start: {messages}");
-    }
-    std::thread::spawn(move || log.read_to_end(&mut Vec::new()));
-    server
+    let (started, start) = mpsc::channel();
+    // The server ends with the thread that has started it, so that is a thread that lives as long.
+    std::thread::spawn(move || {
+        let mut server = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(server.stderr.take().unwrap());
+        let mut messages = String::new();
+        while !messages.contains("ready to accept connections") {
+            let read = log.read_line(&mut messages).unwrap();
+            assert!(read > 0, "the server did not start: {messages}");
+        }
+        started.send(server).unwrap();
+        let _ = log.read_to_end(&mut Vec::new());
+    });
+    start.recv().expect("the server starts")
 }
 
 /// Runs a command that must succeed, and returns its standard output.
