@@ -17,6 +17,9 @@ use crate::config::{Settings, Shares};
 use crate::exit::Exit;
 use crate::http::Server;
 
+/// The exit code of a node that has lost its databases to another: as of a data directory that another process uses.
+const EXIT_TAKEN: i32 = 75;
+
 /// Opens the store on the configured server.
 pub(super) fn open(settings: &Settings, schema: &Schema) -> Result<Arc<PostgresEngine>, Exit> {
     PostgresEngine::open(&options(settings)?, schema).map_err(Exit::from)
@@ -50,6 +53,12 @@ fn options(settings: &Settings) -> Result<PostgresOptions, Exit> {
         statement_timeout: Duration::from_millis(postgres.timeout_ms),
         clock: Clock::real(Clock::wall()),
         node: settings.server.listen.to_string(),
+        // Sagas, jobs and idempotency keys are not divided among nodes yet.
+        exclusive: true,
+        on_stop: Arc::new(|| {
+            eprintln!("promox: another node has taken over the databases");
+            std::process::exit(EXIT_TAKEN);
+        }),
         ..PostgresOptions::new(address, &user)
     })
 }
@@ -58,6 +67,7 @@ impl From<PostgresError> for Exit {
     fn from(error: PostgresError) -> Self {
         match error {
             PostgresError::Unreachable { .. } => Self::io(error),
+            PostgresError::InUse { .. } => Self::busy(error),
             PostgresError::Unsuitable { .. } => Self::config(error),
             PostgresError::Schema { .. } => Self::data(error),
         }

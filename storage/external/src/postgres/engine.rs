@@ -28,6 +28,10 @@ const READ_QUEUE: usize = 8_192;
 const MAX_LONG_READS: usize = 2;
 /// How often a node says that it is alive.
 const RENEWAL: Duration = Duration::from_secs(1);
+/// How long a node that must be the only one waits for another to end.
+const MAX_CLAIM: Duration = Duration::from_secs(3);
+/// The pause between attempts to become the only node.
+const CLAIM_PAUSE: Duration = Duration::from_millis(20);
 /// How long ago a server must have answered to count as reachable.
 const MAX_SILENCE: Duration = Duration::from_secs(5);
 /// How often a node asks for commits of others.
@@ -81,8 +85,8 @@ impl PostgresEngine {
                 let (shared, receiver) = (shared.clone(), read_receiver.clone());
                 engine.spawn(format!("{name}-reader"), move || reader::serve(&shared, &receiver))?;
             }
-            let (renewed, ended) = (shared.clone(), ended.clone());
-            engine.spawn(format!("{name}-node"), move || stay_registered(&renewed, &ended))?;
+            let (renewed, ended, connection) = (shared.clone(), ended.clone(), claim(&shared)?);
+            engine.spawn(format!("{name}-node"), move || stay_registered(&renewed, connection, &ended))?;
             engine.databases.push(shared);
             engine.queues.push(Queues { normal, bulk, reads });
         }
@@ -178,9 +182,29 @@ pub struct Metrics {
     pub cached_bytes: u64,
 }
 
+/// Connects for the renewals of the registration, and makes the node the only one if it has to be.
+fn claim(shared: &Shared) -> Result<Connection, PostgresError> {
+    let name = shared.options.database(shared.database);
+    let failed = |failure| server::schema_error(name, &failure);
+    let mut connection = shared.connect().map_err(failed)?;
+    let until = Instant::now() + MAX_CLAIM;
+    while shared.options.exclusive {
+        match server::claim(shared, &mut connection).map_err(failed)? {
+            None => break,
+            // The server may not have noticed yet that a killed node is gone.
+            Some(_) if Instant::now() < until => thread::sleep(CLAIM_PAUSE),
+            Some(node) => {
+                let _ = server::deregister(shared, &mut connection);
+                return Err(PostgresError::InUse { database: name.to_owned(), node });
+            }
+        }
+    }
+    Ok(connection)
+}
+
 /// Renews the node's registration and follows the commits of others, until the engine ends.
-fn stay_registered(shared: &Shared, ended: &flume::Receiver<()>) {
-    let (mut connection, mut renewed) = (None::<Connection>, None::<Instant>);
+fn stay_registered(shared: &Shared, connection: Connection, ended: &flume::Receiver<()>) {
+    let (mut connection, mut renewed) = (Some(connection), None::<Instant>);
     loop {
         let due = renewed.is_none_or(|renewed| renewed.elapsed() >= RENEWAL);
         if let Err(error) = renew_or_poll(shared, &mut connection, due) {
@@ -199,11 +223,20 @@ fn stay_registered(shared: &Shared, ended: &flume::Receiver<()>) {
     }
 }
 
+/// Connects again after the connection was lost. A node that must be the only one stops if another has taken over.
+fn connect_again(shared: &Shared) -> Result<Connection, super::connection::Failure> {
+    let mut connection = shared.connect()?;
+    if shared.options.exclusive && !shared.is_stopped() && server::claim(shared, &mut connection)?.is_some() {
+        shared.stop_for_other();
+    }
+    Ok(connection)
+}
+
 fn renew_or_poll(shared: &Shared, connection: &mut Option<Connection>, due: bool) -> Result<(), StoreError> {
     let failed = |failure| super::shared::store_error(&failure);
     let connection = match connection {
         Some(connection) => connection,
-        None => connection.insert(shared.connect().map_err(failed)?),
+        None => connection.insert(connect_again(shared).map_err(failed)?),
     };
     if due {
         let others = server::renew(shared, connection).map_err(failed)?;

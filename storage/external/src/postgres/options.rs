@@ -32,6 +32,11 @@ pub struct PostgresOptions {
     pub clock: Clock,
     /// The name under which the node appears in the table of nodes.
     pub node: String,
+    /// Whether the node must be the only one. Then another one cannot be opened, and if this one loses the databases to
+    /// another, it stops.
+    pub exclusive: bool,
+    /// Called when the engine has stopped because another node has taken over.
+    pub on_stop: Arc<dyn Fn() + Send + Sync>,
 }
 
 /// The address of a server.
@@ -106,6 +111,8 @@ impl PostgresOptions {
             statement_timeout: Duration::from_secs(10),
             clock: Clock::real(Clock::wall()),
             node: String::from("node"),
+            exclusive: false,
+            on_stop: Arc::new(|| {}),
         }
     }
 

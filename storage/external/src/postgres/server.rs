@@ -97,6 +97,13 @@ pub enum PostgresError {
         /// What is wrong, and what to do.
         why: String,
     },
+    /// Another node uses the databases, and this one was to be the only one.
+    InUse {
+        /// The name of the database.
+        database: String,
+        /// The other node.
+        node: String,
+    },
     /// The tables cannot be created or extended.
     Schema {
         /// The database.
@@ -111,6 +118,9 @@ impl fmt::Display for PostgresError {
         match self {
             Self::Unreachable { server, why } => write!(f, "the PostgreSQL server {server} cannot be used: {why}"),
             Self::Unsuitable { server, why } => write!(f, "the PostgreSQL server {server} is not suitable: {why}"),
+            Self::InUse { database, node } => {
+                write!(f, "{database} is used by another node, {node}; stop that one first")
+            }
             Self::Schema { database, why } => write!(f, "the tables of {database} cannot be prepared: {why}"),
         }
     }
@@ -233,7 +243,10 @@ fn prepare_tables(connection: &mut Connection, database: Database, schema: &Sche
     connection.script(SYSTEM)?;
     let known = existing(connection)?;
     for table in schema.tables_of(database) {
-        connection.script(&missing(table, &known))?;
+        let missing = missing(table, &known);
+        if !missing.is_empty() {
+            connection.script(&missing)?;
+        }
         if !known.contains(&format!("trigger:{}", table.name)) {
             connection.script(&listing_trigger(table))?;
         }
@@ -390,6 +403,34 @@ pub(super) fn reserve_ids(space: Space, length: i64) -> Query {
 pub(super) fn first_number(answer: &Answer) -> Result<i64, StoreError> {
     let first = answer.rows.first().and_then(numbers_of).and_then(|numbers| numbers.first().copied());
     first.ok_or_else(|| StoreError::Io("the server returned no number".to_owned()))
+}
+
+/// Makes the node the only one that uses the database, while the connection lasts. Returns the name of another one that
+/// does, if there is one. Nodes that have lost their connections can commit nothing more.
+pub(super) fn claim(shared: &Shared, connection: &mut Connection) -> Result<Option<String>, Failure> {
+    let number_of = |sql: &str| Query { sql: sql.to_owned(), params: Vec::new(), results: vec![1] };
+    let claimed = connection.run_one(number_of("select pg_try_advisory_lock(7041985)::int::bigint"))?;
+    if first_number(&claimed) != Ok(1) {
+        let others = Query {
+            sql: "select name from promox.nodes where id <> $1 order by until desc limit 1".to_owned(),
+            params: vec![number(shared.node)],
+            results: Vec::new(),
+        };
+        let answer = connection.run_one(others)?;
+        let name = answer.rows.first().and_then(|row| {
+            let name = *fields(row)?.first()?;
+            Some(String::from_utf8_lossy(name?).into_owned())
+        });
+        return Ok(Some(name.unwrap_or_else(|| "which has not registered".to_owned())));
+    }
+    let evict = Query {
+        sql: "delete from promox.nodes where id <> $1".to_owned(),
+        params: vec![number(shared.node)],
+        results: Vec::new(),
+    };
+    let head = Query::plain("select from promox.head for no key update");
+    connection.run(&[Query::plain("begin"), head, evict, Query::plain("commit")])?;
+    Ok(None)
 }
 
 /// Says that the node is alive, and returns whether others are. Also removes what no node needs any more.

@@ -205,6 +205,13 @@ impl Shared {
         self.stopped.load(Ordering::Acquire)
     }
 
+    /// Stops the engine, because another node has taken over.
+    pub(super) fn stop_for_other(&self) {
+        tracing::error!(database = %self.database.sql_name(), "another node has taken over");
+        self.stop();
+        (self.options.on_stop)();
+    }
+
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
         self.moved.notify_all();

@@ -208,6 +208,9 @@ impl Writer {
 
     /// Runs the transactions and commits their changes.
     fn commit(&mut self, orders: &mut [WorkOrder]) -> Result<(), Setback> {
+        if self.shared.is_stopped() {
+            return Err(Setback::Error(StoreError::Stopped));
+        }
         if self.contended > 0 {
             self.contended -= 1;
             return self.commit_with_head_first(orders);
@@ -382,6 +385,10 @@ impl Writer {
             Err(Failure::Refused(error)) if error.code == "23505" => self.find_duplicates(&group),
             Err(Failure::Refused(error)) if error.code == FENCED => {
                 let shared = self.shared.clone();
+                if shared.options.exclusive {
+                    shared.stop_for_other();
+                    return Err(Setback::Error(StoreError::Stopped));
+                }
                 server::register_again(&shared, self.connection()?)?;
                 Err(Setback::Again)
             }

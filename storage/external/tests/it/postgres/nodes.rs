@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use promox_external::postgres::PostgresEngine;
-use promox_storage::StoreError;
+use promox_external::postgres::{PostgresEngine, PostgresError, PostgresOptions};
+use promox_storage::{Record as _, Schema, StoreError};
 
 use super::{Counter, Name, Stores, increment, open, shop, value_of, write};
 
@@ -135,6 +135,32 @@ async fn a_store_is_opened_again_with_its_rows() {
     stores.server.query(&options.databases[0], "alter table idempotency_keys drop column media_type");
     drop(open(&options));
     assert_eq!(stores.server.query(&options.databases[0], "select count(media_type) from idempotency_keys"), "0");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_must_be_alone_excludes_others_and_stops_when_it_is_replaced() {
+    let stores = Stores::start();
+    let (stopped, seen) = std::sync::mpsc::channel();
+    let options =
+        PostgresOptions { exclusive: true, on_stop: Arc::new(move || drop(stopped.send(()))), ..stores.options() };
+    let first = open(&options);
+    assert_eq!(write(&first, |tx| increment(tx, 1)).await, Ok(1));
+    let schema = Schema::new([&[Counter::TABLE][..]]).unwrap();
+    let second = PostgresEngine::open(&options, &schema);
+    assert!(matches!(second, Err(PostgresError::InUse { .. })), "{second:?}");
+    // The first node loses all connections, and another one is started before it is back.
+    let terminate = "select pg_terminate_backend(pid) from pg_stat_activity \
+                     where application_name = 'promox'";
+    let second = loop {
+        stores.server.query("postgres", terminate);
+        if let Ok(second) = PostgresEngine::open(&options, &schema) {
+            break second;
+        }
+    };
+    seen.recv().unwrap();
+    assert_eq!(write(&first, |tx| increment(tx, 1)).await, Err(StoreError::Stopped));
+    assert_eq!(value_of(&second, 1).await, 1);
+    assert_eq!(write(&second, |tx| increment(tx, 1)).await, Ok(2));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
