@@ -10,7 +10,7 @@ use promox_kernel::{Body, Cx, Error, Patch};
 use promox_storage::{Lane, StoreError, Tx};
 use tokio::sync::mpsc;
 
-use super::parse::{self, OncePerSku, Parsed, Row};
+use super::parse::{self, Parsed, RepeatedSkus, Row};
 use crate::api::ImportProducts;
 use crate::commands::{self, CatalogTx, CommandContext, ImportRow};
 use crate::rules::Tree;
@@ -79,18 +79,20 @@ impl Import<'_> {
         let (sender, mut chunks) = mpsc::channel::<Vec<Parsed>>(MAX_CHUNKS_AHEAD);
         let (is_csv, currency) = (body.media_type == "text/csv", self.context.currency);
         let reading = tokio::task::spawn_blocking(move || {
-            let (mut chunk, mut once) = (Vec::with_capacity(CHUNK), OncePerSku::default());
+            let (mut chunk, mut skus) = (Vec::with_capacity(CHUNK), RepeatedSkus::default());
             let send = |parsed: Parsed| {
-                chunk.push(once.check(parsed));
+                skus.note(&parsed);
+                chunk.push(parsed);
                 chunk.len() < CHUNK || sender.blocking_send(std::mem::take(&mut chunk)).is_ok()
             };
-            let warnings = if is_csv {
+            let mut warnings = if is_csv {
                 parse::csv(reader, currency, send)
             } else {
                 parse::lines(reader, currency, send);
                 Vec::new()
             };
             let _ = sender.blocking_send(chunk);
+            warnings.append(&mut skus.warnings);
             warnings
         });
         let mut progress = Progress::default();

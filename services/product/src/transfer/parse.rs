@@ -1,6 +1,5 @@
 //! Parses the rows of an import from a stream. Runs on a blocking thread. A faulty row does not stop it.
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 use std::str::FromStr;
@@ -18,6 +17,8 @@ use crate::commands::ImportRow;
 
 /// Maximum bytes of a row.
 const MAX_ROW_LEN: usize = 1 << 20;
+/// Maximum warnings about SKUs, so that a report stays small.
+const MAX_WARNINGS: usize = 100;
 
 /// What a row describes.
 #[derive(Clone, Debug)]
@@ -47,24 +48,25 @@ impl Row {
     }
 }
 
-/// Refuses a row of a SKU that an earlier row of the file has, which would otherwise win unnoticed.
+/// Notes SKUs that several rows of a file are of, because the last of them wins.
 #[derive(Default)]
-pub(super) struct OncePerSku(HashMap<String, u64>);
+pub(super) struct RepeatedSkus {
+    /// The number of the last row by SKU.
+    rows: HashMap<String, u64>,
+    pub(super) warnings: Vec<ImportWarning>,
+}
 
-impl OncePerSku {
-    /// The row, or the error that its SKU came before.
-    pub(super) fn check(&mut self, parsed: Parsed) -> Parsed {
-        let row = parsed?;
-        let Some(sku) = row.sku() else { return Ok(row) };
-        match self.0.entry(sku.fold()) {
-            Entry::Vacant(place) => drop(place.insert(row.number())),
-            Entry::Occupied(earlier) => {
-                let detail =
-                    format!("sku: row {} has \"{sku}\" already; a file may have one row of each SKU", earlier.get());
-                return Err(RowError::new(row.number(), codes::SKU_TWICE, detail));
-            }
+impl RepeatedSkus {
+    /// Notes the SKU of a row, and a warning if an earlier row is of it.
+    pub(super) fn note(&mut self, parsed: &Parsed) {
+        let Ok(row) = parsed else { return };
+        let Some(sku) = row.sku() else { return };
+        let earlier = self.rows.insert(sku.fold(), row.number());
+        if let Some(earlier) = earlier.filter(|_| self.warnings.len() < MAX_WARNINGS) {
+            let rows = format!("rows {earlier} and {}", row.number());
+            let detail = format!("{rows} are both of the SKU \"{sku}\": what the later one states counts");
+            self.warnings.push(ImportWarning { column: "sku".to_owned(), detail });
         }
-        Ok(row)
     }
 }
 
