@@ -399,7 +399,7 @@ pub fn sample_question(kind: HookKind, currency: Currency) -> Option<HookQuestio
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     use super::*;
 
