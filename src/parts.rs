@@ -10,6 +10,7 @@ use promox_kernel::{Cx, Error, Node};
 use serde_json::{Value, json};
 
 use crate::config::{MailMode, Settings};
+use crate::engine;
 use crate::http::Server;
 use crate::ops::Ops;
 
@@ -17,13 +18,13 @@ use crate::ops::Ops;
 const LIMIT: Duration = Duration::from_secs(2);
 /// Running sagas that are counted at most.
 const MAX_SAGAS: usize = 200;
-/// Free space below which the disk counts as full, as for Spring.
-const MIN_FREE: u64 = 10 << 20;
 
 /// Adds the parts to the server's health.
 pub(crate) fn observe(server: &Server, node: &Arc<Node>, settings: &Settings, ops: Option<Arc<Ops>>) {
     let (health, dir) = (server.health(), settings.data.dir.clone());
-    health.add("disk", Box::new(move || disk(&dir)));
+    // Below what the engine keeps free, writes are refused.
+    let least = engine::options(settings).reserve_bytes;
+    health.add("disk", Box::new(move || disk(&dir, least)));
     if let Some(ops) = ops {
         let consumers = move |_: Cx| {
             let ops = ops.clone();
@@ -66,12 +67,12 @@ where
     server.health().add_async(name, Box::new(component));
 }
 
-/// The space of the file system with the data.
-fn disk(dir: &std::path::Path) -> Result<Value, String> {
+/// The space of the file system with the data, of which `least` bytes must be free.
+fn disk(dir: &std::path::Path, least: u64) -> Result<Value, String> {
     let space = rustix::fs::statvfs(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
     let (total, free) = (space.f_blocks * space.f_frsize, space.f_bavail * space.f_frsize);
-    if free < MIN_FREE {
+    if free < least {
         return Err(format!("only {free} of {total} bytes are free"));
     }
-    Ok(json!({"total": total, "free": free, "threshold": MIN_FREE}))
+    Ok(json!({"total": total, "free": free, "threshold": least}))
 }

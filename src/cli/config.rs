@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::{Common, rehearsal};
 use crate::cli::output::{self, say};
-use crate::config::{Setting, Shares, exposed};
+use crate::config::{Examined, Setting, Shares, exposed};
 use crate::exit::Exit;
 
 /// Check or print the settings.
@@ -24,17 +24,22 @@ enum Action {
 
 impl Config {
     pub(super) fn run(self, common: &Common) -> Result<(), Exit> {
-        let loaded = common.load(Vec::new())?;
         match self.action {
             Action::Check => {
-                exposed(&loaded).iter().for_each(|line| say!("warning: {line}"));
-                let faults = rehearsal::faults(&loaded)?;
+                let Examined { loaded, faults } = common.examine(Vec::new())?;
+                let mut faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+                // What the start would refuse is found with the defaults in place of wrong values.
+                if let Some(loaded) = &loaded {
+                    exposed(loaded).iter().for_each(|line| say!("warning: {line}"));
+                    faults.extend(rehearsal::faults(loaded)?);
+                }
                 if !faults.is_empty() {
-                    return Err(Exit::config(faults.join("\n")));
+                    return Err(Exit::config(format!("the configuration is not valid\n  {}", faults.join("\n  "))));
                 }
                 say!("The configuration is valid.");
             }
             Action::Print => {
+                let loaded = common.load(Vec::new())?;
                 output::print(format_args!("{}", to_toml(&loaded.list)));
                 say!("\n# storage.memory_mib is divided: {}", Shares::of(&loaded.settings.storage));
             }

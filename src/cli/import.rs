@@ -45,6 +45,9 @@ enum Action {
     Catalog {
         /// The file to read.
         file: PathBuf,
+        /// Only report what would be imported. Not for the Online Retail data set.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Import past orders and credit notes with their original prices and dates, from NDJSON or from CSV with one row
     /// per line item.
@@ -58,13 +61,13 @@ impl Import {
     pub(super) fn run(self, common: &Common) -> Result<(), Exit> {
         let loaded = common.load(Vec::new())?;
         log::start(&loaded.settings.log);
-        let (Action::Catalog { file: path } | Action::History { file: path }) = &self.action;
+        let (Action::Catalog { file: path, .. } | Action::History { file: path }) = &self.action;
         let file = transfer::open(path)?;
         super::runtime(&loaded.settings)?.block_on(async {
             let promox = Promox::headless_writing(&loaded).await?;
             let cx = Cx::system(promox.node(), "import", LIMIT);
             let counted = match &self.action {
-                Action::Catalog { .. } => catalog(&promox, &cx, path, file).await,
+                Action::Catalog { dry_run, .. } => catalog(&promox, &cx, (path, file), *dry_run).await,
                 Action::History { .. } => history(&cx, path, file).await,
             };
             promox.close().await;
@@ -97,13 +100,19 @@ impl Counted {
     }
 }
 
-async fn catalog(promox: &Promox, cx: &Cx, path: &Path, file: File) -> Result<Counted, Exit> {
+async fn catalog(promox: &Promox, cx: &Cx, (path, file): (&Path, File), dry_run: bool) -> Result<Counted, Exit> {
     let mut file = file;
     if !transfer::is_ndjson(path) && is_online_retail(&mut file).map_err(Exit::io)? {
+        if dry_run {
+            return Err(Exit::usage("--dry-run is not for the Online Retail data set"));
+        }
         return online_retail(promox, cx, file).await;
     }
     let body = transfer::body(path, file)?;
-    let report = cx.run(ImportProducts { body, dry_run: false }).await.map_err(refusal_exit)?;
+    let report = cx.run(ImportProducts { body, dry_run }).await.map_err(refusal_exit)?;
+    if dry_run {
+        say!("dry run: nothing was changed");
+    }
     print_report(&report);
     Ok(Counted::of(&report))
 }
@@ -172,6 +181,7 @@ fn print_catalog_report(read: &CatalogReport) {
 fn print_report(report: &ImportReport) {
     print_counts(report.created, report.updated, report.skipped, report.failed);
     print_errors(report.errors.iter().map(|error| (error.row, &error.detail, &error.code)));
+    report.warnings.iter().for_each(|warning| say!("  warning: {}", warning.detail));
 }
 
 fn print_counts(created: u64, updated: u64, skipped: u64, failed: u64) {

@@ -31,7 +31,7 @@ use clap::{Args, Parser, Subcommand};
 use promox_embedded::DirectoryState;
 use tokio::runtime::Runtime;
 
-use crate::config::{Flag, Loaded, Settings, load};
+use crate::config::{Examined, Faults, Flag, Loaded, Settings, examine};
 use crate::descriptors;
 use crate::exit::Exit;
 use crate::node::Promox;
@@ -122,6 +122,14 @@ impl Command {
 impl Common {
     /// Loads the settings from file, environment and flags. `flags` are those of the command itself.
     fn load(&self, flags: Vec<Flag>) -> Result<Loaded, Exit> {
+        match self.examine(flags)? {
+            Examined { loaded: Some(loaded), faults } if faults.is_empty() => Ok(loaded),
+            Examined { faults, .. } => Err(Faults(faults).into()),
+        }
+    }
+
+    /// Finds every fault of the settings from file, environment and flags.
+    fn examine(&self, flags: Vec<Flag>) -> Result<Examined, Exit> {
         let own = [
             self.data_dir.clone().map(|value| Flag { name: "--data-dir", key: "data.dir", value }),
             self.log_level.clone().map(|value| Flag { name: "--log-level", key: "log.level", value }),
@@ -130,7 +138,7 @@ impl Common {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
         };
-        Ok(load(self.config.as_deref(), std::env::vars_os().filter_map(text), &flags)?)
+        Ok(examine(self.config.as_deref(), std::env::vars_os().filter_map(text), &flags)?)
     }
 }
 

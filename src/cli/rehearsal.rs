@@ -29,7 +29,7 @@ pub(super) fn faults(loaded: &Loaded) -> Result<Vec<String>, Exit> {
     let mut faults: Vec<String> = refused.chain(directory).collect();
     let has_store = matches!(state, Some(DirectoryState::Store));
     faults.extend(super::runtime(settings)?.block_on(start(loaded, has_store))?);
-    Ok(faults)
+    Ok(faults.iter().map(|fault| loaded.hide_secrets(fault)).collect())
 }
 
 /// Why the server cannot listen on an address. A port that is in use is no fault of the settings: a server may be running.

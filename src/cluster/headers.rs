@@ -27,6 +27,7 @@ fn is_of_connection(name: &str) -> bool {
             | "keep-alive"
             | "proxy-authenticate"
             | "proxy-authorization"
+            | "proxy-connection"
             | "te"
             | "trailer"
             | "transfer-encoding"
@@ -52,7 +53,6 @@ fn is_own_of_request(name: &str) -> bool {
             | "true-client-ip"
             | "cf-connecting-ip"
             | "x-original-url"
-            | "proxy-connection"
     )
 }
 
@@ -91,6 +91,12 @@ pub(crate) struct Origin<'a> {
     pub(crate) identity: &'a HeaderValue,
     /// This node's name in `Via`.
     pub(crate) via: &'a str,
+}
+
+/// Whether a header states something about promox's own handling of the request: its rate limit, and whether it repeats a
+/// stored response. An application would be taken for promox.
+fn is_statement_of_promox(name: &str) -> bool {
+    name == "ratelimit" || name.starts_with("ratelimit-") || name == "idempotent-replayed" || name == "x-request-id"
 }
 
 /// Whether a header belongs to the connection that it came on: by its name, because `Connection` names it, or because only
@@ -166,8 +172,12 @@ pub(crate) fn to_instance(client: &HeaderMap, origin: Origin<'_>) -> HeaderMap {
 /// decided for promox as a whole.
 pub(crate) fn to_client(headers: &mut HeaderMap) {
     let names_some = headers.contains_key(header::CONNECTION);
-    let is_kept_back =
-        |name: &str| is_own_of_response(name) || name.starts_with(CORS) || is_hop_by_hop(headers, names_some, name);
+    let is_kept_back = |name: &str| {
+        is_own_of_response(name)
+            || is_statement_of_promox(name)
+            || name.starts_with(CORS)
+            || is_hop_by_hop(headers, names_some, name)
+    };
     let kept_back: Vec<HeaderName> = headers.keys().filter(|name| is_kept_back(name.as_str())).cloned().collect();
     for name in kept_back {
         headers.remove(name);

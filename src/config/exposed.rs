@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use super::{Loaded, Origin, overlay};
+use super::{Loaded, Origin, secrets};
 
 /// The permission bits of the group.
 const GROUP: u32 = 0o070;
@@ -14,7 +14,7 @@ const OTHERS: u32 = 0o007;
 /// secrets, a file that a secret is read from, the certificate's key.
 pub fn exposed(loaded: &Loaded) -> Vec<String> {
     let mut files: Vec<(&str, &Path)> = Vec::new();
-    for setting in loaded.list.iter().filter(|setting| overlay::is_masked(setting)) {
+    for setting in loaded.list.iter().filter(|setting| secrets::is_masked(setting)) {
         if let Origin::File(path) | Origin::VariableFile(_, path) = &setting.origin {
             files.push((&setting.key, path));
         }

@@ -10,14 +10,17 @@ mod fault;
 mod gateway;
 mod memory;
 mod overlay;
+mod secrets;
 mod sections;
+mod variables;
+mod wording;
 
 pub use discovery::{Discovery, OptionalAddress};
 pub use exposed::exposed;
 pub use fault::{Fault, Faults};
 pub use gateway::{AppRoute, Gateway};
 pub use memory::Shares;
-pub use overlay::{Flag, Loaded, Origin, Setting, load};
+pub use overlay::{Examined, Flag, Loaded, Origin, Setting, examine, load};
 pub use promox_kernel::Subnet;
 pub use sections::{
     Admin, Auth, Cost, Data, Limits, Log, LogFormat, Mail, MailMode, MailTls, Payment, Postgres, Rate, Server,

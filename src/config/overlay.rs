@@ -7,9 +7,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use promox_kernel::did_you_mean;
+use serde::Deserialize as _;
 use toml::{Table, Value};
 
-use super::{Fault, Faults, Settings, check};
+use super::secrets::{self, Secrets};
+use super::{AppRoute, Fault, Faults, Settings, check, variables, wording};
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,20 +68,24 @@ pub struct Loaded {
     pub settings: Settings,
     /// Every setting in the order of keys, secrets masked.
     pub list: Vec<Setting>,
+    secrets: Secrets,
 }
 
-/// Keys of secrets, which are never shown.
-const SECRETS: [&str; 9] = [
-    "mail.password",
-    "sms.password",
-    "sms.headers",
-    "payment.sandbox_webhook_secret",
-    "payment.stripe_secret_key",
-    "payment.stripe_webhook_secret",
-    "postgres.password",
-    "redis.url",
-    "admin.password",
-];
+impl Loaded {
+    /// A message in which no value of a secret is shown.
+    pub fn hide_secrets(&self, message: &str) -> String {
+        self.secrets.hide(message)
+    }
+}
+
+/// All that can be said of settings: their faults, and what remains when the wrong values are replaced by their defaults.
+#[derive(Clone, Debug)]
+pub struct Examined {
+    /// The settings without the wrong values; `None` if a source could not be read.
+    pub loaded: Option<Loaded>,
+    /// The faults, in the order of the sources.
+    pub faults: Vec<Fault>,
+}
 
 /// The table of routes, whose members are not known beforehand.
 const ROUTES: &str = "gateway.apps";
@@ -88,78 +94,105 @@ const ROUTE_NUMBERS: [&str; 6] = ["weight", "requests_per_minute", "burst", "cos
 /// Members of a route that are lists.
 const ROUTE_LISTS: [&str; 3] = ["methods", "networks", "instances"];
 
-/// The mask of a secret.
-const MASK: &str = "\"********\"";
-
-/// Whether a setting is a secret, and set.
-pub(super) fn is_masked(setting: &Setting) -> bool {
-    SECRETS.contains(&setting.key.as_str()) && setting.value == MASK
-}
-
-/// Short forms: environment variables without `__` that are settings, with their keys.
-const SHORT_FORMS: [(&str, &str); 2] =
-    [("PROMOX_ADMIN_EMAIL", "admin.email"), ("PROMOX_ADMIN_PASSWORD", "admin.password")];
-
 /// Reads all sources and validates the result. `environment` is the whole environment of the process.
 pub fn load(
     file: Option<&Path>,
     environment: impl IntoIterator<Item = (String, String)>,
     flags: &[Flag],
 ) -> Result<Loaded, Faults> {
+    match examine(file, environment, flags)? {
+        Examined { loaded: Some(loaded), faults } if faults.is_empty() => Ok(loaded),
+        Examined { faults, .. } => Err(Faults(faults)),
+    }
+}
+
+/// Reads all sources and finds every fault. The error is a fault of the program's own defaults.
+pub fn examine(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (String, String)>,
+    flags: &[Flag],
+) -> Result<Examined, Faults> {
     let mut tree = Tree::defaults()?;
     if let Some(path) = file {
-        tree.apply_file(path)?;
+        tree.apply_file(path);
     }
     for (name, value) in environment {
-        tree.apply_variable(&name, value);
+        tree.apply_variable(&name, &value);
     }
     for flag in flags {
         tree.set_text(flag.key, Origin::Flag(flag.name), &flag.value);
     }
-    tree.finish()
+    Ok(tree.finish())
 }
 
 /// The values by key, with the faults found so far.
 struct Tree {
     values: BTreeMap<String, (Value, Origin)>,
+    defaults: BTreeMap<String, Value>,
     faults: Vec<Fault>,
+    secrets: Secrets,
+    /// Whether every source could be read.
+    is_whole: bool,
 }
 
 impl Tree {
     fn defaults() -> Result<Self, Faults> {
         let table = Table::try_from(Settings::default())
             .map_err(|error| Faults::one("settings", Origin::Default, error.to_string()))?;
-        let mut values = BTreeMap::new();
-        for (key, value) in leaves(table) {
-            values.insert(key, (value, Origin::Default));
-        }
-        Ok(Self { values, faults: Vec::new() })
+        let defaults: BTreeMap<String, Value> = leaves(table).into_iter().collect();
+        let values = defaults.iter().map(|(key, value)| (key.clone(), (value.clone(), Origin::Default))).collect();
+        Ok(Self { values, defaults, faults: Vec::new(), secrets: Secrets::default(), is_whole: true })
     }
 
-    fn apply_file(&mut self, path: &Path) -> Result<(), Faults> {
+    fn apply_file(&mut self, path: &Path) {
         let origin = Origin::File(path.to_owned());
-        let fault = |message: String| Faults::one("--config", origin.clone(), message);
-        let text = std::fs::read_to_string(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
-        let table: Table = text.parse().map_err(|error: toml::de::Error| fault(error.to_string()))?;
-        for (key, value) in leaves(table) {
-            self.set(key, origin.clone(), value);
+        let table: Result<Table, String> = std::fs::read_to_string(path)
+            .map_err(|error| format!("cannot be read: {error}"))
+            .and_then(|text| text.parse().map_err(|error| syntax_fault(&text, &error)));
+        match table {
+            Ok(table) => leaves(table).into_iter().for_each(|(key, value)| self.set(key, origin.clone(), value)),
+            Err(message) => {
+                self.is_whole = false;
+                self.add_fault("--config".to_owned(), origin, message);
+            }
         }
-        Ok(())
     }
 
-    /// Applies a variable if it is a setting: a name with `__`, or one of the documented short forms.
-    fn apply_variable(&mut self, name: &str, value: String) {
-        let Some(rest) = name.strip_prefix("PROMOX_") else { return };
-        let origin = Origin::Variable(name.to_owned());
-        let bare = name.strip_suffix("_FILE");
-        if let Some(key) = key_of(name, rest).filter(|key| bare.is_none() || self.values.contains_key(key)) {
-            return self.set_text(&key, origin, &value);
+    /// Applies a variable if it is a setting: a name with `__`, or one of the documented short forms. With the suffix
+    /// `_FILE` it names the file with the value.
+    fn apply_variable(&mut self, name: &str, value: &str) {
+        if !name.starts_with(variables::PREFIX) {
+            return;
         }
-        let Some(key) = bare.and_then(|bare| key_of(bare, bare.strip_prefix("PROMOX_")?)) else { return };
-        let origin = Origin::VariableFile(name.to_owned(), value.clone().into());
-        match std::fs::read_to_string(&value) {
+        let origin = Origin::Variable(name.to_owned());
+        let is_known = |key: &String| self.values.contains_key(key) || is_of_route(key);
+        let key = variables::key_of(name);
+        let of_file = name.strip_suffix("_FILE").and_then(variables::key_of).filter(is_known);
+        let is_setting = |key: &String| self.values.contains_key(key) || of_file.is_none() && !name.ends_with("__FILE");
+        match (key.filter(is_setting), of_file) {
+            (Some(key), _) => self.set_text(&key, origin, value),
+            (None, Some(key)) => self.apply_file_of(key, name, value),
+            (None, None) if variables::is_other(name, value) => {}
+            (None, None) => {
+                let message = variables::fault(name, self.values.keys().map(String::as_str));
+                self.add_fault(name.to_owned(), origin, message);
+            }
+        }
+    }
+
+    /// Sets a key to the text of the file that a variable names.
+    fn apply_file_of(&mut self, key: String, name: &str, path: &str) {
+        let origin = Origin::VariableFile(name.to_owned(), path.into());
+        match std::fs::read_to_string(path) {
             Ok(text) => self.set_text(&key, origin, text.trim_end_matches(['\n', '\r'])),
-            Err(error) => self.add_fault(key, origin, format!("{value} cannot be read: {error}")),
+            Err(error) if secrets::is_secret(&key) => {
+                // The secret itself is often put where the file's name belongs.
+                self.secrets.add(path);
+                let direct = name.trim_end_matches("_FILE");
+                let what = format!("the file that it names cannot be read ({error}); {direct} is for the value itself");
+                self.add_fault(key, origin, what);
+            }
+            Err(error) => self.add_fault(key, origin, format!("{path} cannot be read: {error}")),
         }
     }
 
@@ -241,58 +274,117 @@ impl Tree {
         }
     }
 
-    fn finish(mut self) -> Result<Loaded, Faults> {
+    fn finish(mut self) -> Examined {
         self.derive_public_url();
-        let settings: Option<Settings> = match serde_path_to_error::deserialize(Value::Table(self.table())) {
-            Ok(settings) => Some(settings),
-            Err(error) => {
-                let path = error.path().to_string();
-                let key = path.split('[').next().unwrap_or_default().to_owned();
-                let message = if key == "server.listen" {
-                    "must be an address and a port such as 127.0.0.1:8080".to_owned()
-                } else {
-                    error.into_inner().message().to_owned()
-                };
-                let origin = self.origin(&key);
-                self.add_fault(key, origin, message);
-                None
-            }
-        };
-        for (key, message) in settings.iter().flat_map(check::check) {
-            self.add_fault(key.to_owned(), self.origin(key), message);
+        self.collect_secrets();
+        let mut settings = self.settings();
+        let broken = check::check(&settings);
+        for (key, message) in &broken {
+            self.add_fault((*key).to_owned(), self.origin(key), message.clone());
         }
-        match settings {
-            Some(settings) if self.faults.is_empty() => Ok(Loaded { settings, list: self.list() }),
-            _ => Err(Faults(self.faults)),
+        if !broken.is_empty() {
+            broken.iter().for_each(|(key, _)| self.reset(key));
+            settings = self.settings();
+        }
+        let hide = |fault: &Fault| Fault { message: self.secrets.hide(&fault.message), ..fault.clone() };
+        let faults = self.faults.iter().map(hide).collect();
+        let loaded = Loaded { settings, list: self.list(), secrets: self.secrets };
+        Examined { loaded: self.is_whole.then_some(loaded), faults }
+    }
+
+    /// Notes the values of secrets, whatever their type.
+    fn collect_secrets(&mut self) {
+        for (key, (value, _)) in self.values.iter().filter(|(key, _)| secrets::is_secret(key)) {
+            if self.defaults.get(key) != Some(value) {
+                self.secrets.add(value.as_str().unwrap_or(&value.to_string()));
+            }
         }
     }
 
-    fn table(&self) -> Table {
-        let mut table = Table::new();
-        for (key, (value, _)) in &self.values {
-            let (section, name) = key.split_once('.').unwrap_or((key, ""));
-            let section = table.entry(section.to_owned()).or_insert_with(|| Value::Table(Table::new()));
-            if let Value::Table(section) = section {
-                section.insert(name.to_owned(), value.clone());
-            }
+    /// The settings. Values of another type than they should have are faults and replaced by their defaults.
+    fn settings(&mut self) -> Settings {
+        if let Ok(settings) = Settings::deserialize(Value::Table(table_of(&self.values))) {
+            return settings;
         }
-        table
+        self.drop_wrong_members();
+        let read_alone = |(key, slot): (&String, &(Value, Origin))| {
+            let alone = BTreeMap::from([(key.clone(), slot.clone())]);
+            let error = Settings::deserialize(Value::Table(table_of(&alone))).err()?;
+            Some((key.clone(), slot.1.clone(), wording::plain(error.message(), secrets::is_secret(key))))
+        };
+        let wrong: Vec<_> = self.values.iter().filter_map(read_alone).collect();
+        for (key, origin, message) in wrong {
+            self.reset(&key);
+            self.add_fault(key, origin, message);
+        }
+        Settings::deserialize(Value::Table(table_of(&self.values))).unwrap_or_else(|error| {
+            self.is_whole = false;
+            self.add_fault("settings".to_owned(), Origin::Default, wording::plain(error.message(), true));
+            Settings::default()
+        })
+    }
+
+    /// Removes members of routes that cannot be read, each with a fault.
+    fn drop_wrong_members(&mut self) {
+        let Some((Value::Table(routes), origin)) = self.values.get_mut(ROUTES) else { return };
+        let (mut faults, origin) = (Vec::new(), origin.clone());
+        for (app, route) in routes.iter_mut() {
+            let Value::Table(members) = route else {
+                faults.push((app.clone(), "must be a table with members such as path".to_owned()));
+                *route = Value::Table(Table::new());
+                continue;
+            };
+            members.retain(|name, value| {
+                let alone = Table::from_iter([(name.to_owned(), value.clone())]);
+                let Err(error) = AppRoute::deserialize(Value::Table(alone)) else { return true };
+                faults.push((format!("{app}.{name}"), wording::plain(error.message(), false)));
+                false
+            });
+        }
+        for (member, message) in faults {
+            self.add_fault(format!("{ROUTES}.{member}"), origin.clone(), message);
+        }
+    }
+
+    /// Gives a key its default.
+    fn reset(&mut self, key: &str) {
+        if let (Some((value, _)), Some(default)) = (self.values.get_mut(key), self.defaults.get(key)) {
+            value.clone_from(default);
+        }
     }
 
     fn list(&self) -> Vec<Setting> {
         let setting = |(key, (value, origin)): (&String, &(Value, Origin))| {
-            let secret = SECRETS.contains(&key.as_str()) && value.as_str() != Some("");
-            let value = if secret { MASK.to_owned() } else { value.to_string() };
+            let value = secrets::listed(key, value);
             Setting { key: key.clone(), value, origin: origin.clone() }
         };
         self.values.iter().map(setting).collect()
     }
 }
 
-/// The key that a variable sets: `limits.enabled` for `PROMOX_LIMITS__ENABLED`. `rest` is the name without its prefix.
-fn key_of(name: &str, rest: &str) -> Option<String> {
-    let short = SHORT_FORMS.iter().find(|(known, _)| *known == name).map(|(_, key)| (*key).to_owned());
-    short.or_else(|| rest.contains("__").then(|| rest.to_lowercase().replace("__", ".")))
+/// Whether a key is of a member of a route.
+fn is_of_route(key: &str) -> bool {
+    key.strip_prefix(ROUTES).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// What is wrong with a file that is not TOML. The line itself is not shown, because it can contain a secret.
+fn syntax_fault(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count());
+    format!("line {}, column {}: {}", before.matches('\n').count() + 1, column + 1, error.message())
+}
+
+/// The tree of some values by key.
+fn table_of(values: &BTreeMap<String, (Value, Origin)>) -> Table {
+    let mut table = Table::new();
+    for (key, (value, _)) in values {
+        let (section, name) = key.split_once('.').unwrap_or((key, ""));
+        let section = table.entry(section.to_owned()).or_insert_with(|| Value::Table(Table::new()));
+        if let Value::Table(section) = section {
+            section.insert(name.to_owned(), value.clone());
+        }
+    }
+    table
 }
 
 /// The leaves of a table by key, `section.name`. Leaves outside a section keep their bare name.
@@ -334,7 +426,8 @@ mod tests {
             ("PROMOX_MAIL__PASSWORD_FILE", secret.to_str().unwrap()),
             ("PROMOX_ADMIN_EMAIL", "ada@example.com"),
             ("PROMOX_ADMIN_PASSWORD", "correct horse"),
-            ("PROMOX_HOME", "not a setting"),
+            ("PROMOX_SIM_SEEDS", "not a setting"),
+            ("HOME", "not a setting"),
         ]);
         let flags = [Flag { name: "--listen", key: "server.listen", value: "127.0.0.1:2".into() }];
         let loaded = load(Some(&file), variables, &flags).unwrap();
@@ -362,6 +455,10 @@ mod tests {
     fn every_fault_names_its_key_and_source() {
         let table = [
             ("PROMOX_LIMITS__ENABELD", "true", "limits.enabeld"),
+            ("PROMOX_ADMIN_PASWORD", "hush", "PROMOX_ADMIN_PASWORD"),
+            ("PROMOX_MAIL", "smtp", "PROMOX_MAIL"),
+            ("PROMOX_GATEWAY__APPS__BLOG__PTH", "/blog", "gateway.apps.blog.pth"),
+            ("PROMOX_GATEWAY__APPS__BLOG__WEIGHT", "-1", "gateway.apps.blog.weight"),
             ("PROMOX_LIMITS__BURST", "many", "limits.burst"),
             ("PROMOX_LIMITS__BURST", "0", "limits.burst"),
             ("PROMOX_LIMITS__ENABLED", "yes please", "limits.enabled"),
@@ -409,5 +506,66 @@ mod tests {
         let faults = load(Some(&file), env(&[]), &[]).unwrap_err();
         let suggestion = "there is no setting with this name: did you mean \"limits.enabled\"?";
         assert_eq!(faults.0[0].message, suggestion);
+    }
+
+    #[test]
+    fn all_faults_are_found_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("promox.toml");
+        let text = "[limits]\nburst = \"9\"\nenabeld = true\n[log]\nformat = \"jsn\"\n[storage]\nmemory_mib = 1\n\
+                    [mail]\nport = 70000\n[gateway.apps.blog]\npth = \"/blog\"\nweight = \"2\"\n";
+        std::fs::write(&file, text).unwrap();
+        let variables = env(&[("PROMOX_SERVER__WORKERS", "9999"), ("PROMOX_MAIL", "x")]);
+        let found = examine(Some(&file), variables, &[]).unwrap();
+        let mut keys: Vec<&str> = found.faults.iter().map(|fault| fault.key.as_str()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let wanted = [
+            "PROMOX_MAIL",
+            "gateway.apps.blog.pth",
+            "gateway.apps.blog.weight",
+            "limits.burst",
+            "limits.enabeld",
+            "log.format",
+            "mail.port",
+            "server.workers",
+            "storage.memory_mib",
+        ];
+        assert_eq!(keys, wanted, "{:?}", found.faults);
+        let settings = found.loaded.unwrap().settings;
+        assert_eq!((settings.limits.burst, settings.server.workers), (1_000, 0), "wrong values are left out");
+    }
+
+    #[test]
+    fn no_message_shows_a_secret() {
+        const SECRET: &str = "hush-1234";
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("promox.toml");
+        let of_file = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            load(Some(&file), env(&[]), &[]).unwrap_err().to_string()
+        };
+        for text in [
+            "[mail]\npassword = \"hush-1234\nhost = \"x\"\n",
+            "[mail]\npassword = hush-1234\n",
+            "[mail]\npassword = [\"hush-1234\"]\nport = \"x\"\n",
+            "[sms]\nurl = \"http://ada:hush-1234@sms.example/?key=hush-1234\"\n",
+            "[server]\npublic_url = \"ftp://ada:hush-1234@shop.example\"\n",
+            "[gateway.apps.blog]\ninstances = [\"ftp://ada:hush-1234@blog.example\"]\n",
+            "[mail]\npassword = \"hush-1234\"\n[limits]\nburst = \"hush-1234\"\n",
+        ] {
+            let message = of_file(text);
+            assert!(!message.contains(SECRET), "{text}{message}");
+        }
+        assert!(of_file("[mail]\npassword = \"hush-1234\n").contains("line 2"));
+        assert!(!of_file("[mail]\npassword = 12345678\n").contains("12345678"));
+        let misused = ["MAIL__PASSWORD_FILE", "MAIL__PASSWORD__FILE", "ADMIN_PASSWORD_FILE", "PASSWORD"];
+        for name in misused.map(|name| format!("PROMOX_{name}")) {
+            let message = load(None, env(&[(&name, SECRET)]), &[]).unwrap_err().to_string();
+            assert!(!message.contains(SECRET), "{name}: {message}");
+        }
+        let url = "https://ada:hush-1234@shop.example";
+        let loaded = load(None, env(&[("PROMOX_SERVER__PUBLIC_URL", url)]), &[]).unwrap();
+        assert!(!format!("{:?}", loaded.list).contains(SECRET));
     }
 }

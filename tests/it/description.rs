@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::receiver::Received;
 use crate::recorder;
 use crate::shop::Shop;
 
@@ -134,6 +135,29 @@ impl Description {
             }
         }
         faults
+    }
+
+    /// What of a message to the merchant's systems the description does not say. Returns the type of the message.
+    pub(crate) fn contradicts_message(&self, message: &Received) -> Result<String, String> {
+        let body = message.json();
+        let kind = body["type"].as_str().unwrap_or_default();
+        let operation = self.document["webhooks"].get(kind).ok_or_else(|| format!("{kind} is not described"))?;
+        let operation = &operation["post"];
+        let described = operation["parameters"].as_array().unwrap().iter();
+        let missing = described
+            .filter(|it| it["required"] == true)
+            .find(|it| message.headers[it["name"].as_str().unwrap()].is_null());
+        if let Some(missing) = missing {
+            return Err(format!("{kind}: the header {} is absent", missing["name"]));
+        }
+        let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+        self.check(schema, &body, kind).map(|()| kind.to_owned())
+    }
+
+    /// What of an answer to a question the description does not say.
+    pub(crate) fn contradicts_answer(&self, kind: &str, answer: &Value) -> Result<(), String> {
+        let operation = &self.document["webhooks"][kind]["post"];
+        self.check(&operation["responses"]["200"]["content"]["application/json"]["schema"], answer, kind)
     }
 
     fn operation(&self, method: &str, path: &str) -> Option<&Value> {

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::description::Description;
 use crate::receiver::Received;
 use crate::shop::{Shop, order_of};
 use crate::webhooks::is_signed;
@@ -255,9 +256,31 @@ async fn the_merchants_service_accepts_and_rejects_orders() {
     assert_eq!(shop.settled_stock("A").await, stock);
     assert_eq!(totals(&shop.anyone.post("/api/orders/quote", &body()).await.expect(200))[2], "24.00");
     service.kill().await;
-    shop.anyone.post("/api/orders", &body()).await.refused(503, "HOOK_UNAVAILABLE");
+    let refused = shop.anyone.post("/api/orders", &body()).await.refused(503, "HOOK_UNAVAILABLE");
+    let for_staff = shop.admin.post("/api/orders", &body()).await.refused(503, "HOOK_UNAVAILABLE");
+    assert!(
+        refused["reason"].is_null() && for_staff["reason"].as_str().is_some_and(|it| !it.is_empty()),
+        "{for_staff}"
+    );
     shop.admin.patch(&path, &json!({"fallback": "ACCEPT"})).await.expect(200);
     assert_eq!(shop.anyone.post("/api/orders", &body()).await.expect(201)["hooks"][0]["outcome"], "FALLBACK");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_and_answers_are_as_the_description_says() {
+    let shop = shop().await;
+    let description = Description::read(&shop.anyone.get("/openapi.json").await.bytes).unwrap();
+    let (tax, accepted) = (json!({"lines": ["1.23"], "shipping": "0.45"}), json!({"accepted": true}));
+    for (kind, answer) in [("SHIPPING_RATES", rates()), ("TAX", tax), ("VALIDATION", accepted)] {
+        let service = Service::start(&answer).await;
+        add(&shop, kind, &service.url(), "REFUSE").await;
+        shop.anyone.post("/api/orders", &body()).await.expect(201);
+        let asked = service.asked.lock().last().unwrap().clone();
+        assert_eq!(description.contradicts_message(&asked).as_deref(), Ok(kind));
+        assert_eq!(description.contradicts_answer(kind, &answer), Ok(()), "what is accepted is described");
+        assert!(description.contradicts_answer(kind, &json!({})).is_err(), "{kind}");
+    }
     shop.close().await;
 }
 

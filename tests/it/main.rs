@@ -62,6 +62,7 @@ mod gateway;
 mod gifts;
 mod hooks;
 mod idempotency;
+mod imports;
 mod input;
 mod journal;
 mod kill;

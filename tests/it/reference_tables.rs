@@ -24,6 +24,11 @@ async fn the_reference_lists_every_permission_event_and_hook() {
         let values: BTreeSet<String> = values.map(|value| value.as_str().unwrap().to_owned()).collect();
         assert_eq!(names(&text, heading), values, "{heading}");
     }
+    // The description lists the same, and the event of a test.
+    let listed =
+        [names(&text, "## Events of webhooks"), names(&text, "## Questions to hooks"), ["TEST".to_owned()].into()];
+    let described: BTreeSet<String> = document["webhooks"].as_object().unwrap().keys().cloned().collect();
+    assert_eq!(listed.into_iter().flatten().collect::<BTreeSet<_>>(), described);
     for template in shop.all("/api/notifications/templates").await {
         let key = template["key"].as_str().unwrap();
         assert!(text.contains(&format!("`{key}`")), "{key} is not among the keys of templates");

@@ -1,6 +1,7 @@
 //! Payments that are captured as goods are shipped (`captureAt: SHIPMENT`): what is captured is what was shipped, at
 //! any moment and to the cent, and what is cancelled is voided.
 
+use promox_kernel::Amount;
 use serde_json::{Value, json};
 
 use crate::client::Answer;
@@ -128,6 +129,51 @@ async fn what_is_left_is_voided_when_it_is_cancelled_and_shipped_goods_are_refun
     let rest = placed.give_back(2, json!({"fee": "1.50"})).await;
     assert_eq!((&rest["refund"], &rest["status"]), (&json!("4.50"), &json!("APPROVED")));
     placed.wait_for(["PARTIALLY_REFUNDED", "10.96", "4.50", "12.00"]).await;
+    shop.close().await;
+}
+
+/// What an order's buyer has paid in the end: captured and not refunded.
+async fn kept(placed: &Placed<'_>) -> String {
+    loop {
+        let payment = placed.payment().await;
+        let text = |member: &str| payment[member].as_str().unwrap().parse::<Amount>().unwrap();
+        let waits = payment["captures"].as_array().is_some_and(|it| it.iter().any(|it| it["status"] == "PENDING"))
+            || payment["refunds"].as_array().is_some_and(|it| it.iter().any(|it| it["status"] == "PENDING"));
+        let (due, captured) = (text("amount") - text("voided"), text("captured"));
+        if !waits && captured >= due {
+            return (captured - text("refunded")).to_string();
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_buyer_pays_does_not_depend_on_when_it_is_captured() {
+    let shop = start().await;
+    for (shipped, returned, terms, wanted) in [
+        (0, &[3][..], json!({}), "0.00"),
+        (0, &[1, 2], json!({}), "0.00"),
+        (0, &[3], json!({"fee": "2.00"}), "2.00"),
+        (0, &[3], json!({"shippingRefund": "0.00"}), "4.96"),
+        (1, &[3], json!({}), "4.96"),
+        (3, &[3], json!({}), "4.96"),
+        (3, &[3], json!({"shippingRefund": "4.96"}), "0.00"),
+        (1, &[2], json!({}), "10.96"),
+    ] {
+        for capture_at in ["ORDER", "SHIPMENT"] {
+            shop.admin.patch("/api/settings/payments", &json!({"captureAt": capture_at})).await.expect(200);
+            let placed = Placed::new(&shop, "tok_visa").await;
+            if shipped > 0 {
+                placed.ship(shipped).await;
+            }
+            for (n, quantity) in returned.iter().enumerate() {
+                let is_last = n + 1 == returned.len();
+                placed.give_back(*quantity, if is_last { terms.clone() } else { json!({}) }).await;
+            }
+            let case = format!("{capture_at}: {shipped} shipped, {returned:?} returned, {terms}");
+            assert_eq!(kept(&placed).await, wanted, "{case}");
+        }
+    }
     shop.close().await;
 }
 

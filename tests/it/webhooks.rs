@@ -1,11 +1,14 @@
 //! Webhooks to the merchant: signatures as Standard Webhooks' own library checks them, retries, redirects, and targets
 //! that are refused.
 
+use std::collections::BTreeSet;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
 
+use crate::description::Description;
 use crate::eureka_clients::installed;
+use crate::promotions::{activate, percent};
 use crate::receiver::{Received, Receiver};
 use crate::shop::{Shop, order_of};
 
@@ -45,6 +48,22 @@ async fn delivery(shop: &Shop, endpoint: &Value, status: &str) -> Value {
         let page = shop.admin.get(&format!("/api/webhooks/{}/deliveries", endpoint["id"])).await.expect(200);
         if page["items"][0]["status"] == status {
             return page["items"][0].clone();
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Waits until messages of all these types were received, each of which `/openapi.json` must describe as it was sent.
+async fn described(shop: &Shop, receiver: &Receiver, wanted: &[&str]) {
+    let description = Description::read(&shop.anyone.get("/openapi.json").await.bytes).unwrap();
+    let (mut seen, mut count) = (BTreeSet::new(), 0);
+    while !wanted.iter().all(|kind| seen.contains(*kind)) {
+        let new: Vec<Received> = receiver.received.lock().iter().skip(count).cloned().collect();
+        count += new.len();
+        for message in new {
+            seen.insert(
+                description.contradicts_message(&message).unwrap_or_else(|fault| panic!("{fault}: {message:?}")),
+            );
         }
         tokio::task::yield_now().await;
     }
@@ -91,6 +110,40 @@ async fn events_are_signed_filtered_and_delivered_once() {
     receiver.wait_for("/orders", 3).await;
     assert_eq!(shop.admin.delete(&path).await.status, 204);
     shop.admin.get(&path).await.refused(404, "NOT_FOUND");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_description_lists_each_message_as_it_is_sent() {
+    let (shop, receiver) = (shop().await, Receiver::start().await);
+    let (endpoint, _) = add(&shop, &receiver.url("/all"), json!([])).await;
+    let (admin, none) = (&shop.admin, json!({}));
+    let ada = shop.customer("ada@example.com").await;
+    let ten = activate(&shop, percent("10", json!({"couponOnly": true}))).await;
+    admin.post("/api/coupons", &json!({"code": "TEN", "promotionId": ten})).await.expect(201);
+    let campaign = admin.post("/api/campaigns", &json!({"name": "C"})).await.expect(201);
+    for to in ["ACTIVE", "PAUSED", "ENDED"] {
+        let path = format!("/api/campaigns/{}/transitions", campaign["id"]);
+        admin.post(&path, &json!({"to": to})).await.expect(200);
+    }
+    let mut body = order_of(&[("A", 2)], "tok_visa");
+    body["couponCode"] = json!("TEN");
+    let shipped = ada.post("/api/orders", &body).await.expect(201);
+    let path = format!("/api/orders/{}", shipped["id"]);
+    let parcel = json!({"items": [{"sku": "A", "quantity": 2}], "carrier": "Post", "trackingNumber": "1"});
+    let parcel = admin.post(&format!("{path}/fulfilments"), &parcel).await.expect(201);
+    admin.post(&format!("{path}/fulfilments/{}/deliver", parcel["id"]), &none).await.expect(200);
+    let items = json!({"items": [{"sku": "A", "quantity": 1}], "reason": "too small"});
+    let requested = admin.post(&format!("{path}/returns"), &items).await.expect(201);
+    admin.post(&format!("{path}/returns/{}/approve", requested["id"]), &none).await.expect(200);
+    let cancelled = ada.post("/api/orders", &body).await.expect(201);
+    admin.post(&format!("/api/orders/{}/cancel", cancelled["id"]), &json!({"reason": "no"})).await.expect(200);
+    shop.anyone.post("/api/orders", &order_of(&[("A", 1)], "tok_declined")).await.expect(402);
+    admin.post(&format!("/api/webhooks/{}/test", endpoint["id"]), &none).await.expect(200);
+    let kinds = "CAMPAIGN_ENDED CAMPAIGN_PAUSED CAMPAIGN_STARTED COUPON_REDEEMED COUPON_RELEASED ORDER_CANCELLED \
+                 ORDER_CONFIRMED ORDER_CREATED ORDER_DELIVERED ORDER_FAILED ORDER_REFUNDED ORDER_RETURNED ORDER_SHIPPED \
+                 PAYMENT_CAPTURED PAYMENT_FAILED PAYMENT_REFUNDED PROMOTION_APPLIED STOCK_CHANGED TEST USER_REGISTERED";
+    described(&shop, &receiver, &kinds.split_whitespace().collect::<Vec<_>>()).await;
     shop.close().await;
 }
 

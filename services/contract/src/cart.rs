@@ -121,7 +121,7 @@ pub struct CartReminderLine {
 }
 
 /// A cart with items was idle for the time that the message settings state.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CartAbandoned {
     /// The cart.

@@ -107,7 +107,7 @@ operation! {
 }
 
 /// Coupons were created: a single one, those of an import, or a part of a batch.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CouponsIssued {
     /// The coupons' promotion.
@@ -129,7 +129,7 @@ operation! {
 }
 
 /// A coupon was redeemed by an order or a reference.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CouponRedeemed {
     /// The coupon's promotion.
@@ -142,7 +142,7 @@ pub struct CouponRedeemed {
 }
 
 /// A redemption was released.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CouponReleased {
     /// The coupon's promotion.

@@ -138,7 +138,7 @@ pub struct ReferencingSale {
 json_reply!(ReferencingSale);
 
 /// The data of every event of a flash sale.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FlashSaleFact {
     /// The flash sale.

@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use promox_kernel::{Amount, Currency, Email, Sku, bounded, json_reply, operation, text_enum};
+use promox_kernel::{Amount, Currency, Email, Outgoing, Sku, bounded, json_reply, operation, text_enum};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::ids::HookId;
 use crate::order::Totals;
@@ -113,6 +112,19 @@ pub struct ValidationQuestion {
     pub attributes: BTreeMap<String, String>,
 }
 
+/// The body of the request that asks a question.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HookMessage<T> {
+    /// The kind of the hook.
+    #[serde(rename = "type")]
+    pub kind: HookKind,
+    /// Whether this is a test: nobody is buying anything.
+    pub test: bool,
+    /// The question.
+    pub data: T,
+}
+
 /// An answer of a hook, read and validated. One member is set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -181,6 +193,19 @@ pub struct ValidationAnswer {
     pub currency: Option<Currency>,
 }
 
+/// The questions of a kind of hook and their answers, as a service that sends them declares them.
+pub const fn outgoing(service: &'static str, kind: HookKind) -> Outgoing {
+    match kind {
+        HookKind::Tax => declared::<TaxQuestion, TaxAnswer>(service, kind),
+        HookKind::ShippingRates => declared::<RatesQuestion, RatesAnswer>(service, kind),
+        HookKind::Validation => declared::<ValidationQuestion, ValidationAnswer>(service, kind),
+    }
+}
+
+const fn declared<Q: JsonSchema, A: JsonSchema>(service: &'static str, kind: HookKind) -> Outgoing {
+    Outgoing::of::<HookMessage<Q>, Q>(service, kind.as_str()).answered_by::<A>()
+}
+
 impl HookQuestion {
     /// The kind of hook that answers this question.
     pub fn kind(&self) -> HookKind {
@@ -193,12 +218,12 @@ impl HookQuestion {
 
     /// The body of the request that asks it; `test` says that nobody is buying anything.
     pub fn body(&self, test: bool) -> Result<String, serde_json::Error> {
-        let data = match self {
-            Self::Tax(question) => serde_json::to_value(question)?,
-            Self::ShippingRates(question) => serde_json::to_value(question)?,
-            Self::Validation(question) => serde_json::to_value(question)?,
-        };
-        serde_json::to_string(&json!({"type": self.kind(), "test": test, "data": data}))
+        let kind = self.kind();
+        match self {
+            Self::Tax(data) => serde_json::to_string(&HookMessage { kind, test, data }),
+            Self::ShippingRates(data) => serde_json::to_string(&HookMessage { kind, test, data }),
+            Self::Validation(data) => serde_json::to_string(&HookMessage { kind, test, data }),
+        }
     }
 
     /// Reads and validates an answer. Unknown members are ignored; the error says what is wrong.
@@ -374,7 +399,7 @@ pub fn sample_question(kind: HookKind, currency: Currency) -> Option<HookQuestio
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     use super::*;
 

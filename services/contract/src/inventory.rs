@@ -117,7 +117,7 @@ pub struct CountsTaken {
 json_reply!(CountsTaken);
 
 /// The available stock of a variant changed.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StockChanged {
     /// The variant.
@@ -131,7 +131,7 @@ pub struct StockChanged {
 }
 
 /// The stock of a variant fell to its threshold or below.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StockLow {
     /// The variant.

@@ -430,7 +430,7 @@ pub struct CreditFigure {
 }
 
 /// An order was imported from another system, or an imported one was changed.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderImported {
     /// The order.
@@ -438,7 +438,7 @@ pub struct OrderImported {
 }
 
 /// A credit note was imported from another system, or an imported one was changed.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreditNoteImported {
     /// The id.
@@ -450,7 +450,7 @@ fact! {
 }
 
 /// Goods were shipped of an order whose money is captured as they are.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ParcelShipped {
     /// The order.
@@ -465,7 +465,7 @@ fact! {
 }
 
 /// The data of every event of an order.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderFact {
     /// The order.
@@ -503,7 +503,7 @@ facts! { OrderFact in "order":
 }
 
 /// A return was approved.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderReturned {
     /// The order.
@@ -531,7 +531,7 @@ pub struct OrderReturned {
 }
 
 /// Money of an order was refunded, for any reason and in any status of the order.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderRefunded {
     /// The order.

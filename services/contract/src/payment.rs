@@ -219,7 +219,8 @@ pub struct SettleReturn {
     pub amount: Amount,
     /// The fee that is deducted from it.
     pub fee: Amount,
-    /// Whether everything of the order is returned with this return, so that only the fee is still due.
+    /// Whether everything of the order is returned with this return, so that only the fee is still due of a payment that
+    /// nobody would capture.
     pub whole: bool,
     /// The part of `amount` that is for units which were never shipped.
     pub unshipped: Amount,
@@ -246,7 +247,7 @@ pub struct ReturnSettlement {
 json_reply!(ReturnSettlement);
 
 /// Money was captured.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentCaptured {
     /// The payment.
@@ -263,7 +264,7 @@ pub struct PaymentCaptured {
 }
 
 /// Money was authorised after the buyer or the provider had kept the order waiting. Its capture follows the shipment.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentAuthorized {
     /// The payment.
@@ -277,7 +278,7 @@ pub struct PaymentAuthorized {
 }
 
 /// A payment failed permanently.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentFailed {
     /// The payment.
@@ -289,7 +290,7 @@ pub struct PaymentFailed {
 }
 
 /// Money was refunded.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentRefunded {
     /// The payment.
@@ -314,7 +315,7 @@ pub struct PaymentRefunded {
 
 /// The buyer's bank disputes a captured payment, or a dispute has changed. Money that the bank takes back is settled with
 /// the provider and is not a refund.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentDisputed {
     /// The payment.

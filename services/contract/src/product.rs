@@ -124,7 +124,7 @@ pub struct VariantRef {
 }
 
 /// A product was created.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProductCreated {
     /// The product.
@@ -132,7 +132,7 @@ pub struct ProductCreated {
 }
 
 /// A product, its price or its categories changed.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProductUpdated {
     /// The product.
@@ -140,7 +140,7 @@ pub struct ProductUpdated {
 }
 
 /// The SKU of a variant changed. References to the variant are unaffected.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SkuChanged {
     /// The variant's product.
@@ -154,7 +154,7 @@ pub struct SkuChanged {
 }
 
 /// A shopper viewed a product.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProductViewed {
     /// The product.

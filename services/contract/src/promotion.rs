@@ -424,7 +424,7 @@ pub struct Customer {
 }
 
 /// An order used a promotion. Emitted when the order is confirmed.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PromotionApplied {
     /// The promotion.

@@ -115,7 +115,7 @@ pub const SPENT: &str = "points spent on an order = points held by that order";
 pub const EARNED: &str = "points: earned = the points of the order's rule";
 
 /// The data of every event of points.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PointsFact {
     /// The user.
@@ -143,7 +143,7 @@ facts! { PointsFact in "reward":
 }
 
 /// A user's tier changed.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TierChanged {
     /// The user.
@@ -155,7 +155,7 @@ pub struct TierChanged {
 }
 
 /// A user earned an achievement.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AchievementUnlocked {
     /// The user.

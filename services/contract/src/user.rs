@@ -143,7 +143,7 @@ pub struct BirthdayPage {
 json_reply!(BirthdayPage);
 
 /// A user registered.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UserRegistered {
     /// The account.
@@ -156,7 +156,7 @@ pub struct UserRegistered {
 }
 
 /// An account was erased. Every service removes the person's data and keeps the financial records.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UserErased {
     /// The account.

@@ -30,14 +30,29 @@ macro_rules! fact {
 }
 
 /// Declares events with the same data: `facts! { OrderFact in "order": OrderCreated = "ORDER_CREATED", … }` makes each
-/// name a type around `OrderFact` and a [`Fact`]. The calling crate needs `serde`.
+/// name a type around `OrderFact` and a [`Fact`], whose schema has its documentation. The calling crate needs `serde`.
 #[macro_export]
 macro_rules! facts {
-    ($payload:ident in $topic:literal: $($(#[$meta:meta])* $name:ident = $text:literal),+ $(,)?) => {$(
-        $(#[$meta])*
+    ($payload:ident in $topic:literal: $($(#[doc = $doc:literal])+ $name:ident = $text:literal),+ $(,)?) => {$(
+        $(#[doc = $doc])+
         #[derive(Clone, Debug, ::serde::Serialize, ::serde::Deserialize)]
         #[serde(transparent)]
         pub struct $name(pub $payload);
+        impl $crate::macros::schemars::JsonSchema for $name {
+            fn schema_name() -> ::std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+            fn schema_id() -> ::std::borrow::Cow<'static, str> {
+                concat!(module_path!(), "::", stringify!($name)).into()
+            }
+            fn json_schema(
+                generator: &mut $crate::macros::schemars::SchemaGenerator,
+            ) -> $crate::macros::schemars::Schema {
+                let mut schema = generator.subschema_for::<$payload>();
+                schema.insert("description".to_owned(), concat!($($doc),+).trim().into());
+                schema
+            }
+        }
         $crate::fact! { $name = $text in $topic }
     )+};
 }

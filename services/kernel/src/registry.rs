@@ -14,7 +14,8 @@ use schemars::{Schema, SchemaGenerator};
 use crate::mend;
 use crate::wire::{Head, decode_checked, encode};
 use crate::{
-    Access, BodyKind, Claim, Cx, Error, FieldError, Kind, Method, Node, Op, Replay, Reply, Request, Response, Wire,
+    Access, BodyKind, Claim, Cx, Error, FieldError, Kind, Method, Node, Op, Outgoing, Replay, Reply, Request, Response,
+    Wire,
 };
 
 /// Runs work under an idempotency key, at most once at a time, and replays the stored reply of a decided key. It
@@ -227,6 +228,8 @@ impl Entry {
 #[derive(Default)]
 pub struct Registry {
     entries: Vec<Entry>,
+    /// The messages that services send.
+    outgoing: Vec<Outgoing>,
     /// Values by type: how each operation is called in process, and values that other layers attach.
     parts: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
 }
@@ -274,6 +277,16 @@ impl Registry {
     pub fn keep_keys(&mut self, service: &str, keeper: &KeyKeeper) {
         let keyed = |entry: &&mut Entry| entry.service == service && entry.replay == Replay::Keyed;
         self.entries.iter_mut().filter(keyed).for_each(|entry| entry.keys = Some(keeper.clone()));
+    }
+
+    /// Declares messages that a service sends.
+    pub fn declare_outgoing(&mut self, messages: impl IntoIterator<Item = Outgoing>) {
+        self.outgoing.extend(messages);
+    }
+
+    /// The messages that services send, in order of declaration.
+    pub fn outgoing(&self) -> &[Outgoing] {
+        &self.outgoing
     }
 
     /// Attaches a value of another layer. It replaces a value of the same type.

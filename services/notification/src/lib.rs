@@ -127,6 +127,7 @@ impl Service for Notifications {
         register!(registry, self; GetPushKey, ListSubscriptions, Subscribe, Unsubscribe);
         register!(registry, self; ListWebhooks, GetWebhook, CreateWebhook, UpdateWebhook, DeleteWebhook);
         register!(registry, self; RotateWebhookSecret, TestWebhook, ListWebhookDeliveries, RedeliverWebhook);
+        registry.declare_outgoing(webhooks::messages());
     }
 
     fn consumers(self: &Arc<Self>) -> Vec<Arc<dyn Consumer>> {

@@ -15,4 +15,4 @@ mod reach;
 pub mod standard_webhooks;
 
 pub use client::{HttpClient, SendError};
-pub use reach::{Reach, check_url, is_own};
+pub use reach::{Reach, check_url, hide_credentials, is_own};

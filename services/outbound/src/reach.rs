@@ -5,6 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use http::Uri;
 use promox_kernel::{Subnet, embedded_v4, is_never_reachable};
 
+/// What is shown in place of credentials.
+const HIDDEN: &str = "********";
+
 /// The addresses that a client may connect to.
 #[derive(Clone, Debug)]
 pub enum Reach {
@@ -47,12 +50,40 @@ impl Reach {
     }
 }
 
+/// A text in which the credentials of URLs are replaced: the user and password before the host, and the values in the
+/// query.
+pub fn hide_credentials(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("://") {
+        let end = after.find(|c: char| c.is_whitespace() || "\"'<>`".contains(c)).unwrap_or(after.len());
+        let (url, following) = after.split_at_checked(end).unwrap_or((after, ""));
+        let (url, query) = url.split_once('?').map_or((url, None), |(url, query)| (url, Some(query)));
+        // A password can contain what ends a host, so the last @ counts.
+        let host = url.rsplit_once('@').map_or_else(|| url.to_owned(), |(_, host)| format!("{HIDDEN}@{host}"));
+        shown = shown + before + "://" + &host;
+        for (place, pair) in query.iter().flat_map(|query| query.split('&')).enumerate() {
+            let name = pair.split_once('=').map_or(pair, |(name, _)| name);
+            shown = shown + if place == 0 { "?" } else { "&" } + name;
+            if pair.contains('=') {
+                shown = shown + "=" + HIDDEN;
+            }
+        }
+        rest = following;
+    }
+    shown + rest
+}
+
 /// Parses a URL for requests: `https`, or `http` to this machine's loopback, without credentials or fragment.
 /// `allow_http` permits `http` to every host.
 pub fn check_url(text: &str, allow_http: bool) -> Result<Uri, String> {
-    let fault = || format!("must be a URL such as https://api.example.com; got \"{text}\"");
+    let shown = hide_credentials(text);
+    let fault = || format!("must be a URL such as https://api.example.com; got \"{shown}\"");
     let uri: Uri = text.parse().map_err(|_| fault())?;
-    if text.len() > 2048 || text.contains(['#', '@']) {
+    if text.contains('@') {
+        return Err(format!("must be a URL without a user name and a password; got \"{shown}\""));
+    }
+    if text.len() > 2048 || text.contains('#') {
         return Err(fault());
     }
     let (host, _) = host_and_port(&uri).map_err(|_| fault())?;
@@ -60,7 +91,7 @@ pub fn check_url(text: &str, allow_http: bool) -> Result<Uri, String> {
     match uri.scheme_str() {
         Some("https") => Ok(uri),
         Some("http") if is_loopback || allow_http => Ok(uri),
-        Some("http") => Err(format!("must begin with https://; got \"{text}\"")),
+        Some("http") => Err(format!("must begin with https://; got \"{shown}\"")),
         _ => Err(fault()),
     }
 }
@@ -116,6 +147,23 @@ fn is_public(ip: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn credentials_in_urls_are_not_shown() {
+        for (text, shown) in [
+            (
+                "at https://ada:hush@h.example/x?key=k1&flag, and more",
+                "at https://********@h.example/x?key=********&flag, and more",
+            ),
+            ("\"http://u:p@ss@h\" http://other:1", "\"http://********@h\" http://other:1"),
+            ("no URL: ada@example.com?x=1", "no URL: ada@example.com?x=1"),
+        ] {
+            assert_eq!(hide_credentials(text), shown);
+        }
+        for url in ["http://ada:hush@h.example", "ftp://h.example?token=hush", "https://ada:hush@[::1"] {
+            assert!(!check_url(url, false).unwrap_err().contains("hush"), "{url}");
+        }
+    }
 
     fn public() -> Reach {
         Reach::Public { networks: Vec::new(), own_ports: Vec::new() }

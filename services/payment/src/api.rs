@@ -166,8 +166,8 @@ pub struct PaymentView {
     /// The action required of the buyer while the status is REQUIRES_ACTION.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<PaymentAction>,
-    /// The provider's decline code, when the payment failed. `PAYMENT_MISMATCH` if the provider says that it has captured
-    /// another amount than it was asked for: nothing is booked until that is settled with the provider.
+    /// The provider's decline code, when the payment failed. `PAYMENT_MISMATCH` if the provider states another
+    /// amount than is due, in an answer or a webhook: nothing is booked until that is settled with the provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure_code: Option<String>,
     /// When the payment was created.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use promox_contract::ids::OrderId;
-use promox_kernel::{Amount, Currency};
+use promox_kernel::{Amount, Currency, Timestamp};
 
 use crate::records::Payment;
 use crate::rules;
@@ -22,6 +22,9 @@ pub(crate) struct Charge {
     pub(crate) authorize_only: bool,
     /// The provider's id of the charge, once the charge is registered or answered.
     pub(crate) reference: Option<String>,
+    /// When the payment was stored; `None` before. It never changes, and tells the charge from that of another shop's
+    /// order of the same number.
+    pub(crate) stored_at: Option<Timestamp>,
 }
 
 impl Charge {
@@ -35,6 +38,7 @@ impl Charge {
             token: payment.token.clone().unwrap_or_default(),
             authorize_only: payment.is_captured_later(),
             reference: payment.reference.clone(),
+            stored_at: Some(payment.created_at),
         }
     }
 }

@@ -60,7 +60,7 @@ impl Payments {
     /// Records that the provider has captured another amount of a payment than it should.
     async fn record_mismatch(&self, cx: &Cx, id: PaymentId, received: Received) -> Result<(), Error> {
         tracing::error!(payment = id.0, %received, "the provider has captured another amount than was asked for");
-        self.db.write(cx, move |tx| charge::record_mismatch(tx, id, &received)).await
+        self.db.write(cx, move |tx| charge::record_mismatch(tx, id, &received.to_string())).await
     }
 
     /// The provider of a new charge. Refused if it accepts no charges, even for orders placed while it did.
@@ -120,21 +120,22 @@ impl Payments {
     ) -> Result<(ProviderUpdate, bool), Error> {
         let (node, until) = (&*cx.node, cx.node.clock.now() + self.time_limit(cx));
         let mut charge = known.map_or_else(|| request.charge(), Charge::of);
-        let earlier_tries = known.map_or(0, |known| known.tries);
+        let (mut id, earlier_tries) = (id, known.map_or(0, |known| known.tries));
         let mut is_stored = known.is_some();
-        if charge.reference.is_none() {
+        if charge.reference.is_none() && gateway.registers() {
+            let request = request.clone();
+            let payment = self.db.write(cx, move |tx| charge::open(tx, id, &request)).await?;
+            (id, charge, is_stored) = (payment.id, Charge::of(&payment), true);
+            check_not_ended(&payment)?;
+        }
+        if charge.reference.is_none() && gateway.registers() {
             match retried(cx, until, attempts, |_| gateway.register(node, &charge)).await {
-                Some(Registration::NotNeeded) => {}
                 Some(Registration::Registered { reference }) => {
-                    let (request, stored) = (request.clone(), reference.clone());
-                    let register = move |tx: &mut Tx<'_>| charge::register(tx, id, &request, &stored);
-                    let payment = self.db.write(cx, register).await?;
-                    if payment.cancelled_at.is_some() {
-                        return Err(reject::cancelled());
-                    }
+                    let stored = reference.clone();
+                    let payment = self.db.write(cx, move |tx| charge::register(tx, id, &stored)).await?;
+                    check_not_ended(&payment)?;
                     // A concurrent attempt may have registered the charge first: its reference is the one to use.
                     charge.reference = payment.reference.or(Some(reference));
-                    is_stored = true;
                 }
                 Some(Registration::Declined { code }) => {
                     attempts.push(attempt(cx.node.clock.now(), AttemptOutcome::Declined, Some(code.clone())));
@@ -266,6 +267,11 @@ async fn retried<'a, T>(
 pub(crate) fn apply_update(tx: &mut Tx<'_>, id: PaymentId, update: &ProviderUpdate) -> Result<Payment, Error> {
     let payment = queries::payment(tx, id)?;
     Ok(charge::apply_update(tx, payment, update)?)
+}
+
+/// Refuses a charge whose order has ended.
+fn check_not_ended(payment: &Payment) -> Result<(), Error> {
+    if payment.cancelled_at.is_some() { Err(reject::cancelled()) } else { Ok(()) }
 }
 
 /// Refuses another amount or currency than the order's existing payment, and an undecided payment whose order has

@@ -16,7 +16,7 @@ use crate::api::{
 };
 use crate::commands::charge::PaymentRequest;
 use crate::commands::refund::{self, ReturnRefund};
-use crate::commands::webhook;
+use crate::commands::webhook::{self, Processed};
 use crate::gateway::{Gateway, SignedRequest};
 use crate::records::Provider;
 use crate::{Payments, queries, reject, rules};
@@ -121,10 +121,10 @@ impl Handle<ReceiveWebhook> for Payments {
         };
         let request = SignedRequest { headers: op.body.headers, body };
         let webhook = gateway.read_webhook(&cx.node, &request, cx.now).await?;
-        let changed = self.db.write(cx, move |tx| webhook::process(tx, &webhook)).await?;
-        match changed {
-            Some(payment) => self.refund_late_capture(cx, payment).await.map(drop),
-            None => Ok(()),
+        match self.db.write(cx, move |tx| webhook::process(tx, &webhook)).await? {
+            Processed::Changed(payment) => self.refund_late_capture(cx, payment).await.map(drop),
+            Processed::Unchanged => Ok(()),
+            Processed::Mismatch(refusal) => Err(refusal),
         }
     }
 }

@@ -154,13 +154,15 @@ impl Payment {
 
     /// The effect of a return of goods worth `amount`, less `fee`, of which the part `unshipped` is for units that were
     /// never shipped. A captured payment is refunded, at most by what is left of it. What is not captured is no longer
-    /// due instead, first for the units that were not shipped; if nothing was captured when the last goods are returned
-    /// (`whole`), only the fee stays due.
+    /// due instead, first for the units that were not shipped. Of a payment that staff record or capture, such as cash on
+    /// delivery, only the fee stays due if nothing was captured when the last goods are returned (`whole`). What a payment
+    /// captured by shipments keeps due, such as the shipping of goods that came back, is captured: the result is that of a
+    /// payment captured with the order.
     pub(crate) fn return_effect(&self, amount: Amount, fee: Amount, unshipped: Amount, whole: bool) -> ReturnEffect {
         let zero = self.currency.zero();
         let (open, left) = (if self.awaits_capture() { self.uncaptured() } else { zero }, self.left());
         let nothing_captured = self.awaits_capture() && self.captured.is_zero();
-        let value = if whole && nothing_captured { open } else { amount.min(open + left) };
+        let value = if whole && nothing_captured && !self.is_captured_later() { open } else { amount.min(open + left) };
         let fee = fee.min(value);
         let first_voided = (value - fee).min(unshipped).min(open);
         let refund = (value - fee - first_voided).min(left);

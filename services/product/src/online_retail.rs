@@ -149,22 +149,22 @@ fn is_note(description: &str) -> bool {
 pub fn catalog(reader: impl Read) -> (Vec<ProductRow>, CatalogReport) {
     let mut report = CatalogReport::default();
     let mut articles: BTreeMap<String, Article> = BTreeMap::new();
-    let (mut rows, columns) = match CsvRows::open(reader, MAX_ROW_LEN).map(|(rows, names)| (rows, Columns::of(&names)))
-    {
-        Ok((rows, Some(columns))) => (rows, columns),
-        Ok((_, None)) => {
-            report.add_error(RowError::new(
-                0,
-                codes::BAD_HEADER,
-                "the columns StockCode, Description, Quantity and UnitPrice are required",
-            ));
-            return (Vec::new(), report);
-        }
-        Err(error) => {
-            report.add_error(error);
-            return (Vec::new(), report);
-        }
-    };
+    let (mut rows, columns) =
+        match CsvRows::open(reader, MAX_ROW_LEN, &[]).map(|(rows, names)| (rows, Columns::of(&names))) {
+            Ok((rows, Some(columns))) => (rows, columns),
+            Ok((_, None)) => {
+                report.add_error(RowError::new(
+                    0,
+                    codes::BAD_HEADER,
+                    "the columns StockCode, Description, Quantity and UnitPrice are required",
+                ));
+                return (Vec::new(), report);
+            }
+            Err(error) => {
+                report.add_error(error);
+                return (Vec::new(), report);
+            }
+        };
     let mut record = csv::ByteRecord::new();
     loop {
         let read = rows.read(&mut record);

@@ -74,6 +74,7 @@ impl Service for Store {
             ListHooks, GetHook, CreateHook, UpdateHook, DeleteHook, TestHook, AskHook,
             GetStoreProfile, ListEnabledPaymentMethods, GetStoreTaxes, GetCurrentSettings, LockCurrency, SettleCurrencyLock,
         );
+        registry.declare_outgoing(hooks::questions());
     }
 
     fn audit(&self, tx: &Tx<'_>, report: &mut Report) -> Result<(), StoreError> {

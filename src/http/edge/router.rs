@@ -9,7 +9,7 @@ use http::HeaderValue;
 use percent_encoding::percent_decode_str;
 use promox_contract::codes;
 use promox_gateway::{Permit, Policy, Traffic};
-use promox_kernel::{Access, BodyKind, Entry, Error, Kind, Method, Registry, Replay};
+use promox_kernel::{Access, BodyKind, Entry, Error, Kind, Method, Registry, Replay, did_you_mean};
 
 use crate::config::Limits;
 use crate::http::actuator::metrics::{Metrics, Operation};
@@ -245,11 +245,13 @@ pub(crate) fn common_rate(limits: &Limits) -> Rate {
 }
 
 fn check_rates(registry: &Registry, limits: &Limits) -> Result<(), Conflict> {
-    let known = |name: &str| registry.entries().iter().any(|entry| entry.name == name);
+    let names = || registry.entries().iter().filter(|entry| !entry.path.is_empty()).map(|entry| entry.name);
     let rates = limits.rates.iter().map(|rate| ("limits.rates", &rate.operation));
     let costs = limits.costs.iter().map(|cost| ("limits.costs", &cost.operation));
-    match rates.chain(costs).find(|(_, operation)| !known(operation)) {
-        Some((key, operation)) => Err(Conflict::Settings(format!("{key}: there is no operation {operation}"))),
-        None => Ok(()),
-    }
+    let fault = |(key, operation): (&str, &String)| {
+        format!("{key}: there is no operation {operation}{}", did_you_mean(operation, names()))
+    };
+    let unknown = rates.chain(costs).filter(|(_, operation)| !names().any(|name| name == operation.as_str()));
+    let faults: Vec<String> = unknown.map(fault).collect();
+    if faults.is_empty() { Ok(()) } else { Err(Conflict::Settings(faults.join("; "))) }
 }

@@ -143,6 +143,27 @@ async fn a_head_that_another_server_could_read_otherwise_is_refused() {
     }
 }
 
+/// RFC 9112, section 6.3: the coding counts, the length is removed, and the connection is closed, so that nobody can make
+/// promox and a proxy before it disagree on where the next request begins.
+#[tokio::test]
+async fn a_request_with_a_length_and_a_coding_ends_its_connection() {
+    let rig = Rig::start(&[]).await;
+    let (length, coding) = ("content-length: 4", "transfer-encoding: chunked");
+    for framing in [format!("{length}\r\n{coding}"), format!("{coding}\r\n{length}")] {
+        let mut stream = rig.connect().await;
+        let head =
+            format!("POST /things HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\n{framing}\r\n\r\n");
+        let smuggled = request("GET /things/7", &[], "");
+        let body = "c\r\n{\"name\":\"x\"}\r\n0\r\n\r\n";
+        stream.write_all((head + body + &smuggled).as_bytes()).await.unwrap();
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await.unwrap();
+        let reply = Reply::parse(&bytes);
+        assert_eq!((reply.status, reply.header("connection")), (201, "close"), "{framing}");
+        assert!(!reply.body.contains("HTTP/1.1 200"), "{framing}: {reply:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_client_that_sends_a_refused_body_to_its_end_sees_the_response() {
     let rig = Rig::start(&[("PROMOX_LIMITS__BODY_BYTES", "2048"), ("PROMOX_LIMITS__UPLOAD_MIB", "1")]).await;

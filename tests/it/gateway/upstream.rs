@@ -23,8 +23,9 @@ use tokio_rustls::TlsAcceptor;
 /// A piece of a large body.
 static PIECE: &[u8] = &[7; 65_536];
 
-/// Headers of the responses to `/cookie` that are for promox to send, because they act on all of its origin.
-pub(crate) const OF_THE_ORIGIN: [(&str, &str); 9] = [
+/// Headers of the responses to `/cookie` that are for promox to send, because they act on all of its origin or state how it
+/// handled the request.
+pub(crate) const OF_THE_ORIGIN: [(&str, &str); 14] = [
     ("set-cookie", "a=b"),
     ("www-authenticate", "Basic realm=\"shop\""),
     ("x-order-token", "t"),
@@ -34,6 +35,11 @@ pub(crate) const OF_THE_ORIGIN: [(&str, &str); 9] = [
     ("service-worker-allowed", "/"),
     ("clear-site-data", "\"*\""),
     ("alt-svc", "h3=\":443\""),
+    ("proxy-connection", "keep-alive"),
+    ("ratelimit", "\"default\";r=1;t=1"),
+    ("ratelimit-policy", "\"default\";q=1"),
+    ("ratelimit-remaining", "7777"),
+    ("idempotent-replayed", "true"),
 ];
 
 type Reply = Response<BoxBody<Bytes, Infallible>>;

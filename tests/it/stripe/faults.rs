@@ -1,7 +1,7 @@
 //! Faults between the shop and its payment provider, and kills of the shop meanwhile: afterwards the books of both
 //! agree, and nobody was charged twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use super::provider::Provider;
-use super::proxy::Proxy;
-use super::{VISA, WEBHOOK_SECRET, card_order, settings};
+use super::proxy::{Fault, Proxy};
+use super::{CardShop, VISA, WEBHOOK_SECRET, card_order, settings};
 use crate::client::Client;
 use crate::process::{Process, verify};
 use crate::shop::all;
@@ -119,7 +119,10 @@ async fn cancel_waiting(admin: &Client) {
 async fn held(provider: &Provider) -> BTreeMap<String, i64> {
     let (intents, refunds) = provider.books().await;
     let (mut held, mut captures) = (BTreeMap::<String, i64>::new(), BTreeMap::<String, usize>::new());
+    let mut orders = BTreeSet::new();
     for intent in intents {
+        let is_new = orders.insert(intent["metadata"]["promox_order"].to_string());
+        assert!(is_new, "a repeated creation returns the same intent: {intent}");
         assert_ne!(intent["status"], "requires_capture", "{intent}");
         if intent["status"] != "succeeded" {
             continue;
@@ -152,6 +155,25 @@ async fn compare(admin: &Client, provider: &Provider) -> usize {
         }
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_has_one_intent_whatever_becomes_of_its_creation() {
+    let cards = CardShop::start().await;
+    for fault in [Fault::CutAfterwards, Fault::FailedAfterwards, Fault::CutBefore, Fault::FailedForKey] {
+        cards.proxy.inject_next(fault);
+        let order = cards.order(1, VISA).await.expect(201);
+        assert_eq!(order["payment"]["status"], "CAPTURED", "{fault:?}");
+        // It fails if there is another.
+        assert_eq!(cards.intent(&order["id"]).await["status"], "succeeded", "{fault:?}");
+    }
+    // A failure that the provider repeats does not keep a payment from its refund either.
+    let order = cards.order(1, VISA).await.expect(201);
+    cards.proxy.inject_next(Fault::FailedForKey);
+    let path = format!("/api/payments/{}/refunds", order["payment"]["id"]);
+    cards.shop.admin.post(&path, &json!({"reason": "sorry"})).await.expect(202);
+    cards.wait_for(&order["id"], "REFUNDED").await;
+    cards.shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,7 +25,7 @@ use tokio::sync::{Notify, mpsc};
 
 /// A fault of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
+pub(crate) enum Fault {
     None,
     /// 503, and the request is not carried out.
     Refused,
@@ -39,6 +39,8 @@ enum Fault {
     NeverAnswered,
     /// The request is carried out after the next one, and never answered.
     CarriedOutLate,
+    /// The provider fails, and repeats that for the request's key.
+    FailedForKey,
 }
 
 /// A webhook on its way.
@@ -54,6 +56,8 @@ struct State {
     entropy: Entropy,
     /// In how many of 16 requests a fault is injected.
     faults: Mutex<u64>,
+    /// The fault of the next request that changes something, if it is chosen.
+    next: Mutex<Option<Fault>>,
     /// The answers by idempotency key; `None` while the first request runs.
     answers: Mutex<HashMap<String, Option<(StatusCode, Bytes)>>>,
     /// Wakes requests that are carried out late.
@@ -86,6 +90,7 @@ impl Proxy {
             pool: Client::builder(TokioExecutor::new()).build_http(),
             entropy,
             faults: Mutex::new(0),
+            next: Mutex::new(None),
             answers: Mutex::default(),
             handled: Notify::new(),
             asked: Mutex::default(),
@@ -102,6 +107,11 @@ impl Proxy {
     /// Injects a fault into about `of_sixteen` of 16 requests.
     pub(crate) fn inject(&self, of_sixteen: u64) {
         *self.state.faults.lock() = of_sixteen;
+    }
+
+    /// Injects this fault into the next request that changes something.
+    pub(crate) fn inject_next(&self, fault: Fault) {
+        *self.state.next.lock() = Some(fault);
     }
 
     /// Says from now on that captured intents have received this amount in this currency, or the truth again.
@@ -154,8 +164,15 @@ async fn handle(
         return Ok(answer(StatusCode::OK, Bytes::new()));
     }
     let cut = || Err(std::io::Error::other("cut"));
-    let fault = pick(&state);
+    let chosen = if call.method == hyper::Method::POST { state.next.lock().take() } else { None };
+    let fault = chosen.unwrap_or_else(|| pick(&state));
     match fault {
+        Fault::FailedForKey => {
+            let key = call.headers["idempotency-key"].to_str().unwrap().to_owned();
+            let failure = (StatusCode::INTERNAL_SERVER_ERROR, Bytes::from("{}"));
+            state.answers.lock().insert(key, Some(failure.clone()));
+            return Ok(answer(failure.0, failure.1));
+        }
         Fault::Refused => return Ok(answer(StatusCode::SERVICE_UNAVAILABLE, Bytes::from("{}"))),
         Fault::CutBefore => return cut(),
         _ => {}
@@ -173,11 +190,17 @@ async fn handle(
     if matches!(fault, Fault::NeverAnswered | Fault::CarriedOutLate) {
         return std::future::pending().await;
     }
-    let (status, body) = carried_out.await.map_err(std::io::Error::other)?;
+    let (status, body, is_repeated) = carried_out.await.map_err(std::io::Error::other)?;
     match fault {
         Fault::FailedAfterwards => Ok(answer(StatusCode::INTERNAL_SERVER_ERROR, Bytes::from("oops"))),
         Fault::CutAfterwards => cut(),
-        _ => Ok(answer(status, claim(&state, body))),
+        _ => {
+            let mut given = answer(status, claim(&state, body));
+            if is_repeated {
+                given.headers_mut().insert("idempotent-replayed", hyper::header::HeaderValue::from_static("true"));
+            }
+            Ok(given)
+        }
     }
 }
 
@@ -202,14 +225,14 @@ fn answer(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
     response
 }
 
-/// Has the provider carry out a request once for each idempotency key. Returns its answer.
-async fn carry_out(state: &State, call: Call) -> (StatusCode, Bytes) {
+/// Has the provider carry out a request once for each idempotency key. Returns its answer, and whether it is repeated.
+async fn carry_out(state: &State, call: Call) -> (StatusCode, Bytes, bool) {
     let key = call.headers.get("idempotency-key").map(|key| key.to_str().unwrap().to_owned());
     if let Some(key) = &key {
         let mut answers = state.answers.lock();
         match answers.get(key) {
-            Some(Some(known)) => return known.clone(),
-            Some(None) => return (StatusCode::CONFLICT, Bytes::from("{}")),
+            Some(Some((status, body))) => return (*status, body.clone(), true),
+            Some(None) => return (StatusCode::CONFLICT, Bytes::from("{}"), false),
             None => drop(answers.insert(key.clone(), None)),
         }
     }
@@ -230,7 +253,7 @@ async fn carry_out(state: &State, call: Call) -> (StatusCode, Bytes) {
     if let Some(key) = key {
         state.answers.lock().insert(key, Some((status, body.clone())));
     }
-    (status, body)
+    (status, body, false)
 }
 
 /// An answer of the provider, with `amount_received` if it is an intent that was captured: all of it, unless a capture asked

@@ -61,8 +61,9 @@ struct Opened {
 }
 
 impl<R: Read> CsvRows<R> {
-    /// Reads the header. Returns the rows and the names of the columns, trimmed. A row may have `max_len` bytes.
-    pub fn open(reader: R, max_len: usize) -> Result<(Self, Vec<String>), RowError> {
+    /// Reads the header. Returns the rows and the names of the columns: trimmed, and written as in `known`, whatever their
+    /// case. A name in `known` that ends in a point is the beginning of names. A row may have `max_len` bytes.
+    pub fn open(reader: R, max_len: usize, known: &[&str]) -> Result<(Self, Vec<String>), RowError> {
         let text = Utf8 { reader, encoding: None, raw: Vec::new() };
         let (buffer, field) = (Vec::new(), Vec::new());
         let mut rows = Self { text, max_len, separator: b',', buffer, start: 0, at_end: false, row: 0, line: 1, field };
@@ -72,7 +73,8 @@ impl<R: Read> CsvRows<R> {
         let mut header = ByteRecord::new();
         rows.read(&mut header).map_err(of_header)?;
         rows.row = 0;
-        let names: Vec<String> = header.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
+        let names: Vec<String> =
+            header.iter().map(|name| as_known(String::from_utf8_lossy(name).trim(), known)).collect();
         check_header(&names)?;
         Ok((rows, names))
     }
@@ -252,6 +254,15 @@ pub fn decimal(separator: u8, text: &str) -> Cow<'_, str> {
     if has_comma { Cow::Owned(text.replace(',', ".")) } else { Cow::Borrowed(text) }
 }
 
+/// A name as it is written in `known`, if it differs by case only.
+fn as_known(name: &str, known: &[&str]) -> String {
+    let renamed = known.iter().find_map(|known| {
+        let (begin, rest) = name.split_at_checked(if known.ends_with('.') { known.len() } else { name.len() })?;
+        begin.eq_ignore_ascii_case(known).then(|| format!("{known}{rest}"))
+    });
+    renamed.unwrap_or_else(|| name.to_owned())
+}
+
 /// Refuses a header that would have its rows read otherwise than they are meant: one that ends in a single carriage return,
 /// so that the whole file would be its header, and one that names a column twice.
 fn check_header(names: &[String]) -> Result<(), RowError> {
@@ -402,7 +413,7 @@ mod tests {
 
     /// The rows, as fields joined by `|`, and the errors as `row code: detail`.
     fn rows(text: &[u8], step: usize) -> Vec<String> {
-        let (mut rows, names) = CsvRows::open(Slow(text, step), 1 << 10).unwrap();
+        let (mut rows, names) = CsvRows::open(Slow(text, step), 1 << 10, &[]).unwrap();
         let mut found = vec![names.join("|")];
         let mut record = ByteRecord::new();
         loop {
@@ -428,7 +439,7 @@ mod tests {
 
     #[test]
     fn headers_that_would_be_misread_are_refused() {
-        let refused = |text: &str| CsvRows::open(text.as_bytes(), 1 << 10).map(drop).unwrap_err();
+        let refused = |text: &str| CsvRows::open(text.as_bytes(), 1 << 10, &[]).map(drop).unwrap_err();
         for (text, part) in [
             ("sku,name\rA,x\r", "CR alone"),
             ("sku,name,Name\nA,x,y\n", "\"name\" is named twice"),
@@ -437,7 +448,10 @@ mod tests {
             let error = refused(text);
             assert!(error.code == codes::BAD_HEADER && error.detail.contains(part), "{text:?}: {error:?}");
         }
-        assert!(CsvRows::open("sku,attr.c,attr.C,,\nA,x,y,,\n".as_bytes(), 1 << 10).is_ok());
+        assert!(CsvRows::open("sku,attr.c,attr.C,,\nA,x,y,,\n".as_bytes(), 1 << 10, &[]).is_ok());
+        let known = ["sku", "promotionId", "attr."];
+        let (_, names) = CsvRows::open("SKU,PROMOTIONID,Attr.Size,Other\n".as_bytes(), 1 << 10, &known).unwrap();
+        assert_eq!(names, ["sku", "promotionId", "attr.Size", "Other"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! Imports: reading CSV, and reports.
+//! Imports: reading CSV and NDJSON, and reports.
 
 pub mod csv;
+pub mod lines;
 
 use promox_kernel::{Error, Kind, json_reply};
 use schemars::JsonSchema;
@@ -95,6 +96,11 @@ impl ImportReport {
             self.errors.push(error);
         }
     }
+}
+
+/// 400 `BODY_MISSING`: the request of an import has no body.
+pub fn body_missing() -> Error {
+    Error::new(Kind::Malformed, codes::BODY_MISSING, "Send the rows as the body.")
 }
 
 /// Whether an error is the fault of a row, so that the import can continue with the other rows.

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use promox_contract::codes;
 use promox_contract::ids::PromotionId;
-use promox_contract::import::{ImportReport, RowError, is_row_fault};
+use promox_contract::import::{ImportReport, RowError, body_missing, is_row_fault};
 use promox_contract::promotion::DescribePromotions;
 use promox_contract::user::DescribeUsers;
-use promox_kernel::{Cx, Error, Kind, UserId};
+use promox_kernel::{Cx, Error, UserId};
 use promox_storage::{Lane, Tx};
 use tokio::sync::mpsc;
 
@@ -28,7 +28,7 @@ const CHUNKS_AHEAD: usize = 2;
 /// Imports a stream of rows. Returns the outcome of each.
 pub(crate) async fn import(coupons: &Coupons, cx: &Cx, op: ImportCoupons) -> Result<ImportReport, Error> {
     let Some(reader) = op.body.reader else {
-        return Err(Error::new(Kind::Malformed, codes::BODY_MISSING, "Send the rows as the body."));
+        return Err(body_missing());
     };
     let (sender, mut chunks) = mpsc::channel::<Vec<Parsed>>(CHUNKS_AHEAD);
     let is_csv = op.body.media_type == "text/csv";

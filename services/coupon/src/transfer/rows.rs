@@ -1,11 +1,12 @@
 //! Reads the rows of an import, on a blocking thread.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 
 use promox_contract::codes;
 use promox_contract::ids::PromotionId;
 use promox_contract::import::RowError;
 use promox_contract::import::csv::CsvRows;
+use promox_contract::import::lines::JsonLines;
 use promox_kernel::{Timestamp, UserId, bind_json, did_you_mean};
 use serde::Deserialize;
 
@@ -41,7 +42,7 @@ pub(super) fn read(reader: impl Read, is_csv: bool, mut handle: impl FnMut(Parse
     if !is_csv {
         return read_lines(reader, handle);
     }
-    let opened = CsvRows::open(reader, MAX_LINE).and_then(|(rows, names)| Ok((rows, header(&names)?)));
+    let opened = CsvRows::open(reader, MAX_LINE, COLUMNS).and_then(|(rows, names)| Ok((rows, header(&names)?)));
     let (mut rows, header) = match opened {
         Ok(opened) => opened,
         Err(error) => {
@@ -77,39 +78,11 @@ fn header(names: &[String]) -> Result<csv::StringRecord, RowError> {
 
 /// Passes each line of JSON to `handle` until that returns false.
 fn read_lines(reader: impl Read, mut handle: impl FnMut(Parsed) -> bool) {
-    let mut lines = Lines { reader: BufReader::new(reader), line: Vec::new() };
-    let mut row = 0;
-    while let Some(line) = lines.next(row + 1) {
-        row += 1;
-        let parsed = line
-            .and_then(|line| bind_json(line).map(|fields| (row, fields)).map_err(|error| RowError::of(row, &error)));
-        let unreadable = parsed.as_ref().is_err_and(|fault| fault.code == codes::UNREADABLE);
-        if !handle(parsed) || unreadable {
+    let mut lines = JsonLines::new(reader, MAX_LINE);
+    let parse = |row, line: &[u8]| bind_json(line).map(|it| (row, it)).map_err(|error| RowError::of(row, &error));
+    while let Some(parsed) = lines.next(parse) {
+        if !handle(parsed) {
             return;
-        }
-    }
-}
-
-struct Lines<R> {
-    reader: BufReader<R>,
-    line: Vec<u8>,
-}
-
-impl<R: Read> Lines<R> {
-    /// The next line that is not blank.
-    fn next(&mut self, row: u64) -> Option<Result<&[u8], RowError>> {
-        let limit = u64::try_from(MAX_LINE).unwrap_or(u64::MAX);
-        loop {
-            self.line.clear();
-            match (&mut self.reader).take(limit).read_until(b'\n', &mut self.line) {
-                Ok(0) => return None,
-                Ok(_) if self.line.iter().all(u8::is_ascii_whitespace) => {}
-                Ok(MAX_LINE) => {
-                    return Some(Err(RowError::new(row, codes::UNREADABLE, "a line is longer than 64 KiB")));
-                }
-                Ok(_) => return Some(Ok(&self.line)),
-                Err(error) => return Some(Err(RowError::new(row, codes::UNREADABLE, error.to_string()))),
-            }
         }
     }
 }

@@ -6,6 +6,7 @@ use promox_storage::{StoreError, Tx};
 use serde_json::{Value, json};
 
 use super::kinds::{WebhookEvent, WebhookStatus};
+use super::messages::{TestData, TestMessage};
 use super::queries;
 use super::records::{
     FAILING, HEALTHY, Secret, WebhookAttempt, WebhookDelivery, WebhookDeliveryByCreated, WebhookDeliveryId,
@@ -184,7 +185,8 @@ pub(crate) fn test(tx: &mut Tx<'_>, id: WebhookId) -> Result<WebhookDelivery, Er
     let endpoint = queries::endpoint(tx, id)?;
     check_enabled(&endpoint)?;
     let number = tx.next_id::<WebhookDelivery>()?;
-    let body = json!({"type": TEST, "timestamp": tx.now(), "data": {"webhookId": id}}).to_string();
+    let body = TestMessage { kind: TEST.to_owned(), timestamp: tx.now(), data: TestData { webhook_id: id } };
+    let body = serde_json::to_string(&body).map_err(Error::internal)?;
     let message = NewMessage { message: format!("msg_test_{number}"), event: TEST.to_owned(), body, traceparent: None };
     Ok(deliver(tx, &endpoint, message)?)
 }

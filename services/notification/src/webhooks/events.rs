@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use promox_kernel::Error;
-use promox_storage::{Consumer, Database, Event, StoreError, Tx};
-use serde_json::{Value, json};
+use promox_storage::{Consumer, Database, Event, Tx};
 
 use super::commands::{self, NewMessage};
 use super::kinds::{WebhookEvent, WebhookStatus};
+use super::messages::WebhookMessage;
 use super::queries;
 
 /// Adds a delivery of each event to each endpoint that receives it.
@@ -61,16 +61,17 @@ impl Consumer for WriteWebhooks {
 }
 
 /// The message of an event.
-fn message(source: Database, event: &Event) -> Result<NewMessage, StoreError> {
+fn message(source: Database, event: &Event) -> Result<NewMessage, Error> {
     let id = format!("msg_{}_{}", source.number(), event.position);
-    let body = json!({
-        "type": event.kind,
-        "timestamp": event.occurred_at,
-        "id": id,
-        "version": event.version,
-        "aggregateId": event.aggregate_id,
-        "data": event.fact_value()?,
-    });
+    let body = WebhookMessage {
+        kind: event.kind.clone(),
+        timestamp: event.occurred_at,
+        id: id.clone(),
+        version: event.version,
+        aggregate_id: event.aggregate_id,
+        data: event.fact_value()?,
+    };
+    let body = serde_json::to_string(&body).map_err(Error::internal)?;
     let Event { kind, traceparent, .. } = event.clone();
-    Ok(NewMessage { message: id, event: kind, body: Value::to_string(&body), traceparent })
+    Ok(NewMessage { message: id, event: kind, body, traceparent })
 }

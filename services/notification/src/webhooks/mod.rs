@@ -10,6 +10,7 @@ mod events;
 mod handlers;
 mod jobs;
 mod kinds;
+mod messages;
 mod queries;
 pub(crate) mod records;
 mod rules;
@@ -80,6 +81,11 @@ impl crate::Notifications {
         let endpoint = self.db.read(|tx| queries::endpoint(tx, records::WebhookId(id))).await.unwrap();
         endpoint.secrets.0.into_iter().map(|secret| secret.text).collect()
     }
+}
+
+/// The messages that endpoints receive.
+pub(crate) fn messages() -> impl Iterator<Item = promox_kernel::Outgoing> {
+    messages::all()
 }
 
 /// Whether there is an endpoint.

@@ -6,13 +6,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use http::{Request, StatusCode};
+use http::{HeaderValue, Request, StatusCode};
 use promox_kernel::{Cx, Error, trace};
-use promox_outbound::check_url;
+use promox_outbound::{check_url, standard_webhooks};
 use promox_storage::Lane;
 
 use super::commands::{self, Posted, WebhookOutcome};
 use super::kinds::WebhookStatus;
+use super::messages::TRACEPARENT;
 use super::queries;
 use super::records::{WebhookAttempt, WebhookDelivery, WebhookEndpoint, WebhookId};
 use super::rules;
@@ -90,14 +91,10 @@ fn request(
     row: &WebhookDelivery,
     at: promox_kernel::Timestamp,
 ) -> http::Result<Request<Bytes>> {
-    let mut request = Request::post(&endpoint.url)
-        .header("content-type", "application/json")
-        .header("user-agent", "promox")
-        .header("webhook-id", &row.message)
-        .header("webhook-timestamp", at.seconds())
-        .header("webhook-signature", rules::signatures(&endpoint.secrets, &row.message, at, &row.body));
+    let signatures = rules::signatures(&endpoint.secrets, &row.message, at, &row.body);
+    let mut request = standard_webhooks::request(&endpoint.url, &row.message, at, &signatures, row.body.clone())?;
     if let Some(traceparent) = &row.traceparent {
-        request = request.header("traceparent", traceparent);
+        request.headers_mut().insert(TRACEPARENT, HeaderValue::from_str(traceparent)?);
     }
-    request.body(Bytes::from(row.body.clone()))
+    Ok(request)
 }

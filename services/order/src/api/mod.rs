@@ -396,8 +396,9 @@ pub struct ApproveReturn {
     /// Whether the units are restocked, which is the default; otherwise they are written off.
     #[serde(default)]
     pub restock: Option<bool>,
-    /// The amount of shipping to refund as well: zero by default, at most what was paid for shipping. The part that was
-    /// paid with points is returned as points.
+    /// The amount of shipping to refund as well, at most what was paid for shipping. By default zero, or all of it if this
+    /// return is of the last goods of an order of which nothing was shipped. The part that was paid with points is returned
+    /// as points.
     #[serde(default)]
     pub shipping_refund: Option<Amount>,
     /// A fee that is deducted from the refund: zero by default, at most the money part of the refund.

@@ -30,7 +30,8 @@ const MAX_RETURNS: usize = 500;
 /// The pauses before the refund and restocking of an approved return are retried: at most 256 seconds.
 const PAUSES: BackOff = BackOff { first: Duration::from_secs(2), doublings: 7 };
 
-/// Requests a return. Its refund is an estimate: the price of the units, at most what is left of `payment`.
+/// Requests a return. Its refund is an estimate: the price of the units, and the shipping if it is returned with them, at
+/// most what is left of `payment`.
 pub(crate) fn request(
     tx: &mut Tx<'_>,
     cx: &Cx,
@@ -58,6 +59,12 @@ pub(crate) fn request(
     }
     let worth = count_returned_units(&order, &mut lines, &units)?;
     let split = split_money_and_points(&order, &lines, worth.total);
+    let shipping = if was_never_needed(&lines) {
+        let refunded = shipping_refunded(tx, &order)?;
+        split_shipping(&order, &lines, refunded, shipping_paid(&order, &lines) - refunded)
+    } else {
+        Split { money: order.currency.zero(), points: 0 }
+    };
     let left = payment.map_or(order.currency.zero(), |payment| payment.left);
     let row = Return {
         id: ReturnId(tx.next_id::<Return>()?),
@@ -65,9 +72,9 @@ pub(crate) fn request(
         status: ReturnStatus::Requested,
         items: Json(units),
         reason: reason.unwrap_or_default(),
-        refund: split.money.min(left),
+        refund: (split.money + shipping.money).min(left),
         voided: order.currency.zero(),
-        points: split.points,
+        points: split.points + shipping.points,
         restock: true,
         approval: Json(None),
         due_at: None,
@@ -210,40 +217,16 @@ fn approval_terms(
     (order, lines): (&Order, &[OrderItem]),
     worth: Worth,
 ) -> Result<Approval, Error> {
-    let mut faults = Faults::default();
-    let mut money = |amount: Option<Amount>, at: &str| match order.currency.exact(amount.unwrap_or_default()) {
-        Ok(amount) if amount.is_negative() => {
-            faults.note(at, "must not be negative");
-            Amount::ZERO
-        }
-        Ok(amount) => amount,
-        Err(detail) => {
-            faults.note(at, detail);
-            Amount::ZERO
-        }
-    };
-    let (shipping_refund, fee) = (money(op.shipping_refund, "/shippingRefund"), money(op.fee, "/fee"));
-    faults.finish()?;
-    let shipping_refunded = all(tx, order.id)?
-        .iter()
-        .filter_map(|row| row.approval.as_ref())
-        .map(|approval| approval.shipping_refund)
-        .fold(order.currency.zero(), |sum, refund| sum + refund);
-    let goods: Amount = lines.iter().map(|line| line.total).sum();
-    let shipping_paid = order.total + order.points_value - goods;
-    let shipping_left = shipping_paid - shipping_refunded;
+    let (given, fee) = given_amounts(op, order)?;
+    let refunded = shipping_refunded(tx, order)?;
+    let shipping_left = shipping_paid(order, lines) - refunded;
+    let unneeded = if was_never_needed(lines) { shipping_left } else { order.currency.zero() };
+    let shipping_refund = given.unwrap_or(unneeded);
     if shipping_refund > shipping_left {
         return Err(reject::shipping_refund(shipping_left, order.currency));
     }
     let Split { money, points } = split_money_and_points(order, lines, worth.total);
-    let shipping = returns::split_shipping(
-        (goods, shipping_paid),
-        shipping_refunded,
-        shipping_refund,
-        order.points_redeemed,
-        order.points_value,
-        order.currency,
-    );
+    let shipping = split_shipping(order, lines, refunded, shipping_refund);
     let left_to_ship: u32 = lines.iter().map(shippable).sum();
     let max_fee = money + shipping.money;
     if fee > max_fee {
@@ -261,6 +244,58 @@ fn approval_terms(
         complete: left_to_ship == 0,
         actor: cx.principal.name(),
     })
+}
+
+/// The shipping to refund, if it is given, and the fee of an approval.
+fn given_amounts(op: &ApproveReturn, order: &Order) -> Result<(Option<Amount>, Amount), Error> {
+    let mut faults = Faults::default();
+    let mut money = |amount: Amount, at: &str| match order.currency.exact(amount) {
+        Ok(amount) if amount.is_negative() => {
+            faults.note(at, "must not be negative");
+            Amount::ZERO
+        }
+        Ok(amount) => amount,
+        Err(detail) => {
+            faults.note(at, detail);
+            Amount::ZERO
+        }
+    };
+    let shipping_refund = op.shipping_refund.map(|amount| money(amount, "/shippingRefund"));
+    let fee = money(op.fee.unwrap_or_default(), "/fee");
+    faults.finish()?;
+    Ok((shipping_refund, fee))
+}
+
+/// Whether an order ends without any shipment, so that its shipping is returned with the last of its goods. When the money
+/// is captured makes no difference.
+fn was_never_needed(lines: &[OrderItem]) -> bool {
+    all_returned(lines) && lines.iter().all(|line| line.shipped == 0)
+}
+
+/// What was paid for the shipping of an order, in money and points.
+fn shipping_paid(order: &Order, lines: &[OrderItem]) -> Amount {
+    let goods: Amount = lines.iter().map(|line| line.total).sum();
+    order.total + order.points_value - goods
+}
+
+/// The shipping that approved returns of an order have refunded.
+fn shipping_refunded(tx: &Tx<'_>, order: &Order) -> Result<Amount, Error> {
+    let returns = all(tx, order.id)?;
+    let approvals = returns.iter().filter_map(|row| row.approval.as_ref());
+    Ok(approvals.map(|approval| approval.shipping_refund).fold(order.currency.zero(), |sum, refund| sum + refund))
+}
+
+/// How a part of the shipping is repaid in money and points, after `refunded` was.
+fn split_shipping(order: &Order, lines: &[OrderItem], refunded: Amount, refund: Amount) -> Split {
+    let goods = lines.iter().map(|line| line.total).sum();
+    returns::split_shipping(
+        (goods, shipping_paid(order, lines)),
+        refunded,
+        refund,
+        order.points_redeemed,
+        order.points_value,
+        order.currency,
+    )
 }
 
 /// Sets a return to APPROVED with the refund that the payment service decided; `settled` is `None` if the order has no

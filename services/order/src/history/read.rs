@@ -1,13 +1,13 @@
 //! Reads documents from CSV or NDJSON, and reports every row that is refused.
 
 use std::collections::HashSet;
-use std::io::{BufRead, BufReader, Read};
 
 use csv::ByteRecord;
 use promox_contract::codes;
 use promox_contract::import::csv::CsvRows;
-use promox_contract::import::{ImportWarning, RowError};
-use promox_kernel::{Body, BodyReader, Error, Kind};
+use promox_contract::import::lines::JsonLines;
+use promox_contract::import::{ImportWarning, RowError, body_missing};
+use promox_kernel::{Body, BodyReader, Error};
 use serde_json::{Map, Value};
 
 use super::check::{self, Checked, Terms};
@@ -30,13 +30,13 @@ pub(crate) struct Chunk {
 
 /// Reads the whole stream and sends it in chunks. Returns the columns that it ignores. Must run on a blocking thread.
 pub(crate) fn read(body: Body, terms: Terms, out: flume::Sender<Chunk>) -> Result<Vec<ImportWarning>, Error> {
-    let Some(reader) = body.reader else { return Ok(Vec::new()) };
+    let reader = body.reader.ok_or_else(body_missing)?;
     let mut collector = Collector { terms, out, chunk: Chunk::default(), open: None, seen: HashSet::new() };
     let warnings = if body.media_type == "application/x-ndjson" {
-        read_lines(reader, &mut collector)?;
+        read_lines(reader, &mut collector);
         Vec::new()
     } else {
-        read_csv(reader, &mut collector)?
+        read_csv(reader, &mut collector)
     };
     collector.close();
     collector.flush();
@@ -44,13 +44,20 @@ pub(crate) fn read(body: Body, terms: Terms, out: flume::Sender<Chunk>) -> Resul
 }
 
 /// Returns the columns that it ignores.
-fn read_csv(reader: BodyReader, collector: &mut Collector) -> Result<Vec<ImportWarning>, Error> {
-    let (mut csv, names) = CsvRows::open(reader, MAX_LINE_LEN).map_err(|error| unreadable(&error.detail))?;
-    let table = Table::of(&names, csv.separator())?;
+fn read_csv(reader: BodyReader, collector: &mut Collector) -> Vec<ImportWarning> {
+    let opened = CsvRows::open(reader, MAX_LINE_LEN, &[]);
+    let opened = opened.and_then(|(rows, names)| Ok((Table::of(&names, rows.separator())?, rows, names)));
+    let (table, mut csv, names) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            collector.refuse(vec![error]);
+            return Vec::new();
+        }
+    };
     let mut record = ByteRecord::new();
     loop {
         match csv.read(&mut record) {
-            Ok(false) => return Ok(Table::unknown_columns(&names)),
+            Ok(false) => return Table::unknown_columns(&names),
             Ok(true) => {}
             Err(error) => {
                 collector.refuse(vec![error]);
@@ -66,31 +73,16 @@ fn read_csv(reader: BodyReader, collector: &mut Collector) -> Result<Vec<ImportW
     }
 }
 
-fn unreadable(error: &dyn std::fmt::Display) -> Error {
-    Error::new(Kind::Malformed, codes::MALFORMED_CSV, format!("The file cannot be read: {error}"))
-}
-
-fn read_lines(reader: BodyReader, collector: &mut Collector) -> Result<(), Error> {
-    let mut reader = BufReader::new(reader);
-    let mut line = Vec::new();
-    let mut row = 0;
-    loop {
-        line.clear();
-        let read = reader.by_ref().take(MAX_LINE_LEN as u64 + 1).read_until(b'\n', &mut line);
-        let read = read.map_err(|error| unreadable(&error))?;
-        row += 1;
-        if read == 0 {
-            return Ok(());
-        }
-        if read > MAX_LINE_LEN {
-            let message = format!("Line {row} is longer than {MAX_LINE_LEN} bytes.");
-            return Err(Error::new(Kind::TooLarge, codes::LINE_TOO_LONG, message));
-        }
-        if line.iter().all(u8::is_ascii_whitespace) {
-            continue;
-        }
-        match serde_json::from_slice::<Document>(&line) {
-            Err(error) => collector.fail(row, codes::UNREADABLE, error.to_string()),
+fn read_lines(reader: BodyReader, collector: &mut Collector) {
+    let mut lines = JsonLines::new(reader, MAX_LINE_LEN);
+    let parse = |row, line: &[u8]| {
+        let document = serde_json::from_slice::<Document>(line);
+        document.map_err(|error| RowError::new(row, codes::UNREADABLE, error.to_string()))
+    };
+    while let Some(parsed) = lines.next(parse) {
+        let row = lines.number();
+        match parsed {
+            Err(error) => collector.refuse(vec![error]),
             Ok(document) => collector.document(&document, &[row], row),
         }
     }

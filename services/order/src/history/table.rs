@@ -5,9 +5,9 @@
 
 use csv::ByteRecord;
 use promox_contract::codes;
-use promox_contract::import::ImportWarning;
 use promox_contract::import::csv::{decimal, unknown_columns};
-use promox_kernel::{Amount, Error, Kind};
+use promox_contract::import::{ImportWarning, RowError};
+use promox_kernel::{Amount, Error};
 use serde_json::{Map, Value};
 
 use super::document::Document;
@@ -158,7 +158,7 @@ pub(crate) struct Table {
 
 impl Table {
     /// Finds the columns in a header. Unknown columns are ignored; a missing required one is an error.
-    pub(crate) fn of(header: &[String], separator: u8) -> Result<Self, Error> {
+    pub(crate) fn of(header: &[String], separator: u8) -> Result<Self, RowError> {
         let names: Vec<String> = header.iter().map(|name| name.to_lowercase()).collect();
         let find = |column: &'static Column| {
             let is_named =
@@ -168,8 +168,9 @@ impl Table {
         let columns: Vec<_> = COLUMNS.iter().filter_map(find).collect();
         let has = |name: &str| columns.iter().any(|(_, column)| column.name == name);
         if let Some(name) = REQUIRED.into_iter().find(|name| !has(name)) {
-            let message = format!("The header has no column \"{name}\".");
-            return Err(Error::new(Kind::Malformed, codes::MISSING_COLUMN, message).with("column", name));
+            let required = REQUIRED.join(", ");
+            let detail = format!("the first line must name the columns {required}; there is no \"{name}\"");
+            return Err(RowError::new(0, codes::BAD_HEADER, detail));
         }
         let is_typed = has("type");
         let is_online_retail = names.iter().any(|name| name == "invoiceno");

@@ -10,7 +10,7 @@ use promox_kernel::{Amount, Currency, Error, Json, Timestamp, UserId};
 use promox_storage::{StoreError, Tx};
 
 use super::{NextStep, add_entry, claim, enter_released, refund, save};
-use crate::charge::{Charge, Received};
+use crate::charge::Charge;
 use crate::queries;
 use crate::records::{Attempt, Cancellation, CaptureStatus, EntryKind, Payment};
 use crate::rules::{self, Choice, ProviderUpdate};
@@ -37,6 +37,7 @@ impl PaymentRequest {
             token: self.choice.token.clone().unwrap_or_default(),
             authorize_only: self.capture_at() == CaptureAt::Shipment,
             reference: None,
+            stored_at: None,
         }
     }
 }
@@ -64,18 +65,21 @@ pub(crate) fn record(
     apply_update(tx, payment, update)
 }
 
+/// Stores the payment of an order before its charge is registered, so that every attempt to register it has the same
+/// idempotency key. The payment gets this id, unless an earlier attempt has stored it.
+pub(crate) fn open(tx: &mut Tx<'_>, id: PaymentId, request: &PaymentRequest) -> Result<Payment, StoreError> {
+    if let Some(known) = queries::of_order(tx, request.order_id)? {
+        return Ok(known);
+    }
+    let mut payment = new_payment(id, request, tx.get::<Cancellation>(&request.order_id)?, tx.now());
+    save(tx, &mut payment)?;
+    Ok(payment)
+}
+
 /// Stores the provider's id of a charge before the charge is requested, so that it can be found and cancelled whatever
-/// becomes of the request. Creates the payment, with this id, unless an earlier attempt has.
-pub(crate) fn register(
-    tx: &mut Tx<'_>,
-    id: PaymentId,
-    request: &PaymentRequest,
-    reference: &str,
-) -> Result<Payment, StoreError> {
-    let mut payment = match queries::of_order(tx, request.order_id)? {
-        Some(known) => known,
-        None => new_payment(id, request, tx.get::<Cancellation>(&request.order_id)?, tx.now()),
-    };
+/// becomes of the request.
+pub(crate) fn register(tx: &mut Tx<'_>, id: PaymentId, reference: &str) -> Result<Payment, Error> {
+    let mut payment = queries::payment(tx, id)?;
     if payment.reference.is_none() && payment.undecided() {
         payment.reference = Some(reference.to_owned());
         save(tx, &mut payment)?;
@@ -182,16 +186,16 @@ fn report_authorized(tx: &mut Tx<'_>, payment: &Payment) -> Result<(), StoreErro
     tx.emit(payment_id, &PaymentAuthorized { payment_id, order_id, amount, currency })
 }
 
-/// Records once that the provider has captured another amount of a payment than it should: the payment shows the code
-/// `PAYMENT_MISMATCH`, and the audit log both amounts. The money is not booked.
-pub(crate) fn record_mismatch(tx: &mut Tx<'_>, id: PaymentId, received: &Received) -> Result<(), Error> {
+/// Records once that the provider states another amount for a payment than is due, such as one that it has captured: the
+/// payment shows the code `PAYMENT_MISMATCH`, and the audit log both amounts. The money is not booked.
+pub(crate) fn record_mismatch(tx: &mut Tx<'_>, id: PaymentId, stated: &str) -> Result<(), Error> {
     let mut payment = queries::payment(tx, id)?;
     if payment.failure_code.as_deref() == Some(codes::PAYMENT_MISMATCH) {
         return Ok(());
     }
     payment.failure_code = Some(codes::PAYMENT_MISMATCH.to_owned());
     let (due, subject) = (format!("{} {}", payment.due(), payment.currency), format!("payment:{id}"));
-    tx.emit(id, &Audited::new("system".to_owned(), "payment.mismatch", subject, due, received.to_string()))?;
+    tx.emit(id, &Audited::new("system".to_owned(), "payment.mismatch", subject, due, stated))?;
     Ok(save(tx, &mut payment)?)
 }
 

@@ -44,16 +44,35 @@ pub(crate) struct DisputeState {
     pub(crate) status: String,
 }
 
-/// Processes a webhook once. Returns the payment that it changed; `None` if it was processed before or has no effect.
-pub(crate) fn process(tx: &mut Tx<'_>, webhook: &Webhook) -> Result<Option<Payment>, Error> {
+/// What became of a webhook.
+#[derive(Debug)]
+pub(crate) enum Processed {
+    /// It has changed this payment.
+    Changed(Payment),
+    /// It was processed before or has no effect.
+    Unchanged,
+    /// It states an amount that is not due. Staff are shown the deviation, and the provider gets this error, so that it
+    /// sends the webhook again.
+    Mismatch(Error),
+}
+
+/// Processes a webhook once.
+pub(crate) fn process(tx: &mut Tx<'_>, webhook: &Webhook) -> Result<Processed, Error> {
     let (provider, event_id) = (webhook.provider, webhook.event_id.clone());
     if tx.get::<ProviderEvent>(&(provider, event_id.clone()))?.is_some() {
-        return Ok(None);
+        return Ok(Processed::Unchanged);
     }
     let payment = match &webhook.subject {
         Subject::Charge { order_id, reference, update, amount } => {
             match of_charge(tx, provider, *order_id, reference.as_deref())? {
-                Some(payment) => update_charge(tx, payment, update, *amount)?,
+                Some(payment) => {
+                    if let Some((sum, currency)) = amount.filter(|stated| !is_expected(&payment, *stated)) {
+                        let refusal = reject::mismatch(payment.due(), payment.currency);
+                        charge::record_mismatch(tx, payment.id, &format!("{sum} {currency}"))?;
+                        return Ok(Processed::Mismatch(refusal));
+                    }
+                    update_charge(tx, payment, update)?
+                }
                 None => None,
             }
         }
@@ -67,7 +86,14 @@ pub(crate) fn process(tx: &mut Tx<'_>, webhook: &Webhook) -> Result<Option<Payme
         Subject::Other => None,
     };
     tx.insert(&ProviderEvent { provider, event_id, kind: webhook.kind.clone(), at: tx.now() })?;
-    Ok(payment)
+    Ok(payment.map_or(Processed::Unchanged, Processed::Changed))
+}
+
+/// Whether an amount that a provider states for a charge is due.
+fn is_expected(payment: &Payment, (sum, currency): (Amount, Currency)) -> bool {
+    let due = payment.due();
+    // A voided payment has nothing due, but the provider may still capture its original amount.
+    currency == payment.currency && (sum == due || (due.is_zero() && sum == payment.amount))
 }
 
 /// The payment that a charge belongs to. A charge with a reference that no payment has is somebody else's; without a
@@ -85,20 +111,8 @@ fn of_charge(
     }
 }
 
-/// Applies an update to a payment, unless the provider states an amount that is not due.
-fn update_charge(
-    tx: &mut Tx<'_>,
-    payment: Payment,
-    update: &ProviderUpdate,
-    amount: Option<(Amount, Currency)>,
-) -> Result<Option<Payment>, Error> {
-    let due = payment.due();
-    // A voided payment has nothing due, but the provider may still capture its original amount.
-    let is_expected =
-        |(sum, currency)| currency == payment.currency && (sum == due || (due.is_zero() && sum == payment.amount));
-    if amount.is_some_and(|amount| !is_expected(amount)) {
-        return Err(reject::mismatch(due, payment.currency));
-    }
+/// Applies an update to a payment whose amount the provider has stated as expected, or not at all.
+fn update_charge(tx: &mut Tx<'_>, payment: Payment, update: &ProviderUpdate) -> Result<Option<Payment>, Error> {
     if *update == ProviderUpdate::Voided && !payment.capturing().is_zero() {
         // The answer to the capture tells which of the two came first.
         return Err(reject::capturing());

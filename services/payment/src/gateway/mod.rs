@@ -81,8 +81,6 @@ impl Answer {
 /// The result of registering a charge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Registration {
-    /// The provider recognises a charge by its key alone.
-    NotNeeded,
     /// The provider's id of the charge. It must be stored before the charge is requested.
     Registered { reference: String },
     /// The provider refuses the charge.
@@ -123,9 +121,14 @@ pub(crate) trait Gateway: fmt::Debug + Send + Sync {
         None
     }
 
-    /// Registers a charge without moving money, for providers that give a charge an id of their own.
+    /// Whether the provider gives a charge an id of its own, so that it must be registered before it is requested.
+    fn registers(&self) -> bool {
+        false
+    }
+
+    /// Registers a charge, whose payment is stored, without moving money. Repetitions return the same id.
     fn register<'a>(&'a self, _node: &'a Node, _charge: &'a Charge) -> Answering<'a, Registration> {
-        Box::pin(ready(Ok(Registration::NotNeeded)))
+        Box::pin(ready(Err(Failed)))
     }
 
     /// Requests a charge. `earlier_tries` is the number of earlier requests, whatever became of them.

@@ -161,6 +161,7 @@ mod tests {
             token: token.into(),
             authorize_only: false,
             reference: None,
+            stored_at: None,
         }
     }
 

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use promox_contract::payment::PaymentStatus as Status;
 use promox_kernel::{Body, BodyReader, Error, Kind};
+use serde_json::json;
 
 use super::shop::{SECRET, Shop};
 use crate::api::ReceiveWebhook;
@@ -136,6 +137,10 @@ async fn webhooks_with_a_bad_signature_or_a_mismatch_are_rejected() {
         assert_eq!(post(&shop, "evt_9", "payment.captured", data).await.unwrap_err().code(), code);
     }
     assert_eq!(shop.status_and_amounts(1).await.0, Status::Pending);
+    assert_eq!(shop.payment(1).await.failure_code.as_deref(), Some("PAYMENT_MISMATCH"), "staff see the deviation");
+    let audited = shop.events_of("AUDITED").await;
+    let shown = audited.iter().map(|entry| (&entry["action"], &entry["before"], &entry["after"])).collect::<Vec<_>>();
+    assert_eq!(shown, [(&json!("payment.mismatch"), &json!("9.00 GBP"), &json!("9.01 GBP"))], "once");
     post(&shop, "evt_9", "payment.captured", CHARGE).await.unwrap();
     assert_eq!(shop.status_and_amounts(1).await.0, Status::Captured, "a rejected webhook may be sent again");
     shop.verify();

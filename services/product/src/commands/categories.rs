@@ -104,7 +104,12 @@ pub(crate) fn upsert_category(
         None => None,
         Some(parent) => match catalog.tree.with_slug(parent) {
             Some(row) => Some(row.id),
-            None => return Err(Error::field("/parent", "no category has this slug: its line must come before")),
+            None => {
+                return Err(Error::field(
+                    "/parent",
+                    "no category has this slug: its own line must come before this one, or create it by POST /api/categories",
+                ));
+            }
         },
     };
     let before = catalog.tree.with_slug(slug.trim()).map(|row| (row.id, row.version));

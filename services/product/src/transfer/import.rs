@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use promox_contract::codes;
-use promox_contract::import::{ImportReport, RowError, RowOutcome, is_row_fault};
+use promox_contract::import::{ImportReport, RowError, RowOutcome, body_missing, is_row_fault};
 use promox_contract::store::write_amounts;
-use promox_kernel::{Body, Cx, Error, Kind, Patch};
+use promox_kernel::{Body, Cx, Error, Patch};
 use promox_storage::{Lane, StoreError, Tx};
 use tokio::sync::mpsc;
 
-use super::parse::{self, Parsed, Row};
+use super::parse::{self, Parsed, RepeatedSkus, Row};
 use crate::api::ImportProducts;
 use crate::commands::{self, CatalogTx, CommandContext, ImportRow};
 use crate::rules::Tree;
@@ -18,6 +18,9 @@ use crate::{Products, api};
 
 /// Rows per transaction.
 const CHUNK: usize = 200;
+/// How a category that a row names is created.
+const CREATE_CATEGORY: &str =
+    "create it first, by POST /api/categories or by a line of the type CATEGORY before this one in NDJSON";
 /// Maximum parsed chunks that wait to be committed.
 const MAX_CHUNKS_AHEAD: usize = 2;
 
@@ -71,23 +74,25 @@ impl Import<'_> {
     /// Parses the rows on a blocking thread and commits them chunk by chunk.
     async fn stream(&self, body: Body) -> Result<ImportReport, Error> {
         let Some(reader) = body.reader else {
-            return Err(Error::new(Kind::Malformed, codes::BODY_MISSING, "Send the rows as the body."));
+            return Err(body_missing());
         };
         let (sender, mut chunks) = mpsc::channel::<Vec<Parsed>>(MAX_CHUNKS_AHEAD);
         let (is_csv, currency) = (body.media_type == "text/csv", self.context.currency);
         let reading = tokio::task::spawn_blocking(move || {
-            let mut chunk = Vec::with_capacity(CHUNK);
+            let (mut chunk, mut skus) = (Vec::with_capacity(CHUNK), RepeatedSkus::default());
             let send = |parsed: Parsed| {
+                skus.note(&parsed);
                 chunk.push(parsed);
                 chunk.len() < CHUNK || sender.blocking_send(std::mem::take(&mut chunk)).is_ok()
             };
-            let warnings = if is_csv {
+            let mut warnings = if is_csv {
                 parse::csv(reader, currency, send)
             } else {
                 parse::lines(reader, currency, send);
                 Vec::new()
             };
             let _ = sender.blocking_send(chunk);
+            warnings.append(&mut skus.warnings);
             warnings
         });
         let mut progress = Progress::default();
@@ -178,7 +183,7 @@ fn in_categories(mut row: ImportRow, tree: &Tree) -> Result<ImportRow, RowError>
     let mut ids = Vec::with_capacity(names.len());
     for name in names {
         let Some(category) = tree.find(&name) else {
-            let detail = format!("categories: there is no category \"{name}\"");
+            let detail = format!("categories: there is no category with the slug \"{name}\"; {CREATE_CATEGORY}");
             return Err(RowError::new(row.row, codes::INVALID_VALUE, detail));
         };
         ids.push(category.id);

@@ -1,11 +1,12 @@
 //! Parses the rows of an import from a stream. Runs on a blocking thread. A faulty row does not stop it.
 
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read};
+use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
 use std::str::FromStr;
 
 use promox_contract::codes;
 use promox_contract::import::csv::{CsvRows, decimal, unknown_columns};
+use promox_contract::import::lines::JsonLines;
 use promox_contract::import::{ImportWarning, RowError};
 use promox_kernel::{Amount, Currency, Error, Patch, Sku, bind_json};
 use serde::Deserialize;
@@ -16,6 +17,8 @@ use crate::commands::ImportRow;
 
 /// Maximum bytes of a row.
 const MAX_ROW_LEN: usize = 1 << 20;
+/// Maximum warnings about SKUs, so that a report stays small.
+const MAX_WARNINGS: usize = 100;
 
 /// What a row describes.
 #[derive(Clone, Debug)]
@@ -33,6 +36,38 @@ impl Row {
             Self::Category(number, _) => *number,
         }
     }
+
+    /// The SKU that the row is of: that of a variant, or the product's own.
+    fn sku(&self) -> Option<&Sku> {
+        let Self::Product(row) = self else { return None };
+        match (&row.variant, &row.change.sku) {
+            (Some(variant), _) => Some(&variant.sku),
+            (None, Patch::Set(sku)) => Some(sku),
+            (None, _) => None,
+        }
+    }
+}
+
+/// Notes SKUs that several rows of a file are of, because the last of them wins.
+#[derive(Default)]
+pub(super) struct RepeatedSkus {
+    /// The number of the last row by SKU.
+    rows: HashMap<String, u64>,
+    pub(super) warnings: Vec<ImportWarning>,
+}
+
+impl RepeatedSkus {
+    /// Notes the SKU of a row, and a warning if an earlier row is of it.
+    pub(super) fn note(&mut self, parsed: &Parsed) {
+        let Ok(row) = parsed else { return };
+        let Some(sku) = row.sku() else { return };
+        let earlier = self.rows.insert(sku.fold(), row.number());
+        if let Some(earlier) = earlier.filter(|_| self.warnings.len() < MAX_WARNINGS) {
+            let rows = format!("rows {earlier} and {}", row.number());
+            let detail = format!("{rows} are both of the SKU \"{sku}\": what the later one states counts");
+            self.warnings.push(ImportWarning { column: "sku".to_owned(), detail });
+        }
+    }
 }
 
 /// A parsed row, or its error.
@@ -41,7 +76,8 @@ pub(super) type Parsed = Result<Row, RowError>;
 /// Passes every row of a CSV with prices in `currency` to `emit`, until that returns `false`. Returns the columns that it
 /// ignores.
 pub(super) fn csv(reader: impl Read, currency: Currency, mut emit: impl FnMut(Parsed) -> bool) -> Vec<ImportWarning> {
-    let opened = CsvRows::open(reader, MAX_ROW_LEN);
+    let known = [COLUMNS, &[ATTRIBUTE_PREFIX, OPTION_PREFIX]].concat();
+    let opened = CsvRows::open(reader, MAX_ROW_LEN, &known);
     let opened = opened.and_then(|(rows, names)| Ok((Header::new(names, rows.separator())?, rows)));
     let (header, mut rows) = match opened {
         Ok(opened) => opened,
@@ -221,30 +257,12 @@ fn check_currency(row: u64, stated: Option<Currency>, currency: Currency) -> Res
 
 /// Passes every line of JSON with prices in `currency` to `emit`, until that returns `false`.
 pub(super) fn lines(reader: impl Read, currency: Currency, mut emit: impl FnMut(Parsed) -> bool) {
-    let mut reader = BufReader::new(reader);
-    let mut line = Vec::new();
-    let limit = u64::try_from(MAX_ROW_LEN).unwrap_or(u64::MAX);
-    for row in 1.. {
-        line.clear();
-        let (parsed, more) = match (&mut reader).take(limit).read_until(b'\n', &mut line) {
-            Ok(0) => return,
-            Ok(MAX_ROW_LEN) if !line.ends_with(b"\n") => {
-                let error = RowError::new(row, codes::ROW_TOO_LONG, "a line is longer than 1 MiB");
-                (Err(error), reader.skip_until(b'\n').is_ok())
-            }
-            Ok(_) if line.iter().all(u8::is_ascii_whitespace) => continue,
-            Ok(_) => (parse_line(row, without_mark(row, &line), currency), true),
-            Err(error) => (Err(RowError::new(row, codes::UNREADABLE, error.to_string())), false),
-        };
-        if !emit(parsed) || !more {
+    let mut lines = JsonLines::new(reader, MAX_ROW_LEN);
+    while let Some(parsed) = lines.next(|row, line| parse_line(row, line, currency)) {
+        if !emit(parsed) {
             return;
         }
     }
-}
-
-/// The first line without a byte order mark, which some programs write.
-fn without_mark(row: u64, line: &[u8]) -> &[u8] {
-    line.strip_prefix(b"\xEF\xBB\xBF").filter(|_| row == 1).unwrap_or(line)
 }
 
 /// The member that says what a line describes.

@@ -54,7 +54,8 @@ pub struct CreateHook {
     /// The time in which it must answer in milliseconds, 100 to 10000.
     #[serde(default = "default_timeout")]
     pub timeout_ms: u32,
-    /// What happens if it fails: `REFUSE` answers a checkout with 503 `HOOK_UNAVAILABLE`; `STORE_RATES` (of `TAX` and
+    /// What happens if it fails: `REFUSE` answers a checkout with 503 `HOOK_UNAVAILABLE`, with the `reason` for
+    /// callers with `hook:write`; `STORE_RATES` (of `TAX` and
     /// `SHIPPING_RATES`) uses the store's own rates; `ACCEPT` (of `VALIDATION`) accepts the order.
     pub fallback: HookFallback,
 }

@@ -17,10 +17,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use promox_contract::hook::{self, HookKind};
 use promox_contract::ids::HookId;
-use promox_kernel::Subnet;
+use promox_kernel::{Outgoing, Subnet};
 use promox_outbound::breaker::{Breaker, BreakerSettings};
-use promox_outbound::{HttpClient, Reach, check_url};
+use promox_outbound::{HttpClient, Reach, check_url, standard_webhooks};
 
 /// Hooks are not asked while at least half of the last calls failed, of which there are at least five.
 const BREAKER: BreakerSettings = BreakerSettings {
@@ -32,6 +33,17 @@ const BREAKER: BreakerSettings = BreakerSettings {
     open_for: Duration::from_secs(10),
     half_open_calls: 2,
 };
+
+const STATUSES: &[(&str, &str)] = &[
+    ("200", "The answer, at most 64 KiB, within the hook's time limit. Unknown members are ignored."),
+    ("default", "The hook's fallback applies."),
+];
+
+/// The questions that hooks are asked.
+pub(crate) fn questions() -> impl Iterator<Item = Outgoing> {
+    let question = |kind: &HookKind| hook::outgoing("store", *kind);
+    HookKind::ALL.iter().map(question).map(|it| it.with_headers(&standard_webhooks::HEADERS).with_statuses(STATUSES))
+}
 
 /// Where hooks may lead.
 #[derive(Clone, Debug, Default)]

@@ -6,6 +6,7 @@ mod examples;
 mod operation;
 mod recorded;
 mod schemas;
+mod webhooks;
 
 use bytes::Bytes;
 use examples::Examples;
@@ -13,7 +14,7 @@ use operation::Shown;
 use promox_contract::codes;
 use promox_kernel::{Error, Registry};
 use recorded::Recorded;
-use schemas::Schemas;
+use schemas::{Schemas, Used};
 use serde_json::{Map, Value, json};
 
 /// The document's JSON text.
@@ -31,8 +32,11 @@ fn describe(registry: &Registry, title: &str, url: &str) -> Value {
         let shown = Shown { request, answer, codes: recorded.codes(entry) };
         path[method] = operation::describe(entry, &mut schemas, shown);
     }
-    let mut paths = Value::Object(paths);
-    let mut schemas = schemas.finish(&mut paths);
+    let messages = registry.outgoing().iter();
+    let messages: Map<String, Value> =
+        messages.map(|message| (message.kind.to_owned(), webhooks::describe(message, &mut schemas))).collect();
+    let mut used = Used { paths: Value::Object(paths), webhooks: Value::Object(messages) };
+    let mut schemas = schemas.finish(&mut used);
     schemas.insert("Problem".to_owned(), problem());
     json!({
         "openapi": "3.1.0",
@@ -44,7 +48,8 @@ fn describe(registry: &Registry, title: &str, url: &str) -> Value {
         },
         "servers": [{"url": url}],
         "tags": tags(registry),
-        "paths": paths,
+        "paths": used.paths,
+        "webhooks": used.webhooks,
         "components": {
             "schemas": schemas,
             "parameters": parameters(),

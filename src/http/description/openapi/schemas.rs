@@ -13,6 +13,14 @@ const RESPONSES: &str = "/components/schemasOfResponses";
 /// Where they point in the document.
 const SCHEMAS: &str = "#/components/schemas/";
 
+/// What refers to schemas.
+pub(super) struct Used {
+    /// The operations by path and method.
+    pub(super) paths: Value,
+    /// The messages that are sent to the merchant's systems.
+    pub(super) webhooks: Value,
+}
+
 /// All schemas, while the operations are described.
 pub(super) struct Schemas {
     pub(super) requests: SchemaGenerator,
@@ -50,13 +58,14 @@ impl Schemas {
         name.and_then(|name| generator.definitions().get(name)).unwrap_or(schema.as_value())
     }
 
-    /// The schemas that the operations refer to, by their final names, which are put into all references.
-    pub(super) fn finish(mut self, paths: &mut Value) -> Map<String, Value> {
+    /// The schemas that operations and messages refer to, by their final names, which are put into all references.
+    pub(super) fn finish(mut self, used: &mut Used) -> Map<String, Value> {
+        let Used { paths, webhooks } = used;
         let bodies = Value::Object(self.bodies.into_iter().collect());
         let mut requests = self.requests.take_definitions(true);
-        retain_used(&mut requests, &format!("#{REQUESTS}/"), &[paths, &bodies]);
+        retain_used(&mut requests, &format!("#{REQUESTS}/"), &[paths, webhooks, &bodies]);
         let mut all = self.responses.take_definitions(true);
-        retain_used(&mut all, &format!("#{RESPONSES}/"), &[paths]);
+        retain_used(&mut all, &format!("#{RESPONSES}/"), &[paths, webhooks, &bodies]);
         let two_formed = two_formed(&requests, &all);
         let name_of = |name: &str| if two_formed.contains(name) { format!("{name}Input") } else { name.to_owned() };
         for (name, schema) in requests {
@@ -65,7 +74,7 @@ impl Schemas {
         if let Value::Object(bodies) = bodies {
             all.extend(bodies);
         }
-        for schema in all.values_mut().chain([&mut *paths]) {
+        for schema in all.values_mut().chain([&mut *paths, &mut *webhooks]) {
             each_reference(schema, &mut |reference| {
                 if let Some(name) = reference.strip_prefix(&format!("#{REQUESTS}/")) {
                     *reference = format!("{SCHEMAS}{}", name_of(name));
@@ -76,10 +85,10 @@ impl Schemas {
             open_booleans(schema);
             bound_integers(schema);
         }
-        follow_aliases(paths, &mut all);
+        follow_aliases([&mut *paths, &mut *webhooks], &mut all);
         name_variants(&mut all);
-        retain_used(&mut all, SCHEMAS, &[paths]);
-        close_requests(&mut all, paths);
+        retain_used(&mut all, SCHEMAS, &[paths, webhooks]);
+        close_requests(&mut all, paths, webhooks);
         all
     }
 }
@@ -116,12 +125,12 @@ fn two_formed(requests: &Map<String, Value>, responses: &Map<String, Value>) -> 
 }
 
 /// Replaces references to schemas that are only another name of one, which not all generators of clients understand.
-fn follow_aliases(paths: &mut Value, all: &mut Map<String, Value>) {
+fn follow_aliases(roots: [&mut Value; 2], all: &mut Map<String, Value>) {
     let targets: BTreeMap<String, String> = all
         .iter()
         .filter_map(|(name, schema)| Some((format!("{SCHEMAS}{name}"), schema.get("$ref")?.as_str()?.to_owned())))
         .collect();
-    for schema in all.values_mut().chain([paths]) {
+    for schema in all.values_mut().chain(roots) {
         each_reference(schema, &mut |reference| {
             // An alias of an alias takes as many steps; a circle cannot come from types.
             for _ in 0..targets.len() {
@@ -213,8 +222,8 @@ fn bound_integers(value: &mut Value) {
 }
 
 /// States that an unknown member is refused, in all that only requests have. What responses have too stays open, so that
-/// clients survive a new member.
-fn close_requests(all: &mut Map<String, Value>, paths: &Value) {
+/// clients survive a new member, and so do messages and their answers.
+fn close_requests(all: &mut Map<String, Value>, paths: &Value, webhooks: &Value) {
     let responses: Vec<&Value> = paths
         .as_object()
         .into_iter()
@@ -222,6 +231,7 @@ fn close_requests(all: &mut Map<String, Value>, paths: &Value) {
         .filter_map(Value::as_object)
         .flat_map(Map::values)
         .filter_map(|operation| operation.get("responses"))
+        .chain([webhooks])
         .collect();
     let mut answered = all.clone();
     retain_used(&mut answered, SCHEMAS, &responses);

@@ -20,6 +20,9 @@ pub(super) const API_VERSION: &str = "2025-03-31.basil";
 /// The deadline of a single request. Callers have deadlines of their own for a whole charge.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// The number of keys that a request is sent with at most, each after Stripe has repeated a failure of the one before.
+const MAX_KEYS: u32 = 8;
+
 /// Why a request was not carried out.
 #[derive(Debug)]
 pub(super) enum Refusal {
@@ -32,6 +35,28 @@ pub(super) enum Refusal {
 impl From<Failed> for Refusal {
     fn from(_: Failed) -> Self {
         Self::Failed
+    }
+}
+
+/// Why a single request has no answer that can be used.
+enum Unanswered {
+    Refusal(Refusal),
+    /// Stripe repeats that an earlier request with this key has failed, and will for as long as it keeps the key.
+    Spent,
+}
+
+impl From<Failed> for Unanswered {
+    fn from(failed: Failed) -> Self {
+        Self::Refusal(failed.into())
+    }
+}
+
+impl From<Unanswered> for Refusal {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Refusal(refusal) => refusal,
+            Unanswered::Spent => Self::Failed,
+        }
     }
 }
 
@@ -102,7 +127,8 @@ impl Api {
         self.get(node, &format!("/v1/payment_intents/{id}")).await
     }
 
-    /// Sends a form.
+    /// Sends a form. Stripe repeats the first answer to a key, even a failure of its own. The request is then sent with a
+    /// key that follows from this one, so that repetitions try the same keys in the same order.
     pub(super) async fn post<T: DeserializeOwned>(
         &self,
         node: &Node,
@@ -110,17 +136,26 @@ impl Api {
         key: &str,
         form: &[(&str, &str)],
     ) -> Result<T, Refusal> {
-        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
-        let request = http::Request::post(format!("{}{path}", self.base))
-            .header("content-type", "application/x-www-form-urlencoded")
-            .header("idempotency-key", key)
-            .body(body);
-        self.send(node, path, request).await
+        for number in 0..MAX_KEYS {
+            let key = if number == 0 { key.to_owned() } else { format!("{key}-again-{number}") };
+            let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+            let request = http::Request::post(format!("{}{path}", self.base))
+                .header("content-type", "application/x-www-form-urlencoded")
+                .header("idempotency-key", key)
+                .body(body);
+            match self.send(node, path, request).await {
+                Err(Unanswered::Spent) => {}
+                Err(Unanswered::Refusal(refusal)) => return Err(refusal),
+                Ok(answer) => return Ok(answer),
+            }
+        }
+        Err(Refusal::Failed)
     }
 
     /// Reads a resource.
     pub(super) async fn get<T: DeserializeOwned>(&self, node: &Node, path: &str) -> Result<T, Refusal> {
-        self.send(node, path, http::Request::get(format!("{}{path}", self.base)).body(String::new())).await
+        let request = http::Request::get(format!("{}{path}", self.base)).body(String::new());
+        self.send(node, path, request).await.map_err(Into::into)
     }
 
     async fn send<T: DeserializeOwned>(
@@ -128,7 +163,7 @@ impl Api {
         node: &Node,
         path: &str,
         request: http::Result<http::Request<String>>,
-    ) -> Result<T, Refusal> {
+    ) -> Result<T, Unanswered> {
         let mut request = request.map_err(|_| Failed)?.map(Into::into);
         let headers = request.headers_mut();
         headers.insert("authorization", self.authorization.clone());
@@ -137,7 +172,7 @@ impl Api {
         let answer = tokio::select! {
             biased;
             answer = self.client.send(request) => answer,
-            () = node.clock.sleep(REQUEST_TIMEOUT) => return Err(Refusal::Failed),
+            () = node.clock.sleep(REQUEST_TIMEOUT) => return Err(Failed.into()),
         };
         let answer = answer.map_err(|error| {
             tracing::warn!(path, %error, "a request to Stripe has no answer");
@@ -147,10 +182,12 @@ impl Api {
         if (200..300).contains(&status) {
             return serde_json::from_slice(body).map_err(|error| {
                 tracing::warn!(path, %error, "an answer of Stripe cannot be read");
-                Refusal::Failed
+                Failed.into()
             });
         }
-        Err(refusal(path, status, body))
+        let refusal = refusal(path, status, body);
+        let is_repeated = answer.headers().get("idempotent-replayed").is_some_and(|value| value == "true");
+        if is_repeated && status >= 500 { Err(Unanswered::Spent) } else { Err(Unanswered::Refusal(refusal)) }
     }
 }
 

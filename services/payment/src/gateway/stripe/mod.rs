@@ -2,11 +2,13 @@
 //!
 //! An intent is created first and its id stored; only then is it confirmed. So whatever happens to an answer, the
 //! intent can be found: before another attempt its state is asked for, an intent is captured at most once, and an order
-//! that fails cancels it, after which nobody can confirm it. An intent whose id was never stored is never confirmed,
-//! and its secret is known to nobody.
+//! that fails cancels it, after which nobody can confirm it. A creation whose answer was lost is repeated with the same
+//! key, so that an order has one intent. One whose id was never stored is never confirmed, and its secret is known to
+//! nobody.
 //!
-//! Idempotency keys contain the intent's id, so that they are unique in an account that several shops share, and Stripe
-//! keeps them for a day only, so that nothing relies on them alone: a refund is looked for before it is requested.
+//! Idempotency keys contain the intent's id, or the time of the payment before there is one, so that they are unique in
+//! an account that several shops share. Stripe keeps them for a day only, so that nothing relies on them alone: a refund
+//! is looked for before it is requested.
 //!
 //! An intent is captured once. Captures in parts are a feature of some accounts and cards only, and a card's
 //! authorisation is released by the first capture everywhere else. So a payment that is captured as goods are shipped
@@ -19,7 +21,7 @@ mod money;
 mod webhook;
 
 use futures_util::future::BoxFuture;
-use promox_kernel::{Amount, Error, Node, Timestamp, hex};
+use promox_kernel::{Amount, Error, Node, Timestamp};
 
 use super::{Answer, Answering, CaptureRequest, Failed, Gateway, RefundRequest, Registration, SignedRequest};
 use crate::charge::Charge;
@@ -52,7 +54,7 @@ impl Stripe {
         })
     }
 
-    /// Creates an intent. Repeating it after a lost answer leaves an intent that is never confirmed.
+    /// Creates an intent. Repeating it after a lost answer returns the same intent.
     async fn create(&self, node: &Node, charge: &Charge) -> Result<Registration, Failed> {
         let order = charge.order_id.to_string();
         let Some(units) = money::units(charge.amount, charge.currency) else {
@@ -68,7 +70,8 @@ impl Stripe {
             ("capture_method", if charge.authorize_only { "manual" } else { "automatic" }),
             (&metadata, &order),
         ];
-        let key = format!("{}-{}", charge.key, hex(&node.entropy.bytes::<12>()));
+        let stored_at = charge.stored_at.ok_or(Failed)?;
+        let key = format!("{}-{}", charge.key, stored_at.to_jiff().as_microsecond());
         match self.api.post::<Intent>(node, "/v1/payment_intents", &key, &form).await {
             Ok(intent) => Ok(Registration::Registered { reference: intent.id }),
             Err(Refusal::Refused(error)) => Ok(Registration::Declined { code: error.decline_code() }),
@@ -182,6 +185,10 @@ fn reference(charge: &Charge) -> Result<&str, Failed> {
 impl Gateway for Stripe {
     fn publishable_key(&self) -> Option<&str> {
         Some(self.publishable_key.as_str()).filter(|key| !key.is_empty())
+    }
+
+    fn registers(&self) -> bool {
+        true
     }
 
     fn register<'a>(&'a self, node: &'a Node, charge: &'a Charge) -> Answering<'a, Registration> {
