@@ -8,7 +8,7 @@ use toml::Value;
 use super::Setting;
 
 /// Keys of secrets.
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 9] = [
     "mail.password",
     "sms.password",
     "sms.headers",
