@@ -78,7 +78,7 @@ async fn a_flipped_bit_in_the_identity_is_reported() {
 
 /// Reads everything and checks every row that is returned. Returns the first error.
 async fn check_rows(store: &Stepped) -> Result<(), StoreError> {
-    let reader = promox_storage::Engine::snapshot(&*store.parts.engine);
+    let reader = promox_storage::Engine::snapshot(&*store.parts.engine, promox_storage::Database::Ecommerce);
     for direction in [Direction::Forward, Direction::Backward] {
         for item in reader.scan(&KeyRange::all(Account::TABLE.space), direction) {
             let (key, row) = item?;

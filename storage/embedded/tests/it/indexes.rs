@@ -69,7 +69,7 @@ async fn filled() -> MemoryDisk {
 fn check(disk: MemoryDisk) -> Result<(), OpenError> {
     let parts = EmbeddedEngine::assemble(options(Arc::new(disk)), &later_schema())?;
     let mut report = Report::default();
-    let reader = promox_storage::Engine::snapshot(&*parts.engine);
+    let reader = promox_storage::Engine::snapshot(&*parts.engine, promox_storage::Database::Ecommerce);
     report.check_table(&*reader, later::Account::TABLE).unwrap();
     let (findings, checked) = report.finish();
     assert!(findings.is_empty() && checked > 60, "{findings:?}");

@@ -50,7 +50,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         let (tpcb, tpcb_cpu) = tpcb(&server, submitters, span)?;
         let before = (bench.nodes[0].metrics(), busy_micros());
         let (mut latencies, took) = runtime.block_on(bench.load(submitters, 1, span))?;
-        let cpu = busy_micros().saturating_sub(before.1) / latencies.count().max(1);
+        let cpu = busy_micros().saturating_sub(before.1) / (latencies.count() as u64).max(1);
         let (before, after) = (before.0, bench.nodes[0].metrics());
         let rate = rate(&latencies, took);
         println!("{}", latencies.line(&format!("checkout-shaped, {submitters} at once"), took));
@@ -145,7 +145,7 @@ impl Bench {
 }
 
 fn rate(latencies: &Latencies, took: Duration) -> u64 {
-    latencies.count() * 1_000 / u64::try_from(took.as_millis()).unwrap_or(1).max(1)
+    latencies.count() as u64 * 1_000 / u64::try_from(took.as_millis()).unwrap_or(1).max(1)
 }
 
 fn ratio(one: u64, other: u64) -> String {

@@ -141,8 +141,13 @@ async fn a_store_is_opened_again_with_its_rows() {
 async fn a_node_that_must_be_alone_excludes_others_and_stops_when_it_is_replaced() {
     let stores = Stores::start();
     let (stopped, seen) = std::sync::mpsc::channel();
-    let options =
-        PostgresOptions { exclusive: true, on_stop: Arc::new(move || drop(stopped.send(()))), ..stores.options() };
+    let options = PostgresOptions {
+        exclusive: true,
+        on_stop: Arc::new(move || {
+            let _ = stopped.send(());
+        }),
+        ..stores.options()
+    };
     let first = open(&options);
     assert_eq!(write(&first, |tx| increment(tx, 1)).await, Ok(1));
     let schema = Schema::new([&[Counter::TABLE][..]]).unwrap();
