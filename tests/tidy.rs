@@ -23,8 +23,9 @@ const MAX_FILE_LINES: usize = 600;
 const MAX_FUNCTION_LINES: usize = 70;
 /// Crates that a service may depend on.
 const SHARED: [&str; 4] = ["promox-kernel", "promox-contract", "promox-storage", "promox-outbound"];
-/// The crate with the harness of the services' tests, which services may have as a dev-dependency only.
-const TESTKIT: &str = "promox-testkit";
+/// The crates for tests, which others may have as a dev-dependency only: the harness of the services' tests, and the
+/// servers that tests start.
+const TEST_CRATES: [&str; 2] = ["promox-testkit", "promox-servers"];
 /// File names without meaning.
 const EMPTY_NAMES: [&str; 6] = ["util", "utils", "helper", "helpers", "manager", "common"];
 /// The files that define the refusal codes.
@@ -238,7 +239,7 @@ fn tests_wait_for_conditions_and_never_for_time() {
     assert_none(&violations, "a test waits for a condition; it does not sleep");
 }
 
-/// The crates of the workspace: directory, name and dependencies. The test kit does not count as a dev-dependency.
+/// The crates of the workspace: directory, name and dependencies. Crates for tests do not count as dev-dependencies.
 fn crates() -> Vec<(PathBuf, String, BTreeSet<String>)> {
     let manifest = |path: PathBuf| {
         let table: toml::Table = fs::read_to_string(root().join(&path)).unwrap().parse().unwrap();
@@ -247,7 +248,7 @@ fn crates() -> Vec<(PathBuf, String, BTreeSet<String>)> {
             let listed = table.get(section).and_then(toml::Value::as_table);
             listed.map(|listed| listed.keys().cloned().collect::<Vec<_>>()).unwrap_or_default()
         };
-        let tests = named("dev-dependencies").into_iter().filter(|name| name != TESTKIT);
+        let tests = named("dev-dependencies").into_iter().filter(|name| !TEST_CRATES.contains(&name.as_str()));
         let depends = [named("dependencies"), named("build-dependencies")].concat().into_iter().chain(tests).collect();
         (path.parent().unwrap().to_owned(), name, depends)
     };

@@ -41,20 +41,22 @@ impl Migrate {
         if !loaded.settings.postgres.is_on() {
             return Err(Exit::usage("postgres.url is not set: name the server in the configuration"));
         }
-        // The same settings with the embedded engine.
-        let mut embedded = loaded.clone();
+        // The same settings with the embedded engine, and those of the server with a data directory for this command.
+        let (mut embedded, mut on_server) = (loaded.clone(), loaded);
         embedded.settings.postgres.url.clear();
+        let scratch = tempfile::tempdir().map_err(Exit::io)?;
+        scratch.path().clone_into(&mut on_server.settings.data.dir);
         match self.to {
             Target::Postgres => {
                 let source = super::open_existing(&embedded)?;
-                let rows = copy(&source, &loaded)?;
-                let target = Promox::headless(&loaded)?;
+                let rows = copy(&source, &on_server)?;
+                let target = Promox::headless(&on_server)?;
                 compare(&*long_read(&source)?, &*long_read(&target)?)?;
                 verify(&target)?;
-                say!("{rows} rows are now on {}; serve with postgres.url set", loaded.settings.postgres.url);
+                say!("{rows} rows are now on {}; serve with postgres.url set", on_server.settings.postgres.url);
             }
             Target::Embedded => {
-                let source = super::open_existing(&loaded)?;
+                let source = super::open_existing(&on_server)?;
                 let copied = copy_back(&source, &embedded)?;
                 let target = Promox::headless(&embedded)?;
                 compare(&*long_read(&source)?, &*long_read(&target)?)?;

@@ -12,6 +12,7 @@ mod memory;
 mod overlay;
 mod secrets;
 mod sections;
+mod servers;
 mod variables;
 mod wording;
 
@@ -23,6 +24,7 @@ pub use memory::Shares;
 pub use overlay::{Examined, Flag, Loaded, Origin, Setting, examine, load};
 pub use promox_kernel::Subnet;
 pub use sections::{
-    Admin, Auth, Cost, Data, Limits, Log, LogFormat, Mail, MailMode, MailTls, Payment, Postgres, Rate, Server,
-    Settings, Sms, SmsMode, Storage, Store, Tls, Webhooks,
+    Admin, Auth, Cost, Data, Limits, Log, LogFormat, Mail, MailMode, MailTls, Payment, Rate, Server, Settings, Sms,
+    SmsMode, Storage, Store, Tls, Webhooks,
 };
+pub use servers::{Postgres, Redis};

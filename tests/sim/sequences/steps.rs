@@ -312,7 +312,8 @@ impl<'a> Case<'a> {
         let order = self.shop.expect_success("order.get", &[("id", self.order_id())], Value::Null).await;
         let open = order["returns"].as_array().into_iter().flatten().find(|item| item["status"] == "REQUESTED");
         let Some(requested) = open else { return };
-        let terms = json!({"restock": rng.below(4) > 0, "fee": amount(below(rng, 100))});
+        let fee = amount(below(rng, 100));
+        let terms = json!({"restock": rng.below(4) > 0, "shippingRefund": amount(0), "fee": fee});
         let (status, approved) = self.request("order.approve_return", Some(("rid", &requested["id"])), terms).await;
         if status == 200 {
             let now = self.shop.expect_success("order.get", &[("id", self.order_id())], Value::Null).await;
@@ -390,8 +391,8 @@ impl<'a> Case<'a> {
             let body = json!({"items": rest, "reason": "all of it"});
             let (status, requested) = self.request("order.request_return", None, body).await;
             assert_eq!(status, 201, "case {}: {requested} of {order}", self.number);
-            let (status, approved) =
-                self.request("order.approve_return", Some(("rid", &requested["id"])), json!({"restock": true})).await;
+            let terms = json!({"restock": true, "shippingRefund": amount(0)});
+            let (status, approved) = self.request("order.approve_return", Some(("rid", &requested["id"])), terms).await;
             assert_eq!(status, 200, "case {}: {approved}", self.number);
         }
         self.shop.run_background().await;

@@ -50,10 +50,10 @@ async fn the_server_removes_what_has_expired() {
     };
     put(b"short", Duration::from_millis(100)).await;
     put(b"long", Duration::from_millis(600)).await;
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    server.pass(Duration::from_millis(200)).await;
     assert_eq!(cache.get(SPACE, b"short", NOW).await, None);
     assert_eq!(cache.get(SPACE, b"long", NOW).await, Some(b"value".to_vec()));
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    server.pass(Duration::from_millis(600)).await;
     let keys: Vec<String> = server.run(::redis::cmd("KEYS").arg("*"));
     assert!(keys.is_empty(), "{keys:?}");
 }

@@ -44,7 +44,7 @@ async fn a_server_that_repeatedly_loses_everything_oversells_nothing() {
     let flushing = async {
         for _ in 0..30 {
             server.run_plain("FLUSHALL");
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            server.pass(Duration::from_millis(2)).await;
         }
     };
     tokio::join!(shop.rush(300, 60), flushing);
@@ -138,7 +138,7 @@ async fn counters_are_loaded_again_after_their_lifetime() {
     let node = RedisGates::new(server.connect(), Entropy::system()).reload_after(Duration::from_millis(200));
     let mark = node.mark().await;
     node.install(SALE, vec![GateCounts { left: 9, limit: None, users: Vec::new() }], mark).await;
-    tokio::time::sleep(Duration::from_millis(250)).await;
+    server.pass(Duration::from_millis(250)).await;
     assert_eq!(node.take(units(1, 1)).await, TakeResult::Absent);
 }
 

@@ -1,7 +1,7 @@
 //! A Redis 7 server for a test: Debian's package, in a temporary directory. It ends with the test.
 
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -62,6 +62,19 @@ impl Server {
         self.run::<()>(&cmd(command));
     }
 
+    /// Waits until the server's clock, by which it expires keys and deadlines, has advanced by this.
+    pub(super) async fn pass(&self, span: Duration) {
+        let mut admin = self.admin();
+        let mut now = move || {
+            let (seconds, micros): (u64, u64) = cmd("TIME").query(&mut admin).unwrap();
+            Duration::from_secs(seconds) + Duration::from_micros(micros)
+        };
+        let until = now() + span;
+        while now() < until {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// A connection of an administrator.
     pub(super) fn admin(&self) -> Connection {
         Client::open(self.url()).unwrap().get_connection().unwrap()
@@ -106,16 +119,13 @@ fn serve(dir: &TempDir, args: &[String]) -> Child {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "redis-server"]).args(["--port", "0", "--appendonly", "no"]);
     command.arg("--unixsocket").arg(socket(dir)).arg("--dir").arg(dir.path()).args(args);
-    let mut process = command.stdout(Stdio::null()).spawn().unwrap();
-    for _ in 0..1_000 {
-        let ready = UnixStream::connect(socket(dir)).is_ok();
-        if let Some(status) = process.try_wait().unwrap() {
-            panic!("redis-server ended with {status}; is it installed? apt-get install redis-server");
-        }
-        if ready {
-            return process;
-        }
-        std::thread::sleep(Duration::from_millis(10));
+    let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(process.stdout.take().unwrap());
+    let mut messages = String::new();
+    while !messages.contains("eady to accept connections") {
+        let read = log.read_line(&mut messages).unwrap();
+        assert!(read > 0, "redis-server did not start; is it installed? apt-get install redis-server\n{messages}");
     }
-    panic!("redis-server did not start within ten seconds");
+    std::thread::spawn(move || log.read_to_end(&mut Vec::new()));
+    process
 }
