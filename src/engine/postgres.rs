@@ -49,7 +49,7 @@ fn options(settings: &Settings) -> Result<PostgresOptions, Exit> {
         tls,
         readers: postgres.readers,
         // What the embedded engine uses for its pages and its table is for rows here.
-        cache_bytes: (shares.pages + shares.table) / 2,
+        cache_bytes: usize::midpoint(shares.pages, shares.table),
         statement_timeout: Duration::from_millis(postgres.timeout_ms),
         clock: Clock::real(Clock::wall()),
         node: settings.server.listen.to_string(),

@@ -122,7 +122,7 @@ impl Handle<ReceiveWebhook> for Payments {
         let request = SignedRequest { headers: op.body.headers, body };
         let webhook = gateway.read_webhook(&cx.node, &request, cx.now).await?;
         match self.db.write(cx, move |tx| webhook::process(tx, &webhook)).await? {
-            Processed::Changed(payment) => self.refund_late_capture(cx, payment).await.map(drop),
+            Processed::Changed(payment) => self.refund_late_capture(cx, *payment).await.map(drop),
             Processed::Unchanged => Ok(()),
             Processed::Mismatch(refusal) => Err(refusal),
         }

@@ -48,7 +48,7 @@ pub(crate) struct DisputeState {
 #[derive(Debug)]
 pub(crate) enum Processed {
     /// It has changed this payment.
-    Changed(Payment),
+    Changed(Box<Payment>),
     /// It was processed before or has no effect.
     Unchanged,
     /// It states an amount that is not due. Staff are shown the deviation, and the provider gets this error, so that it
@@ -86,7 +86,7 @@ pub(crate) fn process(tx: &mut Tx<'_>, webhook: &Webhook) -> Result<Processed, E
         Subject::Other => None,
     };
     tx.insert(&ProviderEvent { provider, event_id, kind: webhook.kind.clone(), at: tx.now() })?;
-    Ok(payment.map_or(Processed::Unchanged, Processed::Changed))
+    Ok(payment.map_or(Processed::Unchanged, |payment| Processed::Changed(Box::new(payment))))
 }
 
 /// Whether an amount that a provider states for a charge is due.

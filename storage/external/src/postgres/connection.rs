@@ -305,16 +305,15 @@ impl Connection {
 
     /// Writes the messages of a query. Returns its text if it has to be prepared.
     fn write_query(&mut self, query: &Query) -> io::Result<Option<String>> {
-        let (number, preparing) = match self.statements.get(&query.sql) {
-            Some(number) => (*number, None),
-            None => {
-                let number = self.next_statement;
-                self.next_statement += 1;
-                let types = query.params.iter().map(|param| param.oid);
-                frontend::parse(&format!("s{number}"), &query.sql, types, &mut self.output)?;
-                self.statements.insert(query.sql.clone(), number);
-                (number, Some(query.sql.clone()))
-            }
+        let (number, preparing) = if let Some(number) = self.statements.get(&query.sql) {
+            (*number, None)
+        } else {
+            let number = self.next_statement;
+            self.next_statement += 1;
+            let types = query.params.iter().map(|param| param.oid);
+            frontend::parse(&format!("s{number}"), &query.sql, types, &mut self.output)?;
+            self.statements.insert(query.sql.clone(), number);
+            (number, Some(query.sql.clone()))
         };
         let put = |param: &Param, out: &mut BytesMut| match &param.value {
             Some(value) => {

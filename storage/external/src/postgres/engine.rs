@@ -187,10 +187,13 @@ fn claim(shared: &Shared) -> Result<Connection, PostgresError> {
     let name = shared.options.database(shared.database);
     let failed = |failure| server::schema_error(name, &failure);
     let mut connection = shared.connect().map_err(failed)?;
+    if !shared.options.exclusive {
+        return Ok(connection);
+    }
     let until = Instant::now() + MAX_CLAIM;
-    while shared.options.exclusive {
+    loop {
         match server::claim(shared, &mut connection).map_err(failed)? {
-            None => break,
+            None => return Ok(connection),
             // The server may not have noticed yet that a killed node is gone.
             Some(_) if Instant::now() < until => thread::sleep(CLAIM_PAUSE),
             Some(node) => {
@@ -199,7 +202,6 @@ fn claim(shared: &Shared) -> Result<Connection, PostgresError> {
             }
         }
     }
-    Ok(connection)
 }
 
 /// Renews the node's registration and follows the commits of others, until the engine ends.

@@ -48,7 +48,7 @@ impl FetchError {
 pub(super) struct Reach {
     /// Maximum rows of a range.
     rows: usize,
-    /// Whether the keys that follow a single key are read with it.
+    /// Whether what follows a key or a range is read with it.
     ahead: bool,
 }
 
@@ -56,15 +56,26 @@ pub(super) struct Reach {
 const FIRST_ROWS: usize = 64;
 /// Maximum rows of a range that are read at once.
 const MAX_ROWS: usize = 4_096;
-/// The number of fetches after which the keys that follow a single key are read with it.
-const SINGLE_FETCHES: u32 = 12;
+/// The number of fetches after which what follows a key or a range is read with it, since a transaction that reads one
+/// after the other usually reads them in order.
+const SINGLE_FETCHES: u32 = 5;
 
 impl Reach {
     /// How much is read in a transaction's n-th fetch, counted from 0.
     pub(super) fn of_fetch(fetches: u32) -> Self {
-        let rows = FIRST_ROWS.saturating_mul(4_usize.saturating_pow(fetches)).min(MAX_ROWS);
-        Self { rows, ahead: fetches >= SINGLE_FETCHES }
+        let ahead = fetches >= SINGLE_FETCHES;
+        let doublings = if ahead { fetches - SINGLE_FETCHES + 2 } else { 2 * fetches };
+        let rows = FIRST_ROWS.saturating_mul(2_usize.saturating_pow(doublings)).min(MAX_ROWS);
+        Self { rows, ahead }
     }
+}
+
+/// Returns a range from the beginning of another one to the end of the table or index.
+fn range_ahead(range: KeyRange) -> KeyRange {
+    let KeyRange { space, mut prefix, from, .. } = range;
+    let after = from.as_ref().is_some_and(|from| from.after);
+    prefix.extend(from.map(|from| from.parts).unwrap_or_default());
+    KeyRange { from: Some(Edge { parts: prefix, after }), ..KeyRange::all(space) }
 }
 
 /// A part of a fetch: a statement and what its rows mean.
@@ -116,7 +127,12 @@ impl Plan {
             self.parts.push(Part::Keys { table, keys });
         }
         for (range, direction) in wants.ranges {
-            self.add_range(shared.place(range.space)?, range, direction, reach.rows)?;
+            let place = shared.place(range.space)?;
+            if reach.ahead && direction == Direction::Forward && range.text.is_empty() {
+                self.add_range(place, range_ahead(range), direction, reach.rows)?;
+            } else {
+                self.add_range(place, range, direction, reach.rows)?;
+            }
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 //! schema of their own. Also how a node prepares a database and registers.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::time::{Duration, Instant};
 
 use postgres_protocol::message::backend::DataRowBody;
@@ -289,7 +289,8 @@ fn missing(table: &TableDef, known: &BTreeSet<String>) -> String {
     let mut script = String::new();
     for (name, definition) in table.sql_columns() {
         if !known.contains(&format!("{}.{name}", table.name)) {
-            script.push_str(&format!("alter table \"{}\" add column {definition};\n", table.name));
+            // Writing to a string does not fail.
+            let _ = writeln!(script, "alter table \"{}\" add column {definition};", table.name);
         }
     }
     for index in table.indexes {

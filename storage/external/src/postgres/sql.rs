@@ -165,7 +165,7 @@ impl Conditions {
             // No text has a NUL, so what follows "a\0" is what follows "a".
             let (values, cut) = until_nul(values);
             let condition = self.follows(rest, &values, *after || cut);
-            self.all.extend(condition);
+            self.all.push(condition);
         }
         if let Some(values) = &range.until {
             let (values, cut) = until_nul(values);
@@ -198,11 +198,10 @@ impl Conditions {
     }
 
     /// Returns the condition that the columns are at or after these values, or only after them. Null comes first.
-    /// `None` if all rows meet it.
-    fn follows(&mut self, columns: &[&'static ColumnDef], values: &[Value], after: bool) -> Option<String> {
+    fn follows(&mut self, columns: &[&'static ColumnDef], values: &[Value], after: bool) -> String {
         let columns = columns.get(..values.len()).unwrap_or(columns);
         if columns.iter().all(|column| !column.nullable) {
-            return Some(self.compare_all(columns, values, if after { ">" } else { ">=" }));
+            return self.compare_all(columns, values, if after { ">" } else { ">=" });
         }
         let mut alternatives = Vec::new();
         for last in 0..columns.len() {
@@ -217,7 +216,7 @@ impl Conditions {
             };
             alternatives.push(self.after_equal(columns, values, last, compare));
         }
-        Some(format!("({})", alternatives.join(" or ")))
+        format!("({})", alternatives.join(" or "))
     }
 
     /// Returns the condition that the columns are before these values, or equal them if `inclusive`. Null comes first.

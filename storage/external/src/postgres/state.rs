@@ -261,10 +261,9 @@ pub(super) fn after_key(range: &KeyRange, direction: Direction, key: &[u8]) -> K
 /// Whether a known range without an end, or with this end, reaches the end of a scan.
 fn reaches(known: Option<&Option<Vec<u8>>>, end: Option<&Vec<u8>>) -> bool {
     match (known, end) {
-        (None, _) => false,
         (Some(None), _) => true,
-        (Some(Some(_)), None) => false,
         (Some(Some(known)), Some(end)) => known >= end,
+        (None, _) | (Some(Some(_)), None) => false,
     }
 }
 

@@ -1,6 +1,13 @@
 //! The engines against servers that the tests start.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "test code, whose tasks end with the test"
+)]
 
 mod postgres;
 mod redis;

@@ -84,7 +84,8 @@ async fn nothing_is_lost_when_connections_are_terminated() {
     let options = stores.options();
     let nodes = [open(&options), open(&options)];
     let ended = Arc::new(AtomicBool::new(false));
-    let writers: Vec<_> = (0..6).map(|at| write_until(&nodes[at % 2], 1_000_000 * (at as i64 + 1), &ended)).collect();
+    let writers: Vec<_> =
+        (0..6_u8).map(|at| write_until(&nodes[usize::from(at % 2)], 1_000_000 * (i64::from(at) + 1), &ended)).collect();
     for _ in 0..40 {
         let terminate = "select pg_terminate_backend(pid) from pg_stat_activity \
                          where application_name = 'promox' and random() < 0.5";
