@@ -2,11 +2,11 @@
 //!
 //! Each database has a *head*, a row that every commit locks first, so commits follow one another in the order of
 //! their positions. `promox.commits` lists them with the keys that they changed. A node keeps the rows that it has read
-//! in memory ([`state`]), at the position of the newest commit that it knows; a later commit makes it forget the keys
+//! in memory (`state.rs`), at the position of the newest commit that it knows; a later commit makes it forget the keys
 //! that were changed. So reading needs a round trip only for what is not in memory, and one to learn whether there was
-//! a commit, which all waiting requests share ([`reader`]).
+//! a commit, which all waiting requests share (`reader.rs`).
 //!
-//! A node has one [`writer`] per database. It runs the queued transactions one after the other in memory, and commits
+//! A node has one writer (`writer.rs`) per database. It runs the queued transactions one after the other in memory, and commits
 //! them together. Since who commits holds the head and knows the newest position, no transaction can commit that has
 //! read something older: histories are serializable, phantoms and absences included, without locks on rows, versions
 //! of rows, or predicates. Whether a commit whose connection was lost has happened is decided by raising the node's
