@@ -3,14 +3,15 @@
 mod seed;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
+use promox_storage::Database;
 use tempfile::TempDir;
 
 use super::{Common, serve};
 use crate::cli::output::say;
-use crate::config::{Flag, Loaded, Origin};
+use crate::config::{Flag, Loaded, Origin, Settings};
 use crate::exit::Exit;
 use crate::http::Server;
 use crate::log::{self, Levels};
@@ -26,7 +27,7 @@ const SETTINGS: [(&str, &str); 7] = [
     ("log.level", "warn"),
     ("payment.sandbox", "true"),
 ];
-/// Commands to try; `{url}` stands for the shop's address.
+/// Commands to try; `{url}` stands for the shop's address, `{place}` for where its data is.
 const HINTS: &str = include_str!("hints.txt");
 
 /// Serve a new sample shop, in a temporary directory unless `--data-dir` names one.
@@ -53,12 +54,40 @@ impl Demo {
 
 async fn demo(loaded: Loaded, levels: Levels) -> Result<(), Exit> {
     let server = Server::bind_where_free(&loaded, levels).await?;
+    if loaded.settings.postgres.is_on() {
+        check_databases(&loaded).await?;
+    }
     let promox = Promox::headless_writing(&loaded).await?;
     let seeded = seed::seed(&promox).await;
     promox.close().await;
     seeded?;
-    let dir = loaded.settings.data.dir.clone();
-    serve::serve(&loaded, server, |address| say!("{}", hints(address, &dir)), || Ok(loaded.clone())).await
+    let place = place(&loaded.settings);
+    serve::serve(&loaded, server, |address| say!("{}", hints(address, &place)), || Ok(loaded.clone())).await
+}
+
+/// Refuses databases that have a shop, which a sample shop would be mixed with.
+async fn check_databases(loaded: &Loaded) -> Result<(), Exit> {
+    let promox = Promox::headless(loaded)?;
+    let last = promox.database(Database::Ecommerce).read(|tx| tx.last_position()).await;
+    promox.close().await;
+    if last.map_err(Exit::data)? > 0 {
+        let name = &loaded.settings.postgres.ecommerce_db;
+        return Err(Exit::usage(format_args!(
+            "{name} already has a shop, and a sample shop needs empty databases. To continue with the shop there: \
+                 promox serve"
+        )));
+    }
+    Ok(())
+}
+
+/// Where the data of the shop is.
+fn place(settings: &Settings) -> String {
+    let postgres = &settings.postgres;
+    if postgres.is_on() {
+        format!("{} and {} on {}", postgres.ecommerce_db, postgres.promox_db, postgres.url)
+    } else {
+        settings.data.dir.display().to_string()
+    }
 }
 
 /// Whether a setting has its default.
@@ -84,18 +113,20 @@ fn directory(loaded: &Loaded) -> Result<(PathBuf, Option<TempDir>), Exit> {
     )))
 }
 
-fn hints(address: SocketAddr, dir: &Path) -> String {
+fn hints(address: SocketAddr, place: &str) -> String {
     let host = if address.ip().is_unspecified() || address.ip().is_loopback() {
         "localhost".to_owned()
     } else {
         address.ip().to_string()
     };
     let url = format!("http://{host}:{}", address.port());
-    HINTS.trim_end().replace("{url}", &url).replace("{dir}", &dir.display().to_string())
+    HINTS.trim_end().replace("{url}", &url).replace("{place}", place)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::config::load;
 
@@ -122,7 +153,7 @@ mod tests {
 
     #[test]
     fn the_hints_name_the_shops_address_and_administrator() {
-        let text = hints("127.0.0.1:8080".parse().unwrap(), Path::new("/tmp/x"));
+        let text = hints("127.0.0.1:8080".parse().unwrap(), "/tmp/x");
         assert!(text.contains("http://localhost:8080/api/products") && !text.contains('{') || text.contains("{\""));
         assert!(text.contains(seed::ADMIN.0) && text.contains(seed::ADMIN.1) && !text.contains("{url}"));
     }

@@ -237,10 +237,13 @@ impl Connection {
         for preparing in pending.into_iter().filter_map(|pending| pending.preparing) {
             self.statements.remove(&preparing);
         }
-        if self.in_transaction {
-            self.run(&[Query::plain("rollback")])?;
-        }
+        self.roll_back()?;
         Err(error.into_failure())
+    }
+
+    /// Ends the open transaction, if there is one.
+    pub(super) fn roll_back(&mut self) -> Result<(), Failure> {
+        if self.in_transaction { self.run(&[Query::plain("rollback")]).map(drop) } else { Ok(()) }
     }
 
     /// Runs one query.

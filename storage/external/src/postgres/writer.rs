@@ -168,30 +168,41 @@ impl Writer {
             if attempt > 0 {
                 count(&self.shared.counters.reruns, orders.len() as u64);
             }
-            match self.commit(&mut orders) {
-                Ok(()) => return self.answer(orders),
-                Err(Setback::Again) => {}
-                Err(Setback::Behind) => self.contended = CONTENDED_GROUPS,
-                Err(Setback::Error(error)) => return fail(orders, &error),
-                Err(Setback::Poisoned(error)) if orders.len() == 1 => return fail(orders, &error),
-                Err(Setback::Poisoned(_)) => {
+            let Err(setback) = self.commit(&mut orders) else { return self.answer(orders) };
+            // Ids that were reserved in a transaction that was rolled back may be reserved again.
+            self.ids.clear();
+            if !matches!(setback, Setback::Lost | Setback::InDoubt(_)) {
+                self.roll_back();
+            }
+            match setback {
+                Setback::Again => {}
+                Setback::Behind => self.contended = CONTENDED_GROUPS,
+                Setback::Error(error) => return fail(orders, &error),
+                Setback::Poisoned(error) if orders.len() == 1 => return fail(orders, &error),
+                Setback::Poisoned(_) => {
                     let rest = orders.split_off(orders.len() / 2);
                     self.complete(orders);
                     return self.complete(rest);
                 }
-                Err(Setback::Lost) => {
+                Setback::Lost => {
                     if !self.reconnect(Instant::now() + MAX_DOUBT) {
                         return fail(orders, &StoreError::Busy);
                     }
                 }
-                Err(Setback::InDoubt(group)) => match self.resolve(*group, orders) {
+                Setback::InDoubt(group) => match self.resolve(*group, orders) {
                     None => return,
                     Some(unfinished) => orders = unfinished,
                 },
             }
-            self.ids.clear();
         }
         fail(orders, &StoreError::Conflict);
+    }
+
+    /// Ends the transaction of a group that was not committed, so that others need not wait for the head.
+    fn roll_back(&mut self) {
+        if self.connection.as_mut().is_some_and(|connection| connection.roll_back().is_err()) {
+            self.connection = None;
+        }
     }
 
     fn answer(&self, orders: Vec<WorkOrder>) {
