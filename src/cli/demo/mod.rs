@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use promox_storage::Database;
+use promox_storage::{Database, StoreError, Tx};
 use tempfile::TempDir;
 
 use super::{Common, serve};
@@ -68,9 +68,10 @@ async fn demo(loaded: Loaded, levels: Levels) -> Result<(), Exit> {
 /// Refuses databases that have a shop, which a sample shop would be mixed with.
 async fn check_databases(loaded: &Loaded) -> Result<(), Exit> {
     let promox = Promox::headless(loaded)?;
-    let last = promox.database(Database::Ecommerce).read(|tx| tx.last_position()).await;
+    let has_events = |tx: &Tx<'_>| Ok::<_, StoreError>(tx.last_position()? > 0);
+    let used = promox.database(Database::Ecommerce).read(has_events).await;
     promox.close().await;
-    if last.map_err(Exit::data)? > 0 {
+    if used.map_err(Exit::data)? {
         let name = &loaded.settings.postgres.ecommerce_db;
         return Err(Exit::usage(format_args!(
             "{name} already has a shop, and a sample shop needs empty databases. To continue with the shop there: \
