@@ -72,6 +72,9 @@ async fn start(loaded: &Loaded, has_admin: bool) -> Result<Option<String>, Exit>
     let mut loaded = loaded.clone();
     let settings = &mut loaded.settings;
     settings.data.dir = dir.path().to_owned();
+    // A rehearsal must not touch the shop, so it has a store of its own and shares nothing.
+    settings.postgres.url.clear();
+    settings.redis.url.clear();
     settings.server.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     (settings.server.service_ports, settings.discovery.listen) = (false, OptionalAddress(None));
     if has_admin || settings.admin.email.is_empty() {

@@ -150,3 +150,25 @@ async fn a_backup_of_either_engine_is_restored_on_the_other() {
         server().query("postgres", &format!("drop database \"{database}\" with (force)"));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_of_the_configuration_leaves_the_databases_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let on_server = settings_on_server(dir.path());
+    let named: Vec<(&str, &str)> = on_server.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    for arguments in [&["config", "check"][..], &["doctor"]] {
+        let output = promox_with(dir.path(), arguments, &named);
+        assert!(output.status.code().is_some(), "{arguments:?}");
+    }
+    let [ecommerce, promox] = databases(dir.path());
+    for (database, query) in [
+        (&ecommerce, "select count(*) from users"),
+        (&ecommerce, "select count(*) from promox.commits"),
+        (&promox, "select count(*) from promox.commits"),
+    ] {
+        assert_eq!(server().query(database, query), "0", "{query}");
+    }
+    for database in [ecommerce, promox] {
+        server().query("postgres", &format!("drop database \"{database}\" with (force)"));
+    }
+}

@@ -110,8 +110,7 @@ impl Load {
                 params: vec![param(ColumnType::Timestamptz, &Value::Time(time)), number(last_event)],
                 results: Vec::new(),
             };
-            let analyzed = Query::plain("drop table promox.loaded");
-            self.run(database, &[head, analyzed])?;
+            self.run(database, &[head, Query::plain("drop table promox.loaded")])?;
             self.run(database, &[Query::plain("analyze")])?;
         }
         Ok(())

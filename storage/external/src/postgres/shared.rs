@@ -10,7 +10,7 @@ use promox_storage::{Database, IndexDef, Schema, Space, StoreError, TableDef};
 
 use super::connection::{Connection, Failure, ServerError};
 use super::options::PostgresOptions;
-use super::state::{Commit, CommitLog, State};
+use super::state::{Changed, Commit, CommitLog, State};
 
 /// How long a reader waits for this node's own writer to publish a commit that the reader has already seen.
 const MAX_PUBLISH_WAIT: Duration = Duration::from_secs(5);
@@ -178,7 +178,9 @@ impl Shared {
             } else if commit.position > current.state.position {
                 current.state.clear();
                 (current.state.position, current.state.last_event) = (commit.position, commit.last_event);
+                // Commits in between are no longer listed, so nothing from before can follow.
                 current.log = CommitLog::default();
+                current.log.push(Commit { changed: Changed::Anything, ..commit });
                 moved = true;
             }
         }
